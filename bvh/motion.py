@@ -1,0 +1,207 @@
+"""Canonical motion: one skeleton layout, one frame, one unit, one rate."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from bvh.clip import Clip
+from bvh.errors import BVHError
+from bvh.files import atomic_path
+from bvh.rotations import Array, multiply, normalize, rotate
+from bvh.skeleton import JOINTS, MIRROR, PARENTS, forward_kinematics
+
+__all__ = ["FPS", "Motion", "Source"]
+
+FPS = 30.0
+"""Frames per second of canonical motion."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a motion came from, and how to get back there.
+
+    Attributes:
+        name: source name (a file's stem).
+        fps: frames per second of the source.
+        scale: metres per source unit.
+        family: skeleton family the names belong to, or ``"unknown"``.
+        joints: canonical joint -> source joint.
+    """
+
+    name: str = "motion"
+    fps: float = FPS
+    scale: float = 1.0
+    family: str = "canonical"
+    joints: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Motion of the canonical skeleton: metres, Z up, X forward, Y left.
+
+    Attributes:
+        root_positions: ``(frames, 3)`` world position of the hips, metres.
+        rotations: ``(frames, 22, 4)`` local unit quaternions (w, x, y, z); identity
+            is the T-pose facing +X. Row 0 is the hips in the world.
+        offsets: ``(22, 3)`` rest offset of each joint from its parent, metres:
+            the subject's own bone lengths.
+        fps: frames per second.
+        source: origin of the motion.
+
+    Raises:
+        BVHError: shapes disagree, or a value is NaN or infinite.
+    """
+
+    root_positions: Array
+    rotations: Array
+    offsets: Array
+    fps: float = FPS
+    source: Source = Source()
+
+    def __post_init__(self) -> None:
+        joints = len(JOINTS)
+        frames = len(self.root_positions)
+        for key, shape in (
+            ("root_positions", (frames, 3)),
+            ("rotations", (frames, joints, 4)),
+            ("offsets", (joints, 3)),
+        ):
+            value = np.asarray(getattr(self, key), dtype=np.float64)
+            if value.shape != shape:
+                raise BVHError(f"motion {key}: expected shape {shape}, got {value.shape}")
+            if not np.isfinite(value).all():
+                where = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+                raise BVHError(f"motion {key}: value at {where} is not finite")
+            object.__setattr__(self, key, value)
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise BVHError(f"motion fps must be positive, got {self.fps}")
+
+    def __len__(self) -> int:
+        return len(self.root_positions)
+
+    def __getitem__(self, frames: slice) -> Motion:
+        """The motion restricted to a slice of frames (without a step)."""
+        return replace(
+            self,
+            root_positions=self.root_positions[frames],
+            rotations=self.rotations[frames],
+        )
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self) / self.fps
+
+    def global_transforms(self) -> tuple[Array, Array]:
+        """Global rotations ``(frames, 22, 4)`` and positions ``(frames, 22, 3)``."""
+        local = np.broadcast_to(self.offsets, (len(self), *self.offsets.shape)).copy()
+        local[:, 0] = self.root_positions
+        return forward_kinematics(self.rotations, local, PARENTS)
+
+    def global_positions(self) -> Array:
+        """World joint positions ``(frames, 22, 3)``, metres."""
+        return self.global_transforms()[1]
+
+    def mirrored(self) -> Motion:
+        """The motion reflected left to right (in the world's XZ plane)."""
+        flip = np.array([1.0, -1.0, 1.0])
+        order = list(MIRROR)
+        return replace(
+            self,
+            root_positions=self.root_positions * flip,
+            # Reflecting Y keeps a rotation's angle about Y and negates it about X and Z.
+            rotations=self.rotations[:, order] * np.array([1.0, -1.0, 1.0, -1.0]),
+            offsets=self.offsets[order] * flip,
+        )
+
+    def moved(self, world_from_old: Array, translation: Array) -> Motion:
+        """The motion after a rigid transform of the world.
+
+        Args:
+            world_from_old: unit quaternion (4,).
+            translation: metres (3,), applied after the rotation.
+        """
+        rotations = self.rotations.copy()
+        rotations[:, 0] = multiply(np.broadcast_to(world_from_old, (len(self), 4)), rotations[:, 0])
+        return replace(
+            self,
+            root_positions=rotate(world_from_old, self.root_positions) + translation,
+            rotations=rotations,
+        )
+
+    def to_clip(self) -> Clip:
+        """A BVH clip of this motion: Y up, Z forward, centimetres, ZYX Euler angles.
+
+        That is what Blender, MotionBuilder and Unity expect of a BVH file by
+        default; the rest pose in the file is the T-pose.
+        """
+        root = ("Xposition", "Yposition", "Zposition", "Zrotation", "Yrotation", "Xrotation")
+        # World axes change by the cyclic permutation (x, y, z) -> (y, z, x): left, up, forward.
+        cycle = [1, 2, 0]
+        offsets = 100.0 * self.offsets[:, cycle]
+        positions = np.broadcast_to(offsets, (len(self), *offsets.shape)).copy()
+        positions[:, 0] = 100.0 * self.root_positions[:, cycle]
+        tips = {"LeftToe": (7.0, 0, 0), "RightToe": (7.0, 0, 0), "Head": (0, 0, 18.0)}
+        tips |= {"LeftHand": (0, 16.0, 0), "RightHand": (0, -16.0, 0)}
+        return Clip(
+            names=JOINTS,
+            parents=PARENTS,
+            offsets=offsets,
+            channels=(root, *[root[3:]] * (len(JOINTS) - 1)),
+            rotations=self.rotations[..., [0, 2, 3, 1]],
+            positions=positions,
+            frame_time=1.0 / self.fps,
+            end_sites={JOINTS.index(k): np.array(v, float)[cycle] for k, v in tips.items()},
+            name=self.source.name,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a ``.npz`` with every array of this motion, atomically."""
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                root_positions=self.root_positions,
+                rotations=self.rotations,
+                offsets=self.offsets,
+                fps=self.fps,
+                joint_names=np.array(JOINTS),
+                source=json.dumps(self.source.__dict__),
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Motion:
+        """Read a motion that :meth:`save` wrote.
+
+        Raises:
+            BVHError: the file is missing, damaged or holds something else.
+        """
+        path = Path(path)
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                names = tuple(str(n) for n in data["joint_names"])
+                if names != JOINTS:
+                    raise BVHError(f"{path}: not the canonical 22 joints: {', '.join(names[:4])}…")
+                return cls(
+                    root_positions=data["root_positions"],
+                    rotations=normalize(data["rotations"]),
+                    offsets=data["offsets"],
+                    fps=float(data["fps"]),
+                    source=Source(**json.loads(str(data["source"]))),
+                )
+        except FileNotFoundError:
+            raise BVHError(f"{path}: no such file") from None
+        except BVHError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise BVHError(f"{path}: not a motion file ({error})") from None

@@ -1,0 +1,1 @@
+"""Configurations shipped with motiontok: one TOML file a run, `robots/` for robots."""

@@ -1,0 +1,19 @@
+"""Human motion capture to short discrete tokens and back into robot motion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["MotionTokenizer"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch takes a second to import; `motiontok --help` must not pay for it.
+    if name == "MotionTokenizer":
+        from motiontok.tokenizer import MotionTokenizer
+
+        return MotionTokenizer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The ``motiontok`` command line: one file a command."""

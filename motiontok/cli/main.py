@@ -1,0 +1,104 @@
+"""The command group. Commands are imported when they run, so that help is instant."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+# Command -> its one-line help. The module motiontok.cli.<name> holds a click command
+# of the same name (dashes become underscores).
+COMMANDS = {
+    "decode": "Decode tokens to motion (BVH or npz).",
+    "demo": "Train, encode, decode, retarget and render, on made-up clips.",
+    "encode": "Encode motion capture into tokens.",
+    "render": "Draw a motion or a robot as video or picture.",
+    "retarget": "Put a motion on a robot by inverse kinematics.",
+    "robots": "List the robots, or show one.",
+    "train": "Train a tokenizer.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        attribute = name.replace("-", "_")
+        command = getattr(importlib.import_module(f"motiontok.cli.{attribute}"), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command {args[0]!r}; choose from {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"motiontok {version('motiontok')}")
+        ctx.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, callback=_version, expose_value=False, is_eager=True)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Human motion capture to short discrete tokens and back into robot motion."""
+    ctx.obj = {"debug": debug}
+
+
+def main() -> None:
+    """Run the command line; errors a user can cause are printed as one line.
+
+    Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
+    """
+    debug = "--debug" in sys.argv
+    if debug:
+        # Accepted anywhere on the line, also behind the command.
+        sys.argv = [a for a in sys.argv if a != "--debug"]
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except Exception as error:
+        code = _exit_code(error)
+        if debug or code is None:
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Exit code of an expected error; None for a defect, which keeps its traceback."""
+    from bvh.errors import BVHError
+    from motiontok.errors import InputError, MotiontokError
+
+    if isinstance(error, InputError | BVHError):
+        return 2
+    if isinstance(error, MotiontokError | OSError):
+        return 1
+    return None
+
+
+if __name__ == "__main__":
+    main()
