@@ -152,8 +152,13 @@ class Motion:
         offsets = 100.0 * self.offsets[:, cycle]
         positions = np.broadcast_to(offsets, (len(self), *offsets.shape)).copy()
         positions[:, 0] = 100.0 * self.root_positions[:, cycle]
-        tips = {"LeftToe": (7.0, 0, 0), "RightToe": (7.0, 0, 0), "Head": (0, 0, 18.0)}
-        tips |= {"LeftHand": (0, 16.0, 0), "RightHand": (0, -16.0, 0)}
+        tips = {
+            "LeftToe": [7.0, 0.0, 0.0],
+            "RightToe": [7.0, 0.0, 0.0],
+            "Head": [0.0, 0.0, 18.0],
+            "LeftHand": [0.0, 16.0, 0.0],
+            "RightHand": [0.0, -16.0, 0.0],
+        }
         return Clip(
             names=JOINTS,
             parents=PARENTS,
@@ -162,7 +167,7 @@ class Motion:
             rotations=self.rotations[..., [0, 2, 3, 1]],
             positions=positions,
             frame_time=1.0 / self.fps,
-            end_sites={JOINTS.index(k): np.array(v, float)[cycle] for k, v in tips.items()},
+            end_sites={JOINTS.index(k): np.array(v)[cycle] for k, v in tips.items()},
             name=self.source.name,
         )
 

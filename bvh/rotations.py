@@ -47,12 +47,14 @@ def identity(*shape: int) -> Array:
 
 def normalize(q: Array) -> Array:
     """Scale quaternions ``(..., 4)`` to unit length."""
-    return q / np.linalg.norm(q, axis=-1, keepdims=True)
+    out: Array = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    return out
 
 
 def conjugate(q: Array) -> Array:
     """Inverse of unit quaternions ``(..., 4)``."""
-    return q * np.array([1.0, -1.0, -1.0, -1.0], dtype=q.dtype)
+    out: Array = q * np.array([1.0, -1.0, -1.0, -1.0], dtype=q.dtype)
+    return out
 
 
 def multiply(a: Array, b: Array) -> Array:
@@ -79,7 +81,7 @@ def rotate(q: Array, v: Array) -> Array:
 
 
 def from_axis_angle(axis: ArrayLike, angle: ArrayLike) -> Array:
-    """Quaternions ``(..., 4)`` turning by ``angle`` (rad) about ``axis`` ``(..., 3)`` (any length)."""
+    """Quaternions ``(..., 4)`` turning by ``angle`` (rad) about ``axis`` ``(..., 3)``."""
     axis = np.asarray(axis, dtype=float)
     half = 0.5 * np.asarray(angle, dtype=float)[..., None]
     unit = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-300)

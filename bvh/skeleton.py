@@ -56,11 +56,12 @@ MIRROR: tuple[int, ...] = (
 
 _LEG = [[0.0, 0.095, -0.03], [0.0, 0.0, -0.43], [0.0, 0.0, -0.41], [0.15, 0.0, -0.06]]
 _ARM = [[0.0, 0.06, 0.19], [0.0, 0.12, 0.0], [0.0, 0.29, 0.0], [0.0, 0.25, 0.0]]
-_TRUNK = [[-0.02, 0.0, 0.08], [0.0, 0.0, 0.12], [0.0, 0.0, 0.12], [0.0, 0.0, 0.24], [0.02, 0.0, 0.1]]
+_SPINE = [[-0.02, 0.0, 0.08], [0.0, 0.0, 0.12], [0.0, 0.0, 0.12]]
+_HEAD = [[0.0, 0.0, 0.24], [0.02, 0.0, 0.1]]
 _FLIP = np.array([1.0, -1.0, 1.0])
 
 DEFAULT_OFFSETS: Array = np.concatenate(
-    [np.zeros((1, 3)), _LEG, _LEG * _FLIP, _TRUNK, _ARM, _ARM * _FLIP]
+    [np.zeros((1, 3)), _LEG, _LEG * _FLIP, _SPINE, _HEAD, _ARM, _ARM * _FLIP]
 )
 """Rest offsets ``(22, 3)`` in metres of a 1.75 m adult, used where no subject is known."""
 DEFAULT_OFFSETS.setflags(write=False)

@@ -1,1 +1,0 @@
-"""Configurations shipped with motiontok: one TOML file a run, `robots/` for robots."""
