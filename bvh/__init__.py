@@ -4,7 +4,9 @@ from bvh import rotations
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.motion import FPS, Motion, Source
+from bvh.reader import read
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
+from bvh.writer import write
 
 __all__ = [
     "DEFAULT_OFFSETS",
@@ -15,5 +17,7 @@ __all__ = [
     "Clip",
     "Motion",
     "Source",
+    "read",
     "rotations",
+    "write",
 ]

@@ -1,0 +1,255 @@
+"""The part of a BVH file before its numbers: joint tree, channels, frame count and rate."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from bvh.errors import BVHError
+from bvh.rotations import Array
+
+__all__ = ["POSITION", "ROTATION", "Header", "axes", "parse_header"]
+
+POSITION: tuple[str, ...] = ("Xposition", "Yposition", "Zposition")
+ROTATION: tuple[str, ...] = ("Xrotation", "Yrotation", "Zrotation")
+
+_CANONICAL = {name.lower(): name for name in POSITION + ROTATION}
+_SPACE = re.compile(rb"\s*")
+_WORD = re.compile(rb"[{}]|[^\s{}]+")
+_REST_OF_LINE = re.compile(rb"[^\r\n{}]*")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_FRAMES = re.compile(rb"frames\s*:?\s*", re.IGNORECASE)
+_FRAME_TIME = re.compile(rb"frame\s*time\s*:?\s*", re.IGNORECASE)
+
+
+@dataclass
+class Header:
+    """Everything a BVH file says before its numbers.
+
+    Attributes:
+        names: joint names as written, parents before children.
+        parents: parent index of each joint, -1 for the root.
+        offsets: ``(joints, 3)``.
+        channels: canonical channel names of each joint, in file order.
+        end_sites: joint index -> offset (3,) of its ``End Site``.
+        frames: the ``Frames:`` value, or None where the file has none.
+        frame_time: seconds per frame.
+        data_start: byte index of the first number.
+    """
+
+    names: list[str] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    offsets: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    channels: list[tuple[str, ...]] = field(default_factory=list)
+    end_sites: dict[int, Array] = field(default_factory=dict)
+    frames: int | None = None
+    frame_time: float = 0.0
+    data_start: int = 0
+
+
+def axes(channels: tuple[str, ...], kind: tuple[str, ...]) -> str:
+    """Axes of the rotation (or position) channels among ``channels``, such as ``"zyx"``."""
+    return "".join(name[0].lower() for name in channels if name in kind)
+
+
+def parse_header(data: bytes, label: str) -> Header:
+    """Parse a BVH file up to its first number.
+
+    Args:
+        data: the file's bytes.
+        label: the file's name, for messages.
+
+    Raises:
+        BVHError: the header is damaged; the message names file and line.
+    """
+    return _Parser(data, label).parse()
+
+
+class _Parser:
+    """A cursor over the header's words. Keywords are read in any letter case."""
+
+    def __init__(self, data: bytes, label: str) -> None:
+        self.data = data
+        self.label = label
+        self.at = 0
+        self.word_at = 0
+
+    def parse(self) -> Header:
+        header = Header()
+        if self._word().upper() != b"HIERARCHY":
+            raise self._expected("HIERARCHY, the first word of a BVH file")
+        if self._word().upper() != b"ROOT":
+            raise self._expected("ROOT")
+        self._tree(header)
+        self._motion(header)
+        return header
+
+    def _tree(self, header: Header) -> None:
+        offsets: list[Array | None] = []
+        channels: list[tuple[str, ...] | None] = []
+
+        def open_joint(parent: int) -> int:
+            header.names.append(self._name())
+            header.parents.append(parent)
+            offsets.append(None)
+            channels.append(None)
+            self._brace()
+            return len(header.names) - 1
+
+        joint = open_joint(-1)
+        while joint >= 0:
+            word = self._word()
+            key = word.upper()
+            if key == b"OFFSET":
+                if offsets[joint] is not None:
+                    raise self._error(f"joint {header.names[joint]} has a second OFFSET")
+                offsets[joint] = self._vector()
+            elif key == b"CHANNELS":
+                if channels[joint] is not None:
+                    raise self._error(f"joint {header.names[joint]} has a second CHANNELS")
+                channels[joint] = self._channels(header.names[joint])
+            elif key == b"JOINT":
+                joint = open_joint(joint)
+            elif key == b"END" or key == b"ENDSITE":
+                self._rest_of_line()
+                header.end_sites[joint] = self._end_site()
+            elif word == b"}":
+                if offsets[joint] is None:
+                    raise self._error(f"joint {header.names[joint]} has no OFFSET")
+                joint = header.parents[joint]
+            else:
+                raise self._expected("OFFSET, CHANNELS, JOINT, End Site or }")
+        header.offsets = np.array(offsets, dtype=np.float64)
+        # A joint without a CHANNELS line stays at its rest pose.
+        header.channels = [c or () for c in channels]
+
+    def _motion(self, header: Header) -> None:
+        word = self._word().upper()
+        if word == b"ROOT":
+            raise self._error("a second ROOT: only one skeleton a file is read; split the file")
+        if word != b"MOTION":
+            raise self._expected("MOTION")
+        frame_time = None
+        while frame_time is None:
+            self._skip_space()
+            if match := _FRAME_TIME.match(self.data, self.at):
+                self.at = match.end()
+                frame_time = self._number("seconds per frame after Frame Time:")
+            elif header.frames is None and (match := _FRAMES.match(self.data, self.at)):
+                self.at = match.end()
+                header.frames = self._count("the number of frames after Frames:")
+            else:
+                self._word()
+                raise self._expected("Frame Time: (and Frames: before it)")
+        if not frame_time > 0:
+            raise self._error(
+                f"Frame Time: is {frame_time:g}, expected a positive number of seconds"
+            )
+        header.frame_time = frame_time
+        self._skip_space()
+        header.data_start = self.at
+
+    def _channels(self, joint: str) -> tuple[str, ...]:
+        count = self._count("the number of channels after CHANNELS")
+        names: list[str] = []
+        while len(names) < count:
+            word = self._word()
+            name = _CANONICAL.get(word.decode("latin-1").lower())
+            if name is None:
+                raise self._expected(
+                    f"{count} channels of joint {joint} (found {len(names)}), "
+                    "each one of " + ", ".join(POSITION + ROTATION)
+                )
+            names.append(name)
+        channels = tuple(names)
+        self._check_channels(joint, channels)
+        return channels
+
+    def _check_channels(self, joint: str, channels: tuple[str, ...]) -> None:
+        position, rotation = axes(channels, POSITION), axes(channels, ROTATION)
+        if len(set(position)) < len(position):
+            raise self._error(f"joint {joint} has a position channel twice: {' '.join(channels)}")
+        repeats = any(a == b for a, b in pairwise(rotation))
+        if repeats or len(rotation) > 3:
+            raise self._error(
+                f"joint {joint} has rotation channels that are no Euler order: {' '.join(channels)}"
+            )
+
+    def _end_site(self) -> Array:
+        self._brace()
+        offset = None
+        while (word := self._word()) != b"}":
+            key = word.upper()
+            if key == b"OFFSET" and offset is None:
+                offset = self._vector()
+            elif key != b"CHANNELS" or self._count("0 channels at an End Site") != 0:
+                raise self._expected("OFFSET or } in an End Site")
+        return np.zeros(3) if offset is None else offset
+
+    def _name(self) -> str:
+        name = self._rest_of_line()
+        if not name:
+            raise self._error("a joint without a name")
+        try:
+            return name.decode("utf-8")
+        except UnicodeDecodeError:
+            return name.decode("latin-1")
+
+    def _rest_of_line(self) -> bytes:
+        match = _REST_OF_LINE.match(self.data, self.at)
+        text = match.group() if match else b""
+        self.at += len(text)
+        return text.strip()
+
+    def _brace(self) -> None:
+        if self._word() != b"{":
+            raise self._expected("{")
+
+    def _vector(self) -> Array:
+        return np.array([self._number("a number of an OFFSET") for _ in range(3)])
+
+    def _number(self, what: str) -> float:
+        word = self._word()
+        try:
+            value = float(word)
+        except ValueError:
+            raise self._expected(what) from None
+        if not math.isfinite(value) or b"_" in word:
+            raise self._expected(f"{what}, finite")
+        return value
+
+    def _count(self, what: str) -> int:
+        word = self._word()
+        if not word.isdigit() or len(word) > 18:
+            raise self._expected(what)
+        return int(word)
+
+    def _word(self) -> bytes:
+        self._skip_space()
+        self.word_at = self.at
+        match = _WORD.match(self.data, self.at)
+        if match is None:
+            return b""
+        self.at = match.end()
+        return match.group()
+
+    def _skip_space(self) -> None:
+        match = _SPACE.match(self.data, self.at)
+        if match:
+            self.at = match.end()
+
+    def _expected(self, what: str) -> BVHError:
+        word = _WORD.match(self.data, self.word_at)
+        found = "the end of the file"
+        if word:
+            text = word.group()[:40].decode("latin-1")
+            found = repr(text)
+        return self._error(f"expected {what}, found {found}")
+
+    def _error(self, message: str) -> BVHError:
+        line = 1 + len(_LINE_END.findall(self.data[: self.word_at]))
+        return BVHError(f"{self.label}, line {line}: {message}")
