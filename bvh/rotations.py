@@ -47,14 +47,12 @@ def identity(*shape: int) -> Array:
 
 def normalize(q: Array) -> Array:
     """Scale quaternions ``(..., 4)`` to unit length."""
-    out: Array = q / np.linalg.norm(q, axis=-1, keepdims=True)
-    return out
+    return q / np.linalg.norm(q, axis=-1, keepdims=True)
 
 
 def conjugate(q: Array) -> Array:
     """Inverse of unit quaternions ``(..., 4)``."""
-    out: Array = q * np.array([1.0, -1.0, -1.0, -1.0], dtype=q.dtype)
-    return out
+    return q * np.array([1.0, -1.0, -1.0, -1.0], dtype=q.dtype)
 
 
 def multiply(a: Array, b: Array) -> Array:
@@ -76,8 +74,7 @@ def rotate(q: Array, v: Array) -> Array:
     """Rotate vectors ``(..., 3)`` by unit quaternions ``(..., 4)``."""
     w, u = q[..., :1], q[..., 1:]
     t = 2.0 * np.cross(u, v)
-    out: Array = v + w * t + np.cross(u, t)
-    return out
+    return v + w * t + np.cross(u, t)
 
 
 def from_axis_angle(axis: ArrayLike, angle: ArrayLike) -> Array:
@@ -102,14 +99,12 @@ def log(q: Array) -> Array:
     sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
     angle = 2.0 * np.arctan2(sine, q[..., :1])
     scale = np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2.0)
-    out: Array = scale * q[..., 1:]
-    return out
+    return scale * q[..., 1:]
 
 
 def angle_between(a: Array, b: Array) -> Array:
     """Angle (rad, 0 to pi) of the rotation from ``a`` to ``b``, both ``(..., 4)``."""
-    out: Array = np.linalg.norm(log(multiply(conjugate(a), b)), axis=-1)
-    return out
+    return np.linalg.norm(log(multiply(conjugate(a), b)), axis=-1)
 
 
 def between(a: Array, b: Array) -> Array:
@@ -129,8 +124,7 @@ def twist_about(q: Array, axis: ArrayLike) -> Array:
     """Signed angle (rad) of the twist part of ``q`` ``(..., 4)`` about unit ``axis`` (3,)."""
     q = np.where(q[..., :1] < 0, -q, q)
     along = np.sum(q[..., 1:] * np.asarray(axis, dtype=float), axis=-1)
-    out: Array = 2.0 * np.arctan2(along, q[..., 0])
-    return out
+    return 2.0 * np.arctan2(along, q[..., 0])
 
 
 def yaw_of(q: Array) -> Array:
@@ -140,8 +134,7 @@ def yaw_of(q: Array) -> Array:
     the direction of the forward axis this stays defined for a body lying down;
     it is undefined only upside down.
     """
-    out: Array = (2.0 * np.arctan2(q[..., 3], q[..., 0]) + np.pi) % (2.0 * np.pi) - np.pi
-    return out
+    return (2.0 * np.arctan2(q[..., 3], q[..., 0]) + np.pi) % (2.0 * np.pi) - np.pi
 
 
 def from_euler(angles: Array, order: str) -> Array:
@@ -238,8 +231,7 @@ def from_matrix(m: Array) -> Array:
 def slerp(a: Array, b: Array, t: ArrayLike) -> Array:
     """Spherical interpolation between ``a`` and ``b`` ``(..., 4)`` at ``t`` ``(...)`` in [0, 1]."""
     t = np.asarray(t, dtype=float)[..., None]
-    out: Array = multiply(a, exp(t * log(multiply(conjugate(a), b))))
-    return out
+    return multiply(a, exp(t * log(multiply(conjugate(a), b))))
 
 
 def align_signs(q: Array) -> Array:

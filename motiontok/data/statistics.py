@@ -1,0 +1,64 @@
+"""Standardisation of features, with the numbers it needs stored beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bvh.rotations import Array
+from motiontok.data.features import COLUMNS, FEATURES
+
+__all__ = ["Statistics"]
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Per-column statistics of the training features, all ``(203,)`` float32.
+
+    Attributes:
+        mean: column mean.
+        scale: what a column is divided by. One number a group (root velocity,
+            rotations, positions, ...), not one a column: a standardised error in
+            positions is then proportional to metres whatever the joint, instead of
+            blowing up the millimetres of joints that hardly move.
+        low, high: column minimum and maximum, for PSNR in [0, 1] space.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    low: Tensor
+    high: Tensor
+
+    @classmethod
+    def fit(cls, features: Sequence[Array]) -> Statistics:
+        """Statistics of clips of features ``(frames, 203)`` each."""
+        rows = np.concatenate(features).astype(np.float64)
+        deviation = rows.std(axis=0)
+        scale = np.empty(FEATURES)
+        for columns in COLUMNS.values():
+            scale[columns] = max(float(np.sqrt(np.mean(deviation[columns] ** 2))), 1e-4)
+        values = (rows.mean(axis=0), scale, rows.min(axis=0), rows.max(axis=0))
+        return cls(*(torch.tensor(v, dtype=torch.float32) for v in values))
+
+    def standardize(self, features: Tensor) -> Tensor:
+        """``(..., 203)`` raw to standardised."""
+        return (features - self.mean.to(features.device)) / self.scale.to(features.device)
+
+    def restore(self, standardized: Tensor) -> Tensor:
+        """``(..., 203)`` standardised to raw."""
+        device = standardized.device
+        return standardized * self.scale.to(device) + self.mean.to(device)
+
+    def to_unit(self, standardized: Tensor) -> Tensor:
+        """Standardised features in the min-max space of PSNR, clipped to [0, 1]."""
+        low, high = self.low.to(standardized.device), self.high.to(standardized.device)
+        span = (high - low).clamp_min(1e-8)
+        return ((self.restore(standardized) - low) / span).clamp(0.0, 1.0)
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors by name, for a checkpoint."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}

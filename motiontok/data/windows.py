@@ -1,0 +1,85 @@
+"""Fixed-length windows of standardised features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bvh.rotations import Array
+from motiontok.errors import DataError
+
+__all__ = ["WindowSet", "split_windows"]
+
+
+def split_windows(features: Array, length: int) -> Array:
+    """Cut ``(frames, columns)`` into consecutive windows ``(windows, length, columns)``.
+
+    The last window is filled up by holding the last frame (still: its velocities
+    are zero), so a clip of any length, also one shorter than a window, is covered.
+    """
+    frames = len(features)
+    windows = max(1, -(-frames // length))
+    missing = windows * length - frames
+    if missing:
+        hold = np.repeat(features[-1:], missing, axis=0)
+        hold[:, :3] = 0.0
+        features = np.concatenate([features, hold])
+    return features.reshape(windows, length, features.shape[1])
+
+
+class WindowSet:
+    """Every window of ``length`` consecutive frames of a set of clips.
+
+    All clips lie in one tensor on the training device; a window is a row of
+    indices, so that drawing a batch is a single gather without host work.
+
+    Args:
+        clips: standardised features ``(frames, columns)`` of each clip; clips
+            shorter than a window are held on their last frame.
+        length: frames a window.
+        device: where the frames live.
+
+    Raises:
+        DataError: there are no clips.
+    """
+
+    def __init__(
+        self, clips: Sequence[Tensor], length: int, *, device: torch.device | str = "cpu"
+    ) -> None:
+        if not clips:
+            raise DataError("no clips to cut windows from")
+        padded = [_hold(c, length) for c in clips]
+        self.length = length
+        self.frames = torch.cat(padded).to(device)
+        starts, offset = [], 0
+        for clip in padded:
+            starts.append(torch.arange(offset, offset + len(clip) - length + 1))
+            offset += len(clip)
+        self.starts = torch.cat(starts).to(device)
+        self._enumerated = torch.cat([s[::length] for s in starts]).to(device)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def batch(self, size: int, generator: torch.Generator) -> Tensor:
+        """``size`` windows ``(size, length, columns)``, each valid start equally likely."""
+        index = torch.randint(
+            len(self.starts), (size,), generator=generator, device=self.starts.device
+        )
+        return self._gather(self.starts[index])
+
+    def enumerated(self) -> Tensor:
+        """The consecutive windows of every clip, ``(windows, length, columns)``, no overlap."""
+        return self._gather(self._enumerated)
+
+    def _gather(self, starts: Tensor) -> Tensor:
+        steps = torch.arange(self.length, device=starts.device)
+        return self.frames[starts[:, None] + steps]
+
+
+def _hold(clip: Tensor, length: int) -> Tensor:
+    missing = length - len(clip)
+    return clip if missing <= 0 else torch.cat([clip, clip[-1:].expand(missing, -1)])

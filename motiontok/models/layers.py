@@ -1,0 +1,181 @@
+"""Transformer layers of the paper: pre-LN, no biases in attention, ReLU MLP, no dropout.
+
+Tensors of sampled sequences are ``(batch, samples, tokens, width)``: K sequences for
+each observation. Self-attention runs within a sequence; cross-attention reads the
+observation's memory, whose keys and values are projected once for all K.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["CausalBlock", "Encoder", "EncoderBlock", "KeyValueCache", "resample", "sinusoids"]
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """Fixed positions ``(length, width)``: sines, then cosines, not interleaved."""
+    half = width // 2
+    frequency = torch.exp(-math.log(10_000.0) * torch.arange(half) / max(half - 1, 1))
+    phase = torch.arange(length)[:, None] * frequency
+    return torch.cat([phase.sin(), phase.cos()], dim=1)
+
+
+def resample(source: int, target: int, inputs: int, outputs: int) -> nn.Module:
+    """One linear layer from ``(batch, inputs, source)`` to ``(batch, outputs, target)``.
+
+    Source: the paper's ResampleConv1D, which for its sizes is a single strided
+    (transposed) convolution of kernel 4. One length must divide the other.
+    """
+    ratio = max(source, target) // min(source, target)
+    kernel = max(4, ratio + ratio % 2)
+    padding = (kernel - ratio) // 2
+    layer: nn.Conv1d | nn.ConvTranspose1d
+    if ratio == 1:
+        layer = nn.Conv1d(inputs, outputs, 1)
+    elif target > source:
+        layer = nn.ConvTranspose1d(inputs, outputs, kernel, stride=ratio, padding=padding)
+    else:
+        layer = nn.Conv1d(inputs, outputs, kernel, stride=ratio, padding=padding)
+    nn.init.xavier_normal_(layer.weight)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _mlp(width: int, ratio: int) -> nn.Sequential:
+    return nn.Sequential(_linear(width, ratio * width), nn.ReLU(), _linear(ratio * width, width))
+
+
+class _Attention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = _linear(width, width, bias=False)
+        self.key = _linear(width, width, bias=False)
+        self.value = _linear(width, width, bias=False)
+        self.out = _linear(width, width, bias=False)
+
+    def split(self, x: Tensor) -> Tensor:
+        """``(..., tokens, width)`` to ``(..., heads, tokens, width / heads)``."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+
+    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.split(self.key(x)), self.split(self.value(x))
+
+    def attend(self, x: Tensor, keys: Tensor, values: Tensor, *, causal: bool = False) -> Tensor:
+        y = F.scaled_dot_product_attention(
+            self.split(self.query(x)), keys, values, is_causal=causal
+        )
+        return self.out(y.transpose(-2, -3).flatten(-2))
+
+
+class EncoderBlock(nn.Module):
+    """Bidirectional self-attention and an MLP, on ``(batch, tokens, width)``."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(width, eps=1e-6)
+        self.attention = _Attention(width, heads)
+        self.norm_mlp = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = _mlp(width, mlp_ratio)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm_attention(x)
+        x = x + self.attention.attend(y, *self.attention.keys_values(y))
+        return x + self.mlp(self.norm_mlp(x))
+
+
+class Encoder(nn.Module):
+    """Fixed positions, encoder blocks and a final norm, on ``(batch, tokens, width)``."""
+
+    positions: Tensor
+
+    def __init__(self, length: int, width: int, heads: int, layers: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.register_buffer("positions", sinusoids(length, width), persistent=False)
+        self.blocks = nn.ModuleList(EncoderBlock(width, heads, mlp_ratio) for _ in range(layers))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.positions
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+
+class KeyValueCache:
+    """Keys and values of the tokens sampled so far, in buffers of full length.
+
+    Args:
+        keys, values: ``(batch * samples, heads, tokens, width / heads)`` buffers.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        self.keys = keys
+        self.values = values
+        self.length = 0
+
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add one token's key and value; return all so far."""
+        self.keys[:, :, self.length : self.length + 1] = key
+        self.values[:, :, self.length : self.length + 1] = value
+        self.length += 1
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+
+class CausalBlock(nn.Module):
+    """Causal self-attention, cross-attention to the memory, and an MLP.
+
+    Works on ``(batch, samples, tokens, width)``. The mask is causal and nothing
+    else: no token id is padding, so teacher forcing and sampling agree exactly.
+    """
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.norm_self = nn.LayerNorm(width, eps=1e-6)
+        self.self_attention = _Attention(width, heads)
+        self.norm_cross = nn.LayerNorm(width, eps=1e-6)
+        self.cross_attention = _Attention(width, heads)
+        self.norm_mlp = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = _mlp(width, mlp_ratio)
+
+    def cache(self, sequences: int, length: int, like: Tensor) -> KeyValueCache:
+        """Empty cache for ``sequences`` sequences of ``length`` tokens."""
+        heads = self.self_attention.heads
+        shape = (sequences, heads, length, like.shape[-1] // heads)
+        return KeyValueCache(like.new_empty(shape), like.new_empty(shape))
+
+    def forward(
+        self, x: Tensor, memory: tuple[Tensor, Tensor], cache: KeyValueCache | None = None
+    ) -> Tensor:
+        """One block.
+
+        Args:
+            x: ``(batch, samples, tokens, width)``; one token with a cache.
+            memory: keys and values that ``cross_attention.keys_values`` made of the
+                observation's memory.
+            cache: earlier tokens of these sequences, extended by this one.
+        """
+        batch, samples, tokens, _ = x.shape
+        y = self.norm_self(x).flatten(0, 1)
+        keys, values = self.self_attention.keys_values(y)
+        if cache is not None:
+            keys, values = cache.append(keys, values)
+        y = self.self_attention.attend(y, keys, values, causal=cache is None)
+        x = x + y.unflatten(0, (batch, samples))
+        # The memory has no mask, so the K sequences can share one query axis.
+        y = self.cross_attention.attend(self.norm_cross(x).flatten(1, 2), *memory)
+        x = x + y.unflatten(1, (samples, tokens))
+        return x + self.mlp(self.norm_mlp(x))

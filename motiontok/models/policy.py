@@ -1,0 +1,163 @@
+"""The encoder as a policy: q(z | x), autoregressive over the codes of a window.
+
+:class:`AutoregressivePolicy` is a causal transformer over tokens with
+cross-attention to the observation. What its outputs mean is the head's business:
+:class:`VocabularyHead` is the paper's, one learned row a token; the
+:class:`~motiontok.models.quantizer.CodebookHead` speaks in the space of a fitted
+quantiser's codewords.
+
+There is a dedicated begin-of-sequence embedding, and no token id doubles as
+padding: log q under teacher forcing equals the sampler's for every sequence.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.models.layers import CausalBlock, Encoder, resample, sinusoids
+
+__all__ = ["AutoregressivePolicy", "TokenHead", "VocabularyHead"]
+
+
+class TokenHead(nn.Module):
+    """Turns tokens into embeddings and hidden states into logits."""
+
+    @abstractmethod
+    def embed(self, codes: Tensor, first: int) -> Tensor:
+        """Embeddings ``(..., tokens, width)`` of codes ``(..., tokens)`` at ``first`` onwards."""
+
+    @abstractmethod
+    def context(self, x: Tensor) -> Any:
+        """Whatever ``logits`` needs of the observation, computed once for all samples."""
+
+    @abstractmethod
+    def logits(self, hidden: Tensor, context: Any, first: int) -> Tensor:
+        """Logits ``(batch, samples, tokens, vocab)`` of hidden states ``(..., tokens, width)``."""
+
+
+class VocabularyHead(TokenHead):
+    """The paper's head: an embedding table, N(0, 1), and a linear map to the vocabulary."""
+
+    def __init__(self, vocab_size: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocab_size, width)
+        self.out = nn.Linear(width, vocab_size)
+        nn.init.xavier_uniform_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def embed(self, codes: Tensor, first: int) -> Tensor:
+        return self.table(codes)
+
+    def context(self, x: Tensor) -> None:
+        return None
+
+    def logits(self, hidden: Tensor, context: None, first: int) -> Tensor:
+        return self.out(hidden)
+
+
+class AutoregressivePolicy(nn.Module):
+    """q(z | x) = prod_n q(z_n | z_<n, x) for windows ``x (batch, frames, columns)``.
+
+    Args:
+        head: meaning of tokens.
+        frames, columns: shape of a window.
+        codes: tokens a window.
+        width, heads, layers, mlp_ratio: size of both transformer stacks.
+    """
+
+    positions: Tensor
+
+    def __init__(
+        self,
+        head: TokenHead,
+        *,
+        frames: int,
+        columns: int,
+        codes: int,
+        width: int,
+        heads: int,
+        layers: int,
+        mlp_ratio: int = 4,
+    ) -> None:
+        super().__init__()
+        self.codes = codes
+        self.head = head
+        self.read = resample(frames, codes, columns, width)
+        self.encoder = Encoder(codes, width, heads, layers, mlp_ratio)
+        self.begin = nn.Parameter(torch.randn(width))
+        self.register_buffer("positions", sinusoids(codes, width), persistent=False)
+        self.blocks = nn.ModuleList(CausalBlock(width, heads, mlp_ratio) for _ in range(layers))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+
+    def _observe(self, x: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Any]:
+        memory = self.encoder(self.read(x.mT).mT)
+        return [b.cross_attention.keys_values(memory) for b in self._layers], self.head.context(x)
+
+    @property
+    def _layers(self) -> list[CausalBlock]:
+        return cast("list[CausalBlock]", list(self.blocks))
+
+    def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
+        """log q(. | z_<n, x) by teacher forcing.
+
+        Args:
+            x: ``(batch, frames, columns)``.
+            codes: ``(batch, samples, codes)``.
+
+        Returns:
+            ``(batch, samples, codes, vocab)``, normalised over the vocabulary.
+        """
+        batch, samples, _ = codes.shape
+        memory, context = self._observe(x)
+        begin = self.begin.expand(batch, samples, 1, -1)
+        h = torch.cat([begin, self.head.embed(codes[..., :-1], 0)], dim=2) + self.positions
+        for block, kv in zip(self._layers, memory, strict=True):
+            h = block(h, kv)
+        return torch.log_softmax(self.head.logits(self.norm(h), context, 0), dim=-1)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        x: Tensor,
+        samples: int,
+        *,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw sequences token by token with cached keys and values.
+
+        Args:
+            x: ``(batch, frames, columns)``.
+            samples: sequences for each window.
+            temperature: divides the logits; 0 takes the most likely token (greedy).
+            generator: source of randomness, on the device of ``x``.
+
+        Returns:
+            Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)`` (at
+            temperature 1).
+        """
+        batch = len(x)
+        memory, context = self._observe(x)
+        codes = torch.empty(batch, samples, self.codes, dtype=torch.long, device=x.device)
+        total = x.new_zeros(batch, samples)
+        token = self.begin.expand(batch, samples, 1, -1)
+        caches = [b.cache(batch * samples, self.codes, token) for b in self._layers]
+        for n in range(self.codes):
+            h = token + self.positions[n]
+            for block, kv, cache in zip(self._layers, memory, caches, strict=True):
+                h = block(h, kv, cache)
+            logq = torch.log_softmax(self.head.logits(self.norm(h), context, n)[:, :, 0], dim=-1)
+            if temperature == 0.0:
+                choice = logq.argmax(dim=-1)
+            else:
+                # Gumbel-max: -log of an exponential variate is a Gumbel variate.
+                noise = torch.empty_like(logq).exponential_(generator=generator)
+                choice = (logq / temperature - noise.log()).argmax(dim=-1)
+            codes[..., n] = choice
+            total += logq.gather(-1, choice[..., None])[..., 0]
+            token = self.head.embed(choice[..., None], n)
+        return codes, total

@@ -1,0 +1,241 @@
+"""A product quantiser on principal components, and a policy and decoder that start from it.
+
+The quantiser is fitted in a minute and has the token shape of the paper's model:
+N tokens of V values. Taking it as the starting point, with a Gaussian likelihood of
+variance s2 and an orthonormal basis, the entropy-regularised optimum
+
+    q*(z | x)  proportional to  exp(log p(x | z) / beta)
+
+factorises over tokens and is known in closed form: logits -|y_n - c_nv|^2 / (2 s2 beta),
+with y_n the window's coefficients in group n and c_nv the codewords. The policy head
+below has exactly these logits at step 0 and learns to move the point y_n by what it
+has read and what it has said; the decoder adds to the linear synthesis a network whose
+output starts at zero. DAPS then improves both.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.models.layers import Encoder
+from motiontok.models.policy import TokenHead
+
+__all__ = ["CodebookHead", "ProductQuantizer", "RefiningDecoder"]
+
+
+class ProductQuantizer(nn.Module):
+    """Principal components cut into N groups, a codebook of V codewords for each.
+
+    Groups are contiguous runs of components in order of variance, so tokens go from
+    coarse to fine. A group ends where reverse water-filling has spent log2(V) bits.
+
+    Attributes:
+        mean: ``(frames * columns,)``.
+        basis: ``(codes, size, frames * columns)``, orthonormal rows, zero where a group
+            has fewer than ``size`` components.
+        codewords: ``(codes, vocab, size)``.
+    """
+
+    mean: Tensor
+    basis: Tensor
+
+    def __init__(
+        self, *, frames: int, columns: int, codes: int, vocab_size: int, size: int = 16
+    ) -> None:
+        super().__init__()
+        self.frames, self.columns = frames, columns
+        self.codes, self.vocab_size, self.size = codes, vocab_size, size
+        self.register_buffer("mean", torch.zeros(frames * columns))
+        self.register_buffer("basis", torch.zeros(codes, size, frames * columns))
+        self.codewords = nn.Parameter(torch.zeros(codes, vocab_size, size))
+
+    def coefficients(self, x: Tensor) -> Tensor:
+        """Coefficients ``(batch, codes, size)`` of windows ``(batch, frames, columns)``."""
+        flat = x.flatten(1) - self.mean
+        return (flat @ self.basis.flatten(0, 1).T).unflatten(1, (self.codes, self.size))
+
+    def synthesize(self, coefficients: Tensor) -> Tensor:
+        """Windows ``(batch, frames, columns)`` of coefficients ``(batch, codes, size)``."""
+        flat = coefficients.flatten(1) @ self.basis.flatten(0, 1) + self.mean
+        return flat.unflatten(1, (self.frames, self.columns))
+
+    def look_up(self, codes: Tensor, first: int = 0) -> Tensor:
+        """Codewords ``(..., tokens, size)`` of codes ``(..., tokens)`` at ``first`` onwards."""
+        positions = torch.arange(first, first + codes.shape[-1], device=codes.device)
+        return self.codewords[positions, codes]
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Nearest codewords ``(batch, codes)``."""
+        y = self.coefficients(x)
+        return torch.stack(
+            [torch.cdist(y[:, n], self.codewords[n]).argmin(dim=1) for n in range(self.codes)], 1
+        )
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Windows ``(batch, frames, columns)`` of codes ``(batch, codes)``."""
+        return self.synthesize(self.look_up(codes))
+
+    @torch.no_grad()
+    def fit(self, x: Tensor, generator: torch.Generator, *, iterations: int = 12) -> None:
+        """Fit basis and codewords to windows ``x (windows, frames, columns)``."""
+        flat = x.flatten(1)
+        self.mean.copy_(flat.mean(dim=0))
+        centred = flat - self.mean
+        wanted = min(self.codes * self.size, *centred.shape)
+        variance, basis = _principal(centred, wanted, generator)
+        bits = math.log2(self.vocab_size)
+        edges = _groups(variance, self.codes, bits, self.size)
+        self.basis.zero_()
+        self.codewords.zero_()
+        for n, (low, high) in enumerate(edges):
+            if high == low:
+                continue
+            rows = basis[low:high]
+            self.basis[n, : high - low] = rows
+            words = _kmeans(centred @ rows.T, self.vocab_size, generator, iterations)
+            self.codewords[n, : len(words), : high - low] = words
+
+
+def _principal(centred: Tensor, wanted: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Variances and orthonormal rows of the leading components, by randomised range finding.
+
+    Halko, Martinsson and Tropp 2011, algorithm 4.4 with two power iterations: exact
+    enough here and far cheaper than a dense decomposition of 6,000 columns.
+    """
+    oversampled = min(wanted + 32, *centred.shape)
+    probe = torch.randn(
+        centred.shape[1], oversampled, generator=generator, device=centred.device
+    ).to(centred)
+    span = torch.linalg.qr(centred @ probe)[0]
+    for _ in range(2):
+        span = torch.linalg.qr(centred.T @ span)[0]
+        span = torch.linalg.qr(centred @ span)[0]
+    _, s, rows = torch.linalg.svd(span.T @ centred, full_matrices=False)
+    return (s**2 / len(centred))[:wanted], rows[:wanted]
+
+
+def _groups(variance: Tensor, groups: int, bits: float, size: int) -> list[tuple[int, int]]:
+    """Contiguous ranges of components that each need ``bits`` at the common distortion."""
+    total = groups * bits
+    logs = 0.5 * torch.log2(variance.double().clamp_min(1e-12))
+    # Reverse water-filling: the largest count of components whose common level lies
+    # below the smallest of their variances.
+    counts = torch.arange(1, len(logs) + 1)
+    level = (torch.cumsum(logs, 0) - total) / counts
+    used = int((logs > level).nonzero().max()) + 1
+    rate = (logs[:used] - level[used - 1]).tolist()
+    edges, low, spent = [], 0, 0.0
+    for n in range(groups):
+        high = low
+        target = (n + 1) * bits
+        while (
+            high < used
+            and high - low < size
+            and (high == low or spent + 0.5 * rate[high] <= target)
+        ):
+            spent += rate[high]
+            high += 1
+        edges.append((low, high))
+        low = high
+    return edges
+
+
+def _kmeans(points: Tensor, count: int, generator: torch.Generator, iterations: int) -> Tensor:
+    """Codewords ``(<= count, size)`` by Lloyd's algorithm; empty clusters are re-seeded."""
+    pick = torch.randperm(len(points), generator=generator, device=points.device)
+    words = points[pick[:count]].clone()
+    for _ in range(iterations):
+        nearest = _nearest(points, words)
+        mass = torch.bincount(nearest, minlength=len(words)).to(points)
+        sums = torch.zeros_like(words).index_add_(0, nearest, points)
+        filled = mass > 0
+        words[filled] = sums[filled] / mass[filled, None]
+        empty = int((~filled).sum())
+        if empty:
+            again = torch.randint(len(points), (empty,), generator=generator, device=points.device)
+            words[~filled] = points[again]
+    return words
+
+
+def _nearest(points: Tensor, words: Tensor) -> Tensor:
+    # Chunked: points times words need not fit in memory at once.
+    half = 0.5 * (words**2).sum(dim=1)
+    return torch.cat([(p @ words.T - half).argmax(dim=1) for p in points.split(8192)])
+
+
+class CodebookHead(TokenHead):
+    """Logits as negative distances between codewords and a point that the policy moves.
+
+    logits_nv = exp(g_n) (-|y_n + u_n - c_nv|^2) / (2 s2 beta), where y_n are the
+    window's coefficients, u_n = U h_n is linear in the transformer's state and starts
+    at zero, g_n is a learned log precision that starts at zero. The codewords are the
+    decoder's: the policy loss does not move them.
+
+    Args:
+        quantizer: fitted or to be fitted; shared with the decoder.
+        width: width of the transformer.
+        variance: s2 of the likelihood.
+    """
+
+    beta: Tensor
+
+    def __init__(self, quantizer: ProductQuantizer, *, width: int, variance: float) -> None:
+        super().__init__()
+        self.quantizer = quantizer
+        self.variance = variance
+        self.lift = nn.Parameter(
+            torch.randn(quantizer.codes, quantizer.size, width) / math.sqrt(quantizer.size)
+        )
+        self.move = nn.Parameter(torch.zeros(quantizer.codes, width, quantizer.size))
+        self.precision = nn.Parameter(torch.zeros(quantizer.codes))
+        self.register_buffer("beta", torch.ones(()))
+
+    def embed(self, codes: Tensor, first: int) -> Tensor:
+        words = self.quantizer.look_up(codes, first).detach()
+        lift = self.lift[first : first + codes.shape[-1]]
+        return torch.einsum("bkns,nsw->bknw", words, lift)
+
+    def context(self, x: Tensor) -> Tensor:
+        return self.quantizer.coefficients(x)
+
+    def logits(self, hidden: Tensor, context: Tensor, first: int) -> Tensor:
+        here = slice(first, first + hidden.shape[2])
+        words = self.quantizer.codewords[here].detach()
+        point = context[:, None, here] + torch.einsum("bknw,nws->bkns", hidden, self.move[here])
+        # |point|^2 is the same for every word and cancels in the softmax.
+        score = torch.einsum("bkns,nvs->bknv", point, words) - 0.5 * (words**2).sum(dim=-1)
+        scale = self.precision[here].exp() / (self.variance * self.beta)
+        return score * scale[:, None]
+
+
+class RefiningDecoder(nn.Module):
+    """Linear synthesis of the quantiser plus a transformer over frames that starts at zero.
+
+    The transformer sees the linear reconstruction frame by frame, shares its weights
+    over time, and adds what a linear code cannot say.
+    """
+
+    def __init__(
+        self,
+        quantizer: ProductQuantizer,
+        *,
+        width: int,
+        heads: int,
+        layers: int,
+        mlp_ratio: int = 4,
+    ) -> None:
+        super().__init__()
+        self.quantizer = quantizer
+        self.read = nn.Linear(quantizer.columns, width)
+        self.encoder = Encoder(quantizer.frames, width, heads, layers, mlp_ratio)
+        self.out = nn.Linear(width, quantizer.columns)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Mean ``(batch, frames, columns)`` of codes ``(batch, codes)``."""
+        linear = self.quantizer.decode(codes)
+        return linear + self.out(self.encoder(self.read(linear)))
