@@ -1,0 +1,285 @@
+"""Run configurations: TOML files read into frozen dataclasses.
+
+Every key is known, typed and checked; an unknown one is answered with the nearest
+known ones. ``section.key=value`` strings override single values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from motiontok.errors import ConfigError
+from motiontok.paths import config_dir
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "MethodConfig",
+    "ModelConfig",
+    "TrainConfig",
+    "load_config",
+    "parse_config",
+    "shipped_configs",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to train on.
+
+    Attributes:
+        dataset: ``lafan``, ``bandai`` (or any folder of humanoid BVH) or ``procedural``.
+        window: frames a window.
+        mirror: also train on the mirror image of every clip.
+        holdout: every how-manieth clip, in sorted order, is held out for validation
+            (``lafan`` instead holds out the DAPS paper's four clips).
+        clips, seconds: number and length of procedural clips.
+    """
+
+    dataset: str = "procedural"
+    window: int = 32
+    mirror: bool = True
+    holdout: int = 20
+    clips: int = 200
+    seconds: float = 8.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Size of the tokens and of the networks.
+
+    Attributes:
+        codes_per_window: tokens a window; divides the window's frames or is a multiple.
+        vocab_size: values a token can take, at most 65,536.
+        width, heads, layers: policy, both of its stacks.
+        decoder_width, decoder_layers: decoder.
+    """
+
+    codes_per_window: int = 64
+    vocab_size: int = 1024
+    width: int = 128
+    heads: int = 4
+    layers: int = 2
+    decoder_width: int = 128
+    decoder_layers: int = 2
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """How the discrete autoencoder is trained (docs/method.md).
+
+    Attributes:
+        name: method, see ``motiontok.methods.METHODS``.
+        samples: sequences K drawn from the policy for each window.
+        ess_target: target share of K for the effective sample size.
+        beta_start, beta_end: entropy weight, annealed exponentially over the run.
+        variance: of the Gaussian likelihood, in standardised units.
+    """
+
+    name: str = "daps"
+    samples: int = 8
+    ess_target: float = 0.33
+    beta_start: float = 3.0
+    beta_end: float = 0.01
+    variance: float = 0.25
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The training loop.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: windows a step.
+        learning_rate: of AdamW.
+        evaluate_every, checkpoint_every, log_every: in steps.
+        validation_windows: at most so many held-out windows in each evaluation.
+        seed: of every random number of the run.
+    """
+
+    steps: int = 250_000
+    batch_size: int = 256
+    learning_rate: float = 3e-4
+    evaluate_every: int = 5000
+    checkpoint_every: int = 1000
+    log_every: int = 50
+    validation_windows: int = 512
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run."""
+
+    name: str = "run"
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dictionary, as :func:`parse_config` reads it."""
+        return dataclasses.asdict(self)
+
+
+def shipped_configs() -> tuple[str, ...]:
+    """Names of the configurations that come with the package."""
+    return tuple(sorted(p.stem for p in config_dir().glob("*.toml")))
+
+
+def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration.
+
+    Args:
+        name_or_path: a shipped name such as ``lafan``, or a path to a TOML file.
+        overrides: ``section.key=value`` (or ``key=value`` where the key is unambiguous).
+
+    Raises:
+        ConfigError: no such configuration, not TOML, or a bad key or value.
+    """
+    shipped = config_dir() / f"{name_or_path}.toml"
+    path = shipped if shipped.is_file() else Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
+        raise ConfigError(
+            f"no configuration {name_or_path!r}{reason}: give a TOML file or one of "
+            f"{', '.join(shipped_configs())}"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a TOML file") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    values.setdefault("name", path.stem)
+    for override in overrides:
+        _override(values, override)
+    return parse_config(values, str(path))
+
+
+def parse_config(values: Mapping[str, Any], where: str) -> Config:
+    """Check a nested mapping and make it a :class:`Config`.
+
+    Args:
+        values: as ``Config.to_dict`` gives them.
+        where: file to name in messages.
+
+    Raises:
+        ConfigError: unknown key, wrong type or impossible value.
+    """
+    config = _build(Config, values, where, "")
+    _check(config, where)
+    return config
+
+
+def _build(cls: type[T], values: Mapping[str, Any], where: str, prefix: str) -> T:
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=3, cutoff=0.4) or sorted(hints)
+            nearest = ", ".join(prefix + n for n in near)
+            raise ConfigError(f"{where}: unknown key {prefix}{key}; did you mean {nearest}?")
+    return cls(**{k: _convert(v, hints[k], where, prefix + k) for k, v in values.items()})
+
+
+def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: {key} is a section, got {value!r}")
+        assert isinstance(kind, type)
+        return _build(kind, value, where, key + ".")
+    if isinstance(kind, types.UnionType):
+        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{where}: {key} must be of type {kind.__name__}, got {value!r}")
+    return value
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, raw = text.partition("=")
+    parts = key.strip().split(".")
+    if len(parts) == 1 and parts[0] != "name":
+        hints = typing.get_type_hints(Config)
+        homes = [
+            s
+            for s, kind in hints.items()
+            if dataclasses.is_dataclass(kind)
+            and parts[0] in {f.name for f in dataclasses.fields(kind)}
+        ]
+        if len(homes) == 1:
+            parts = [homes[0], parts[0]]
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {text}: expected section.key=value, such as train.steps=1000")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw  # a bare word is a string
+    target = values
+    for part in parts[:-1]:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"--set {text}: {part} is no section")
+    target[parts[-1]] = value
+
+
+def _check(config: Config, where: str) -> None:
+    model, method, train, data = config.model, config.method, config.train, config.data
+    positive = {
+        "data.window": data.window,
+        "data.clips": data.clips,
+        "data.seconds": data.seconds,
+        "model.codes_per_window": model.codes_per_window,
+        "model.width": model.width,
+        "model.heads": model.heads,
+        "model.layers": model.layers,
+        "model.decoder_width": model.decoder_width,
+        "model.decoder_layers": model.decoder_layers,
+        "method.samples": method.samples,
+        "method.beta_start": method.beta_start,
+        "method.beta_end": method.beta_end,
+        "method.variance": method.variance,
+        "train.steps": train.steps,
+        "train.batch_size": train.batch_size,
+        "train.learning_rate": train.learning_rate,
+        "train.evaluate_every": train.evaluate_every,
+        "train.checkpoint_every": train.checkpoint_every,
+        "train.log_every": train.log_every,
+        "train.validation_windows": train.validation_windows,
+    }
+    for key, value in positive.items():
+        if not 0 < value < float("inf"):
+            raise ConfigError(f"{where}: {key} must be positive, got {value}")
+    if data.holdout < 2:
+        raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
+    if not 2 <= model.vocab_size <= 65_536:
+        raise ConfigError(f"{where}: model.vocab_size must be 2 to 65536, got {model.vocab_size}")
+    if not 0 < method.ess_target <= 1:
+        raise ConfigError(f"{where}: method.ess_target must be in (0, 1], got {method.ess_target}")
+    for key, width in (("width", model.width), ("decoder_width", model.decoder_width)):
+        if width % (2 * model.heads):
+            raise ConfigError(f"{where}: model.{key} {width} must be a multiple of 2 * heads")
+    longer, shorter = sorted((data.window, model.codes_per_window), reverse=True)
+    if longer % shorter:
+        raise ConfigError(
+            f"{where}: of data.window {data.window} and model.codes_per_window "
+            f"{model.codes_per_window} one must divide the other"
+        )

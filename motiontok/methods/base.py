@@ -1,0 +1,99 @@
+"""The small interface every discrete autoencoder implements."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.config import Config
+
+__all__ = ["DiscreteAutoencoder", "StepResult"]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one training step computed.
+
+    Attributes:
+        loss: scalar to differentiate.
+        metrics: scalars to log, detached, still on the device.
+        codes: codes of this step ``(batch, codes)``, for usage statistics.
+        reconstruction: decoder mean of those codes, standardised, detached.
+    """
+
+    loss: Tensor
+    metrics: dict[str, Tensor]
+    codes: Tensor
+    reconstruction: Tensor
+
+
+class DiscreteAutoencoder(nn.Module):
+    """Windows ``x (batch, frames, columns)``, standardised, to codes and back.
+
+    Args:
+        config: sizes and hyper-parameters.
+        columns: feature columns.
+    """
+
+    def __init__(self, config: Config, columns: int) -> None:
+        super().__init__()
+        self.config = config
+        self.columns = columns
+
+    def prepare(self, windows: Tensor, generator: torch.Generator) -> None:
+        """Look at training windows once before the first step; most methods need not.
+
+        Args:
+            windows: ``(windows, frames, columns)``.
+            generator: source of randomness.
+        """
+
+    @abstractmethod
+    def training_step(self, x: Tensor, step: int, generator: torch.Generator) -> StepResult:
+        """Loss and metrics of one batch at 0-based ``step``."""
+
+    @abstractmethod
+    def encode(
+        self,
+        x: Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Codes ``(batch, codes)``.
+
+        Args:
+            x: ``(batch, frames, columns)``.
+            effort: candidates a window, of which the best reconstructing one is kept.
+            temperature: 0 takes the most likely code at each position; at ``effort`` 1
+                a positive value samples.
+            generator: source of randomness.
+        """
+
+    @abstractmethod
+    def decode(self, codes: Tensor) -> Tensor:
+        """Mean of p(x | z), ``(batch, frames, columns)``, of codes ``(batch, codes)``."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """AdamW groups: weight decay on matrices only, none on biases, norms and embeddings."""
+        matrices: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
+        embeddings = {
+            id(m.weight) for m in self.modules() if isinstance(m, nn.Embedding | nn.LayerNorm)
+        }
+        for parameter in self.shared_parameters():
+            plain = parameter.dim() >= 2 and id(parameter) not in embeddings
+            (matrices if plain else rest).append(parameter)
+        return [
+            {"params": matrices, "weight_decay": 1e-4, "clip": True},
+            {"params": rest, "weight_decay": 0.0, "clip": True},
+        ]
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Parameters under the common learning rate and clipping."""
+        return [p for p in self.parameters() if p.requires_grad]

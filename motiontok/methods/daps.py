@@ -1,0 +1,235 @@
+"""DAPS: Discrete Autoencoding via Policy Search (Drolet et al., ICLR 2026).
+
+The encoder is a policy that emits codes; the decoder's log-likelihood is its return.
+No gradient passes through sampling. For each window x:
+
+1. draw K sequences z_k from q(. | x);
+2. score them, R_k = log p(x | z_k);
+3. weigh them toward the closed-form target q* of the KL- and entropy-regularised
+   problem, w = softmax_k((R_k - beta log q_k) / (eta + beta));
+4. encoder loss -sum_k w_k log q_k, decoder loss -mean_k R_k;
+5. eta, the trust region, is learned so that the effective sample size
+   1 / sum_k w_k^2 meets its target share of K.
+
+A baseline of R would cancel in the softmax, so there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.config import Config
+from motiontok.methods.base import DiscreteAutoencoder, StepResult
+from motiontok.methods.schedule import exponential_decay
+from motiontok.models import (
+    AutoregressivePolicy,
+    CodebookHead,
+    ProductQuantizer,
+    RefiningDecoder,
+    TokenDecoder,
+    VocabularyHead,
+)
+from motiontok.models.policy import TokenHead
+
+__all__ = ["Daps", "DapsFromQuantizer", "gaussian_log_density", "importance_weights"]
+
+
+def gaussian_log_density(x: Tensor, mean: Tensor, variance: float) -> Tensor:
+    """log N(x; mean, variance I) ``(...)``, summed over the last two dimensions."""
+    count = x.shape[-1] * x.shape[-2]
+    square = ((x - mean) ** 2).flatten(-2).sum(dim=-1)
+    return -0.5 * (count * math.log(2.0 * math.pi * variance) + square / variance)
+
+
+def importance_weights(reward: Tensor, logq: Tensor, *, eta: Tensor | float, beta: float) -> Tensor:
+    """Self-normalised weights ``(batch, samples)`` of samples from q toward q*.
+
+    w = softmax_k((R_k - beta log q_k) / (eta + beta)): the paper's
+    q* proportional to exp((A + eta log q) / (eta + beta)), divided by q.
+
+    Args:
+        reward: ``(batch, samples)``, log p(x | z_k).
+        logq: ``(batch, samples)``, log q(z_k | x).
+        eta: trust region, positive.
+        beta: entropy weight, non-negative.
+    """
+    return torch.softmax((reward - beta * logq) / (eta + beta), dim=-1)
+
+
+class Daps(DiscreteAutoencoder):
+    """The paper's method on the paper's networks."""
+
+    def __init__(self, config: Config, columns: int) -> None:
+        super().__init__(config, columns)
+        self.log_eta = nn.Parameter(torch.tensor(math.log(100.0)))
+        self.policy = self._make_policy()
+        self.decoder = self._make_decoder()
+
+    def _policy_around(self, head: TokenHead) -> AutoregressivePolicy:
+        model = self.config.model
+        return AutoregressivePolicy(
+            head,
+            frames=self.config.data.window,
+            columns=self.columns,
+            codes=model.codes_per_window,
+            width=model.width,
+            heads=model.heads,
+            layers=model.layers,
+        )
+
+    def _make_policy(self) -> AutoregressivePolicy:
+        model = self.config.model
+        return self._policy_around(VocabularyHead(model.vocab_size, model.width))
+
+    def _make_decoder(self) -> nn.Module:
+        model = self.config.model
+        return TokenDecoder(
+            vocab_size=model.vocab_size,
+            codes=model.codes_per_window,
+            frames=self.config.data.window,
+            columns=self.columns,
+            width=model.decoder_width,
+            heads=model.heads,
+            layers=model.decoder_layers,
+        )
+
+    def beta(self, step: int) -> float:
+        """Entropy weight at ``step``."""
+        method = self.config.method
+        return exponential_decay(
+            step,
+            start=method.beta_start,
+            end=method.beta_end,
+            steps=self.config.train.steps,
+        )
+
+    def reward(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """log p(x | z) ``(batch, samples)`` and decoder means ``(batch, samples, T, C)``."""
+        batch, samples, _ = codes.shape
+        mean = self.decode(codes.flatten(0, 1)).unflatten(0, (batch, samples))
+        return gaussian_log_density(x[:, None], mean, self.config.method.variance), mean
+
+    def training_step(self, x: Tensor, step: int, generator: torch.Generator) -> StepResult:
+        method = self.config.method
+        beta = self.beta(step)
+        codes, _ = self.policy.sample(x, method.samples, generator=generator)
+        logp = self.policy.log_probabilities(x, codes)
+        logq = logp.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
+        reward, mean, decoder_loss = self._decoder_loss(x, codes, logq.detach(), beta, generator)
+
+        weights = importance_weights(
+            reward, logq.detach(), eta=self.log_eta.detach().exp(), beta=beta
+        )
+        policy_loss = -(weights * logq).sum(dim=-1).mean()
+        # The same weights once more, as a function of eta alone.
+        by_eta = importance_weights(reward, logq.detach(), eta=self.log_eta.exp(), beta=beta)
+        ess = (1.0 / (by_eta**2).sum(dim=-1)).mean()
+        eta_loss = (ess - method.samples * method.ess_target) ** 2
+
+        with torch.no_grad():
+            first = logp[:, 0]
+            entropy = -(first.exp() * first).sum(dim=(-1, -2)).mean()
+            full = self.config.model.codes_per_window * math.log(self.config.model.vocab_size)
+            error = ((x - mean) ** 2).mean()
+        metrics = {
+            "policy_loss": policy_loss.detach(),
+            "reward": reward.mean(),
+            "mse": error,
+            "ess": ess.detach() / method.samples,
+            "eta": self.log_eta.detach().exp(),
+            "beta": torch.tensor(beta),
+            "kl": full - entropy,
+        }
+        return StepResult(
+            policy_loss + decoder_loss + eta_loss, metrics, codes[:, 0], mean.detach()
+        )
+
+    def _decoder_loss(
+        self, x: Tensor, codes: Tensor, logq: Tensor, beta: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rewards ``(batch, samples)``, the mean of one sample, and the decoder's loss."""
+        reward, mean = self.reward(x, codes)
+        return reward.detach(), mean[:, 0], -reward.mean()
+
+    @torch.no_grad()
+    def encode(
+        self,
+        x: Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        if effort == 1:
+            return self.policy.sample(x, 1, temperature=temperature, generator=generator)[0][:, 0]
+        greedy, _ = self.policy.sample(x, 1, temperature=0.0)
+        drawn, _ = self.policy.sample(
+            x, effort - 1, temperature=temperature or 1.0, generator=generator
+        )
+        codes = torch.cat([greedy, drawn], dim=1)
+        best = self.reward(x, codes)[0].argmax(dim=1)
+        return codes[torch.arange(len(x), device=x.device), best]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        return self.decoder(codes)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        eta = {"params": [self.log_eta], "weight_decay": 0.0, "clip": False, "lr": 1e-3}
+        return [*super().parameter_groups(), eta]
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        return [p for p in super().shared_parameters() if p is not self.log_eta]
+
+
+class DapsFromQuantizer(Daps):
+    """DAPS started from a product quantiser instead of from noise.
+
+    Policy and decoder equal the fitted quantiser at step 0 (motiontok.models.quantizer).
+    The decoder learns from one sequence a window, drawn by the weights w instead of all
+    K unweighted: better sequences, and an eighth of the gradient work.
+    """
+
+    def _make_policy(self) -> AutoregressivePolicy:
+        model = self.config.model
+        self.quantizer = ProductQuantizer(
+            frames=self.config.data.window,
+            columns=self.columns,
+            codes=model.codes_per_window,
+            vocab_size=model.vocab_size,
+        )
+        head = CodebookHead(self.quantizer, width=model.width, variance=self.config.method.variance)
+        return self._policy_around(head)
+
+    def _make_decoder(self) -> nn.Module:
+        model = self.config.model
+        return RefiningDecoder(
+            self.quantizer,
+            width=model.decoder_width,
+            heads=model.heads,
+            layers=model.decoder_layers,
+        )
+
+    def prepare(self, windows: Tensor, generator: torch.Generator) -> None:
+        self.quantizer.fit(windows, generator)
+
+    def training_step(self, x: Tensor, step: int, generator: torch.Generator) -> StepResult:
+        head = self.policy.head
+        assert isinstance(head, CodebookHead)
+        head.beta.fill_(self.beta(step))
+        return super().training_step(x, step, generator)
+
+    def _decoder_loss(
+        self, x: Tensor, codes: Tensor, logq: Tensor, beta: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.no_grad():
+            reward, _ = self.reward(x, codes)
+            weights = importance_weights(reward, logq, eta=self.log_eta.exp(), beta=beta)
+            noise = torch.empty_like(weights).exponential_(generator=generator)
+            drawn = (weights / noise).argmax(dim=-1)
+        chosen = codes[torch.arange(len(x), device=x.device), drawn]
+        score, mean = self.reward(x, chosen[:, None])
+        return reward, mean[:, 0], -score.mean()

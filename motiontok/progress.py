@@ -1,0 +1,85 @@
+"""The one progress display: a bar with an ETA on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+__all__ = ["Progress", "progress"]
+
+
+class Progress(Protocol):
+    """Called with how much is done and, optionally, a few words on the state."""
+
+    def __call__(self, done: int, detail: str = "") -> None: ...
+
+
+@contextmanager
+def progress(title: str, total: int, *, done: int = 0) -> Iterator[Progress]:
+    """Show how far a long job is, on standard error.
+
+    Args:
+        title: what is going on.
+        total: size of the job.
+        done: what was done before, on resuming.
+    """
+    if sys.stderr.isatty():
+        with _bar(title, total, done) as update:
+            yield update
+    else:
+        yield _lines(title, total, done)
+
+
+@contextmanager
+def _bar(title: str, total: int, done: int) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", style="dim"),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, completed=done, detail="")
+
+        def update(done: int, detail: str = "") -> None:
+            if detail:
+                bar.update(task, completed=done, detail=detail)
+            else:
+                bar.update(task, completed=done)
+
+        yield update
+
+
+def _lines(title: str, total: int, first: int) -> Progress:
+    """Updates as lines, at most one every ten seconds, and the last one."""
+    begin = time.monotonic()
+    last = begin
+
+    def update(done: int, detail: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < 10.0:
+            return
+        last = now
+        rate = (done - first) / max(now - begin, 1e-9)
+        left = (total - done) / rate if rate > 0 else float("inf")
+        eta = f", ETA {left:.0f} s" if done < total and left < float("inf") else ""
+        print(f"{title} {done}/{total}{eta}  {detail}".rstrip(), file=sys.stderr, flush=True)
+
+    return update

@@ -1,0 +1,125 @@
+"""Checkpoints as single safetensors files: model, optimiser, random state, progress.
+
+Nothing is pickled: optimiser moments are tensors named after their parameter, the
+rest is JSON in the file's header. A file is replaced by a rename, so a run killed in
+the middle of saving leaves the previous checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from bvh.files import atomic_path
+from motiontok.errors import TrainingError
+
+__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+FORMAT = "motiontok-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Contents of a checkpoint.
+
+    Attributes:
+        tensors: every tensor by name (``model.``, ``optimizer.``, ``generator``, ``extra.``).
+        header: step, configuration and whatever else the loop keeps.
+    """
+
+    tensors: dict[str, Tensor]
+    header: dict[str, Any]
+
+    def restore(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+    ) -> None:
+        """Put weights, moments and random state back.
+
+        Raises:
+            TrainingError: the checkpoint belongs to another model.
+        """
+        state = {k[6:]: v for k, v in self.tensors.items() if k.startswith("model.")}
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            detail = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+            raise TrainingError(f"checkpoint does not fit this model: {detail}") from None
+        for name, parameter in model.named_parameters():
+            prefix = f"optimizer.{name}."
+            moments = {
+                k[len(prefix) :]: v.to(parameter.device if v.dim() else "cpu")
+                for k, v in self.tensors.items()
+                if k.startswith(prefix)
+            }
+            if moments:
+                optimizer.state[parameter] = moments
+        generator.set_state(self.tensors["generator"])
+
+    def extra(self, name: str) -> Tensor | None:
+        """An additional tensor, such as a running count."""
+        return self.tensors.get(f"extra.{name}")
+
+
+def save_checkpoint(
+    path: Path,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    header: dict[str, Any],
+    extra: dict[str, Tensor],
+) -> None:
+    """Write a checkpoint atomically.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written.
+    """
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{name}.{key}"] = torch.as_tensor(value)
+    tensors["generator"] = generator.get_state()
+    tensors |= {f"extra.{k}": v for k, v in extra.items()}
+    tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in tensors.items()}
+    metadata = {"format": FORMAT, "header": json.dumps(header)}
+    try:
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"cannot save {path}: {error}; the previous checkpoint, if any, is kept"
+        ) from None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        TrainingError: the file is missing, truncated or no checkpoint of this program.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no checkpoint to resume from; start without --resume")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise TrainingError(
+                    f"{path}: not a checkpoint of this version "
+                    f"(format {metadata.get('format', 'unknown')!r}, expected {FORMAT!r})"
+                )
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        return Checkpoint(tensors, json.loads(metadata["header"]))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise TrainingError(
+            f"{path}: damaged checkpoint ({error}); delete it and train again"
+        ) from None

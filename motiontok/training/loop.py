@@ -1,0 +1,265 @@
+"""The training loop: batches, updates, logging, validation, checkpoints, resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motiontok.config import Config
+from motiontok.data import COLUMNS, FEATURES, Statistics, WindowSet
+from motiontok.errors import TrainingError
+from motiontok.methods import DiscreteAutoencoder, make_method
+from motiontok.progress import Progress
+from motiontok.training.checkpoint import load_checkpoint, save_checkpoint
+from motiontok.training.clipping import clip_adaptively
+from motiontok.training.log import CsvLog
+
+__all__ = ["LOG_COLUMNS", "Trained", "evaluate", "train"]
+
+LOG_COLUMNS = (
+    "step", "seconds", "policy_loss", "reward", "mse", "psnr", "ess", "eta", "beta", "kl",
+    "code_usage", "skipped", "val_mse", "val_psnr", "val_mpjpe_mm", "val_code_usage",
+)  # fmt: skip
+
+_PREPARE_WINDOWS = 60_000
+_USAGE_MEMORY = 0.999
+_MAX_SKIPPED = 100
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Outcome of a run.
+
+    Attributes:
+        method: the trained autoencoder, in evaluation mode.
+        step: steps done.
+        validation: last validation metrics.
+        seconds: time spent in all, earlier parts of a resumed run included.
+    """
+
+    method: DiscreteAutoencoder
+    step: int
+    validation: dict[str, float]
+    seconds: float
+
+
+def train(
+    config: Config,
+    *,
+    windows: WindowSet,
+    validation: Tensor,
+    statistics: Statistics,
+    out: Path,
+    device: torch.device | str = "cpu",
+    resume: bool = False,
+    update: Progress | None = None,
+    on_evaluation: Callable[[DiscreteAutoencoder, int], None] | None = None,
+) -> Trained:
+    """Train a discrete autoencoder.
+
+    Writes ``checkpoint.safetensors`` and ``log.csv`` to ``out``. On an interrupt
+    (Ctrl-C) the state is saved before the exception goes on.
+
+    Args:
+        config: the run.
+        windows: training windows, on ``device``.
+        validation: ``(windows, frames, columns)`` held-out windows.
+        statistics: of the features, for PSNR.
+        out: folder of the run.
+        device: where to train.
+        resume: continue from the checkpoint in ``out``.
+        update: progress display.
+        on_evaluation: called with the model and step after each validation.
+
+    Raises:
+        TrainingError: divergence, or a checkpoint that cannot be used.
+    """
+    device = torch.device(device)
+    settings = config.train
+    torch.manual_seed(settings.seed)
+    generator = torch.Generator(device).manual_seed(settings.seed)
+    method = make_method(config, FEATURES).to(device)
+    groups = method.parameter_groups()
+    clipped = [p for g in groups if g.pop("clip") for p in g["params"]]
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+    usage = torch.zeros(config.model.codes_per_window, config.model.vocab_size, device=device)
+    path = out / "checkpoint.safetensors"
+    step, skipped, in_a_row, spent = 0, 0, 0, 0.0
+    metrics: dict[str, float] = {}
+
+    if resume:
+        checkpoint = load_checkpoint(path)
+        _require_same(config, checkpoint.header["config"], path)
+        checkpoint.restore(method, optimizer, generator)
+        step, skipped = checkpoint.header["step"], checkpoint.header["skipped"]
+        spent, metrics = checkpoint.header["seconds"], checkpoint.header["validation"]
+        saved = checkpoint.extra("usage")
+        if saved is not None:
+            usage.copy_(saved)
+    else:
+        method.prepare(windows.batch(min(_PREPARE_WINDOWS, 4 * len(windows)), generator), generator)
+    log = CsvLog(out / "log.csv", LOG_COLUMNS, until=step if resume else None)
+    begin = time.monotonic() - spent
+
+    def save() -> None:
+        save_checkpoint(
+            path,
+            model=method,
+            optimizer=optimizer,
+            generator=generator,
+            header={
+                "step": step,
+                "skipped": skipped,
+                "seconds": time.monotonic() - begin,
+                "validation": metrics,
+                "config": config.to_dict(),
+            },
+            extra={"usage": usage},
+        )
+
+    def validate() -> dict[str, float]:
+        nonlocal metrics
+        metrics = evaluate(method, validation, statistics, limit=settings.validation_windows)
+        if on_evaluation is not None:
+            on_evaluation(method, step)
+        return {f"val_{k}": v for k, v in metrics.items()}
+
+    if not resume:
+        log.append({"step": 0, "seconds": time.monotonic() - begin, **validate()})
+    try:
+        while step < settings.steps:
+            method.train()
+            x = windows.batch(settings.batch_size, generator)
+            result = method.training_step(x, step, generator)
+            optimizer.zero_grad(set_to_none=True)
+            result.loss.backward()
+            gradients = [p.grad for p in clipped if p.grad is not None]
+            # One host synchronisation a step buys that no bad gradient is ever applied.
+            finite = bool(torch.stack([g.isfinite().all() for g in gradients]).all())
+            if finite:
+                clip_adaptively(clipped)
+                optimizer.step()
+                in_a_row = 0
+            else:
+                skipped, in_a_row = skipped + 1, in_a_row + 1
+                if in_a_row > _MAX_SKIPPED:
+                    raise TrainingError(
+                        f"training diverged: gradients not finite for {in_a_row} steps up to step "
+                        f"{step}; the last good checkpoint is {path}; try a smaller "
+                        "train.learning_rate"
+                    )
+            step += 1
+            _count(usage, result.codes)
+            last = step == settings.steps
+            if step % settings.log_every == 0 or last or step % settings.evaluate_every == 0:
+                row: dict[str, Any] = {k: float(v) for k, v in result.metrics.items()}
+                unit = statistics.to_unit(torch.stack([x, result.reconstruction]))
+                row["psnr"] = _psnr(float(((unit[0] - unit[1]) ** 2).mean()))
+                row["code_usage"] = _used(usage)
+                row["skipped"] = skipped
+                if step % settings.evaluate_every == 0 or last:
+                    row |= validate()
+                row |= {"step": step, "seconds": time.monotonic() - begin}
+                log.append(row)
+                if update is not None:
+                    update(step, _describe(row, metrics))
+            elif update is not None:
+                update(step)
+            if step % settings.checkpoint_every == 0 or last:
+                save()
+    except KeyboardInterrupt:
+        save()
+        raise
+    method.eval()
+    return Trained(method, step, metrics, time.monotonic() - begin)
+
+
+@torch.no_grad()
+def evaluate(
+    method: DiscreteAutoencoder,
+    windows: Tensor,
+    statistics: Statistics,
+    *,
+    limit: int,
+    batch: int = 128,
+) -> dict[str, float]:
+    """Greedy reconstruction of held-out windows.
+
+    Args:
+        windows: ``(windows, frames, columns)``, standardised; at most ``limit`` of them,
+            evenly spread, are used.
+
+    Returns:
+        ``mse`` (standardised), ``psnr`` (min-max space, pooled), ``mpjpe_mm`` (hips-relative
+        position columns as decoded, millimetres), ``code_usage`` (share of the vocabulary
+        that occurs, mean over token positions).
+    """
+    method.eval()
+    if len(windows) > limit:
+        windows = windows[torch.linspace(0, len(windows) - 1, limit).long()]
+    square = unit_square = distance = 0.0
+    all_codes = []
+    for x in windows.split(batch):
+        codes = method.encode(x)
+        y = method.decode(codes)
+        all_codes.append(codes)
+        square += float(((x - y) ** 2).mean(dim=(1, 2)).sum())
+        unit = statistics.to_unit(torch.stack([x, y]))
+        unit_square += float(((unit[0] - unit[1]) ** 2).mean(dim=(1, 2)).sum())
+        joints = statistics.restore(torch.stack([x, y]))[..., COLUMNS["positions"]]
+        error = (joints[0] - joints[1]).unflatten(-1, (-1, 3)).norm(dim=-1)
+        distance += float(error.mean(dim=(1, 2)).sum())
+    codes = torch.cat(all_codes)
+    counts = torch.zeros(codes.shape[1], method.config.model.vocab_size, device=codes.device)
+    counts.scatter_add_(1, codes.T, torch.ones_like(codes.T, dtype=counts.dtype))
+    count = len(windows)
+    return {
+        "mse": square / count,
+        "psnr": _psnr(unit_square / count),
+        "mpjpe_mm": 1000.0 * distance / count,
+        "code_usage": float((counts > 0).float().mean()),
+    }
+
+
+def _psnr(mse: float) -> float:
+    return -10.0 * math.log10(max(mse, 1e-12))
+
+
+def _count(usage: Tensor, codes: Tensor) -> None:
+    usage.mul_(_USAGE_MEMORY).scatter_add_(1, codes.T, torch.ones_like(codes.T, dtype=usage.dtype))
+
+
+def _used(usage: Tensor) -> float:
+    """Share of codes seen lately, mean over positions."""
+    return float((usage > 0.01).float().mean())
+
+
+def _describe(row: dict[str, Any], validation: dict[str, float]) -> str:
+    parts = [
+        f"psnr {row['psnr']:.1f}",
+        f"val {validation['mpjpe_mm']:.1f} mm",
+        *(f"{k} {row[k]:.3g}" for k in ("ess", "eta", "beta") if k in row),
+        f"codes {100 * row['code_usage']:.0f}%",
+    ]
+    if row["skipped"]:
+        parts.append(f"skipped {row['skipped']}")
+    return "  ".join(parts)
+
+
+def _require_same(config: Config, saved: dict[str, Any], path: Path) -> None:
+    """Refuse to go on with another model or method than the checkpoint's."""
+    now = config.to_dict()
+    for section in ("data", "model", "method", "train"):
+        for key, value in now[section].items():
+            if saved[section].get(key) != value:
+                raise TrainingError(
+                    f"{path}: was trained with {section}.{key} = {saved[section].get(key)!r}, this "
+                    f"run asks for {value!r}; resume with the same settings or use another --out"
+                )
