@@ -1,0 +1,145 @@
+"""Cameras: where each stands and where it looks, as a function of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from bvh.rotations import Array
+from motiontok.errors import RenderError
+from motiontok.render.actors import Actor
+
+__all__ = ["CAMERAS", "CameraKind", "CameraPath", "View"]
+
+CameraKind = Literal["follow", "fixed", "orbit"]
+CAMERAS: tuple[CameraKind, ...] = get_args(CameraKind)
+
+_FOV = np.radians(30.0)
+_SIDE = np.radians(38.0)
+_ELEVATION = np.radians(11.0)
+_ORBIT_SECONDS = 14.0
+# A follow camera that copies every step makes the floor shake instead of the figure.
+_SMOOTHING_SECONDS = 0.45
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A camera at one instant.
+
+    Attributes:
+        world_from_camera: ``(4, 4)``; the camera looks along its -Z, +Y is up.
+        fov: vertical field of view, radians.
+        target: ``(3,)`` the point looked at.
+        span: metres around the target where figures are and shadows fall.
+        studio: yaw (rad) from which the lights are set up.
+    """
+
+    world_from_camera: Array
+    fov: float
+    target: Array
+    span: float
+    studio: float
+
+    @property
+    def camera_from_world(self) -> Array:
+        """``(4, 4)`` inverse of :attr:`world_from_camera`."""
+        out: Array = np.linalg.inv(self.world_from_camera)
+        return out
+
+
+class CameraPath:
+    """The view of some actors over time.
+
+    Args:
+        kind: ``"follow"`` keeps the figures in the middle, ``"fixed"`` stands still and
+            sees the whole clip, ``"orbit"`` follows while it circles.
+        actors: the figures to frame, at least one.
+        aspect: width over height of the picture.
+
+    Raises:
+        RenderError: the kind is unknown.
+    """
+
+    def __init__(self, kind: CameraKind, actors: Sequence[Actor], *, aspect: float) -> None:
+        if kind not in CAMERAS:
+            raise RenderError(f"no camera {kind!r}; choose from {', '.join(CAMERAS)}")
+        self._kind = kind
+        self._fps = max(a.fps for a in actors)
+        duration = max(len(a) / a.fps for a in actors)
+        times = np.arange(max(1, round(duration * self._fps))) / self._fps
+        roots = np.stack([_sample(a, times) for a in actors])
+        height = max(a.height for a in actors)
+        paths = roots[..., :3, 3]
+        spread = np.linalg.norm(paths - paths.mean(0), axis=-1).max()
+        self._yaw = _heading(roots[0]) + _SIDE
+        tangent = np.tan(_FOV / 2)
+        # Head room for raised arms above, arm span plus room at the sides.
+        tall, wide = 0.63 * height, 0.56 * height + spread
+        self._distance = max(tall / tangent, wide / (tangent * aspect))
+        self._span = 1.25 * height + spread
+        if kind == "fixed":
+            low, high = paths.min((0, 1)), paths.max((0, 1))
+            center = 0.5 * (low + high)
+            # Coordinates towards the camera and to its right.
+            forward = np.array([np.cos(self._yaw), np.sin(self._yaw)])
+            right = np.array([-forward[1], forward[0]])
+            offset = paths[..., :2] - center[:2]
+            near, aside = offset @ forward, np.abs(offset @ right)
+            self._distance = float(
+                np.maximum(tall / tangent, (wide + aside) / (tangent * aspect) + near).max()
+            )
+            self._span = 1.25 * height + float(np.linalg.norm(high - low)) / 2
+            self._targets = np.broadcast_to(center, (len(times), 3)).copy()
+            self._targets[:, 2] = 0.5 * height
+        else:
+            self._targets = _smooth(paths.mean(0), _SMOOTHING_SECONDS * self._fps)
+            # Crouches and hops stay in the picture without moving it; stairs do move it.
+            rise = self._targets[:, 2] - 0.5 * height
+            self._targets[:, 2] = 0.5 * height + rise - np.clip(rise, -0.45 * height, 0.2 * height)
+
+    def at(self, time: float) -> View:
+        """The view at a time in seconds."""
+        frame = int(np.clip(round(time * self._fps), 0, len(self._targets) - 1))
+        target = self._targets[frame]
+        turn = 2 * np.pi * time / _ORBIT_SECONDS if self._kind == "orbit" else 0.0
+        yaw = self._yaw + turn
+        back = np.array(
+            [
+                np.cos(yaw) * np.cos(_ELEVATION),
+                np.sin(yaw) * np.cos(_ELEVATION),
+                np.sin(_ELEVATION),
+            ]
+        )
+        right = np.array([-np.sin(yaw), np.cos(yaw), 0.0])
+        pose = np.eye(4)
+        pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(back, right), back
+        pose[:3, 3] = target + self._distance * back
+        return View(
+            world_from_camera=pose, fov=_FOV, target=target, span=self._span, studio=self._yaw
+        )
+
+
+def _sample(actor: Actor, times: Array) -> Array:
+    """Root poses ``(times, 4, 4)`` at given seconds."""
+    frames = np.clip(np.round(times * actor.fps).astype(int), 0, len(actor) - 1)
+    out: Array = actor.roots()[frames]
+    return out
+
+
+def _smooth(path: Array, sigma: float) -> Array:
+    from scipy.ndimage import gaussian_filter1d
+
+    out: Array = gaussian_filter1d(path, sigma, axis=0, mode="nearest")
+    return out
+
+
+def _heading(roots: Array) -> float:
+    """The direction (yaw, rad) a figure mostly faces; that of its start if it turns around."""
+    forward = roots[:, :2, 0]
+    forward = forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)
+    mean = forward.mean(0)
+    chosen = mean if np.linalg.norm(mean) > 0.35 else forward[0]
+    return float(np.arctan2(chosen[1], chosen[0]))

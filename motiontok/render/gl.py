@@ -1,0 +1,162 @@
+"""Drawing with pyrender on EGL: the only module that touches OpenGL.
+
+pyrender's scene graph, buffers, shader cache and off-screen context are used as they
+are. Its renderer is specialised in three places, which together make software OpenGL
+fast enough for video: a figure is one draw call (its parts' poses are uniforms), the
+shaders are small and matte instead of physically based, and depth is not read back.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from bvh.rotations import Array
+from motiontok.errors import MissingDependencyError, RenderError
+from motiontok.render.actors import Actor, Part
+from motiontok.render.cameras import View
+
+__all__ = ["BACKGROUND", "GLCanvas", "load_pyrender"]
+
+BACKGROUND = np.array([0.925, 0.935, 0.945])
+"""sRGB colour behind everything, into which the floor fades."""
+
+FIX = (
+    "install OpenGL's software renderer (Debian, Ubuntu: "
+    "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri)"
+)
+
+_MAX_PARTS = 96
+_FLOOR_REACH = 14.0
+
+
+def load_pyrender() -> ModuleType:
+    """Import pyrender so that it needs no display and survives numpy 2.
+
+    Raises:
+        MissingDependencyError: pyrender or the system's EGL library is missing.
+    """
+    if sys.platform == "linux":
+        os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+    # pyrender 0.1.45 predates numpy 2, where this alias is gone.
+    vars(np).setdefault("infty", np.inf)
+    try:
+        import pyrender
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"drawing needs the package {error.name}: pip install 'motiontok[render]'"
+        ) from None
+    except Exception as error:
+        raise MissingDependencyError(f"no OpenGL here ({_line(error)}); {FIX}") from None
+    return pyrender
+
+
+class GLCanvas:
+    """A scene of actors on a floor, drawn off screen; close it after use.
+
+    Args:
+        actors: everything that will be drawn.
+        size: width and height of a picture in pixels.
+
+    Raises:
+        MissingDependencyError: no OpenGL context can be made.
+        RenderError: a figure has too many parts.
+    """
+
+    def __init__(self, actors: Sequence[Actor], size: tuple[int, int]) -> None:
+        pyrender = load_pyrender()
+        from motiontok.render.studio import SHADOW_TEXELS, StudioRenderer
+
+        self._background = _linear(BACKGROUND)
+        self._scene = pyrender.Scene(bg_color=[*np.sqrt(self._background), 1.0])
+        # The camera's clip planes enclose anything a human does; its fov comes with a view.
+        self._camera = pyrender.PerspectiveCamera(yfov=0.5, znear=0.2, zfar=120.0)
+        self._camera_node = self._scene.add(self._camera)
+        self._key = pyrender.DirectionalLight()
+        self._key._generate_shadow_texture(SHADOW_TEXELS)
+        self._key_node = self._scene.add(self._key)
+        self._nodes = [self._scene.add(_mesh(pyrender, a)) for a in actors]
+        self._floor = self._scene.add(_floor(pyrender))
+        try:
+            self._offscreen = pyrender.OffscreenRenderer(*size)
+        except Exception as error:
+            raise MissingDependencyError(f"no OpenGL context ({_line(error)}); {FIX}") from None
+        self._offscreen._renderer = StudioRenderer(
+            *size, figures=self._nodes, floor=self._floor, max_parts=_MAX_PARTS
+        )
+        self._studio: Any = self._offscreen._renderer
+        self._flags = pyrender.RenderFlags.SHADOWS_DIRECTIONAL
+
+    def draw(self, poses: Mapping[int, Array], opacities: Mapping[int, float], view: View) -> Array:
+        """Draw some of the actors.
+
+        Args:
+            poses: actor's index -> ``(parts, 4, 4)``; actors left out are not drawn.
+            opacities: actor's index -> 1 (solid) to 0.
+            view: the camera.
+
+        Returns:
+            ``(height, width, 3)`` uint8, sRGB.
+        """
+        for index, node in enumerate(self._nodes):
+            node.mesh.is_visible = index in poses
+        self._camera.yfov = float(view.fov)
+        self._scene.set_pose(self._camera_node, view.world_from_camera)
+        ground = np.eye(4)
+        ground[:2, 3] = view.target[:2]
+        self._scene.set_pose(self._floor, ground)
+        self._studio.stage(
+            view=view,
+            poses={self._nodes[i].mesh: p for i, p in poses.items()},
+            opacities={self._nodes[i].mesh: o for i, o in opacities.items()},
+            background=self._background,
+            reach=_FLOOR_REACH + view.span,
+        )
+        image: Array = self._offscreen.render(self._scene, flags=self._flags)
+        return image
+
+    def close(self) -> None:
+        """Free the OpenGL context."""
+        self._offscreen.delete()
+
+
+def _mesh(pyrender: ModuleType, actor: Actor) -> Any:
+    parts = actor.meshes()
+    if len(parts) > _MAX_PARTS:
+        raise RenderError(
+            f"{actor.label}: {len(parts)} moving parts, at most {_MAX_PARTS} can be drawn"
+        )
+    whole = Part.merge(parts)
+    index = np.repeat(np.arange(len(parts)), [len(p.vertices) for p in parts])
+    colors = np.ones((len(whole.vertices), 4))
+    colors[:, :3] = _linear(whole.colors)
+    primitive = pyrender.Primitive(
+        positions=whole.vertices,
+        normals=whole.normals,
+        texcoord_0=np.stack([index, np.zeros_like(index)], axis=1),
+        color_0=colors,
+        indices=whole.faces,
+    )
+    return pyrender.Mesh([primitive], name=actor.label)
+
+
+def _floor(pyrender: ModuleType) -> Any:
+    half = 60.0
+    corners = np.array([[-half, -half, 0], [half, -half, 0], [half, half, 0], [-half, half, 0]])
+    return pyrender.Mesh([pyrender.Primitive(positions=corners, indices=[[0, 1, 2], [0, 2, 3]])])
+
+
+def _linear(srgb: Array) -> Array:
+    # The shaders encode with a square root, close to sRGB's curve and much cheaper.
+    out: Array = np.asarray(srgb) ** 2
+    return out
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 120 else text[:117] + "..."

@@ -1,0 +1,231 @@
+"""A mannequin on the canonical skeleton: needs a motion and no robot package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bvh.motion import Motion
+from bvh.rotations import Array, to_matrix
+from bvh.skeleton import JOINTS
+from motiontok.errors import RenderError
+from motiontok.render.actors import Part
+
+__all__ = ["MannequinActor"]
+
+Color = tuple[float, float, float]
+Sphere = tuple[Sequence[float] | Array, float]
+
+# Left is warm and right is cool, so that a mirrored or turned figure is seen at once.
+_BODY: Color = (0.83, 0.83, 0.81)
+_JOINT: Color = (0.30, 0.32, 0.36)
+_LEFT: Color = (0.93, 0.50, 0.26)
+_RIGHT: Color = (0.24, 0.55, 0.80)
+_VISOR: Color = (0.13, 0.15, 0.19)
+
+# Radii below are those of an adult of this height (hips to head joint and both legs).
+_REFERENCE = 1.55
+
+
+class MannequinActor:
+    """A :class:`bvh.Motion` drawn as a jointed mannequin.
+
+    Args:
+        motion: the motion, at least one frame.
+        label: caption; the motion's source name if not given.
+        opacity: 1 is solid; less is a ghost.
+
+    Raises:
+        RenderError: the motion has no frames.
+    """
+
+    def __init__(self, motion: Motion, *, label: str | None = None, opacity: float = 1.0) -> None:
+        if not len(motion):
+            raise RenderError(f"{motion.source.name}: the motion has no frames to draw")
+        self.label = motion.source.name if label is None else label
+        self.fps = motion.fps
+        self.opacity = opacity
+        self._offsets = motion.offsets
+        rest = _rest_positions(motion.offsets)
+        self.height = float(np.ptp(rest[:, 2])) + 0.22
+        rotations, positions = motion.global_transforms()
+        self._poses = np.zeros((len(motion), len(JOINTS), 4, 4))
+        self._poses[..., :3, :3] = to_matrix(rotations)
+        self._poses[..., :3, 3] = positions
+        self._poses[..., 3, 3] = 1.0
+
+    def __len__(self) -> int:
+        return len(self._poses)
+
+    def meshes(self) -> list[Part]:
+        """One part a canonical joint."""
+        scale = float(np.clip((self.height - 0.22) / _REFERENCE, 0.3, 3.0))
+        return [Part.merge(_shape(name, self._offsets, scale)) for name in JOINTS]
+
+    def poses(self, frame: int) -> Array:
+        """``(22, 4, 4)`` world_from_joint of a frame."""
+        out: Array = self._poses[frame]
+        return out
+
+    def roots(self) -> Array:
+        """``(frames, 4, 4)`` world_from_hips."""
+        out: Array = self._poses[:, 0]
+        return out
+
+
+def _rest_positions(offsets: Array) -> Array:
+    """Joint positions ``(22, 3)`` of the T-pose with the hips at the origin."""
+    from bvh.skeleton import PARENTS
+
+    out = np.zeros_like(offsets)
+    for joint, parent in enumerate(PARENTS):
+        if parent >= 0:
+            out[joint] = out[parent] + offsets[joint]
+    return out
+
+
+def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
+    """The solids of one joint, in its frame (parallel to the world in the T-pose)."""
+
+    def to(child: str) -> Array:
+        out: Array = offsets[JOINTS.index(child)]
+        return out
+
+    def hull(color: Color, *spheres: Sphere) -> Part:
+        return _hull([(np.asarray(c, dtype=float), r * scale) for c, r in spheres], color)
+
+    side = name.removeprefix("Left").removeprefix("Right")
+    left = name.startswith("Left")
+    tint = _LEFT if left else _RIGHT
+    prefix = "Left" if left else "Right"
+    out = 1.0 if left else -1.0
+    s = scale
+    if name == "Hips":
+        l_hip, r_hip = to("LeftUpLeg"), to("RightUpLeg")
+        top = 0.5 * to("Spine")
+        return [
+            hull(_BODY, (0.95 * l_hip, 0.088), (0.95 * r_hip, 0.088), (top, 0.105)),
+        ]
+    if name == "Spine":
+        tip = to("Spine1")
+        return [hull(_JOINT, ([0, 0.035 * s, 0], 0.088), ([0, -0.035 * s, 0], 0.088), (tip, 0.08))]
+    if name == "Spine1":
+        tip = to("Spine2")
+        return [
+            hull(
+                _BODY,
+                ([0, 0.045 * s, 0.02 * s], 0.088),
+                ([0, -0.045 * s, 0.02 * s], 0.088),
+                (tip + [0, 0.05 * s, -0.01 * s], 0.095),
+                (tip + [0, -0.05 * s, -0.01 * s], 0.095),
+            )
+        ]
+    if name == "Spine2":
+        neck = to("Neck")
+        high = neck * 0.72
+        wide = 0.085 * s
+        return [
+            hull(
+                _BODY,
+                ([0.01 * s, 0.055 * s, 0.03 * s], 0.1),
+                ([0.01 * s, -0.055 * s, 0.03 * s], 0.1),
+                (high + [0.0, wide, -0.02 * s], 0.085),
+                (high + [0.0, -wide, -0.02 * s], 0.085),
+                (high, 0.07),
+            )
+        ]
+    if name == "Neck":
+        return [hull(_JOINT, ([0, 0, -0.02 * s], 0.05), (to("Head"), 0.045))]
+    if name == "Head":
+        return [
+            hull(
+                _BODY,
+                ([0.045 * s, 0, 0.0], 0.05),
+                ([0.01 * s, 0, 0.1 * s], 0.082),
+                ([0.035 * s, 0, 0.11 * s], 0.075),
+            ),
+            hull(
+                _VISOR,
+                ([0.075 * s, 0.032 * s, 0.1 * s], 0.034),
+                ([0.075 * s, -0.032 * s, 0.1 * s], 0.034),
+            ),
+        ]
+    if side == "Shoulder":
+        arm = to(prefix + "Arm")
+        return [hull(_BODY, (0.35 * arm, 0.055), (0.95 * arm, 0.056))]
+    if side == "Arm":
+        tip = to(prefix + "ForeArm")
+        return [hull(_JOINT, ([0, 0, 0], 0.057)), hull(tint, (0.12 * tip, 0.052), (tip, 0.04))]
+    if side == "ForeArm":
+        tip = to(prefix + "Hand")
+        return [hull(_JOINT, ([0, 0, 0], 0.043)), hull(tint, (0.13 * tip, 0.041), (tip, 0.029))]
+    if side == "Hand":
+        y = out * s
+        return [
+            hull(_JOINT, ([0, 0, 0], 0.03)),
+            hull(
+                tint,
+                ([0, 0.02 * y, 0], 0.024),
+                ([0.026 * s, 0.075 * y, 0], 0.017),
+                ([-0.026 * s, 0.075 * y, 0], 0.017),
+                ([0.012 * s, 0.155 * y, -0.004 * s], 0.012),
+                ([-0.014 * s, 0.15 * y, -0.004 * s], 0.012),
+            ),
+            hull(tint, ([0.025 * s, 0.04 * y, 0], 0.014), ([0.06 * s, 0.08 * y, 0], 0.011)),
+        ]
+    if side == "UpLeg":
+        tip = to(prefix + "Leg")
+        return [hull(_JOINT, ([0, 0, 0], 0.08)), hull(tint, (0.1 * tip, 0.079), (tip, 0.052))]
+    if side == "Leg":
+        tip = to(prefix + "Foot")
+        return [
+            hull(_JOINT, ([0, 0, 0], 0.056)),
+            hull(tint, (0.1 * tip, 0.053), (0.35 * tip, 0.053), (tip, 0.036)),
+        ]
+    toe = to(prefix + "Toe") if side == "Foot" else np.zeros(3)
+    if side == "Foot":
+        flat = np.array([0.0, 0.0, toe[2]])
+        return [
+            hull(_JOINT, ([0, 0, 0], 0.04)),
+            hull(
+                tint,
+                ([0, 0, 0], 0.037),
+                (flat + [-0.05 * s, 0.012 * s, 0], 0.026),
+                (flat + [-0.05 * s, -0.012 * s, 0], 0.026),
+                (toe + [0, 0.024 * s, 0], 0.024),
+                (toe + [0, -0.024 * s, 0], 0.024),
+            ),
+        ]
+    return [
+        hull(
+            tint,
+            ([0, 0.024 * s, 0], 0.024),
+            ([0, -0.024 * s, 0], 0.024),
+            ([0.055 * s, 0.016 * s, -0.004 * s], 0.02),
+            ([0.055 * s, -0.016 * s, -0.004 * s], 0.02),
+        )
+    ]
+
+
+def _hull(spheres: Sequence[tuple[Array, float]], color: Color) -> Part:
+    """Convex hull of spheres, with the exact normals of those spheres."""
+    import trimesh
+    from scipy.spatial import ConvexHull
+
+    ball = trimesh.creation.icosphere(subdivisions=2).vertices
+    points = np.concatenate([center + radius * ball for center, radius in spheres])
+    normals = np.tile(ball, (len(spheres), 1))
+    hull = ConvexHull(points)
+    faces = hull.simplices
+    corners = points[faces]
+    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    inward = np.sum(facing * hull.equations[:, :3], axis=1) < 0
+    faces[inward] = faces[inward][:, ::-1]
+    used, compact = np.unique(faces, return_inverse=True)
+    return Part(
+        vertices=points[used],
+        normals=normals[used],
+        faces=compact.reshape(-1, 3),
+        colors=np.broadcast_to(np.asarray(color), (len(used), 3)),
+    )

@@ -1,0 +1,147 @@
+"""What is written over a picture: captions, frame, time, and the token strip."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from bvh.rotations import Array
+from motiontok.errors import RenderError
+
+__all__ = ["TokenTrack", "caption", "font", "footer"]
+
+INK = (52, 58, 66)
+FAINT = (128, 136, 146)
+_RAIL = (203, 208, 214)
+_LIT = (42, 48, 56)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenTrack:
+    """The tokens a motion was decoded from, shown below the picture.
+
+    Attributes:
+        frames_per_window: frames a window of tokens covers.
+        codes: ``(windows, codes_per_window)`` integers; None shows window numbers only.
+        vocab_size: number of different tokens; by default the largest code plus one.
+
+    Raises:
+        RenderError: the window is empty or the codes have another shape.
+    """
+
+    frames_per_window: int
+    codes: Array | None = None
+    vocab_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.frames_per_window < 1:
+            raise RenderError(f"frames_per_window must be positive, got {self.frames_per_window}")
+        if self.codes is not None and np.ndim(self.codes) != 2:
+            raise RenderError(
+                f"codes must have shape (windows, codes_per_window), got {np.shape(self.codes)}"
+            )
+
+    def window(self, frame: int) -> int:
+        """The window a frame belongs to."""
+        return frame // self.frames_per_window
+
+
+@lru_cache(maxsize=16)
+def font(size: int) -> Any:
+    """Pillow's built-in scalable font."""
+    return ImageFont.load_default(size=size)
+
+
+def caption(draw: ImageDraw.ImageDraw, text: str, origin: tuple[int, int], scale: float) -> None:
+    """Write a panel's name at its top left corner."""
+    size = max(9, round(17 * scale))
+    draw.text((origin[0] + size, origin[1] + round(0.8 * size)), text, fill=INK, font=font(size))
+
+
+def footer(
+    draw: ImageDraw.ImageDraw,
+    size: tuple[int, int],
+    *,
+    frame: int,
+    frames: int,
+    fps: float,
+    tokens: TokenTrack | None,
+    scale: float,
+) -> None:
+    """Write frame and time, and draw the timeline with its windows and tokens."""
+    width, height = size
+    margin = max(6, round(14 * scale))
+    text = max(8, round(12 * scale))
+    rail = max(2, round(3 * scale))
+    y = height - margin - rail
+    inner = width - 2 * margin
+    parts = [f"frame {frame + 1}/{frames}", f"{frame / fps:.2f} s"]
+    if tokens is None:
+        draw.rectangle((margin, y, margin + inner, y + rail), fill=_RAIL)
+        done = margin + round(inner * (frame + 1) / frames)
+        draw.rectangle((margin, y, done, y + rail), fill=FAINT)
+    else:
+        windows = max(1, -(-frames // tokens.frames_per_window))
+        now = tokens.window(frame)
+        parts.append(f"window {now + 1}/{windows}")
+        gap = 1 if inner / windows > 4 else 0
+        for index in range(windows):
+            left = margin + inner * index * tokens.frames_per_window / frames
+            right = margin + inner * min((index + 1) * tokens.frames_per_window / frames, 1.0) - gap
+            draw.rectangle(
+                (left, y, max(left, right), y + rail), fill=_LIT if index == now else _RAIL
+            )
+        x = margin + round(inner * (frame + 0.5) / frames)
+        draw.rectangle((x - 1, y - rail, x + 1, y + 2 * rail), fill=INK)
+        if tokens.codes is not None and now < len(tokens.codes):
+            y -= _strip(draw, tokens, now, (margin, y - round(6 * scale)), inner, scale)
+    draw.text((margin, y - round(1.6 * text)), "   ".join(parts), fill=FAINT, font=font(text))
+
+
+def _strip(
+    draw: ImageDraw.ImageDraw,
+    tokens: TokenTrack,
+    window: int,
+    bottom_left: tuple[int, int],
+    width: int,
+    scale: float,
+) -> int:
+    """Draw one coloured cell a token of the window; returns the height used."""
+    assert tokens.codes is not None
+    codes = tokens.codes[window]
+    size = tokens.vocab_size or int(tokens.codes.max()) + 1
+    cell = min(width / len(codes), 14 * scale)
+    height = max(4, round(min(cell, 14 * scale)))
+    x, y = bottom_left
+    gap = 1 if cell > 4 else 0
+    for index, code in enumerate(codes):
+        left = x + index * cell
+        draw.rectangle(
+            (round(left), y - height, round(left + cell) - 1 - gap, y),
+            fill=_token_color(int(code), size),
+        )
+    return height + round(10 * scale)
+
+
+@lru_cache(maxsize=4096)
+def _token_color(code: int, vocab_size: int) -> tuple[int, int, int]:
+    # Neighbouring codes need not look alike; steps of the golden ratio spread the hues.
+    hue = (code * 0.61803398875) % 1.0
+    light = 0.42 + 0.3 * (code / max(1, vocab_size - 1))
+    red, green, blue = colorsys.hls_to_rgb(hue, light, 0.5)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def annotate(image: Array, captions: Sequence[tuple[str, tuple[int, int]]], scale: float) -> Any:
+    """A Pillow image of ``(height, width, 3)`` uint8 with captions, and its pen."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    draw = ImageDraw.Draw(picture)
+    for text, origin in captions:
+        caption(draw, text, origin, scale)
+    return picture, draw
