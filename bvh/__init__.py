@@ -4,6 +4,7 @@ from bvh import rotations
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.motion import FPS, Motion, Source
+from bvh.normalizer import normalize
 from bvh.reader import read
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 from bvh.writer import write
@@ -17,6 +18,7 @@ __all__ = [
     "Clip",
     "Motion",
     "Source",
+    "normalize",
     "read",
     "rotations",
     "write",

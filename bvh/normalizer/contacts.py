@@ -1,0 +1,67 @@
+"""Where the feet stand: the floor's height, and the frames of flat contact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bvh.normalizer.body import INDEX, Body
+from bvh.rotations import Array
+
+__all__ = ["TOE_HEIGHT", "Contacts", "find_contacts"]
+
+TOE_HEIGHT = 0.02
+"""Height of the toe joint (ball of the foot) over the sole of a standing foot, metres."""
+
+_STILL = 0.15  # m/s; a planted foot of noisy capture moves slower, a swinging one faster
+_BAND = 0.04  # m; heights of one floor, of feet that roll a little and of noise
+_FLAT = 0.015  # m; ankle height over its lowest standing height that still counts as flat
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """Standing moments of both feet.
+
+    Attributes:
+        floor: height of the floor in the body's world, metres.
+        flat: ``(frames, 2)`` left and right foot flat on the floor and still.
+    """
+
+    floor: float
+    flat: Array
+
+
+def find_contacts(body: Body) -> Contacts:
+    """Find the floor from feet that stand still, not from the lowest single frame."""
+    ends = []
+    for side in ("Left", "Right"):
+        toe = side + ("Toe" if body.present(side + "Toe") else "Foot")
+        ends.append((INDEX[side + "Foot"], INDEX[toe]))
+    ankles = body.positions[:, [a for a, _ in ends]]
+    toes = body.positions[:, [t for _, t in ends]]
+    still = (_speed(ankles, body.frame_time) < _STILL) & (_speed(toes, body.frame_time) < _STILL)
+    low = _lowest_level(toes[..., 2], _speed(toes, body.frame_time) < _STILL)
+    flat = still & (np.abs(toes[..., 2] - low) < _BAND)
+    for foot in range(2):
+        if flat[:, foot].any():
+            heights = ankles[:, foot, 2]
+            flat[:, foot] &= heights < np.percentile(heights[flat[:, foot]], 10) + _FLAT
+    standing = toes[..., 2][flat]
+    level = float(np.median(standing)) if standing.size else low
+    return Contacts(floor=level - TOE_HEIGHT, flat=flat)
+
+
+def _speed(points: Array, frame_time: float) -> Array:
+    """Central-difference speed ``(frames, n)``, m/s."""
+    if len(points) < 2:
+        return np.zeros(points.shape[:-1])
+    out: Array = np.linalg.norm(np.gradient(points, frame_time, axis=0), axis=-1)
+    return out
+
+
+def _lowest_level(heights: Array, still: Array) -> float:
+    """Height at which toes come to rest: the middle of the lowest band of still heights."""
+    values = heights[still] if still.any() else heights.ravel()
+    base = float(np.percentile(values, 5))
+    return float(np.median(values[np.abs(values - base) < _BAND]))

@@ -1,0 +1,72 @@
+"""Up axis, unit and floor of a clip, from the body's geometry."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bvh.errors import BVHError
+from bvh.rotations import Array, from_matrix
+
+__all__ = ["UNITS", "UP_AXES", "find_scale", "find_up", "world_from_source"]
+
+UNITS: dict[str, float] = {"mm": 0.001, "cm": 0.01, "inch": 0.0254, "cmu": 0.0254 / 0.45, "m": 1.0}
+"""Metres per unit. CMU's motions (and cgspeed's BVH files) count 0.45 units an inch."""
+
+_BODY = 1.45
+"""Thigh, shin and hips-to-head length of an adult, metres, summed along the bones."""
+
+# Rows are the canonical X (forward), Y (left), Z (up) in source axes.
+_CYCLE = {
+    "z": np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]),
+    "y": np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]),
+    "x": np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]),
+}
+_OVER = np.diag([1.0, -1.0, -1.0])
+UP_AXES: tuple[str, ...] = ("x", "y", "z", "-x", "-y", "-z")
+"""Names of the six up axes."""
+
+
+def world_from_source(up: str) -> Array:
+    """Rotation (4,) from source axes to Z-up world axes, for one of :data:`UP_AXES`.
+
+    ``z`` changes nothing; ``y`` maps source Z to forward and X to left, so a clip
+    that faces +Z (the custom of Y-up files) faces +X; a negative axis is turned over
+    about forward.
+    """
+    if up not in UP_AXES:
+        raise BVHError(f"up axis must be one of {', '.join(UP_AXES)}, got {up!r}")
+    matrix = _CYCLE[up[-1]]
+    return from_matrix(_OVER @ matrix if up[0] == "-" else matrix)
+
+
+def find_up(hips: Array, chest: Array, feet: Array) -> str:
+    """The up axis: where the trunk and the legs point over the clip.
+
+    Args:
+        hips: ``(frames, 3)``.
+        chest: ``(frames, 3)``.
+        feet: ``(frames, 2, 3)``.
+    """
+    trunk = _unit(chest - hips)
+    legs = _unit(hips - feet.mean(axis=1))
+    # A frame counts as far as the body is stretched out, hence not lying curled or sitting.
+    weight = np.clip(np.sum(trunk * legs, axis=-1), 0.0, None) ** 2
+    mean = np.sum(weight[:, None] * (trunk + legs), axis=0)
+    if not np.any(mean):
+        mean = np.sum(trunk + legs, axis=0)
+    axis = int(np.argmax(np.abs(mean)))
+    return ("-" if mean[axis] < 0 else "") + "xyz"[axis]
+
+
+def find_scale(body: float) -> tuple[float, str]:
+    """Metres per unit and the unit's name, from a body length in source units."""
+    ratio = {name: abs(np.log(body * unit / _BODY)) for name, unit in UNITS.items()}
+    name = min(ratio, key=lambda n: ratio[n])
+    if ratio[name] > np.log(1.7):
+        return _BODY / body, "unknown"
+    return UNITS[name], name
+
+
+def _unit(v: Array) -> Array:
+    out: Array = v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
+    return out
