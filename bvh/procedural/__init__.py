@@ -18,9 +18,10 @@ from bvh.errors import BVHError
 from bvh.motion import FPS, Motion
 from bvh.procedural.body import Body, Performance, solve
 from bvh.procedural.dance import dance
+from bvh.procedural.hopping import hop
 from bvh.procedural.locomotion import run, turn, walk
 from bvh.procedural.signals import noise
-from bvh.procedural.standing import hop, squat, wave
+from bvh.procedural.standing import squat, wave
 from bvh.procedural.style import Style
 from bvh.rotations import Array, from_axis_angle
 

@@ -169,7 +169,7 @@ def _ankle(foot: Foot, body: Body) -> tuple[Array, Array]:
 
 def _lowered(pelvis: Array, hips: Array, ankles: list[Array], body: Body) -> Array:
     """The pelvis lowered, smoothly, to where both legs reach their ankles."""
-    reach = 0.992 * body.leg
+    reach = 0.996 * body.leg
     ceiling = np.full(len(pelvis), np.inf)
     for joint, ankle in zip((1, 5), ankles, strict=True):
         hip = rotate(hips, np.broadcast_to(body.offsets[joint], pelvis.shape))
@@ -178,9 +178,9 @@ def _lowered(pelvis: Array, hips: Array, ankles: list[Array], body: Body) -> Arr
         ceiling = np.minimum(ceiling, ankle[:, 2] + rise - hip[:, 2])
     excess = np.maximum(pelvis[:, 2] - ceiling, 0.0)
     # The running maximum keeps the smoothed lowering at least as large as needed.
-    window = np.lib.stride_tricks.sliding_window_view(np.pad(excess, 3, mode="edge"), 7)
+    window = np.lib.stride_tricks.sliding_window_view(np.pad(excess, 5, mode="edge"), 11)
     lowered = pelvis.copy()
-    lowered[:, 2] -= np.maximum(low_pass(window.max(axis=-1), 1.5), excess)
+    lowered[:, 2] -= np.maximum(low_pass(window.max(axis=-1), 2.5), excess)
     return lowered
 
 

@@ -83,7 +83,8 @@ def _foot(path: Path, steps: Steps, body: Body, style: Style, side: float) -> Fo
     leave = np.interp(strides + offset + duty, steps.clock, time)
     run = np.interp(land, time, steps.run)
     prints, heading = path.at(np.interp(strides + offset + 0.5 * duty, steps.clock, time))
-    ahead = (0.5 - 0.15 * run) * body.ball[0]
+    # Runners land close under the body and push off far behind it.
+    ahead = (0.5 - 0.9 * run) * body.ball[0]
     across = side * style.width * (1.0 - 0.5 * run)
     prints = prints + np.stack(
         [
@@ -98,7 +99,6 @@ def _foot(path: Path, steps: Steps, body: Body, style: Style, side: float) -> Fo
     vigour = np.maximum(smoothstep(0.5 * (moved / (0.45 * body.leg)) ** 0.6), steps.tap)
     forward = np.clip(travel / body.leg, 0.0, 1.0)
 
-    flight = np.zeros_like(time)
     index = np.clip(np.searchsorted(land, time, side="right") - 1, 0, len(land) - 2)
     flight = smoothstep((time - leave[index]) / (land[index + 1] - leave[index]))
     position = prints[index] + flight[:, None] * (prints[index + 1] - prints[index])
@@ -112,15 +112,15 @@ def _foot(path: Path, steps: Steps, body: Body, style: Style, side: float) -> Fo
         before = (vigour[k - 1] * forward[k - 1]) if k else v * f
         stand, swing = t1 - t0, t2 - t1
         strike = -(0.38 * (1 - r) + 0.12 * r)
-        toe_off = (0.25 + 0.75 * f) * (0.75 * (1 - r) + 1.0 * r) * v
-        kick = toe_off * (1.15 + 0.45 * r)
+        toe_off = (0.25 + 0.75 * f) * (0.75 * (1 - r) + 1.15 * r) * v
+        kick = toe_off * (1.15 + 0.3 * r)
         pitch_times += [t0, t0 + 0.16 * stand, t0 + (0.52 - 0.1 * r) * stand, t1]
         pitches += [strike * before, 0.0, 0.0, toe_off]
         pitch_times += [t1 + 0.18 * swing, t1 + 0.62 * swing]
         pitches += [kick, (0.05 + 0.25 * r) * v]
-        height = v * style.lift * body.leg * (0.055 * (1 - r) + (0.2 + 0.2 * f) * r)
-        lift_times += [t0, t1, t1 + (0.42 - 0.04 * r) * swing, t1 + 0.8 * swing]
-        lifts += [0.0, 0.0, height, 0.3 * height]
+        height = np.sqrt(v) * style.lift * body.leg * (0.05 * (1 - r) + (0.09 + 0.14 * f) * r)
+        lift_times += [t0, t1, t1 + 0.14 * swing, t1 + 0.4 * swing, t1 + 0.8 * swing]
+        lifts += [0.0, 0.0, 0.5 * height, height, (0.45 - 0.15 * r) * height]
     lift_times.append(land[-1])
     lifts.append(0.0)
     pitch = keys(time, pitch_times, pitches)

@@ -15,10 +15,15 @@ __all__ = ["run", "stepping", "turn", "walk"]
 TAU = 2.0 * np.pi
 
 
+def _ease(body: Body) -> float:
+    """Speed that is as easy for this body as 1 for the average one (equal Froude number)."""
+    return float(np.sqrt(body.leg / 0.84))
+
+
 def _cadence(speed: Array, run: Array, body: Body, style: Style) -> Array:
     """Strides per second: people lengthen and quicken their steps together."""
-    size = np.sqrt(0.84 / body.leg)
-    walking = 0.93 * np.sqrt(np.maximum(np.abs(speed), 0.5) / 1.35)
+    size = 1.0 / _ease(body)
+    walking = 0.97 * np.sqrt(np.maximum(np.abs(speed), 0.5) / 1.35)
     running = 1.36 * (np.maximum(speed, 1.5) / 3.0) ** 0.25
     out: Array = size / style.stride * (walking + run * (running - walking))
     return out
@@ -38,8 +43,8 @@ def stepping(path: Path, steps: Steps, body: Body, style: Style) -> Performance:
     left = np.stack([-np.sin(path.heading), np.cos(path.heading)], axis=-1)
     pelvis_xy = path.position + (sway * toward_left)[:, None] * left
     twice = np.cos(2.0 * (phase - stance))
-    bob = style.bounce * effort * body.leg * (0.022 * (1 - run) - 0.045 * run) * twice
-    height = body.hip_height - body.leg * (style.crouch + 0.012 * effort + 0.03 * run)
+    bob = style.bounce * effort * body.leg * (0.018 * (1 - run) - 0.04 * run) * twice
+    height = body.hip_height - body.leg * (style.crouch + 0.012 * effort + 0.015 * run)
     pelvis = np.concatenate([pelvis_xy, (height + bob)[:, None]], axis=-1)
 
     yaw = -style.sway * (0.09 + 0.06 * run) * effort * np.cos(phase)
@@ -121,7 +126,7 @@ def walk(
     time: Array, rng: np.random.Generator, body: Body, style: Style, speed: float | None
 ) -> Performance:
     """Walk along a winding path at ``speed`` m/s, or at a pace of one's own."""
-    cruise = rng.uniform(0.6, 1.75) if speed is None else speed
+    cruise = rng.uniform(0.6, 1.75) * _ease(body) if speed is None else speed
     pace = _pace(time, rng, cruise, hold=speed is not None)
     heading = _curve(time, rng, amount=rng.uniform(0.2, 1.0))
     path = Path.follow(time, pace, heading)
@@ -135,7 +140,7 @@ def run(
     time: Array, rng: np.random.Generator, body: Body, style: Style, speed: float | None
 ) -> Performance:
     """Run along a winding path at ``speed`` m/s, or at a pace of one's own."""
-    cruise = rng.uniform(2.3, 4.0) if speed is None else speed
+    cruise = rng.uniform(2.2, 3.9) * _ease(body) if speed is None else speed
     pace = _pace(time, rng, cruise, hold=speed is not None)
     path = Path.follow(time, pace, _curve(time, rng, amount=rng.uniform(0.1, 0.6)))
     running = smoothstep((pace - 1.2) / 1.0)
@@ -147,11 +152,12 @@ def run(
 def turn(
     time: Array, rng: np.random.Generator, body: Body, style: Style, speed: float | None
 ) -> Performance:
-    """Stand, turn on the spot one way or the other, look about, and turn again.
+    """Turn on the spot one way or the other, pause, and turn again; or turn while walking.
 
     ``speed`` is the mean turning speed in rad/s.
     """
     heading = np.zeros_like(time)
+    pace = rng.uniform(0.5, 0.9) * _ease(body) if rng.random() < 0.35 else 0.0
     start = rng.uniform(0.1, 0.8)
     while start < time[-1]:
         angle = rng.choice([-1.0, 1.0]) * rng.choice([0.5, 1.0, 1.0, 2.0]) * 0.5 * np.pi
@@ -161,8 +167,10 @@ def turn(
         start += duration + rng.uniform(0.2, 1.4)
     zero = np.zeros_like(time)
     drift = 0.03 * noise(time, rng, lowest=0.05, top=0.2)
-    path = Path.follow(time, np.gradient(drift, time), heading)
     rate = low_pass(np.abs(np.gradient(heading, time)), 3.0)
-    cadence = 0.85 * np.sqrt(0.84 / body.leg) / style.stride * (1.0 + 0.12 * rate)
+    # Walkers slow down for a corner.
+    forward = np.gradient(drift, time) if pace == 0 else pace / (1.0 + 0.5 * rate)
+    path = Path.follow(time, forward, heading)
+    cadence = 0.85 / _ease(body) / style.stride * (1.0 + 0.12 * rate)
     steps = Steps(_clock(time, cadence, rng), np.clip(0.7 - 0.05 * rate, 0.58, 0.7), zero)
     return stepping(path, steps, body, style)

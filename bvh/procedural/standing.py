@@ -1,4 +1,4 @@
-"""Actions on the spot: hopping, squatting and waving."""
+"""Actions on the spot: standing, squatting and waving."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from bvh.procedural.signals import keys, noise, ramp, smoothstep
 from bvh.procedural.style import Style
 from bvh.rotations import Array
 
-__all__ = ["hop", "squat", "standing", "wave"]
-
-GRAVITY = 9.81
+__all__ = ["squat", "standing", "wave"]
 
 
 def standing(
@@ -59,7 +57,7 @@ def squat(
     bent = depth / 0.6
     does.pelvis[:, 2] -= depth * body.leg
     # Hips go back as they go down, and the chest comes forward to balance.
-    does.pelvis[:, 0] -= 0.2 * body.leg * smoothstep(bent) - 0.01
+    does.pelvis[:, 0] -= 0.22 * body.leg * smoothstep(bent) - 0.01
     does.hips[:, 1] += rng.uniform(0.4, 0.6) * bent
     does.trunk[:, 1] += rng.uniform(0.1, 0.3) * bent
     does.head[:, 1] -= 0.6 * bent
@@ -113,75 +111,4 @@ def wave(
     does.pelvis[:, 1] -= 0.015 * lean
     does.trunk[:, 2] -= 0.05 * lean
     does.head[:, 2] += 0.08 * lean
-    return does
-
-
-def hop(
-    time: Array, rng: np.random.Generator, body: Body, style: Style, speed: float | None
-) -> Performance:
-    """Hop on both feet, on the spot or forward at ``speed`` m/s."""
-    does = standing(time, rng, body, style)
-    pace = float(rng.choice([0.0, 0.0, 0.5, 0.9])) if speed is None else speed
-    rest = rng.uniform(0.0, 0.7) if rng.random() < 0.4 else 0.0
-    height = rng.uniform(0.06, 0.28)
-    soften = rng.uniform(0.12, 0.17)
-    turning = rng.normal(0.0, 0.3)
-    frames = len(time)
-    rise, fly, pitch, drive = (np.zeros(frames) for _ in range(4))
-    place, heading = np.zeros(frames), np.zeros(frames)
-    shift = np.zeros(frames)
-    landed, arrival = -1.0 + rng.uniform(0.0, 0.5), 0.0
-    while landed < time[-1]:
-        jump = height * rng.uniform(0.8, 1.15)
-        departure = np.sqrt(2 * GRAVITY * jump)
-        flight = 2 * departure / GRAVITY
-        stand = rng.uniform(0.32, 0.42) + 0.35 * np.sqrt(height) + rest * rng.uniform(0.6, 1.4)
-        leave = landed + stand
-        here = (time >= landed) & (time < leave)
-        t = time[here] - landed
-        fade = smoothstep(t / stand)
-        rise[here] = -arrival * t * np.exp(-t / soften) * (1 - fade)
-        left = stand - t
-        rise[here] -= departure * left * np.exp(-left / soften) * fade
-        air = (time >= leave) & (time < leave + flight)
-        s = time[air] - leave
-        rise[air] = departure * s - 0.5 * GRAVITY * s * s
-        fly[air] = rise[air] * rng.uniform(0.85, 1.0)
-        toe = rng.uniform(0.5, 0.75)
-        up = [leave - 0.13, leave, leave + 0.5 * flight, leave + flight, leave + flight + 0.12]
-        pitch += keys(time, up, [0.0, toe, 0.8 * toe, 0.45 * toe, 0.0])
-        swing = [leave - 0.28, leave - 0.2, leave + 0.1, leave + flight + 0.1, leave + flight + 0.3]
-        drive += keys(time, swing, [0.0, -0.5, 1.0, 0.35, 0.0])
-        stride = pace * (stand + flight)
-        going = smoothstep((time - leave) / flight)
-        place += stride * going
-        heading += turning * going
-        shift += stride * ramp(time, leave - 0.5 * stand, flight + stand)
-        landed, arrival = leave + flight, departure
-    still = np.argmin(np.abs(time))
-    for values in (place, heading, shift):
-        values -= values[still]
-    way = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-    velocity = np.gradient(place, axis=0)[:, None] * way
-    track = np.cumsum(velocity, axis=0)
-    lag = (shift - place)[:, None] * way
-    for foot, side in zip(does.feet, (1.0, -1.0), strict=True):
-        across = side * style.width * np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
-        foot.position[:] = track + 0.5 * body.ball[0] * way + across
-        foot.yaw += heading
-        foot.lift = fly
-        foot.pitch = pitch
-        foot.bend = 0.9 * pitch * (fly < 0.05)
-    does.pelvis[:, :2] = does.pelvis[:, :2] * 0.3 + track + lag
-    does.pelvis[:, 2] += rise + 0.5 * body.ball[0] * np.sin(pitch) - 0.02 * body.leg
-    crouched = np.clip(-rise / body.leg, 0.0, 0.5)
-    does.hips[:, 0] = does.hips[:, 0] * 0.3 + heading
-    does.hips[:, 1] += 1.3 * crouched + 0.08 * np.abs(pace)
-    does.trunk[:, 1] += 0.8 * crouched
-    does.head[:, 1] -= 1.2 * crouched
-    amount = rng.uniform(0.4, 1.3) * style.arm_swing * (0.5 + height)
-    for arm in does.arms:
-        arm.flex += amount * drive
-        arm.abduct += 0.15 + 0.3 * np.maximum(drive, 0.0) * rng.uniform(0.0, 1.0)
-        arm.elbow += 0.5 + 0.4 * np.abs(drive)
     return does

@@ -41,7 +41,7 @@ class Style:
     toe_out: float = 0.12
     lean: float = 0.02
     slump: float = 0.0
-    crouch: float = 0.02
+    crouch: float = 0.008
     lively: float = 1.0
     side: float = 1.0
 
@@ -59,7 +59,7 @@ class Style:
             toe_out=rng.uniform(0.02, 0.22),
             lean=rng.uniform(-0.02, 0.09),
             slump=rng.uniform(-0.06, 0.2),
-            crouch=rng.uniform(0.012, 0.035),
+            crouch=rng.uniform(0.004, 0.014),
             lively=rng.uniform(0.6, 1.3),
             side=float(rng.choice([-1.0, 1.0])),
         )
