@@ -1,0 +1,190 @@
+"""Files of motion in folders and archives: listed in one order, unpacked safely."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import re
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from bvh.errors import BVHError
+
+__all__ = [
+    "MOTION_SUFFIXES",
+    "find_motion_files",
+    "is_archive",
+    "is_lfs_pointer",
+    "is_motion_file",
+    "natural_key",
+    "unpack",
+]
+
+MOTION_SUFFIXES: tuple[str, ...] = (".bvh", ".npz")
+"""Suffixes, in lower case, of files that hold motion."""
+
+_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+_MAX_MEMBER = 1 << 30
+_MAX_TOTAL = 32 << 30
+_MAX_MEMBERS = 1_000_000
+_CHUNK = 1 << 20
+
+
+def natural_key(name: str) -> tuple[tuple[int, str | int], ...]:
+    """Sort key that puts ``walk2`` before ``walk10``."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return tuple((0, int(p)) if p.isdecimal() else (1, p) for p in parts if p)
+
+
+def is_motion_file(name: str) -> bool:
+    """Whether a relative path names a file of motion, and no hidden or system file."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return path.suffix.lower() in MOTION_SUFFIXES and not hidden
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the name is that of a zip or tar archive."""
+    return path.name.lower().endswith((".zip", *_TAR_SUFFIXES))
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what Git leaves of a large file that was not fetched."""
+    prefix = b"version https://git-lfs.github.com/spec/"
+    try:
+        with path.open("rb") as file:
+            return file.read(len(prefix)) == prefix
+    except OSError:
+        return False
+
+
+def find_motion_files(folder: Path) -> list[str]:
+    """Relative POSIX paths of the files of motion below ``folder``, in natural order.
+
+    Links to files and folders are followed, each folder at most once.
+
+    Raises:
+        BVHError: a folder cannot be listed.
+    """
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        inside = waiting.pop()
+        here = folder / inside
+        try:
+            status = here.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = list(os.scandir(here))
+        except OSError as error:
+            raise BVHError(f"{here}: cannot be listed ({error.strerror})") from None
+        for entry in entries:
+            name = f"{inside}/{entry.name}" if inside else entry.name
+            if entry.is_dir():
+                if not entry.name.startswith((".", "__MACOSX")):
+                    waiting.append(name)
+            elif is_motion_file(name) and entry.is_file():
+                found.append(name)
+    return sorted(found, key=natural_key)
+
+
+def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:
+    """Unpack the files of motion in an archive, and nothing else.
+
+    Links and special files are left out. Sizes are counted while bytes are written,
+    so an archive that lies about them is caught.
+
+    Args:
+        path: zip or tar archive, compressed or not.
+        into: an existing folder.
+        max_total: bytes that all files together may have.
+
+    Returns:
+        Relative POSIX paths of what was written, in natural order.
+
+    Raises:
+        BVHError: the archive is damaged or encrypted, a member's path leads outside,
+            or it unpacks to more than 1 GiB in a file, ``max_total`` or the disk's room.
+    """
+    if is_lfs_pointer(path):
+        raise BVHError(
+            f"{path}: a Git LFS pointer, not the archive itself; in its repository run "
+            "`git lfs install && git lfs pull`, or download the file from its web page"
+        )
+    room = min(max_total, shutil.disk_usage(into).free)
+    names: list[str] = []
+    try:
+        with _members(path) as members:
+            for name, file in members:
+                target = into / _inside(name, path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                room -= _copy(file, target, min(_MAX_MEMBER, room), f"{path}: {name}")
+                names.append(name)
+                if len(names) > _MAX_MEMBERS:
+                    raise BVHError(f"{path}: more than {_MAX_MEMBERS} files")
+    except FileNotFoundError:
+        raise BVHError(f"{path}: no such file") from None
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
+        raise BVHError(f"{path}: damaged archive ({error})") from None
+    except (RuntimeError, NotImplementedError) as error:
+        raise BVHError(f"{path}: cannot be unpacked ({error})") from None
+    except OSError as error:
+        raise BVHError(f"{path}: cannot be unpacked ({error.strerror or error})") from None
+    return sorted(set(names), key=natural_key)
+
+
+@contextmanager
+def _members(path: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
+    if path.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            yield _zip_members(archive)
+    else:
+        with tarfile.open(path, "r|*") as stream:
+            yield _tar_members(stream)
+
+
+def _zip_members(archive: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for info in archive.infolist():
+        # The upper half of the attributes holds the Unix mode; 0o12 is a link.
+        link = (info.external_attr >> 28) == 0o12
+        if not info.is_dir() and not link and is_motion_file(info.filename):
+            with archive.open(info) as file:
+                yield info.filename, file
+
+
+def _tar_members(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for info in archive:
+        name = info.name.removeprefix("./")
+        if info.isreg() and is_motion_file(name):
+            file = archive.extractfile(info)
+            if file is not None:
+                with file:
+                    yield name, file
+
+
+def _inside(name: str, archive: Path) -> PurePosixPath:
+    """The member's path, if it stays inside the folder it is unpacked into."""
+    inner = PurePosixPath(name)
+    strange = "\\" in name or "\0" in name or (inner.parts and ":" in inner.parts[0])
+    if inner.is_absolute() or ".." in inner.parts or strange:
+        raise BVHError(f"{archive}: unsafe path {name!r} in the archive; nothing was loaded")
+    return inner
+
+
+def _copy(source: IO[bytes], target: Path, limit: int, what: str) -> int:
+    written = 0
+    with target.open("wb") as out:
+        while chunk := source.read(_CHUNK):
+            written += len(chunk)
+            if written > limit:
+                raise BVHError(f"{what} unpacks to more than the {limit} bytes allowed")
+            out.write(chunk)
+    return written

@@ -1,0 +1,229 @@
+"""Normalised motions on disk, so that a folder of clips is read once.
+
+One plain ``.npz`` holds all motions of a folder; a small index beside it says of
+which files. Both are found again by the files' stamps (path, size and time of
+change), or by their contents if they were moved or touched. The code that reads and
+normalises is part of every key, so a new version never meets old motions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from bvh.errors import BVHError
+from bvh.files import atomic_path
+from bvh.motion import Motion, Source
+from bvh.rotations import Array
+from bvh.skeleton import JOINTS
+
+__all__ = ["Pack", "Stamp", "Store", "cache_dir", "code_version", "file_digest"]
+
+Stamp = tuple[str, int, int]
+"""Name, bytes and time of change (ns) of a file."""
+
+
+def cache_dir() -> Path:
+    """``$MOTIONTOK_CACHE``, else ``motiontok`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    if own := os.environ.get("MOTIONTOK_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "motiontok"
+
+
+@cache
+def code_version() -> str:
+    """Digest of the code that turns a file into a motion."""
+    package = Path(__file__).parent
+    names = ("clip", "hierarchy", "motion", "reader", "rotations", "skeleton")
+    files = [package / f"{name}.py" for name in names]
+    files += sorted((package / "normalizer").rglob("*.py"))
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Digest of a file's bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Motions of a set of files.
+
+    Attributes:
+        motions: one for each file that could be read.
+        names: their files' names.
+        digests: digest of the contents of each of these files.
+        skipped: name and reason of each file that could not be read.
+    """
+
+    motions: list[Motion] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write an ``.npz``; rotations and root positions in single precision."""
+        meta = {
+            "joints": JOINTS,
+            "names": self.names,
+            "digests": self.digests,
+            "skipped": self.skipped,
+            "sources": [asdict(motion.source) for motion in self.motions],
+        }
+        arrays = {
+            "rotations": _joined((m.rotations for m in self.motions), len(JOINTS), 4),
+            "root_positions": _joined((m.root_positions for m in self.motions), 3),
+            "offsets": np.array([m.offsets for m in self.motions]).reshape(-1, len(JOINTS), 3),
+            "lengths": np.array([len(m) for m in self.motions], dtype=np.int64),
+            "fps": np.array([m.fps for m in self.motions], dtype=np.float64),
+            "meta": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8),
+        }
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Pack:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            BVHError: the file is missing, damaged or of another kind.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                arrays = {key: data[key] for key in data.files}
+            meta = json.loads(arrays["meta"].tobytes())
+            if tuple(meta["joints"]) != JOINTS:
+                raise BVHError(f"{path}: other joints")
+            ends = np.cumsum(arrays["lengths"])
+            motions = [
+                Motion(
+                    root_positions=arrays["root_positions"][start:end],
+                    rotations=arrays["rotations"][start:end],
+                    offsets=offsets,
+                    fps=float(fps),
+                    source=Source(**source),
+                )
+                for start, end, offsets, fps, source in zip(
+                    ends - arrays["lengths"],
+                    ends,
+                    arrays["offsets"],
+                    arrays["fps"],
+                    meta["sources"],
+                    strict=True,
+                )
+            ]
+            if not len(motions) == len(meta["names"]) == len(meta["digests"]):
+                raise BVHError(f"{path}: names and motions differ in number")
+            skipped = [(str(name), str(reason)) for name, reason in meta["skipped"]]
+            return cls(motions, meta["names"], meta["digests"], skipped)
+        except BVHError:
+            raise
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            EOFError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise BVHError(f"{path}: not a pack of motions ({error})") from None
+
+
+class Store:
+    """The cached pack of one folder, archive or file.
+
+    Every failure to read counts as nothing found, and every failure to write is a
+    warning: a cache never stands in the way.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._folder = cache_dir() / "motions"
+        name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
+        self._index = self._folder / f"{name}.json"
+
+    @staticmethod
+    def key(digests: Iterable[tuple[str, str]]) -> str:
+        """Name of the pack of files with these names and digests of contents."""
+        text = json.dumps([code_version(), *digests])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def find_by_stamps(self, stamps: Sequence[Stamp]) -> Pack | None:
+        """The pack of the files with these stamps."""
+        index = self._read_index()
+        if index.get("stamps") != [list(stamp) for stamp in stamps]:
+            return None
+        return self._load(str(index.get("pack")))
+
+    def find_by_key(self, key: str, stamps: Sequence[Stamp]) -> Pack | None:
+        """The pack of the files with these contents; their new stamps are noted."""
+        pack = self._load(key)
+        if pack is not None:
+            self._write_index(key, stamps)
+        return pack
+
+    def find_previous(self) -> Pack | None:
+        """The pack of what this folder held when it was last read."""
+        return self._load(str(self._read_index().get("pack")))
+
+    def save(self, pack: Pack, key: str, stamps: Sequence[Stamp]) -> None:
+        """Keep a pack, in place of the previous one of this folder."""
+        previous = self._read_index().get("pack")
+        try:
+            pack.save(self._folder / f"{key}.npz")
+            self._write_index(key, stamps)
+            if previous and previous != key:
+                (self._folder / f"{previous}.npz").unlink(missing_ok=True)
+        except OSError as error:
+            warnings.warn(
+                f"motions are not cached in {self._folder}: {error.strerror or error}; "
+                "set MOTIONTOK_CACHE to a folder that can be written",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    def _load(self, key: str) -> Pack | None:
+        path = self._folder / f"{key}.npz"
+        if not path.is_file():
+            return None
+        try:
+            return Pack.load(path)
+        except BVHError:
+            return None
+
+    def _read_index(self) -> dict[str, object]:
+        try:
+            index = json.loads(self._index.read_text())
+        except (OSError, ValueError):
+            return {}
+        same_code = isinstance(index, dict) and index.get("version") == code_version()
+        return index if same_code else {}
+
+    def _write_index(self, key: str, stamps: Sequence[Stamp]) -> None:
+        with atomic_path(self._index) as temporary:
+            temporary.write_text(
+                json.dumps({"version": code_version(), "pack": key, "stamps": stamps})
+            )
+
+
+def _joined(parts: Iterable[Array], *shape: int) -> Array:
+    arrays = [np.asarray(part, dtype=np.float32) for part in parts]
+    return np.concatenate([np.zeros((0, *shape), dtype=np.float32), *arrays])
