@@ -45,7 +45,9 @@ def natural_key(name: str) -> tuple[tuple[int, str | int], ...]:
 def is_motion_file(name: str) -> bool:
     """Whether a relative path names a file of motion, and no hidden or system file."""
     path = PurePosixPath(name)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    hidden = any(
+        part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in path.parts
+    )
     return path.suffix.lower() in MOTION_SUFFIXES and not hidden
 
 

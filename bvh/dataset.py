@@ -115,19 +115,19 @@ def load(
         raise BVHError(f"{path}: no such file or folder")
     files = _files(path)
     stamps = [_stamp(path, name) for name in files]
-    pack = None
+    job = _Job(path, workers, progress, strict)
     if cache:
         store = Store(path)
         if (pack := store.find_by_stamps(stamps)) is None:
             key = store.key((name, _digest(_at(path, name))) for name in files)
             if (pack := store.find_by_key(key, stamps)) is None:
                 known = store.find_previous()
-                pack = _read_all(path, files, known, workers, progress, strict=strict)
+                pack = _read_all(job, files, known)
                 store.save(pack, key, stamps)
     else:
-        pack = _read_all(path, files, None, workers, progress, strict=strict)
+        pack = _read_all(job, files, None)
     if strict and pack.skipped:
-        raise BVHError(f"{path}: {': '.join(pack.skipped[0])}")
+        raise job.failure(*pack.skipped[0])
     if not pack.motions:
         raise BVHError(_why_empty(path, pack))
     return Dataset(pack.motions, pack.names, pack.skipped)
@@ -165,20 +165,27 @@ def _why_empty(path: Path, pack: Pack) -> str:
     return f"{path}: none of {len(pack.skipped)} clips could be read; the first, {name}: {reason}"
 
 
-def _read_all(
-    path: Path,
-    files: Sequence[str],
-    known: Pack | None,
-    workers: int | None,
-    progress: Progress | None,
-    *,
-    strict: bool,
-) -> Pack:
-    if path.is_dir() or not is_archive(path):
-        return _pack(path, files, known, workers, progress, strict=strict)
+@dataclass(frozen=True)
+class _Job:
+    """What was asked for."""
+
+    path: Path
+    workers: int | None
+    progress: Progress | None
+    strict: bool
+
+    def failure(self, name: str, reason: str) -> BVHError:
+        """The error for a file that ends a strict run."""
+        return BVHError(f"{self.path}: {name}: {reason}")
+
+
+def _read_all(job: _Job, files: Sequence[str], known: Pack | None) -> Pack:
+    if job.path.is_dir() or not is_archive(job.path):
+        return _pack(job, job.path, files, known)
+    # Read in place, a compressed archive would be unpacked again by every worker.
     with tempfile.TemporaryDirectory(prefix="motiontok-") as folder:
-        members = unpack(path, Path(folder))
-        return _pack(Path(folder), members, known, workers, progress, strict=strict)
+        members = unpack(job.path, Path(folder))
+        return _pack(job, Path(folder), members, known)
 
 
 def _digest(file: Path) -> str:
@@ -188,29 +195,21 @@ def _digest(file: Path) -> str:
         return f"unreadable: {error.strerror}"
 
 
-def _pack(
-    folder: Path,
-    names: Sequence[str],
-    known: Pack | None,
-    workers: int | None,
-    progress: Progress | None,
-    *,
-    strict: bool,
-) -> Pack:
+def _pack(job: _Job, folder: Path, names: Sequence[str], known: Pack | None) -> Pack:
     """Motions of the files, those with known contents taken from ``known``."""
     digests = {name: _digest(_at(folder, name)) for name in names}
     by_digest = dict(zip(known.digests, known.motions, strict=True)) if known else {}
     results: dict[str, Motion | str] = {}
     for name in names:
-        if motion := by_digest.get(digests[name]):
+        if (motion := by_digest.get(digests[name])) is not None:
             results[name] = _renamed(motion, name)
     waiting = [name for name in names if name not in results]
-    for name, result in _results(folder, waiting, workers):
+    for name, result in _results(folder, waiting, job.workers):
         results[name] = result
-        if strict and isinstance(result, str):
-            raise BVHError(f"{_at(folder, name)}: {result}")
-        if progress:
-            progress(len(results), len(names))
+        if job.strict and isinstance(result, str):
+            raise job.failure(name, result)
+        if job.progress:
+            job.progress(len(results), len(names))
     pack = Pack()
     for name in names:
         result = results[name]
