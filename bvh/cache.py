@@ -29,6 +29,9 @@ from bvh.skeleton import JOINTS
 
 __all__ = ["Pack", "Stamp", "Store", "cache_dir", "code_version", "file_digest"]
 
+_NO_MATTER = ("archives", "dataset", "errors", "files", "lafan", "splits", "writer")
+"""Modules of this package that do not change what a file's motion is."""
+
 Stamp = tuple[str, int, int]
 """Name, bytes and time of change (ns) of a file."""
 
@@ -45,12 +48,10 @@ def cache_dir() -> Path:
 def code_version() -> str:
     """Digest of the code that turns a file into a motion."""
     package = Path(__file__).parent
-    names = ("clip", "hierarchy", "motion", "reader", "rotations", "skeleton")
-    files = [package / f"{name}.py" for name in names]
-    files += sorted((package / "normalizer").rglob("*.py"))
     digest = hashlib.blake2b(digest_size=16)
-    for file in files:
-        digest.update(file.read_bytes())
+    for file in sorted([*package.glob("*.py"), *(package / "normalizer").rglob("*.py")]):
+        if file.stem not in _NO_MATTER:
+            digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -1,0 +1,1 @@
+"""Measuring motions and tokenizers."""
