@@ -1,0 +1,72 @@
+"""When the feet of a motion stand on the ground."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bvh.motion import Motion
+from bvh.rotations import Array
+from bvh.skeleton import JOINTS
+from motiontok.robots.targets import TOE_HEIGHT
+
+__all__ = ["SIDES", "Contacts", "find_contacts", "runs"]
+
+SIDES = ("Left", "Right")
+
+_STILL = 0.15  # m/s: slower than this stands
+_SLOW = 0.3  # m/s: a standing foot keeps standing until it is faster
+_BAND = 0.03  # m above its standing height
+_SHORTEST = 3  # frames; shorter contacts are noise
+_GAP = 2  # frames; shorter interruptions are noise
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """Standing parts of the feet, per frame: left, right.
+
+    Attributes:
+        heels: ``(frames, 2)`` the ankle is low and still: the heel stands.
+        toes: ``(frames, 2)`` the ball of the foot stands.
+    """
+
+    heels: Array
+    toes: Array
+
+
+def find_contacts(motion: Motion) -> Contacts:
+    """Find standing heels and toes by height and speed, with hysteresis."""
+    positions = motion.global_positions()
+    heels, toes = [], []
+    for side in SIDES:
+        ankle, toe = JOINTS.index(side + "Foot"), JOINTS.index(side + "Toe")
+        ankle_height = TOE_HEIGHT - motion.offsets[toe, 2]
+        heels.append(_standing(positions[:, ankle], ankle_height, motion.fps))
+        toes.append(_standing(positions[:, toe], TOE_HEIGHT, motion.fps))
+    return Contacts(heels=np.stack(heels, axis=1), toes=np.stack(toes, axis=1))
+
+
+def runs(mask: Array) -> list[tuple[int, int]]:
+    """Start and end (exclusive) of each run of true values in ``mask (frames,)``."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _standing(points: Array, height: float, fps: float) -> Array:
+    if len(points) > 1:
+        speed = np.linalg.norm(np.gradient(points, 1.0 / fps, axis=0), axis=-1)
+    else:
+        speed = np.zeros(len(points))
+    low = points[:, 2] < height + _BAND
+    still, slow = low & (speed < _STILL), low & (speed < _SLOW)
+    out = np.zeros(len(points), dtype=bool)
+    for start, end in runs(slow):
+        out[start:end] = still[start:end].any()
+    for start, end in runs(~out):
+        if start > 0 and end < len(out) and end - start <= _GAP and low[start:end].all():
+            out[start:end] = True
+    for start, end in runs(out):
+        if end - start < min(_SHORTEST, len(out)):
+            out[start:end] = False
+    return out

@@ -1,0 +1,98 @@
+"""Shapes of a robot: collision geometry and what can be read off it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pinocchio as pin
+
+from bvh.rotations import Array
+from motiontok.errors import RobotError
+
+__all__ = ["load_geometry", "points_of"]
+
+
+def load_geometry(
+    model: Any, urdf: Path, tree: ElementTree.Element, *, kind: str, links: Collection[str] = ()
+) -> Any:
+    """Pinocchio geometry model of a robot.
+
+    Args:
+        model: kinematic model built from the same description.
+        urdf: path of the description, from which mesh paths are resolved.
+        tree: the parsed description.
+        kind: ``"collision"`` or ``"visual"``.
+        links: only these links' shapes; all, if empty.
+
+    Raises:
+        RobotError: a mesh cannot be found or read.
+    """
+    tree = copy.deepcopy(tree)
+    for link in tree.iter("link"):
+        if links and link.get("name") not in links:
+            for shape in link.findall(kind):
+                link.remove(shape)
+    for mesh in tree.iter("mesh"):
+        name = mesh.get("filename", "")
+        if "://" not in name and not Path(name).is_absolute():
+            mesh.set("filename", str(urdf.parent / name))
+    which = getattr(pin.GeometryType, kind.upper())
+    # package://NAME/... is looked up beside every folder above the description.
+    folders = [str(p) for p in urdf.resolve().parents][:-1]
+    try:
+        return pin.buildGeomFromUrdfString(
+            model,
+            ElementTree.tostring(tree, encoding="unicode"),
+            which,
+            package_dirs=folders,
+        )
+    except (ValueError, RuntimeError) as error:
+        message = " ".join(str(error).split())
+        raise RobotError(
+            f"{urdf}: {message} (meshes named package://NAME/... must lie in a folder NAME"
+            " beside or above the robot description)"
+        ) from None
+
+
+def points_of(shape: Any) -> Array:
+    """Points ``(points, 3)`` whose convex hull is (nearly) a geometry object's shape.
+
+    They are in the object's own frame, metres.
+    """
+    geometry = shape.geometry
+    kind = type(geometry).__name__
+    if kind == "Sphere":
+        return float(geometry.radius) * _directions()
+    if kind == "Box":
+        signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
+        return signs * np.asarray(geometry.halfSide)
+    if kind in ("Cylinder", "Capsule", "Cone"):
+        circle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+        ring = float(geometry.radius) * np.stack(
+            [np.cos(circle), np.sin(circle), np.zeros_like(circle)], axis=-1
+        )
+        half = np.array([0.0, 0.0, float(geometry.halfLength)])
+        if kind == "Capsule":
+            ball = float(geometry.radius) * _directions()
+            return np.concatenate([ball + half, ball - half])
+        return np.concatenate([ring + half, ring - half])
+    if kind == "Ellipsoid":
+        return _directions() * np.asarray(geometry.radii)
+    if hasattr(geometry, "vertices"):
+        return np.array(geometry.vertices()).reshape(-1, 3)
+    if hasattr(geometry, "points"):
+        return np.array(geometry.points()).reshape(-1, 3)
+    raise RobotError(f"collision shape {kind} is not supported")
+
+
+def _directions() -> Array:
+    """Unit vectors spread over the sphere, the six axis directions among them."""
+    grid = np.array(np.meshgrid([-1, 0, 1], [-1, 0, 1], [-1, 0, 1])).reshape(3, -1).T
+    grid = grid[np.any(grid != 0, axis=1)].astype(float)
+    out: Array = grid / np.linalg.norm(grid, axis=1, keepdims=True)
+    return out

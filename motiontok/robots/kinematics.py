@@ -1,0 +1,137 @@
+"""Kinematics of many frames at once, on top of Pinocchio.
+
+Pinocchio computes one frame's placements and its Jacobian; everything after that
+works on stacked arrays. Stiffness and force of all tasks are collected per body as
+spatial (6x6, 6) quantities at the world's origin, and the normal equations follow
+from sums over subtrees, as the composite rigid body algorithm makes the mass matrix
+(Featherstone 2008, ch. 6): no task's own Jacobian is ever formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pinocchio as pin
+
+from bvh.rotations import Array
+
+__all__ = ["Kinematics", "State"]
+
+
+@dataclass(eq=False)
+class State:
+    """Placements and Jacobians of a batch of configurations.
+
+    Attributes:
+        jacobians: ``(frames, nv, 6)`` world twist (linear part at the world's
+            origin, then angular) of each degree of freedom.
+        rotations: ``(frames, bodies, 3, 3)`` world_from_body.
+        positions: ``(frames, bodies, 3)`` of the bodies' origins.
+    """
+
+    jacobians: Array
+    rotations: Array
+    positions: Array
+
+    def __getitem__(self, frames: Array | slice) -> State:
+        return State(self.jacobians[frames], self.rotations[frames], self.positions[frames])
+
+    def __setitem__(self, frames: Array | slice, other: State) -> None:
+        self.jacobians[frames] = other.jacobians
+        self.rotations[frames] = other.rotations
+        self.positions[frames] = other.positions
+
+
+class Kinematics:
+    """Batched placements, Jacobians and normal equations of some bodies of a model.
+
+    Args:
+        model: Pinocchio model with a free-flyer root and revolute or prismatic joints.
+        bodies: Pinocchio joint index of each body of interest, without repeats.
+
+    Attributes:
+        model: as given.
+        bodies: as given.
+        lower: ``(nv - 6,)`` lower joint limits.
+        upper: ``(nv - 6,)`` upper joint limits.
+    """
+
+    def __init__(self, model: Any, bodies: Sequence[int]) -> None:
+        self.model = model
+        self.bodies = tuple(bodies)
+        self.lower: Array = model.lowerPositionLimit[7:].copy()
+        self.upper: Array = model.upperPositionLimit[7:].copy()
+        self._data = model.createData()
+        # These arrays look into Pinocchio's memory and follow every computation.
+        views = []
+        for body in self.bodies:
+            placement = self._data.oMi[body]
+            views += [placement.rotation, placement.translation[:, None]]
+        self._views = views
+
+        nv = model.nv
+        joint_of = np.zeros(nv, dtype=int)
+        for index in range(1, model.njoints):
+            joint = model.joints[index]
+            joint_of[joint.idx_v : joint.idx_v + joint.nv] = index
+        supports = [set(model.supports[index].tolist()) for index in range(model.njoints)]
+        self._subtree = np.array(
+            [[float(joint_of[i] in supports[body]) for body in self.bodies] for i in range(nv)]
+        )
+        ancestor = np.array(
+            [[float(joint_of[i] in supports[joint_of[j]]) for j in range(nv)] for i in range(nv)]
+        )
+        # Columns of one joint are each other's ancestors: count the pair once.
+        self._ancestor = ancestor * np.where(joint_of[:, None] == joint_of, 0.5, 1.0)
+
+    @property
+    def nv(self) -> int:
+        """Degrees of freedom, the root's six included."""
+        return int(self.model.nv)
+
+    def body_index(self, joint: int) -> int:
+        """Position of a Pinocchio joint in :attr:`bodies`."""
+        return self.bodies.index(joint)
+
+    def evaluate(self, q: Array) -> State:
+        """Placements and Jacobians at configurations ``q (frames, nq)``."""
+        frames, bodies = len(q), len(self.bodies)
+        jacobians = np.empty((frames, self.nv, 6))
+        placements = np.empty((frames, 3, 4 * bodies))
+        model, data, views = self.model, self._data, self._views
+        compute, concatenate = pin.computeJointJacobians, np.concatenate
+        for frame in range(frames):
+            jacobians[frame] = compute(model, data, q[frame]).T
+            concatenate(views, axis=1, out=placements[frame])
+        blocks = placements.reshape(frames, 3, bodies, 4).transpose(0, 2, 1, 3)
+        return State(jacobians, np.ascontiguousarray(blocks[..., :3]), blocks[..., 3].copy())
+
+    def integrate(self, q: Array, step: Array) -> Array:
+        """Configurations after tangent steps ``(frames, nv)`` (root in its own frame)."""
+        out = np.empty_like(q)
+        for frame in range(len(q)):
+            out[frame] = pin.integrate(self.model, q[frame], step[frame])
+        return out
+
+    def normal_equations(
+        self, jacobians: Array, stiffness: Array, force: Array
+    ) -> tuple[Array, Array]:
+        """Gauss-Newton matrix ``(frames, nv, nv)`` and descent direction ``(frames, nv)``.
+
+        Args:
+            jacobians: ``(frames, nv, 6)``.
+            stiffness: ``(frames, bodies, 6, 6)`` sum over a body's tasks of
+                ``A^T W A``, where ``A`` maps the body's world twist to the task's velocity.
+            force: ``(frames, bodies, 6)`` sum of ``A^T W residual``.
+        """
+        frames, bodies = force.shape[:2]
+        composite = (self._subtree @ stiffness.reshape(frames, bodies, 36)).reshape(
+            frames, self.nv, 6, 6
+        )
+        pulled = (composite @ jacobians[..., None])[..., 0]
+        half = (jacobians @ pulled.swapaxes(1, 2)) * self._ancestor
+        gradient = np.einsum("fvi,fvi->fv", jacobians, self._subtree @ force)
+        return half + half.swapaxes(1, 2), gradient

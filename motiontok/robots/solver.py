@@ -1,0 +1,130 @@
+"""Levenberg-Marquardt on many frames side by side, with joint limits.
+
+Every frame has its own damping and stops on its own (Levenberg 1944, Marquardt
+1963). Joint limits hold by projection: a joint at its limit that the gradient presses
+outward leaves the system for that step (Bertsekas 1982), and steps are clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bvh.rotations import Array
+from motiontok.robots.kinematics import Kinematics, State
+from motiontok.robots.tasks import Linearization, Task
+
+__all__ = ["Options", "minimize"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How hard to try.
+
+    Attributes:
+        iterations: at most so many steps.
+        tolerance: a frame stops when a step lowers its cost by a smaller share.
+        damping: relative to the normal matrix's diagonal, at the start.
+        max_step: largest change of one coordinate in one step, rad or m.
+    """
+
+    iterations: int = 20
+    tolerance: float = 1e-3
+    damping: float = 1e-3
+    max_step: float = 0.7
+
+
+_BATCH = 256  # frames solved together: their arrays stay in the processor's cache
+_FLOOR = 0.1  # absolute damping, in units of cost per rad^2
+
+
+def minimize(
+    kinematics: Kinematics, q: Array, tasks: Sequence[Task], options: Options | None = None
+) -> tuple[Array, Array]:
+    """Lower the tasks' cost of every frame within the joint limits.
+
+    Args:
+        kinematics: of all bodies that the tasks name.
+        q: starting configurations ``(frames, nq)``.
+        tasks: of as many frames.
+        options: how hard to try.
+
+    Returns:
+        Configurations ``(frames, nq)`` and their costs ``(frames,)``, never above the
+        cost of the start (after clipping to the limits).
+    """
+    options = options or Options()
+    out, cost = np.empty_like(q), np.empty(len(q))
+    for start in range(0, len(q), _BATCH):
+        batch = slice(start, start + _BATCH)
+        out[batch], cost[batch] = _minimize(
+            kinematics, q[batch], [t[batch] for t in tasks], options
+        )
+    return out, cost
+
+
+def _minimize(
+    kinematics: Kinematics, q: Array, tasks: Sequence[Task], options: Options
+) -> tuple[Array, Array]:
+    lower, upper = kinematics.lower, kinematics.upper
+    q = q.copy()
+    q[:, 7:] = np.clip(q[:, 7:], lower, upper)
+    state = kinematics.evaluate(q)
+    system = linearize(tasks, state)
+    best, cost = q.copy(), system.cost.copy()
+    active = np.arange(len(q))
+    damping = np.full(len(q), options.damping)
+    jacobians = state.jacobians
+    for _ in range(options.iterations):
+        matrix, gradient = kinematics.normal_equations(jacobians, system.stiffness, system.force)
+        step = _step(matrix, gradient, q[:, 7:], lower, upper, damping)
+        step *= np.minimum(1.0, options.max_step / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
+        trial = kinematics.integrate(q, step)
+        trial[:, 7:] = np.clip(trial[:, 7:], lower, upper)
+        trial_state = kinematics.evaluate(trial)
+        trial_system = linearize(tasks, trial_state)
+
+        better = trial_system.cost < system.cost
+        gain = system.cost - trial_system.cost
+        stop = better & (gain < options.tolerance * system.cost + 1e-9)
+        damping = np.where(better, 0.3 * damping, np.minimum(10.0 * damping, 1e4))
+        q[better] = trial[better]
+        jacobians[better] = trial_state.jacobians[better]
+        system[better] = trial_system[better]
+        best[active[better]] = q[better]
+        cost[active[better]] = system.cost[better]
+
+        keep = ~stop
+        if not keep.any():
+            break
+        if not keep.all():
+            active, damping, q = active[keep], damping[keep], q[keep]
+            jacobians, system = jacobians[keep], system[keep]
+            tasks = [t[keep] for t in tasks]
+    return best, cost
+
+
+def linearize(tasks: Sequence[Task], state: State) -> Linearization:
+    """Sum of the tasks at a state."""
+    total = tasks[0].linearize(state)
+    for task in tasks[1:]:
+        total += task.linearize(state)
+    return total
+
+
+def _step(
+    matrix: Array, gradient: Array, joints: Array, lower: Array, upper: Array, damping: Array
+) -> Array:
+    """Damped Gauss-Newton step ``(frames, nv)`` of the joints that may move."""
+    push = gradient[:, 6:]
+    held = ((joints <= lower + 1e-9) & (push < 0)) | ((joints >= upper - 1e-9) & (push > 0))
+    free = np.ones_like(gradient)
+    free[:, 6:] = ~held
+    matrix = matrix * free[:, :, None] * free[:, None, :]
+    diagonal = np.einsum("tii->ti", matrix)
+    diagonal *= 1.0 + damping[:, None]
+    diagonal += _FLOOR + (1.0 - free)
+    out: Array = np.linalg.solve(matrix, (gradient * free)[..., None])[..., 0]
+    return out

@@ -1,0 +1,187 @@
+"""Joint trajectories of a robot, and the files they are kept in."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bvh.files import atomic_path
+from bvh.rotations import Array, align_signs, conjugate, log, multiply, slerp
+from motiontok.errors import RobotError
+
+__all__ = ["Order", "Trajectory", "wxyz_from_xyzw", "xyzw_from_wxyz"]
+
+Order = Literal["pinocchio", "mujoco"]
+
+
+def wxyz_from_xyzw(q: Array) -> Array:
+    """Quaternions ``(..., 4)`` in our order (w, x, y, z) from Pinocchio's (x, y, z, w)."""
+    return q[..., [3, 0, 1, 2]]
+
+
+def xyzw_from_wxyz(q: Array) -> Array:
+    """Quaternions ``(..., 4)`` in Pinocchio's order (x, y, z, w) from ours (w, x, y, z)."""
+    return q[..., [1, 2, 3, 0]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A robot's configuration over time.
+
+    Attributes:
+        qpos: ``(frames, 7 + joints)`` in Pinocchio's order: world_from_base position
+            (m) and quaternion (x, y, z, w), then one value per joint (rad, or m where
+            it slides).
+        joint_names: of the joints, in the order of the robot description.
+        fps: frames per second.
+        robot: the robot's name.
+        source: name of the motion it came from.
+
+    Raises:
+        RobotError: shapes disagree, or a value is NaN or infinite.
+    """
+
+    qpos: Array
+    joint_names: tuple[str, ...]
+    fps: float
+    robot: str
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        qpos = np.asarray(self.qpos, dtype=np.float64)
+        width = 7 + len(self.joint_names)
+        if qpos.ndim != 2 or qpos.shape[1] != width:
+            raise RobotError(f"trajectory: expected shape (frames, {width}), got {qpos.shape}")
+        if not np.isfinite(qpos).all():
+            frame = int(np.argwhere(~np.isfinite(qpos))[0, 0])
+            raise RobotError(f"trajectory: frame {frame} holds a value that is not finite")
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise RobotError(f"trajectory: fps must be positive, got {self.fps}")
+        object.__setattr__(self, "qpos", qpos)
+
+    def __len__(self) -> int:
+        return len(self.qpos)
+
+    @property
+    def root_positions(self) -> Array:
+        """World position of the base ``(frames, 3)``, metres."""
+        return self.qpos[:, :3]
+
+    @property
+    def root_rotations(self) -> Array:
+        """World attitude of the base ``(frames, 4)``, (w, x, y, z)."""
+        return wxyz_from_xyzw(self.qpos[:, 3:7])
+
+    @property
+    def joints(self) -> Array:
+        """Joint values ``(frames, joints)``, rad or m."""
+        return self.qpos[:, 7:]
+
+    def mujoco_qpos(self) -> Array:
+        """``(frames, 7 + joints)`` with the base quaternion as (w, x, y, z), as MuJoCo has it."""
+        return np.concatenate([self.root_positions, self.root_rotations, self.joints], axis=1)
+
+    def joint_velocities(self) -> Array:
+        """Joint velocities ``(frames, joints)`` by central differences, rad/s or m/s."""
+        if len(self) < 2:
+            return np.zeros_like(self.joints)
+        out: Array = np.gradient(self.joints, 1.0 / self.fps, axis=0)
+        return out
+
+    def root_velocities(self) -> tuple[Array, Array]:
+        """World linear (m/s) and angular (rad/s) velocities ``(frames, 3)`` of the base."""
+        if len(self) < 2:
+            return np.zeros((len(self), 3)), np.zeros((len(self), 3))
+        linear = np.gradient(self.root_positions, 1.0 / self.fps, axis=0)
+        q = self.root_rotations
+        turns = self.fps * log(multiply(q[1:], conjugate(q[:-1])))
+        angular = np.concatenate([turns[:1], 0.5 * (turns[1:] + turns[:-1]), turns[-1:]])
+        return linear, angular
+
+    def resample(self, fps: float) -> Trajectory:
+        """The same movement at another rate: slerp for the base, linear for the rest.
+
+        Raises:
+            RobotError: the rate is not positive.
+        """
+        if not (np.isfinite(fps) and fps > 0):
+            raise RobotError(f"fps must be positive, got {fps}")
+        if fps == self.fps or len(self) < 2:
+            return replace(self, fps=fps)
+        count = int(np.floor((len(self) - 1) * fps / self.fps + 1e-6)) + 1
+        at = np.arange(count) * self.fps / fps
+        before = np.minimum(at.astype(int), len(self) - 2)
+        part = at - before
+        qpos = self.qpos[before] + part[:, None] * (self.qpos[before + 1] - self.qpos[before])
+        q = align_signs(self.root_rotations)
+        qpos[:, 3:7] = xyzw_from_wxyz(slerp(q[before], q[before + 1], part))
+        return replace(self, qpos=qpos, fps=fps)
+
+    def save(self, path: str | os.PathLike[str], *, order: Order = "pinocchio") -> None:
+        """Write ``.npz`` or ``.csv``, atomically.
+
+        The npz holds ``qpos``, ``qvel`` (joints only), ``joint_names``, ``fps``,
+        ``robot``, ``source``, ``frame`` ("world_from_base") and ``quaternion``
+        ("xyzw" or "wxyz"). The csv has no header and one row a frame: base x y z (m),
+        base quaternion, joints in the order of the robot description; with
+        Pinocchio's order that is the layout of the LAFAN1 retargeting data set.
+
+        Args:
+            path: ends in ``.npz`` or ``.csv``.
+            order: base quaternion as (x, y, z, w), or with ``"mujoco"`` (w, x, y, z).
+
+        Raises:
+            RobotError: the path ends in neither.
+        """
+        path = Path(path)
+        qpos = self.qpos if order == "pinocchio" else self.mujoco_qpos()
+        if path.suffix == ".csv":
+            with atomic_path(path) as temporary:
+                np.savetxt(temporary, qpos, fmt="%.8g", delimiter=",")
+        elif path.suffix == ".npz":
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    qpos=qpos,
+                    qvel=self.joint_velocities(),
+                    joint_names=np.array(self.joint_names),
+                    fps=self.fps,
+                    robot=self.robot,
+                    source=self.source,
+                    frame="world_from_base",
+                    quaternion="xyzw" if order == "pinocchio" else "wxyz",
+                )
+        else:
+            raise RobotError(f"{path}: a trajectory is written as .npz or .csv")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trajectory:
+        """Read a ``.npz`` that :meth:`save` wrote, in either order.
+
+        Raises:
+            RobotError: the file is missing, damaged or holds something else.
+        """
+        path = Path(path)
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                qpos = np.array(data["qpos"], dtype=np.float64)
+                if str(data["quaternion"]) == "wxyz" and qpos.ndim == 2:
+                    qpos[:, 3:7] = xyzw_from_wxyz(qpos[:, 3:7])
+                return cls(
+                    qpos=qpos,
+                    joint_names=tuple(str(n) for n in data["joint_names"]),
+                    fps=float(data["fps"]),
+                    robot=str(data["robot"]),
+                    source=str(data["source"]),
+                )
+        except FileNotFoundError:
+            raise RobotError(f"{path}: no such file") from None
+        except RobotError as error:
+            raise RobotError(f"{path}: {error}") from None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise RobotError(f"{path}: not a robot trajectory ({error})") from None

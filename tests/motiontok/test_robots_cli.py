@@ -1,0 +1,83 @@
+"""``motiontok robots`` and ``motiontok retarget``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
+
+from bvh import procedural
+from motiontok.cli.retarget import retarget
+from motiontok.cli.robots import robots
+from motiontok.robots import Trajectory
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "motiontok", *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+def test_robots_are_listed_and_described():
+    runner = CliRunner()
+    assert "g1" in runner.invoke(robots, []).output.split()
+    assert "talos" in json.loads(runner.invoke(robots, ["--json"]).output)
+    facts = json.loads(runner.invoke(robots, ["g1", "--json"]).output)
+    assert facts["joints"] == 29
+    assert facts["follow"]["LeftLeg"]["frame"] == "left_knee_link"
+    assert "left_knee_link" in runner.invoke(robots, ["g1"]).output
+
+
+def test_an_unknown_robot_is_one_line_and_exit_code_2():
+    done = run("robots", "atlas")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "g1" in done.stderr
+
+
+@pytest.fixture
+def clip(tmp_path):
+    pytest.importorskip("motiontok.cli.sources", reason="motiontok.cli.sources is not there yet")
+    path = tmp_path / "walk.npz"
+    procedural.make("walk", seconds=1, seed=0).save(path)
+    return path
+
+
+def test_a_motion_becomes_robot_files(clip, tmp_path):
+    out = tmp_path / "robot.npz"
+    done = CliRunner().invoke(retarget, [str(clip), "-o", str(out), "--fps", "50", "--json"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["limit_violation"] == 0
+    trajectory = Trajectory.load(out)
+    assert trajectory.fps == 50
+    assert trajectory.robot == "g1"
+    assert len(trajectory) == report["frames"] == 49
+
+    table = tmp_path / "robot.csv"
+    done = CliRunner().invoke(retarget, [str(clip), "-o", str(table), "--order", "mujoco"])
+    assert done.exit_code == 0, done.output
+    assert "position error" in done.stdout
+    rows = np.loadtxt(table, delimiter=",")
+    assert rows.shape == (30, 36)
+    np.testing.assert_allclose(np.linalg.norm(rows[:, 3:7], axis=1), 1, atol=1e-6)
+
+
+def test_bad_retarget_input(clip, tmp_path):
+    for arguments, word in (
+        ([clip, "-o", tmp_path / "robot.txt"], ".npz or .csv"),
+        ([clip, "-o", tmp_path / "r.npz", "--robot", "atlas"], "choose from"),
+        ([clip, "-o", tmp_path / "r.npz", "--fps", "0"], "--fps"),
+        ([tmp_path / "none.bvh", "-o", tmp_path / "r.npz"], "none.bvh"),
+    ):
+        done = run("retarget", *arguments)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.count("\n") == 1
+        assert word in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["walk.npz"]

@@ -1,0 +1,80 @@
+"""Motions on robots: close, within limits, standing on the ground, never a bad basin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
+
+from bvh import procedural
+from bvh.rotations import from_axis_angle
+from motiontok.errors import RobotError
+from motiontok.robots import load_robot, retarget
+from motiontok.robots.report import evaluate
+from motiontok.robots.retargeting import t_pose
+
+
+@pytest.fixture(scope="module")
+def g1():
+    return load_robot("g1")
+
+
+@pytest.mark.parametrize("kind", procedural.KINDS)
+def test_the_g1_follows_every_kind_of_motion(g1, kind):
+    motion = procedural.make(kind, seconds=3, seed=3)
+    trajectory = retarget(motion, g1)
+    report = evaluate(trajectory, motion, g1)
+    assert len(trajectory) == len(motion)
+    assert (trajectory.joints >= g1.lower).all()
+    assert (trajectory.joints <= g1.upper).all()
+    assert report.limit_violation == 0
+    assert report.position_error < 0.03
+    assert np.degrees(report.rotation_error) < 8
+    assert report.foot_depth < 0.005
+
+
+@pytest.mark.parametrize("name", ["g1", "romeo", "simple_humanoid", "talos"])
+def test_a_t_pose_stands_on_flat_feet(name):
+    robot = load_robot(name)
+    motion = t_pose()
+    report = evaluate(retarget(motion, robot), motion, robot)
+    assert report.limit_violation == 0
+    assert report.foot_depth < 0.005
+    # The simple humanoid's right shoulder cannot lift its arm: its limits are the left one's.
+    assert report.position_error < (0.15 if name == "simple_humanoid" else 0.06)
+
+
+def test_the_result_turns_and_moves_with_the_world(g1):
+    motion = procedural.make("walk", seconds=1, seed=5)
+    turn = from_axis_angle([0.0, 0.0, 1.0], 2.0)
+    there = retarget(motion.moved(turn, np.array([3.0, -2.0, 0.0])), g1)
+    here = retarget(motion, g1)
+    np.testing.assert_allclose(there.joints, here.joints, atol=0.02)
+
+
+def test_a_mirrored_motion_gives_a_mirrored_robot(g1):
+    motion = procedural.make("walk", seconds=1, seed=5)
+    names = list(g1.joint_names)
+    swap = [
+        names.index(n.replace("left_", "#").replace("right_", "left_").replace("#", "right_"))
+        for n in names
+    ]
+    sign = np.array([-1.0 if ("roll" in n or "yaw" in n) else 1.0 for n in names])
+    here = retarget(motion, g1).joints
+    mirrored = retarget(motion.mirrored(), g1).joints
+    np.testing.assert_allclose(mirrored, here[:, swap] * sign, atol=0.05)
+
+
+def test_one_frame_no_frames_and_other_rates(g1):
+    motion = procedural.make("wave", seconds=1, seed=0)
+    assert len(retarget(motion[:1], g1)) == 1
+    with pytest.raises(RobotError, match="no frames"):
+        retarget(motion[:0], g1)
+    faster = retarget(motion, g1, fps=50)
+    assert faster.fps == 50
+    assert len(faster) == 49
+    with pytest.raises(RobotError, match="fps"):
+        retarget(motion, g1, fps=-1)
+    with pytest.raises(RobotError, match="frames at 50 fps"):
+        evaluate(faster, motion, g1)
