@@ -22,6 +22,9 @@ from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
 
 __all__ = ["Arm", "Body", "Foot", "Performance", "solve"]
 
+TOE_HEIGHT = 0.02
+"""Height of the ball of the foot over the floor it stands on, metres."""
+
 _HEEL = 0.35
 """Distance of the heel behind the ankle, as a share of the ankle-to-ball length."""
 
@@ -71,12 +74,12 @@ class Body:
     @property
     def heel(self) -> Array:
         """Heel on the ground seen from the ankle of a flat foot, metres (3,)."""
-        return np.array([-_HEEL * self.ball[0], 0.0, self.ball[2]])
+        return np.array([-_HEEL * self.ball[0], 0.0, self.ball[2] - TOE_HEIGHT])
 
     @property
     def hip_height(self) -> float:
         """Height of the pelvis over the floor with straight legs, metres."""
-        return float(-self.offsets[1:5, 2].sum())
+        return float(TOE_HEIGHT - self.offsets[1:5, 2].sum())
 
     @property
     def hip_width(self) -> float:
@@ -92,7 +95,7 @@ class Foot:
         position: ``(frames, 2)`` where the ball of the foot stands, or would stand
             if it were lowered flat, metres.
         yaw: heading, rad.
-        lift: height of the pivot over the floor, metres.
+        lift: height over standing, metres.
         pitch: rad; positive raises the heel about the ball, negative raises the
             ball about the heel.
         bend: rad, how far the toes stay level when the heel rises.
@@ -142,6 +145,7 @@ class Performance:
         head: ``(frames, 3)`` yaw, pitch, roll of the head from the chest, rad.
         feet: left and right.
         arms: left and right.
+        reach: ``(frames,)`` longest a leg gets, as a share of its length.
     """
 
     pelvis: Array
@@ -150,6 +154,7 @@ class Performance:
     head: Array
     feet: tuple[Foot, Foot]
     arms: tuple[Arm, Arm]
+    reach: Array
 
 
 def _yaw_pitch_roll(angles: Array) -> Array:
@@ -160,16 +165,15 @@ def _ankle(foot: Foot, body: Body) -> tuple[Array, Array]:
     """World ankle positions ``(frames, 3)`` and foot orientations ``(frames, 4)``."""
     yaw = from_euler(foot.yaw[:, None], "z")
     world_from_foot = from_euler(np.stack([foot.yaw, foot.pitch], -1), "zy")
-    ball = np.concatenate([foot.position, foot.lift[:, None]], axis=-1)
+    ball = np.concatenate([foot.position, TOE_HEIGHT + foot.lift[:, None]], axis=-1)
     heel = ball + rotate(yaw, body.heel - body.ball)
     on_ball = ball - rotate(world_from_foot, np.broadcast_to(body.ball, ball.shape))
     on_heel = heel - rotate(world_from_foot, np.broadcast_to(body.heel, ball.shape))
     return np.where(foot.pitch[:, None] > 0, on_ball, on_heel), world_from_foot
 
 
-def _lowered(pelvis: Array, hips: Array, ankles: list[Array], body: Body) -> Array:
-    """The pelvis lowered, smoothly, to where both legs reach their ankles."""
-    reach = 0.996 * body.leg
+def _lowered(pelvis: Array, hips: Array, ankles: list[Array], reach: Array, body: Body) -> Array:
+    """The pelvis lowered, smoothly, to where legs of length ``reach`` meet their ankles."""
     ceiling = np.full(len(pelvis), np.inf)
     for joint, ankle in zip((1, 5), ankles, strict=True):
         hip = rotate(hips, np.broadcast_to(body.offsets[joint], pelvis.shape))
@@ -215,7 +219,8 @@ def solve(performance: Performance, body: Body, *, name: str) -> Motion:
     """Turn a performance into a motion at 30 fps: legs by IK, the rest by angles."""
     hips = _yaw_pitch_roll(performance.hips)
     placed = [_ankle(foot, body) for foot in performance.feet]
-    pelvis = _lowered(performance.pelvis, hips, [ankle for ankle, _ in placed], body)
+    reach = performance.reach * body.leg
+    pelvis = _lowered(performance.pelvis, hips, [ankle for ankle, _ in placed], reach, body)
     rotations = identity(len(pelvis), len(JOINTS))
     rotations[:, 0] = hips
     for joint, foot, (ankle, world_from_foot) in zip((1, 5), performance.feet, placed, strict=True):

@@ -92,7 +92,7 @@ def _groove(
         start = float(np.floor(beat[0]))
         while (start := start + float(plan.choice([2, 4, 4]))) < beat[-1]:
             target = np.array(shapes[plan.choice(names)]) + plan.normal(0.0, 0.08, 4)
-            shape += ramp(beat, start - 0.6, 1.2)[:, None] * (target - current)
+            shape += ramp(beat, start - 0.8, 1.6)[:, None] * (target - current)
             current = target
         sign = 1.0 if index == 0 or together else -1.0
         pulse = sign * np.sin(np.pi * beat * plan.choice([1.0, 2.0]) + plan.uniform(0, 6))

@@ -66,7 +66,7 @@ def hop(
         # Arms go back before the push and forward with it.
         drive += keys(
             time,
-            [jump.leave - 0.28, jump.leave - 0.2, jump.leave + 0.1, land + 0.1, land + 0.3],
+            [jump.leave - 0.45, jump.leave - 0.22, jump.leave + 0.08, land + 0.1, land + 0.35],
             [0.0, -0.5, 1.0, 0.35, 0.0],
         )
         going = smoothstep((time - jump.leave) / jump.flight)[:, None]
@@ -94,6 +94,7 @@ def hop(
             foot.lift, foot.pitch = lifted + tucked, 0.8 + 0.3 * pitch
             foot.bend = np.zeros_like(time)
 
+    does.reach -= 0.012
     crouched = np.clip(-rise / body.leg, 0.0, 0.5)
     does.pelvis[:, :2] *= 0.3
     does.pelvis[:, :2] += body_at - 0.4 * body.leg * crouched[:, None] * way
@@ -106,8 +107,8 @@ def hop(
     spread = 0.3 * rng.uniform()
     for arm in does.arms:
         arm.flex += reach * drive
-        arm.abduct += 0.15 + spread * np.maximum(drive, 0.0)
-        arm.elbow += 0.5 + 0.4 * np.abs(drive)
+        arm.abduct += 0.15 + spread * drive**2
+        arm.elbow += 0.5 + 0.4 * drive**2
     return does
 
 

@@ -66,7 +66,8 @@ def stepping(path: Path, steps: Steps, body: Body, style: Style) -> Performance:
     level = -(hips[:, 1] + trunk[:, 1]) * 0.75
     head = np.stack([(0.8 + 0.25 * run) * yaw + 0.6 * look, level, 0.25 * roll], axis=-1)
     arms = _swinging(phase, effort, run, style)
-    return Performance(pelvis, hips, trunk, head, feet, arms)
+    # The faster the step, the less a knee has the time to straighten.
+    return Performance(pelvis, hips, trunk, head, feet, arms, 0.996 - 0.018 * run)
 
 
 def _swinging(phase: Array, effort: Array, run: Array, style: Style) -> tuple[Arm, Arm]:

@@ -31,7 +31,7 @@ def standing(
     trunk = np.stack([-0.5 * hips[:, 0], np.full(frames, style.slump), -1.2 * hips[:, 2]], axis=-1)
     head = np.stack([np.zeros(frames), -0.6 * (hips[:, 1] + trunk[:, 1]), 0.2 * shift], axis=-1)
     arms = (Arm.hanging(frames), Arm.hanging(frames))
-    return Performance(pelvis, hips, trunk, head, (feet[0], feet[1]), arms)
+    return Performance(pelvis, hips, trunk, head, (feet[0], feet[1]), arms, np.full(frames, 0.996))
 
 
 def squat(

@@ -29,8 +29,8 @@ def flexion(motion: Motion, name: str) -> np.ndarray:
 
 
 def standing_toes(motion: Motion) -> np.ndarray:
-    """Frames in which a toe rests on the floor, and did before and will after; (frames, 2)."""
-    low = motion.global_positions()[:, [joint("LeftToe"), joint("RightToe")], 2] < 5e-4
+    """Frames in which the ball of a foot rests, did before and will after; (frames, 2)."""
+    low = motion.global_positions()[:, [joint("LeftToe"), joint("RightToe")], 2] < 0.0205
     inside = low.copy()
     inside[1:] &= low[:-1]
     inside[:-1] &= low[1:]
@@ -170,8 +170,8 @@ def test_runners_and_hoppers_fly_and_walkers_do_not() -> None:
     def airborne(kind: str) -> float:
         motion = procedural.make(kind, seconds=6, seed=0, speed=3.0 if kind == "run" else None)
         feet = motion.global_positions()[:, [3, 4, 7, 8], 2]
-        rest = -motion.offsets[4, 2]
-        up = (feet[:, [0, 2]] > rest + 0.02) & (feet[:, [1, 3]] > 0.02)
+        rest = 0.02 - motion.offsets[4, 2]
+        up = (feet[:, [0, 2]] > rest + 0.02) & (feet[:, [1, 3]] > 0.04)
         return float(np.mean(up.all(axis=-1)))
 
     assert airborne("run") > 0.05
