@@ -43,7 +43,7 @@ class DataConfig:
     """What to train on.
 
     Attributes:
-        dataset: ``lafan``, ``bandai`` (or any folder of humanoid BVH) or ``procedural``.
+        dataset: ``lafan``, ``bandai``, ``folder`` (any humanoid BVH) or ``procedural``.
         window: frames a window.
         mirror: also train on the mirror image of every clip.
         holdout: every how-manieth clip, in sorted order, is held out for validation
@@ -89,6 +89,8 @@ class MethodConfig:
         ess_target: target share of K for the effective sample size.
         beta_start, beta_end: entropy weight, annealed exponentially over the run.
         variance: of the Gaussian likelihood, in standardised units.
+        decoder_first: share of the run in which only the decoder learns, on codes of the
+            starting policy; needs a method that starts from a quantiser.
     """
 
     name: str = "daps"
@@ -97,6 +99,7 @@ class MethodConfig:
     beta_start: float = 3.0
     beta_end: float = 0.01
     variance: float = 0.25
+    decoder_first: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,16 +108,21 @@ class TrainConfig:
 
     Attributes:
         steps: optimiser steps.
+        time_budget: minutes; if not 0, the run ends by the clock instead of by steps, and
+            every schedule follows the clock.
         batch_size: windows a step.
-        learning_rate: of AdamW.
+        learning_rate, final_learning_rate: of AdamW, from one to the other along a
+            half cosine; equal ones stay constant.
         evaluate_every, checkpoint_every, log_every: in steps.
         validation_windows: at most so many held-out windows in each evaluation.
         seed: of every random number of the run.
     """
 
     steps: int = 250_000
+    time_budget: float = 0.0
     batch_size: int = 256
     learning_rate: float = 3e-4
+    final_learning_rate: float = 3e-4
     evaluate_every: int = 5000
     checkpoint_every: int = 1000
     log_every: int = 50
@@ -260,6 +268,7 @@ def _check(config: Config, where: str) -> None:
         "train.steps": train.steps,
         "train.batch_size": train.batch_size,
         "train.learning_rate": train.learning_rate,
+        "train.final_learning_rate": train.final_learning_rate,
         "train.evaluate_every": train.evaluate_every,
         "train.checkpoint_every": train.checkpoint_every,
         "train.log_every": train.log_every,
@@ -272,6 +281,14 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
     if not 2 <= model.vocab_size <= 65_536:
         raise ConfigError(f"{where}: model.vocab_size must be 2 to 65536, got {model.vocab_size}")
+    if not 0 <= train.time_budget < float("inf"):
+        raise ConfigError(
+            f"{where}: train.time_budget must be 0 or minutes, got {train.time_budget}"
+        )
+    if not 0 <= method.decoder_first < 1:
+        raise ConfigError(
+            f"{where}: method.decoder_first must be in [0, 1), got {method.decoder_first}"
+        )
     if not 0 < method.ess_target <= 1:
         raise ConfigError(f"{where}: method.ess_target must be in (0, 1], got {method.ess_target}")
     for key, width in (("width", model.width), ("decoder_width", model.decoder_width)):

@@ -12,9 +12,9 @@ __all__ = ["Progress", "progress"]
 
 
 class Progress(Protocol):
-    """Called with how much is done and, optionally, a few words on the state."""
+    """Called with how much is done and, optionally, a few words and a corrected total."""
 
-    def __call__(self, done: int, detail: str = "") -> None: ...
+    def __call__(self, done: int, detail: str = "", *, total: int | None = None) -> None: ...
 
 
 @contextmanager
@@ -57,11 +57,10 @@ def _bar(title: str, total: int, done: int) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, completed=done, detail="")
 
-        def update(done: int, detail: str = "") -> None:
+        def update(done: int, detail: str = "", *, total: int | None = None) -> None:
+            bar.update(task, completed=done, total=total)
             if detail:
-                bar.update(task, completed=done, detail=detail)
-            else:
-                bar.update(task, completed=done)
+                bar.update(task, detail=detail)
 
         yield update
 
@@ -70,16 +69,18 @@ def _lines(title: str, total: int, first: int) -> Progress:
     """Updates as lines, at most one every ten seconds, and the last one."""
     begin = time.monotonic()
     last = begin
+    whole = total
 
-    def update(done: int, detail: str = "") -> None:
-        nonlocal last
+    def update(done: int, detail: str = "", *, total: int | None = None) -> None:
+        nonlocal last, whole
+        whole = total or whole
         now = time.monotonic()
-        if done < total and now - last < 10.0:
+        if done < whole and now - last < 10.0:
             return
         last = now
         rate = (done - first) / max(now - begin, 1e-9)
-        left = (total - done) / rate if rate > 0 else float("inf")
-        eta = f", ETA {left:.0f} s" if done < total and left < float("inf") else ""
-        print(f"{title} {done}/{total}{eta}  {detail}".rstrip(), file=sys.stderr, flush=True)
+        left = (whole - done) / rate if rate > 0 else float("inf")
+        eta = f", ETA {left:.0f} s" if done < whole and left < float("inf") else ""
+        print(f"{title} {done}/{whole}{eta}  {detail}".rstrip(), file=sys.stderr, flush=True)
 
     return update

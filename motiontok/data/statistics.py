@@ -25,13 +25,15 @@ class Statistics:
             rotations, positions, ...), not one a column: a standardised error in
             positions is then proportional to metres whatever the joint, instead of
             blowing up the millimetres of joints that hardly move.
-        low, high: column minimum and maximum, for PSNR in [0, 1] space.
+        low, span: column minimum and range, for PSNR in [0, 1] space. Columns that are
+            constant in training (variance under 1e-5, the paper's bound) have an infinite
+            range: their noise, divided by nothing, would be all that PSNR shows.
     """
 
     mean: Tensor
     scale: Tensor
     low: Tensor
-    high: Tensor
+    span: Tensor
 
     @classmethod
     def fit(cls, features: Sequence[Array]) -> Statistics:
@@ -41,7 +43,9 @@ class Statistics:
         scale = np.empty(FEATURES)
         for columns in COLUMNS.values():
             scale[columns] = max(float(np.sqrt(np.mean(deviation[columns] ** 2))), 1e-4)
-        values = (rows.mean(axis=0), scale, rows.min(axis=0), rows.max(axis=0))
+        low = rows.min(axis=0)
+        span = np.where(deviation**2 < 1e-5, np.inf, rows.max(axis=0) - low)
+        values = (rows.mean(axis=0), scale, low, span)
         return cls(*(torch.tensor(v, dtype=torch.float32) for v in values))
 
     def standardize(self, features: Tensor) -> Tensor:
@@ -55,8 +59,7 @@ class Statistics:
 
     def to_unit(self, standardized: Tensor) -> Tensor:
         """Standardised features in the min-max space of PSNR, clipped to [0, 1]."""
-        low, high = self.low.to(standardized.device), self.high.to(standardized.device)
-        span = (high - low).clamp_min(1e-8)
+        low, span = self.low.to(standardized.device), self.span.to(standardized.device)
         return ((self.restore(standardized) - low) / span).clamp(0.0, 1.0)
 
     def state(self) -> dict[str, Tensor]:

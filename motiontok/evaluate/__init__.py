@@ -1,1 +1,6 @@
-"""Measuring motions and tokenizers."""
+"""Metrics, reports and plots."""
+
+from motiontok.evaluate.curves import plot_curves
+from motiontok.evaluate.motion import compare_motions, mean_metrics
+
+__all__ = ["compare_motions", "mean_metrics", "plot_curves"]

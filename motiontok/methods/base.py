@@ -53,8 +53,8 @@ class DiscreteAutoencoder(nn.Module):
         """
 
     @abstractmethod
-    def training_step(self, x: Tensor, step: int, generator: torch.Generator) -> StepResult:
-        """Loss and metrics of one batch at 0-based ``step``."""
+    def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
+        """Loss and metrics of one batch, ``progress`` in [0, 1) through the run."""
 
     @abstractmethod
     def encode(
@@ -80,7 +80,11 @@ class DiscreteAutoencoder(nn.Module):
         """Mean of p(x | z), ``(batch, frames, columns)``, of codes ``(batch, codes)``."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """AdamW groups: weight decay on matrices only, none on biases, norms and embeddings."""
+        """AdamW groups: weight decay on matrices only, none on biases, norms and embeddings.
+
+        ``clip`` says whether the group's gradients are clipped; a group with its own
+        ``lr`` keeps it, the others follow the run's learning rate.
+        """
         matrices: list[nn.Parameter] = []
         rest: list[nn.Parameter] = []
         embeddings = {

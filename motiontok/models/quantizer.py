@@ -34,13 +34,14 @@ class ProductQuantizer(nn.Module):
 
     Attributes:
         mean: ``(frames * columns,)``.
-        basis: ``(codes, size, frames * columns)``, orthonormal rows, zero where a group
-            has fewer than ``size`` components.
+        basis: ``(6 * codes, frames * columns)``, orthonormal rows, then rows of zeros.
+        slots: ``(codes, size)``, component of each coordinate of a group, -1 for none.
         codewords: ``(codes, vocab, size)``.
     """
 
     mean: Tensor
     basis: Tensor
+    slots: Tensor
 
     def __init__(
         self, *, frames: int, columns: int, codes: int, vocab_size: int, size: int = 16
@@ -49,17 +50,21 @@ class ProductQuantizer(nn.Module):
         self.frames, self.columns = frames, columns
         self.codes, self.vocab_size, self.size = codes, vocab_size, size
         self.register_buffer("mean", torch.zeros(frames * columns))
-        self.register_buffer("basis", torch.zeros(codes, size, frames * columns))
+        self.register_buffer("basis", torch.zeros(6 * codes, frames * columns))
+        self.register_buffer("slots", torch.full((codes, size), -1))
         self.codewords = nn.Parameter(torch.zeros(codes, vocab_size, size))
 
     def coefficients(self, x: Tensor) -> Tensor:
         """Coefficients ``(batch, codes, size)`` of windows ``(batch, frames, columns)``."""
-        flat = x.flatten(1) - self.mean
-        return (flat @ self.basis.flatten(0, 1).T).unflatten(1, (self.codes, self.size))
+        y = (x.flatten(1) - self.mean) @ self.basis.T
+        # Slot -1 picks the column of zeros.
+        return torch.cat([y, y.new_zeros(len(y), 1)], dim=1)[:, self.slots]
 
     def synthesize(self, coefficients: Tensor) -> Tensor:
         """Windows ``(batch, frames, columns)`` of coefficients ``(batch, codes, size)``."""
-        flat = coefficients.flatten(1) @ self.basis.flatten(0, 1) + self.mean
+        y = coefficients.new_zeros(len(coefficients), len(self.basis) + 1)
+        y = y.index_copy(1, self.slots.flatten() % y.shape[1], coefficients.flatten(1))
+        flat = y[:, :-1] @ self.basis + self.mean
         return flat.unflatten(1, (self.frames, self.columns))
 
     def look_up(self, codes: Tensor, first: int = 0) -> Tensor:
@@ -70,32 +75,31 @@ class ProductQuantizer(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Nearest codewords ``(batch, codes)``."""
         y = self.coefficients(x)
-        return torch.stack(
-            [torch.cdist(y[:, n], self.codewords[n]).argmin(dim=1) for n in range(self.codes)], 1
-        )
+        return torch.stack([_nearest(y[:, n], self.codewords[n]) for n in range(self.codes)], 1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Windows ``(batch, frames, columns)`` of codes ``(batch, codes)``."""
         return self.synthesize(self.look_up(codes))
 
     @torch.no_grad()
-    def fit(self, x: Tensor, generator: torch.Generator, *, iterations: int = 12) -> None:
+    def fit(self, x: Tensor, generator: torch.Generator, *, iterations: int = 10) -> None:
         """Fit basis and codewords to windows ``x (windows, frames, columns)``."""
         flat = x.flatten(1)
         self.mean.copy_(flat.mean(dim=0))
         centred = flat - self.mean
-        wanted = min(self.codes * self.size, *centred.shape)
+        wanted = min(len(self.basis), *centred.shape)
         variance, basis = _principal(centred, wanted, generator)
-        bits = math.log2(self.vocab_size)
-        edges = _groups(variance, self.codes, bits, self.size)
         self.basis.zero_()
+        self.basis[: len(basis)] = basis
+        self.slots.fill_(-1)
         self.codewords.zero_()
+        y = centred @ basis.T
+        edges = _groups(variance, self.codes, math.log2(self.vocab_size), self.size)
         for n, (low, high) in enumerate(edges):
             if high == low:
                 continue
-            rows = basis[low:high]
-            self.basis[n, : high - low] = rows
-            words = _kmeans(centred @ rows.T, self.vocab_size, generator, iterations)
+            self.slots[n, : high - low] = torch.arange(low, high)
+            words = _kmeans(y[:, low:high], self.vocab_size, generator, iterations)
             self.codewords[n, : len(words), : high - low] = words
 
 
@@ -175,16 +179,18 @@ class CodebookHead(TokenHead):
     decoder's: the policy loss does not move them.
 
     Args:
-        quantizer: fitted or to be fitted; shared with the decoder.
+        quantizer: the decoder's, fitted or to be fitted.
         width: width of the transformer.
         variance: s2 of the likelihood.
     """
 
+    quantizer: ProductQuantizer
     beta: Tensor
 
     def __init__(self, quantizer: ProductQuantizer, *, width: int, variance: float) -> None:
         super().__init__()
-        self.quantizer = quantizer
+        # The decoder owns the quantiser; registered here too it would be saved twice.
+        self.__dict__["quantizer"] = quantizer
         self.variance = variance
         self.lift = nn.Parameter(
             torch.randn(quantizer.codes, quantizer.size, width) / math.sqrt(quantizer.size)
@@ -209,6 +215,16 @@ class CodebookHead(TokenHead):
         score = torch.einsum("bkns,nvs->bknv", point, words) - 0.5 * (words**2).sum(dim=-1)
         scale = self.precision[here].exp() / (self.variance * self.beta)
         return score * scale[:, None]
+
+    def sample_prior(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Codes ``(batch, codes)`` from the policy as it was before it learnt anything.
+
+        Its tokens are independent given ``x``, so no loop over them is needed.
+        """
+        still = self.lift.new_zeros(len(x), 1, self.quantizer.codes, self.lift.shape[-1])
+        logits = self.logits(still, self.context(x), 0)[:, 0]
+        noise = torch.empty_like(logits).exponential_(generator=generator)
+        return (logits - noise.log()).argmax(dim=-1)
 
 
 class RefiningDecoder(nn.Module):

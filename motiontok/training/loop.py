@@ -16,6 +16,7 @@ from motiontok.config import Config
 from motiontok.data import COLUMNS, FEATURES, Statistics, WindowSet
 from motiontok.errors import TrainingError
 from motiontok.methods import DiscreteAutoencoder, make_method
+from motiontok.methods.schedule import cosine
 from motiontok.progress import Progress
 from motiontok.training.checkpoint import load_checkpoint, save_checkpoint
 from motiontok.training.clipping import clip_adaptively
@@ -28,7 +29,7 @@ LOG_COLUMNS = (
     "code_usage", "skipped", "val_mse", "val_psnr", "val_mpjpe_mm", "val_code_usage",
 )  # fmt: skip
 
-_PREPARE_WINDOWS = 60_000
+_PREPARE_WINDOWS = 20_000
 _USAGE_MEMORY = 0.999
 _MAX_SKIPPED = 100
 
@@ -88,6 +89,8 @@ def train(
     method = make_method(config, FEATURES).to(device)
     groups = method.parameter_groups()
     clipped = [p for g in groups if g.pop("clip") for p in g["params"]]
+    for group in groups:
+        group["follows"] = "lr" not in group
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
     usage = torch.zeros(config.model.codes_per_window, config.model.vocab_size, device=device)
     path = out / "checkpoint.safetensors"
@@ -124,6 +127,11 @@ def train(
             extra={"usage": usage},
         )
 
+    def done() -> int:
+        # With a time budget the display counts thousandths of it.
+        clock = _progress(config, step, time.monotonic() - begin)
+        return min(int(1000 * clock), 1000) if settings.time_budget else step
+
     def validate() -> dict[str, float]:
         nonlocal metrics
         metrics = evaluate(method, validation, statistics, limit=settings.validation_windows)
@@ -134,10 +142,15 @@ def train(
     if not resume:
         log.append({"step": 0, "seconds": time.monotonic() - begin, **validate()})
     try:
-        while step < settings.steps:
+        while (progress := _progress(config, step, time.monotonic() - begin)) < 1.0:
             method.train()
+            for group in optimizer.param_groups:
+                if group["follows"]:
+                    group["lr"] = cosine(
+                        progress, start=settings.learning_rate, end=settings.final_learning_rate
+                    )
             x = windows.batch(settings.batch_size, generator)
-            result = method.training_step(x, step, generator)
+            result = method.training_step(x, progress, generator)
             optimizer.zero_grad(set_to_none=True)
             result.loss.backward()
             gradients = [p.grad for p in clipped if p.grad is not None]
@@ -157,7 +170,7 @@ def train(
                     )
             step += 1
             _count(usage, result.codes)
-            last = step == settings.steps
+            last = _progress(config, step, time.monotonic() - begin) >= 1.0
             if step % settings.log_every == 0 or last or step % settings.evaluate_every == 0:
                 row: dict[str, Any] = {k: float(v) for k, v in result.metrics.items()}
                 unit = statistics.to_unit(torch.stack([x, result.reconstruction]))
@@ -169,9 +182,9 @@ def train(
                 row |= {"step": step, "seconds": time.monotonic() - begin}
                 log.append(row)
                 if update is not None:
-                    update(step, _describe(row, metrics))
+                    update(done(), _describe(row, metrics))
             elif update is not None:
-                update(step)
+                update(done())
             if step % settings.checkpoint_every == 0 or last:
                 save()
     except KeyboardInterrupt:
@@ -226,6 +239,12 @@ def evaluate(
         "mpjpe_mm": 1000.0 * distance / count,
         "code_usage": float((counts > 0).float().mean()),
     }
+
+
+def _progress(config: Config, step: int, seconds: float) -> float:
+    """How far the run is, 1 at its end: by the clock with a time budget, else by steps."""
+    budget = 60.0 * config.train.time_budget
+    return seconds / budget if budget else step / config.train.steps
 
 
 def _psnr(mse: float) -> float:

@@ -1,0 +1,41 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from motiontok.errors import InputError
+
+__all__ = ["device_option", "json_option", "seed_option", "tokenizer_option", "use_device"]
+
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, or auto."
+)
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+tokenizer_option: Callable[[Any], Any] = click.option(
+    "--tokenizer",
+    metavar="DIR",
+    help="Tokenizer or run folder; default: what the codes name, else the shipped one.",
+)
+
+
+def use_device(name: str) -> str:
+    """Resolve ``auto`` and check that the device is there.
+
+    Raises:
+        InputError: no such device on this machine.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"--device {name}: not available here ({reason})") from None
+    return name

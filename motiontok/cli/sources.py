@@ -1,0 +1,56 @@
+"""Reading whatever holds a motion: a BVH clip, a motion.npz or codes.npy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from motiontok.errors import InputError
+
+if TYPE_CHECKING:
+    from bvh.motion import Motion
+    from motiontok.codes import Codes
+    from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["load_motion", "open_codes"]
+
+
+def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str = "cpu") -> Motion:
+    """Canonical motion of a file, chosen by its name's ending.
+
+    Args:
+        path: ``.bvh`` (also ``.bvh.gz`` or a member of an archive), ``.npz`` or ``.npy``.
+        tokenizer: folder for codes; by default what the codes name, else the shipped one.
+        device: where to decode codes.
+
+    Raises:
+        InputError, BVHError: the file cannot be used.
+    """
+    path = Path(path)
+    if path.suffix == ".npy":
+        codes, opened = open_codes(path, tokenizer=tokenizer, device=device)
+        return opened.decode_codes(codes)
+    if path.suffix == ".npz":
+        from bvh.motion import Motion
+
+        return Motion.load(path)
+    if path.suffix == ".json" and path.with_suffix(".npy").is_file():
+        raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
+    from bvh import normalize, read
+
+    return normalize(read(path))
+
+
+def open_codes(
+    path: Path, *, tokenizer: str | None, device: str = "cpu"
+) -> tuple[Codes, MotionTokenizer]:
+    """Codes and the tokenizer to decode them with."""
+    from motiontok.codes import Codes
+    from motiontok.tokenizer import MotionTokenizer
+
+    codes = Codes.load(path)
+    folder = tokenizer or codes.tokenizer or "default"
+    if not tokenizer and codes.tokenizer and codes.tokenizer != "default":
+        print(f"decoding with {codes.tokenizer}, which {path.name} names", file=sys.stderr)
+    return codes, MotionTokenizer.from_pretrained(folder, device=device)

@@ -1,0 +1,79 @@
+"""``motiontok train``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from motiontok.cli.options import device_option, json_option, use_device
+
+__all__ = ["train"]
+
+
+@click.command()
+@click.argument("config")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of BVH clips.")
+@click.option("--method", help="Training method, such as daps-pq or daps.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: runs/CONFIG].")
+@click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps.")
+@click.option("--time-budget", type=float, help="Minutes; ends the run by the clock instead.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--seed", type=int, help="Random seed.")
+@device_option
+@json_option
+def train(
+    config: str,
+    data: Path | None,
+    method: str | None,
+    out: Path | None,
+    steps: int | None,
+    time_budget: float | None,
+    resume: bool,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Train a tokenizer. CONFIG is demo, lafan, bandai, folder, or a TOML file.
+
+    Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
+    leaves a checkpoint that --resume continues from.
+    """
+    from motiontok.config import load_config
+    from motiontok.runs import run_training
+
+    keys = list(overrides)
+    keys += [f'method.name="{method}"'] if method is not None else []
+    # --steps asks for steps: a time budget of the configuration gives way.
+    keys += [f"train.steps={steps}", "train.time_budget=0.0"] if steps is not None else []
+    keys += [f"train.time_budget={time_budget}"] if time_budget is not None else []
+    keys += [f"train.seed={seed}"] if seed is not None else []
+    settings = load_config(config, keys)
+    out = out or Path("runs") / settings.name
+    try:
+        run = run_training(
+            settings,
+            out=out,
+            data=data,
+            device=use_device(device),
+            resume=resume,
+            say=lambda line: click.echo(line, err=as_json),
+        )
+    except KeyboardInterrupt:
+        if (out / "checkpoint.safetensors").exists():
+            click.echo(f"stopped; continue with: --out {out} --resume", err=True)
+        raise
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "step": run.trained.step, **run.metrics}))
+        return
+    m = run.metrics
+    click.echo(
+        f"{run.trained.step} steps in {run.trained.seconds / 60:.1f} min; on {len(run.held_out)} "
+        f"held-out clips: MPJPE {m['mpjpe_mm']:.1f} mm, rotation {m['rotation_deg']:.1f} deg, foot "
+        f"skate {m['skate_mm_s']:.0f} mm/s (source {m['skate_truth_mm_s']:.0f}), "
+        f"{m['bits_per_second']:.0f} bits/s"
+    )
+    click.echo(f"tokenizer -> {out / 'tokenizer'}   curves -> {out / 'curves.png'}")

@@ -1,0 +1,144 @@
+"""``codes.npy`` and its sidecar ``codes.json``: the token files planners read and write."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bvh.files import atomic_path
+from bvh.motion import FPS
+from bvh.skeleton import DEFAULT_OFFSETS
+from motiontok.data.features import Start
+from motiontok.errors import CodesError
+
+__all__ = ["FORMAT", "Codes"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """Tokens of one motion, and what is needed to put it back where it was.
+
+    Attributes:
+        array: ``(windows, codes_per_window)`` uint16.
+        fingerprint: of the tokenizer that made them; empty if unknown.
+        tokenizer: where that tokenizer was found, a hint for decoding.
+        frames: frames of the motion; the last window may be only partly used.
+        start: place and heading of frame 0.
+        offsets: ``(22, 3)`` rest offsets of the subject, metres.
+        source: name of the source clip.
+        licence: note on the licence of the tokenizer's training data.
+        fps: frames per second.
+    """
+
+    array: NDArray[np.uint16]
+    fingerprint: str = ""
+    tokenizer: str = ""
+    frames: int = 0
+    start: Start = field(default_factory=Start)
+    offsets: NDArray[np.float64] = field(default_factory=lambda: DEFAULT_OFFSETS)
+    source: str = "codes"
+    licence: str = ""
+    fps: float = FPS
+
+    def save(self, path: str | Path) -> None:
+        """Write ``path`` (.npy) and its sidecar, each atomically."""
+        path = Path(path)
+        sidecar = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "tokenizer": self.tokenizer,
+            "fps": self.fps,
+            "frames": self.frames,
+            "windows": len(self.array),
+            "start": asdict(self.start),
+            "offsets": np.asarray(self.offsets).tolist(),
+            "source": self.source,
+            "licence": self.licence,
+        }
+        # The sidecar first: codes without one are readable, one without codes harms nobody.
+        with atomic_path(path.with_suffix(".json")) as temporary:
+            temporary.write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.save(file, self.array.astype(np.uint16), allow_pickle=False)
+
+    @classmethod
+    def load(cls, path: str | Path, *, frames_per_window: int = 32) -> Codes:
+        """Read codes and, where there is one, their sidecar.
+
+        Without a sidecar the motion starts at the origin facing +X on the default
+        skeleton and fills all its windows; a line on standard error says so.
+
+        Raises:
+            CodesError: missing, damaged, of the wrong type or shape.
+        """
+        path = Path(path)
+        try:
+            array = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            raise CodesError(f"{path}: no such file") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise CodesError(f"{path}: not a .npy array of codes ({error})") from None
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "ui" or array.ndim != 2:
+            what = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
+            raise CodesError(f"{path}: expected integers (windows, codes_per_window), found {what}")
+        if array.size == 0:
+            raise CodesError(f"{path}: holds no codes (shape {array.shape})")
+        if array.min() < 0 or array.max() > 65_535:
+            raise CodesError(
+                f"{path}: codes must lie in 0 to 65535, found {array.min()} to {array.max()}"
+            )
+        array = array.astype(np.uint16)
+        beside = path.with_suffix(".json")
+        if not beside.is_file():
+            print(
+                f"{path}: no {beside.name} beside it; using the origin and the default skeleton",
+                file=sys.stderr,
+            )
+            return cls(array, frames=frames_per_window * len(array), source=path.stem)
+        return cls(array, **_read_sidecar(beside, len(array)))
+
+
+def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise CodesError(
+                f"{path}: format {values['format']!r} is not {FORMAT}; use the motiontok that "
+                "wrote it"
+            )
+        if values["windows"] != windows:
+            raise CodesError(
+                f"{path}: describes {values['windows']} windows, the codes beside it have "
+                f"{windows}; remove it to decode with defaults"
+            )
+        start = Start(**{k: float(values["start"][k]) for k in ("x", "y", "yaw")})
+        offsets = np.asarray(values["offsets"], dtype=np.float64).reshape(22, 3)
+        frames = int(values["frames"])
+        finite = np.isfinite(offsets).all() and np.isfinite([start.x, start.y, start.yaw]).all()
+        if frames < 1 or not finite:
+            raise CodesError(f"{path}: frames must be positive and start and offsets finite")
+        return {
+            "fingerprint": str(values["fingerprint"]),
+            "tokenizer": str(values["tokenizer"]),
+            "fps": float(values["fps"]),
+            "frames": frames,
+            "start": start,
+            "offsets": offsets,
+            "source": str(values["source"]),
+            "licence": str(values["licence"]),
+        }
+    except CodesError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CodesError(
+            f"{path}: damaged sidecar ({type(error).__name__}: {error}); remove it to decode "
+            "with defaults"
+        ) from None

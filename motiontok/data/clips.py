@@ -1,0 +1,141 @@
+"""The clips a configuration names, split into training and held-out ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bvh import dataset, lafan, procedural, splits
+from bvh.errors import BVHError
+from bvh.motion import Motion
+from bvh.rotations import Array
+from motiontok.config import DataConfig
+from motiontok.data.features import from_motion
+from motiontok.data.statistics import Statistics
+from motiontok.data.windows import WindowSet
+from motiontok.errors import DataError
+
+__all__ = ["Clips", "TrainingData", "load_clips", "make_training_data"]
+
+_LICENCES = {
+    "lafan": "trained on LAFAN1 (Ubisoft La Forge), CC BY-NC-ND 4.0",
+    "bandai": "trained on the Bandai-Namco Research Motion Dataset, CC BY-NC 4.0",
+    "folder": "trained on the user's own clips; their licence applies",
+    "procedural": "trained on procedural clips, no restriction from data",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Motions to train on and motions held out.
+
+    Attributes:
+        training, held_out: canonical motions.
+        skipped: (file, reason) of files that could not be read.
+        licence: note on what the data allows.
+    """
+
+    training: Sequence[Motion]
+    held_out: Sequence[Motion]
+    skipped: Sequence[tuple[str, str]]
+    licence: str
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Clips as a training loop wants them.
+
+    Attributes:
+        windows: training windows.
+        validation: ``(windows, frames, 203)`` held-out windows, standardised.
+        statistics: of the training features.
+        offsets: ``(22, 3)`` the training clips' mean skeleton, metres.
+    """
+
+    windows: WindowSet
+    validation: Tensor
+    statistics: Statistics
+    offsets: Array
+
+
+def load_clips(
+    config: DataConfig,
+    path: str | Path | None,
+    *,
+    seed: int,
+    update: Callable[[int, int], object] | None = None,
+) -> Clips:
+    """Read or make the clips of a configuration.
+
+    Args:
+        config: data section of a run.
+        path: folder, archive or file of clips; procedural data takes none.
+        seed: of procedural clips.
+        update: called with files done and files in all.
+
+    Raises:
+        DataError: no path where one is needed, or nothing usable there.
+    """
+    if config.dataset not in _LICENCES:
+        raise DataError(
+            f"data.dataset: no data set {config.dataset!r}; choose from {', '.join(_LICENCES)}"
+        )
+    licence = _LICENCES[config.dataset]
+    if config.dataset == "procedural":
+        if path is not None:
+            raise DataError(
+                "procedural data is made, not read: --data goes with lafan, bandai or a "
+                "configuration whose data.dataset is one of them"
+            )
+        held = max(config.clips // config.holdout, 1)
+        return Clips(
+            procedural.dataset(config.clips, seconds=config.seconds, seed=seed),
+            # Another seed: other bodies, styles and paths, never a cut of a training clip.
+            procedural.dataset(held, seconds=config.seconds, seed=seed + 1_000_003),
+            (),
+            licence,
+        )
+    try:
+        if config.dataset == "lafan":
+            found = dataset.load(lafan.find(path), progress=update)
+            stems = {Path(name).stem for name in found.names}
+            complete = set(lafan.DAPS_VALIDATION) <= stems
+            split = lafan.daps_split(found) if complete else splits.every_nth(found, config.holdout)
+        else:
+            if path is None:
+                raise DataError(
+                    f"training on {config.dataset} needs --data: a folder, .zip or .tar of BVH "
+                    "files"
+                )
+            found = dataset.load(path, progress=update)
+            split = splits.every_nth(found, config.holdout)
+    except BVHError as error:
+        raise DataError(str(error)) from None
+    return Clips(split.train.motions, split.held_out.motions, found.skipped, licence)
+
+
+def make_training_data(
+    clips: Clips, config: DataConfig, *, device: torch.device | str = "cpu"
+) -> TrainingData:
+    """Features, statistics and windows of clips."""
+    motions = list(clips.training)
+    if config.mirror:
+        motions += [m.mirrored() for m in clips.training]
+    features = [from_motion(m) for m in motions]
+    statistics = Statistics.fit(features)
+
+    def standard(rows: Array) -> Tensor:
+        return statistics.standardize(torch.tensor(rows, dtype=torch.float32))
+
+    held_out = WindowSet([standard(from_motion(m)) for m in clips.held_out], config.window)
+    return TrainingData(
+        windows=WindowSet([standard(f) for f in features], config.window, device=device),
+        validation=held_out.enumerated().to(device),
+        statistics=statistics,
+        offsets=np.mean([m.offsets for m in clips.training], axis=0),
+    )

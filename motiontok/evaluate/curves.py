@@ -1,0 +1,56 @@
+"""Training curves as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bvh.files import atomic_path
+from motiontok.errors import MissingDependencyError
+from motiontok.training.log import read_log
+
+__all__ = ["plot_curves"]
+
+_PANELS = (
+    ("Reconstruction (standardised MSE)", (("mse", "training"), ("val_mse", "held out")), True),
+    ("Joint error, held out (mm)", (("val_mpjpe_mm", "held out"),), False),
+    ("Rate (nats a window)", (("kl", "KL(q || uniform)"),), False),
+    ("Effective sample size / K", (("ess", "ESS / K"),), False),
+    ("Trust region and entropy weight", (("eta", "eta"), ("beta", "beta")), True),
+    ("Vocabulary in use", (("code_usage", "training"), ("val_code_usage", "held out")), False),
+)
+
+
+def plot_curves(log: Path, out: Path, *, title: str) -> None:
+    """Draw a run's ``log.csv`` as six panels.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingDependencyError(
+            "drawing curves needs matplotlib: pip install 'motiontok[render]'"
+        ) from None
+    rows = read_log(log)
+    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    for axes, (name, series, logarithmic) in zip(figure.subplots(2, 3).flat, _PANELS, strict=True):
+        for key, label in series:
+            points = [(r["step"], r[key]) for r in rows if key in r]
+            if points:
+                marker = "o" if key.startswith("val_") else None
+                axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        if logarithmic:
+            axes.set_yscale("log")
+        elif axes.get_ylim()[0] >= 0 or name.startswith(("Vocab", "Effective", "Joint")):
+            axes.set_ylim(bottom=0)
+        if len(series) > 1:
+            axes.legend(fontsize=8)
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, dpi=110)

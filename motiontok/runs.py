@@ -1,0 +1,134 @@
+"""A training run from configuration to tokenizer folder: what ``train`` and ``demo`` share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bvh.files import atomic_path
+from bvh.motion import Motion
+from motiontok.config import Config
+from motiontok.data.clips import load_clips, make_training_data
+from motiontok.errors import MissingDependencyError, TrainingError
+from motiontok.evaluate import compare_motions, mean_metrics, plot_curves
+from motiontok.methods import DiscreteAutoencoder
+from motiontok.progress import progress
+from motiontok.tokenizer import MotionTokenizer
+from motiontok.training import Trained, train
+
+__all__ = ["Run", "held_out_metrics", "run_training"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run.
+
+    Attributes:
+        tokenizer: the trained tokenizer, saved in ``out/tokenizer``.
+        trained: what the loop reports.
+        held_out: the motions that were not trained on.
+        metrics: of :func:`held_out_metrics`.
+        skipped: (file, reason) of clips that could not be read.
+    """
+
+    tokenizer: MotionTokenizer
+    trained: Trained
+    held_out: Sequence[Motion]
+    metrics: dict[str, float]
+    skipped: Sequence[tuple[str, str]]
+
+
+def run_training(
+    config: Config,
+    *,
+    out: Path,
+    data: Path | None = None,
+    device: str = "cpu",
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> Run:
+    """Load data, train, save the tokenizer, measure it on held-out clips.
+
+    Args:
+        config: the run.
+        out: its folder: config.json, log.csv, checkpoint.safetensors, curves.png,
+            metrics.json and tokenizer/.
+        data: path of the clips, where the data set needs one.
+        device: where to train.
+        resume: continue the run in ``out``.
+        say: prints a line for the user.
+
+    Raises:
+        TrainingError: ``out`` already holds a run and ``resume`` is not set.
+    """
+    checkpoint = out / "checkpoint.safetensors"
+    if checkpoint.exists() and not resume:
+        raise TrainingError(
+            f"{out} already holds a run: --resume continues it, another --out starts a new one"
+        )
+    if resume and not checkpoint.exists():
+        raise TrainingError(f"{checkpoint}: no checkpoint to resume from; start without --resume")
+    _write_json(out / "config.json", config.to_dict())
+    with progress("reading clips", 1) as update:
+        clips = load_clips(
+            config.data, data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
+        )
+    for name, reason in clips.skipped[:5]:
+        say(f"skipped {name}: {reason}")
+    if len(clips.skipped) > 5:
+        say(f"skipped {len(clips.skipped)} clips in all")
+    ready = make_training_data(clips, config.data, device=device)
+    say(
+        f"{len(clips.training)} clips to train on ({len(ready.windows)} windows, mirror images "
+        f"{'included' if config.data.mirror else 'left out'}), {len(clips.held_out)} held out"
+    )
+
+    def tokenizer_of(method: DiscreteAutoencoder) -> MotionTokenizer:
+        return MotionTokenizer(
+            method, ready.statistics, offsets=ready.offsets, licence=clips.licence
+        )
+
+    total = config.train.steps if not config.train.time_budget else 1000
+    with progress(f"training {config.name}", total) as update:
+        trained = train(
+            config,
+            windows=ready.windows,
+            validation=ready.validation,
+            statistics=ready.statistics,
+            out=out,
+            device=torch.device(device),
+            resume=resume,
+            update=update,
+        )
+    tokenizer = tokenizer_of(trained.method)
+    tokenizer.save_pretrained(out / "tokenizer")
+    metrics = held_out_metrics(tokenizer, clips.held_out)
+    metrics |= {f"window_{k}": v for k, v in trained.validation.items()}
+    metrics |= {"bits_per_second": tokenizer.bits_per_second, "training_seconds": trained.seconds}
+    _write_json(out / "metrics.json", metrics)
+    try:
+        plot_curves(
+            out / "log.csv", out / "curves.png", title=f"{config.name}: {config.method.name}"
+        )
+    except MissingDependencyError as error:
+        say(str(error))
+    return Run(tokenizer, trained, clips.held_out, metrics, clips.skipped)
+
+
+def held_out_metrics(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> dict[str, float]:
+    """Motion metrics of whole reconstructed clips, each on its own skeleton."""
+    rows = []
+    with progress("measuring", len(motions)) as update:
+        for done, motion in enumerate(motions, start=1):
+            rows.append((len(motion), compare_motions(motion, tokenizer.reconstruct(motion))))
+            update(done)
+    return mean_metrics(rows)
+
+
+def _write_json(path: Path, values: object) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,394 @@
+"""The public object: motion to codes and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bvh.files import atomic_path
+from bvh.motion import FPS, Motion, Source
+from bvh.rotations import Array
+from bvh.skeleton import DEFAULT_OFFSETS
+from motiontok.codes import Codes
+from motiontok.config import Config, parse_config
+from motiontok.data import FEATURES, Start, Statistics, from_motion, split_windows, to_motion
+from motiontok.errors import CodesError, ConfigError, DataError, TokenizerError
+from motiontok.methods import DiscreteAutoencoder, make_method
+
+__all__ = ["FORMAT", "MotionTokenizer"]
+
+FORMAT = "motiontok-tokenizer-1"
+_CHUNK = 256
+
+
+class MotionTokenizer:
+    """Human motion to short sequences of integers and back.
+
+    ::
+
+        tokenizer = MotionTokenizer.from_pretrained("runs/lafan")
+        codes = tokenizer.encode(motion)            # (windows, codes_per_window)
+        again = tokenizer.decode(codes, offsets=motion.offsets)
+
+    Encoding is deterministic: the most likely code at each position. ``effort`` K > 1
+    draws K - 1 more candidates a window and keeps the one that decodes best.
+
+    Args:
+        method: a trained autoencoder.
+        statistics: of the features it was trained on.
+        offsets: ``(22, 3)`` skeleton used where a caller gives none.
+        licence: note on the licence of the training data.
+    """
+
+    def __init__(
+        self,
+        method: DiscreteAutoencoder,
+        statistics: Statistics,
+        *,
+        offsets: Array = DEFAULT_OFFSETS,
+        licence: str = "",
+    ) -> None:
+        self.method = method.eval()
+        self.statistics = statistics
+        self.offsets = np.asarray(offsets, dtype=np.float64)
+        self.licence = licence
+        self._fingerprint: str | None = None
+
+    @property
+    def config(self) -> Config:
+        """Configuration of the training run."""
+        return self.method.config
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of values a code can take."""
+        return self.config.model.vocab_size
+
+    @property
+    def codes_per_window(self) -> int:
+        """Codes a window."""
+        return self.config.model.codes_per_window
+
+    @property
+    def frames_per_window(self) -> int:
+        """Frames a window: codes of window w cover frames ``w * n`` to ``(w + 1) * n - 1``."""
+        return self.config.data.window
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the motion that is encoded."""
+        return FPS
+
+    @property
+    def bits_per_second(self) -> float:
+        """Rate of the codes, fixed length."""
+        bits = self.codes_per_window * float(np.log2(self.vocab_size))
+        return bits * self.fps / self.frames_per_window
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any weight, statistic or size."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256(json.dumps(self._sizes(), sort_keys=True).encode())
+            for name, tensor in sorted(self._tensors().items()):
+                digest.update(name.encode())
+                digest.update(tensor.numpy().tobytes())
+            self._fingerprint = digest.hexdigest()[:16]
+        return self._fingerprint
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.method.parameters()).device
+
+    def to(self, device: torch.device | str) -> MotionTokenizer:
+        """Move the weights; returns self."""
+        self.method.to(device)
+        return self
+
+    def encode(
+        self,
+        motion: Motion | str | os.PathLike[str] | Array | Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> NDArray[np.int64] | Tensor:
+        """Codes of a motion of any length.
+
+        Args:
+            motion: a motion, the path of a clip, or raw features ``(..., frames, 203)``
+                as NumPy or torch.
+            effort: candidates a window.
+            temperature: 0 is deterministic; a positive value samples.
+            generator: source of randomness, on the tokenizer's device.
+
+        Returns:
+            Integers ``(..., windows, codes_per_window)``: torch if torch came in, NumPy
+            otherwise. The last window is filled up by holding the last frame.
+
+        Raises:
+            DataError: wrong shape or values that are not finite.
+            BVHError: the path is no readable clip.
+        """
+        if effort < 1:
+            raise DataError(f"effort must be at least 1, got {effort}")
+        as_tensor = isinstance(motion, Tensor)
+        features = self._features(motion)
+        leading, frames = features.shape[:-2], features.shape[-2]
+        rows = features.reshape(-1, frames, FEATURES)
+        windows = np.concatenate([split_windows(r, self.frames_per_window) for r in rows])
+        x = self.statistics.standardize(torch.tensor(windows, dtype=torch.float32))
+        parts = [
+            self.method.encode(
+                c.to(self.device), effort=effort, temperature=temperature, generator=generator
+            )
+            for c in x.split(_CHUNK)
+        ]
+        codes = torch.cat(parts).reshape(*leading, -1, self.codes_per_window)
+        return codes if as_tensor else codes.cpu().numpy()
+
+    def decode_features(self, codes: NDArray[Any] | Tensor) -> Array:
+        """Raw features ``(..., windows * frames_per_window, 203)`` of codes.
+
+        Args:
+            codes: integers ``(..., windows, codes_per_window)``.
+
+        Raises:
+            CodesError: wrong shape, type or a value outside the vocabulary.
+        """
+        z = self._check_codes(codes)
+        leading = z.shape[:-2]
+        with torch.no_grad():
+            flat = z.reshape(-1, self.codes_per_window)
+            parts = [self.method.decode(c.to(self.device)).cpu() for c in flat.split(_CHUNK)]
+        features = self.statistics.restore(torch.cat(parts)).double().numpy()
+        return features.reshape(*leading, -1, FEATURES)
+
+    def decode(
+        self,
+        codes: NDArray[Any] | Tensor,
+        *,
+        start: Start | None = None,
+        offsets: Array | None = None,
+        frames: int | None = None,
+        source: Source | None = None,
+    ) -> Motion:
+        """Motion of codes ``(windows, codes_per_window)``.
+
+        Args:
+            codes: integers.
+            start: place and heading of frame 0; the origin facing +X by default.
+            offsets: ``(22, 3)`` the subject's rest offsets; the tokenizer's by default.
+            frames: frames to keep, at most ``windows * frames_per_window``.
+            source: origin to record.
+
+        Raises:
+            CodesError: wrong shape, type or a value outside the vocabulary.
+        """
+        features = self.decode_features(codes)
+        if features.ndim != 2:
+            raise CodesError(
+                f"decode takes codes of one motion (windows, codes_per_window), got shape "
+                f"{tuple(codes.shape)}; decode_features takes batches"
+            )
+        if frames is not None:
+            if not 0 < frames <= len(features):
+                raise CodesError(
+                    f"{frames} frames asked of {len(codes)} windows that hold {len(features)}"
+                )
+            features = features[:frames]
+        skeleton = self.offsets if offsets is None else offsets
+        return to_motion(features, skeleton, start=start, source=source)
+
+    def reconstruct(self, motion: Motion | str | os.PathLike[str], *, effort: int = 1) -> Motion:
+        """Encode and decode, on the subject's own skeleton, from where it started."""
+        loaded = self._motion(motion)
+        codes = self.encode(loaded, effort=effort)
+        return self.decode(
+            codes,
+            start=Start.of(loaded),
+            offsets=loaded.offsets,
+            frames=len(loaded),
+            source=loaded.source,
+        )
+
+    def encode_to_codes(self, motion: Motion, *, effort: int = 1, tokenizer: str = "") -> Codes:
+        """Codes with everything their file needs beside them."""
+        array = self.encode(motion, effort=effort)
+        assert isinstance(array, np.ndarray)
+        return Codes(
+            array.astype(np.uint16),
+            fingerprint=self.fingerprint,
+            tokenizer=tokenizer,
+            frames=len(motion),
+            start=Start.of(motion),
+            offsets=motion.offsets,
+            source=motion.source.name,
+            licence=self.licence,
+        )
+
+    def decode_codes(self, codes: Codes) -> Motion:
+        """Motion of a codes file.
+
+        Raises:
+            CodesError: the codes were made by another tokenizer.
+        """
+        if codes.fingerprint and codes.fingerprint != self.fingerprint:
+            raise CodesError(
+                f"{codes.source}: codes were made by tokenizer {codes.fingerprint}, this one is "
+                f"{self.fingerprint}; give --tokenizer the folder they were encoded with"
+                + (f" ({codes.tokenizer})" if codes.tokenizer else "")
+            )
+        return self.decode(
+            codes.array,
+            start=codes.start,
+            offsets=codes.offsets,
+            frames=codes.frames,
+            source=Source(name=codes.source),
+        )
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``model.safetensors`` and ``config.json``, each atomically."""
+        folder = Path(folder)
+        config = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "licence": self.licence,
+            "config": self.config.to_dict(),
+        }
+        with atomic_path(folder / "model.safetensors") as temporary:
+            save_file(self._tensors(), temporary, metadata={"fingerprint": self.fingerprint})
+        with atomic_path(folder / "config.json") as temporary:
+            temporary.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | os.PathLike[str], *, device: torch.device | str = "cpu"
+    ) -> MotionTokenizer:
+        """Read a tokenizer folder, or the folder of the run that trained it.
+
+        Args:
+            folder: the folder, or ``"default"`` for the tokenizer shipped with the package.
+            device: where to put the weights.
+
+        Raises:
+            TokenizerError: missing, incomplete, damaged or of another version.
+        """
+        path = _find(Path(folder))
+        try:
+            values = json.loads((path / "config.json").read_text(encoding="utf-8"))
+            if values.get("format") != FORMAT:
+                raise TokenizerError(
+                    f"{path}: format {values.get('format')!r} is not {FORMAT!r}; use the motiontok "
+                    "that wrote it"
+                )
+            config = parse_config(values["config"], str(path / "config.json"))
+            method = make_method(config, FEATURES)
+            with safe_open(path / "model.safetensors", framework="pt") as file:
+                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            method.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+            statistics = Statistics(
+                **{k[11:]: v for k, v in tensors.items() if k.startswith("statistics.")}
+            )
+            tokenizer = cls(
+                method,
+                statistics,
+                offsets=tensors["offsets"].double().numpy(),
+                licence=str(values["licence"]),
+            )
+        except (OSError, SafetensorError) as error:
+            raise TokenizerError(f"{path}: damaged or incomplete tokenizer ({error})") from None
+        except (ValueError, KeyError, TypeError, RuntimeError, ConfigError) as error:
+            line = str(error).strip().split("\n")[-1].strip()
+            raise TokenizerError(f"{path}: not a usable tokenizer ({line})") from None
+        if tokenizer.fingerprint != values["fingerprint"]:
+            raise TokenizerError(
+                f"{path}: config.json says fingerprint {values['fingerprint']}, the weights have "
+                f"{tokenizer.fingerprint}; the two files do not belong together"
+            )
+        return tokenizer.to(device)
+
+    def _features(self, motion: Motion | str | os.PathLike[str] | Array | Tensor) -> Array:
+        if isinstance(motion, Tensor):
+            motion = motion.detach().cpu().numpy()
+        if isinstance(motion, np.ndarray):
+            if motion.ndim < 2 or motion.shape[-1] != FEATURES or motion.shape[-2] == 0:
+                raise DataError(f"features: expected (..., frames, {FEATURES}), got {motion.shape}")
+            if not np.isfinite(motion).all():
+                where = tuple(int(i) for i in np.argwhere(~np.isfinite(motion))[0])
+                raise DataError(f"features: value at {where} is not finite")
+            return motion
+        return from_motion(self._motion(motion))
+
+    @staticmethod
+    def _motion(motion: Motion | str | os.PathLike[str]) -> Motion:
+        if isinstance(motion, Motion):
+            return motion
+        from bvh import normalize, read
+
+        return normalize(read(motion))
+
+    def _check_codes(self, codes: NDArray[Any] | Tensor) -> Tensor:
+        z = codes if isinstance(codes, Tensor) else np.asarray(codes)
+        if z.ndim < 2 or z.shape[-1] != self.codes_per_window or 0 in z.shape:
+            raise CodesError(
+                f"codes: expected (..., windows, {self.codes_per_window}), got {tuple(z.shape)}"
+            )
+        if not isinstance(z, Tensor):
+            if z.dtype.kind not in "ui":
+                raise CodesError(f"codes: expected integers, got {z.dtype}")
+            z = torch.from_numpy(z.astype(np.int64))
+        if z.is_floating_point() or z.dtype == torch.bool:
+            raise CodesError(f"codes: expected integers, got {z.dtype}")
+        low, high = int(z.min()), int(z.max())
+        if low < 0 or high >= self.vocab_size:
+            bad = high if high >= self.vocab_size else low
+            where = tuple(int(i) for i in (z == bad).nonzero()[0])
+            raise CodesError(
+                f"codes: value {bad} at {where} is outside the vocabulary, 0 to "
+                f"{self.vocab_size - 1}"
+            )
+        return z.long()
+
+    def _sizes(self) -> dict[str, Any]:
+        config = self.config.to_dict()
+        return {
+            "model": config["model"],
+            "method": config["method"]["name"],
+            "window": self.frames_per_window,
+        }
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"model.{k}": v for k, v in self.method.state_dict().items()}
+        tensors |= {f"statistics.{k}": v for k, v in self.statistics.state().items()}
+        tensors["offsets"] = torch.tensor(self.offsets)
+        return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+
+
+def _find(folder: Path) -> Path:
+    if str(folder) == "default":
+        folder = Path(__file__).parent / "pretrained"
+        if not (folder / "config.json").is_file():
+            raise TokenizerError(
+                "no tokenizer is shipped with this package: train one (motiontok train) and give "
+                "--tokenizer its folder"
+            )
+        return folder
+    for candidate in (folder, folder / "tokenizer"):
+        if (candidate / "config.json").is_file():
+            return candidate
+    what = "has no config.json" if folder.is_dir() else "no such folder"
+    raise TokenizerError(
+        f"{folder}: {what}; give the folder of a tokenizer or of a run that `motiontok train` wrote"
+    )
