@@ -129,10 +129,7 @@ class Film:
         panel = self._panel[0]
         for k, (group, path) in enumerate(zip(self._groups, self._paths, strict=True)):
             shown = {i: self._actors[i].poses(self._frame(i, time)) for i in group}
-            opacities = {i: self._actors[i].opacity for i in group}
-            image[:, k * panel : (k + 1) * panel] = self._canvas.draw(
-                shown, opacities, path.at(time)
-            )
+            image[:, k * panel : (k + 1) * panel] = self._canvas.draw(shown, path.at(time))
             if k:
                 image[:, k * panel] = 214
         used = panel * len(self._groups)

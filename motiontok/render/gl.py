@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +20,12 @@ from bvh.rotations import Array
 from motiontok.errors import MissingDependencyError, RenderError
 from motiontok.render.actors import Actor, Part
 from motiontok.render.cameras import View
+from motiontok.render.lights import BACKGROUND, linear
 
-__all__ = ["BACKGROUND", "GLCanvas", "load_pyrender"]
+if TYPE_CHECKING:
+    from motiontok.render.studio import Cast
 
-BACKGROUND = np.array([0.925, 0.935, 0.945])
-"""sRGB colour behind everything, into which the floor fades."""
+__all__ = ["FIX", "GLCanvas", "load_pyrender"]
 
 FIX = (
     "install OpenGL's software renderer (Debian, Ubuntu: "
@@ -32,7 +33,6 @@ FIX = (
 )
 
 _MAX_PARTS = 96
-_FLOOR_REACH = 14.0
 
 
 def load_pyrender() -> ModuleType:
@@ -72,51 +72,40 @@ class GLCanvas:
         pyrender = load_pyrender()
         from motiontok.render.studio import SHADOW_TEXELS, StudioRenderer
 
-        self._background = _linear(BACKGROUND)
-        self._scene = pyrender.Scene(bg_color=[*np.sqrt(self._background), 1.0])
-        # The camera's clip planes enclose anything a human does; its fov comes with a view.
+        self._scene = pyrender.Scene(bg_color=[*BACKGROUND, 1.0])
+        # The clip planes enclose whatever a human does; the field of view comes with a view.
         self._camera = pyrender.PerspectiveCamera(yfov=0.5, znear=0.2, zfar=120.0)
         self._camera_node = self._scene.add(self._camera)
-        self._key = pyrender.DirectionalLight()
-        self._key._generate_shadow_texture(SHADOW_TEXELS)
-        self._key_node = self._scene.add(self._key)
-        self._nodes = [self._scene.add(_mesh(pyrender, a)) for a in actors]
+        key = pyrender.DirectionalLight()
+        key._generate_shadow_texture(SHADOW_TEXELS)
+        self._scene.add(key)
+        cast = [_cast(pyrender, self._scene, a) for a in actors]
         self._floor = self._scene.add(_floor(pyrender))
         try:
             self._offscreen = pyrender.OffscreenRenderer(*size)
         except Exception as error:
             raise MissingDependencyError(f"no OpenGL context ({_line(error)}); {FIX}") from None
-        self._offscreen._renderer = StudioRenderer(
-            *size, figures=self._nodes, floor=self._floor, max_parts=_MAX_PARTS
-        )
-        self._studio: Any = self._offscreen._renderer
+        self._studio = StudioRenderer(*size, cast=cast, floor=self._floor, max_parts=_MAX_PARTS)
+        self._offscreen._renderer = self._studio
+        self._count = len(cast)
         self._flags = pyrender.RenderFlags.SHADOWS_DIRECTIONAL
 
-    def draw(self, poses: Mapping[int, Array], opacities: Mapping[int, float], view: View) -> Array:
+    def draw(self, poses: Mapping[int, Array], view: View) -> Array:
         """Draw some of the actors.
 
         Args:
             poses: actor's index -> ``(parts, 4, 4)``; actors left out are not drawn.
-            opacities: actor's index -> 1 (solid) to 0.
             view: the camera.
 
         Returns:
             ``(height, width, 3)`` uint8, sRGB.
         """
-        for index, node in enumerate(self._nodes):
-            node.mesh.is_visible = index in poses
         self._camera.yfov = float(view.fov)
         self._scene.set_pose(self._camera_node, view.world_from_camera)
         ground = np.eye(4)
         ground[:2, 3] = view.target[:2]
         self._scene.set_pose(self._floor, ground)
-        self._studio.stage(
-            view=view,
-            poses={self._nodes[i].mesh: p for i, p in poses.items()},
-            opacities={self._nodes[i].mesh: o for i, o in opacities.items()},
-            background=self._background,
-            reach=_FLOOR_REACH + view.span,
-        )
+        self._studio.stage(view, [poses.get(i) for i in range(self._count)])
         image: Array = self._offscreen.render(self._scene, flags=self._flags)
         return image
 
@@ -125,7 +114,9 @@ class GLCanvas:
         self._offscreen.delete()
 
 
-def _mesh(pyrender: ModuleType, actor: Actor) -> Any:
+def _cast(pyrender: ModuleType, scene: Any, actor: Actor) -> Cast:
+    from motiontok.render.studio import Cast
+
     parts = actor.meshes()
     if len(parts) > _MAX_PARTS:
         raise RenderError(
@@ -134,27 +125,31 @@ def _mesh(pyrender: ModuleType, actor: Actor) -> Any:
     whole = Part.merge(parts)
     index = np.repeat(np.arange(len(parts)), [len(p.vertices) for p in parts])
     colors = np.ones((len(whole.vertices), 4))
-    colors[:, :3] = _linear(whole.colors)
+    colors[:, :3] = linear(whole.colors)
+    material = pyrender.MetallicRoughnessMaterial(
+        alphaMode="OPAQUE" if actor.opacity >= 1.0 else "BLEND"
+    )
     primitive = pyrender.Primitive(
         positions=whole.vertices,
         normals=whole.normals,
         texcoord_0=np.stack([index, np.zeros_like(index)], axis=1),
         color_0=colors,
         indices=whole.faces,
+        material=material,
     )
-    return pyrender.Mesh([primitive], name=actor.label)
+    boxes = np.array([[p.vertices.min(0), p.vertices.max(0)] for p in parts])
+    return Cast(
+        node=scene.add(pyrender.Mesh([primitive], name=actor.label)),
+        centers=boxes.mean(1),
+        radii=0.5 * np.linalg.norm(boxes[:, 1] - boxes[:, 0], axis=1),
+        opacity=float(actor.opacity),
+    )
 
 
 def _floor(pyrender: ModuleType) -> Any:
     half = 60.0
     corners = np.array([[-half, -half, 0], [half, -half, 0], [half, half, 0], [-half, half, 0]])
     return pyrender.Mesh([pyrender.Primitive(positions=corners, indices=[[0, 1, 2], [0, 2, 3]])])
-
-
-def _linear(srgb: Array) -> Array:
-    # The shaders encode with a square root, close to sRGB's curve and much cheaper.
-    out: Array = np.asarray(srgb) ** 2
-    return out
 
 
 def _line(error: BaseException) -> str:

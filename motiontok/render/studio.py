@@ -5,7 +5,8 @@ Imported by :mod:`motiontok.render.gl` after it has prepared pyrender.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,64 +17,101 @@ from pyrender.shader_program import ShaderProgramCache
 
 from bvh.rotations import Array
 from motiontok.render.cameras import View
+from motiontok.render.lights import (
+    AMBIENT_GROUND,
+    AMBIENT_SKY,
+    BACKGROUND,
+    FLOOR_REACH,
+    SHADOW,
+    Studio,
+    linear,
+)
 
-__all__ = ["SHADOW_TEXELS", "StudioRenderer"]
+__all__ = ["SHADOW_TEXELS", "Cast", "StudioRenderer"]
 
 SHADOW_TEXELS = 1024
 """Side of the square shadow map."""
 
 _SHADERS = Path(__file__).with_name("shaders")
-# Yaw from the camera's side (rad) and elevation (rad) of the three lights.
-_KEY, _FILL, _RIM = (0.75, 0.95), (-1.0, 0.3), (2.7, 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """A figure in the scene.
+
+    Attributes:
+        node: its pyrender node; the mesh's vertices carry their part's index.
+        centers: ``(parts, 3)`` centres of spheres that hold the parts.
+        radii: ``(parts,)`` their radii, metres.
+        opacity: 1 is solid; less is a ghost, which casts no shadow.
+    """
+
+    node: Any
+    centers: Array
+    radii: Array
+    opacity: float
 
 
 class StudioRenderer(Renderer):  # type: ignore[misc]
     """Draws figures and a floor with a key light that casts soft shadows, fill and rim."""
 
     def __init__(
-        self, width: int, height: int, *, figures: Sequence[Any], floor: Any, max_parts: int
+        self, width: int, height: int, *, cast: Sequence[Cast], floor: Any, max_parts: int
     ) -> None:
         super().__init__(width, height)
         self._program_cache = ShaderProgramCache(shader_dir=str(_SHADERS))
-        self._figures = list(figures)
+        self._cast = list(cast)
         self._floor = floor
-        self._max_parts = max_parts
+        self._opacities = {c.node.mesh.primitives[0]: c.opacity for c in cast}
+        self._defines = {
+            "NORMAL_LOC": 1,
+            "TEXCOORD_0_LOC": 2,
+            "COLOR_0_LOC": 3,
+            "MAX_PARTS": max_parts,
+        }
         self._rows: dict[Any, Array] = {}
-        self._opacities: Mapping[Any, float] = {}
         self._in_shadow_pass = False
 
-    def stage(
-        self,
-        *,
-        view: View,
-        poses: Mapping[Any, Array],
-        opacities: Mapping[Any, float],
-        background: Array,
-        reach: float,
-    ) -> None:
+    def stage(self, view: View, poses: Sequence[Array | None]) -> None:
         """Set what the next :meth:`render` draws.
 
         Args:
             view: the camera.
-            poses: pyrender mesh -> ``(parts, 4, 4)``.
-            opacities: pyrender mesh -> opacity.
-            background: ``(3,)`` linear colour into which the floor fades.
-            reach: metres at which it has faded.
+            poses: of each figure of the cast ``(parts, 4, 4)``, or None if it is away.
         """
-        self._rows = {
-            mesh.primitives[0]: np.ascontiguousarray(p[:, :3], dtype=np.float32)
-            for mesh, p in poses.items()
-        }
-        self._opacities = {mesh.primitives[0]: o for mesh, o in opacities.items()}
-        key, fill, rim = (_direction(view.studio + yaw, up) for yaw, up in (_KEY, _FILL, _RIM))
-        self._light_v, self._light_p = _shadow_camera(key, view)
+        lights = Studio.around(view.studio)
+        self._rows = {}
+        low, high = np.full(2, np.inf), np.full(2, -np.inf)
+        slope = lights.key[:2] / lights.key[2]
+        for figure, pose in zip(self._cast, poses, strict=True):
+            figure.node.mesh.is_visible = pose is not None
+            if pose is None:
+                continue
+            self._rows[figure.node.mesh.primitives[0]] = np.ascontiguousarray(
+                pose[:, :3], dtype=np.float32
+            )
+            if figure.opacity < 1.0:
+                continue
+            centers = np.einsum("pij,pj->pi", pose[:, :3, :3], figure.centers) + pose[:, :3, 3]
+            spots = centers[:, :2] - slope * centers[:, 2:]
+            reach = (figure.radii / lights.key[2])[:, None]
+            low = np.minimum(low, (spots - reach).min(0))
+            high = np.maximum(high, (spots + reach).max(0))
+        self._light_v, self._light_p = _shadow_camera(lights.key, view)
         self._uniforms = {
-            "key": key,
-            "fill": fill,
-            "rim": rim,
-            "focus": view.target.astype(np.float64),
-            "reach": float(reach),
-            "background": np.asarray(background, dtype=np.float64),
+            "key": lights.key,
+            "fill": lights.fill,
+            "rim": lights.rim,
+            "key_color": lights.key_color,
+            "fill_color": lights.fill_color,
+            "rim_color": lights.rim_color,
+            "ambient_ground": AMBIENT_GROUND,
+            "ambient_sky": AMBIENT_SKY,
+            "background": linear(BACKGROUND),
+            "shadow_depth": float(SHADOW),
+            "shadow_area": np.array([*low, *high]),
+            "focus": np.asarray(view.target, dtype=float),
+            "reach": float(FLOOR_REACH + view.span),
             "light_matrix": self._light_p @ self._light_v,
         }
 
@@ -91,7 +129,10 @@ class StudioRenderer(Renderer):  # type: ignore[misc]
 
     def _shadow_mapping_pass(self, scene: Any, light_node: Any, flags: int) -> None:
         self._in_shadow_pass = True
-        super()._shadow_mapping_pass(scene, light_node, flags)
+        if any(o >= 1.0 and p in self._rows for p, o in self._opacities.items()):
+            super()._shadow_mapping_pass(scene, light_node, flags)
+        else:
+            self._configure_shadow_mapping_viewport(light_node.light, flags)
         self._in_shadow_pass = False
         texture = light_node.light.shadow_texture
         texture._bind()
@@ -105,23 +146,20 @@ class StudioRenderer(Renderer):  # type: ignore[misc]
         texture._unbind()
 
     def _sorted_mesh_nodes(self, scene: Any) -> list[Any]:
+        solid = [c.node for c in self._cast if c.opacity >= 1.0]
+        ghosts = [c.node for c in self._cast if c.opacity < 1.0]
         if self._in_shadow_pass:
-            return self._figures
-        # The floor last: whatever a figure hides of it is then never shaded.
-        return [*self._figures, self._floor]
+            return solid
+        # What solid figures hide of the floor is never shaded; ghosts are blended over it.
+        return [*solid, self._floor, *ghosts]
 
     def _get_primitive_program(self, primitive: Any, flags: int, program_flags: int) -> Any:
         if primitive in self._rows:
-            defines = {
-                "NORMAL_LOC": 1,
-                "TEXCOORD_0_LOC": 2,
-                "COLOR_0_LOC": 3,
-                "MAX_PARTS": self._max_parts,
-            }
             name = "depth" if self._in_shadow_pass else "figure"
-            program = self._program_cache.get_program("figure.vert", f"{name}.frag", None, defines)
+            defines = self._defines
         else:
-            program = self._program_cache.get_program("floor.vert", "floor.frag")
+            name, defines = "floor", {}
+        program = self._program_cache.get_program(f"{name}.vert", f"{name}.frag", None, defines)
         if not program._in_context():
             program._add_to_context()
         return program
@@ -135,12 +173,26 @@ class StudioRenderer(Renderer):  # type: ignore[misc]
     def _bind_and_draw_primitive(
         self, primitive: Any, pose: Array, program: Any, flags: int
     ) -> None:
+        draw = super()._bind_and_draw_primitive
         rows = self._rows.get(primitive)
-        if rows is not None:
-            location = GL.glGetUniformLocation(program._program_id, "part_rows")
-            GL.glUniform4fv(location, rows.size // 4, rows)
-            program.set_uniform("opacity", float(self._opacities.get(primitive, 1.0)))
-        super()._bind_and_draw_primitive(primitive, pose, program, flags)
+        if rows is None:
+            draw(primitive, pose, program, flags)
+            return
+        location = GL.glGetUniformLocation(program._program_id, "part_rows")
+        GL.glUniform4fv(location, rows.size // 4, rows)
+        opacity = self._opacities[primitive]
+        if self._in_shadow_pass or opacity >= 1.0:
+            program.set_uniform("opacity", 1.0)
+            draw(primitive, pose, program, flags)
+            return
+        # Depth first, so that a ghost is one veil and does not show its own far side.
+        GL.glColorMask(False, False, False, False)
+        draw(primitive, pose, program, flags)
+        GL.glColorMask(True, True, True, True)
+        GL.glDepthFunc(GL.GL_LEQUAL)
+        program.set_uniform("opacity", float(opacity))
+        draw(primitive, pose, program, flags)
+        GL.glDepthFunc(GL.GL_LESS)
 
     def _read_main_framebuffer(self, scene: Any, flags: int) -> Array:
         width, height = self._main_fb_dims
@@ -155,21 +207,14 @@ class StudioRenderer(Renderer):  # type: ignore[misc]
         return image[::-1]
 
 
-def _direction(yaw: float, elevation: float) -> Array:
-    """Unit vector towards a light."""
-    flat = np.cos(elevation)
-    return np.array([flat * np.cos(yaw), flat * np.sin(yaw), np.sin(elevation)])
-
-
 def _shadow_camera(key: Array, view: View) -> tuple[Array, Array]:
     """View and projection ``(4, 4)`` of a light far along ``key`` that sees the figures."""
     right = np.cross([0.0, 0.0, 1.0], key)
     right /= np.linalg.norm(right)
     pose = np.eye(4)
     pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(key, right), key
-    center = np.array([*view.target[:2], 0.35 * view.span])
-    pose[:3, 3] = center + 10.0 * key
-    half = view.span
-    projection = np.diag([1 / half, 1 / half, -2 / 20.0, 1.0])
+    distance = 4.0 * view.span
+    pose[:3, 3] = [*view.target[:2], 0.35 * view.span] + distance * key
+    projection = np.diag([1 / view.span, 1 / view.span, -1 / distance, 1.0])
     projection[2, 3] = -1.0
     return np.linalg.inv(pose), projection

@@ -4,9 +4,9 @@ in vec3 facing;
 in vec3 albedo;
 
 uniform vec3 cam_pos;
-uniform vec3 key;
-uniform vec3 fill;
-uniform vec3 rim;
+uniform vec3 key, fill, rim;
+uniform vec3 key_color, fill_color, rim_color;
+uniform vec3 ambient_ground, ambient_sky;
 uniform float opacity;
 uniform mat4 light_matrix;
 uniform sampler2DShadow shadow_map;
@@ -28,17 +28,16 @@ void main()
 {
     vec3 n = normalize(facing);
     vec3 v = normalize(cam_pos - world);
-    float k = dot(n, key);
-    float sun = max(k, 0.0) * lit(n);
-    vec3 light = mix(vec3(0.26, 0.25, 0.245), vec3(0.42, 0.45, 0.50), 0.5 + 0.5 * n.z)
-               + vec3(0.80, 0.77, 0.72) * sun
-               + vec3(0.16, 0.19, 0.24) * max(dot(n, fill), 0.0);
+    float sun = max(dot(n, key), 0.0);
+    if (sun > 0.0) sun *= lit(n);
+    vec3 light = mix(ambient_ground, ambient_sky, 0.5 + 0.5 * n.z)
+               + key_color * sun
+               + fill_color * max(dot(n, fill), 0.0);
     float edge = 1.0 - max(dot(n, v), 0.0);
-    vec3 color = albedo * light;
-    color += vec3(0.20, 0.22, 0.25) * (edge * edge * edge) * max(dot(n, rim), 0.0);
+    vec3 color = albedo * light + rim_color * (edge * edge * edge * max(dot(n, rim), 0.0));
     // A broad, faint highlight: painted plastic rather than chalk.
     float h = max(dot(n, normalize(v + key)), 0.0);
     h *= h; h *= h; h *= h; h *= h;
-    color += vec3(0.07) * h * sun;
+    color += vec3(0.07 * h * sun);
     frag_color = vec4(sqrt(clamp(color, 0.0, 1.0)), opacity);
 }

@@ -4,6 +4,8 @@ in vec3 world;
 uniform vec3 focus;
 uniform float reach;
 uniform vec3 background;
+uniform float shadow_depth;
+uniform vec4 shadow_area;
 uniform mat4 light_matrix;
 uniform sampler2DShadow shadow_map;
 
@@ -28,15 +30,15 @@ void main()
     vec3 color = background * mix(0.985, 0.955, mod(cell.x + cell.y, 2.0) * clamp(1.0 - 1.5 * max(width.x, width.y), 0.0, 1.0));
     color *= 1.0 - 0.16 * lines(world.xy, width, 0.012);
     color *= 1.0 - 0.06 * lines(world.xy * 2.0, width * 2.0, 0.014);
-    vec3 p = (light_matrix * vec4(world, 1.0)).xyz * 0.5 + 0.5;
-    if (p.x > 0.0 && p.x < 1.0 && p.y > 0.0 && p.y < 1.0) {
+    if (world.x > shadow_area.x && world.x < shadow_area.z && world.y > shadow_area.y && world.y < shadow_area.w) {
+        vec3 p = (light_matrix * vec4(world, 1.0)).xyz * 0.5 + 0.5;
         vec2 t = 1.7 / vec2(textureSize(shadow_map, 0));
         float z = p.z - 0.0006;
         float sun = 0.0;
         for (int i = -1; i <= 1; i++)
             for (int j = -1; j <= 1; j++)
                 sun += texture(shadow_map, vec3(p.xy + vec2(i, j) * t, z));
-        color *= mix(0.52, 1.0, sun / 9.0);
+        color *= mix(shadow_depth, 1.0, sun / 9.0);
     }
     frag_color = vec4(sqrt(mix(background, color, fade)), 1.0);
 }
