@@ -12,7 +12,7 @@ import numpy as np
 from bvh.errors import BVHError
 from bvh.rotations import Array
 
-__all__ = ["POSITION", "ROTATION", "Header", "axes", "parse_header"]
+__all__ = ["POSITION", "ROTATION", "Header", "axes", "channel_fault", "line_of", "parse_header"]
 
 POSITION: tuple[str, ...] = ("Xposition", "Yposition", "Zposition")
 ROTATION: tuple[str, ...] = ("Xrotation", "Yrotation", "Zrotation")
@@ -54,6 +54,23 @@ class Header:
 def axes(channels: tuple[str, ...], kind: tuple[str, ...]) -> str:
     """Axes of the rotation (or position) channels among ``channels``, such as ``"zyx"``."""
     return "".join(name[0].lower() for name in channels if name in kind)
+
+
+def channel_fault(channels: tuple[str, ...]) -> str | None:
+    """What is wrong with a joint's channels, or None."""
+    position, rotation = axes(channels, POSITION), axes(channels, ROTATION)
+    if len(position) + len(rotation) < len(channels):
+        return f"channels other than {', '.join(POSITION + ROTATION)}"
+    if len(set(position)) < len(position):
+        return "a position channel twice"
+    if len(rotation) > 3 or any(a == b for a, b in pairwise(rotation)):
+        return "rotation channels that are no Euler order"
+    return None
+
+
+def line_of(data: bytes, position: int) -> int:
+    """Number of the line, from 1, that holds byte ``position``."""
+    return 1 + len(_LINE_END.findall(data, 0, position))
 
 
 def parse_header(data: bytes, label: str) -> Header:
@@ -116,7 +133,7 @@ class _Parser:
                 joint = open_joint(joint)
             elif key == b"END" or key == b"ENDSITE":
                 self._rest_of_line()
-                header.end_sites[joint] = self._end_site()
+                header.end_sites.setdefault(joint, self._end_site())
             elif word == b"}":
                 if offsets[joint] is None:
                     raise self._error(f"joint {header.names[joint]} has no OFFSET")
@@ -145,7 +162,7 @@ class _Parser:
             else:
                 self._word()
                 raise self._expected("Frame Time: (and Frames: before it)")
-        if not frame_time > 0:
+        if not (frame_time > 0 and math.isfinite(1.0 / frame_time)):
             raise self._error(
                 f"Frame Time: is {frame_time:g}, expected a positive number of seconds"
             )
@@ -166,18 +183,9 @@ class _Parser:
                 )
             names.append(name)
         channels = tuple(names)
-        self._check_channels(joint, channels)
+        if fault := channel_fault(channels):
+            raise self._error(f"joint {joint} has {fault}: {' '.join(channels)}")
         return channels
-
-    def _check_channels(self, joint: str, channels: tuple[str, ...]) -> None:
-        position, rotation = axes(channels, POSITION), axes(channels, ROTATION)
-        if len(set(position)) < len(position):
-            raise self._error(f"joint {joint} has a position channel twice: {' '.join(channels)}")
-        repeats = any(a == b for a, b in pairwise(rotation))
-        if repeats or len(rotation) > 3:
-            raise self._error(
-                f"joint {joint} has rotation channels that are no Euler order: {' '.join(channels)}"
-            )
 
     def _end_site(self) -> Array:
         self._brace()
@@ -223,10 +231,10 @@ class _Parser:
         return value
 
     def _count(self, what: str) -> int:
-        word = self._word()
-        if not word.isdigit() or len(word) > 18:
+        value = self._number(what)
+        if value < 0 or value != int(value):
             raise self._expected(what)
-        return int(word)
+        return int(value)
 
     def _word(self) -> bytes:
         self._skip_space()
@@ -251,5 +259,4 @@ class _Parser:
         return self._error(f"expected {what}, found {found}")
 
     def _error(self, message: str) -> BVHError:
-        line = 1 + len(_LINE_END.findall(self.data[: self.word_at]))
-        return BVHError(f"{self.label}, line {line}: {message}")
+        return BVHError(f"{self.label}, line {line_of(self.data, self.word_at)}: {message}")

@@ -3,59 +3,64 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from bvh.clip import Clip
 from bvh.errors import BVHError
-from bvh.hierarchy import POSITION, ROTATION, axes, parse_header
+from bvh.hierarchy import POSITION, ROTATION, Header, axes, line_of, parse_header
+from bvh.numbers import NotANumberError, parse_numbers
 from bvh.rotations import Array, from_euler, identity
+from bvh.sources import read_text, stem
 
 __all__ = ["read"]
+
+_BLOCK = 1 << 15
+"""Numbers converted at a time: few enough to stay in cache."""
+
+_LINE = re.compile(rb"[^\r\n]+")
 
 
 def read(path: str | os.PathLike[str], *, frames: Literal["header", "rows"] = "header") -> Clip:
     """Read a BVH file.
 
-    Rotation channels are intrinsic rotations composed in file order; a position
-    channel replaces that component of the joint's offset.
+    Rotation channels are intrinsic rotations composed in file order, in any order and
+    number; a position channel replaces that component of its joint's offset. Numbers
+    are read as ``float`` reads them. Rows may be wrapped over lines. A joint name that
+    occurs again gets a number: ``Spine``, ``Spine_2``. Of several End Sites at one
+    joint the first is kept.
 
     Args:
-        path: the file.
-        frames: what to believe where ``Frames:`` disagrees with the rows of
-            numbers: ``"header"`` refuses the file, ``"rows"`` takes the rows.
+        path: a file, a gzipped file, a member of a zip archive named
+            ``archive.zip/folder/clip.bvh``, or a zip archive with a single BVH file.
+        frames: what to believe where ``Frames:`` disagrees with the rows of numbers.
+            ``"header"`` refuses the file; ``"rows"`` takes the rows that are there,
+            without a last one that is cut short.
+
+    Returns:
+        The clip, in the file's own units and axes.
 
     Raises:
-        BVHError: the file cannot be read; the message names file, line and what
-            was expected.
+        BVHError: the file cannot be read. The message names the file, the line, what
+            was found and what was expected.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BVHError(f"{path}: {error.strerror}") from None
-    if data.startswith(b"\xef\xbb\xbf"):
-        data = data[3:]
-    header = parse_header(data, str(path))
-    try:
-        numbers = np.array([float(t) for t in data[header.data_start :].split()])
-    except ValueError as error:
-        raise BVHError(f"{path}: {error}") from None
-    width = sum(map(len, header.channels))
-    rows = len(numbers) // max(width, 1)
-    if rows * width != len(numbers) or (frames == "header" and rows != header.frames):
+    label = str(path)
+    data = read_text(path)
+    header = parse_header(data, label)
+    rows = _rows(data, header, label, believe_rows=frames == "rows")
+    # Joints without channels cost memory that no text paid for.
+    if rows.shape[0] * len(header.names) > (64 << 20) + 4 * len(data):
         raise BVHError(
-            f"{path}: Frames: says {header.frames}, but there are {rows} rows of {width} numbers"
+            f"{label}: {len(header.names)} joints x {len(rows)} frames are too many "
+            f"for a file of {len(data)} bytes; remove joints without channels"
         )
-    rotations, positions = _local_transforms(
-        numbers.reshape(rows, width), header.channels, header.offsets
-    )
+    rotations, positions = _local_transforms(rows, header.channels, header.offsets)
     return Clip(
-        names=tuple(header.names),
+        names=_distinct(header.names),
         parents=tuple(header.parents),
         offsets=header.offsets,
         channels=tuple(header.channels),
@@ -63,8 +68,25 @@ def read(path: str | os.PathLike[str], *, frames: Literal["header", "rows"] = "h
         positions=positions,
         frame_time=header.frame_time,
         end_sites=header.end_sites,
-        name=path.stem,
+        name=stem(path),
     )
+
+
+def _rows(data: bytes, header: Header, label: str, *, believe_rows: bool) -> Array:
+    """The numbers as ``(frames, channels)``."""
+    width = sum(map(len, header.channels))
+    try:
+        numbers = parse_numbers(data, header.data_start)
+    except NotANumberError as error:
+        raise _bad_number(data, header, label, error) from None
+    if width == 0 and (len(numbers) or header.frames):
+        raise BVHError(f"{label}: no joint has channels, so there is no motion to read")
+    count, rest = divmod(len(numbers), max(width, 1))
+    if believe_rows and rest and _only_last_line_is_short(data, header.data_start, width):
+        numbers, rest = numbers[:-rest], 0
+    if rest or not (believe_rows or header.frames == count):
+        raise _wrong_count(data, header, label, width, count, rest)
+    return numbers.reshape(count, width)
 
 
 def _local_transforms(
@@ -73,20 +95,98 @@ def _local_transforms(
     """Quaternions ``(frames, joints, 4)`` and positions ``(frames, joints, 3)`` of the rows."""
     frames, joints = len(rows), len(channels)
     rotations = identity(frames, joints)
-    positions = np.broadcast_to(offsets, (frames, joints, 3)).copy()
-    by_order: dict[str, list[tuple[int, list[int]]]] = defaultdict(list)
+    positions = np.empty((frames, joints, 3))
+    targets: list[int] = []
+    sources: list[int] = []
+    by_order: dict[str, tuple[list[int], list[list[int]]]] = defaultdict(lambda: ([], []))
     column = 0
     for joint, names in enumerate(channels):
-        turns = []
+        turns: list[int] = []
         for name in names:
             if name in ROTATION:
                 turns.append(column)
             else:
-                positions[:, joint, POSITION.index(name)] = rows[:, column]
+                targets.append(3 * joint + POSITION.index(name))
+                sources.append(column)
             column += 1
         if turns:
-            by_order[axes(names, ROTATION)].append((joint, turns))
-    for order, members in by_order.items():
-        angles = np.radians(rows[:, [columns for _, columns in members]])
-        rotations[:, [joint for joint, _ in members]] = from_euler(angles, order)
+            members, columns = by_order[axes(names, ROTATION)]
+            members.append(joint)
+            columns.append(turns)
+    step = max(1, _BLOCK // max(1, column))
+    for start in range(0, frames, step):
+        block = rows[start : start + step]
+        place = positions[start : start + step].reshape(len(block), -1)
+        place[:] = offsets.reshape(-1)
+        if targets:
+            place[:, _span(targets)] = block.take(sources, axis=1)
+        for order, (members, columns) in by_order.items():
+            angles = np.radians(block.take(columns, axis=1))
+            rotations[start : start + step, _span(members)] = from_euler(angles, order)
     return rotations, positions
+
+
+def _span(indices: list[int]) -> slice | list[int]:
+    """A slice where the indices are one: numpy copies it several times as fast."""
+    span = range(indices[0], indices[-1] + 1)
+    return slice(span.start, span.stop) if indices == list(span) else indices
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    taken = set(names)
+    seen: Counter[str] = Counter()
+    out: list[str] = []
+    for name in names:
+        seen[name] += 1
+        label = name
+        if seen[name] > 1:
+            while (label := f"{name}_{seen[name]}") in taken:
+                seen[name] += 1
+            taken.add(label)
+        out.append(label)
+    return tuple(out)
+
+
+def _bad_number(data: bytes, header: Header, label: str, error: NotANumberError) -> BVHError:
+    columns = [
+        f"joint {name}, {channel}"
+        for name, channels in zip(header.names, header.channels, strict=True)
+        for channel in channels
+    ]
+    where = ""
+    if columns:
+        where = f" at frame {error.index // len(columns)}, {columns[error.index % len(columns)]}"
+    return BVHError(
+        f"{label}, line {line_of(data, error.position)}: expected a finite number{where}, "
+        f"found {error.token.decode('latin-1')!r}"
+    )
+
+
+def _lengths(data: bytes, start: int) -> list[tuple[int, int]]:
+    """Byte index and number of tokens of every line from ``start`` on that is not blank."""
+    counts = [(m.start(), len(m.group().split())) for m in _LINE.finditer(data, start)]
+    return [(at, n) for at, n in counts if n]
+
+
+def _only_last_line_is_short(data: bytes, start: int, width: int) -> bool:
+    lengths = [n for _, n in _lengths(data, start)]
+    return lengths[-1] < width and all(n == width for n in lengths[:-1])
+
+
+def _wrong_count(
+    data: bytes, header: Header, label: str, width: int, count: int, rest: int
+) -> BVHError:
+    said = "is missing" if header.frames is None else f"says {header.frames}"
+    found = f"found {count} rows of {width} numbers"
+    advice = '; frames="rows" takes the rows that are there'
+    if rest:
+        found += f" and {rest} numbers more"
+        lengths = _lengths(data, header.data_start)
+        odd = [(at, n) for at, n in lengths if n != width]
+        # Rows that are wrapped have no one line to blame.
+        if 2 * len(odd) <= len(lengths) + 1:
+            at, n = odd[0]
+            found += f" (line {line_of(data, at)} has {n})"
+        if not (odd and odd == lengths[-1:]):
+            advice = ""
+    return BVHError(f"{label}: Frames: {said}, {found}{advice}")

@@ -6,6 +6,7 @@ vectors by ``rotate(q, v)``; ``multiply(a, b)`` applies ``b`` first.
 
 from __future__ import annotations
 
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -146,8 +147,11 @@ def from_euler(angles: Array, order: str) -> Array:
             frame, so the matrix is ``R_z R_y R_x`` (BVH's reading of channels).
             Any length from 0 to 3, repeats allowed.
     """
+    order = order.lower()
+    if len(order) == len(set(order)) == 3:
+        return _from_three_angles(angles, order)
     out = identity(*angles.shape[:-1])
-    for column, axis in enumerate(order.lower()):
+    for column, axis in enumerate(order):
         half = 0.5 * angles[..., column]
         step = np.zeros((*half.shape, 4))
         step[..., 0] = np.cos(half)
@@ -156,27 +160,74 @@ def from_euler(angles: Array, order: str) -> Array:
     return out
 
 
-def to_euler(q: Array, order: str) -> Array:
-    """Intrinsic Euler angles ``(..., 3)`` (rad) of ``q`` for three distinct axes.
-
-    The middle angle lies in [-pi/2, pi/2]. At gimbal lock the last angle is 0.
-    """
-    i, j, k = (_AXES[a] for a in order.lower())
-    if len({i, j, k}) != 3:
-        raise ValueError(f"Euler order needs three distinct axes, got {order!r}")
+def _from_three_angles(angles: Array, order: str) -> Array:
+    """The product of three quaternions about distinct axes, written out."""
+    i, j, k = (1 + _AXES[a] for a in order)
     sign = 1.0 if (j - i) % 3 == 1 else -1.0
-    m = to_matrix(q)
-    sine = np.clip(sign * m[..., i, k], -1.0, 1.0)
-    cosine = np.hypot(m[..., i, i], m[..., i, j])
-    second = np.arctan2(sine, cosine)
-    locked = cosine < 1e-9
-    first = np.where(
-        locked,
-        np.arctan2(sign * m[..., k, j], m[..., j, j]),
-        np.arctan2(-sign * m[..., j, k], m[..., k, k]),
-    )
-    third = np.where(locked, 0.0, np.arctan2(-sign * m[..., i, j], m[..., i, i]))
-    return np.stack([first, second, third], axis=-1)
+    half = np.multiply(np.moveaxis(angles, -1, 0), 0.5, order="C")
+    c1, c2, c3 = np.cos(half)
+    s1, s2, s3 = np.sin(half)
+    cc, ss, sc, cs = c1 * c2, sign * s1 * s2, s1 * c2, c1 * s2
+    out = np.empty((*angles.shape[:-1], 4))
+    out[..., 0] = cc * c3 - ss * s3
+    out[..., i] = sc * c3 + sign * cs * s3
+    out[..., j] = cs * c3 - sign * sc * s3
+    out[..., k] = ss * c3 + cc * s3
+    return out
+
+
+def to_euler(q: Array, order: str) -> Array:
+    """Intrinsic Euler angles ``(..., len(order))`` (rad) of unit quaternions ``(..., 4)``.
+
+    Three axes state every rotation: the middle angle lies in [-pi/2, pi/2] if they are
+    distinct and in [0, pi] if the first is the third, the others in [-pi, pi]. At gimbal
+    lock the last angle is 0; close to it the angles still compose to ``q`` in full
+    precision. One or two axes state ``q`` only where it turns about nothing else.
+
+    Half-angle sums and differences are polar angles of sums and differences of the
+    quaternion's components (Bernardes and Viollet, "Quaternion to Euler angles
+    conversion", PLOS ONE 2022).
+
+    Args:
+        q: unit quaternions.
+        order: one to three axes such as ``"zyx"``, neighbours distinct.
+
+    Raises:
+        ValueError: ``order`` is something else.
+    """
+    order = order.lower()
+    if not (0 < len(order) < 4) or set(order) - set(_AXES) or any(map(eq, order, order[1:])):
+        raise ValueError(f"Euler order needs one to three axes, neighbours distinct: {order!r}")
+    first, second = _AXES[order[0]], _AXES[order[-1] if len(order) < 3 else order[1]]
+    w, a = q[..., 0], q[..., 1 + first]
+    if len(order) == 1:
+        return _wrap(2.0 * np.arctan2(a, w))[..., None]
+    third = 3 - first - second
+    sign = 1.0 if (second - first) % 3 == 1 else -1.0
+    b, c = q[..., 1 + second], sign * q[..., 1 + third]
+    if len(order) == 2:
+        # (w, a) and (b, c) are both multiples of (cos, sin) of half the first angle.
+        near = (w * w + a * a >= b * b + c * c)[..., None]
+        cosine, sine = np.moveaxis(
+            np.where(near, np.stack([w, a], -1), np.stack([b, c], -1)), -1, 0
+        )
+        half = np.arctan2(b * cosine + c * sine, w * cosine + a * sine)
+        return _wrap(2.0 * np.stack([np.arctan2(sine, cosine), half], axis=-1))
+    proper = order[0] == order[2]
+    if not proper:
+        w, a, b, c = w + b, a + c, w - b, a - c
+    plus, minus = np.arctan2(a, w), np.arctan2(c, b)
+    high, low = np.hypot(w, a), np.hypot(b, c)
+    plus, minus = np.where(high < 1e-12, minus, plus), np.where(low < 1e-12, plus, minus)
+    middle = 2.0 * (np.arctan2(low, high) if proper else np.arctan2(high, low) - np.pi / 4)
+    last = (plus - minus) * (1.0 if proper else sign)
+    return np.stack([_wrap(plus + minus), middle, _wrap(last)], axis=-1)
+
+
+def _wrap(angle: Array) -> Array:
+    """Angles (rad) moved by whole turns into [-pi, pi]."""
+    out: Array = angle - 2.0 * np.pi * np.round(angle / (2.0 * np.pi))
+    return out
 
 
 def to_matrix(q: Array) -> Array:
