@@ -1,0 +1,39 @@
+"""Fixtures that more than one folder of tests uses."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data that is not part of the project; skips where it is absent."""
+    named = os.environ.get("MOTIONTOK_TEST_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real data here: set MOTIONTOK_TEST_DATA to a folder with bvh/ in it")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def real_clips(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One real clip of each family: LAFAN1 and both Bandai-Namco sets."""
+    clips = {"lafan1": next(iter(sorted((shared_data / "bvh").glob("lafan1-*.bvh"))), None)}
+    archive = shared_data / "bvh" / "bandai-namco.tar.xz"
+    if clips["lafan1"] is None or not archive.is_file():
+        pytest.skip(f"no LAFAN1 excerpt or no bandai-namco.tar.xz in {shared_data / 'bvh'}")
+    folder = tmp_path_factory.mktemp("clips")
+    with tarfile.open(archive, "r|xz") as members:
+        for member in members:
+            family = member.name.partition("/")[0]
+            file = members.extractfile(member) if member.name.endswith(".bvh") else None
+            if file is not None and family not in clips:
+                clips[family] = folder / f"{family}.bvh"
+                clips[family].write_bytes(file.read())
+                if {"bandai-1", "bandai-2"} <= clips.keys():
+                    break
+    return {family: path for family, path in clips.items() if path is not None}
