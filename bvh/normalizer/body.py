@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from bvh.clip import Clip
+from bvh.errors import BVHError
+from bvh.normalizer.geometry import unit
 from bvh.normalizer.mapping import JointMap
 from bvh.normalizer.world import find_scale, find_up, world_from_source
-from bvh.rotations import Array, identity, multiply, rotate
+from bvh.rotations import Array, cross, identity, multiply, rotate
 from bvh.skeleton import JOINTS
 
-__all__ = ["INDEX", "Body", "body_length", "extract"]
+__all__ = ["INDEX", "SIDES", "Body", "body_length", "extract", "left_is_left"]
 
 INDEX: dict[str, int] = {name: i for i, name in enumerate(JOINTS)}
 """Canonical joint -> its index."""
+
+SIDES: tuple[tuple[str, float], ...] = (("Left", 1.0), ("Right", -1.0))
+"""Side and the sign of its lateral axis (+Y is left)."""
 
 _CHAINS = (
     ("LeftUpLeg", "LeftLeg", "LeftFoot"),
@@ -38,7 +44,7 @@ class Body:
         frame_time: seconds per frame.
         up: source axis that points up.
         scale: metres per source unit.
-        unit: its name, or ``"unknown"``.
+        unit: its name, ``"given"`` or ``"unknown"``.
     """
 
     rotations: Array
@@ -60,7 +66,7 @@ class Body:
 
 
 def body_length(positions: Array, has: Array) -> float:
-    """Mean leg plus hips-to-head length ``(frames, 22, 3)``, summed along the bones."""
+    """Mean leg plus hips-to-head length of ``(frames, 22, 3)``, summed along the bones."""
     lengths = []
     for chain in _CHAINS:
         points = positions[:, [INDEX[j] for j in chain if has[INDEX[j]]]]
@@ -70,22 +76,21 @@ def body_length(positions: Array, has: Array) -> float:
 
 
 def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None) -> Body:
-    """Take the mapped joints of ``clip`` into world axes and metres."""
-    all_rotations, all_positions = clip.global_transforms()
-    rows = [INDEX[j] for j in joints.joints]
-    columns = list(joints.joints.values())
-    has = np.zeros(len(JOINTS), dtype=bool)
-    has[rows] = True
-    rotations = identity(clip.frames, len(JOINTS))
-    positions = np.zeros((clip.frames, len(JOINTS), 3))
-    rotations[:, rows] = all_rotations[:, columns]
-    positions[:, rows] = all_positions[:, columns]
+    """Take the mapped joints of ``clip`` into world axes and metres.
+
+    Raises:
+        BVHError: a value is not finite, or a limb has no length.
+    """
+    rotations, positions, has = _gather(clip, joints)
+    _check(clip, joints, positions, has)
     if up is None:
         feet = positions[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
         up = find_up(positions[:, INDEX["Hips"]], positions[:, INDEX["Spine2"]], feet)
-    unit = "given"
+    unit_name = "given"
     if scale is None:
-        scale, unit = find_scale(body_length(positions, has))
+        scale, unit_name = find_scale(body_length(positions, has))
+    elif not (np.isfinite(scale) and scale > 0):
+        raise BVHError(f"scale must be metres per source unit, above zero, got {scale}")
     world = world_from_source(up)
     return Body(
         rotations=multiply(world, rotations),
@@ -94,5 +99,69 @@ def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None
         frame_time=clip.frame_time,
         up=up,
         scale=scale,
-        unit=unit,
+        unit=unit_name,
     )
+
+
+def _gather(clip: Clip, joints: JointMap) -> tuple[Array, Array, Array]:
+    all_rotations, all_positions = clip.global_transforms()
+    has = np.zeros(len(JOINTS), dtype=bool)
+    rotations = identity(clip.frames, len(JOINTS))
+    positions = np.zeros((clip.frames, len(JOINTS), 3))
+    rows = [INDEX[j] for j in joints.joints]
+    columns = list(joints.joints.values())
+    has[rows] = True
+    rotations[:, rows] = all_rotations[:, columns]
+    positions[:, rows] = all_positions[:, columns]
+    for tip, parent in joints.tips.items():
+        has[INDEX[tip]] = True
+        rotations[:, INDEX[tip]] = all_rotations[:, parent]
+        site = rotate(all_rotations[:, parent], clip.end_sites[parent])
+        positions[:, INDEX[tip]] = all_positions[:, parent] + site
+    return rotations, positions, has
+
+
+def _check(clip: Clip, joints: JointMap, positions: Array, has: Array) -> None:
+    finite = np.isfinite(positions)
+    if not finite.all():
+        frame, joint = (int(i) for i in np.argwhere(~finite)[0][:2])
+        raise BVHError(
+            f"{clip.name}: position of {joints.names(clip)[JOINTS[joint]]} is not finite "
+            f"in frame {frame}"
+        )
+    if not (np.isfinite(clip.frame_time) and clip.frame_time > 0):
+        raise BVHError(f"{clip.name}: frame time must be above zero, got {clip.frame_time}")
+    size = body_length(positions, has)
+    for side, _ in SIDES:
+        for limb in (("UpLeg", "Leg", "Foot"), ("Arm", "ForeArm")):
+            for a, b in pairwise(limb):
+                bone = positions[:, INDEX[side + a]] - positions[:, INDEX[side + b]]
+                if np.median(np.linalg.norm(bone, axis=-1)) <= 0.01 * size:
+                    names = joints.names(clip)
+                    raise BVHError(
+                        f"{clip.name}: {names[side + a]} and {names[side + b]} are at the same "
+                        "place, so they cannot be two joints of a limb; give another mapping="
+                    )
+
+
+def left_is_left(body: Body) -> float:
+    """How far the body agrees that its left is left, -1 to 1; near 0 it does not show.
+
+    Knees bend about the axis that points left, and toes point forward; a body that
+    does neither has its sides' names exchanged.
+    """
+    lateral = unit(body.at("LeftUpLeg") - body.at("RightUpLeg"))
+    trunk = unit(body.at("Spine2") - body.at("Hips"))
+    knees: list[Array] = []
+    toes: list[Array] = []
+    for side, _ in SIDES:
+        thigh = unit(body.at(side + "Leg") - body.at(side + "UpLeg"))
+        shin = unit(body.at(side + "Foot") - body.at(side + "Leg"))
+        knees.append(np.sum(cross(thigh, shin) * lateral, axis=-1))
+        if body.present(side + "Toe"):
+            toe = unit(body.at(side + "Toe") - body.at(side + "Foot"))
+            toes.append(np.sum(cross(trunk, toe) * lateral, axis=-1))
+    # Both must agree: either alone is fooled by a pose.
+    votes = [float(np.mean(v)) for v in (knees, toes) if v]
+    agree = all(v > 0 for v in votes) or all(v < 0 for v in votes)
+    return float(np.clip(sum(votes) / len(votes), -1, 1)) if agree else 0.0

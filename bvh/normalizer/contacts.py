@@ -26,10 +26,12 @@ class Contacts:
     Attributes:
         floor: height of the floor in the body's world, metres.
         flat: ``(frames, 2)`` left and right foot flat on the floor and still.
+        problems: what had to be assumed, one line each.
     """
 
     floor: float
     flat: Array
+    problems: tuple[str, ...] = ()
 
 
 def find_contacts(body: Body) -> Contacts:
@@ -49,7 +51,10 @@ def find_contacts(body: Body) -> Contacts:
             flat[:, foot] &= heights < np.percentile(heights[flat[:, foot]], 10) + _FLAT
     standing = toes[..., 2][flat]
     level = float(np.median(standing)) if standing.size else low
-    return Contacts(floor=level - TOE_HEIGHT, flat=flat)
+    problems = (
+        () if standing.size else ("floor assumed under the lowest toe: no foot stands still",)
+    )
+    return Contacts(floor=level - TOE_HEIGHT, flat=flat, problems=problems)
 
 
 def _speed(points: Array, frame_time: float) -> Array:

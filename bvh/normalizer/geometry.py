@@ -1,10 +1,10 @@
-"""Small vector helpers of the calibration."""
+"""Small vector helpers of the normaliser."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bvh.rotations import Array, from_matrix
+from bvh.rotations import Array, cross, from_matrix
 
 __all__ = ["frame", "mean_rotation", "perpendicular", "unit"]
 
@@ -13,7 +13,7 @@ _TINY = 1e-9
 
 def unit(v: Array) -> Array:
     """``v`` ``(..., 3)`` at length one; zero stays zero."""
-    out: Array = v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), _TINY)
+    out: Array = v / np.maximum(np.sqrt(np.sum(v * v, axis=-1, keepdims=True)), _TINY)
     return out
 
 
@@ -36,7 +36,7 @@ def frame(primary: Array, secondary: Array, *, axes: str) -> Array:
     i, j = "xyz".index(axes[0]), "xyz".index(axes[1])
     rows = np.empty((3, 3))
     rows[i], rows[j] = first, second
-    third = np.cross(first, second)
+    third = cross(first, second)
     rows[3 - i - j] = third if (j - i) % 3 == 1 else -third
     return from_matrix(rows)
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.normalizer.families import FAMILIES, Family, plain
-from bvh.skeleton import JOINTS
+from bvh.normalizer.topology import map_by_topology
+from bvh.normalizer.tree import common_ancestor, path, spine_joints
+from bvh.skeleton import JOINTS, PARENTS
 
-__all__ = ["REQUIRED", "JointMap", "map_joints"]
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["REQUIRED", "JointMap", "map_joints", "read_mapping"]
 
 REQUIRED: tuple[str, ...] = (
     "Hips",
@@ -19,6 +33,8 @@ REQUIRED: tuple[str, ...] = (
 )
 """Canonical joints without which a clip cannot be normalised; others are filled in."""
 
+_TIPS = ("Head", "LeftHand", "RightHand", "LeftToe", "RightToe")
+
 
 @dataclass(frozen=True)
 class JointMap:
@@ -26,119 +42,149 @@ class JointMap:
 
     Attributes:
         joints: canonical name -> index of the source joint.
-        family: family the names belong to, ``"unknown"`` or ``"custom"``.
-        confidence: 0 to 1, share of the family's joints that were found.
+        tips: canonical name -> index of the source joint whose ``End Site`` stands in.
+        family: family the names belong to, ``"unknown"`` (found by topology) or ``"custom"``.
+        confidence: 0 to 1; for a family the share of its joints that are there.
     """
 
     joints: dict[str, int]
-    family: str
-    confidence: float
+    tips: dict[str, int] = field(default_factory=dict)
+    family: str = "unknown"
+    confidence: float = 1.0
 
-    def __contains__(self, canonical: str) -> bool:
-        return canonical in self.joints
+    def names(self, clip: Clip) -> dict[str, str]:
+        """Canonical name -> source name; an ``End Site`` is named after its joint."""
+        found = {c: clip.names[j] for c, j in self.joints.items()}
+        found |= {c: f"{clip.names[j]} End Site" for c, j in self.tips.items()}
+        return {c: found[c] for c in JOINTS if c in found}
+
+    def swapped(self) -> JointMap:
+        """The same map with left and right exchanged."""
+
+        def other(joint: str) -> str:
+            if joint.startswith("Left"):
+                return "Right" + joint[4:]
+            return "Left" + joint[5:] if joint.startswith("Right") else joint
+
+        return JointMap(
+            joints={other(c): j for c, j in self.joints.items()},
+            tips={other(c): j for c, j in self.tips.items()},
+            family=self.family,
+            confidence=self.confidence,
+        )
 
 
-def map_joints(clip: Clip, mapping: Mapping[str, str] | None = None) -> JointMap:
-    """Find the canonical joints in ``clip``.
+def read_mapping(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read a mapping file: canonical joint = source joint, as TOML or JSON (by suffix).
+
+    Raises:
+        BVHError: the file is missing, is neither, or holds anything but text.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        data: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise BVHError(f"{path}: {error.strerror}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BVHError(f"{path}: not a mapping file in TOML or JSON ({error})") from None
+    if not isinstance(data, dict) or not all(isinstance(v, str) for v in data.values()):
+        raise BVHError(f'{path}: expected lines like LeftUpLeg = "source joint"')
+    return {str(k): str(v) for k, v in data.items()}
+
+
+def map_joints(
+    clip: Clip, mapping: Mapping[str, str] | str | os.PathLike[str] | None = None
+) -> JointMap:
+    """Find the canonical joints in ``clip``: by given names, known names, or topology.
 
     Args:
         clip: any humanoid clip.
-        mapping: canonical joint -> source joint, which replaces the search; what it
-            leaves out counts as missing.
+        mapping: canonical joint -> source joint, or a file for :func:`read_mapping`.
+            It overrules what is found; ``""`` means the source has no such joint.
 
     Raises:
         BVHError: the clip is no humanoid this can recognise, or ``mapping`` names a
             joint that is not there.
     """
-    if mapping is not None:
-        return _custom(clip, mapping)
-    names = _index(clip)
-    best: JointMap | None = None
-    for family in FAMILIES:
-        found = _by_family(clip, names, family)
-        if found and (best is None or found.confidence > best.confidence):
-            best = found
-    if best is None:
+    if isinstance(mapping, str | os.PathLike):
+        mapping = read_mapping(mapping)
+    found = _best_family(clip) or _by_topology(clip)
+    if mapping:
+        found = _custom(clip, mapping, found)
+    missing = [r for r in REQUIRED if found is None or r not in found.joints]
+    if found is None or missing:
+        names = ", ".join(clip.names[:8]) + ("…" if len(clip.names) > 8 else "")
+        what = "no humanoid skeleton" if found is None else f"no {', '.join(missing)}"
         raise BVHError(
-            f"{clip.name}: not a humanoid skeleton I know (joints: {', '.join(clip.names[:8])}…); "
-            "give mapping={canonical joint: source joint}"
+            f"{clip.name}: {what} found among {len(clip.names)} joints ({names}); "
+            "name them with mapping={canonical joint: source joint}"
         )
-    return best
+    return _with_tips(clip, found)
 
 
-def _index(clip: Clip) -> dict[str, int]:
-    out: dict[str, int] = {}
-    for index, name in enumerate(clip.names):
-        out.setdefault(plain(name), index)
-    return out
+def _by_topology(clip: Clip) -> JointMap | None:
+    found = map_by_topology(clip)
+    if found is None:
+        return None
+    joints, confidence = found
+    return JointMap(_in_order(joints), family="unknown", confidence=confidence)
+
+
+def _best_family(clip: Clip) -> JointMap | None:
+    names: dict[str, int] = {}
+    for index, name in enumerate(map(plain, clip.names)):
+        names.setdefault(name, index)
+    found = [m for family in FAMILIES if (m := _by_family(clip, names, family))]
+    return max(found, key=lambda m: m.confidence, default=None)
 
 
 def _by_family(clip: Clip, names: dict[str, int], family: Family) -> JointMap | None:
     wanted = family.joints()
     joints = {canonical: names[n] for canonical, n in wanted.items() if n in names}
-    chest = _common_ancestor(clip, joints.get("LeftArm"), joints.get("RightArm"))
-    if chest is None or "Hips" not in joints:
+    if any(r not in joints for r in REQUIRED if r != "Spine2"):
         return None
-    trunk = _path(clip, joints["Hips"], chest)
+    chest = common_ancestor(clip.parents, joints["LeftArm"], joints["RightArm"])
+    trunk = path(clip.parents, joints["Hips"], chest) if chest is not None else []
     if not trunk:
         return None
     spine = [names[plain(n)] for n in family.spine if names.get(plain(n)) in trunk]
-    joints |= _spine(clip, trunk, spine)
-    if any(r not in joints for r in REQUIRED):
-        return None
-    expected = len(wanted) + len(family.spine)
-    found = sum(n in names for n in wanted.values()) + len(spine)
-    return JointMap({j: joints[j] for j in JOINTS if j in joints}, family.name, found / expected)
+    joints |= spine_joints(trunk, spine)
+    count = sum(n in names for n in wanted.values()) + len(spine)
+    confidence = count / (len(wanted) + len(family.spine))
+    return JointMap(_in_order(joints), family=family.name, confidence=confidence)
 
 
-def _custom(clip: Clip, mapping: Mapping[str, str]) -> JointMap:
-    joints: dict[str, int] = {}
+def _custom(clip: Clip, mapping: Mapping[str, str], found: JointMap | None) -> JointMap:
+    joints = dict(found.joints) if found else {}
     for canonical, name in mapping.items():
         if canonical not in JOINTS:
             raise BVHError(
                 f"mapping: no canonical joint {canonical!r}; choose from {', '.join(JOINTS)}"
             )
-        if name not in clip.names:
+        if not name:
+            joints.pop(canonical, None)
+        elif name in clip.names:
+            joints[canonical] = clip.names.index(name)
+        else:
             raise BVHError(
-                f"{clip.name}: mapping wants {name!r} for {canonical}, "
-                f"but the joints are {', '.join(clip.names)}"
+                f"{clip.name}: mapping wants joint {name!r} for {canonical}, "
+                f"but there are only {', '.join(clip.names)}"
             )
-        joints[canonical] = clip.names.index(name)
-    missing = [r for r in REQUIRED if r not in joints]
-    if missing:
-        raise BVHError(f"{clip.name}: mapping lacks {', '.join(missing)}")
-    return JointMap({j: joints[j] for j in JOINTS if j in joints}, "custom", 1.0)
+    return JointMap(_in_order(joints), family="custom")
 
 
-def _ancestors(clip: Clip, joint: int) -> list[int]:
-    out = [joint]
-    while clip.parents[out[-1]] >= 0:
-        out.append(clip.parents[out[-1]])
-    return out
+def _with_tips(clip: Clip, found: JointMap) -> JointMap:
+    """Let ``End Site``s stand in for joints at the ends of limbs."""
+    tips: dict[str, int] = {}
+    for tip in _TIPS:
+        parent = found.joints.get(JOINTS[PARENTS[JOINTS.index(tip)]])
+        if tip not in found.joints and parent is not None:
+            site = clip.end_sites.get(parent)
+            if site is not None and float(np.linalg.norm(site)) > 0.0:
+                tips[tip] = parent
+    return JointMap(found.joints, tips, found.family, found.confidence)
 
 
-def _common_ancestor(clip: Clip, a: int | None, b: int | None) -> int | None:
-    if a is None or b is None:
-        return None
-    above = set(_ancestors(clip, b))
-    return next((j for j in _ancestors(clip, a) if j in above), None)
-
-
-def _path(clip: Clip, top: int, bottom: int) -> list[int]:
-    """Joints below ``top`` down to ``bottom``, both included save ``top``; empty if unrelated."""
-    above = _ancestors(clip, bottom)
-    return above[: above.index(top)][::-1] if top in above else []
-
-
-def _spine(clip: Clip, trunk: list[int], named: list[int]) -> dict[str, int]:
-    """Three spine joints out of the joints between hips (left out) and chest (the last)."""
-    chest = trunk[-1]
-    if chest not in named:
-        named = [*named, chest]
-    # Names decide which of many joints count: helpers and added joints have none.
-    chain = named if len(named) >= 3 else trunk
-    if len(chain) == 1:
-        return {"Spine2": chest}
-    if len(chain) == 2:
-        return {"Spine": chain[0], "Spine2": chest}
-    return {"Spine": chain[0], "Spine1": chain[len(chain) // 2], "Spine2": chest}
+def _in_order(joints: Mapping[str, int]) -> dict[str, int]:
+    return {j: joints[j] for j in JOINTS if j in joints}

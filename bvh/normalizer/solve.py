@@ -1,14 +1,18 @@
-"""Canonical rotations and offsets of a calibrated body."""
+"""Canonical rotations and offsets of a body whose axes are known."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
-from bvh.normalizer.body import INDEX, Body
+from bvh.normalizer.body import INDEX, SIDES, Body
+from bvh.normalizer.geometry import perpendicular, unit
 from bvh.rotations import Array, between, conjugate, identity, multiply, rotate, slerp
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 
-__all__ = ["solve"]
+__all__ = ["Solution", "solve"]
 
 _UP = np.array([0.0, 0.0, 1.0])
 _LEFT = np.array([0.0, 1.0, 0.0])
@@ -18,114 +22,153 @@ _BONES: dict[str, tuple[str, Array]] = {
     "Spine1": ("Spine2", _UP),
     "Neck": ("Head", _UP),
     "LeftUpLeg": ("LeftLeg", -_UP),
-    "LeftLeg": ("LeftFoot", -_UP),
     "RightUpLeg": ("RightLeg", -_UP),
-    "RightLeg": ("RightFoot", -_UP),
     "LeftShoulder": ("LeftArm", _LEFT),
     "LeftArm": ("LeftForeArm", _LEFT),
-    "LeftForeArm": ("LeftHand", _LEFT),
     "RightShoulder": ("RightArm", -_LEFT),
     "RightArm": ("RightForeArm", -_LEFT),
-    "RightForeArm": ("RightHand", -_LEFT),
 }
 """Joints that aim one bone: the child, and the bone's direction in the rest pose."""
 
+_HINGES: dict[str, tuple[str, Array]] = {
+    "LeftLeg": ("LeftFoot", -_UP),
+    "RightLeg": ("RightFoot", -_UP),
+    "LeftForeArm": ("LeftHand", _LEFT),
+    "RightForeArm": ("RightHand", -_LEFT),
+}
+"""Joints that bend away from their parent and do not twist against it, likewise."""
+
+_ENDS = ("Head", *(s + p for s, _ in SIDES for p in ("Hand", "Toe")))
+_PARENT = {joint: PARENTS[i] for joint, i in INDEX.items()}
 _SHORT = 1e-3  # m; a shorter bone has no direction
+_CONSTANT = 1e-4  # m; a bone whose length varies less is rigid
 
 
-def solve(body: Body, calibration: Array) -> tuple[Array, Array, Array]:
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Canonical motion at the source's rate, its floor not yet at z = 0.
+
+    Attributes:
+        positions: ``(frames, 3)`` hips, metres.
+        rotations: ``(frames, 22, 4)`` local.
+        offsets: ``(22, 3)`` rest offsets, metres.
+        stretch: ``(22,)`` how far each joint strays from its offset, metres.
+    """
+
+    positions: Array
+    rotations: Array
+    offsets: Array
+    stretch: Array
+
+
+def solve(body: Body, axes: Array) -> Solution:
     """Put the canonical skeleton onto a body.
 
     Args:
         body: global transforms of the source's joints.
-        calibration: ``(22, 4)`` canonical_from_source axes per joint.
-
-    Returns:
-        Root positions ``(frames, 3)``, local rotations ``(frames, 22, 4)`` and
-        offsets ``(22, 3)``.
+        axes: ``(22, 4)`` canonical_from_source axes per joint.
     """
-    turns = multiply(body.rotations, conjugate(calibration))
+    turns = multiply(body.rotations, conjugate(axes))
     positions = body.positions.copy()
     _fill(body, turns, positions)
-    _derive(body, turns, positions)
-    _aim(turns, positions)
-    parents = list(PARENTS[1:])
-    local = turns.copy()
-    local[:, 1:] = multiply(conjugate(turns[:, parents]), turns[:, 1:])
-    local = np.where(local[..., :1] < 0, -local, local)
-    bones = positions[:, 1:] - positions[:, parents]
-    offsets = np.zeros((len(JOINTS), 3))
-    offsets[1:] = np.median(rotate(conjugate(turns[:, parents]), bones), axis=0)
-    for child, direction in _BONES.values():
-        # Aimed bones lie along their rest direction; their length is all that is measured.
-        bone = bones[:, INDEX[child] - 1]
-        offsets[INDEX[child]] = direction * np.median(np.linalg.norm(bone, axis=-1))
-    return positions[:, 0], local, offsets
-
-
-def _fill(body: Body, turns: Array, positions: Array) -> None:
-    """Place joints the source lacks."""
-
-    def place(joint: str, base: str, offset: Array) -> None:
-        b = INDEX[base]
-        positions[:, INDEX[joint]] = positions[:, b] + rotate(turns[:, b], offset)
-
-    def local(joint: str, base: str) -> Array:
-        b = INDEX[base]
-        bone = positions[:, INDEX[joint]] - positions[:, b]
-        out: Array = np.median(rotate(conjugate(turns[:, b]), bone), axis=0)
-        return out
-
-    def default(joint: str) -> Array:
-        out: Array = DEFAULT_OFFSETS[INDEX[joint]]
-        return out
-
-    def between_joints(joint: str, a: str, b: str, share: float) -> None:
-        start, end = positions[:, INDEX[a]], positions[:, INDEX[b]]
-        positions[:, INDEX[joint]] = start + share * (end - start)
-
-    missing = {joint for joint in JOINTS if not body.present(joint)}
-    if "Spine" in missing:
-        between_joints("Spine", "Hips", "Spine2", 1 / 3)
-    if "Spine1" in missing:
-        between_joints("Spine1", "Spine", "Spine2", 0.5)
-    if "Neck" in missing:
-        above = local("Head", "Spine2") * (2 / 3) if "Head" not in missing else default("Neck")
-        place("Neck", "Spine2", above)
-    if "Head" in missing:
-        place("Head", "Spine2", local("Neck", "Spine2") + default("Head"))
-    for side in ("Left", "Right"):
-        if side + "Shoulder" in missing:
-            place(side + "Shoulder", "Spine2", local(side + "Arm", "Spine2") * [1, 1 / 3, 1])
-        if side + "Hand" in missing:
-            place(side + "Hand", side + "ForeArm", default(side + "Hand"))
-        if side + "Toe" in missing:
-            place(side + "Toe", side + "Foot", default(side + "Toe"))
-
-
-def _derive(body: Body, turns: Array, positions: Array) -> None:
-    """Orient joints whose rotation follows from positions and from their neighbours."""
+    _keep_lengths(positions, "Spine", "Spine1", "Spine2", turns)
     hips, chest = turns[:, INDEX["Hips"]], turns[:, INDEX["Spine2"]]
     for joint, share in (("Spine", 1 / 3), ("Spine1", 2 / 3)):
         turns[:, INDEX[joint]] = slerp(hips, chest, np.full(len(hips), share))
     for joint in ("Neck", "LeftShoulder", "RightShoulder"):
         turns[:, INDEX[joint]] = chest
-    for joint, parent in (
-        ("Head", "Neck"),
-        *((s + "Toe", s + "Foot") for s in ("Left", "Right")),
-        *((s + "Hand", s + "ForeArm") for s in ("Left", "Right")),
-    ):
+    _aim(_BONES, turns, positions)
+    for joint in _HINGES:
+        turns[:, INDEX[joint]] = turns[:, _PARENT[joint]]
+    _aim(_HINGES, turns, positions)
+    for joint in _ENDS:
         if not body.present(joint):
-            turns[:, INDEX[joint]] = turns[:, INDEX[parent]]
+            turns[:, INDEX[joint]] = turns[:, _PARENT[joint]]
+    return _local(turns, positions)
 
 
-def _aim(turns: Array, positions: Array) -> None:
+def _local(turns: Array, positions: Array) -> Solution:
+    parents = list(PARENTS[1:])
+    to_parent = conjugate(turns[:, parents])
+    local = np.concatenate([turns[:, :1], multiply(to_parent, turns[:, 1:])], axis=1)
+    local = np.where(local[..., :1] < 0, -local, local)
+    bones = rotate(to_parent, positions[:, 1:] - positions[:, parents])
+    offsets = np.zeros((len(JOINTS), 3))
+    offsets[1:] = np.median(bones, axis=0)
+    for child, direction in (_BONES | _HINGES).values():
+        # Aimed bones lie along their rest direction; their length is all that is measured.
+        offsets[INDEX[child]] = direction * (direction @ offsets[INDEX[child]])
+    stretch = np.zeros(len(JOINTS))
+    stretch[1:] = np.abs(bones - offsets[1:]).max(axis=(0, 2))
+    # No negative zeros in what users will print.
+    return Solution(positions[:, 0], local, offsets + 0.0, stretch)
+
+
+def _fill(body: Body, turns: Array, positions: Array) -> None:
+    """Place joints the source lacks."""
+
+    def local(joint: str, base: str) -> Array:
+        bone = positions[:, INDEX[joint]] - positions[:, INDEX[base]]
+        out: Array = np.median(rotate(conjugate(turns[:, INDEX[base]]), bone), axis=0)
+        return out
+
+    def place(joint: str, base: str, offset: Array, turned_like: str) -> None:
+        turned = rotate(turns[:, INDEX[turned_like]], offset)
+        positions[:, INDEX[joint]] = positions[:, INDEX[base]] + turned
+
+    def place_between(joint: str, a: str, b: str, share: float) -> None:
+        start, end = positions[:, INDEX[a]], positions[:, INDEX[b]]
+        positions[:, INDEX[joint]] = start + share * (end - start)
+
+    default = {joint: DEFAULT_OFFSETS[i] for joint, i in INDEX.items()}
+    missing = {joint for joint in JOINTS if not body.present(joint)}
+    if "Spine" in missing:
+        place_between("Spine", "Hips", "Spine2", 1 / 3)
+    if "Spine1" in missing:
+        place_between("Spine1", "Spine", "Spine2", 1 / 2)
+    if "Neck" in missing:
+        above = default["Neck"] if "Head" in missing else local("Head", "Spine2") * (2 / 3)
+        place("Neck", "Spine2", above, "Spine2")
+    if "Head" in missing:
+        place("Head", "Neck", default["Head"], "Spine2")
+    for side, _ in SIDES:
+        arm, fore = side + "Arm", side + "ForeArm"
+        if side + "Shoulder" in missing:
+            # Beside the spine at the height of the arm, so that the clavicle lies across.
+            place(side + "Shoulder", "Spine2", local(arm, "Spine2") * [1, 1 / 3, 1], "Spine2")
+        if side + "Hand" in missing:
+            place(side + "Hand", fore, default[side + "Hand"], arm)
+        if side + "Toe" in missing:
+            place(side + "Toe", side + "Foot", default[side + "Toe"], side + "Foot")
+
+
+def _keep_lengths(positions: Array, top: str, middle: str, end: str, turns: Array) -> None:
+    """Move a joint so that both its bones have constant length.
+
+    Joints that the canonical skeleton drops bend the way between those it keeps. Two
+    bones as long as the longest such way still reach from end to end in every frame.
+    """
+    a, b, c = (positions[:, INDEX[j]] for j in (top, middle, end))
+    upper, lower = np.linalg.norm(b - a, axis=-1), np.linalg.norm(c - b, axis=-1)
+    if max(np.ptp(upper), np.ptp(lower)) < _CONSTANT:
+        return
+    first, second = upper.max(), lower.max()
+    reach = np.linalg.norm(c - a, axis=-1)
+    axis = unit(c - a)
+    along = (reach**2 + first**2 - second**2) / (2 * np.maximum(reach, _SHORT))
+    out = np.sqrt(np.maximum(first**2 - along**2, 0.0))
+    # Where the source is straight, spines bend back.
+    back = rotate(turns[:, INDEX[end]], np.array([-1e-4, 0.0, 0.0]))
+    side = unit(perpendicular(b - a + back, axis))
+    positions[:, INDEX[middle]] = a + along[:, None] * axis + out[:, None] * side
+
+
+def _aim(bones: Mapping[str, tuple[str, Array]], turns: Array, positions: Array) -> None:
     """Swing each bone, by the least rotation, exactly onto its child."""
-    joints = [INDEX[j] for j in _BONES]
-    children = [INDEX[child] for child, _ in _BONES.values()]
-    rest = np.stack([direction for _, direction in _BONES.values()])
-    bones = positions[:, children] - positions[:, joints]
-    swing = between(rotate(turns[:, joints], rest), bones)
-    long = np.linalg.norm(bones, axis=-1, keepdims=True) > _SHORT
-    swing = np.where(long, swing, identity())
-    turns[:, joints] = multiply(swing, turns[:, joints])
+    joints = [INDEX[j] for j in bones]
+    children = [INDEX[child] for child, _ in bones.values()]
+    rest = np.stack([direction for _, direction in bones.values()])
+    ways = positions[:, children] - positions[:, joints]
+    swing = between(rotate(turns[:, joints], rest), ways)
+    long = np.linalg.norm(ways, axis=-1, keepdims=True) > _SHORT
+    turns[:, joints] = multiply(np.where(long, swing, identity()), turns[:, joints])

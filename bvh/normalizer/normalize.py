@@ -1,0 +1,178 @@
+"""The normaliser's front door."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bvh.clip import Clip
+from bvh.errors import BVHError
+from bvh.motion import FPS, Motion, Source
+from bvh.normalizer.body import extract
+from bvh.normalizer.calibration import Calibration, measure
+from bvh.normalizer.canonical import Canonical, from_canonical
+from bvh.normalizer.contacts import TOE_HEIGHT, find_contacts
+from bvh.normalizer.resample import resample
+from bvh.normalizer.solve import Solution, solve
+from bvh.rotations import Array
+from bvh.skeleton import JOINTS, PARENTS
+
+__all__ = ["Report", "examine", "normalize"]
+
+_CROWN = 0.18  # m; from the head joint to the top of the head
+_STRETCH = 0.005  # m; a bone that changes length by more is worth a remark
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a clip was understood.
+
+    Attributes:
+        family: skeleton family, ``"canonical"``, ``"unknown"`` or ``"custom"``.
+        confidence: 0 to 1, of the joint map.
+        joints: canonical joint -> source joint; joints left out were filled in.
+        up: source axis that points up.
+        unit: name of the source's unit.
+        scale: metres per source unit.
+        floor: height of the floor over the source's origin, metres.
+        height: stature of the subject, metres, from bone lengths.
+        problems: what had to be assumed or looks wrong, one line each.
+    """
+
+    family: str
+    confidence: float
+    joints: dict[str, str]
+    up: str
+    unit: str
+    scale: float
+    floor: float
+    height: float
+    problems: tuple[str, ...]
+
+
+def normalize(
+    clip: Clip,
+    *,
+    mapping: Mapping[str, str] | str | os.PathLike[str] | None = None,
+    up: str | None = None,
+    scale: float | None = None,
+    fps: float = FPS,
+    calibration: Calibration | None = None,
+) -> Motion:
+    """Turn any humanoid clip into canonical motion.
+
+    Local axes, Euler orders, unit, up axis and the rest pose of the file do not
+    matter: everything comes from the geometry of the moving body. World heading and
+    place are kept; the floor under standing feet becomes z = 0.
+
+    Args:
+        clip: humanoid motion in its file's conventions.
+        mapping: canonical joint -> source joint, or a TOML or JSON file of that, where
+            names are not recognised; see :func:`bvh.read_mapping`.
+        up: source axis that points up (``"y"``, ``"-z"``, ...); found if not given.
+        scale: metres per source unit; found if not given.
+        fps: frames per second of the result.
+        calibration: what :func:`bvh.calibrate` found for this rig, instead of
+            ``mapping``, ``up`` and ``scale``.
+
+    Raises:
+        BVHError: no frames, no humanoid, values that are not finite, a mapping that
+            does not fit, or a calibration for another rig.
+    """
+    return examine(clip, mapping=mapping, up=up, scale=scale, fps=fps, calibration=calibration)[0]
+
+
+def examine(
+    clip: Clip,
+    *,
+    mapping: Mapping[str, str] | str | os.PathLike[str] | None = None,
+    up: str | None = None,
+    scale: float | None = None,
+    fps: float = FPS,
+    calibration: Calibration | None = None,
+) -> tuple[Motion, Report]:
+    """:func:`normalize`, and a report on how the clip was understood."""
+    if not (np.isfinite(fps) and fps > 0):
+        raise BVHError(f"fps must be above zero, got {fps}")
+    if calibration is not None and (mapping, up, scale) != (None, None, None):
+        raise BVHError("give a calibration, or mapping, up and scale, not both")
+    if clip.frames == 0:
+        raise BVHError(f"{clip.name}: no frames to normalise")
+    if (mapping, up, scale, calibration) == (None, None, None, None):
+        canonical = from_canonical(clip)
+        if canonical is not None:
+            return _take_over(clip, canonical, fps=fps)
+    if calibration is None:
+        calibration, body, contacts = measure(clip, mapping=mapping, up=up, scale=scale)
+    else:
+        calibration.check(clip)
+        body = extract(clip, calibration.joints, up=calibration.up, scale=calibration.scale)
+        contacts = find_contacts(body)
+    solution = solve(body, calibration.axes)
+    joints = calibration.joints
+    report = Report(
+        family=joints.family,
+        confidence=joints.confidence,
+        joints=joints.names(clip),
+        up=calibration.up,
+        unit=calibration.unit,
+        scale=calibration.scale,
+        floor=contacts.floor,
+        height=_height(solution.offsets),
+        problems=(*calibration.problems, *contacts.problems, *_stretched(solution)),
+    )
+    positions = solution.positions - [0.0, 0.0, contacts.floor]
+    return _motion(clip, positions, solution.rotations, solution.offsets, report, fps=fps), report
+
+
+def _take_over(clip: Clip, canonical: Canonical, *, fps: float) -> tuple[Motion, Report]:
+    report = Report(
+        family="canonical",
+        confidence=1.0,
+        joints={j: j for j in JOINTS},
+        up=canonical.up,
+        unit=canonical.unit,
+        scale=canonical.scale,
+        floor=0.0,
+        height=_height(canonical.offsets),
+        problems=(),
+    )
+    turns, offsets = canonical.rotations, canonical.offsets
+    return _motion(clip, canonical.positions, turns, offsets, report, fps=fps), report
+
+
+def _motion(
+    clip: Clip, positions: Array, rotations: Array, offsets: Array, report: Report, *, fps: float
+) -> Motion:
+    positions, rotations = resample(positions, rotations, source_fps=clip.fps, fps=fps)
+    return Motion(
+        root_positions=positions,
+        rotations=rotations,
+        offsets=offsets,
+        fps=fps,
+        source=Source(
+            name=clip.name,
+            fps=clip.fps,
+            scale=report.scale,
+            family=report.family,
+            joints=report.joints,
+        ),
+    )
+
+
+def _height(offsets: Array) -> float:
+    """Stature of the T-pose: from the sole to the crown."""
+    above = sum(offsets[JOINTS.index(j), 2] for j in ("Spine", "Spine1", "Spine2", "Neck", "Head"))
+    below = sum(offsets[JOINTS.index("Left" + j), 2] for j in ("UpLeg", "Leg", "Foot", "Toe"))
+    return float(above - below + TOE_HEIGHT + _CROWN)
+
+
+def _stretched(solution: Solution) -> list[str]:
+    return [
+        f"bone {JOINTS[PARENTS[j]]}-{JOINTS[j]} stretches by {1e3 * solution.stretch[j]:.0f} mm; "
+        "its length is held constant"
+        for j in np.flatnonzero(solution.stretch > _STRETCH)
+    ]

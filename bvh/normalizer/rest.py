@@ -1,0 +1,79 @@
+"""What a file's zero pose says, where it is the pose of somebody standing.
+
+Zero poses are not to be trusted in general (LAFAN1's and Bandai-Namco's point every
+bone along one axis). But where the zero pose stands upright, it is the T-pose, A-pose
+or N-pose the rig was built in, and settles what a moving body leaves open.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bvh.clip import Clip
+from bvh.normalizer.body import SIDES
+from bvh.normalizer.geometry import frame, unit
+from bvh.normalizer.mapping import JointMap
+from bvh.rotations import Array, cross
+
+__all__ = ["RestPose", "rest_pose"]
+
+_UPRIGHT = np.cos(np.deg2rad(30.0))
+_SNAP = np.cos(np.deg2rad(10.0))
+
+
+class RestPose:
+    """Joint positions of a file's zero pose, seen from canonical axes.
+
+    Attributes:
+        rotation: (4,) canonical_from_source axes: canonical Z is up and X forward.
+    """
+
+    def __init__(self, rotation: Array, positions: dict[str, Array]) -> None:
+        self.rotation = rotation
+        self._positions = positions
+
+    def bone(self, joint: str, child: str) -> Array:
+        """Vector (3,) between two joints, source axes and units."""
+        return self._positions[child] - self._positions[joint]
+
+
+def rest_pose(clip: Clip, joints: JointMap) -> RestPose | None:
+    """The zero pose of ``clip`` if it stands upright with straight legs, else None."""
+    at = _positions(clip, joints)
+    lateral = unit(at["LeftUpLeg"] - at["RightUpLeg"])
+    feet = (at["LeftFoot"] + at["RightFoot"]) / 2
+    thighs = (at["LeftUpLeg"] + at["RightUpLeg"]) / 2
+    up = unit(at["Spine2"] - at["Hips"]) + unit(thighs - feet)
+    up = _snapped(unit(up - (up @ lateral) * lateral))
+    lateral = _snapped(unit(lateral - (up @ lateral) * up))
+    forward = cross(lateral, up)
+    upright = [up @ unit(at["Spine2"] - at["Hips"])]
+    for side, _ in SIDES:
+        upright += [
+            up @ unit(at[side + "UpLeg"] - at[side + "Leg"]),
+            up @ unit(at[side + "Leg"] - at[side + "Foot"]),
+        ]
+        if side + "Toe" in at:
+            toe = at[side + "Toe"] - at[side + "Foot"]
+            upright.append(forward @ unit(toe - (toe @ up) * up))
+    if min(upright) < _UPRIGHT:
+        return None
+    return RestPose(frame(lateral, up, axes="yz"), at)
+
+
+def _positions(clip: Clip, joints: JointMap) -> dict[str, Array]:
+    points: list[Array] = []
+    for offset, parent in zip(clip.offsets, clip.parents, strict=True):
+        points.append(offset if parent < 0 else points[parent] + offset)
+    out = {canonical: points[j] for canonical, j in joints.joints.items()}
+    return out | {c: points[j] + clip.end_sites[j] for c, j in joints.tips.items()}
+
+
+def _snapped(direction: Array) -> Array:
+    """The source axis near ``direction``: rigs are built along axes, bodies are not."""
+    axis = int(np.argmax(np.abs(direction)))
+    if abs(direction[axis]) < _SNAP:
+        return direction
+    out = np.zeros(3)
+    out[axis] = np.sign(direction[axis])
+    return out

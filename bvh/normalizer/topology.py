@@ -1,0 +1,212 @@
+"""Find the limbs of a humanoid whose joint names say nothing.
+
+Legs and arms are the two longest pairs of branches of equal length: the legs
+fork off where the trunk begins, the arms farther up. Within a limb the two long
+bones are thigh and shin, or upper arm and forearm.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+
+from bvh.clip import Clip
+from bvh.normalizer.geometry import unit
+from bvh.normalizer.tree import path, spine_joints
+from bvh.rotations import Array, cross, rotate
+
+__all__ = ["map_by_topology"]
+
+_FRAMES = 60  # enough to see which joints bend
+_SAME = 0.06  # relative difference in length of two limbs of one body
+_LIMB = 0.15  # shortest limb, as a share of the whole tree's reach
+_ZERO = 0.01  # shortest bone, likewise
+_BENT, _STRAIGHT = np.deg2rad(5.0), np.deg2rad(2.0)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_SIDES = {"l": 1, "left": 1, "r": -1, "right": -1}
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """A clip's joints, and its end sites as joints behind them."""
+
+    names: tuple[str, ...]
+    parents: list[int]
+    points: Array
+    real: int
+
+    @classmethod
+    def of(cls, clip: Clip) -> _Tree:
+        picked = np.unique(np.linspace(0, clip.frames - 1, _FRAMES).astype(int))
+        rotations, points = (x[picked] for x in clip.global_transforms())
+        tips = [points[:, j] + rotate(rotations[:, j], site) for j, site in clip.end_sites.items()]
+        return cls(
+            names=clip.names,
+            parents=[*clip.parents, *clip.end_sites],
+            points=np.concatenate(
+                [points, np.reshape(tips, (-1, len(picked), 3)).swapaxes(0, 1)], 1
+            ),
+            real=len(clip.names),
+        )
+
+    def children(self, joint: int) -> list[int]:
+        return [j for j, p in enumerate(self.parents) if p == joint]
+
+    def length(self, a: int, b: int) -> float:
+        return float(np.median(np.linalg.norm(self.points[:, a] - self.points[:, b], axis=-1)))
+
+    def bone(self, joint: int) -> float:
+        return self.length(joint, self.parents[joint])
+
+    def longest(self, joint: int) -> tuple[float, list[int]]:
+        """The longest way down from ``joint``: its length and its joints, ``joint`` first."""
+        ways = [(self.bone(c) + reach, way) for c in self.children(joint)
+                for reach, way in [self.longest(c)]]  # fmt: skip
+        reach, way = max(ways, default=(0.0, []))
+        return reach, [joint, *way]
+
+
+def map_by_topology(clip: Clip) -> tuple[dict[str, int], float] | None:
+    """Canonical joint -> source joint, and a confidence; None if this is no humanoid."""
+    if clip.frames == 0 or not np.isfinite(clip.positions).all():
+        return None
+    tree = _Tree.of(clip)
+    forks = _forks(tree)
+    best: tuple[float, tuple[int, int, int], tuple[int, int, int]] | None = None
+    for lower, upper in product(forks, repeat=2):
+        (low, *legs), (high, *arms) = lower, upper
+        trunk = path(tree.parents, low, high)
+        if not trunk or trunk[0] in legs or not _legs_point_away(tree, low, legs, high):
+            continue
+        score = sum(tree.bone(j) + tree.longest(j)[0] for j in (*legs, *arms))
+        if best is None or score > best[0]:
+            best = score, lower, upper
+    return None if best is None else _assign(tree, best[1], best[2])
+
+
+def _forks(tree: _Tree) -> list[tuple[int, int, int]]:
+    """Joints with two long branches of the same length, and those branches."""
+    size = tree.longest(0)[0]
+    out = []
+    for joint in range(tree.real):
+        reach = {c: tree.bone(c) + tree.longest(c)[0] for c in tree.children(joint)}
+        for a, b in combinations(reach, 2):
+            long = max(reach[a], reach[b])
+            if long > _LIMB * size and abs(reach[a] - reach[b]) < _SAME * long:
+                out.append((joint, a, b))
+    return out
+
+
+def _legs_point_away(tree: _Tree, low: int, legs: list[int], high: int) -> bool:
+    trunk = unit(tree.points[:, high] - tree.points[:, low])
+    tips = np.mean([tree.points[:, tree.longest(j)[1][-1]] for j in legs], axis=0)
+    leg = unit(tips - tree.points[:, low])
+    return float(np.mean(np.sum(trunk * leg, axis=-1))) < 0.3
+
+
+def _assign(
+    tree: _Tree, lower: tuple[int, int, int], upper: tuple[int, int, int]
+) -> tuple[dict[str, int], float] | None:
+    low, *legs = lower
+    high, *arms = upper
+    leg_joints = [_limb(tree, low, j, ("UpLeg", "Leg", "Foot", "Toe")) for j in legs]
+    arm_joints = [_limb(tree, high, j, ("Arm", "ForeArm", "Hand")) for j in arms]
+    if any(limb is None for limb in (*leg_joints, *arm_joints)):
+        return None
+    for limb, first in zip(arm_joints, arms, strict=True):
+        if limb is not None and limb["Arm"] != first:
+            limb["Shoulder"] = first
+    named = [_side(tree.names[j] if j < tree.real else "") for j in (*legs, *arms)]
+    sided = named[0] * named[1] == -1 and named[2] * named[3] == -1
+    if sided:
+        leg_signs, arm_signs = named[:2], named[2:]
+    else:
+        leg_signs = _leg_signs(tree, low, high, [m for m in leg_joints if m])
+        lateral = tree.points[:, legs[0]] - tree.points[:, legs[1]]
+        across = tree.points[:, _start(arm_joints[0])] - tree.points[:, _start(arm_joints[1])]
+        same = 1 if float(np.sum(lateral * across)) > 0 else -1
+        arm_signs = [same * s for s in leg_signs]
+    out = {"Hips": low, **spine_joints(path(tree.parents, low, high), [])}
+    for limbs, signs in ((leg_joints, leg_signs), (arm_joints, arm_signs)):
+        for limb, sign in zip(limbs, signs, strict=True):
+            out |= {("Left" if sign > 0 else "Right") + k: j for k, j in (limb or {}).items()}
+    out |= _head(tree, high, set(arms))
+    # End sites are found again, by name, from the joint they belong to.
+    return {k: j for k, j in out.items() if j < tree.real}, 0.6 if sided else 0.4
+
+
+def _start(limb: dict[str, int] | None) -> int:
+    return (limb or {})["Arm"]
+
+
+def _limb(tree: _Tree, top: int, first: int, parts: tuple[str, ...]) -> dict[str, int] | None:
+    """Name the joints of one limb: its two long bones, and what follows them."""
+    chain = [top, *tree.longest(first)[1]]
+    size = sum(tree.bone(j) for j in chain[1:])
+    # Of joints at one place, the last carries the bone.
+    kept = [
+        j for j, after in zip(chain, [*chain[1:], None], strict=True)
+        if after is None or tree.bone(after) > _ZERO * size
+    ]  # fmt: skip
+    bends = [_bend(tree, a, b, c) for a, b, c in zip(kept, kept[1:], kept[2:], strict=False)]
+    if any(np.ptp(bend) > _BENT for bend in bends):
+        # Twist and helper joints split a straight bone; knees and elbows show themselves.
+        middle = [j for j, bend in zip(kept[1:-1], bends, strict=True) if bend.max() > _STRAIGHT]
+        kept = [kept[0], *middle, kept[-1]]
+    if len(kept) < 4:
+        return None
+    pairs = {
+        i: min(tree.length(kept[i], kept[i + 1]), tree.length(kept[i + 1], kept[i + 2]))
+        for i in range(1, len(kept) - 2)
+    }
+    first_bone = max(pairs, key=lambda i: pairs[i])
+    return dict(zip(parts, kept[first_bone:], strict=False))
+
+
+def _bend(tree: _Tree, a: int, b: int, c: int) -> Array:
+    """Angle (rad) between the bones into and out of ``b``, per frame."""
+    inner = unit(tree.points[:, b] - tree.points[:, a])
+    outer = unit(tree.points[:, c] - tree.points[:, b])
+    out: Array = np.arccos(np.clip(np.sum(inner * outer, axis=-1), -1.0, 1.0))
+    return out
+
+
+def _leg_signs(tree: _Tree, low: int, high: int, limbs: list[dict[str, int]]) -> list[int]:
+    """+1 for the left leg: knees bend about the axis that points left, toes point forward."""
+    at = tree.points
+    lateral = unit(at[:, limbs[0]["UpLeg"]] - at[:, limbs[1]["UpLeg"]])
+    trunk = unit(at[:, high] - at[:, low])
+    vote = 0.0
+    for limb in limbs:
+        thigh = unit(at[:, limb["Leg"]] - at[:, limb["UpLeg"]])
+        shin = unit(at[:, limb["Foot"]] - at[:, limb["Leg"]])
+        vote += float(np.sum(cross(thigh, shin) * lateral))
+        if "Toe" in limb:
+            toe = unit(at[:, limb["Toe"]] - at[:, limb["Foot"]])
+            vote += 0.3 * float(np.sum(cross(trunk, toe) * lateral))
+    return [1, -1] if vote > 0 else [-1, 1]
+
+
+def _head(tree: _Tree, chest: int, arms: set[int]) -> dict[str, int]:
+    ways = [tree.longest(c) for c in tree.children(chest) if c not in arms]
+    if not ways:
+        return {}
+    joints = [j for j in max(ways)[1] if j < tree.real]
+    if len(joints) < 2:
+        return {"Neck" if "neck" in tree.names[joints[0]].lower() else "Head": joints[0]}
+    named = [j for j in joints[1:] if "head" in tree.names[j].lower()]
+    return {"Neck": joints[0], "Head": named[0] if named else joints[1]}
+
+
+def _side(name: str) -> int:
+    """+1 for a left joint's name, -1 for a right one's, 0 if it does not say."""
+    words = {w.lower() for w in _WORD.findall(name)}
+    signs = {_SIDES[w] for w in words if w in _SIDES}
+    lower = name.lower()
+    for word in ("left", "right"):
+        if lower.startswith(word):
+            signs.add(_SIDES[word])
+    return signs.pop() if len(signs) == 1 else 0
