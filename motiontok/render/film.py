@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Literal, get_args
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from bvh.rotations import Array
 from motiontok.errors import RenderError
 from motiontok.render.actors import Actor
 from motiontok.render.cameras import CameraKind, CameraPath
 from motiontok.render.canvas import open_canvas
-from motiontok.render.overlay import TokenTrack, annotate, footer
+from motiontok.render.overlay import RULE, TokenTrack, caption, footer
 
 __all__ = ["LAYOUTS", "Film", "Layout", "check_size"]
 
@@ -49,6 +50,12 @@ class Film:
         labels: captions, one an actor; the actors' own by default.
         tokens: token windows to show.
         text: write captions, frame and time into the picture.
+
+    Attributes:
+        size: of a picture, pixels.
+        fps: pictures per second.
+        duration: seconds, of the longest actor.
+        captions: one a panel.
 
     Raises:
         RenderError: no actors, an empty actor, or impossible options.
@@ -94,9 +101,7 @@ class Film:
             raise RenderError(f"{len(groups)} panels do not fit into {width} pixels")
         self._panel = (panel, height)
         self._groups = [list(g) for g in groups]
-        self._captions = [
-            ("  +  ".join(names[i] for i in g), (panel * k, 0)) for k, g in enumerate(self._groups)
-        ]
+        self.captions = ["  +  ".join(names[i] for i in g) for g in self._groups]
         self._paths = [
             CameraPath(camera, [actors[i] for i in g], aspect=panel / height) for g in self._groups
         ]
@@ -124,24 +129,33 @@ class Film:
     def at(self, time: float) -> Array:
         """The picture at a time in seconds: ``(height, width, 3)`` uint8."""
         width, height = self.size
-        # A width that the panels do not divide leaves a few columns; repeat the last one.
         image = np.empty((height, width, 3), dtype=np.uint8)
         panel = self._panel[0]
         for k, (group, path) in enumerate(zip(self._groups, self._paths, strict=True)):
-            shown = {i: self._actors[i].poses(self._frame(i, time)) for i in group}
+            shown = {i: self._actors[i].poses(self._pose(i, time)) for i in group}
             image[:, k * panel : (k + 1) * panel] = self._canvas.draw(shown, path.at(time))
             if k:
-                image[:, k * panel] = 214
+                image[:, k * panel] = RULE
+        # A width that the panels do not divide leaves a few columns.
         used = panel * len(self._groups)
         image[:, used:] = image[:, used - 1 : used]
-        if not self._text:
-            return image
+        return self._annotated(image, time) if self._text else image
+
+    def frame(self, time: float) -> int:
+        """The frame number, from 0, shown at a time: that of the first actor's clock."""
+        return min(int(time * self._clock + 1e-6), self._frames - 1)
+
+    def _annotated(self, image: Array, time: float) -> Array:
+        picture = Image.fromarray(image)
+        pen = ImageDraw.Draw(picture)
+        panel, height = self._panel
         scale = max(0.6, min(height / 480, panel / 320, 3.0))
-        picture, draw = annotate(image, self._captions, scale)
+        for k, name in enumerate(self.captions):
+            caption(pen, name, (k * panel, 0), scale, width=panel)
         footer(
-            draw,
+            pen,
             self.size,
-            frame=min(int(time * self._clock + 1e-6), self._frames - 1),
+            frame=self.frame(time),
             frames=self._frames,
             fps=self._clock,
             tokens=self._tokens,
@@ -149,6 +163,6 @@ class Film:
         )
         return np.asarray(picture)
 
-    def _frame(self, actor: int, time: float) -> int:
+    def _pose(self, actor: int, time: float) -> int:
         it = self._actors[actor]
         return min(int(time * it.fps + 1e-6), len(it) - 1)

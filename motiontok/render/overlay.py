@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageDraw, ImageFont
 
 from bvh.rotations import Array
 from motiontok.errors import RenderError
 
-__all__ = ["TokenTrack", "caption", "font", "footer"]
+__all__ = ["FAINT", "RULE", "TokenTrack", "caption", "font", "footer"]
 
 INK = (52, 58, 66)
 FAINT = (128, 136, 146)
+RULE = (214, 218, 223)
 _RAIL = (203, 208, 214)
 _LIT = (42, 48, 56)
 
@@ -58,14 +58,22 @@ def font(size: int) -> Any:
     return ImageFont.load_default(size=size)
 
 
-def caption(draw: ImageDraw.ImageDraw, text: str, origin: tuple[int, int], scale: float) -> None:
-    """Write a panel's name at its top left corner."""
+def caption(
+    pen: ImageDraw.ImageDraw, text: str, origin: tuple[int, int], scale: float, *, width: int
+) -> None:
+    """Write a panel's name at its upper left corner, cut to the panel's width."""
     size = max(9, round(17 * scale))
-    draw.text((origin[0] + size, origin[1] + round(0.8 * size)), text, fill=INK, font=font(size))
+    face = font(size)
+    room = width - 2 * size
+    if pen.textlength(text, font=face) > room:
+        while text and pen.textlength(text + "…", font=face) > room:
+            text = text[:-1]
+        text += "…"
+    pen.text((origin[0] + size, origin[1] + round(0.8 * size)), text, fill=INK, font=face)
 
 
 def footer(
-    draw: ImageDraw.ImageDraw,
+    pen: ImageDraw.ImageDraw,
     size: tuple[int, int],
     *,
     frame: int,
@@ -83,9 +91,9 @@ def footer(
     inner = width - 2 * margin
     parts = [f"frame {frame + 1}/{frames}", f"{frame / fps:.2f} s"]
     if tokens is None:
-        draw.rectangle((margin, y, margin + inner, y + rail), fill=_RAIL)
+        pen.rectangle((margin, y, margin + inner, y + rail), fill=_RAIL)
         done = margin + round(inner * (frame + 1) / frames)
-        draw.rectangle((margin, y, done, y + rail), fill=FAINT)
+        pen.rectangle((margin, y, done, y + rail), fill=FAINT)
     else:
         windows = max(1, -(-frames // tokens.frames_per_window))
         now = tokens.window(frame)
@@ -94,18 +102,18 @@ def footer(
         for index in range(windows):
             left = margin + inner * index * tokens.frames_per_window / frames
             right = margin + inner * min((index + 1) * tokens.frames_per_window / frames, 1.0) - gap
-            draw.rectangle(
+            pen.rectangle(
                 (left, y, max(left, right), y + rail), fill=_LIT if index == now else _RAIL
             )
         x = margin + round(inner * (frame + 0.5) / frames)
-        draw.rectangle((x - 1, y - rail, x + 1, y + 2 * rail), fill=INK)
+        pen.rectangle((x - 1, y - rail, x + 1, y + 2 * rail), fill=INK)
         if tokens.codes is not None and now < len(tokens.codes):
-            y -= _strip(draw, tokens, now, (margin, y - round(6 * scale)), inner, scale)
-    draw.text((margin, y - round(1.6 * text)), "   ".join(parts), fill=FAINT, font=font(text))
+            y -= _strip(pen, tokens, now, (margin, y - round(6 * scale)), inner, scale)
+    pen.text((margin, y - round(1.6 * text)), "   ".join(parts), fill=FAINT, font=font(text))
 
 
 def _strip(
-    draw: ImageDraw.ImageDraw,
+    pen: ImageDraw.ImageDraw,
     tokens: TokenTrack,
     window: int,
     bottom_left: tuple[int, int],
@@ -122,7 +130,7 @@ def _strip(
     gap = 1 if cell > 4 else 0
     for index, code in enumerate(codes):
         left = x + index * cell
-        draw.rectangle(
+        pen.rectangle(
             (round(left), y - height, round(left + cell) - 1 - gap, y),
             fill=_token_color(int(code), size),
         )
@@ -136,12 +144,3 @@ def _token_color(code: int, vocab_size: int) -> tuple[int, int, int]:
     light = 0.42 + 0.3 * (code / max(1, vocab_size - 1))
     red, green, blue = colorsys.hls_to_rgb(hue, light, 0.5)
     return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def annotate(image: Array, captions: Sequence[tuple[str, tuple[int, int]]], scale: float) -> Any:
-    """A Pillow image of ``(height, width, 3)`` uint8 with captions, and its pen."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    draw = ImageDraw.Draw(picture)
-    for text, origin in captions:
-        caption(draw, text, origin, scale)
-    return picture, draw

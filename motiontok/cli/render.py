@@ -1,0 +1,245 @@
+"""``motiontok render``: pictures and videos."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from motiontok.cli.options import tokenizer_option
+
+if TYPE_CHECKING:
+    from motiontok.render import Actor, TokenTrack
+
+__all__ = ["render"]
+
+_PICTURES = (".png", ".jpg", ".jpeg")
+_VIDEOS = (".mp4", ".gif")
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Video (.mp4, .gif), or contact sheet (.png, .jpg).",
+)
+@click.option(
+    "--robot",
+    "robots",
+    multiple=True,
+    metavar="NAME",
+    help="Draw motions as: skeleton (default), a shipped robot (see `motiontok robots`) or "
+    "a .urdf file. Repeat for a panel each.",
+)
+@click.option(
+    "--map",
+    "map_path",
+    type=click.Path(path_type=Path),
+    help="Retarget map (TOML), where --robot is a .urdf file.",
+)
+@tokenizer_option
+@click.option("--size", metavar="WxH", help="Width and height in pixels, such as 1280x720.")
+@click.option(
+    "--fps",
+    type=click.FloatRange(min=0, min_open=True, max=1000),
+    help="Pictures per second  [default: the motion's; gif: at most 25]",
+)
+@click.option(
+    "--camera",
+    type=click.Choice(["follow", "fixed", "orbit"]),
+    default="follow",
+    show_default=True,
+    help="Follow the figure, stand still and see the whole clip, or circle around.",
+)
+@click.option("--overlay", is_flag=True, help="One panel for all; the first is drawn as a ghost.")
+@click.option("--label", "labels", multiple=True, help="Caption of a panel, in order.")
+@click.option(
+    "--time",
+    "moment",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="One picture of this moment instead of a contact sheet.",
+)
+@click.option("--columns", type=click.IntRange(min=1), help="Moments in a row of the sheet.")
+@click.option("--rows", type=click.IntRange(min=1), help="Rows of moments in the sheet.")
+def render(
+    sources: tuple[Path, ...],
+    output: Path,
+    robots: tuple[str, ...],
+    map_path: Path | None,
+    tokenizer: str | None,
+    size: str | None,
+    fps: float | None,
+    camera: str,
+    overlay: bool,
+    labels: tuple[str, ...],
+    moment: float | None,
+    columns: int | None,
+    rows: int | None,
+) -> None:
+    """Draw SOURCES side by side as a video or a contact sheet.
+
+    A source is a clip (.bvh), a motion (.npz), tokens (codes.npy) or a robot's
+    trajectory (robot.npz).
+    """
+    from motiontok.errors import InputError
+
+    suffix = output.suffix.lower()
+    if suffix not in _PICTURES + _VIDEOS:
+        raise InputError(
+            f"{output}: cannot write {suffix or 'a file without suffix'}; "
+            f"choose from {', '.join(_VIDEOS + _PICTURES)}"
+        )
+    if suffix in _VIDEOS and (moment is not None or columns or rows):
+        raise InputError(f"{output}: --time, --columns and --rows are for pictures (.png, .jpg)")
+    if moment is not None and (columns or rows):
+        raise InputError("--time draws one picture; --columns and --rows a sheet: choose one")
+    if suffix in _PICTURES and fps is not None:
+        raise InputError(f"{output}: --fps is for videos (.mp4, .gif)")
+
+    with _notes():
+        from motiontok.render import render_image, render_sheet, render_video
+
+        actors, tokens = _actors(sources, robots or ("skeleton",), map_path, tokenizer)
+        if labels and len(labels) != len(actors):
+            raise InputError(f"{len(labels)} --label for {len(actors)} panels")
+        if overlay and len(actors) > 1:
+            actors[0].opacity = 0.35
+        options: dict[str, Any] = {
+            "size": None if size is None else _size(size),
+            "camera": camera,
+            "layout": "overlay" if overlay else "panels",
+            "labels": labels or None,
+            "tokens": tokens,
+        }
+        if moment is not None:
+            render_image(actors, output, time=moment, **options)
+        elif suffix in _PICTURES:
+            with _progress() as update:
+                render_sheet(actors, output, columns=columns, rows=rows, progress=update, **options)
+        else:
+            with _progress() as update:
+                render_video(actors, output, fps=fps, progress=update, **options)
+    click.echo(f"wrote {output}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    from motiontok.errors import InputError
+
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise InputError(f"--size {text!r} is not a size such as 1280x720")
+    return int(width), int(height)
+
+
+def _actors(
+    sources: Sequence[Path], robots: Sequence[str], map_path: Path | None, tokenizer: str | None
+) -> tuple[list[Actor], TokenTrack | None]:
+    """The figures of all sources, and the tokens of the first that has some."""
+    from motiontok.cli.sources import load_motion, open_codes
+    from motiontok.render import MannequinActor, TokenTrack
+
+    actors: list[Actor] = []
+    tokens: TokenTrack | None = None
+    for source in sources:
+        if _is_trajectory(source):
+            actors.append(_trajectory_actor(source, robots, map_path))
+            continue
+        label = source.stem
+        if source.suffix == ".npy":
+            codes, opened = open_codes(source, tokenizer=tokenizer)
+            motion = opened.decode_codes(codes)
+            label = "decoded"
+            if tokens is None:
+                tokens = TokenTrack(
+                    opened.frames_per_window, codes=codes.array, vocab_size=opened.vocab_size
+                )
+        else:
+            motion = load_motion(source, tokenizer=tokenizer)
+        for name in robots:
+            if name == "skeleton":
+                actors.append(MannequinActor(motion, label=label))
+            else:
+                actors.append(_retargeted(motion, name, map_path, label))
+    return actors, tokens
+
+
+def _retargeted(motion: Any, name: str, map_path: Path | None, label: str) -> Actor:
+    from motiontok.progress import progress
+    from motiontok.render.robot import RobotActor
+    from motiontok.robots import load_robot, retarget
+
+    robot = load_robot(name, map=map_path)
+    with progress("inverse kinematics", len(motion)) as update:
+        trajectory = retarget(motion, robot, progress=update)
+    return RobotActor(robot, trajectory.qpos, fps=trajectory.fps, label=f"{label} on {robot.name}")
+
+
+def _trajectory_actor(source: Path, robots: Sequence[str], map_path: Path | None) -> Actor:
+    from motiontok.errors import InputError
+    from motiontok.render.robot import RobotActor
+    from motiontok.robots import Trajectory, load_robot
+
+    trajectory = Trajectory.load(source)
+    # A robot from a file of one's own is named after it; the trajectory knows only the name.
+    given = [r for r in robots if Path(r).stem == trajectory.robot]
+    robot = load_robot(given[0] if given else trajectory.robot, map=map_path)
+    if robot.joint_names != trajectory.joint_names:
+        raise InputError(f"{source}: its joints are not those of {robot.name} ({robot.urdf})")
+    return RobotActor(robot, trajectory.qpos, fps=trajectory.fps, label=robot.name)
+
+
+def _is_trajectory(path: Path) -> bool:
+    """Whether an .npz holds a robot's trajectory rather than a motion."""
+    import zipfile
+
+    if path.suffix != ".npz":
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "qpos.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        # Whoever reads it says what is wrong.
+        return False
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that appears with the first picture, when their number is known."""
+    from motiontok.progress import progress
+
+    with ExitStack() as stack:
+        bar: list[Any] = []
+
+        def update(done: int, total: int) -> None:
+            if not bar:
+                bar.append(stack.enter_context(progress("drawing", total)))
+            bar[0](done)
+
+        yield update
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Print this package's warnings as one line each."""
+    from motiontok.render import RenderWarning
+
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def line(message: Any, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, RenderWarning):
+                click.echo(f"note: {message}", err=True)
+            else:
+                show(message, category, *where)
+
+        warnings.showwarning = cast(Any, line)
+        warnings.simplefilter("once", RenderWarning)
+        yield
