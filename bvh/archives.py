@@ -26,7 +26,7 @@ __all__ = [
     "unpack",
 ]
 
-MOTION_SUFFIXES: tuple[str, ...] = (".bvh", ".npz")
+MOTION_SUFFIXES: tuple[str, ...] = (".bvh", ".bvh.gz", ".npz")
 """Suffixes, in lower case, of files that hold motion."""
 
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
@@ -48,7 +48,7 @@ def is_motion_file(name: str) -> bool:
     hidden = any(
         part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in path.parts
     )
-    return path.suffix.lower() in MOTION_SUFFIXES and not hidden
+    return path.name.lower().endswith(MOTION_SUFFIXES) and not hidden
 
 
 def is_archive(path: Path) -> bool:

@@ -29,7 +29,7 @@ from bvh.skeleton import JOINTS
 
 __all__ = ["Pack", "Stamp", "Store", "cache_dir", "code_version", "file_digest"]
 
-_NO_MATTER = ("archives", "dataset", "errors", "files", "lafan", "splits", "writer")
+_NO_MATTER = ("archives", "cache", "errors", "files", "lafan", "splits", "workers", "writer")
 """Modules of this package that do not change what a file's motion is."""
 
 Stamp = tuple[str, int, int]
@@ -72,12 +72,15 @@ class Pack:
         motions: one for each file that could be read.
         names: their files' names.
         digests: digest of the contents of each of these files.
+        calibrations: key of the calibration of each of these motions; empty where a
+            motion was normalised by itself.
         skipped: name and reason of each file that could not be read.
     """
 
     motions: list[Motion] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
+    calibrations: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
@@ -86,6 +89,7 @@ class Pack:
             "joints": JOINTS,
             "names": self.names,
             "digests": self.digests,
+            "calibrations": self.calibrations,
             "skipped": self.skipped,
             "sources": [asdict(motion.source) for motion in self.motions],
         }
@@ -131,10 +135,11 @@ class Pack:
                     strict=True,
                 )
             ]
-            if not len(motions) == len(meta["names"]) == len(meta["digests"]):
+            texts = [[str(x) for x in meta[key]] for key in ("names", "digests", "calibrations")]
+            if any(len(part) != len(motions) for part in texts):
                 raise BVHError(f"{path}: names and motions differ in number")
             skipped = [(str(name), str(reason)) for name, reason in meta["skipped"]]
-            return cls(motions, meta["names"], meta["digests"], skipped)
+            return cls(motions, *texts, skipped)
         except BVHError:
             raise
         except (

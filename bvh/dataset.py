@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,16 +21,21 @@ from bvh.archives import (
 from bvh.cache import Pack, Stamp, Store, file_digest
 from bvh.errors import BVHError
 from bvh.motion import Motion
-from bvh.normalizer import normalize
+from bvh.normalizer import Calibration, normalize
 from bvh.reader import read
+from bvh.rigs import File, Rig, calibrate_rig, examine_file, group, is_bvh
+from bvh.sources import stem
+from bvh.workers import Workers
 
 __all__ = ["Dataset", "load"]
 
 Progress = Callable[[int, int], object]
 """Called with the number of files done and the number of files."""
 
-_BATCH = 8
-"""Files a worker takes at a time."""
+_EXPECTED = " or ".join(MOTION_SUFFIXES)
+
+_BATCH, _WORTH_IT = 8, 16
+"""Files a worker takes at a time, and files for which workers are started."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,8 @@ def load(
 ) -> Dataset:
     """Read and normalise every clip of a folder or archive.
 
+    Clips of one rig share one calibration, so that they agree also in what a single
+    clip leaves open; a clip that is alone with its rig is normalised by itself.
     Motions hold single-precision values whether they come from the cache or not.
 
     Args:
@@ -113,19 +116,15 @@ def load(
     path = Path(path).expanduser()
     if not path.exists():
         raise BVHError(f"{path}: no such file or folder")
-    files = _files(path)
-    stamps = [_stamp(path, name) for name in files]
+    names = _names(path)
+    if not names:
+        raise BVHError(f"{path}: no clips here; expected {_EXPECTED} files")
+    stamps = [_stamp(path, name) for name in names]
     job = _Job(path, workers, progress, strict)
-    if cache:
-        store = Store(path)
-        if (pack := store.find_by_stamps(stamps)) is None:
-            key = store.key((name, _digest(_at(path, name))) for name in files)
-            if (pack := store.find_by_key(key, stamps)) is None:
-                known = store.find_previous()
-                pack = _read_all(job, files, known)
-                store.save(pack, key, stamps)
-    else:
-        pack = _read_all(job, files, None)
+    store = Store(path) if cache else None
+    pack = store.find_by_stamps(stamps) if store else None
+    if pack is None:
+        pack = _read_set(job, names, stamps, store)
     if strict and pack.skipped:
         raise job.failure(*pack.skipped[0])
     if not pack.motions:
@@ -133,15 +132,14 @@ def load(
     return Dataset(pack.motions, pack.names, pack.skipped)
 
 
-def _files(path: Path) -> list[str]:
+def _names(path: Path) -> list[str]:
     """Names of the files whose change makes a cached pack stale."""
     if path.is_dir():
         return find_motion_files(path)
     if is_archive(path) or is_motion_file(path.name):
         return [path.name]
     raise BVHError(
-        f"{path}: not a folder, an archive (.zip, .tar, .tar.gz, .tar.xz) "
-        f"or a clip ({', '.join(MOTION_SUFFIXES)})"
+        f"{path}: not a folder, an archive (.zip, .tar, .tar.gz, .tar.xz) or a clip ({_EXPECTED})"
     )
 
 
@@ -160,7 +158,7 @@ def _stamp(path: Path, name: str) -> Stamp:
 
 def _why_empty(path: Path, pack: Pack) -> str:
     if not pack.skipped:
-        return f"{path}: no clips here; expected {' or '.join(MOTION_SUFFIXES)} files"
+        return f"{path}: no clips in this archive; expected {_EXPECTED} files"
     name, reason = pack.skipped[0]
     return f"{path}: none of {len(pack.skipped)} clips could be read; the first, {name}: {reason}"
 
@@ -179,108 +177,120 @@ class _Job:
         return BVHError(f"{self.path}: {name}: {reason}")
 
 
-def _read_all(job: _Job, files: Sequence[str], known: Pack | None) -> Pack:
-    if job.path.is_dir() or not is_archive(job.path):
-        return _pack(job, job.path, files, known)
-    # Read in place, a compressed archive would be unpacked again by every worker.
-    with tempfile.TemporaryDirectory(prefix="motiontok-") as folder:
-        members = unpack(job.path, Path(folder))
-        return _pack(job, Path(folder), members, known)
-
-
-def _digest(file: Path) -> str:
-    try:
-        return file_digest(file)
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
-
-
-def _pack(job: _Job, folder: Path, names: Sequence[str], known: Pack | None) -> Pack:
-    """Motions of the files, those with known contents taken from ``known``."""
-    digests = {name: _digest(_at(folder, name)) for name in names}
-    by_digest = dict(zip(known.digests, known.motions, strict=True)) if known else {}
-    results: dict[str, Motion | str] = {}
-    for name in names:
-        if (motion := by_digest.get(digests[name])) is not None:
-            results[name] = _renamed(motion, name)
-    waiting = [name for name in names if name not in results]
-    for name, result in _results(folder, waiting, job.workers):
-        results[name] = result
-        if job.strict and isinstance(result, str):
-            raise job.failure(name, result)
-        if job.progress:
-            job.progress(len(results), len(names))
-    pack = Pack()
-    for name in names:
-        result = results[name]
-        if isinstance(result, Motion):
-            pack.motions.append(result)
-            pack.names.append(name)
-            pack.digests.append(digests[name])
+def _read_set(
+    job: _Job, names: Sequence[str], stamps: Sequence[Stamp], store: Store | None
+) -> Pack:
+    """Find the set in the cache by its contents, or read it and put it there."""
+    whole = not job.path.is_dir() and is_archive(job.path)
+    files = [] if whole else _examine(job.path, names)
+    digests = [(file.name, file.digest) for file in files]
+    key = store.key(digests or [("", file_digest(job.path))]) if store else ""
+    pack = store.find_by_key(key, stamps) if store else None
+    if pack is None:
+        known = store.find_previous() if store else None
+        if whole:
+            # Read in place, a compressed archive would be unpacked again by every worker.
+            with tempfile.TemporaryDirectory(prefix="motiontok-") as folder:
+                members = unpack(job.path, Path(folder))
+                pack = _pack(job, _examine(Path(folder), members), known)
         else:
-            pack.skipped.append((name, result))
+            pack = _pack(job, files, known)
+        if store:
+            store.save(pack, key, stamps)
     return pack
 
 
-def _renamed(motion: Motion, name: str) -> Motion:
+def _examine(folder: Path, names: Sequence[str]) -> list[File]:
+    return [examine_file(_at(folder, name), name) for name in names]
+
+
+def _pack(job: _Job, files: Sequence[File], known: Pack | None) -> Pack:
+    """Motions of the files, those with known contents and calibration from ``known``."""
+    rigs = group(files)
+    results = _recall(files, rigs, known)
+    left = [file for file in files if file.name not in results]
+    # Starting processes takes as long as reading a dozen clips.
+    with Workers(job.workers if len(left) >= _WORTH_IT else 1) as workers:
+        done = len(results)
+        for batch, outcomes in workers.map(_read_batch, _batches(left, rigs, workers)):
+            for file, outcome in zip(batch.files, outcomes, strict=True):
+                if job.strict and isinstance(outcome, str):
+                    raise job.failure(file.name, outcome)
+                results[file.name] = outcome
+                done += 1
+                if job.progress:
+                    job.progress(done, len(files))
+    pack = Pack()
+    for file in files:
+        outcome = results[file.name]
+        if isinstance(outcome, Motion):
+            pack.motions.append(outcome)
+            pack.names.append(file.name)
+            pack.digests.append(file.digest)
+            pack.calibrations.append(_calibration_key(file, rigs))
+        else:
+            pack.skipped.append((file.name, outcome))
+    return pack
+
+
+def _calibration_key(file: File, rigs: dict[str, Rig]) -> str:
+    return rigs[file.rig].key if file.rig and rigs[file.rig].sample else ""
+
+
+def _recall(
+    files: Sequence[File], rigs: dict[str, Rig], known: Pack | None
+) -> dict[str, Motion | str]:
+    if known is None:
+        return {}
+    keys = zip(known.digests, known.calibrations, strict=True)
+    motions = dict(zip(keys, known.motions, strict=True))
+    found: dict[str, Motion | str] = {}
+    for file in files:
+        motion = motions.get((file.digest, _calibration_key(file, rigs)))
+        if motion is not None:
+            found[file.name] = _renamed(motion, file)
+    return found
+
+
+def _renamed(motion: Motion, file: File) -> Motion:
     """The motion of a file that may have been renamed; ``.npz`` files keep their own name."""
-    if name.lower().endswith(".npz"):
+    if not file.rig:
         return motion
-    return replace(motion, source=replace(motion.source, name=Path(name).stem))
+    return replace(motion, source=replace(motion.source, name=stem(file.path)))
 
 
-def _results(
-    folder: Path, names: Sequence[str], workers: int | None
-) -> Iterator[tuple[str, Motion | str]]:
-    """Read files, in any order, on as many processes as are worth starting."""
-    count = _cores() if workers is None else max(workers, 1)
-    count = min(count, len(names) // _BATCH)
-    left = dict.fromkeys(names)
-    # Workers of others (data loaders) must not start workers of their own.
-    if count > 1 and multiprocessing.parent_process() is None:
-        batches = [list(names[i : i + _BATCH]) for i in range(0, len(names), _BATCH)]
-        # Forking a process that runs threads can lock up; a fresh one cannot.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(count, mp_context=context)
-        try:
-            jobs = [pool.submit(_read_batch, folder, batch) for batch in batches]
-            for job in as_completed(jobs):
-                for name, result in job.result():
-                    del left[name]
-                    yield name, result
-        except BrokenProcessPool:
-            warnings.warn(
-                'worker processes died (a script needs `if __name__ == "__main__":` '
-                "around what it runs); going on in one process",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-    for name in left:
-        yield name, _read_one(folder, name)
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Files of one rig for one worker."""
+
+    files: tuple[File, ...]
+    calibration: Calibration | None
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _batches(files: Sequence[File], rigs: dict[str, Rig], workers: Workers) -> list[_Batch]:
+    needed = {file.rig: rigs[file.rig] for file in files if file.rig and rigs[file.rig].sample}
+    found = {rig.key: result for rig, result in workers.map(calibrate_rig, [*needed.values()])}
+    by_rig: dict[str, list[File]] = {}
+    for file in files:
+        by_rig.setdefault(file.rig, []).append(file)
+    return [
+        _Batch(tuple(members[i : i + _BATCH]), found.get(rigs[rig].key) if rig else None)
+        for rig, members in by_rig.items()
+        for i in range(0, len(members), _BATCH)
+    ]
 
 
-def _read_batch(folder: Path, names: Sequence[str]) -> list[tuple[str, Motion | str]]:
-    return [(name, _read_one(folder, name)) for name in names]
+def _read_batch(batch: _Batch) -> list[Motion | str]:
+    return [_read_one(file, batch.calibration) for file in batch.files]
 
 
-def _read_one(folder: Path, name: str) -> Motion | str:
+def _read_one(file: File, calibration: Calibration | None) -> Motion | str:
     """The motion of a file, or why there is none."""
-    path = _at(folder, name)
     try:
-        if is_lfs_pointer(path):
-            return "a Git LFS pointer, not the clip itself; run `git lfs pull`"
-        motion = _motion(path)
+        motion = _motion(file.path, calibration)
     except BVHError as error:
         # The name stands beside the reason; the folder may be a temporary one.
-        return str(error).replace(f"{path}: ", "").replace(str(path), name)
+        return str(error).replace(f"{file.path}: ", "").replace(str(file.path), file.name)
     except Exception as error:
         # One odd file must not end the run, whatever code it trips.
         return f"unexpected {type(error).__name__}: {error}"
@@ -291,7 +301,9 @@ def _read_one(folder: Path, name: str) -> Motion | str:
     )
 
 
-def _motion(path: Path) -> Motion:
-    if path.suffix.lower() == ".npz":
-        return Motion.load(path)
-    return normalize(read(path))
+def _motion(path: Path, calibration: Calibration | None) -> Motion:
+    if is_bvh(path):
+        return normalize(read(path), calibration=calibration)
+    if is_lfs_pointer(path):
+        raise BVHError("a Git LFS pointer, not the motion itself; run `git lfs pull`")
+    return Motion.load(path)

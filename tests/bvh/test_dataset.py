@@ -17,6 +17,8 @@ import pytest
 import bvh
 from bvh import BVHError, dataset, procedural
 from bvh.cache import cache_dir
+from bvh.normalizer import Calibration
+from bvh.rigs import File
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:ea9180\nsize 144051503\n"
 
@@ -123,18 +125,45 @@ def test_touched_or_moved_clips_are_found_by_content(
     assert same(dataset.load(moved), first)
 
 
-def test_only_new_clips_are_read(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = dataset.load(clips)
-    write_clips(clips, ["zoo.bvh"], seed=7)
-    read = []
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are read from now on."""
+    read: list[str] = []
     original = dataset._read_one
-    monkeypatch.setattr(
-        dataset, "_read_one", lambda folder, name: (read.append(name), original(folder, name))[1]
-    )
-    after = dataset.load(clips)
-    assert read == ["zoo.bvh"]
-    assert after.names == [*before.names, "zoo.bvh"]
-    assert same(after.take(range(4)), before)
+
+    def spy(file: File, calibration: Calibration | None) -> bvh.Motion | str:
+        read.append(file.name)
+        return original(file, calibration)
+
+    monkeypatch.setattr(dataset, "_read_one", spy)
+    return read
+
+
+def test_only_new_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "motions"
+    write_clips(folder, ["a.npz", "b.npz", "c.npz"])
+    before = dataset.load(folder)
+    write_clips(folder, ["zoo.npz"], seed=7)
+    read = readings(monkeypatch)
+    after = dataset.load(folder)
+    assert read == ["zoo.npz"]
+    assert after.names == [*before.names, "zoo.npz"]
+    assert same(after.take(range(3)), before)
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "replace", "rename"])
+def test_the_cache_never_changes_what_comes(clips: Path, change: str) -> None:
+    dataset.load(clips)
+    if change == "add":
+        write_clips(clips, ["zoo.bvh"], seed=7)
+    elif change == "remove":
+        (clips / "walk2.bvh").unlink()
+    elif change == "replace":
+        write_clips(clips, ["walk2.bvh"], seed=8)
+    else:
+        (clips / "walk2.bvh").rename(clips / "other.bvh")
+    cached = dataset.load(clips)
+    assert same(cached, dataset.load(clips, cache=False))
+    assert same(cached, dataset.load(clips))
 
 
 def test_a_changed_clip_of_the_same_name_is_read_again(clips: Path) -> None:
@@ -177,11 +206,7 @@ def test_a_damaged_cache_is_rebuilt(clips: Path, own_cache: Path, damage: str) -
 def test_a_cache_of_other_code_is_not_used(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset.load(clips)
     monkeypatch.setattr("bvh.cache.code_version", lambda: "newer")
-    read = []
-    original = dataset._read_one
-    monkeypatch.setattr(
-        dataset, "_read_one", lambda folder, name: (read.append(name), original(folder, name))[1]
-    )
+    read = readings(monkeypatch)
     dataset.load(clips)
     assert len(read) == 4
 

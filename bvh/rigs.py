@@ -1,0 +1,141 @@
+"""Which clips of a set share a rig, and the calibration of each rig.
+
+What one clip leaves open (the pitch of a pelvis that never stands, the twist of an
+elbow that never bends) its rig's other clips show, so clips of one rig are
+normalised with one calibration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bvh.clip import Clip
+from bvh.errors import BVHError
+from bvh.normalizer import Calibration, calibrate
+from bvh.normalizer.canonical import from_canonical
+from bvh.reader import read
+from bvh.sources import read_text
+
+__all__ = ["File", "Rig", "calibrate_rig", "examine_file", "group"]
+
+_SAMPLE = 64
+"""Clips that a rig is calibrated on, at most."""
+
+_FRAMES, _FRAMES_EACH = 8_000, 1_000
+"""Frames that a rig is calibrated on, and those of one clip, at most."""
+
+_MOTION = re.compile(rb"^[ \t]*MOTION\b", re.MULTILINE | re.IGNORECASE)
+_FRAME_TIME = re.compile(rb"frame\s*time\s*:?\s*([^\s]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of motion.
+
+    Attributes:
+        name: its name in the set.
+        path: where it lies.
+        digest: of its contents.
+        rig: digest of its skeleton and rate; empty for what is no BVH file.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    rig: str
+
+
+@dataclass(frozen=True)
+class Rig:
+    """The clips that a rig is calibrated on.
+
+    Attributes:
+        key: digest of these clips.
+        sample: the clips; none for a rig with a single one, which needs no other's help.
+    """
+
+    key: str
+    sample: tuple[File, ...]
+
+
+def examine_file(path: Path, name: str) -> File:
+    """Digest a file's contents and skeleton; an unreadable one gets its error's."""
+    try:
+        data = read_text(path) if is_bvh(path) else path.read_bytes()
+    except (BVHError, OSError) as error:
+        return File(name, path, _digest(f"unreadable: {error}".encode()), "")
+    return File(name, path, _digest(data), _rig(data) if is_bvh(path) else "")
+
+
+def is_bvh(path: Path) -> bool:
+    """Whether the name is that of a BVH file, gzipped or not."""
+    return path.name.lower().endswith((".bvh", ".bvh.gz"))
+
+
+def group(files: Iterable[File]) -> dict[str, Rig]:
+    """The rigs of a set by :attr:`File.rig`.
+
+    A rig is calibrated on the clips whose digests are the lowest: as good as a random
+    choice, the same in every order, and seldom another after a few more clips.
+    """
+    clips: dict[str, list[File]] = defaultdict(list)
+    for file in files:
+        if file.rig:
+            clips[file.rig].append(file)
+    rigs = {}
+    for rig, members in clips.items():
+        sample = sorted(members, key=lambda file: file.digest)[:_SAMPLE]
+        key = _digest("".join(file.digest for file in sample).encode())
+        rigs[rig] = Rig(key, tuple(sample) if len(sample) > 1 else ())
+    return rigs
+
+
+def calibrate_rig(rig: Rig) -> Calibration | None:
+    """Calibrate a rig on its sample; None if each clip had better speak for itself."""
+    clips: list[Clip] = []
+    frames = 0
+    for file in rig.sample:
+        try:
+            clip = read(file.path)
+        except BVHError:
+            continue
+        if from_canonical(clip) is not None:
+            return None
+        clips.append(_middle(clip))
+        frames += clips[-1].frames
+        if frames >= _FRAMES:
+            break
+    try:
+        return calibrate(clips) if clips else None
+    except BVHError:
+        # Then no clip of it can be normalised, and each is reported with the reason.
+        return None
+
+
+def _middle(clip: Clip) -> Clip:
+    start = max(clip.frames - _FRAMES_EACH, 0) // 2
+    part = slice(start, start + _FRAMES_EACH)
+    return replace(clip, rotations=clip.rotations[part], positions=clip.positions[part])
+
+
+def _rig(data: bytes) -> str:
+    """Digest of hierarchy and frame time, whatever the spacing and the root's offset."""
+    end = _MOTION.search(data)
+    if end is None:
+        return ""
+    tokens = data[: end.start()].split()
+    root = next((i for i, token in enumerate(tokens) if token.upper() == b"OFFSET"), len(tokens))
+    # Some exporters write there where the clip starts.
+    del tokens[root : root + 4]
+    if rate := _FRAME_TIME.search(data, end.start(), end.start() + 400):
+        tokens.append(rate[1])
+    return _digest(b" ".join(tokens))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

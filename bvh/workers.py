@@ -1,0 +1,80 @@
+"""Work spread over processes, and done in this one where that cannot be."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import TypeVar
+
+__all__ = ["Workers"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class Workers:
+    """Processes that start when there is enough to do, and end with the ``with`` block.
+
+    They start afresh instead of as forks, since forking a process that runs threads can
+    lock up. Processes that themselves are workers (of a data loader) start none.
+
+    Args:
+        count: processes; by default one a core that this process may use.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        self._count = _cores() if count is None else max(count, 1)
+        if multiprocessing.parent_process() is not None:
+            self._count = 1
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def map(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        """Yield each task with its result, in any order.
+
+        If the processes die, what is left is done in this one, with a warning.
+        """
+        left = dict(enumerate(tasks))
+        if self._count > 1 and len(tasks) > 1:
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(self._count, mp_context=context)
+            try:
+                jobs = {self._pool.submit(function, task): i for i, task in left.items()}
+                for job in as_completed(jobs):
+                    result = job.result()
+                    yield left.pop(jobs[job]), result
+            except BrokenProcessPool:
+                self._count = 1
+                warnings.warn(
+                    'worker processes died (a script needs `if __name__ == "__main__":` '
+                    "around what it runs); going on in one process",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        for task in left.values():
+            yield task, function(task)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
