@@ -128,6 +128,11 @@ class _Parser:
             elif key == b"CHANNELS":
                 if channels[joint] is not None:
                     raise self._error(f"joint {header.names[joint]} has a second CHANNELS")
+                if joint != len(header.names) - 1:
+                    raise self._error(
+                        f"CHANNELS of joint {header.names[joint]} behind the joints below it: "
+                        "the order of the columns is unknown"
+                    )
                 channels[joint] = self._channels(header.names[joint])
             elif key == b"JOINT":
                 joint = open_joint(joint)
