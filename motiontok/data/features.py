@@ -170,6 +170,9 @@ def to_motion(
     if not np.isfinite(features).all():
         frame, column = np.argwhere(~np.isfinite(features))[0]
         raise DataError(f"features: value at frame {frame}, column {column} is not finite")
+    offsets = np.asarray(offsets, dtype=np.float64)
+    if offsets.shape != (len(JOINTS), 3):
+        raise DataError(f"offsets: expected ({len(JOINTS)}, 3), got {offsets.shape}")
     start = start or Start()
     frames = len(features)
 
@@ -189,7 +192,7 @@ def to_motion(
     local[:, 1:] = _from_six(features[:, COLUMNS["rotations"]].reshape(frames, _BODY, 6))
     wanted = np.zeros((frames, len(JOINTS), 3))
     wanted[:, 1:] = features[:, COLUMNS["positions"]].reshape(frames, _BODY, 3)
-    _aim(local, wanted, np.asarray(offsets, dtype=np.float64))
+    _aim(local, wanted, offsets)
     local[:, 0] = rot.multiply(world_from_heading, local[:, 0])
     return Motion(root_positions, local, offsets, FPS, source or Source())
 
