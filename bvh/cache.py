@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -28,6 +30,9 @@ from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 
 __all__ = ["Pack", "Stamp", "Store", "cache_dir", "code_version", "file_digest"]
+
+_KEEP = 60 * 86400
+"""Seconds that motions stay in the cache without being used."""
 
 _NO_MATTER = ("archives", "cache", "errors", "files", "lafan", "splits", "workers", "writer")
 """Modules of this package that do not change what a file's motion is."""
@@ -177,6 +182,8 @@ class Store:
         index = self._read_index()
         if index.get("stamps") != [list(stamp) for stamp in stamps]:
             return None
+        with suppress(OSError):
+            os.utime(self._index)
         return self._load(str(index.get("pack")))
 
     def find_by_key(self, key: str, stamps: Sequence[Stamp]) -> Pack | None:
@@ -192,12 +199,11 @@ class Store:
 
     def save(self, pack: Pack, key: str, stamps: Sequence[Stamp]) -> None:
         """Keep a pack, in place of the previous one of this folder."""
-        previous = self._read_index().get("pack")
         try:
-            pack.save(self._folder / f"{key}.npz")
+            # The index goes first: a pack that none names may be swept by another process.
             self._write_index(key, stamps)
-            if previous and previous != key:
-                (self._folder / f"{previous}.npz").unlink(missing_ok=True)
+            pack.save(self._folder / f"{key}.npz")
+            self._sweep()
         except OSError as error:
             warnings.warn(
                 f"motions are not cached in {self._folder}: {error.strerror or error}; "
@@ -205,6 +211,18 @@ class Store:
                 RuntimeWarning,
                 stacklevel=3,
             )
+
+    def _sweep(self) -> None:
+        """Remove indices that were not used for long, and packs that none names."""
+        used = set()
+        for index in self._folder.glob("*.json"):
+            if time.time() - index.stat().st_mtime > _KEEP:
+                index.unlink(missing_ok=True)
+            else:
+                used.add(_read_json(index).get("pack"))
+        for pack in self._folder.glob("[!.]*.npz"):
+            if pack.stem not in used:
+                pack.unlink(missing_ok=True)
 
     def _load(self, key: str) -> Pack | None:
         path = self._folder / f"{key}.npz"
@@ -216,18 +234,22 @@ class Store:
             return None
 
     def _read_index(self) -> dict[str, object]:
-        try:
-            index = json.loads(self._index.read_text())
-        except (OSError, ValueError):
-            return {}
-        same_code = isinstance(index, dict) and index.get("version") == code_version()
-        return index if same_code else {}
+        index = _read_json(self._index)
+        return index if index.get("version") == code_version() else {}
 
     def _write_index(self, key: str, stamps: Sequence[Stamp]) -> None:
         with atomic_path(self._index) as temporary:
             temporary.write_text(
                 json.dumps({"version": code_version(), "pack": key, "stamps": stamps})
             )
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _joined(parts: Iterable[Array], *shape: int) -> Array:

@@ -103,8 +103,7 @@ def load(
     Args:
         path: a folder (searched recursively), a zip or tar archive, or one file;
             ``.bvh`` clips and ``.npz`` motions are read, all else is ignored.
-        workers: processes; by default one a core. They start afresh, so a script that
-            calls this needs the usual ``if __name__ == "__main__":``.
+        workers: processes; by default one a core.
         progress: called as ``progress(done, total)``, in files.
         strict: let the first file that cannot be read end the run.
         cache: keep the motions in :func:`bvh.cache.cache_dir` and find them there.

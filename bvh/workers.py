@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from types import TracebackType
+from contextlib import contextmanager
+from types import ModuleType, TracebackType
 from typing import TypeVar
 
 __all__ = ["Workers"]
@@ -21,7 +23,9 @@ class Workers:
     """Processes that start when there is enough to do, and end with the ``with`` block.
 
     They start afresh instead of as forks, since forking a process that runs threads can
-    lock up. Processes that themselves are workers (of a data loader) start none.
+    lock up, and without the caller's script, which therefore needs no
+    ``if __name__ == "__main__":``. Processes that themselves are workers (of a data
+    loader) start none.
 
     Args:
         count: processes; by default one a core that this process may use.
@@ -50,6 +54,8 @@ class Workers:
     ) -> Iterator[tuple[Task, Result]]:
         """Yield each task with its result, in any order.
 
+        ``function`` must belong to a module that can be imported, not to a script.
+
         If the processes die, what is left is done in this one, with a warning.
         """
         left = dict(enumerate(tasks))
@@ -58,20 +64,34 @@ class Workers:
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(self._count, mp_context=context)
             try:
-                jobs = {self._pool.submit(function, task): i for i, task in left.items()}
+                with _no_main():
+                    jobs = {self._pool.submit(function, task): i for i, task in left.items()}
                 for job in as_completed(jobs):
                     result = job.result()
                     yield left.pop(jobs[job]), result
             except BrokenProcessPool:
                 self._count = 1
                 warnings.warn(
-                    'worker processes died (a script needs `if __name__ == "__main__":` '
-                    "around what it runs); going on in one process",
+                    "a worker process died (out of memory?); going on in one process",
                     RuntimeWarning,
                     stacklevel=2,
                 )
         for task in left.values():
             yield task, function(task)
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Hide the running script from processes that start now.
+
+    Else each of them would import it first, and run all of it that is not guarded.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _cores() -> int:

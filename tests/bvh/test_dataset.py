@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 import warnings
 import zipfile
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -230,11 +232,36 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert cache_dir() == Path.home() / ".cache" / "motiontok"
 
 
-def test_nothing_stale_stays_in_the_cache(clips: Path, own_cache: Path) -> None:
+def kept(cache: Path) -> dict[str, int]:
+    return {kind: len(list(cache.rglob(f"*.{kind}"))) for kind in ("npz", "json")}
+
+
+def test_nothing_stale_stays_in_the_cache(
+    clips: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset.load(clips)
     write_clips(clips, ["zoo.bvh"], seed=7)
     dataset.load(clips)
-    assert len(list(own_cache.rglob("*"))) == 3  # the folder, one pack, one index
+    assert kept(own_cache) == {"npz": 1, "json": 1}
+    monkeypatch.setattr("bvh.cache.code_version", lambda: "newer")
+    dataset.load(clips)
+    assert kept(own_cache) == {"npz": 1, "json": 1}
+
+
+def test_what_is_used_stays_in_the_cache_and_what_is_not_goes(
+    clips: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("used", "unused"):
+        write_clips(tmp_path / name, [f"{name}.bvh"])
+        dataset.load(tmp_path / name)
+    long_ago = time.time() - 100 * 86400
+    for index in own_cache.rglob("*.json"):
+        os.utime(index, (long_ago, long_ago))
+    dataset.load(tmp_path / "used")
+    dataset.load(clips)
+    assert kept(own_cache) == {"npz": 2, "json": 2}
+    monkeypatch.setattr(dataset, "_read_one", no_reading)
+    dataset.load(tmp_path / "used")
 
 
 def test_broken_files_are_skipped_with_a_reason(clips: Path) -> None:
@@ -308,7 +335,7 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
     assert seen == list(range(1, 20))
 
 
-def test_a_script_without_a_main_guard_still_loads(tmp_path: Path) -> None:
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     folder = tmp_path / "many"
     write_clips(folder, [f"walk{i}.bvh" for i in range(18)])
     script = tmp_path / "script.py"
@@ -319,9 +346,7 @@ def test_a_script_without_a_main_guard_still_loads(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
     )
-    assert result.returncode == 0
-    assert result.stdout == "18\n"
-    assert "__main__" in result.stderr
+    assert (result.returncode, result.stdout, result.stderr) == (0, "18\n", "")
 
 
 def test_taking_some_motions(clips: Path) -> None:
@@ -334,3 +359,17 @@ def test_the_index_holds_no_code_but_json(clips: Path, own_cache: Path) -> None:
     dataset.load(clips)
     (index,) = own_cache.rglob("*.json")
     assert set(json.loads(index.read_text())) == {"version", "pack", "stamps"}
+
+
+def test_a_worker_that_dies_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "many"
+    write_clips(folder, [f"walk{i}.bvh" for i in range(18)])
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.submit", broken)
+    with pytest.warns(RuntimeWarning, match="going on in one process"):
+        assert len(dataset.load(folder, workers=2, cache=False)) == 18
+
+
+def broken(*args: object) -> None:
+    raise BrokenProcessPool("killed")

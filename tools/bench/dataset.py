@@ -1,0 +1,35 @@
+"""How long a folder or archive of clips takes to load: first, and from the cache.
+
+python tools/bench/dataset.py FOLDER [--workers N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+
+from bvh import dataset
+
+
+def main() -> None:
+    """Load three times with an empty cache of its own and print seconds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("path")
+    parser.add_argument("--workers", type=int)
+    options = parser.parse_args()
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["MOTIONTOK_CACHE"] = cache
+        for what in ("first time", "from cache", "from cache"):
+            start = time.perf_counter()
+            data = dataset.load(options.path, workers=options.workers)
+            seconds = time.perf_counter() - start
+            print(f"{what}: {seconds:7.2f} s, {len(data)} clips, {data.frames} frames")
+        print(data.skipped_summary() or "no file skipped")
+
+
+if __name__ == "__main__":
+    main()
