@@ -21,7 +21,16 @@ from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok.codes import Codes
 from motiontok.config import Config, parse_config
-from motiontok.data import FEATURES, Start, Statistics, from_motion, split_windows, to_motion
+from motiontok.data import (
+    FEATURES,
+    Start,
+    Statistics,
+    accumulate,
+    differentiate,
+    from_motion,
+    split_windows,
+    to_motion,
+)
 from motiontok.errors import CodesError, ConfigError, DataError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, make_method
 
@@ -148,7 +157,8 @@ class MotionTokenizer:
         leading, frames = features.shape[:-2], features.shape[-2]
         rows = features.reshape(-1, frames, FEATURES)
         windows = np.concatenate([split_windows(r, self.frames_per_window) for r in rows])
-        x = self.statistics.standardize(torch.tensor(windows, dtype=torch.float32))
+        raw = torch.tensor(windows, dtype=torch.float32)
+        x = self.statistics.standardize(accumulate(raw))
         parts = [
             self.method.encode(
                 c.to(self.device), effort=effort, temperature=temperature, generator=generator
@@ -172,7 +182,7 @@ class MotionTokenizer:
         with torch.no_grad():
             flat = z.reshape(-1, self.codes_per_window)
             parts = [self.method.decode(c.to(self.device)).cpu() for c in flat.split(_CHUNK)]
-        features = self.statistics.restore(torch.cat(parts)).double().numpy()
+        features = differentiate(self.statistics.restore(torch.cat(parts))).double().numpy()
         return features.reshape(*leading, -1, FEATURES)
 
     def decode(

@@ -2,7 +2,7 @@
 
 from motiontok.data.features import COLUMNS, FEATURES, Start, from_motion, to_motion
 from motiontok.data.statistics import Statistics
-from motiontok.data.windows import WindowSet, split_windows
+from motiontok.data.windows import WindowSet, accumulate, differentiate, split_windows
 
 __all__ = [
     "COLUMNS",
@@ -10,6 +10,8 @@ __all__ = [
     "Start",
     "Statistics",
     "WindowSet",
+    "accumulate",
+    "differentiate",
     "from_motion",
     "split_windows",
     "to_motion",

@@ -17,7 +17,7 @@ from bvh.rotations import Array
 from motiontok.config import DataConfig
 from motiontok.data.features import from_motion
 from motiontok.data.statistics import Statistics
-from motiontok.data.windows import WindowSet
+from motiontok.data.windows import WindowSet, accumulate, split_windows
 from motiontok.errors import DataError
 
 __all__ = ["Clips", "TrainingData", "load_clips", "make_training_data"]
@@ -127,15 +127,12 @@ def make_training_data(
     if config.mirror:
         motions += [m.mirrored() for m in clips.training]
     features = [from_motion(m) for m in motions]
-    statistics = Statistics.fit(features)
-
-    def standard(rows: Array) -> Tensor:
-        return statistics.standardize(torch.tensor(rows, dtype=torch.float32))
-
-    held_out = WindowSet([standard(from_motion(m)) for m in clips.held_out], config.window)
+    cut = np.concatenate([split_windows(f, config.window) for f in features])
+    statistics = Statistics.fit(accumulate(torch.tensor(cut, dtype=torch.float32)))
+    held_out = [from_motion(m) for m in clips.held_out]
     return TrainingData(
-        windows=WindowSet([standard(f) for f in features], config.window, device=device),
-        validation=held_out.enumerated().to(device),
+        windows=WindowSet(features, config.window, statistics, device=device),
+        validation=WindowSet(held_out, config.window, statistics, device=device).enumerated(),
         statistics=statistics,
         offsets=np.mean([m.offsets for m in clips.training], axis=0),
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bvh.rotations import Array
 from motiontok.data.features import COLUMNS, FEATURES
 
 __all__ = ["Statistics"]
+
+# What an error in each group is worth beside the same share of another's deviation.
+# Positions say nearly all that rotations say (all but the twist of limbs), in the unit
+# that is judged, so rotations and contacts weigh less.
+_WEIGHTS = {"rotations": 0.3, "contacts": 0.3, "tilt": 0.7}
+
+# The root carries the whole body, so its place counts for several joints.
+_ROOT_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +30,8 @@ class Statistics:
         scale: what a column is divided by. One number a group (root velocity,
             rotations, positions, ...), not one a column: a standardised error in
             positions is then proportional to metres whatever the joint, instead of
-            blowing up the millimetres of joints that hardly move.
+            blowing up the millimetres of joints that hardly move. The weight of the
+            group is in it.
         low, span: column minimum and range, for PSNR in [0, 1] space. Columns that are
             constant in training (variance under 1e-5, the paper's bound) have an infinite
             range: their noise, divided by nothing, would be all that PSNR shows.
@@ -36,13 +43,19 @@ class Statistics:
     span: Tensor
 
     @classmethod
-    def fit(cls, features: Sequence[Array]) -> Statistics:
-        """Statistics of clips of features ``(frames, 203)`` each."""
-        rows = np.concatenate(features).astype(np.float64)
+    def fit(cls, windows: Tensor) -> Statistics:
+        """Statistics of windows ``(windows, frames, 203)`` with accumulated root columns."""
+        rows = windows.reshape(-1, FEATURES).double().numpy()
         deviation = rows.std(axis=0)
         scale = np.empty(FEATURES)
-        for columns in COLUMNS.values():
-            scale[columns] = max(float(np.sqrt(np.mean(deviation[columns] ** 2))), 1e-4)
+        for name, columns in COLUMNS.items():
+            spread = max(float(np.sqrt(np.mean(deviation[columns] ** 2))), 1e-4)
+            scale[columns] = spread / _WEIGHTS.get(name, 1.0)
+        # The root's path and height are metres of the whole body, like joint positions;
+        # a radian of yaw moves hands and feet by about half a metre.
+        metre = scale[COLUMNS["positions"].start]
+        scale[COLUMNS["velocity"]] = scale[COLUMNS["height"]] = metre / _ROOT_WEIGHT
+        scale[COLUMNS["yaw_rate"]] = 2.0 * metre / _ROOT_WEIGHT
         low = rows.min(axis=0)
         span = np.where(deviation**2 < 1e-5, np.inf, rows.max(axis=0) - low)
         values = (rows.mean(axis=0), scale, low, span)

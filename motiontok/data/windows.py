@@ -1,4 +1,10 @@
-"""Fixed-length windows of standardised features."""
+"""Fixed-length windows of features, with the root's path relative to the window's start.
+
+A frame's root columns are velocities. Coding those well does not code the path well:
+small errors add up. Within a window they are therefore replaced by their running sums,
+yaw (rad) and distances (m) since the frame before the window, by :func:`accumulate`; the
+error of the path is then coded like that of a joint. :func:`differentiate` undoes it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +14,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bvh.motion import FPS
 from bvh.rotations import Array
+from motiontok.data.features import COLUMNS
+from motiontok.data.statistics import Statistics
 from motiontok.errors import DataError
 
-__all__ = ["WindowSet", "split_windows"]
+__all__ = ["WindowSet", "accumulate", "differentiate", "split_windows"]
+
+_ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
+
+
+def accumulate(windows: Tensor) -> Tensor:
+    """Velocities to running sums within each window ``(..., frames, columns)``."""
+    out = windows.clone()
+    out[..., _ROOT] = windows[..., _ROOT].cumsum(dim=-2) / FPS
+    return out
+
+
+def differentiate(windows: Tensor) -> Tensor:
+    """Running sums back to velocities: the inverse of :func:`accumulate`."""
+    out = windows.clone()
+    out[..., 1:, _ROOT] = windows[..., _ROOT].diff(dim=-2)
+    out[..., _ROOT] *= FPS
+    return out
 
 
 def split_windows(features: Array, length: int) -> Array:
@@ -25,21 +51,22 @@ def split_windows(features: Array, length: int) -> Array:
     missing = windows * length - frames
     if missing:
         hold = np.repeat(features[-1:], missing, axis=0)
-        hold[:, :3] = 0.0
+        hold[:, _ROOT] = 0.0
         features = np.concatenate([features, hold])
     return features.reshape(windows, length, features.shape[1])
 
 
 class WindowSet:
-    """Every window of ``length`` consecutive frames of a set of clips.
+    """Every window of ``length`` consecutive frames of a set of clips, standardised.
 
     All clips lie in one tensor on the training device; a window is a row of
     indices, so that drawing a batch is a single gather without host work.
 
     Args:
-        clips: standardised features ``(frames, columns)`` of each clip; clips
-            shorter than a window are held on their last frame.
+        clips: features ``(frames, 203)`` of each clip; clips shorter than a window are
+            held on their last frame.
         length: frames a window.
+        statistics: to standardise windows with.
         device: where the frames live.
 
     Raises:
@@ -47,12 +74,18 @@ class WindowSet:
     """
 
     def __init__(
-        self, clips: Sequence[Tensor], length: int, *, device: torch.device | str = "cpu"
+        self,
+        clips: Sequence[Array],
+        length: int,
+        statistics: Statistics,
+        *,
+        device: torch.device | str = "cpu",
     ) -> None:
         if not clips:
             raise DataError("no clips to cut windows from")
-        padded = [_hold(c, length) for c in clips]
+        padded = [_hold(torch.tensor(c, dtype=torch.float32), length) for c in clips]
         self.length = length
+        self.statistics = statistics
         self.frames = torch.cat(padded).to(device)
         starts, offset = [], 0
         for clip in padded:
@@ -77,9 +110,13 @@ class WindowSet:
 
     def _gather(self, starts: Tensor) -> Tensor:
         steps = torch.arange(self.length, device=starts.device)
-        return self.frames[starts[:, None] + steps]
+        return self.statistics.standardize(accumulate(self.frames[starts[:, None] + steps]))
 
 
 def _hold(clip: Tensor, length: int) -> Tensor:
     missing = length - len(clip)
-    return clip if missing <= 0 else torch.cat([clip, clip[-1:].expand(missing, -1)])
+    if missing <= 0:
+        return clip
+    hold = clip[-1:].repeat(missing, 1)
+    hold[:, _ROOT] = 0.0
+    return torch.cat([clip, hold])

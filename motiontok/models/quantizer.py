@@ -82,7 +82,7 @@ class ProductQuantizer(nn.Module):
         return self.synthesize(self.look_up(codes))
 
     @torch.no_grad()
-    def fit(self, x: Tensor, generator: torch.Generator, *, iterations: int = 10) -> None:
+    def fit(self, x: Tensor, generator: torch.Generator, *, iterations: int = 8) -> None:
         """Fit basis and codewords to windows ``x (windows, frames, columns)``."""
         flat = x.flatten(1)
         self.mean.copy_(flat.mean(dim=0))
@@ -148,13 +148,19 @@ def _groups(variance: Tensor, groups: int, bits: float, size: int) -> list[tuple
 
 
 def _kmeans(points: Tensor, count: int, generator: torch.Generator, iterations: int) -> Tensor:
-    """Codewords ``(<= count, size)`` by Lloyd's algorithm; empty clusters are re-seeded."""
+    """Codewords ``(<= count, size)`` by Lloyd's algorithm on fresh subsets.
+
+    Eight points a codeword and iteration are enough for a start that training goes on
+    to refine. Empty clusters are re-seeded.
+    """
     pick = torch.randperm(len(points), generator=generator, device=points.device)
     words = points[pick[:count]].clone()
     for _ in range(iterations):
-        nearest = _nearest(points, words)
+        pick = torch.randperm(len(points), generator=generator, device=points.device)
+        subset = points[pick[: 8 * count]]
+        nearest = _nearest(subset, words)
         mass = torch.bincount(nearest, minlength=len(words)).to(points)
-        sums = torch.zeros_like(words).index_add_(0, nearest, points)
+        sums = torch.zeros_like(words).index_add_(0, nearest, subset)
         filled = mass > 0
         words[filled] = sums[filled] / mass[filled, None]
         empty = int((~filled).sum())
@@ -167,7 +173,7 @@ def _kmeans(points: Tensor, count: int, generator: torch.Generator, iterations: 
 def _nearest(points: Tensor, words: Tensor) -> Tensor:
     # Chunked: points times words need not fit in memory at once.
     half = 0.5 * (words**2).sum(dim=1)
-    return torch.cat([(p @ words.T - half).argmax(dim=1) for p in points.split(8192)])
+    return torch.cat([torch.addmm(-half, p, words.T).argmax(dim=1) for p in points.split(8192)])
 
 
 class CodebookHead(TokenHead):
