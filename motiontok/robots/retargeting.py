@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from bvh.motion import Motion
@@ -11,10 +9,13 @@ from bvh.rotations import Array, align_signs, from_matrix, identity
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
 from motiontok.errors import RobotError
 from motiontok.progress import Progress
+from motiontok.robots.branches import connected
 from motiontok.robots.calibration import Calibration
+from motiontok.robots.contacts import find_contacts
+from motiontok.robots.footing import plant_feet
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.model import Robot
-from motiontok.robots.solver import Options, minimize
+from motiontok.robots.smoothing import smooth
 from motiontok.robots.targets import Targets, leg_length, make_targets
 from motiontok.robots.tasks import FloorTask, PoseTask, Task
 from motiontok.robots.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
@@ -44,8 +45,14 @@ def retarget(
     if len(motion) == 0:
         raise RobotError(f"motion {motion.source.name!r} has no frames")
     targets = make_targets(motion, robot.calibration, robot.map.weights)
+    targets = plant_feet(targets, robot.calibration, find_contacts(motion))
     kinematics = Kinematics(robot.model, targets.bodies)
-    q = follow(kinematics, targets, floor=floor_task(kinematics, robot.calibration))
+    q = follow(
+        kinematics,
+        targets,
+        floor=floor_task(kinematics, robot.calibration),
+        speed_limits=robot.speed_limits,
+    )
     q[:, 3:7] = xyzw_from_wxyz(align_signs(wxyz_from_xyzw(q[:, 3:7])))
     trajectory = Trajectory(
         qpos=q,
@@ -78,7 +85,13 @@ def floor_task(kinematics: Kinematics, calibration: Calibration) -> FloorTask:
     return FloorTask(kinematics, bodies, np.concatenate(points), weight=_FLOOR_WEIGHT)
 
 
-def follow(kinematics: Kinematics, targets: Targets, *, floor: FloorTask | None = None) -> Array:
+def follow(
+    kinematics: Kinematics,
+    targets: Targets,
+    *,
+    floor: FloorTask | None = None,
+    speed_limits: Array | None = None,
+) -> Array:
     """Configurations ``(frames, nq)`` that follow the targets.
 
     Frames start from the neutral pose at the target of the base, each on its own, so
@@ -88,8 +101,10 @@ def follow(kinematics: Kinematics, targets: Targets, *, floor: FloorTask | None 
     tasks: list[Task] = [PoseTask(kinematics, targets)]
     if floor is not None:
         tasks.append(floor)
-    q, cost = minimize(kinematics, neutral_start(kinematics, targets), tasks, Options())
-    return _mend(kinematics, targets, tasks, q, cost)
+    q, _ = connected(kinematics, tasks, neutral_start(kinematics, targets), targets.fps)
+    if speed_limits is not None:
+        q, _ = smooth(kinematics, tasks, q, targets.fps, speed_limits)
+    return q
 
 
 def neutral_start(kinematics: Kinematics, targets: Targets) -> Array:
@@ -99,30 +114,4 @@ def neutral_start(kinematics: Kinematics, targets: Targets) -> Array:
     q[:, :3] = targets.positions[:, 0] - rotation @ targets.local_positions[0]
     q[:, 3:7] = xyzw_from_wxyz(from_matrix(rotation))
     q[:, 7:] = np.clip(0.0, kinematics.lower, kinematics.upper)
-    return q
-
-
-def _mend(
-    kinematics: Kinematics, targets: Targets, tasks: Sequence[Task], q: Array, cost: Array
-) -> Array:
-    """Solve frames in bad basins again, from the nearest good frame on either side."""
-    frames = len(q)
-    base = neutral_start(kinematics, targets)[:, :7]
-    for _ in range(8):
-        good = np.flatnonzero(cost <= 1.5 * np.median(cost))
-        improved = 0
-        for side in (-1, 1):
-            neighbour = np.clip(np.arange(frames) + side, 0, frames - 1)
-            bad = np.flatnonzero(cost > 1.15 * cost[neighbour] + 0.02 * np.median(cost))
-            if not len(bad):
-                continue
-            place = np.searchsorted(good, bad) - (side < 0)
-            start = q[good[np.clip(place, 0, len(good) - 1)]].copy()
-            start[:, :7] = base[bad]
-            trial, trial_cost = minimize(kinematics, start, [t[bad] for t in tasks], Options())
-            better = trial_cost < 0.99 * cost[bad]
-            q[bad[better]], cost[bad[better]] = trial[better], trial_cost[better]
-            improved += int(better.sum())
-        if not improved:
-            break
     return q

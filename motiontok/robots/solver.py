@@ -14,7 +14,7 @@ import numpy as np
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics import Kinematics, State
-from motiontok.robots.tasks import Linearization, Task
+from motiontok.robots.tasks import Linearization, Posture, Task
 
 __all__ = ["Options", "minimize"]
 
@@ -41,55 +41,86 @@ _FLOOR = 0.1  # absolute damping, in units of cost per rad^2
 
 
 def minimize(
-    kinematics: Kinematics, q: Array, tasks: Sequence[Task], options: Options | None = None
+    kinematics: Kinematics,
+    q: Array,
+    tasks: Sequence[Task],
+    options: Options | None = None,
+    *,
+    posture: Posture | None = None,
+    bounds: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array]:
-    """Lower the tasks' cost of every frame within the joint limits.
+    """Lower the tasks' cost of every frame within bounds on its joints.
 
     Args:
         kinematics: of all bodies that the tasks name.
         q: starting configurations ``(frames, nq)``.
         tasks: of as many frames.
         options: how hard to try.
+        posture: reference values of the joints, of as many frames.
+        bounds: lower and upper joint values ``(frames, joints)`` where they are
+            tighter than the robot's limits.
 
     Returns:
-        Configurations ``(frames, nq)`` and their costs ``(frames,)``, never above the
-        cost of the start (after clipping to the limits).
+        Configurations ``(frames, nq)`` within bounds, and the tasks' costs ``(frames,)``
+        (without the posture's).
     """
     options = options or Options()
+    if bounds is None:
+        shape = (len(q), len(kinematics.lower))
+        bounds = np.broadcast_to(kinematics.lower, shape), np.broadcast_to(kinematics.upper, shape)
     out, cost = np.empty_like(q), np.empty(len(q))
     for start in range(0, len(q), _BATCH):
-        batch = slice(start, start + _BATCH)
-        out[batch], cost[batch] = _minimize(
-            kinematics, q[batch], [t[batch] for t in tasks], options
+        part = slice(start, start + _BATCH)
+        out[part], cost[part] = _minimize(
+            kinematics,
+            q[part],
+            [task[part] for task in tasks],
+            options,
+            None if posture is None else posture[part],
+            bounds[0][part],
+            bounds[1][part],
         )
     return out, cost
 
 
 def _minimize(
-    kinematics: Kinematics, q: Array, tasks: Sequence[Task], options: Options
+    kinematics: Kinematics,
+    q: Array,
+    tasks: Sequence[Task],
+    options: Options,
+    posture: Posture | None,
+    lower: Array,
+    upper: Array,
 ) -> tuple[Array, Array]:
-    lower, upper = kinematics.lower, kinematics.upper
     q = q.copy()
     q[:, 7:] = np.clip(q[:, 7:], lower, upper)
     state = kinematics.evaluate(q)
     system = linearize(tasks, state)
+    total = system.cost + (0.0 if posture is None else posture.cost(q[:, 7:]))
     best, cost = q.copy(), system.cost.copy()
     active = np.arange(len(q))
     damping = np.full(len(q), options.damping)
     jacobians = state.jacobians
     for _ in range(options.iterations):
         matrix, gradient = kinematics.normal_equations(jacobians, system.stiffness, system.force)
+        if posture is not None:
+            weight = posture.weight**2
+            np.einsum("tii->ti", matrix)[:, 6:] += weight
+            gradient[:, 6:] += weight * (posture.reference - q[:, 7:])
         step = _step(matrix, gradient, q[:, 7:], lower, upper, damping)
         step *= np.minimum(1.0, options.max_step / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
         trial = kinematics.integrate(q, step)
         trial[:, 7:] = np.clip(trial[:, 7:], lower, upper)
         trial_state = kinematics.evaluate(trial)
         trial_system = linearize(tasks, trial_state)
+        trial_total = trial_system.cost
+        if posture is not None:
+            trial_total = trial_total + posture.cost(trial[:, 7:])
 
-        better = trial_system.cost < system.cost
-        gain = system.cost - trial_system.cost
-        stop = better & (gain < options.tolerance * system.cost + 1e-9)
+        better = trial_total < total
+        stop = better & (total - trial_total < options.tolerance * total + 1e-9)
         damping = np.where(better, 0.3 * damping, np.minimum(10.0 * damping, 1e4))
+        total = np.where(better, trial_total, total)
         q[better] = trial[better]
         jacobians[better] = trial_state.jacobians[better]
         system[better] = trial_system[better]
@@ -100,9 +131,11 @@ def _minimize(
         if not keep.any():
             break
         if not keep.all():
-            active, damping, q = active[keep], damping[keep], q[keep]
+            active, damping, q, total = active[keep], damping[keep], q[keep], total[keep]
+            lower, upper = lower[keep], upper[keep]
             jacobians, system = jacobians[keep], system[keep]
-            tasks = [t[keep] for t in tasks]
+            tasks = [task[keep] for task in tasks]
+            posture = None if posture is None else posture[keep]
     return best, cost
 
 

@@ -13,7 +13,7 @@ from motiontok.robots import so3
 from motiontok.robots.kinematics import Kinematics, State
 from motiontok.robots.targets import Targets
 
-__all__ = ["FloorTask", "Linearization", "PoseTask", "Task"]
+__all__ = ["FloorTask", "Linearization", "PoseTask", "Posture", "Task"]
 
 
 @dataclass(eq=False)
@@ -43,6 +43,30 @@ class Linearization:
         self.stiffness += other.stiffness
         self.force += other.force
         return self
+
+
+@dataclass(eq=False)
+class Posture:
+    """Joints are drawn to reference values: ``sum of weight^2 (reference - q)^2``.
+
+    Attributes:
+        reference: ``(frames, joints)`` rad or m.
+        weight: ``(frames, joints)``, or anything that broadcasts to it.
+    """
+
+    reference: Array
+    weight: Array
+
+    def __post_init__(self) -> None:
+        self.weight = np.broadcast_to(self.weight, self.reference.shape)
+
+    def __getitem__(self, frames: Array | slice) -> Posture:
+        return Posture(self.reference[frames], self.weight[frames])
+
+    def cost(self, joints: Array) -> Array:
+        """Cost ``(frames,)`` at joint values ``(frames, joints)``."""
+        out: Array = (self.weight**2 * (self.reference - joints) ** 2).sum(-1)
+        return out
 
 
 class Task(Protocol):

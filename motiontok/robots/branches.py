@@ -1,0 +1,249 @@
+"""Solve a trajectory from many anchors, and choose one continuous path through it.
+
+A humanoid can reach the same targets in several ways (an arm near a singular pose has
+two), and with joint limits a solution that is only ever continued from the frame before
+gets stuck in a bad one. Here every 16th frame, an anchor, is solved on its own from the
+neutral pose, and each is continued up to the next, all stretches side by side. Where a
+stretch does not arrive at the next anchor's solution, both are continued past each other
+as further candidates, and the path with the least tracking cost and the least jumping is
+found by dynamic programming (Viterbi 1967).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bvh.rotations import Array, conjugate, multiply, normalize
+from motiontok.robots.kinematics import Kinematics
+from motiontok.robots.solver import Options, minimize
+from motiontok.robots.tasks import Posture, Task
+from motiontok.robots.trajectory import wxyz_from_xyzw, xyzw_from_wxyz
+
+__all__ = ["connected", "jump_cost"]
+
+_STRETCH = 16  # frames between anchors
+_REACH = 3  # stretches that a candidate runs past an anchor that it misses
+_SAME = 0.2  # rad; closer solutions of one frame are one
+_ANCHOR = Options(iterations=16)
+_CONTINUE = Options(iterations=5, tolerance=1e-2)
+_HOLD = 1.0  # posture weight that keeps a continued path from drifting along free directions
+_FREE_SPEED = 10.0  # rad/s that cost nothing
+_PENALTY = 400.0  # per rad^2 beyond that, in one frame
+
+
+@dataclass(eq=False)
+class _Candidate:
+    """Configurations ``(n, nq)`` and costs ``(n,)`` of the frames from ``start`` on."""
+
+    start: int
+    q: Array
+    cost: Array
+
+
+def jump_cost(before: Array, after: Array, fps: float) -> Array:
+    """Cost ``(...)`` of going from joint values ``(..., joints)`` to the next frame's."""
+    excess = np.maximum(np.abs(after - before) - _FREE_SPEED / fps, 0.0)
+    out: Array = _PENALTY * (excess**2).sum(-1)
+    return out
+
+
+def connected(
+    kinematics: Kinematics, tasks: Sequence[Task], start: Array, fps: float
+) -> tuple[Array, Array]:
+    """Solve every frame so that neighbours connect.
+
+    Args:
+        kinematics: of all bodies that the tasks name.
+        tasks: of as many frames as ``start``.
+        start: ``(frames, nq)`` neutral joints, base near its target.
+        fps: frames per second.
+
+    Returns:
+        Configurations ``(frames, nq)`` and the tasks' costs ``(frames,)``.
+    """
+    frames = len(start)
+    anchors = np.arange(0, frames, _STRETCH)
+    q, cost = _solve_anchors(kinematics, tasks, start, anchors)
+    walker = _Walker(kinematics, tasks, start)
+    # Each stretch ends on the frame of the next anchor, to see whether it arrives there.
+    lengths = np.minimum(_STRETCH, frames - 1 - anchors)
+    walked = walker.walk(q, anchors, np.ones(len(anchors), dtype=int), lengths)
+    out, out_cost = np.empty_like(start), np.empty(frames)
+    out[anchors], out_cost[anchors] = q, cost
+    for k, (path, costs) in enumerate(walked):
+        inside = slice(anchors[k] + 1, anchors[k] + min(_STRETCH, lengths[k] + 1))
+        count = inside.stop - inside.start
+        out[inside], out_cost[inside] = path[:count], costs[:count]
+
+    missed = [k for k in range(1, len(anchors)) if _differ(walked[k - 1][0][-1], q[k])]
+    if not missed:
+        return out, out_cost
+    candidates = _pass_by(walker, q, anchors, walked, missed, frames)
+    return _choose(out, out_cost, candidates, fps)
+
+
+def _solve_anchors(
+    kinematics: Kinematics, tasks: Sequence[Task], start: Array, anchors: Array
+) -> tuple[Array, Array]:
+    """Anchors from the neutral pose; those far worse than a neighbour again from its joints."""
+    own = [task[anchors] for task in tasks]
+    q, cost = minimize(kinematics, start[anchors], own, _ANCHOR)
+    for side in (1, -1, 1, -1):
+        neighbour = np.clip(np.arange(len(q)) + side, 0, len(q) - 1)
+        bad = np.flatnonzero(cost > 2.0 * cost[neighbour] + 0.1 * np.median(cost))
+        if len(bad):
+            again = start[anchors[bad]].copy()
+            again[:, 7:] = q[neighbour[bad], 7:]
+            trial, trial_cost = minimize(kinematics, again, [t[bad] for t in own], _ANCHOR)
+            better = trial_cost < cost[bad]
+            q[bad[better]], cost[bad[better]] = trial[better], trial_cost[better]
+    return q, cost
+
+
+class _Walker:
+    """Continues configurations frame by frame, many side by side."""
+
+    def __init__(self, kinematics: Kinematics, tasks: Sequence[Task], start: Array) -> None:
+        self.kinematics = kinematics
+        self.tasks = tasks
+        self._base = start[:, :3], wxyz_from_xyzw(start[:, 3:7])
+
+    def walk(
+        self, q: Array, first: Array, direction: Array, lengths: Array
+    ) -> list[tuple[Array, Array]]:
+        """Configurations and costs of the ``lengths`` frames after (or before) ``first``.
+
+        Args:
+            q: ``(walks, nq)`` solutions at the frames ``first``.
+            first: ``(walks,)`` frame indices.
+            direction: ``(walks,)`` 1 or -1.
+            lengths: ``(walks,)`` number of frames.
+        """
+        found = [(np.empty((n, q.shape[1])), np.empty(n)) for n in lengths]
+        at, before = q.copy(), q.copy()
+        for step in range(1, int(max(lengths, default=0)) + 1):
+            live = np.flatnonzero(lengths >= step)
+            frame = first[live] + direction[live] * step
+            guess = self._guess(at[live], before[live], frame, frame - direction[live])
+            solved, cost = minimize(
+                self.kinematics,
+                guess,
+                [task[frame] for task in self.tasks],
+                _CONTINUE,
+                posture=Posture(guess[:, 7:].copy(), np.array(_HOLD)),
+            )
+            before[live], at[live] = at[live], solved
+            for row, k in enumerate(live):
+                found[k][0][step - 1], found[k][1][step - 1] = solved[row], cost[row]
+        return found
+
+    def _guess(self, at: Array, before: Array, frame: Array, last: Array) -> Array:
+        """Joints go on as they went; the base goes on as its target does."""
+        positions, rotations = self._base
+        out = at.copy()
+        out[:, :3] += positions[frame] - positions[last]
+        turn = multiply(rotations[frame], conjugate(rotations[last]))
+        out[:, 3:7] = xyzw_from_wxyz(normalize(multiply(turn, wxyz_from_xyzw(at[:, 3:7]))))
+        out[:, 7:] += np.clip(at[:, 7:] - before[:, 7:], -0.3, 0.3)
+        return out
+
+
+def _differ(a: Array, b: Array) -> bool:
+    return bool(np.abs(a[7:] - b[7:]).max() > _SAME)
+
+
+def _pass_by(
+    walker: _Walker,
+    q: Array,
+    anchors: Array,
+    walked: Sequence[tuple[Array, Array]],
+    missed: Sequence[int],
+    frames: int,
+) -> list[_Candidate]:
+    """Continue the paths on both sides of missed anchors until they meet others' solutions."""
+    # A walker is (configuration, anchor it stands on, direction).
+    going = [(walked[k - 1][0][-1], k, 1) for k in missed] + [(q[k], k, -1) for k in missed]
+    candidates = []
+    for _ in range(_REACH):
+        first = np.array([anchors[k] for _, k, _ in going])
+        direction = np.array([d for _, _, d in going])
+        room = np.where(direction > 0, frames - 1 - first, first)
+        paths = walker.walk(
+            np.array([p for p, _, _ in going]), first, direction, np.minimum(_STRETCH, room)
+        )
+        ahead = []
+        for (config, k, way), (path, cost) in zip(going, paths, strict=True):
+            if not len(path):
+                continue
+            if way > 0:
+                candidates.append(_Candidate(int(anchors[k]) + 1, path, cost))
+            else:
+                candidates.append(_Candidate(int(anchors[k]) - len(path), path[::-1], cost[::-1]))
+            following = k + way
+            arrived = not 0 <= following < len(anchors) or not _differ(path[-1], q[following])
+            if not arrived:
+                ahead.append((path[-1], following, way))
+            del config
+        if not ahead:
+            break
+        going = ahead
+    return candidates
+
+
+def _choose(
+    q: Array, cost: Array, candidates: Sequence[_Candidate], fps: float
+) -> tuple[Array, Array]:
+    """Best path where candidates compete with ``q``; stretches without any stay."""
+    contested = np.zeros(len(q), dtype=bool)
+    for c in candidates:
+        contested[c.start : c.start + len(c.q)] = True
+    q, cost = q.copy(), cost.copy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], contested.astype(np.int8), [0]])))
+    for a, b in zip(edges[::2], edges[1::2], strict=True):
+        own = [c for c in candidates if a <= c.start < b]
+        paths = np.repeat(q[None, a:b], len(own) + 1, axis=0)
+        costs = np.full((len(own) + 1, b - a), np.inf)
+        costs[0] = cost[a:b]
+        for row, c in enumerate(own, start=1):
+            part = slice(c.start - a, c.start - a + len(c.q))
+            paths[row, part], costs[row, part] = c.q, c.cost
+        before = q[a - 1, 7:] if a > 0 else None
+        after = q[b, 7:] if b < len(q) else None
+        chosen = _best_path(paths[..., 7:], costs, before, after, fps)
+        q[a:b], cost[a:b] = paths[chosen, range(b - a)], costs[chosen, range(b - a)]
+    return q, cost
+
+
+def _best_path(
+    paths: Array, costs: Array, before: Array | None, after: Array | None, fps: float
+) -> Array:
+    """Index of the candidate to take at each frame ``(frames,)``.
+
+    Args:
+        paths: ``(candidates, frames, joints)``.
+        costs: ``(candidates, frames)``, infinite where a candidate has no solution.
+        before: joint values of the frame before, if there is one ``(joints,)``.
+        after: joint values of the frame after.
+        fps: frames per second.
+    """
+    count, frames = costs.shape
+    total = costs[:, 0].copy()
+    if before is not None:
+        total += jump_cost(before, paths[:, 0], fps)
+    came = np.zeros((frames, count), dtype=int)
+    for frame in range(1, frames):
+        moves = jump_cost(paths[:, None, frame - 1], paths[None, :, frame], fps)
+        through = total[:, None] + moves
+        came[frame] = through.argmin(axis=0)
+        total = through.min(axis=0) + costs[:, frame]
+    if after is not None:
+        total = total + jump_cost(paths[:, -1], after, fps)
+    at = int(total.argmin())
+    out = np.empty(frames, dtype=int)
+    for frame in range(frames - 1, -1, -1):
+        out[frame] = at
+        at = int(came[frame, at])
+    return out
