@@ -166,9 +166,11 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         reason = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
+        near = difflib.get_close_matches(name_or_path, shipped_configs(), n=1)
         raise ConfigError(
-            f"no configuration {name_or_path!r}{reason}: give a TOML file or one of "
-            f"{', '.join(shipped_configs())}"
+            f"no configuration {name_or_path!r}{reason}: "
+            + (f"did you mean {near[0]}? " if near else "")
+            + f"give a TOML file or one of {', '.join(shipped_configs())}"
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a TOML file") from None
@@ -177,9 +179,13 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from None
     values.setdefault("name", path.stem)
+    config = parse_config(values, str(path))
     for override in overrides:
         _override(values, override)
-    return parse_config(values, str(path))
+        config = _build(Config, values, f"--set {override}", "")
+    # Only all overrides together need to make sense.
+    _check(config, " ".join([str(path), *(f"--set {o}" for o in overrides)]))
+    return config
 
 
 def parse_config(values: Mapping[str, Any], where: str) -> Config:
@@ -201,10 +207,22 @@ def _build(cls: type[T], values: Mapping[str, Any], where: str, prefix: str) -> 
     hints = typing.get_type_hints(cls)
     for key in values:
         if key not in hints:
-            near = difflib.get_close_matches(key, hints, n=3, cutoff=0.4) or sorted(hints)
-            nearest = ", ".join(prefix + n for n in near)
+            nearest = ", ".join(_nearest(key, prefix, hints))
             raise ConfigError(f"{where}: unknown key {prefix}{key}; did you mean {nearest}?")
     return cls(**{k: _convert(v, hints[k], where, prefix + k) for k, v in values.items()})
+
+
+def _nearest(key: str, prefix: str, hints: Mapping[str, Any]) -> list[str]:
+    """Known keys to suggest: like it here, else like it anywhere, else all of them here."""
+    here = [prefix + k for k in difflib.get_close_matches(key, hints, n=3)]
+    anywhere = {
+        f.name: f"{section}.{f.name}"
+        for section, kind in typing.get_type_hints(Config).items()
+        if dataclasses.is_dataclass(kind)
+        for f in dataclasses.fields(kind)
+    }
+    elsewhere = [anywhere[k] for k in difflib.get_close_matches(key, anywhere, n=3)]
+    return here or elsewhere or sorted(prefix + k for k in hints)
 
 
 def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
@@ -281,6 +299,8 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
     if not 2 <= model.vocab_size <= 65_536:
         raise ConfigError(f"{where}: model.vocab_size must be 2 to 65536, got {model.vocab_size}")
+    if not 0 <= train.seed < 2**63:
+        raise ConfigError(f"{where}: train.seed must be 0 to 2**63 - 1, got {train.seed}")
     if not 0 <= train.time_budget < float("inf"):
         raise ConfigError(
             f"{where}: train.time_budget must be 0 or minutes, got {train.time_budget}"
