@@ -36,7 +36,9 @@ _DEFAULT_DROP = 0.33  # rad; toe below ankle of a flat foot, as in LAFAN1
 _BEND = (0.01, 0.03)  # rms sine of a hinge's bend: less is noise, more is a bend
 _AGREE = (0.5, 0.8)  # resultant length of the hinge axes of all frames, likewise
 _SQUARE = np.sin(np.deg2rad(1.5))  # a foot's own axis across counts if this square to the toe
-_NEAR_FOOT, _NEAR_TOE, _NEAR_OPEN = np.deg2rad([20.0, 30.0, 60.0])  # what is plausible
+# Largest plausible differences from a rig's own zero pose, rad.
+_NEAR_FOOT, _NEAR_TOE, _NEAR_OPEN, _NEAR_TWISTED = np.deg2rad([20.0, 30.0, 60.0, 110.0])
+_SHORT = 0.02  # m; shorter vectors are too short to take a direction from
 _FEW = 3  # frames of contact that make a measurement
 
 
@@ -95,8 +97,8 @@ class AxisFinder:
 
     def _hips(self) -> None:
         left, right = self._rigid("Hips", "LeftUpLeg"), self._rigid("Hips", "RightUpLeg")
-        spine = self._rigid("Hips", "Spine" if self._body.present("Spine") else "Spine2")
         lateral = unit(left - right)
+        spine = self._rigid("Hips", self._first_spine())
         up = unit(perpendicular(spine, lateral))
         forward = cross(lateral, up)
         width = float(np.linalg.norm(left - right))
@@ -116,6 +118,14 @@ class AxisFinder:
         else:
             up = self._standing_up(lateral, up)
         self._set("Hips", frame(lateral, up, axes="yz"))
+
+    def _first_spine(self) -> str:
+        """The lowest spine joint that is not at the pelvis itself."""
+        for joint in ("Spine", "Spine1"):
+            bone = self._body.at(joint) - self._body.at("Hips")
+            if self._body.present(joint) and np.median(np.abs(bone).max(axis=-1)) > _SHORT:
+                return joint
+        return "Spine2"
 
     def _standing_up(self, lateral: Array, default: Array) -> Array:
         """World up in pelvis axes over frames that stand upright; ``default`` if none does."""
@@ -140,10 +150,10 @@ class AxisFinder:
         both = all(self._body.present(s + "Shoulder") for s, _ in SIDES)
         part = "Shoulder" if both else "Arm"
         lateral = self._rigid("Spine2", "Left" + part) - self._rigid("Spine2", "Right" + part)
-        if np.linalg.norm(lateral) < 0.02:
+        if np.linalg.norm(lateral) < _SHORT:
             lateral = self._rigid("Spine2", "LeftArm") - self._rigid("Spine2", "RightArm")
         up = self._rigid("Spine2", "Neck") if self._body.present("Neck") else np.zeros(3)
-        if np.linalg.norm(up) < 0.02:
+        if np.linalg.norm(up) < _SHORT:
             below = next(j for j in ("Spine1", "Spine", "Hips") if self._body.present(j))
             up = -self._rigid("Spine2", below)
         self._set("Spine2", frame(lateral, up, axes="yz"))
@@ -264,20 +274,20 @@ class AxisFinder:
 
         Zero local rotation means aligned with ``parent``, as rigs have it, if that is
         plausible over the clip; otherwise the joint is aligned with the rotations
-        ``follow`` ``(frames, 4)`` on average. With ``along``, a canonical axis (3,), only
-        the swing of that axis must be plausible, for forearms twist by a right angle.
+        ``follow`` ``(frames, 4)`` on average. With ``along``, a canonical axis (3,),
+        twists about it may be larger than swings, as those of forearms are.
         """
         if not self._body.present(joint):
             return
         relative = multiply(conjugate(follow), self._body.rotations[:, INDEX[joint]])
         mean = mean_rotation(relative)
         native = self.axes[INDEX[parent]]
-        if along is None:
-            off = float(np.linalg.norm(log(multiply(mean, conjugate(native)))))
-        else:
-            cosine = rotate(conjugate(mean), along) @ rotate(conjugate(native), along)
-            off = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
-        self._set(joint, native if off < _NEAR_OPEN else mean)
+        off = float(np.linalg.norm(log(multiply(mean, conjugate(native)))))
+        near = off < _NEAR_OPEN
+        if along is not None:
+            swing = rotate(conjugate(mean), along) @ rotate(conjugate(native), along)
+            near = swing > np.cos(_NEAR_OPEN) and off < _NEAR_TWISTED
+        self._set(joint, native if near else mean)
 
 
 def _ramp(value: float, ends: tuple[float, float]) -> float:

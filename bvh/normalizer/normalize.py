@@ -116,7 +116,7 @@ def examine(
     report = Report(
         family=joints.family,
         confidence=joints.confidence,
-        joints=joints.names(clip),
+        joints={c: n for c, n in joints.names(clip).items() if c != "Spine1" or not solution.moved},
         up=calibration.up,
         unit=calibration.unit,
         scale=calibration.scale,

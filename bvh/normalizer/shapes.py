@@ -53,10 +53,12 @@ def recognize(hips: Array, spine: Array) -> tuple[Shape, float] | None:
         (forward, up) axes; None if the shape is unknown.
     """
     given = np.array([complex(*hips), complex(*spine)])
+    if abs(given[1]) < _TOLERANCE:
+        return None
     for shape in SHAPES:
         known = np.array([complex(*shape.hips), complex(*shape.spine)])
         turn = np.vdot(known, given)
-        turn /= abs(turn) or 1.0
+        turn /= max(abs(turn), 1e-12)
         if np.abs(given - turn * known).max() < _TOLERANCE:
             return shape, float(np.angle(turn))
     return None

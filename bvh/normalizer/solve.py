@@ -53,12 +53,15 @@ class Solution:
         rotations: ``(frames, 22, 4)`` local.
         offsets: ``(22, 3)`` rest offsets, metres.
         stretch: ``(22,)`` how far each joint strays from its offset, metres.
+        moved: whether Spine1 is not where the source's joint is, because joints that
+            are dropped bend beside it.
     """
 
     positions: Array
     rotations: Array
     offsets: Array
     stretch: Array
+    moved: bool
 
 
 def solve(body: Body, axes: Array) -> Solution:
@@ -71,7 +74,7 @@ def solve(body: Body, axes: Array) -> Solution:
     turns = multiply(body.rotations, conjugate(axes))
     positions = body.positions.copy()
     _fill(body, turns, positions)
-    _keep_lengths(positions, "Spine", "Spine1", "Spine2", turns)
+    moved = _keep_lengths(positions, "Spine", "Spine1", "Spine2", turns)
     hips, chest = turns[:, INDEX["Hips"]], turns[:, INDEX["Spine2"]]
     for joint, share in (("Spine", 1 / 3), ("Spine1", 2 / 3)):
         turns[:, INDEX[joint]] = slerp(hips, chest, np.full(len(hips), share))
@@ -84,10 +87,10 @@ def solve(body: Body, axes: Array) -> Solution:
     for joint in _ENDS:
         if not body.present(joint):
             turns[:, INDEX[joint]] = turns[:, _PARENT[joint]]
-    return _local(turns, positions)
+    return _local(turns, positions, moved=moved)
 
 
-def _local(turns: Array, positions: Array) -> Solution:
+def _local(turns: Array, positions: Array, *, moved: bool) -> Solution:
     parents = list(PARENTS[1:])
     to_parent = conjugate(turns[:, parents])
     local = np.concatenate([turns[:, :1], multiply(to_parent, turns[:, 1:])], axis=1)
@@ -101,7 +104,7 @@ def _local(turns: Array, positions: Array) -> Solution:
     stretch = np.zeros(len(JOINTS))
     stretch[1:] = np.abs(bones - offsets[1:]).max(axis=(0, 2))
     # No negative zeros in what users will print.
-    return Solution(positions[:, 0], local, offsets + 0.0, stretch)
+    return Solution(positions[:, 0], local, offsets + 0.0, stretch, moved)
 
 
 def _fill(body: Body, turns: Array, positions: Array) -> None:
@@ -142,18 +145,23 @@ def _fill(body: Body, turns: Array, positions: Array) -> None:
             place(side + "Toe", side + "Foot", default[side + "Toe"], side + "Foot")
 
 
-def _keep_lengths(positions: Array, top: str, middle: str, end: str, turns: Array) -> None:
+def _keep_lengths(positions: Array, top: str, middle: str, end: str, turns: Array) -> bool:
     """Move a joint so that both its bones have constant length.
 
-    Joints that the canonical skeleton drops bend the way between those it keeps. Two
-    bones as long as the longest such way still reach from end to end in every frame.
+    Joints that the canonical skeleton drops bend the way between those it keeps.
+
+    Returns:
+        Whether it had to be moved.
     """
     a, b, c = (positions[:, INDEX[j]] for j in (top, middle, end))
     upper, lower = np.linalg.norm(b - a, axis=-1), np.linalg.norm(c - b, axis=-1)
     if max(np.ptp(upper), np.ptp(lower)) < _CONSTANT:
-        return
-    first, second = upper.max(), lower.max()
+        return False
     reach = np.linalg.norm(c - a, axis=-1)
+    first, second = np.median(upper), np.median(lower)
+    # Long enough to reach from end to end in every frame.
+    stretch = max(1.0, float(reach.max() / (first + second)))
+    first, second = stretch * first, stretch * second
     axis = unit(c - a)
     along = (reach**2 + first**2 - second**2) / (2 * np.maximum(reach, _SHORT))
     out = np.sqrt(np.maximum(first**2 - along**2, 0.0))
@@ -161,6 +169,7 @@ def _keep_lengths(positions: Array, top: str, middle: str, end: str, turns: Arra
     back = rotate(turns[:, INDEX[end]], np.array([-1e-4, 0.0, 0.0]))
     side = unit(perpendicular(b - a + back, axis))
     positions[:, INDEX[middle]] = a + along[:, None] * axis + out[:, None] * side
+    return True
 
 
 def _aim(bones: Mapping[str, tuple[str, Array]], turns: Array, positions: Array) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 
@@ -21,10 +21,11 @@ from bvh.rotations import Array, cross, rotate
 __all__ = ["map_by_topology"]
 
 _FRAMES = 60  # enough to see which joints bend
-_SAME = 0.06  # relative difference in length of two limbs of one body
+_SAME = 0.25  # relative difference in length of two limbs: one hand may hold a sword
 _LIMB = 0.15  # shortest limb, as a share of the whole tree's reach
 _ZERO = 0.01  # shortest bone, likewise
-_BENT, _STRAIGHT = np.deg2rad(5.0), np.deg2rad(2.0)
+_BENT = np.deg2rad(3.0)
+_ALIKE = 0.45  # least ratio of thigh and shin, upper arm and forearm
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SIDES = {"l": 1, "left": 1, "r": -1, "right": -1}
 
@@ -42,13 +43,12 @@ class _Tree:
     def of(cls, clip: Clip) -> _Tree:
         picked = np.unique(np.linspace(0, clip.frames - 1, _FRAMES).astype(int))
         rotations, points = (x[picked] for x in clip.global_transforms())
-        tips = [points[:, j] + rotate(rotations[:, j], site) for j, site in clip.end_sites.items()]
+        sites = {j: site for j, site in clip.end_sites.items() if np.any(site)}
+        tips = [points[:, j] + rotate(rotations[:, j], site) for j, site in sites.items()]
         return cls(
             names=clip.names,
-            parents=[*clip.parents, *clip.end_sites],
-            points=np.concatenate(
-                [points, np.reshape(tips, (-1, len(picked), 3)).swapaxes(0, 1)], 1
-            ),
+            parents=[*clip.parents, *sites],
+            points=np.stack([*np.moveaxis(points, 1, 0), *tips], axis=1),
             real=len(clip.names),
         )
 
@@ -81,7 +81,8 @@ def map_by_topology(clip: Clip) -> tuple[dict[str, int], float] | None:
         trunk = path(tree.parents, low, high)
         if not trunk or trunk[0] in legs or not _legs_point_away(tree, low, legs, high):
             continue
-        score = sum(tree.bone(j) + tree.longest(j)[0] for j in (*legs, *arms))
+        # The weaker limb of a pair counts, so equal pairs win over odd ones.
+        score = sum(2 * min(tree.bone(j) + tree.longest(j)[0] for j in p) for p in (legs, arms))
         if best is None or score > best[0]:
             best = score, lower, upper
     return None if best is None else _assign(tree, best[1], best[2])
@@ -119,15 +120,20 @@ def _assign(
     for limb, first in zip(arm_joints, arms, strict=True):
         if limb is not None and limb["Arm"] != first:
             limb["Shoulder"] = first
+        while limb is not None and tree.bone(limb["Hand"]) == 0.0:
+            # Fingers often begin with a joint at the wrist, which is the hand's.
+            limb["Hand"] = tree.parents[limb["Hand"]]
     named = [_side(tree.names[j] if j < tree.real else "") for j in (*legs, *arms)]
     sided = named[0] * named[1] == -1 and named[2] * named[3] == -1
     if sided:
         leg_signs, arm_signs = named[:2], named[2:]
     else:
         leg_signs = _leg_signs(tree, low, high, [m for m in leg_joints if m])
-        lateral = tree.points[:, legs[0]] - tree.points[:, legs[1]]
-        across = tree.points[:, _start(arm_joints[0])] - tree.points[:, _start(arm_joints[1])]
-        same = 1 if float(np.sum(lateral * across)) > 0 else -1
+        (leg, other_leg), (arm, other_arm) = (
+            [tree.points[:, limb[start]] for limb in limbs if limb]
+            for limbs, start in ((leg_joints, "UpLeg"), (arm_joints, "Arm"))
+        )
+        same = 1 if float(np.sum((leg - other_leg) * (arm - other_arm))) > 0 else -1
         arm_signs = [same * s for s in leg_signs]
     out = {"Hips": low, **spine_joints(path(tree.parents, low, high), [])}
     for limbs, signs in ((leg_joints, leg_signs), (arm_joints, arm_signs)):
@@ -136,10 +142,6 @@ def _assign(
     out |= _head(tree, high, set(arms))
     # End sites are found again, by name, from the joint they belong to.
     return {k: j for k, j in out.items() if j < tree.real}, 0.6 if sided else 0.4
-
-
-def _start(limb: dict[str, int] | None) -> int:
-    return (limb or {})["Arm"]
 
 
 def _limb(tree: _Tree, top: int, first: int, parts: tuple[str, ...]) -> dict[str, int] | None:
@@ -151,27 +153,34 @@ def _limb(tree: _Tree, top: int, first: int, parts: tuple[str, ...]) -> dict[str
         j for j, after in zip(chain, [*chain[1:], None], strict=True)
         if after is None or tree.bone(after) > _ZERO * size
     ]  # fmt: skip
-    bends = [_bend(tree, a, b, c) for a, b, c in zip(kept, kept[1:], kept[2:], strict=False)]
-    if any(np.ptp(bend) > _BENT for bend in bends):
-        # Twist and helper joints split a straight bone; knees and elbows show themselves.
-        middle = [j for j, bend in zip(kept[1:-1], bends, strict=True) if bend.max() > _STRAIGHT]
-        kept = [kept[0], *middle, kept[-1]]
-    if len(kept) < 4:
+    middle = [
+        j for a, j, b in zip(kept, kept[1:], kept[2:], strict=False) if _bend(tree, a, j, b) > _BENT
+    ]
+    # Twist and helper joints split a straight bone; knees and elbows show themselves by
+    # bending, unless the clip never bends them.
+    for chain in ([kept[0], *middle, kept[-1]], kept):
+        found = _two_bones(tree, chain)
+        if found is not None:
+            return dict(zip(parts, chain[found:], strict=False))
+    return None
+
+
+def _two_bones(tree: _Tree, chain: list[int]) -> int | None:
+    """Where the two long bones of a limb begin, if it has two of about the same length."""
+    # The limb's own joint comes after the one it hangs on.
+    lengths = [tree.length(a, b) for a, b in pairwise(chain)]
+    pairs = {i: (lengths[i], lengths[i + 1]) for i in range(1, len(lengths) - 1)}
+    if not pairs:
         return None
-    pairs = {
-        i: min(tree.length(kept[i], kept[i + 1]), tree.length(kept[i + 1], kept[i + 2]))
-        for i in range(1, len(kept) - 2)
-    }
-    first_bone = max(pairs, key=lambda i: pairs[i])
-    return dict(zip(parts, kept[first_bone:], strict=False))
+    best = max(pairs, key=lambda i: min(pairs[i]))
+    return best if min(pairs[best]) > _ALIKE * max(pairs[best]) else None
 
 
-def _bend(tree: _Tree, a: int, b: int, c: int) -> Array:
-    """Angle (rad) between the bones into and out of ``b``, per frame."""
+def _bend(tree: _Tree, a: int, b: int, c: int) -> float:
+    """Largest angle (rad) over the clip between the bones into and out of ``b``."""
     inner = unit(tree.points[:, b] - tree.points[:, a])
     outer = unit(tree.points[:, c] - tree.points[:, b])
-    out: Array = np.arccos(np.clip(np.sum(inner * outer, axis=-1), -1.0, 1.0))
-    return out
+    return float(np.arccos(np.clip(np.sum(inner * outer, axis=-1), -1.0, 1.0)).max())
 
 
 def _leg_signs(tree: _Tree, low: int, high: int, limbs: list[dict[str, int]]) -> list[int]:
@@ -197,8 +206,17 @@ def _head(tree: _Tree, chest: int, arms: set[int]) -> dict[str, int]:
     joints = [j for j in max(ways)[1] if j < tree.real]
     if len(joints) < 2:
         return {"Neck" if "neck" in tree.names[joints[0]].lower() else "Head": joints[0]}
-    named = [j for j in joints[1:] if "head" in tree.names[j].lower()]
-    return {"Neck": joints[0], "Head": named[0] if named else joints[1]}
+    neck, *above = joints
+    return {"Neck": neck, "Head": _pick_head(tree, above)}
+
+
+def _pick_head(tree: _Tree, above: list[int]) -> int:
+    """Which joint above the neck is the head: named so, with eyes or a jaw, or below its top."""
+    for joint in above:
+        if "head" in tree.names[joint].lower() or len(tree.children(joint)) > 1:
+            return joint
+    top = above[-1]
+    return above[-2] if len(above) > 1 and tree.bone(top) > 1.3 * tree.bone(above[-2]) else top
 
 
 def _side(name: str) -> int:
