@@ -18,7 +18,7 @@ from bvh.rotations import Array, angle_between, from_euler, to_euler
 
 __all__ = ["write"]
 
-_UNWRITABLE = re.compile(r"[\r\n{}]|^\s|\s$|^$")
+_UNWRITABLE = re.compile(r"[\r\n{}\ud800-\udfff]|^[ \t\v\f]|[ \t\v\f]$|^$")
 _BLOCK = 1 << 16
 
 
