@@ -11,6 +11,7 @@ from bvh.procedural.signals import low_pass
 from bvh.rotations import (
     Array,
     align_signs,
+    between,
     conjugate,
     from_euler,
     from_matrix,
@@ -41,6 +42,8 @@ class Body:
     ) -> Body:
         """The default adult scaled as a whole, then legs, arms and breadth on their own."""
         offsets = DEFAULT_OFFSETS * stature
+        # Normalised capture has straight necks at rest.
+        offsets[13] = [0.0, 0.0, np.linalg.norm(offsets[13])]
         for joint, name in enumerate(JOINTS):
             if name.endswith(("Leg", "Foot")) and not name.endswith("UpLeg"):
                 offsets[joint] *= legs
@@ -238,8 +241,11 @@ def solve(performance: Performance, body: Body, *, name: str) -> Motion:
         rotations[:, joint + 3] = from_euler(-foot.bend[:, None], "y")
     for joint in (9, 10, 11):
         rotations[:, joint] = _yaw_pitch_roll(performance.trunk / 3)
-    for joint in (12, 13):
-        rotations[:, joint] = _yaw_pitch_roll(performance.head / 2)
+    half = _yaw_pitch_roll(performance.head / 2)
+    up = np.array([0.0, 0.0, 1.0])
+    # Necks swing and heads twist: what joint positions show of a neck, and no more.
+    rotations[:, 12] = between(up, rotate(half, up))
+    rotations[:, 13] = multiply(conjugate(rotations[:, 12]), multiply(half, half))
     for joint, arm, side in zip((14, 18), performance.arms, (1.0, -1.0), strict=True):
         for step, local in enumerate(_arm(arm, side)):
             rotations[:, joint + step] = local

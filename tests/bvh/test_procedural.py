@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bvh import BVHError, Motion, procedural
+from bvh import BVHError, Motion, normalize, procedural
 from bvh.rotations import angle_between, rotate, yaw_of
 from bvh.skeleton import JOINTS, PARENTS
 
@@ -214,6 +216,18 @@ def test_dataset_mixes_kinds_evenly_and_grows_by_appending() -> None:
     assert len({motion.source.name for motion in many}) == 14
     other = procedural.dataset(1, seconds=1, seed=5)[0]
     assert not np.allclose(other.rotations, few[0].rotations)
+
+
+def test_normalising_a_clip_whose_names_hide_its_origin_gives_it_back(clips: list[Motion]) -> None:
+    """Axes, heading, floor and sides are found again from geometry alone."""
+    for motion in clips[:2]:
+        clip = motion.to_clip()
+        clip = replace(clip, names=tuple(f"mixamorig:{name}" for name in clip.names))
+        found = normalize(clip)
+        difference = found.global_positions() - motion.global_positions()
+        assert np.linalg.norm(difference, axis=-1).max() < 1e-3
+        rotations = motion.global_transforms()[0], found.global_transforms()[0]
+        assert np.degrees(angle_between(*rotations)).max() < 0.5
 
 
 @pytest.mark.parametrize(
