@@ -13,6 +13,7 @@ import click
 from motiontok.cli.options import tokenizer_option
 
 if TYPE_CHECKING:
+    from bvh.motion import Motion
     from motiontok.render import Actor, TokenTrack
 
 __all__ = ["render"]
@@ -167,11 +168,14 @@ def _actors(
             if name == "skeleton":
                 actors.append(MannequinActor(motion, label=label))
             else:
-                actors.append(_retargeted(motion, name, map_path, label))
+                actors.append(_retargeted(motion, name, map_path))
+                # One clip's panels are told apart by the robots, several clips' by both.
+                if len(sources) > 1:
+                    actors[-1].label += f", {label}"
     return actors, tokens
 
 
-def _retargeted(motion: Any, name: str, map_path: Path | None, label: str) -> Actor:
+def _retargeted(motion: Motion, name: str, map_path: Path | None) -> Actor:
     from motiontok.progress import progress
     from motiontok.render.robot import RobotActor
     from motiontok.robots import load_robot, retarget
@@ -179,7 +183,7 @@ def _retargeted(motion: Any, name: str, map_path: Path | None, label: str) -> Ac
     robot = load_robot(name, map=map_path)
     with progress("inverse kinematics", len(motion)) as update:
         trajectory = retarget(motion, robot, progress=update)
-    return RobotActor(robot, trajectory.qpos, fps=trajectory.fps, label=f"{label} on {robot.name}")
+    return RobotActor(robot, trajectory.qpos, fps=trajectory.fps)
 
 
 def _trajectory_actor(source: Path, robots: Sequence[str], map_path: Path | None) -> Actor:

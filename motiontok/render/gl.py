@@ -33,6 +33,9 @@ FIX = (
 )
 
 _MAX_PARTS = 96
+# A coarse shadow map is soft for few samples a pixel, and those cost most of a frame;
+# pictures higher than this many pixels would show its grain.
+_SHADOW_TEXELS, _LARGE = 512, 600
 
 
 def load_pyrender() -> ModuleType:
@@ -70,14 +73,15 @@ class GLCanvas:
 
     def __init__(self, actors: Sequence[Actor], size: tuple[int, int]) -> None:
         pyrender = load_pyrender()
-        from motiontok.render.studio import SHADOW_TEXELS, StudioRenderer
+        from motiontok.render.studio import StudioRenderer
 
         self._scene = pyrender.Scene(bg_color=[*BACKGROUND, 1.0])
         # The clip planes enclose whatever a human does; the field of view comes with a view.
         self._camera = pyrender.PerspectiveCamera(yfov=0.5, znear=0.2, zfar=120.0)
         self._camera_node = self._scene.add(self._camera)
         key = pyrender.DirectionalLight()
-        key._generate_shadow_texture(SHADOW_TEXELS)
+        texels = _SHADOW_TEXELS if size[1] <= _LARGE else 2 * _SHADOW_TEXELS
+        key._generate_shadow_texture(texels)
         self._scene.add(key)
         cast = [_cast(pyrender, self._scene, a) for a in actors]
         self._floor = self._scene.add(_floor(pyrender))
@@ -85,7 +89,9 @@ class GLCanvas:
             self._offscreen = pyrender.OffscreenRenderer(*size)
         except Exception as error:
             raise MissingDependencyError(f"no OpenGL context ({_line(error)}); {FIX}") from None
-        self._studio = StudioRenderer(*size, cast=cast, floor=self._floor, max_parts=_MAX_PARTS)
+        self._studio = StudioRenderer(
+            *size, cast=cast, floor=self._floor, max_parts=_MAX_PARTS, shadow_texels=texels
+        )
         self._offscreen._renderer = self._studio
         self._count = len(cast)
         self._flags = pyrender.RenderFlags.SHADOWS_DIRECTIONAL

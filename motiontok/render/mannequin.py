@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bvh.motion import Motion
-from bvh.rotations import Array, to_matrix
+from bvh.rotations import Array, between, to_matrix
 from bvh.skeleton import JOINTS
 from motiontok.errors import RenderError
 from motiontok.render.actors import Part
@@ -26,6 +26,10 @@ _VISOR: Color = (0.13, 0.15, 0.19)
 
 # Radii below are those of an adult of this height (hips to head joint and both legs).
 _REFERENCE = 1.55
+# Centres along the visor, which bends around the head.
+_FACE = [(0.028 + 0.062 * np.cos(a), 0.062 * np.sin(a)) for a in np.radians([-52, -26, 0, 26, 52])]
+# Rounder than this (metres), a solid needs more triangles to look smooth.
+_FINE = 0.07
 
 
 class MannequinActor:
@@ -92,8 +96,11 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
         out: Array = offsets[JOINTS.index(child)]
         return out
 
-    def hull(color: Color, *spheres: Sphere) -> Part:
-        return _hull([(np.asarray(c, dtype=float), r * scale) for c, r in spheres], color)
+    def hull(color: Color, *spheres: Sphere, axis: Array | None = None) -> Part:
+        solids = [(np.asarray(c, dtype=float), r * scale) for c, r in spheres]
+        if axis is None:
+            axis = solids[-1][0] - solids[0][0]
+        return _hull(solids, color, axis)
 
     side = name.removeprefix("Left").removeprefix("Right")
     left = name.startswith("Left")
@@ -103,9 +110,15 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
     s = scale
     if name == "Hips":
         l_hip, r_hip = to("LeftUpLeg"), to("RightUpLeg")
-        top = 0.5 * to("Spine")
+        top = 0.6 * to("Spine")
         return [
-            hull(_BODY, (0.95 * l_hip, 0.088), (0.95 * r_hip, 0.088), (top, 0.105)),
+            hull(
+                _BODY,
+                (0.72 * l_hip + [0, 0, 0.015 * s], 0.082),
+                (0.72 * r_hip + [0, 0, 0.015 * s], 0.082),
+                (top + [0, 0.04 * s, 0], 0.085),
+                (top + [0, -0.04 * s, 0], 0.085),
+            ),
         ]
     if name == "Spine":
         tip = to("Spine1")
@@ -141,25 +154,27 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
         return [
             hull(
                 _BODY,
-                ([0.045 * s, 0, 0.0], 0.05),
-                ([0.01 * s, 0, 0.1 * s], 0.082),
-                ([0.035 * s, 0, 0.11 * s], 0.075),
+                ([0.05 * s, 0, -0.005 * s], 0.042),
+                ([0.0, 0, 0.1 * s], 0.084),
+                ([0.028 * s, 0, 0.105 * s], 0.08),
             ),
-            hull(
-                _VISOR,
-                ([0.075 * s, 0.032 * s, 0.1 * s], 0.034),
-                ([0.075 * s, -0.032 * s, 0.1 * s], 0.034),
-            ),
+            hull(_VISOR, *(([x * s, y * s, 0.095 * s], 0.026) for x, y in _FACE)),
         ]
     if side == "Shoulder":
         arm = to(prefix + "Arm")
-        return [hull(_BODY, (0.35 * arm, 0.055), (0.95 * arm, 0.056))]
+        return [hull(_BODY, (0.3 * arm, 0.055), (0.75 * arm, 0.05))]
     if side == "Arm":
         tip = to(prefix + "ForeArm")
-        return [hull(_JOINT, ([0, 0, 0], 0.057)), hull(tint, (0.12 * tip, 0.052), (tip, 0.04))]
+        return [
+            hull(_JOINT, ([0, 0, 0], 0.056), axis=tip),
+            hull(tint, (0.14 * tip, 0.049), (tip, 0.038)),
+        ]
     if side == "ForeArm":
         tip = to(prefix + "Hand")
-        return [hull(_JOINT, ([0, 0, 0], 0.043)), hull(tint, (0.13 * tip, 0.041), (tip, 0.029))]
+        return [
+            hull(_JOINT, ([0, 0, 0], 0.043), axis=tip),
+            hull(tint, (0.13 * tip, 0.038), (tip, 0.028)),
+        ]
     if side == "Hand":
         y = out * s
         return [
@@ -176,12 +191,15 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
         ]
     if side == "UpLeg":
         tip = to(prefix + "Leg")
-        return [hull(_JOINT, ([0, 0, 0], 0.08)), hull(tint, (0.1 * tip, 0.079), (tip, 0.052))]
+        return [
+            hull(_JOINT, ([0, 0, 0], 0.08), axis=tip),
+            hull(tint, (0.11 * tip, 0.074), (tip, 0.05)),
+        ]
     if side == "Leg":
         tip = to(prefix + "Foot")
         return [
-            hull(_JOINT, ([0, 0, 0], 0.056)),
-            hull(tint, (0.1 * tip, 0.053), (0.35 * tip, 0.053), (tip, 0.036)),
+            hull(_JOINT, ([0, 0, 0], 0.056), axis=tip),
+            hull(tint, (0.1 * tip, 0.048), (0.33 * tip, 0.051), (tip, 0.034)),
         ]
     toe = to(prefix + "Toe") if side == "Foot" else np.zeros(3)
     if side == "Foot":
@@ -208,24 +226,25 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
     ]
 
 
-def _hull(spheres: Sequence[tuple[Array, float]], color: Color) -> Part:
-    """Convex hull of spheres, with the exact normals of those spheres."""
-    import trimesh
-    from scipy.spatial import ConvexHull
+def _hull(spheres: Sequence[tuple[Array, float]], color: Color, axis: Array) -> Part:
+    """Convex hull of spheres, best tessellated around ``axis``.
 
-    ball = trimesh.creation.icosphere(subdivisions=2).vertices
-    points = np.concatenate([center + radius * ball for center, radius in spheres])
-    normals = np.tile(ball, (len(spheres), 1))
-    hull = ConvexHull(points)
-    faces = hull.simplices
-    corners = points[faces]
-    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    inward = np.sum(facing * hull.equations[:, :3], axis=1) < 0
-    faces[inward] = faces[inward][:, ::-1]
-    used, compact = np.unique(faces, return_inverse=True)
+    Every direction of a ball is sent to the hull's point that lies farthest in it (its
+    support point), whose normal is that very direction: so shading is exactly smooth.
+    """
+    import trimesh
+
+    largest = max(radius for _, radius in spheres)
+    ball = trimesh.creation.uv_sphere(count=(12, 24) if largest > _FINE else (8, 16))
+    # The mesh's poles lie on the limb's axis: its sides are then straight strips.
+    turn = to_matrix(between(np.array([0.0, 0.0, 1.0]), axis))
+    normals = ball.vertices @ turn.T
+    centers = np.array([center for center, _ in spheres])
+    radii = np.array([radius for _, radius in spheres])
+    winner = np.argmax(normals @ centers.T + radii, axis=1)
     return Part(
-        vertices=points[used],
-        normals=normals[used],
-        faces=compact.reshape(-1, 3),
-        colors=np.broadcast_to(np.asarray(color), (len(used), 3)),
+        vertices=centers[winner] + radii[winner, None] * normals,
+        normals=normals,
+        faces=np.asarray(ball.faces),
+        colors=np.broadcast_to(np.asarray(color), normals.shape),
     )

@@ -61,14 +61,14 @@ def font(size: int) -> Any:
 def caption(
     pen: ImageDraw.ImageDraw, text: str, origin: tuple[int, int], scale: float, *, width: int
 ) -> None:
-    """Write a panel's name at its upper left corner, cut to the panel's width."""
+    """Write a panel's name at its upper left corner, shortened to the panel's width."""
     size = max(9, round(17 * scale))
     face = font(size)
-    room = width - 2 * size
-    if pen.textlength(text, font=face) > room:
-        while text and pen.textlength(text + "…", font=face) > room:
-            text = text[:-1]
-        text += "…"
+    # The middle goes first: names of clips differ at their ends.
+    whole, keep = text, len(text)
+    while keep > 2 and pen.textlength(text, font=face) > width - 2 * size:
+        keep -= 1
+        text = whole[: (keep + 1) // 2] + "…" + whole[len(whole) - keep // 2 :]
     pen.text((origin[0] + size, origin[1] + round(0.8 * size)), text, fill=INK, font=face)
 
 

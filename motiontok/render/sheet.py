@@ -127,8 +127,7 @@ def _annotated(
             stamp += f"   window {tokens.window(film.frame(time)) + 1}"
         corner = (x + round(10 * scale), y + cell[1] - round(20 * scale))
         pen.text(corner, stamp, fill=FAINT, font=small)
-        if k % columns == 0:
-            for band, name in enumerate(film.captions):
-                origin = _corner(k, band, columns, bands, cell)
-                caption(pen, name, origin, 0.85 * scale, width=cell[0])
+    for band, name in enumerate(film.captions):
+        origin = _corner(0, band, columns, bands, cell)
+        caption(pen, name, origin, 0.85 * scale, width=columns * cell[0])
     return picture

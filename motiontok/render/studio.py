@@ -27,10 +27,7 @@ from motiontok.render.lights import (
     linear,
 )
 
-__all__ = ["SHADOW_TEXELS", "Cast", "StudioRenderer"]
-
-SHADOW_TEXELS = 1024
-"""Side of the square shadow map."""
+__all__ = ["Cast", "StudioRenderer"]
 
 _SHADERS = Path(__file__).with_name("shaders")
 
@@ -56,9 +53,17 @@ class StudioRenderer(Renderer):  # type: ignore[misc]
     """Draws figures and a floor with a key light that casts soft shadows, fill and rim."""
 
     def __init__(
-        self, width: int, height: int, *, cast: Sequence[Cast], floor: Any, max_parts: int
+        self,
+        width: int,
+        height: int,
+        *,
+        cast: Sequence[Cast],
+        floor: Any,
+        max_parts: int,
+        shadow_texels: int,
     ) -> None:
         super().__init__(width, height)
+        self._shadow_texels = shadow_texels
         self._program_cache = ShaderProgramCache(shader_dir=str(_SHADERS))
         self._cast = list(cast)
         self._floor = floor
@@ -124,8 +129,7 @@ class StudioRenderer(Renderer):  # type: ignore[misc]
 
     def _configure_shadow_mapping_viewport(self, light: Any, flags: int) -> None:
         super()._configure_shadow_mapping_viewport(light, flags)
-        # pyrender's own size is four times the pixels, for shadows no softer.
-        GL.glViewport(0, 0, SHADOW_TEXELS, SHADOW_TEXELS)
+        GL.glViewport(0, 0, self._shadow_texels, self._shadow_texels)
 
     def _shadow_mapping_pass(self, scene: Any, light_node: Any, flags: int) -> None:
         self._in_shadow_pass = True

@@ -32,13 +32,13 @@ void main()
     color *= 1.0 - 0.06 * lines(world.xy * 2.0, width * 2.0, 0.014);
     if (world.x > shadow_area.x && world.x < shadow_area.z && world.y > shadow_area.y && world.y < shadow_area.w) {
         vec3 p = (light_matrix * vec4(world, 1.0)).xyz * 0.5 + 0.5;
-        vec2 t = 1.7 / vec2(textureSize(shadow_map, 0));
+        vec2 t = 0.8 / vec2(textureSize(shadow_map, 0));
         float z = p.z - 0.0006;
-        float sun = 0.0;
-        for (int i = -1; i <= 1; i++)
-            for (int j = -1; j <= 1; j++)
-                sun += texture(shadow_map, vec3(p.xy + vec2(i, j) * t, z));
-        color *= mix(shadow_depth, 1.0, sun / 9.0);
+        float sun = texture(shadow_map, vec3(p.xy - t, z))
+                  + texture(shadow_map, vec3(p.xy + t, z))
+                  + texture(shadow_map, vec3(p.xy + vec2(t.x, -t.y), z))
+                  + texture(shadow_map, vec3(p.xy + vec2(-t.x, t.y), z));
+        color *= mix(shadow_depth, 1.0, 0.25 * sun);
     }
     frag_color = vec4(sqrt(mix(background, color, fade)), 1.0);
 }
