@@ -31,7 +31,9 @@ def resample(source: int, target: int, inputs: int, outputs: int) -> nn.Module:
     (transposed) convolution of kernel 4. One length must divide the other.
     """
     ratio = max(source, target) // min(source, target)
-    kernel = max(4, ratio + ratio % 2)
+    # Kernel and stride of one parity: only then does padding give the exact length.
+    kernel = max(4, ratio)
+    kernel += (kernel - ratio) % 2
     padding = (kernel - ratio) // 2
     layer: nn.Conv1d | nn.ConvTranspose1d
     if ratio == 1:
