@@ -117,7 +117,9 @@ def load(
         raise BVHError(f"{path}: no such file or folder")
     names = _names(path)
     if not names:
-        raise BVHError(f"{path}: no clips here; expected {_EXPECTED} files")
+        archives = sorted(file.name for file in path.iterdir() if is_archive(file))
+        hint = f"; did you mean the archive {archives[0]} in it?" if archives else ""
+        raise BVHError(f"{path}: no clips here; expected {_EXPECTED} files{hint}")
     stamps = [_stamp(path, name) for name in names]
     job = _Job(path, workers, progress, strict)
     store = Store(path) if cache else None

@@ -68,14 +68,16 @@ def make(
         style: how the person moves.
 
     Raises:
-        BVHError: an unknown kind, or a length, speed or size that is not positive.
+        BVHError: an unknown kind, a length, speed or size that is not positive, or a
+            negative seed.
     """
     if kind not in _ACTORS:
         raise BVHError(f"no procedural motion {kind!r}; choose from {', '.join(KINDS)}")
     for label, value in (("seconds", seconds), ("speed", speed), ("size", size)):
-        lowest_ok = value is None or (np.isfinite(value) and value > 0)
-        if not lowest_ok:
+        if value is not None and not (np.isfinite(value) and value > 0):
             raise BVHError(f"procedural {kind}: {label} must be positive, got {value}")
+    if seed < 0:
+        raise BVHError(f"procedural {kind}: seed must not be negative, got {seed}")
     frames = round(seconds * FPS)
     if frames < 1:
         raise BVHError(f"procedural {kind}: {seconds} s is less than one frame at {FPS:g} fps")
@@ -104,6 +106,8 @@ def dataset(count: int, *, seconds: float = 6.0, seed: int = 0) -> list[Motion]:
     Clip ``i`` depends on ``seed`` and ``i`` alone: a larger set begins with a
     smaller one.
     """
+    if seed < 0:
+        raise BVHError(f"procedural dataset: seed must not be negative, got {seed}")
     seeds = [int(np.random.SeedSequence([seed, i]).generate_state(1)[0]) for i in range(count)]
     return [make(KINDS[i % len(KINDS)], seconds=seconds, seed=s) for i, s in enumerate(seeds)]
 

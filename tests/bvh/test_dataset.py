@@ -301,6 +301,9 @@ def test_nothing_to_load_is_explained(tmp_path: Path, clips: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(BVHError, match=r"empty: no clips here; expected \.bvh"):
         dataset.load(tmp_path / "empty")
+    (tmp_path / "empty" / "clips.tar.xz").write_bytes(b"")
+    with pytest.raises(BVHError, match=r"did you mean the archive clips\.tar\.xz in it"):
+        dataset.load(tmp_path / "empty")
     with pytest.raises(BVHError, match="no such file"):
         dataset.load(tmp_path / "absent")
     (tmp_path / "clip.fbx").write_text("")

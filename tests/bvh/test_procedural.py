@@ -238,6 +238,7 @@ def test_normalising_a_clip_whose_names_hide_its_origin_gives_it_back(clips: lis
         ("walk", {"seconds": 0.01}, "less than one frame"),
         ("run", {"speed": -1.0}, "speed must be positive"),
         ("hop", {"size": float("nan")}, "size must be positive"),
+        ("squat", {"seed": -1}, "seed must not be negative"),
     ],
 )
 def test_bad_requests_are_explained(kind: str, options: dict[str, float], message: str) -> None:
