@@ -43,7 +43,7 @@ class Body:
         """The default adult scaled as a whole, then legs, arms and breadth on their own."""
         offsets = DEFAULT_OFFSETS * stature
         # Normalised capture has straight necks at rest.
-        offsets[13] = [0.0, 0.0, np.linalg.norm(offsets[13])]
+        offsets[13] = [0.0, 0.0, float(np.linalg.norm(offsets[13]))]
         for joint, name in enumerate(JOINTS):
             if name.endswith(("Leg", "Foot")) and not name.endswith("UpLeg"):
                 offsets[joint] *= legs
