@@ -6,7 +6,15 @@ import os
 import tarfile
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# One thread, set before torch is first imported: sums are then the same in every process.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Machines are shared: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile("motiontok", deadline=None)
+hypothesis.settings.load_profile("motiontok")
 
 
 @pytest.fixture(scope="session")

@@ -52,13 +52,13 @@ def assert_round_trip(motion: Motion) -> None:
 motions = st.builds(random_motion, st.integers(0, 2**32 - 1), st.integers(1, 40))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(motions)
 def test_features_of_random_motions_lead_back_exactly(motion):
     assert_round_trip(motion)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from(procedural.KINDS), st.integers(0, 2**31))
 def test_features_of_procedural_motions_lead_back_exactly(kind, seed):
     assert_round_trip(procedural.make(kind, seconds=2, seed=seed))
@@ -78,7 +78,7 @@ def test_single_precision_features_lead_back_to_a_tenth_of_a_millimetre():
     np.testing.assert_allclose(motion.global_positions(), again.global_positions(), atol=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(motions, st.floats(-np.pi, np.pi), st.floats(-100, 100), st.floats(-100, 100))
 def test_place_and_heading_do_not_change_features(motion, turn, x, y):
     moved = motion.moved(rot.from_axis_angle([0.0, 0.0, 1.0], turn), np.array([x, y, 0.0]))
@@ -110,7 +110,7 @@ def mirrored_features(features):
     return out
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(motions)
 def test_mirrored_motion_has_mirrored_features(motion):
     expected = mirrored_features(from_motion(motion))
@@ -155,7 +155,7 @@ def test_standing_feet_touch_the_floor_and_jumping_ones_do_not():
     assert not from_motion(floating)[:, COLUMNS["contacts"]].any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     arrays(
         np.float64,
