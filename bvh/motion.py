@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,7 +85,13 @@ class Motion:
         return len(self.root_positions)
 
     def __getitem__(self, frames: slice) -> Motion:
-        """The motion restricted to a slice of frames (without a step)."""
+        """The motion restricted to a slice of frames, without a step.
+
+        Raises:
+            BVHError: not a slice, or one with a step, which would change the speed.
+        """
+        if not isinstance(frames, slice) or frames.step not in (None, 1):
+            raise BVHError(f"a motion takes slices of frames without a step, got {frames!r}")
         return replace(
             self,
             root_positions=self.root_positions[frames],
@@ -196,7 +201,7 @@ class Motion:
             with np.load(path, allow_pickle=False) as data:
                 names = tuple(str(n) for n in data["joint_names"])
                 if names != JOINTS:
-                    raise BVHError(f"{path}: not the canonical 22 joints: {', '.join(names[:4])}…")
+                    raise BVHError(f"not the canonical 22 joints: {', '.join(names[:4])}…")
                 return cls(
                     root_positions=data["root_positions"],
                     rotations=normalize(data["rotations"]),
@@ -206,7 +211,9 @@ class Motion:
                 )
         except FileNotFoundError:
             raise BVHError(f"{path}: no such file") from None
-        except BVHError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise BVHError(f"{path}: not a motion file ({error})") from None
+        except BVHError as error:
+            raise BVHError(f"{path}: {error}") from None
+        except Exception as error:
+            # Damage shows as almost any exception of zipfile, zlib, numpy's header parser or json.
+            what = " ".join(str(error).split()) or type(error).__name__
+            raise BVHError(f"{path}: not a motion file ({what})") from None
