@@ -1,0 +1,43 @@
+"""Real captures for the normaliser's tests."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+import bvh
+from bvh import Clip
+
+CAPTURES = {
+    "bow": "bandai-1/dataset-1_bow_normal_001.bvh",
+    "dance": "bandai-1/dataset-1_dance-short_normal_001.bvh",
+    "kick": "bandai-1/dataset-1_kick_normal_001.bvh",
+    "run": "bandai-1/dataset-1_run_normal_001.bvh",
+    "walk": "bandai-1/dataset-1_walk_normal_001.bvh",
+    "wave": "bandai-2/dataset-2_raise-up-both-hands_active_012.bvh",
+}
+
+
+@pytest.fixture(scope="session")
+def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clip]:
+    """The LAFAN1 excerpt and some Bandai-Namco clips, by what is done in them."""
+    excerpt = next(iter(sorted((shared_data / "bvh").glob("lafan1-*.bvh"))), None)
+    archive = shared_data / "bvh" / "bandai-namco.tar.xz"
+    if excerpt is None or not archive.is_file():
+        pytest.skip(f"no LAFAN1 excerpt or no bandai-namco.tar.xz in {shared_data / 'bvh'}")
+    clips = {"lafan1": bvh.read(excerpt)}
+    folder = tmp_path_factory.mktemp("captures")
+    wanted = {path: name for name, path in CAPTURES.items()}
+    with tarfile.open(archive, "r|xz") as members:
+        for member in members:
+            if member.name in wanted:
+                file = members.extractfile(member)
+                assert file is not None
+                copy = folder / Path(member.name).name
+                copy.write_bytes(file.read())
+                clips[wanted.pop(member.name)] = bvh.read(copy)
+                if not wanted:
+                    break
+    return clips

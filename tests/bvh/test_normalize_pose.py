@@ -1,0 +1,116 @@
+"""What canonical motion of real captures looks like: upright, forward, on the floor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import bvh
+from bvh import JOINTS, Clip, Motion
+from bvh import rotations as rot
+from bvh.rotations import Array
+
+INDEX = {name: i for i, name in enumerate(JOINTS)}
+FORWARD, LEFT, UP = np.eye(3)
+
+
+def axis(motion: Motion, joint: str, direction: Array) -> Array:
+    """World direction ``(frames, 3)`` of a canonical axis of ``joint``."""
+    return rot.rotate(motion.global_transforms()[0][:, INDEX[joint]], direction)
+
+
+def at(motion: Motion, joint: str) -> Array:
+    return motion.global_positions()[:, INDEX[joint]]
+
+
+@pytest.mark.parametrize("name", ["walk", "run"])
+def test_walking_goes_forward(captures: dict[str, Clip], name: str) -> None:
+    motion = bvh.normalize(captures[name])
+    travel = motion.root_positions[-1] - motion.root_positions[0]
+    travel /= np.linalg.norm(travel)
+    assert np.mean(axis(motion, "Hips", FORWARD) @ travel) > 0.9
+    for side in ("Left", "Right"):
+        toes = at(motion, side + "Toe") - at(motion, side + "Foot")
+        assert np.mean(toes @ travel) > 0.3 * np.linalg.norm(toes[0])
+
+
+@pytest.mark.parametrize("name", ["lafan1", "walk", "kick", "dance"])
+def test_left_is_left(captures: dict[str, Clip], name: str) -> None:
+    motion = bvh.normalize(captures[name])
+    lateral = axis(motion, "Hips", LEFT)
+    for part in ("UpLeg", "Arm"):
+        across = at(motion, "Left" + part) - at(motion, "Right" + part)
+        assert np.mean(np.sum(across * lateral, axis=-1) > 0) > 0.9
+    assert motion.offsets[INDEX["LeftUpLeg"], 1] > 0 > motion.offsets[INDEX["RightUpLeg"], 1]
+
+
+@pytest.mark.parametrize("name", ["lafan1", "walk", "kick", "dance", "wave"])
+def test_knees_and_elbows_bend_the_human_way(captures: dict[str, Clip], name: str) -> None:
+    motion = bvh.normalize(captures[name])
+    for side, sign in (("Left", 1), ("Right", -1)):
+        knee = np.rad2deg(rot.log(motion.rotations[:, INDEX[side + "Leg"]]))
+        assert knee[:, 1].max() > 5
+        assert knee[:, 1].min() > -8
+        # A hinge: nothing about the shin, little sideways.
+        np.testing.assert_allclose(knee[:, 2], 0, atol=0.6)
+        np.testing.assert_allclose(knee[:, 0], 0, atol=2.0)
+        elbow = np.rad2deg(rot.log(motion.rotations[:, INDEX[side + "ForeArm"]]))
+        assert (-sign * elbow[:, 2]).max() > 5
+        assert (-sign * elbow[:, 2]).min() > -8
+        np.testing.assert_allclose(elbow[:, 1], 0, atol=0.6)
+
+
+@pytest.mark.parametrize(("name", "frame"), [("lafan1", 0), ("bow", 0), ("bow", -1)])
+def test_who_stands_stands_upright(captures: dict[str, Clip], name: str, frame: int) -> None:
+    motion = bvh.normalize(captures[name])
+    for joint, degrees in (("Hips", 4), ("LeftFoot", 8), ("RightFoot", 8), ("Spine2", 12)):
+        tilt = np.rad2deg(np.arccos(axis(motion, joint, UP)[frame, 2]))
+        assert tilt < degrees, joint
+
+
+@pytest.mark.parametrize("name", ["lafan1", "bow", "walk", "kick", "dance", "wave"])
+def test_feet_stand_on_the_floor(captures: dict[str, Clip], name: str) -> None:
+    motion = bvh.normalize(captures[name])
+    for side in ("Left", "Right"):
+        toe = at(motion, side + "Toe")
+        speed = np.linalg.norm(np.gradient(toe, 1 / motion.fps, axis=0), axis=-1)
+        standing = toe[(speed < 0.1) & (toe[:, 2] < 0.06), 2]
+        assert len(standing) > 2
+        assert np.median(standing) == pytest.approx(0.02, abs=0.01)
+        assert toe[:, 2].min() > -0.02
+
+
+def test_the_floor_is_not_the_lowest_frame(captures: dict[str, Clip]) -> None:
+    clip = captures["walk"]
+    glitch = clip.positions.copy()
+    hips = clip.names.index("Hips")
+    glitch[50:52, hips, 1] -= 40.0
+    found = bvh.normalize(bvh.Clip(**{**clip.__dict__, "positions": glitch}))
+    expected = bvh.normalize(clip)
+    np.testing.assert_allclose(found.root_positions[:40], expected.root_positions[:40], atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["lafan1", "walk"])
+def test_bones_lie_as_in_the_t_pose(captures: dict[str, Clip], name: str) -> None:
+    offsets = bvh.normalize(captures[name]).offsets
+    for joint, direction in {
+        "LeftLeg": -UP, "RightFoot": -UP, "Spine1": UP, "Head": UP,
+        "LeftForeArm": LEFT, "RightHand": -LEFT, "LeftArm": LEFT,
+    }.items():  # fmt: skip
+        offset = offsets[INDEX[joint]]
+        np.testing.assert_allclose(offset, np.linalg.norm(offset) * direction, atol=1e-12)
+
+
+def test_a_missing_spine_joint_is_filled_in_half_way(captures: dict[str, Clip]) -> None:
+    motion = bvh.normalize(captures["walk"])
+    assert "Spine1" not in motion.source.joints
+    middle = (at(motion, "Spine") + at(motion, "Spine2")) / 2
+    np.testing.assert_allclose(at(motion, "Spine1"), middle, atol=1e-9)
+
+
+def test_clips_of_one_rig_agree(captures: dict[str, Clip]) -> None:
+    walk, *others = (bvh.calibrate(captures[n]) for n in ("walk", "dance", "kick", "wave"))
+    for other in others:
+        degrees = np.rad2deg(rot.angle_between(walk.axes, other.axes))
+        np.testing.assert_allclose(np.delete(degrees, [INDEX["LeftToe"], INDEX["RightToe"]]), 0,
+                                   atol=0.5)  # fmt: skip
