@@ -104,7 +104,9 @@ def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None
 
 
 def _gather(clip: Clip, joints: JointMap) -> tuple[Array, Array, Array]:
-    all_rotations, all_positions = clip.global_transforms()
+    # Infinities are reported, with frame and joint, once it is known where they lead.
+    with np.errstate(invalid="ignore"):
+        all_rotations, all_positions = clip.global_transforms()
     has = np.zeros(len(JOINTS), dtype=bool)
     rotations = identity(clip.frames, len(JOINTS))
     positions = np.zeros((clip.frames, len(JOINTS), 3))

@@ -1,0 +1,274 @@
+"""What users may say, what normalising refuses, and how rates change."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rerigging import in_world, renamed, with_random_axes
+from rigs import RIGS, put_on
+
+import bvh
+from bvh import JOINTS, BVHError, Calibration, Clip, Motion, procedural
+from bvh import rotations as rot
+
+
+@pytest.fixture(scope="module")
+def motion() -> Motion:
+    return procedural.make("walk", seconds=3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def clip(motion: Motion) -> Clip:
+    return put_on(RIGS["mixamo"][0], motion, 100.0)
+
+
+def test_frames_are_needed(clip: Clip) -> None:
+    empty = replace(clip, rotations=clip.rotations[:0], positions=clip.positions[:0])
+    with pytest.raises(BVHError, match="no frames"):
+        bvh.normalize(empty)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_few_frames_are_enough(clip: Clip, frames: int) -> None:
+    short = replace(clip, rotations=clip.rotations[:frames], positions=clip.positions[:frames])
+    found = bvh.normalize(short)
+    assert found.frames == frames
+    expected = bvh.normalize(clip)
+    hips = rot.angle_between(found.rotations[:, 0], expected.rotations[:frames, 0])
+    np.testing.assert_allclose(hips, 0, atol=1e-9)
+
+
+def test_a_t_pose_alone_is_the_t_pose(clip: Clip) -> None:
+    still = replace(clip, rotations=rot.identity(1, len(clip.names)), positions=clip.offsets[None])
+    found, report = bvh.examine(still)
+    np.testing.assert_allclose(rot.angle_between(found.rotations, rot.identity(22)), 0, atol=0.35)
+    assert any("twist" in p for p in report.problems)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_located(clip: Clip, value: float) -> None:
+    positions = clip.positions.copy()
+    positions[7, clip.names.index("mixamorig:LeftLeg"), 1] = value
+    with pytest.raises(BVHError, match=r"mixamorig:LeftLeg is not finite in frame 7"):
+        bvh.normalize(replace(clip, positions=positions))
+
+
+def test_no_humanoid_is_refused() -> None:
+    count = 5
+    chain = Clip(
+        names=tuple(f"tail{i}" for i in range(count)),
+        parents=(-1, 0, 1, 2, 3),
+        offsets=np.tile([0.0, 10.0, 0.0], (count, 1)),
+        channels=(("Xrotation",),) * count,
+        rotations=rot.identity(4, count),
+        positions=np.tile([0.0, 10.0, 0.0], (4, count, 1)),
+        frame_time=1 / 30,
+        name="snake",
+    )
+    with pytest.raises(BVHError, match=r"snake: no humanoid skeleton .*tail0.*mapping="):
+        bvh.normalize(chain)
+
+
+def test_missing_legs_are_named(clip: Clip) -> None:
+    upper = [n for n in JOINTS if not any(p in n for p in ("Leg", "Foot", "Toe"))]
+    mapping = {c: "mixamorig:" + c for c in upper}
+    names = {n: f"x{i}" for i, n in enumerate(clip.names) if "Leg" in n or "Foot" in n}
+    broken = renamed(clip, names)
+    # Nothing but arms and trunk can be named, and topology is told that legs are absent.
+    mapping |= {s + p: "" for s in ("Left", "Right") for p in ("UpLeg", "Leg", "Foot", "Toe")}
+    with pytest.raises(BVHError, match="no LeftUpLeg, LeftLeg, LeftFoot, RightUpLeg"):
+        bvh.normalize(broken, mapping=mapping)
+
+
+def test_limbs_without_length_are_refused(clip: Clip) -> None:
+    knee = clip.names.index("mixamorig:LeftLeg")
+    positions = clip.positions.copy()
+    positions[:, knee] = 0.0
+    with pytest.raises(BVHError, match=r"LeftUpLeg and mixamorig:LeftLeg are at the same place"):
+        bvh.normalize(replace(clip, positions=positions))
+
+
+@pytest.mark.parametrize("suffix", ["toml", "json"])
+def test_a_mapping_file_names_the_joints(clip: Clip, suffix: str, tmp_path: Path) -> None:
+    expected = bvh.normalize(clip)
+    odd = replace(clip, names=tuple(f"n{i}" for i in range(len(clip.names))))
+    mapping = {c: odd.names[clip.names.index(n)] for c, n in expected.source.joints.items()}
+    path = tmp_path / f"map.{suffix}"
+    if suffix == "json":
+        path.write_text(json.dumps(mapping))
+    else:
+        path.write_text("".join(f'{k} = "{v}"\n' for k, v in mapping.items()))
+    found = bvh.normalize(odd, mapping=path)
+    assert found.source.family == "custom"
+    np.testing.assert_allclose(found.rotations, expected.rotations, atol=1e-12)
+    assert bvh.read_mapping(path) == mapping
+
+
+def test_a_mapping_overrules_one_joint_or_removes_it(clip: Clip) -> None:
+    found = bvh.normalize(clip, mapping={"Head": "mixamorig:HeadTop_End", "LeftToe": ""})
+    assert found.source.joints["Head"] == "mixamorig:HeadTop_End"
+    assert "LeftToe" not in found.source.joints
+    assert found.source.joints["RightToe"] == "mixamorig:RightToeBase"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"Pelvis": "mixamorig:Hips"}, "no canonical joint 'Pelvis'; choose from Hips"),
+        ({"Hips": "Hips"}, "wants joint 'Hips' for Hips, but there are only mixamorig:Hips"),
+    ],
+)
+def test_mappings_that_do_not_fit(clip: Clip, mapping: dict[str, str], message: str) -> None:
+    with pytest.raises(BVHError, match=message):
+        bvh.normalize(clip, mapping=mapping)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.toml", "Hips = "), ("a.json", "[1]"), ("a.toml", "Hips = 3")]
+)
+def test_mapping_files_that_are_none(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BVHError, match=name):
+        bvh.read_mapping(tmp_path / name)
+    with pytest.raises(BVHError, match="No such file"):
+        bvh.read_mapping(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("given_", "message"),
+    [
+        ({"up": "w"}, "up axis must be one of x, y, z"),
+        ({"scale": 0.0}, "scale must be"),
+        ({"scale": np.nan}, "scale must be"),
+        ({"fps": 0.0}, "fps must be"),
+    ],
+)
+def test_overrides_are_checked(clip: Clip, given_: dict[str, object], message: str) -> None:
+    with pytest.raises(BVHError, match=message):
+        bvh.normalize(clip, **given_)  # type: ignore[arg-type]
+
+
+def test_up_axis_and_scale_can_be_given(clip: Clip) -> None:
+    found = bvh.normalize(clip, up="z", scale=0.02)
+    expected = bvh.normalize(clip)
+    np.testing.assert_allclose(
+        np.linalg.norm(found.offsets, axis=-1)[1:4],
+        2 * np.linalg.norm(expected.offsets, axis=-1)[1:4],
+    )
+    # Told that Z is up, the body lies on its back.
+    assert abs(found.global_transforms()[1][0, 13, 2] - found.root_positions[0, 2]) < 0.3
+
+
+def test_an_unknown_unit_is_scaled_to_a_body_and_told(clip: Clip) -> None:
+    found, report = bvh.examine(in_world(clip, rot.identity(), 37.0))
+    assert report.unit == "unknown"
+    assert any("unit" in p for p in report.problems)
+    assert 1.5 < report.height < 2.0
+    assert found.source.scale == report.scale
+
+
+@pytest.mark.parametrize("frame_time", [0.0333333, 0.033333, 0.0333, 1 / 30, 0.03333])
+def test_thirty_frames_a_second_stay_as_they_are(clip: Clip, frame_time: float) -> None:
+    found = bvh.normalize(replace(clip, frame_time=frame_time))
+    assert (found.frames, found.fps) == (clip.frames, 30.0)
+    np.testing.assert_array_equal(found.rotations, bvh.normalize(clip).rotations)
+
+
+@pytest.mark.parametrize(("source", "step"), [(60.0, 2), (120.0, 4), (1 / 0.008333, 4)])
+def test_multiples_of_thirty_are_thinned(clip: Clip, source: float, step: int) -> None:
+    fast = replace(clip, frame_time=1 / source)
+    found = bvh.normalize(fast)
+    every = bvh.normalize(fast, fps=source)
+    np.testing.assert_allclose(found.rotations, every.rotations[::step])
+    np.testing.assert_allclose(found.root_positions, every.root_positions[::step])
+    assert found.duration == pytest.approx(fast.duration, abs=1 / 30)
+
+
+@settings(max_examples=25, deadline=None)
+@given(source=st.floats(5, 240))
+def test_any_rate_becomes_thirty_without_overshoot(source: float) -> None:
+    clip = put_on(RIGS["xsens"][0], procedural.make("walk", seconds=2, seed=5), 100.0)
+    slow = replace(clip, frame_time=1 / source)
+    found, every = bvh.normalize(slow), bvh.normalize(slow, fps=source)
+    assert (found.frames - 1) / 30 <= (clip.frames - 1) / source + 1e-2
+    assert (found.frames - 1) / 30 > (clip.frames - 1) / source - 1 / 30 - 1e-2
+    # No value leaves the range of the frames it comes from, no step is faster than theirs.
+    low, high = every.root_positions.min(axis=0), every.root_positions.max(axis=0)
+    assert (found.root_positions >= low - 1e-9).all()
+    assert (found.root_positions <= high + 1e-9).all()
+    speeds = [
+        rot.angle_between(m.rotations[1:], m.rotations[:-1]).max() * m.fps for m in (every, found)
+    ]
+    assert speeds[1] <= speeds[0] * (1 + 1e-6)
+
+
+def test_samples_between_frames_lie_on_the_shortest_way(clip: Clip) -> None:
+    slow = replace(clip, frame_time=1 / 15)
+    found, every = bvh.normalize(slow), bvh.normalize(slow, fps=15)
+    np.testing.assert_allclose(
+        rot.angle_between(found.rotations[::2], every.rotations), 0, atol=1e-7
+    )
+    before = rot.angle_between(found.rotations[1:-1:2], every.rotations[:-1])
+    after = rot.angle_between(found.rotations[1:-1:2], every.rotations[1:])
+    np.testing.assert_allclose(before, after, atol=1e-7)
+
+
+def test_a_calibration_is_shared_and_saved(clip: Clip, tmp_path: Path) -> None:
+    rig = with_random_axes(clip, np.random.default_rng(0))
+    halves = [
+        replace(rig, rotations=rig.rotations[part], positions=rig.positions[part])
+        for part in (slice(0, 45), slice(45, 90))
+    ]
+    shared = bvh.calibrate(halves)
+    shared.save(tmp_path / "rig.json")
+    again = Calibration.load(tmp_path / "rig.json")
+    np.testing.assert_allclose(again.axes, shared.axes)
+    assert again.joints == shared.joints
+    parts = [bvh.normalize(half, calibration=again) for half in halves]
+    whole = bvh.normalize(rig, calibration=shared)
+    turns = np.concatenate([p.rotations for p in parts])
+    np.testing.assert_allclose(rot.angle_between(turns, whole.rotations), 0, atol=1e-6)
+
+
+def test_a_calibration_of_another_rig_is_refused(clip: Clip, motion: Motion) -> None:
+    other = bvh.calibrate(put_on(RIGS["xsens"][0], motion, 100.0))
+    with pytest.raises(BVHError, match="another rig"):
+        bvh.normalize(clip, calibration=other)
+    with pytest.raises(BVHError, match="not both"):
+        bvh.normalize(clip, calibration=bvh.calibrate(clip), up="y")
+    with pytest.raises(BVHError, match="different rigs"):
+        bvh.calibrate([clip, put_on(RIGS["xsens"][0], motion, 100.0)])
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"axes": [[1, 0, 0, 0]]}', "[]", '{"axes": 3}'])
+def test_damaged_calibrations_are_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "rig.json").write_text(text)
+    with pytest.raises(BVHError, match="not a calibration"):
+        Calibration.load(tmp_path / "rig.json")
+
+
+def test_bones_that_stretch_are_told(clip: Clip) -> None:
+    positions = clip.positions.copy()
+    positions[40:, clip.names.index("mixamorig:LeftForeArm"), 0] += 4.0
+    report = bvh.examine(replace(clip, positions=positions))[1]
+    assert any("LeftArm-LeftForeArm stretches by" in p for p in report.problems)
+
+
+def test_a_body_on_the_ground_keeps_its_up_axis(clip: Clip) -> None:
+    # One second of lying on the back in a clip that otherwise stands.
+    root = clip.rotations[:, 0].copy()
+    root[60:] = rot.multiply(rot.from_axis_angle([1, 0, 0], -np.pi / 2), root[60:])
+    place = clip.positions.copy()
+    place[60:, 0, 1] = 12.0
+    rotations = clip.rotations.copy()
+    rotations[:, 0] = root
+    found, report = bvh.examine(replace(clip, rotations=rotations, positions=place))
+    assert report.up == "y"
+    assert found.root_positions[:60, 2].min() > 0.7
+    assert found.root_positions[60:, 2].max() < 0.3
