@@ -18,7 +18,7 @@ import pinocchio as pin
 
 from bvh.rotations import Array
 
-__all__ = ["Kinematics", "State"]
+__all__ = ["Kinematics", "Linearization", "State"]
 
 
 @dataclass(eq=False)
@@ -43,6 +43,52 @@ class State:
         self.jacobians[frames] = other.jacobians
         self.rotations[frames] = other.rotations
         self.positions[frames] = other.positions
+
+
+@dataclass(eq=False)
+class Linearization:
+    """A sum of tasks to second order around a state.
+
+    Attributes:
+        cost: ``(frames,)`` sum of squared weighted residuals.
+        stiffness: ``(frames, bodies, 6, 6)`` of each body, about the world's origin.
+        force: ``(frames, bodies, 6)`` that pulls towards lower cost.
+        matrix: ``(frames, nv, nv)`` Gauss-Newton matrix of what couples several bodies.
+        gradient: ``(frames, nv)`` descent direction of the same.
+    """
+
+    cost: Array
+    stiffness: Array
+    force: Array
+    matrix: Array | None = None
+    gradient: Array | None = None
+
+    def __getitem__(self, frames: Array | slice) -> Linearization:
+        return Linearization(
+            self.cost[frames],
+            self.stiffness[frames],
+            self.force[frames],
+            None if self.matrix is None else self.matrix[frames],
+            None if self.gradient is None else self.gradient[frames],
+        )
+
+    def __setitem__(self, frames: Array | slice, other: Linearization) -> None:
+        self.cost[frames] = other.cost
+        self.stiffness[frames] = other.stiffness
+        self.force[frames] = other.force
+        if self.matrix is not None and self.gradient is not None:
+            self.matrix[frames] = other.matrix
+            self.gradient[frames] = other.gradient
+
+    def __iadd__(self, other: Linearization) -> Linearization:
+        self.cost += other.cost
+        self.stiffness += other.stiffness
+        self.force += other.force
+        if other.matrix is not None and other.gradient is not None:
+            self.matrix = other.matrix if self.matrix is None else self.matrix + other.matrix
+            own = self.gradient
+            self.gradient = other.gradient if own is None else own + other.gradient
+        return self
 
 
 class Kinematics:
@@ -116,22 +162,25 @@ class Kinematics:
             out[frame] = pin.integrate(self.model, q[frame], step[frame])
         return out
 
-    def normal_equations(
-        self, jacobians: Array, stiffness: Array, force: Array
-    ) -> tuple[Array, Array]:
+    def subtree_of(self, body: int) -> Array:
+        """``(nv,)`` 1 where a degree of freedom moves a body (a Pinocchio joint index)."""
+        out: Array = self._subtree[:, self.body_index(body)]
+        return out
+
+    def normal_equations(self, jacobians: Array, system: Linearization) -> tuple[Array, Array]:
         """Gauss-Newton matrix ``(frames, nv, nv)`` and descent direction ``(frames, nv)``.
 
         Args:
             jacobians: ``(frames, nv, 6)``.
-            stiffness: ``(frames, bodies, 6, 6)`` sum over a body's tasks of
-                ``A^T W A``, where ``A`` maps the body's world twist to the task's velocity.
-            force: ``(frames, bodies, 6)`` sum of ``A^T W residual``.
+            system: tasks linearized at the same state.
         """
-        frames, bodies = force.shape[:2]
-        composite = (self._subtree @ stiffness.reshape(frames, bodies, 36)).reshape(
-            frames, self.nv, 6, 6
-        )
-        pulled = (composite @ jacobians[..., None])[..., 0]
-        half = (jacobians @ pulled.swapaxes(1, 2)) * self._ancestor
-        gradient = np.einsum("fvi,fvi->fv", jacobians, self._subtree @ force)
-        return half + half.swapaxes(1, 2), gradient
+        frames, bodies = system.force.shape[:2]
+        composite = self._subtree @ system.stiffness.reshape(frames, bodies, 36)
+        pulled = composite.reshape(frames, self.nv, 6, 6) @ jacobians[..., None]
+        half = (jacobians @ pulled[..., 0].swapaxes(1, 2)) * self._ancestor
+        matrix = half + half.swapaxes(1, 2)
+        gradient = np.einsum("fvi,fvi->fv", jacobians, self._subtree @ system.force)
+        if system.matrix is not None and system.gradient is not None:
+            matrix += system.matrix
+            gradient += system.gradient
+        return matrix, gradient

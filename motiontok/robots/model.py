@@ -24,6 +24,7 @@ except ImportError as error:
     ) from None
 
 from motiontok.robots.calibration import Calibration, calibrate
+from motiontok.robots.collision import SelfCollision
 from motiontok.robots.geometry import load_geometry
 
 __all__ = ["Robot", "load_robot"]
@@ -89,6 +90,15 @@ class Robot:
             RobotError: a mesh is missing.
         """
         return load_geometry(self.model, self.urdf, self.tree, kind="visual")
+
+    @cached_property
+    def self_collision(self) -> SelfCollision:
+        """Distances between the robot's own bodies.
+
+        Raises:
+            RobotError: a mesh is missing.
+        """
+        return SelfCollision(self.model, self.collision)
 
 
 def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Robot:

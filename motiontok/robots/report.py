@@ -39,6 +39,8 @@ class Report:
         foot_slide_source: the same of the motion's, scaled to the robot, m/s.
         foot_depth: deepest corner of a sole below the ground, m.
         deep_frames: share of frames with a sole deeper than 5 mm.
+        self_penetration: deepest overlap of two of the robot's bodies, m.
+        colliding_frames: share of frames with an overlap deeper than 1 mm.
     """
 
     position_error: float
@@ -54,6 +56,8 @@ class Report:
     foot_slide_source: float
     foot_depth: float
     deep_frames: float
+    self_penetration: float
+    colliding_frames: float
 
     def to_dict(self) -> dict[str, float]:
         """The figures by name, SI units."""
@@ -74,6 +78,8 @@ class Report:
                               f" (source {100 * self.foot_slide_source:.1f})"),
             ("soles", f"{1000 * self.foot_depth:.1f} mm below ground at most,"
                       f" {100 * self.deep_frames:.1f} % of frames deeper than 5 mm"),
+            ("self-collision", f"{1000 * self.self_penetration:.1f} mm at most,"
+                               f" {100 * self.colliding_frames:.1f} % of frames deeper than 1 mm"),
         )  # fmt: skip
         return "\n".join(f"{name:<16}{text}" for name, text in rows)
 
@@ -106,6 +112,7 @@ def evaluate(trajectory: Trajectory, motion: Motion, robot: Robot) -> Report:
     speed = np.abs(np.diff(joints, axis=0)) * motion.fps if len(motion) > 1 else 0 * joints
     corners = sole_corners(robot, kinematics, state)
     depth = np.maximum(-corners[..., 2].min(axis=(1, 2)), 0.0)
+    overlap = robot.self_collision.near(trajectory.qpos).deepest(len(motion))
     own, source = _slide(motion, robot, corners, find_contacts(motion))
     return Report(
         position_error=float(distance.mean()),
@@ -121,6 +128,8 @@ def evaluate(trajectory: Trajectory, motion: Motion, robot: Robot) -> Report:
         foot_slide_source=source,
         foot_depth=float(depth.max()),
         deep_frames=float((depth > 0.005).mean()),
+        self_penetration=float(overlap.max()),
+        colliding_frames=float((overlap > 0.001).mean()),
     )
 
 

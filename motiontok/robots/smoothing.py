@@ -15,10 +15,9 @@ from scipy.linalg import LinAlgError, solveh_banded
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics import Kinematics
-from motiontok.robots.solver import linearize
-from motiontok.robots.tasks import Task
+from motiontok.robots.tasks import Task, linearize
 
-__all__ = ["Smoothness", "smooth"]
+__all__ = ["Smoothness", "limit_speed", "settle", "smooth", "windows"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,9 @@ class Smoothness:
     iterations: int = 3
 
 
+_ROUGH = 4.0  # times the median cost
+_MARGIN = 10  # frames refined around a rough one
+_SETTLE = 15
 _DAMPING = 0.1
 _MAX_STEP = 0.5
 
@@ -49,6 +51,8 @@ def smooth(
     fps: float,
     speed_limits: Array,
     smoothness: Smoothness | None = None,
+    *,
+    frozen: Array | None = None,
 ) -> tuple[Array, Array]:
     """Lower tracking and movement cost of a trajectory together, within joint limits.
 
@@ -59,6 +63,7 @@ def smooth(
         fps: frames per second.
         speed_limits: ``(joints,)`` rad/s.
         smoothness: weights.
+        frozen: ``(frames,)`` true where a frame must stay as it is.
 
     Returns:
         Configurations ``(frames, nq)`` and the tasks' costs ``(frames,)``.
@@ -74,11 +79,9 @@ def smooth(
     damping = np.full(len(q), _DAMPING)
     best, best_cost, least = q.copy(), system.cost.copy(), system.cost.sum() + movement.total
     for _ in range(smoothness.iterations):
-        matrix, gradient = kinematics.normal_equations(
-            state.jacobians, system.stiffness, system.force
-        )
+        matrix, gradient = kinematics.normal_equations(state.jacobians, system)
         gradient[:, 6:] += movement.slope
-        step = _banded_step(kinematics, matrix, gradient, movement, q[:, 7:], damping)
+        step = _banded_step(kinematics, matrix, gradient, movement, q[:, 7:], damping, frozen)
         step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
         trial = kinematics.integrate(q, step)
         trial[:, 7:] = np.clip(trial[:, 7:], kinematics.lower, kinematics.upper)
@@ -98,6 +101,78 @@ def smooth(
         if total < least:
             best, best_cost, least = q.copy(), system.cost.copy(), total
     return best, best_cost
+
+
+def settle(
+    kinematics: Kinematics,
+    tasks: Sequence[Task],
+    q: Array,
+    cost: Array,
+    fps: float,
+    speed_limits: Array,
+) -> tuple[Array, Array]:
+    """Refine further around frames that are still far off or too fast.
+
+    Takes and returns what :func:`smooth` returns.
+    """
+    rough = cost > _ROUGH * np.median(cost)
+    fast = (np.abs(np.diff(q[:, 7:], axis=0)) * fps > 1.01 * speed_limits).any(axis=1)
+    rough[1:] |= fast
+    rough[:-1] |= fast
+    frames, frozen = windows(rough)
+    if not len(frames):
+        return q, cost
+    found, found_cost = smooth(
+        kinematics,
+        [task[frames] for task in tasks],
+        q[frames],
+        fps,
+        speed_limits,
+        Smoothness(iterations=_SETTLE),
+        frozen=frozen,
+    )
+    q, cost = q.copy(), cost.copy()
+    q[frames], cost[frames] = found, found_cost
+    return q, cost
+
+
+def windows(rough: Array) -> tuple[Array, Array]:
+    """Frames to solve again around rough ones ``(frames,)``, for :func:`smooth`.
+
+    Windows are laid end to end. Two still frames at both ends of each keep the
+    movement terms of its own frames right and those across the seams constant.
+
+    Returns:
+        Indices ``(n,)`` of the frames, and which of them ``(n,)`` must stay.
+    """
+    moving = _widened(rough, _MARGIN)
+    around = _widened(moving, 2)
+    frames = np.flatnonzero(around)
+    return frames, ~moving[frames]
+
+
+def _widened(mask: Array, by: int) -> Array:
+    wide = np.convolve(mask, np.ones(2 * by + 1))[by : by + len(mask)]
+    return np.asarray(wide > 0)
+
+
+def limit_speed(joints: Array, steps: Array) -> Array:
+    """The nearest paths ``(frames, joints)`` that change by at most ``steps (joints,)`` a frame.
+
+    The mean of the largest such path below ``joints`` and the smallest above: of all
+    paths that keep to the speed it has the least maximal distance (McShane 1934), and
+    it stays within the range of ``joints``.
+    """
+    if (np.abs(np.diff(joints, axis=0)) <= steps).all():
+        return joints
+    low, high = joints.copy(), joints.copy()
+    for order in (range(1, len(joints)), range(len(joints) - 2, -1, -1)):
+        side = 1 if order.step < 0 else -1
+        for frame in order:
+            np.minimum(low[frame], low[frame + side] + steps, out=low[frame])
+            np.maximum(high[frame], high[frame + side] - steps, out=high[frame])
+    out: Array = 0.5 * (low + high)
+    return out
 
 
 @dataclass(eq=False)
@@ -158,6 +233,7 @@ def _banded_step(
     movement: _Movement,
     joints: Array,
     damping: Array,
+    frozen: Array | None,
 ) -> Array:
     """Gauss-Newton step ``(frames, nv)`` of all frames together."""
     frames, nv = gradient.shape
@@ -167,6 +243,8 @@ def _banded_step(
     )
     free = np.ones((frames, nv))
     free[:, 6:] = ~held
+    if frozen is not None:
+        free[frozen] = 0.0
     matrix = matrix * free[:, :, None] * free[:, None, :]
     view = np.einsum("tii->ti", matrix)
     view += 1e-3 * view + damping[:, None] + (1.0 - free)

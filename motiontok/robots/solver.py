@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvh.rotations import Array
-from motiontok.robots.kinematics import Kinematics, State
-from motiontok.robots.tasks import Linearization, Posture, Task
+from motiontok.robots.kinematics import Kinematics
+from motiontok.robots.tasks import Posture, Task, linearize
 
 __all__ = ["Options", "minimize"]
 
@@ -102,7 +102,7 @@ def _minimize(
     damping = np.full(len(q), options.damping)
     jacobians = state.jacobians
     for _ in range(options.iterations):
-        matrix, gradient = kinematics.normal_equations(jacobians, system.stiffness, system.force)
+        matrix, gradient = kinematics.normal_equations(jacobians, system)
         if posture is not None:
             weight = posture.weight**2
             np.einsum("tii->ti", matrix)[:, 6:] += weight
@@ -137,14 +137,6 @@ def _minimize(
             tasks = [task[keep] for task in tasks]
             posture = None if posture is None else posture[keep]
     return best, cost
-
-
-def linearize(tasks: Sequence[Task], state: State) -> Linearization:
-    """Sum of the tasks at a state."""
-    total = tasks[0].linearize(state)
-    for task in tasks[1:]:
-        total += task.linearize(state)
-    return total
 
 
 def _step(

@@ -10,39 +10,10 @@ import numpy as np
 
 from bvh.rotations import Array
 from motiontok.robots import so3
-from motiontok.robots.kinematics import Kinematics, State
+from motiontok.robots.kinematics import Kinematics, Linearization, State
 from motiontok.robots.targets import Targets
 
-__all__ = ["FloorTask", "Linearization", "PoseTask", "Posture", "Task"]
-
-
-@dataclass(eq=False)
-class Linearization:
-    """A task (or a sum of tasks) to second order around a state.
-
-    Attributes:
-        cost: ``(frames,)`` sum of squared weighted residuals.
-        stiffness: ``(frames, bodies, 6, 6)`` of each body, about the world's origin.
-        force: ``(frames, bodies, 6)`` that pulls towards lower cost.
-    """
-
-    cost: Array
-    stiffness: Array
-    force: Array
-
-    def __getitem__(self, frames: Array | slice) -> Linearization:
-        return Linearization(self.cost[frames], self.stiffness[frames], self.force[frames])
-
-    def __setitem__(self, frames: Array | slice, other: Linearization) -> None:
-        self.cost[frames] = other.cost
-        self.stiffness[frames] = other.stiffness
-        self.force[frames] = other.force
-
-    def __iadd__(self, other: Linearization) -> Linearization:
-        self.cost += other.cost
-        self.stiffness += other.stiffness
-        self.force += other.force
-        return self
+__all__ = ["FloorTask", "PoseTask", "Posture", "Task", "linearize"]
 
 
 @dataclass(eq=False)
@@ -79,6 +50,14 @@ class Task(Protocol):
     def linearize(self, state: State) -> Linearization:
         """Cost and derivatives at a state of the task's frames."""
         ...
+
+
+def linearize(tasks: Sequence[Task], state: State) -> Linearization:
+    """Sum of the tasks at a state."""
+    total = tasks[0].linearize(state)
+    for task in tasks[1:]:
+        total += task.linearize(state)
+    return total
 
 
 class PoseTask:

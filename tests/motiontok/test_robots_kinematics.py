@@ -91,7 +91,7 @@ def test_normal_equations_are_those_of_the_stacked_jacobians(robot, scene):
     kinematics = Kinematics(robot.model, targets.bodies)
     state = kinematics.evaluate(q)
     system = PoseTask(kinematics, targets).linearize(state)
-    matrix, gradient = kinematics.normal_equations(state.jacobians, system.stiffness, system.force)
+    matrix, gradient = kinematics.normal_equations(state.jacobians, system)
     data = robot.model.createData()
     for frame in range(len(q)):
         pin.framesForwardKinematics(robot.model, data, q[frame])
@@ -130,7 +130,7 @@ def test_gradients_are_derivatives_of_the_cost(robot, scene):
     state = kinematics.evaluate(q)
     for task in tasks:
         system = task.linearize(state)
-        _, gradient = kinematics.normal_equations(state.jacobians, system.stiffness, system.force)
+        _, gradient = kinematics.normal_equations(state.jacobians, system)
         ahead = task.linearize(kinematics.evaluate(kinematics.integrate(q, step))).cost
         behind = task.linearize(kinematics.evaluate(kinematics.integrate(q, -step))).cost
         assert system.cost.max() > 0

@@ -1,0 +1,117 @@
+"""Inverse kinematics of a whole trajectory, looking ahead as far as it likes.
+
+Anchors are solved on their own and connected into one continuous path
+(:mod:`~motiontok.robots.branches`), the path is refined as one problem with speeds and
+accelerations (:mod:`~motiontok.robots.smoothing`), bodies that run into each other are
+parted (:mod:`~motiontok.robots.separation`), and what still breaks a speed limit is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bvh.rotations import Array, from_matrix
+from motiontok.progress import Progress
+from motiontok.robots.branches import connected
+from motiontok.robots.calibration import Calibration
+from motiontok.robots.collision import SelfCollision
+from motiontok.robots.kinematics import Kinematics
+from motiontok.robots.separation import separate
+from motiontok.robots.smoothing import limit_speed, settle, smooth
+from motiontok.robots.targets import Targets
+from motiontok.robots.tasks import FloorTask, PoseTask, Task
+from motiontok.robots.trajectory import xyzw_from_wxyz
+
+__all__ = ["neutral_start", "solve_trajectory"]
+
+_FLOOR_WEIGHT = 400.0  # per metre below ground
+_WINDOW = 480  # frames refined together
+_LOOKAHEAD = 32  # frames beyond, refined again with the next window
+
+
+def solve_trajectory(
+    model: object,
+    targets: Targets,
+    *,
+    speed_limits: Array,
+    floor: Calibration | None = None,
+    collision: SelfCollision | None = None,
+    progress: Progress | None = None,
+) -> Array:
+    """Configurations ``(frames, nq)`` that follow targets within joint and speed limits.
+
+    Args:
+        model: Pinocchio model.
+        targets: of every frame.
+        speed_limits: ``(joints,)`` rad/s.
+        floor: the calibration whose soles must stay above ground; none, if not given.
+        collision: tells which bodies to part; none, if not given.
+        progress: called with the number of frames done.
+    """
+
+    def tasks_on(kinematics: Kinematics) -> list[Task]:
+        tasks: list[Task] = [PoseTask(kinematics, targets)]
+        if floor is not None:
+            tasks.append(_floor_task(kinematics, floor))
+        return tasks
+
+    kinematics = Kinematics(model, targets.bodies)
+    tasks = tasks_on(kinematics)
+    q, _ = connected(kinematics, tasks, neutral_start(kinematics, targets), targets.fps)
+    q, cost = _refined(kinematics, tasks, q, targets.fps, speed_limits, progress)
+    q, _ = settle(kinematics, tasks, q, cost, targets.fps, speed_limits)
+    if collision is not None:
+        q = separate(collision, targets.bodies, tasks_on, q, targets.fps, speed_limits)
+    q[:, 7:] = limit_speed(q[:, 7:], speed_limits / targets.fps)
+    if progress is not None:
+        progress(len(q))
+    return q
+
+
+def neutral_start(kinematics: Kinematics, targets: Targets) -> Array:
+    """Neutral joints, base at its target: ``(frames, nq)``."""
+    rotation = targets.rotations[:, 0] @ targets.local_rotations[0].T
+    q = np.zeros((len(targets), kinematics.model.nq))
+    q[:, :3] = targets.positions[:, 0] - rotation @ targets.local_positions[0]
+    q[:, 3:7] = xyzw_from_wxyz(from_matrix(rotation))
+    q[:, 7:] = np.clip(0.0, kinematics.lower, kinematics.upper)
+    return q
+
+
+def _refined(
+    kinematics: Kinematics,
+    tasks: Sequence[Task],
+    q: Array,
+    fps: float,
+    speed_limits: Array,
+    progress: Progress | None,
+) -> tuple[Array, Array]:
+    """Smooth window after window; each starts on the last two frames of the one before."""
+    q, cost = q.copy(), np.empty(len(q))
+    for start in range(0, len(q), _WINDOW):
+        first = max(start - 2, 0)
+        frames = np.arange(first, min(start + _WINDOW + _LOOKAHEAD, len(q)))
+        q[frames], cost[frames] = smooth(
+            kinematics,
+            [task[frames] for task in tasks],
+            q[frames],
+            fps,
+            speed_limits,
+            frozen=frames < start,
+        )
+        if progress is not None:
+            progress(min(start + _WINDOW, len(q)))
+    return q, cost
+
+
+def _floor_task(kinematics: Kinematics, calibration: Calibration) -> FloorTask:
+    """Keep the corners of both soles above the ground."""
+    bodies: list[int] = []
+    points: list[Array] = []
+    for foot, sole in calibration.soles.items():
+        k = calibration.index(foot)
+        bodies += [calibration.bodies[k]] * len(sole.corners)
+        points.append(sole.corners @ calibration.rotations[k].T + calibration.translations[k])
+    return FloorTask(kinematics, bodies, np.concatenate(points), weight=_FLOOR_WEIGHT)

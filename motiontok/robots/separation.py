@@ -1,0 +1,140 @@
+"""Part a robot's bodies where they run into each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bvh.rotations import Array
+from motiontok.robots.collision import Proximities, SelfCollision
+from motiontok.robots.kinematics import Kinematics, Linearization, State
+from motiontok.robots.smoothing import Smoothness, smooth, windows
+from motiontok.robots.tasks import Task
+
+__all__ = ["SeparationTask", "separate"]
+
+_GAP = 0.002  # m between bodies that were parted
+_WATCH = 0.03  # m; closer pairs are watched while others are parted
+_DEEP = 0.001  # m; shallower overlaps are let be
+_WEIGHT = 300.0  # per metre
+_ROUNDS = 4
+_STEPS = Smoothness(iterations=5)
+
+
+class SeparationTask:
+    """Witness points of close bodies keep a gap along their normals.
+
+    Args:
+        kinematics: of all bodies named.
+        near: close pairs, with witness points at ``state``.
+        state: of the frames in which they were found.
+        frames: number of frames of the task.
+    """
+
+    def __init__(
+        self, kinematics: Kinematics, near: Proximities, state: State, frames: int
+    ) -> None:
+        self.kinematics = kinematics
+        self._frames = frames
+        self._at = near.frames
+        self._normals = near.normals
+        self._which = np.array(
+            [[kinematics.body_index(b) for b in p] for p in near.bodies.tolist()]
+        )
+        self._which = self._which.reshape(-1, 2)
+        rotations = state.rotations[self._at[:, None], self._which]
+        offset = near.points - state.positions[self._at[:, None], self._which]
+        self._local = np.einsum("npji,npj->npi", rotations, offset)
+        self._moved = np.array(
+            [[kinematics.subtree_of(b) for b in p] for p in near.bodies.tolist()]
+        ).reshape(-1, 2, kinematics.nv)
+
+    def __getitem__(self, frames: Array | slice) -> SeparationTask:
+        chosen = np.arange(self._frames)[frames]
+        place = np.full(self._frames, -1)
+        place[chosen] = np.arange(len(chosen))
+        keep = place[self._at] >= 0
+        out = object.__new__(SeparationTask)
+        out.kinematics = self.kinematics
+        out._frames = len(chosen)
+        out._at = place[self._at[keep]]
+        out._normals, out._which = self._normals[keep], self._which[keep]
+        out._local, out._moved = self._local[keep], self._moved[keep]
+        return out
+
+    def linearize(self, state: State) -> Linearization:
+        """Cost and derivatives at a state of the task's frames."""
+        nv, bodies = self.kinematics.nv, len(self.kinematics.bodies)
+        rotations = state.rotations[self._at[:, None], self._which]
+        points = np.einsum("npij,npj->npi", rotations, self._local)
+        points += state.positions[self._at[:, None], self._which]
+        short = _GAP - np.einsum("ni,ni->n", points[:, 0] - points[:, 1], self._normals)
+        short = np.maximum(short, 0.0)
+        # A body's point moves along n at J . (n, x x n).
+        normals = np.broadcast_to(self._normals[:, None], points.shape)
+        wrench = np.concatenate([normals, np.cross(points, normals)], axis=-1)
+        along = np.einsum("nvi,npi->npv", state.jacobians[self._at], wrench) * self._moved
+        row = (along[:, 0] - along[:, 1]) * (short > 0)[:, None]
+        cost, gradient = np.zeros(self._frames), np.zeros((self._frames, nv))
+        matrix = np.zeros((self._frames, nv, nv))
+        np.add.at(cost, self._at, _WEIGHT**2 * short**2)
+        np.add.at(gradient, self._at, _WEIGHT**2 * short[:, None] * row)
+        np.add.at(matrix, self._at, _WEIGHT**2 * row[:, :, None] * row[:, None, :])
+        return Linearization(
+            cost,
+            np.zeros((self._frames, bodies, 6, 6)),
+            np.zeros((self._frames, bodies, 6)),
+            matrix,
+            gradient,
+        )
+
+
+def separate(
+    collision: SelfCollision,
+    bodies: Sequence[int],
+    make_tasks: Callable[[Kinematics], Sequence[Task]],
+    q: Array,
+    fps: float,
+    speed_limits: Array,
+) -> Array:
+    """Move overlapping bodies apart, and as little else as possible.
+
+    Args:
+        collision: of the robot.
+        bodies: Pinocchio joint indices of the bodies that the tasks name.
+        make_tasks: builds the tasks of the whole trajectory on given kinematics.
+        q: configurations ``(frames, nq)``.
+        fps: frames per second.
+        speed_limits: ``(joints,)`` rad/s.
+    """
+    near = collision.near(q)
+    if not (near.distances < -_DEEP).any():
+        return q
+    others = {int(g.parentJoint) for g in collision.geometry.geometryObjects}
+    kinematics = Kinematics(collision.model, [*bodies, *sorted(others - set(bodies))])
+    tasks = make_tasks(kinematics)
+    q = q.copy()
+    for _ in range(_ROUNDS):
+        deep = np.zeros(len(q), dtype=bool)
+        deep[near.frames[near.distances < -_DEEP]] = True
+        if not deep.any():
+            break
+        frames, frozen = windows(deep)
+        part = q[frames]
+        watched = collision.near(part, margin=_WATCH)
+        task = SeparationTask(kinematics, watched, kinematics.evaluate(part), len(part))
+        q[frames], _cost = smooth(
+            kinematics,
+            [*(t[frames] for t in tasks), task],
+            part,
+            fps,
+            speed_limits,
+            _STEPS,
+            frozen=frozen,
+        )
+        found = collision.near(q[frames])
+        near = Proximities(
+            frames[found.frames], found.bodies, found.distances, found.points, found.normals
+        )
+    return q
