@@ -19,6 +19,7 @@ whole pieces that hold anything unusual, such as a plus sign.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from bvh.rotations import Array
 __all__ = ["NotANumberError", "parse_numbers"]
 
 Places = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 _PIECE = 1 << 17
 """Bytes a piece. Its words, eight times as large, have to fit a level-2 cache."""
@@ -42,10 +44,9 @@ _FIRST = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64) & np.uint64(0
 """Masks of the digit values of a word's first n characters: its low bytes."""
 _LAST = _FIRST[8] ^ _FIRST[::-1]
 """Masks of the digit values of a word's last n characters."""
-_JOIN = (
-    (np.uint64(10 << 8 | 1), np.uint64(8), np.uint64(0x00FF00FF00FF00FF)),
-    (np.uint64(100 << 16 | 1), np.uint64(16), np.uint64(0x0000FFFF0000FFFF)),
-    (np.uint64(10000 << 32 | 1), np.uint64(32), np.uint64(0x00000000FFFFFFFF)),
+_JOIN = tuple(
+    (np.uint64(10**n << 8 * n | 1), np.uint64(8 * n), mask and np.uint64(mask))
+    for n, mask in ((1, 0x00FF00FF00FF00FF), (2, 0x0000FFFF0000FFFF), (4, None))
 )
 """Factor, shift and mask that join digits to pairs, pairs to fours, fours to eights."""
 
@@ -94,90 +95,127 @@ def parse_numbers(data: bytes, start: int = 0) -> Array:
     return out[:count]
 
 
+@dataclass(frozen=True)
+class _Tokens:
+    """Where the tokens of a piece and their parts lie; places count from one blank before it.
+
+    Attributes:
+        begin: place of each token's first character, its sign if it has one.
+        end: place behind its last character.
+        filled: whether it has characters: between two blanks in a row there are none.
+        negative: 1 if it begins with a minus, else 0.
+        point: place of its dot, or where one would be.
+        scaled: indices of the tokens with an exponent.
+        e: places of the exponents' letters, one a token in ``scaled``.
+        below: whether a minus follows that letter.
+    """
+
+    begin: Places
+    end: Places
+    filled: Flags
+    negative: Places
+    point: Places
+    scaled: Places
+    e: Places
+    below: Flags
+
+
 class _Piece:
     """Parses one piece of text after another in memory of its own."""
 
     def __init__(self) -> None:
         length = _PIECE + 2 * _WORD
         # A blank before the text and more after it: nothing looks past the ends.
-        self._text = np.full(length + _WORD, _BLANK)
-        self._overlapping: NDArray[np.uint64] = np.ndarray(length, "<u8", self._text, strides=(1,))
+        self._memory = np.full(length + _WORD, _BLANK)
+        self._text = self._memory[_WORD - 1 :]
+        self._overlapping: NDArray[np.uint64] = np.ndarray(
+            length, "<u8", self._memory, strides=(1,)
+        )
         self._words = np.empty(length, np.uint64)
 
     def parse(self, chunk: NDArray[np.uint8], *, last: bool) -> tuple[int, Array]:
         """Bytes used and numbers read; unless ``last``, a token at the end stays unused."""
         size = len(chunk)
-        self._text[_WORD : _WORD + size] = chunk
-        self._text[_WORD + size : 2 * _WORD + size] = _BLANK
-        # From here on a place counts from the blank before the chunk.
-        text = self._text[_WORD - 1 :]
-        minus = text[: size + 2] == _MINUS
-        marks = np.flatnonzero(((text[: size + 2] - _ZERO) > 9) ^ minus)
+        self._text[1 : size + 1] = chunk
+        self._text[size + 1 : size + 1 + _WORD] = _BLANK
+        used, tokens = self._find(size, last=last)
+        if tokens is None:
+            return used, _floats(chunk[:used])
+        length = size + 2 * _WORD
+        np.copyto(self._words[:length], self._overlapping[:length])
+        values, odd = self._values(tokens)
+        if len(odd) > len(values) // 4:
+            return used, _floats(chunk[:used])
+        for i in odd:
+            begin, end = int(tokens.begin[i]), int(tokens.end[i])
+            index = int(np.count_nonzero(tokens.filled[:i]))
+            values[i] = _float(bytes(self._text[begin:end]), index, begin - 1)
+        return used, values[tokens.filled]
+
+    def _find(self, size: int, *, last: bool) -> tuple[int, _Tokens | None]:
+        """Bytes used and the tokens in them, None if they hold anything unusual."""
+        text = self._text[: size + 2]
+        minus = text == _MINUS
+        marks = np.flatnonzero(((text - _ZERO) > 9) ^ minus)
         kinds = text.take(marks)
         blank = (kinds == _BLANK) | (kinds - _TAB <= 4)
         dot, exponent = kinds == _DOT, (kinds | _BLANK) == _E
-
         blanks = np.flatnonzero(blank)
         ends = blanks if last else blanks[:-1]
         if len(ends) < 2:
-            raise NotANumberError(0, bytes(chunk[:40]), 0)
+            raise NotANumberError(0, bytes(text[1:41]), 0)
         edges = marks.take(ends)
         used = int(edges[-1])
-        # Two blanks in a row make an empty token, which is dropped at the end.
-        begin, end = edges[:-1] + 1, edges[1:]
-        filled = end > begin
-
-        final = ends[1:] - 1
+        begin, end, final = edges[:-1] + 1, edges[1:], ends[1:] - 1
         scaled = np.flatnonzero(exponent.take(final))
         e = marks.take(final.take(scaled))
         below = text.take(e + 1) == _MINUS
-        negative = (text.take(begin) == _MINUS).astype(np.int64)
+        negative = (text.take(begin) == _MINUS).astype(np.intp)
         signs = np.count_nonzero(negative) + np.count_nonzero(below)
+        # Blanks, dots and exponents alone, in turn, and a minus only before digits.
         usual = (
             len(blanks) + np.count_nonzero(dot) + np.count_nonzero(exponent) == len(marks)
-            and signs == np.count_nonzero(minus[:used])
             and not (dot[:-1] & dot[1:]).any()
             and not (exponent[:-1] > blank[1:]).any()
+            and signs == np.count_nonzero(minus[:used])
         )
         if not usual:
-            return used, _floats(chunk[:used])
-
-        np.copyto(self._words[: size + _WORD], self._overlapping[: size + _WORD])
+            return used, None
         point = marks.take(ends[:-1] + 1)
-        tail = end
+        return used, _Tokens(begin, end, end > begin, negative, point, scaled, e, below)
+
+    def _values(self, tokens: _Tokens) -> tuple[Array, Places]:
+        """Values of the tokens, and the indices of those whose value is not exact."""
+        point, scaled, e = tokens.point, tokens.scaled, tokens.e
+        before = point - tokens.begin
+        before -= tokens.negative
+        before[np.flatnonzero(~tokens.filled)] = 1
+        tail = tokens.end
         if len(scaled):
-            tail = end.copy()
+            tail = tail.copy()
             tail[scaled] = e
-        before = point - begin
-        before -= negative
-        before[np.flatnonzero(~filled)] = 1
         after = tail - point
         after -= 1
-        odd = _Odd(before, _INTEGER)
-
-        exact = self._mantissas(point, before, after)
-        values = exact / 10.0**_FRACTION
+        mantissas = self._mantissas(point, before, after)
+        values = mantissas / 10.0**_FRACTION
+        odd = []
+        if before.min() < 1 or before.max() > _INTEGER:
+            odd.append(np.flatnonzero((before < 1) | (before > _INTEGER)))
         if after.max() > _FRACTION:
             long = np.flatnonzero(after > _FRACTION)
-            values[long], inexact = self._long(exact, tail, after, long)
-            odd.add(long, inexact)
-            if len(scaled):
-                odd.add(scaled, after.take(scaled) > _FRACTION)
+            more = after.take(long) - _FRACTION
+            values[long], exact = self._lengthen(mantissas.take(long), tail.take(long), more)
+            odd += [long[~exact], scaled[after.take(scaled) > _FRACTION]]
         if len(scaled):
+            text = self._text
             power = 10 * text.take(e + 2) + text.take(e + 3) - np.uint8(11 * ord("0") % 256)
             power += np.uint8(_FRACTION)
-            values[scaled] = exact.take(scaled) / _POWERS.take(power, mode="clip")
-            odd.add(scaled, ~below | (end.take(scaled) - e != 4) | (power >= len(_POWERS)))
-        negative <<= 63
-        values.view(np.int64)[:] |= negative
-
-        others = odd.places()
-        if len(others) > len(values) // 4:
-            return used, _floats(chunk[:used])
-        for i in others:
-            token = bytes(text[begin[i] : end[i]])
-            values[i] = _float(token, int(np.count_nonzero(filled[:i])), int(begin[i]) - 1)
-        return used, values[filled]
+            values[scaled] = mantissas.take(scaled) / _POWERS.take(power, mode="clip")
+            two_digits = tokens.below & (tokens.end.take(scaled) - e == 4)
+            odd.append(scaled[~(two_digits & (power < len(_POWERS)))])
+        bits = values.view(np.int64)
+        bits |= tokens.negative << 63
+        return values, np.unique(np.concatenate(odd)) if odd else np.empty(0, np.intp)
 
     def _mantissas(self, point: Places, before: Places, after: Places) -> Array:
         """Up to 8 digits either side of the point as ``integer * 10**8 + fraction``."""
@@ -189,36 +227,17 @@ class _Piece:
         _join(words)
         words[0] *= np.uint64(10**_FRACTION)
         words[0] += words[1]
-        # There is an instruction for signed integers alone.
+        # Processors convert signed integers several times as fast as unsigned ones.
         return words[0].view(np.int64).astype(np.float64)
 
-    def _long(
-        self, exact: Array, tail: Places, after: Places, long: Places
-    ) -> tuple[Array, NDArray[np.bool_]]:
-        """Values of tokens with 9 to 16 digits behind the point, and which are not exact."""
-        more = after.take(long) - _FRACTION
-        words = self._words.take(tail.take(long) - 1)
+    def _lengthen(self, mantissas: Array, tail: Places, more: Places) -> tuple[Array, Flags]:
+        """Values of tokens with ``more`` fraction digits than a word holds, and if exact."""
+        words = self._words.take(tail - 1)
         words &= _LAST.take(more, mode="clip")
         _join(words)
-        digits = exact.take(long) * _POWERS.take(more, mode="clip") + words
+        digits = mantissas * _POWERS.take(more, mode="clip") + words
         values = digits / _POWERS.take(more + _FRACTION, mode="clip")
-        return values, (more > 8) | (digits >= 2.0**53)
-
-
-class _Odd:
-    """Collects the tokens of a piece that are left to ``float``."""
-
-    def __init__(self, before: Places, most: int) -> None:
-        self._found: list[Places] = []
-        if before.min() < 1 or before.max() > most:
-            self._found.append(np.flatnonzero((before < 1) | (before > most)))
-
-    def add(self, places: Places, which: NDArray[np.bool_]) -> None:
-        if which.any():
-            self._found.append(places[which])
-
-    def places(self) -> Places:
-        return np.unique(np.concatenate(self._found)) if self._found else np.empty(0, np.intp)
+        return values, (more <= _WORD) & (digits < 2.0**53)
 
 
 def _join(words: NDArray[np.uint64]) -> None:
@@ -226,7 +245,8 @@ def _join(words: NDArray[np.uint64]) -> None:
     for factor, shift, mask in _JOIN:
         words *= factor
         words >>= shift
-        words &= mask
+        if mask is not None:
+            words &= mask
 
 
 def _floats(chunk: NDArray[np.uint8]) -> Array:
