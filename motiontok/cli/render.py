@@ -108,13 +108,14 @@ def render(
     with _notes():
         from motiontok.render import render_image, render_sheet, render_video
 
+        pixels = None if size is None else _size(size)
         actors, tokens = _actors(sources, robots or ("skeleton",), map_path, tokenizer)
         if labels and len(labels) != len(actors):
             raise InputError(f"{len(labels)} --label for {len(actors)} panels")
         if overlay and len(actors) > 1:
             actors[0].opacity = 0.35
         options: dict[str, Any] = {
-            "size": None if size is None else _size(size),
+            "size": pixels,
             "camera": camera,
             "layout": "overlay" if overlay else "panels",
             "labels": labels or None,
@@ -132,12 +133,16 @@ def render(
 
 
 def _size(text: str) -> tuple[int, int]:
-    from motiontok.errors import InputError
+    from motiontok.errors import InputError, RenderError
+    from motiontok.render.film import check_size
 
     width, cross, height = text.lower().partition("x")
     if not (cross and width.isdecimal() and height.isdecimal()):
         raise InputError(f"--size {text!r} is not a size such as 1280x720")
-    return int(width), int(height)
+    try:
+        return check_size((int(width), int(height)))
+    except RenderError as error:
+        raise InputError(f"--size: {error}") from None
 
 
 def _actors(

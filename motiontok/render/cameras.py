@@ -88,9 +88,10 @@ class CameraPath:
             right = np.array([-forward[1], forward[0]])
             offset = paths[..., :2] - center[:2]
             near, aside = offset @ forward, np.abs(offset @ right)
-            self._distance = float(
-                np.maximum(tall / tangent, (wide + aside) / (tangent * aspect) + near).max()
-            )
+            # Looking down, what is nearer also lies lower in the picture.
+            up = tall + np.abs(near) * np.sin(_ELEVATION)
+            needed = np.maximum(up / tangent, (wide + aside) / (tangent * aspect)) + near
+            self._distance = float(needed.max())
             self._span = 1.25 * height + float(np.linalg.norm(high - low)) / 2
             self._targets = np.broadcast_to(center, (len(times), 3)).copy()
             self._targets[:, 2] = 0.5 * height

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["cache_dir", "robot_parts"]
 
 # Raised whenever the triangles made from the same files change.
-_VERSION = 2
+_VERSION = 3
 # Triangles a mesh keeps: some for its details, the rest by its size (per metre).
 _FACES, _FACES_PER_METRE = 100, 2000.0
 # From 0 (careful) to 10 (fast); above 4 fingers and thin shells tear.
@@ -121,6 +121,9 @@ def _read(shape: Any) -> Any:
     vertices, faces = _triangles(geometry)
     if not len(faces):
         raise RenderError(f"{shape.name}: cannot draw a shape of kind {kind}")
+    if np.prod(shape.meshScale) < 0:
+        # A mirroring scale turns triangles inside out.
+        faces = faces[:, ::-1]
     return trimesh.Trimesh(vertices=vertices, faces=faces, process=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -147,9 +148,7 @@ def _rasterize(
     counts = extent[chosen].prod(1)
     found: list[tuple[Array, Array, Array, Array]] = []
     starts = np.searchsorted(np.cumsum(counts), np.arange(0, counts.sum(), _CHUNK), "left")
-    for begin, end in zip(starts, [*starts[1:], len(chosen)], strict=True):
-        if begin == end:
-            continue
+    for begin, end in pairwise([*starts, len(chosen)]):
         f = np.repeat(chosen[begin:end], counts[begin:end])
         first = np.repeat(np.cumsum(counts[begin:end]) - counts[begin:end], counts[begin:end])
         k = np.arange(len(f)) - first

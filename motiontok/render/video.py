@@ -122,7 +122,7 @@ def _mp4(path: Path, size: tuple[int, int], fps: float, pictures: Iterator[Array
         stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
-        stream.options = {"preset": "veryfast", "crf": "20"}
+        stream.options = {"preset": "veryfast", "crf": "18"}
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             for packet in stream.encode(frame):

@@ -1,0 +1,148 @@
+"""``motiontok render``: sources, panels, fallback without OpenGL, and bad input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import bvh
+from bvh import Motion, procedural
+from motiontok.cli.render import render
+from motiontok.errors import InputError, MotiontokError
+
+SIZE = ["--size", "240x160"]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one motion as .npz and as .bvh."""
+    folder = tmp_path_factory.mktemp("clips")
+    motion = procedural.make("wave", seconds=1, seed=0)
+    motion.save(folder / "motion.npz")
+    bvh.write(motion.to_clip(), folder / "clip.bvh")
+    return folder
+
+
+def run(*words: object) -> str:
+    result = CliRunner().invoke(render, [str(w) for w in words], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def test_a_clip_and_its_motion_look_the_same(clips: Path, tmp_path: Path) -> None:
+    for name in ("motion.npz", "clip.bvh"):
+        output = tmp_path / f"{name}.png"
+        said = run(clips / name, "-o", output, "--time", "0.5", "--label", "same", *SIZE)
+        assert f"wrote {output}" in said
+    a, b = (
+        np.asarray(Image.open(tmp_path / f"{n}.png")).astype(int)
+        for n in ("motion.npz", "clip.bvh")
+    )
+    assert a.shape == (160, 240, 3)
+    assert np.abs(a - b).mean() < 1.5
+
+
+def test_panels_overlay_and_sheet(clips: Path, tmp_path: Path) -> None:
+    two = [clips / "motion.npz", clips / "clip.bvh"]
+    run(*two, "-o", tmp_path / "panels.png", "--columns", 3, "--rows", 1, "--size", "240x320")
+    run(*two, "-o", tmp_path / "overlay.png", "--overlay", "--time", 0.2, *SIZE)
+    run(*two, "-o", tmp_path / "video.gif", "--fps", 5, "--camera", "orbit", *SIZE)
+    assert Image.open(tmp_path / "panels.png").size == (240, 320)
+    assert Image.open(tmp_path / "overlay.png").size == (240, 160)
+    assert Image.open(tmp_path / "video.gif").n_frames == 5
+
+
+def test_robot_panels(clips: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pinocchio", reason="robots need: pip install 'motiontok[robot]'")
+    from motiontok.robots import load_robot, retarget
+
+    trajectory = retarget(Motion.load(clips / "motion.npz"), load_robot("g1"))
+    trajectory.save(tmp_path / "robot.npz")
+    run(clips / "motion.npz", "--robot", "g1", "-o", tmp_path / "a.png", "--time", 0.5, *SIZE)
+    run(tmp_path / "robot.npz", "-o", tmp_path / "b.png", "--time", 0.5, *SIZE)
+    a, b = (np.asarray(Image.open(tmp_path / n)).astype(int) for n in ("a.png", "b.png"))
+    assert np.abs(a - b).max() <= 8, "retargeting first or on the way is the same"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["missing.npz", "-o", "a.mp4"], "missing.npz: no such file"),
+        (["missing.bvh", "-o", "a.mp4"], "missing.bvh"),
+        (["{npz}", "-o", "a.avi"], "choose from .mp4, .gif, .png"),
+        (["{npz}", "-o", "a.mp4", "--size", "big"], "'big' is not a size such as 1280x720"),
+        (["{npz}", "-o", "a.mp4", "--size", "-5x9"], "is not a size"),
+        (["{npz}", "-o", "a.mp4", "--size", "99999x99999"], "from 32 to"),
+        (["{npz}", "-o", "a.mp4", "--columns", "3"], "--columns and --rows are for pictures"),
+        (["{npz}", "-o", "a.png", "--fps", "3"], "--fps is for videos"),
+        (["{npz}", "-o", "a.png", "--time", "1", "--rows", "2"], "choose one"),
+        (["{npz}", "-o", "a.png", "--label", "x", "--label", "y"], "2 --label for 1 panels"),
+        (["{npz}", "-o", "a.png", "--robot", "hal9000"], "no robot 'hal9000'"),
+        (["{broken}", "-o", "a.png"], "broken.npz: not a motion file"),
+    ],
+)
+def test_bad_input_is_one_line(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    if "hal9000" in words:
+        pytest.importorskip("pinocchio", reason="robots need: pip install 'motiontok[robot]'")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.npz").write_bytes(b"PK not a zip")
+    names = {"npz": clips / "motion.npz", "broken": "broken.npz"}
+    with pytest.raises((InputError, MotiontokError, bvh.BVHError)) as caught:
+        run(*(w.format(**names) for w in words))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["broken.npz"]
+
+
+NO_GL = {
+    "no vendor": {"PYOPENGL_PLATFORM": "egl", "__EGL_VENDOR_LIBRARY_FILENAMES": "/nonexistent"},
+    "osmesa": {"PYOPENGL_PLATFORM": "osmesa"},
+    "unknown platform": {"PYOPENGL_PLATFORM": "abacus"},
+}
+
+
+@pytest.mark.parametrize("broken", NO_GL)
+def test_without_opengl_pictures_still_come(clips: Path, tmp_path: Path, broken: str) -> None:
+    output = tmp_path / "out.mp4"
+    words = ["render", str(clips / "motion.npz"), "-o", str(output), "--fps", "4", *SIZE]
+    result = subprocess.run(
+        [sys.executable, "-m", "motiontok", *words],
+        env={**os.environ, **NO_GL[broken]},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert output.stat().st_size > 2000
+    notes = [line for line in result.stderr.splitlines() if line.startswith("note:")]
+    assert len(notes) == 1, result.stderr
+    assert "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri" in notes[0]
+    assert "Traceback" not in result.stderr
+
+
+def test_exit_codes(clips: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    for words, code in (
+        ([str(clips / "missing.bvh"), "-o", "a.mp4"], 2),
+        ([str(clips / "motion.npz"), "-o", str(blocked / "a.png")], 1),
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", "motiontok", "render", *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert result.returncode == code, result.stderr
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [blocked]
