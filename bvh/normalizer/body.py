@@ -142,7 +142,7 @@ def _check(clip: Clip, joints: JointMap, positions: Array, has: Array) -> None:
                     names = joints.names(clip)
                     raise BVHError(
                         f"{clip.name}: {names[side + a]} and {names[side + b]} are at the same "
-                        "place, so they cannot be two joints of a limb; give another mapping="
+                        "place, so they cannot be two joints of a limb; give another mapping"
                     )
 
 

@@ -118,7 +118,7 @@ def map_joints(
         what = "no humanoid skeleton" if found is None else f"no {', '.join(missing)}"
         raise BVHError(
             f"{clip.name}: {what} found among {len(clip.names)} joints ({names}); "
-            "name them with mapping={canonical joint: source joint}"
+            "name them in a mapping (canonical joint = source joint)"
         )
     return _with_tips(clip, found)
 

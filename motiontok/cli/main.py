@@ -13,6 +13,7 @@ COMMANDS = {
     "decode": "Decode tokens to motion (BVH or npz).",
     "demo": "Train, encode, decode, retarget and render, on made-up clips.",
     "encode": "Encode motion capture into tokens.",
+    "inspect": "Show what a BVH file holds and how it is understood.",
     "render": "Draw a motion or a robot as video or picture.",
     "retarget": "Put a motion on a robot by inverse kinematics.",
     "robots": "List the robots, or show one.",

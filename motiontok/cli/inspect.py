@@ -1,0 +1,143 @@
+"""``motiontok inspect``: what a BVH file holds, and how it is understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motiontok.cli.options import json_option
+
+if TYPE_CHECKING:
+    from bvh import Clip, Motion, Report
+
+__all__ = ["inspect"]
+
+
+@click.command()
+@click.argument("clip", metavar="CLIP", type=click.Path(path_type=Path))
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    help="Draw one pose before and after normalising to this .png, .jpg, .svg or .pdf.",
+)
+@click.option(
+    "--frame", type=click.IntRange(min=0), default=0, show_default=True, help="Pose to draw."
+)
+@click.option(
+    "--mapping",
+    type=click.Path(path_type=Path),
+    help='TOML or JSON file with lines such as LeftUpLeg = "thigh.L", over what is found.',
+)
+@click.option(
+    "--up",
+    type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]),
+    help="Axis that points up in the file  [default: found]",
+)
+@click.option("--scale", type=float, metavar="METRES", help="Metres per unit  [default: found]")
+@json_option
+def inspect(
+    clip: Path,
+    picture: Path | None,
+    frame: int,
+    mapping: Path | None,
+    up: str | None,
+    scale: float | None,
+    as_json: bool,
+) -> None:
+    """Show the joints of a BVH file and how they map onto the canonical skeleton.
+
+    CLIP is a .bvh file, also gzipped or in an archive (clips.zip/walk.bvh).
+    """
+    import json
+
+    from bvh import BVHError, examine, read
+
+    source = read(clip)
+    try:
+        motion, report = examine(source, mapping=mapping, up=up, scale=scale)
+    except BVHError:
+        # What is in the file helps to find out why it is no humanoid.
+        if not as_json:
+            click.echo(_headline(source))
+            click.echo(_tree(source, {}))
+        raise
+    if picture is not None:
+        from motiontok.render.inspection import draw_pose
+
+        draw_pose(source, motion, report, picture, frame=frame)
+    if as_json:
+        click.echo(json.dumps(_facts(source, motion, report), indent=2))
+        return
+    click.echo(_headline(source))
+    click.echo(_summary(report))
+    click.echo(_tree(source, {name: joint for joint, name in report.joints.items()}))
+    if picture is not None:
+        click.echo(f"wrote {picture}")
+
+
+def _headline(clip: Clip) -> str:
+    return (
+        f"{clip.name}: {len(clip.names)} joints, {clip.frames} frames at {clip.fps:.4g} frames/s, "
+        f"{clip.duration:.2f} s"
+    )
+
+
+def _summary(report: Report) -> str:
+    from bvh import JOINTS
+
+    missing = [j for j in JOINTS if j not in report.joints]
+    unit = report.unit if report.unit not in ("given", "unknown") else f"{report.unit} unit"
+    lines = {
+        "family": f"{report.family} (confidence {report.confidence:.2f})",
+        "filled in": ", ".join(missing) or "nothing",
+        "unit": f"{unit}, {report.scale:.6g} m",
+        "up": report.up,
+        "floor": f"{report.floor:+.3f} m from the file's origin",
+        "height": f"{report.height:.2f} m",
+        "problems": "\n            ".join(report.problems) or "none",
+    }
+    return "\n".join(f"  {key:<10}{value}" for key, value in lines.items()) + "\n"
+
+
+def _tree(clip: Clip, canonical: dict[str, str]) -> str:
+    """The joint tree, with what each joint is in the canonical skeleton."""
+    depth: list[int] = []
+    for parent in clip.parents:
+        depth.append(0 if parent < 0 else depth[parent] + 1)
+    rows = [("  " * d + n, canonical.get(n, ""), _channels(c))
+            for d, n, c in zip(depth, clip.names, clip.channels, strict=True)]  # fmt: skip
+    rows = [("joint", "canonical", "channels"), *rows]
+    wide = [max(len(row[i]) for row in rows) for i in range(2)]
+    return "\n".join(f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}".rstrip() for a, b, c in rows)
+
+
+def _channels(channels: tuple[str, ...]) -> str:
+    """Channels in short: ``XYZ position, ZXY rotation``."""
+    words: dict[str, str] = {}
+    for channel in channels:
+        kind = channel[1:].lower()
+        words[kind] = words.get(kind, "") + channel[0].upper()
+    return ", ".join(f"{axes} {kind}" for kind, axes in words.items())
+
+
+def _facts(clip: Clip, motion: Motion, report: Report) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "name": clip.name,
+        "frames": clip.frames,
+        "fps": clip.fps,
+        "duration": clip.duration,
+        "tree": [
+            {
+                "name": name,
+                "parent": clip.names[parent] if parent >= 0 else None,
+                "channels": list(channels),
+            }
+            for name, parent, channels in zip(clip.names, clip.parents, clip.channels, strict=True)
+        ],
+        **asdict(report),
+        "normalised": {"frames": motion.frames, "fps": motion.fps},
+    }

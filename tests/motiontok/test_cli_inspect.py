@@ -1,0 +1,110 @@
+"""The command that shows how a clip is understood."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bvh
+from bvh import procedural
+from motiontok.cli import main as cli
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    source = procedural.make("wave", seconds=1, seed=2).to_clip()
+    # Not canonical: other names, and the hands are called by the family's names.
+    names = tuple(n.replace("Toe", "ToeBase") for n in source.names)
+    path = tmp_path / "wave.bvh"
+    bvh.write(replace(source, names=names), path)
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object):
+    monkeypatch.setattr(sys, "argv", ["motiontok", "inspect", *map(str, words)])
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as error:
+        code = int(error.code or 0)
+    return code, *capsys.readouterr()
+
+
+def test_it_tells_family_unit_axes_and_tree(clip, capsys, monkeypatch) -> None:
+    code, out, _ = run(capsys, monkeypatch, clip)
+    assert code == 0
+    assert "wave: 22 joints, 30 frames at 30 frames/s, 1.00 s" in out
+    assert "mixamo (confidence 1.00)" in out
+    assert "cm, 0.01 m" in out
+    tree = out.splitlines()
+    row = next(line for line in tree if line.strip().startswith("LeftToeBase"))
+    assert row.split() == ["LeftToeBase", "LeftToe", "ZYX", "rotation"]
+    assert next(line for line in tree if line.startswith("Hips")).split()[2:4] == [
+        "XYZ",
+        "position,",
+    ]
+
+
+def test_json_holds_the_same(clip, capsys, monkeypatch) -> None:
+    code, out, _ = run(capsys, monkeypatch, clip, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert (facts["family"], facts["unit"], facts["up"]) == ("mixamo", "cm", "y")
+    assert facts["joints"]["RightToe"] == "RightToeBase"
+    assert facts["tree"][1] == {
+        "name": "LeftUpLeg",
+        "parent": "Hips",
+        "channels": ["Zrotation", "Yrotation", "Xrotation"],
+    }
+    assert facts["height"] == pytest.approx(1.75, abs=0.25)
+
+
+def test_a_picture_is_drawn(clip, tmp_path, capsys, monkeypatch) -> None:
+    image = pytest.importorskip("PIL.Image", reason="pictures need pip install 'motiontok[render]'")
+    picture = tmp_path / "pose.png"
+    code, out, _ = run(capsys, monkeypatch, clip, "--picture", picture, "--frame", 20)
+    assert code == 0
+    assert f"wrote {picture}" in out
+    pixels = np.asarray(image.open(picture).convert("RGB"), dtype=float)
+    assert pixels.shape[0] > 400
+    assert pixels.shape[1] > 1000
+    # Both halves hold a figure with an orange left side and a blue right side.
+    for half in np.split(pixels[:, : pixels.shape[1] // 2 * 2], 2, axis=1):
+        for color in ((213, 94, 0), (0, 114, 178)):
+            assert (np.abs(half - color).sum(axis=-1) < 40).sum() > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--picture", "pose.bmp"], "pictures end in"),
+        (["--picture", "pose.png", "--frame", 99], "has frames 0 to 29"),
+        (["--scale", "-1"], "scale must be"),
+        (["--mapping", "none.toml"], "none.toml"),
+        (["--up", "w"], "'w'"),
+    ],
+)
+def test_bad_wishes_are_refused(clip, words, message, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, monkeypatch, clip, *words)
+    assert code == 2
+    assert message in err
+    assert not list(tmp_path.glob("pose.*"))
+
+
+def test_what_is_no_humanoid_is_still_shown(tmp_path, capsys, monkeypatch) -> None:
+    path = tmp_path / "box.bvh"
+    path.write_text(
+        "HIERARCHY\nROOT Box\n{\nOFFSET 0 0 0\nCHANNELS 3 Xposition Yposition Zposition\n"
+        "JOINT Lid\n{\nOFFSET 0 1 0\nCHANNELS 1 Xrotation\nEnd Site\n{\nOFFSET 0 1 0\n}\n}\n}\n"
+        "MOTION\nFrames: 2\nFrame Time: 0.1\n0 0 0 0\n0 0 0 10\n"
+    )
+    code, out, err = run(capsys, monkeypatch, path)
+    assert code == 2
+    assert "  Lid             X rotation" in out
+    assert err.startswith("error: box: no humanoid skeleton found among 2 joints (Box, Lid)")
