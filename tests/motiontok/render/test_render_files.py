@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -135,7 +136,7 @@ def test_sheet_shows_time_to_the_right(
         below = sheet[240 * row + 155 : 240 * row + 215]
         assert np.abs(top - below).max() == 0
     cells = [sheet[40:90, 100 * k + 2 : 100 * k + 98] for k in range(columns)]
-    assert all(np.abs(a - b).max() > 30 for a, b in zip(cells, cells[1:], strict=False))
+    assert all(np.abs(a - b).max() > 30 for a, b in pairwise(cells))
 
 
 class _Breaks(MannequinActor):
