@@ -7,29 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from bvh.motion import Motion
-from bvh.rotations import Array, between, to_matrix
+from bvh.rotations import Array, to_matrix
 from bvh.skeleton import JOINTS
 from motiontok.errors import RenderError
 from motiontok.render.actors import Part
+from motiontok.render.solids import BODY, JOINT, LEFT, RIGHT, VISOR, Color, hull_of_spheres
 
 __all__ = ["MannequinActor"]
 
-Color = tuple[float, float, float]
 Sphere = tuple[Sequence[float] | Array, float]
-
-# Left is warm and right is cool, so that a mirrored or turned figure is seen at once.
-_BODY: Color = (0.83, 0.83, 0.81)
-_JOINT: Color = (0.30, 0.32, 0.36)
-_LEFT: Color = (0.93, 0.50, 0.26)
-_RIGHT: Color = (0.24, 0.55, 0.80)
-_VISOR: Color = (0.13, 0.15, 0.19)
 
 # Radii below are those of an adult of this height (hips to head joint and both legs).
 _REFERENCE = 1.55
 # Centres along the visor, which bends around the head.
 _FACE = [(0.028 + 0.062 * np.cos(a), 0.062 * np.sin(a)) for a in np.radians([-52, -26, 0, 26, 52])]
-# Rounder than this (metres), a solid needs more triangles to look smooth.
-_FINE = 0.07
 
 
 class MannequinActor:
@@ -100,11 +91,11 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
         solids = [(np.asarray(c, dtype=float), r * scale) for c, r in spheres]
         if axis is None:
             axis = solids[-1][0] - solids[0][0]
-        return _hull(solids, color, axis)
+        return hull_of_spheres(solids, color, axis=axis)
 
     side = name.removeprefix("Left").removeprefix("Right")
     left = name.startswith("Left")
-    tint = _LEFT if left else _RIGHT
+    tint = LEFT if left else RIGHT
     prefix = "Left" if left else "Right"
     out = 1.0 if left else -1.0
     s = scale
@@ -113,7 +104,7 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
         top = 0.6 * to("Spine")
         return [
             hull(
-                _BODY,
+                BODY,
                 (0.72 * l_hip + [0, 0, 0.015 * s], 0.082),
                 (0.72 * r_hip + [0, 0, 0.015 * s], 0.082),
                 (top + [0, 0.04 * s, 0], 0.085),
@@ -122,12 +113,12 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
         ]
     if name == "Spine":
         tip = to("Spine1")
-        return [hull(_JOINT, ([0, 0.035 * s, 0], 0.088), ([0, -0.035 * s, 0], 0.088), (tip, 0.08))]
+        return [hull(JOINT, ([0, 0.035 * s, 0], 0.088), ([0, -0.035 * s, 0], 0.088), (tip, 0.08))]
     if name == "Spine1":
         tip = to("Spine2")
         return [
             hull(
-                _BODY,
+                BODY,
                 ([0, 0.045 * s, 0.02 * s], 0.088),
                 ([0, -0.045 * s, 0.02 * s], 0.088),
                 (tip + [0, 0.05 * s, -0.01 * s], 0.095),
@@ -140,7 +131,7 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
         wide = 0.085 * s
         return [
             hull(
-                _BODY,
+                BODY,
                 ([0.01 * s, 0.055 * s, 0.03 * s], 0.1),
                 ([0.01 * s, -0.055 * s, 0.03 * s], 0.1),
                 (high + [0.0, wide, -0.02 * s], 0.085),
@@ -149,36 +140,36 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
             )
         ]
     if name == "Neck":
-        return [hull(_JOINT, ([0, 0, -0.02 * s], 0.05), (to("Head"), 0.045))]
+        return [hull(JOINT, ([0, 0, -0.02 * s], 0.05), (to("Head"), 0.045))]
     if name == "Head":
         return [
             hull(
-                _BODY,
+                BODY,
                 ([0.05 * s, 0, -0.005 * s], 0.042),
                 ([0.0, 0, 0.1 * s], 0.084),
                 ([0.028 * s, 0, 0.105 * s], 0.08),
             ),
-            hull(_VISOR, *(([x * s, y * s, 0.095 * s], 0.026) for x, y in _FACE)),
+            hull(VISOR, *(([x * s, y * s, 0.095 * s], 0.026) for x, y in _FACE)),
         ]
     if side == "Shoulder":
         arm = to(prefix + "Arm")
-        return [hull(_BODY, (0.3 * arm, 0.055), (0.75 * arm, 0.05))]
+        return [hull(BODY, (0.3 * arm, 0.055), (0.75 * arm, 0.05))]
     if side == "Arm":
         tip = to(prefix + "ForeArm")
         return [
-            hull(_JOINT, ([0, 0, 0], 0.056), axis=tip),
+            hull(JOINT, ([0, 0, 0], 0.056), axis=tip),
             hull(tint, (0.14 * tip, 0.049), (tip, 0.038)),
         ]
     if side == "ForeArm":
         tip = to(prefix + "Hand")
         return [
-            hull(_JOINT, ([0, 0, 0], 0.043), axis=tip),
+            hull(JOINT, ([0, 0, 0], 0.043), axis=tip),
             hull(tint, (0.13 * tip, 0.038), (tip, 0.028)),
         ]
     if side == "Hand":
         y = out * s
         return [
-            hull(_JOINT, ([0, 0, 0], 0.03)),
+            hull(JOINT, ([0, 0, 0], 0.03)),
             hull(
                 tint,
                 ([0, 0.02 * y, 0], 0.024),
@@ -192,20 +183,20 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
     if side == "UpLeg":
         tip = to(prefix + "Leg")
         return [
-            hull(_JOINT, ([0, 0, 0], 0.08), axis=tip),
+            hull(JOINT, ([0, 0, 0], 0.08), axis=tip),
             hull(tint, (0.11 * tip, 0.074), (tip, 0.05)),
         ]
     if side == "Leg":
         tip = to(prefix + "Foot")
         return [
-            hull(_JOINT, ([0, 0, 0], 0.056), axis=tip),
+            hull(JOINT, ([0, 0, 0], 0.056), axis=tip),
             hull(tint, (0.1 * tip, 0.048), (0.33 * tip, 0.051), (tip, 0.034)),
         ]
     toe = to(prefix + "Toe") if side == "Foot" else np.zeros(3)
     if side == "Foot":
         flat = np.array([0.0, 0.0, toe[2]])
         return [
-            hull(_JOINT, ([0, 0, 0], 0.04)),
+            hull(JOINT, ([0, 0, 0], 0.04)),
             hull(
                 tint,
                 ([0, 0, 0], 0.037),
@@ -224,27 +215,3 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
             ([0.055 * s, -0.016 * s, -0.004 * s], 0.02),
         )
     ]
-
-
-def _hull(spheres: Sequence[tuple[Array, float]], color: Color, axis: Array) -> Part:
-    """Convex hull of spheres, best tessellated around ``axis``.
-
-    Every direction of a ball is sent to the hull's point that lies farthest in it (its
-    support point), whose normal is that very direction: so shading is exactly smooth.
-    """
-    import trimesh
-
-    largest = max(radius for _, radius in spheres)
-    ball = trimesh.creation.uv_sphere(count=(12, 24) if largest > _FINE else (8, 16))
-    # The mesh's poles lie on the limb's axis: its sides are then straight strips.
-    turn = to_matrix(between(np.array([0.0, 0.0, 1.0]), axis))
-    normals = ball.vertices @ turn.T
-    centers = np.array([center for center, _ in spheres])
-    radii = np.array([radius for _, radius in spheres])
-    winner = np.argmax(normals @ centers.T + radii, axis=1)
-    return Part(
-        vertices=centers[winner] + radii[winner, None] * normals,
-        normals=normals,
-        faces=np.asarray(ball.faces),
-        colors=np.broadcast_to(np.asarray(color), normals.shape),
-    )

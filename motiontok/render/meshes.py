@@ -16,6 +16,7 @@ from bvh.files import atomic_path
 from bvh.rotations import Array
 from motiontok.errors import MissingDependencyError, RenderError
 from motiontok.render.actors import Part
+from motiontok.render.sticks import stick_parts
 
 if TYPE_CHECKING:
     from motiontok.robots import Robot
@@ -44,7 +45,7 @@ def cache_dir() -> Path:
 
 
 def robot_parts(robot: Robot) -> tuple[list[int], list[Part]]:
-    """The visual shapes of a robot, one part a moving body.
+    """The visual shapes of a robot, one part a moving body; capsules if it has none.
 
     Args:
         robot: the robot.
@@ -53,7 +54,7 @@ def robot_parts(robot: Robot) -> tuple[list[int], list[Part]]:
         Pinocchio joint index of each body, and its part in that joint's frame.
 
     Raises:
-        RenderError: a mesh cannot be read, or there is nothing to draw.
+        RenderError: a shape is of a kind that cannot be drawn.
         RobotError: a mesh is missing.
         MissingDependencyError: a package is missing.
     """
@@ -68,7 +69,7 @@ def robot_parts(robot: Robot) -> tuple[list[int], list[Part]]:
     for shape in robot.visual.geometryObjects:
         bodies.setdefault(int(shape.parentJoint), []).append(_shape_part(shape))
     if not bodies:
-        raise RenderError(f"{robot.urdf}: no visual shapes to draw")
+        return stick_parts(robot.model)
     order = sorted(bodies)
     parts = [Part.merge(bodies[b]) for b in order]
     files = sorted({s.meshPath for s in robot.visual.geometryObjects if _is_file(s.meshPath)})

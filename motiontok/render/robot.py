@@ -29,8 +29,7 @@ class RobotActor:
         opacity: 1 is solid; less is a ghost.
 
     Raises:
-        RenderError: ``qpos`` is empty, has another shape or is not finite, or the robot
-            has nothing to draw.
+        RenderError: ``qpos`` is empty, has another shape or is not finite.
         RobotError: a mesh is missing.
     """
 

@@ -11,7 +11,7 @@ from scipy.spatial import ConvexHull
 from bvh import DEFAULT_OFFSETS, JOINTS, Motion, procedural
 from motiontok.errors import RenderError
 from motiontok.render import MannequinActor
-from motiontok.render.mannequin import _hull
+from motiontok.render.solids import hull_of_spheres
 
 
 def test_poses_are_the_joints_transforms() -> None:
@@ -77,7 +77,7 @@ spheres = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(spheres, st.tuples(*[st.floats(-1, 1)] * 3).map(np.array))
 def test_hull_of_spheres_matches_scipy(solids: list[tuple[np.ndarray, float]], axis) -> None:
-    part = _hull(solids, (0.5, 0.5, 0.5), axis)
+    part = hull_of_spheres(solids, (0.5, 0.5, 0.5), axis=axis)
     np.testing.assert_allclose(np.linalg.norm(part.normals, axis=1), 1, atol=1e-6)
     # No point of any sphere lies beyond the tangent plane of any vertex.
     centers = np.array([c for c, _ in solids])

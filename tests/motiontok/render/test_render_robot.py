@@ -155,10 +155,20 @@ def test_no_cache_folder_is_no_failure(
     assert robot_parts(toy)[0]
 
 
-def test_a_robot_without_shapes_is_named(toy: SimpleNamespace) -> None:
+def test_a_robot_without_shapes_becomes_capsules(toy: SimpleNamespace) -> None:
     toy.visual = pin.GeometryModel()
-    with pytest.raises(RenderError, match=r"toy\.urdf: no visual shapes"):
-        robot_parts(toy)
+    bodies, parts = robot_parts(toy)
+    assert bodies == [1, 2]
+    assert all(len(p.faces) > 50 for p in parts)
+    model = pin.buildSampleModelHumanoid()
+    from motiontok.render.sticks import stick_parts
+
+    bodies, parts = stick_parts(model)
+    for joint in range(2, model.njoints):
+        # The parent's capsule reaches to where the joint sits.
+        tip = model.jointPlacements[joint].translation
+        points = parts[bodies.index(int(model.parents[joint]))].vertices
+        assert np.linalg.norm(points - tip, axis=1).min() < 0.06
 
 
 def test_g1_has_few_triangles_and_its_own_size() -> None:
