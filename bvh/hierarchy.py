@@ -21,7 +21,6 @@ _CANONICAL = {name.lower(): name for name in POSITION + ROTATION}
 _SPACE = re.compile(rb"\s*")
 _WORD = re.compile(rb"[{}]|[^\s{}]+")
 _REST_OF_LINE = re.compile(rb"[^\r\n{}]*")
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 _FRAMES = re.compile(rb"frames\s*:?\s*", re.IGNORECASE)
 _FRAME_TIME = re.compile(rb"frame\s*time\s*:?\s*", re.IGNORECASE)
 
@@ -70,7 +69,8 @@ def channel_fault(channels: tuple[str, ...]) -> str | None:
 
 def line_of(data: bytes, position: int) -> int:
     """Number of the line, from 1, that holds byte ``position``."""
-    return 1 + len(_LINE_END.findall(data, 0, position))
+    ends = data.count(b"\n", 0, position) + data.count(b"\r", 0, position)
+    return 1 + ends - data.count(b"\r\n", 0, position)
 
 
 def parse_header(data: bytes, label: str) -> Header:

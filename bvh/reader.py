@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -52,8 +53,8 @@ def read(path: str | os.PathLike[str], *, frames: Literal["header", "rows"] = "h
     data = read_text(path)
     header = parse_header(data, label)
     rows = _rows(data, header, label, believe_rows=frames == "rows")
-    # Joints without channels cost memory that no text paid for.
-    if rows.shape[0] * len(header.names) > (64 << 20) + 4 * len(data):
+    # A joint with channels has two bytes of text a frame or more; one without has none.
+    if len(rows) * len(header.names) > (1 << 20) + len(data):
         raise BVHError(
             f"{label}: {len(header.names)} joints x {len(rows)} frames are too many "
             f"for a file of {len(data)} bytes; remove joints without channels"
@@ -82,7 +83,7 @@ def _rows(data: bytes, header: Header, label: str, *, believe_rows: bool) -> Arr
     if width == 0 and (len(numbers) or header.frames):
         raise BVHError(f"{label}: no joint has channels, so there is no motion to read")
     count, rest = divmod(len(numbers), max(width, 1))
-    if believe_rows and rest and _only_last_line_is_short(data, header.data_start, width):
+    if believe_rows and rest and _Lines.count(data, header.data_start, width).only_last_is_short:
         numbers, rest = numbers[:-rest], 0
     if rest or not (believe_rows or header.frames == count):
         raise _wrong_count(data, header, label, width, count, rest)
@@ -162,15 +163,33 @@ def _bad_number(data: bytes, header: Header, label: str, error: NotANumberError)
     )
 
 
-def _lengths(data: bytes, start: int) -> list[tuple[int, int]]:
-    """Byte index and number of tokens of every line from ``start`` on that is not blank."""
-    counts = [(m.start(), len(m.group().split())) for m in _LINE.finditer(data, start)]
-    return [(at, n) for at, n in counts if n]
+@dataclass
+class _Lines:
+    """How many numbers the lines from ``start`` on have, next to the ``width`` of a row."""
 
+    lines: int = 0
+    odd: int = 0
+    first_odd: tuple[int, int] = (0, 0)
+    last_is_short: bool = False
 
-def _only_last_line_is_short(data: bytes, start: int, width: int) -> bool:
-    lengths = [n for _, n in _lengths(data, start)]
-    return lengths[-1] < width and all(n == width for n in lengths[:-1])
+    @classmethod
+    def count(cls, data: bytes, start: int, width: int) -> _Lines:
+        out = cls()
+        for match in _LINE.finditer(data, start):
+            numbers = len(match.group().split())
+            if not numbers:
+                continue
+            out.lines += 1
+            out.last_is_short = numbers < width
+            if numbers != width:
+                out.odd += 1
+                if out.odd == 1:
+                    out.first_odd = match.start(), numbers
+        return out
+
+    @property
+    def only_last_is_short(self) -> bool:
+        return self.odd == 1 and self.last_is_short
 
 
 def _wrong_count(
@@ -181,12 +200,11 @@ def _wrong_count(
     advice = '; frames="rows" takes the rows that are there'
     if rest:
         found += f" and {rest} numbers more"
-        lengths = _lengths(data, header.data_start)
-        odd = [(at, n) for at, n in lengths if n != width]
+        lines = _Lines.count(data, header.data_start, width)
         # Rows that are wrapped have no one line to blame.
-        if 2 * len(odd) <= len(lengths) + 1:
-            at, n = odd[0]
-            found += f" (line {line_of(data, at)} has {n})"
-        if not (odd and odd == lengths[-1:]):
+        if 2 * lines.odd <= lines.lines + 1:
+            at, numbers = lines.first_odd
+            found += f" (line {line_of(data, at)} has {numbers})"
+        if not lines.only_last_is_short:
             advice = ""
     return BVHError(f"{label}: Frames: {said}, {found}{advice}")
