@@ -83,12 +83,14 @@ def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None
     """
     rotations, positions, has = _gather(clip, joints)
     _check(clip, joints, positions, has)
+    size = body_length(positions, has)
     if up is None:
+        hips, chest = positions[:, INDEX["Hips"]], positions[:, INDEX["Spine2"]]
         feet = positions[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
-        up = find_up(positions[:, INDEX["Hips"]], positions[:, INDEX["Spine2"]], feet)
+        up = find_up(hips, chest, feet, positions[:, has], size)
     unit_name = "given"
     if scale is None:
-        scale, unit_name = find_scale(body_length(positions, has))
+        scale, unit_name = find_scale(size)
     elif not (np.isfinite(scale) and scale > 0):
         raise BVHError(f"scale must be metres per source unit, above zero, got {scale}")
     world = world_from_source(up)

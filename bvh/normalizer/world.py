@@ -39,23 +39,27 @@ def world_from_source(up: str) -> Array:
     return from_matrix(_OVER @ matrix if up[0] == "-" else matrix)
 
 
-def find_up(hips: Array, chest: Array, feet: Array) -> str:
-    """The up axis: where the trunk and the legs point over the clip.
+def find_up(hips: Array, chest: Array, feet: Array, points: Array, size: float) -> str:
+    """The up axis: where trunk and legs point, and where the body rests on one level.
+
+    The second tells crawling from standing: whatever a body does on the ground, its
+    lowest point stays level, while along the other axes it moves or sways.
 
     Args:
         hips: ``(frames, 3)``.
         chest: ``(frames, 3)``.
         feet: ``(frames, 2, 3)``.
+        points: ``(frames, n, 3)`` all joints.
+        size: length of the body, in the same unit.
     """
-    trunk = _unit(chest - hips)
-    legs = _unit(hips - feet.mean(axis=1))
-    # A frame counts as far as the body is stretched out, hence not lying curled or sitting.
-    weight = np.clip(np.sum(trunk * legs, axis=-1), 0.0, None) ** 2
-    mean = np.sum(weight[:, None] * (trunk + legs), axis=0)
-    if not np.any(mean):
-        mean = np.sum(trunk + legs, axis=0)
-    axis = int(np.argmax(np.abs(mean)))
-    return ("-" if mean[axis] < 0 else "") + "xyz"[axis]
+    body = (_unit(chest - hips) + _unit(hips - feet.mean(axis=1))) / 2
+    upright = np.mean(body, axis=0)
+    spread = [
+        np.subtract(*np.percentile(ends, [90, 10], axis=0)) / size
+        for ends in (points.min(axis=1), points.max(axis=1))
+    ]
+    scores = np.concatenate([upright - spread[0], -upright - spread[1]])
+    return UP_AXES[int(np.argmax(scores))]
 
 
 def find_scale(body: float) -> tuple[float, str]:

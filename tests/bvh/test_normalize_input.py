@@ -272,3 +272,12 @@ def test_a_body_on_the_ground_keeps_its_up_axis(clip: Clip) -> None:
     assert report.up == "y"
     assert found.root_positions[:60, 2].min() > 0.7
     assert found.root_positions[60:, 2].max() < 0.3
+
+
+def test_crawling_keeps_its_up_axis(clip: Clip) -> None:
+    # Bent forward to the floor all the time, and moving along.
+    rotations, place = clip.rotations.copy(), clip.positions.copy()
+    rotations[:, 0] = rot.multiply(rot.from_axis_angle([1, 0, 0], 1.45), rotations[:, 0])
+    place[:, 0] = [0.0, 40.0, 0.0] + np.arange(clip.frames)[:, None] * [0.0, 0.0, 2.0]
+    report = bvh.examine(replace(clip, rotations=rotations, positions=place))[1]
+    assert report.up == "y"
