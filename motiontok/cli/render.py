@@ -26,10 +26,10 @@ _VIDEOS = (".mp4", ".gif")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o",
-    "--output",
-    required=True,
+    "--out",
+    "output",
     type=click.Path(path_type=Path),
-    help="Video (.mp4, .gif), or contact sheet (.png, .jpg).",
+    help="Video (.mp4, .gif), or contact sheet (.png, .jpg)  [default: SOURCE's name with .mp4]",
 )
 @click.option(
     "--robot",
@@ -72,7 +72,7 @@ _VIDEOS = (".mp4", ".gif")
 @click.option("--rows", type=click.IntRange(min=1), help="Rows of moments in the sheet.")
 def render(
     sources: tuple[Path, ...],
-    output: Path,
+    output: Path | None,
     robots: tuple[str, ...],
     map_path: Path | None,
     tokenizer: str | None,
@@ -92,6 +92,7 @@ def render(
     """
     from motiontok.errors import InputError
 
+    output = output or Path(sources[0].stem).with_suffix(".mp4")
     suffix = output.suffix.lower()
     if suffix not in _PICTURES + _VIDEOS:
         raise InputError(

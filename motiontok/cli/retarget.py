@@ -13,7 +13,8 @@ __all__ = ["retarget"]
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
     "-o",
-    "--output",
+    "--out",
+    "output",
     required=True,
     type=click.Path(path_type=Path),
     help="Robot trajectory to write: .npz (qpos, joint names, fps) or .csv (one row a frame).",
