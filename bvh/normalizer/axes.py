@@ -206,10 +206,13 @@ class AxisFinder:
         self._set(joint, frame(direction, axis, axes=axes))
 
     def _foot(self, side: str) -> None:
-        foot, toe, thigh = side + "Foot", side + "Toe", side + "UpLeg"
+        foot, toe = side + "Foot", side + "Toe"
         if not self._body.present(toe):
-            self.problems.append(f"{foot} assumed square to the shin: the clip has no toe")
-            self._open(foot, thigh, self._shin(side))
+            self.problems.append(f"direction of {foot} assumed: the clip has no toe")
+            if self._rest is not None:
+                self._set(foot, self._rest.rotation)
+            else:
+                self._open(foot, side + "UpLeg", self._shin(side))
             return
         forward = unit(self._rigid(foot, toe))
         if self._rest is not None:

@@ -15,7 +15,7 @@ from bvh.normalizer.world import find_scale, find_up, world_from_source
 from bvh.rotations import Array, cross, identity, multiply, rotate
 from bvh.skeleton import JOINTS
 
-__all__ = ["INDEX", "SIDES", "Body", "body_length", "extract", "left_is_left"]
+__all__ = ["INDEX", "SIDES", "Body", "body_length", "check_time", "extract", "left_is_left"]
 
 INDEX: dict[str, int] = {name: i for i, name in enumerate(JOINTS)}
 """Canonical joint -> its index."""
@@ -73,6 +73,14 @@ def body_length(positions: Array, has: Array) -> float:
         bones = np.linalg.norm(np.diff(points, axis=1), axis=-1)
         lengths.append(float(np.median(bones, axis=0).sum()))
     return (lengths[0] + lengths[1]) / 2 + lengths[2]
+
+
+def check_time(clip: Clip) -> None:
+    """Raise a :class:`BVHError` for a clip without frames or without time between them."""
+    if clip.frames == 0:
+        raise BVHError(f"{clip.name}: no frames to normalise")
+    if not (np.isfinite(clip.frame_time) and clip.frame_time > 0):
+        raise BVHError(f"{clip.name}: frame time must be above zero, got {clip.frame_time}")
 
 
 def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None) -> Body:
@@ -133,8 +141,6 @@ def _check(clip: Clip, joints: JointMap, positions: Array, has: Array) -> None:
             f"{clip.name}: position of {joints.names(clip)[JOINTS[joint]]} is not finite "
             f"in frame {frame}"
         )
-    if not (np.isfinite(clip.frame_time) and clip.frame_time > 0):
-        raise BVHError(f"{clip.name}: frame time must be above zero, got {clip.frame_time}")
     size = body_length(positions, has)
     for side, _ in SIDES:
         for limb in (("UpLeg", "Leg", "Foot"), ("Arm", "ForeArm")):

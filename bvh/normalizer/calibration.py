@@ -14,7 +14,7 @@ from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.files import atomic_path
 from bvh.normalizer.axes import AxisFinder
-from bvh.normalizer.body import Body, extract, left_is_left
+from bvh.normalizer.body import Body, check_time, extract, left_is_left
 from bvh.normalizer.contacts import Contacts, find_contacts
 from bvh.normalizer.mapping import JointMap, map_joints
 from bvh.normalizer.rest import rest_pose
@@ -127,8 +127,7 @@ def measure(
     scale: float | None,
 ) -> tuple[Calibration, Body, Contacts]:
     """Calibrate on one clip, and hand over what was computed on the way."""
-    if clip.frames == 0:
-        raise BVHError(f"{clip.name}: no frames to normalise")
+    check_time(clip)
     joints = map_joints(clip, mapping)
     body = extract(clip, joints, up=up, scale=scale)
     problems = []

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bvh.normalizer.body import INDEX, Body
+from bvh.normalizer.body import INDEX, SIDES, Body
 from bvh.rotations import Array
+from bvh.skeleton import DEFAULT_OFFSETS
 
 __all__ = ["TOE_HEIGHT", "Contacts", "find_contacts"]
 
@@ -36,12 +37,17 @@ class Contacts:
 
 def find_contacts(body: Body) -> Contacts:
     """Find the floor from feet that stand still, not from the lowest single frame."""
-    ends = []
-    for side in ("Left", "Right"):
-        toe = side + ("Toe" if body.present(side + "Toe") else "Foot")
-        ends.append((INDEX[side + "Foot"], INDEX[toe]))
-    ankles = body.positions[:, [a for a, _ in ends]]
-    toes = body.positions[:, [t for _, t in ends]]
+    ankles = np.stack([body.at(side + "Foot") for side, _ in SIDES], axis=1)
+    # Without a toe, the ankle shows where it would be on a flat foot.
+    toes = np.stack(
+        [
+            body.at(side + "Toe")
+            if body.present(side + "Toe")
+            else body.at(side + "Foot") + DEFAULT_OFFSETS[INDEX[side + "Toe"]] * [0, 0, 1]
+            for side, _ in SIDES
+        ],
+        axis=1,
+    )
     still = (_speed(ankles, body.frame_time) < _STILL) & (_speed(toes, body.frame_time) < _STILL)
     low = _lowest_level(toes[..., 2], _speed(toes, body.frame_time) < _STILL)
     flat = still & (np.abs(toes[..., 2] - low) < _BAND)

@@ -11,7 +11,7 @@ import numpy as np
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.motion import FPS, Motion, Source
-from bvh.normalizer.body import extract
+from bvh.normalizer.body import check_time, extract
 from bvh.normalizer.calibration import Calibration, measure
 from bvh.normalizer.canonical import Canonical, from_canonical
 from bvh.normalizer.contacts import TOE_HEIGHT, find_contacts
@@ -99,8 +99,7 @@ def examine(
         raise BVHError(f"fps must be above zero, got {fps}")
     if calibration is not None and (mapping, up, scale) != (None, None, None):
         raise BVHError("give a calibration, or mapping, up and scale, not both")
-    if clip.frames == 0:
-        raise BVHError(f"{clip.name}: no frames to normalise")
+    check_time(clip)
     if (mapping, up, scale, calibration) == (None, None, None, None):
         canonical = from_canonical(clip)
         if canonical is not None:

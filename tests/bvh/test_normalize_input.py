@@ -34,6 +34,13 @@ def test_frames_are_needed(clip: Clip) -> None:
         bvh.normalize(empty)
 
 
+@pytest.mark.parametrize("seconds", [0.0, -0.1, np.nan, np.inf])
+def test_frames_need_time(clip: Clip, motion: Motion, seconds: float) -> None:
+    for source in (clip, motion.to_clip()):
+        with pytest.raises(BVHError, match="frame time"):
+            bvh.normalize(replace(source, frame_time=seconds))
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_few_frames_are_enough(clip: Clip, frames: int) -> None:
     short = replace(clip, rotations=clip.rotations[:frames], positions=clip.positions[:frames])
@@ -258,6 +265,13 @@ def test_bones_that_stretch_are_told(clip: Clip) -> None:
     positions[40:, clip.names.index("mixamorig:LeftForeArm"), 0] += 4.0
     report = bvh.examine(replace(clip, positions=positions))[1]
     assert any("LeftArm-LeftForeArm stretches by" in p for p in report.problems)
+
+
+def test_feet_without_toes_stand_on_the_floor(clip: Clip) -> None:
+    found, report = bvh.examine(clip, mapping={"LeftToe": "", "RightToe": ""})
+    ankles = found.global_positions()[:, [JOINTS.index(s + "Foot") for s in ("Left", "Right")], 2]
+    assert np.percentile(ankles, 5) == pytest.approx(0.08, abs=0.02)
+    assert sum("no toe" in p for p in report.problems) == 2
 
 
 def test_a_body_on_the_ground_keeps_its_up_axis(clip: Clip) -> None:
