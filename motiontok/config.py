@@ -85,9 +85,12 @@ class MethodConfig:
 
     Attributes:
         name: method, see ``motiontok.methods.METHODS``.
-        samples: sequences K drawn from the policy for each window.
+        samples: sequences K drawn from the policy for each window (daps, reinforce), or
+            draws of the Gumbel noise that are averaged (grmck).
         ess_target: target share of K for the effective sample size.
         beta_start, beta_end: entropy weight, annealed exponentially over the run.
+        temperature_start, temperature_end: of the softmax that gumbel and grmck
+            differentiate, exponential over the run.
         variance: of the Gaussian likelihood, in standardised units.
         decoder_first: share of the run in which only the decoder learns, on codes of the
             starting policy; needs a method that starts from a quantiser.
@@ -98,6 +101,8 @@ class MethodConfig:
     ess_target: float = 0.33
     beta_start: float = 3.0
     beta_end: float = 0.01
+    temperature_start: float = 1.0
+    temperature_end: float = 1.0
     variance: float = 0.25
     decoder_first: float = 0.0
 
@@ -282,6 +287,8 @@ def _check(config: Config, where: str) -> None:
         "method.samples": method.samples,
         "method.beta_start": method.beta_start,
         "method.beta_end": method.beta_end,
+        "method.temperature_start": method.temperature_start,
+        "method.temperature_end": method.temperature_end,
         "method.variance": method.variance,
         "train.steps": train.steps,
         "train.batch_size": train.batch_size,

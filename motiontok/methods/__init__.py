@@ -4,12 +4,34 @@ from motiontok.config import Config
 from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, StepResult
 from motiontok.methods.daps import Daps, DapsFromQuantizer
+from motiontok.methods.daps_na import DapsFactorised
+from motiontok.methods.fsq import Fsq
+from motiontok.methods.grmck import GumbelRao, GumbelRaoFactorised
+from motiontok.methods.gumbel import Gumbel, GumbelFactorised
+from motiontok.methods.lfq import Lfq
+from motiontok.methods.pca_pq import PcaPq
+from motiontok.methods.ppo import Ppo
+from motiontok.methods.reinforce import Reinforce
+from motiontok.methods.rvq import Rvq
+from motiontok.methods.vqvae import VqVae
 
 __all__ = ["METHODS", "DiscreteAutoencoder", "StepResult", "make_method"]
 
 METHODS: dict[str, type[DiscreteAutoencoder]] = {
     "daps": Daps,
+    "daps-na": DapsFactorised,
     "daps-pq": DapsFromQuantizer,
+    "gumbel": Gumbel,
+    "gumbel-na": GumbelFactorised,
+    "grmck": GumbelRao,
+    "grmck-na": GumbelRaoFactorised,
+    "reinforce": Reinforce,
+    "ppo": Ppo,
+    "vqvae": VqVae,
+    "fsq": Fsq,
+    "rvq": Rvq,
+    "lfq": Lfq,
+    "pca-pq": PcaPq,
 }
 """Every method by name."""
 
@@ -18,7 +40,8 @@ def make_method(config: Config, columns: int) -> DiscreteAutoencoder:
     """The autoencoder that ``config.method.name`` names, with fresh weights.
 
     Raises:
-        ConfigError: there is no such method.
+        ConfigError: there is no such method, or it cannot have these sizes.
+        MissingDependencyError: the method needs a package that is not installed.
     """
     try:
         kind = METHODS[config.method.name]

@@ -13,7 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["CausalBlock", "Encoder", "EncoderBlock", "KeyValueCache", "resample", "sinusoids"]
+__all__ = [
+    "CausalBlock",
+    "DifferentiableCache",
+    "Encoder",
+    "EncoderBlock",
+    "KeyValueCache",
+    "resample",
+    "sinusoids",
+]
 
 
 def sinusoids(length: int, width: int) -> Tensor:
@@ -137,6 +145,16 @@ class KeyValueCache:
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
 
+class DifferentiableCache(KeyValueCache):
+    """A cache that gradients can pass through: grown by copies, never written in place."""
+
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        self.keys = torch.cat([self.keys[:, :, : self.length], key], dim=2)
+        self.values = torch.cat([self.values[:, :, : self.length], value], dim=2)
+        self.length += 1
+        return self.keys, self.values
+
+
 class CausalBlock(nn.Module):
     """Causal self-attention, cross-attention to the memory, and an MLP.
 
@@ -153,11 +171,14 @@ class CausalBlock(nn.Module):
         self.norm_mlp = nn.LayerNorm(width, eps=1e-6)
         self.mlp = _mlp(width, mlp_ratio)
 
-    def cache(self, sequences: int, length: int, like: Tensor) -> KeyValueCache:
+    def cache(
+        self, sequences: int, length: int, like: Tensor, *, differentiable: bool = False
+    ) -> KeyValueCache:
         """Empty cache for ``sequences`` sequences of ``length`` tokens."""
         heads = self.self_attention.heads
-        shape = (sequences, heads, length, like.shape[-1] // heads)
-        return KeyValueCache(like.new_empty(shape), like.new_empty(shape))
+        shape = (sequences, heads, 0 if differentiable else length, like.shape[-1] // heads)
+        kind = DifferentiableCache if differentiable else KeyValueCache
+        return kind(like.new_empty(shape), like.new_empty(shape))
 
     def forward(
         self, x: Tensor, memory: tuple[Tensor, Tensor], cache: KeyValueCache | None = None

@@ -13,14 +13,42 @@ padding: log q under teacher forcing equals the sampler's for every sequence.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from motiontok.models.layers import CausalBlock, Encoder, resample, sinusoids
 
-__all__ = ["AutoregressivePolicy", "TokenHead", "VocabularyHead"]
+__all__ = ["AutoregressivePolicy", "Draw", "Policy", "TokenHead", "VocabularyHead"]
+
+Draw = Callable[[Tensor], Tensor]
+"""Log-probabilities ``(..., vocab)`` to one-hot samples of them, relaxed in the gradient."""
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """What a stochastic encoder q(z | x) can do, autoregressive or factorised."""
+
+    def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
+        """log q(. | z_<n, x) ``(batch, samples, codes, vocab)`` at ``(batch, samples, codes)``."""
+        ...
+
+    def sample(
+        self,
+        x: Tensor,
+        samples: int,
+        *,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)``."""
+        ...
+
+    def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+        """One sequence a window, with gradients through the samples: one-hots, log q."""
+        ...
 
 
 class TokenHead(nn.Module):
@@ -51,6 +79,10 @@ class VocabularyHead(TokenHead):
 
     def embed(self, codes: Tensor, first: int) -> Tensor:
         return self.table(codes)
+
+    def embed_weights(self, weights: Tensor) -> Tensor:
+        """Embeddings ``(..., width)`` of (relaxed) one-hot tokens ``(..., vocab)``."""
+        return weights @ self.table.weight
 
     def context(self, x: Tensor) -> None:
         return None
@@ -161,3 +193,30 @@ class AutoregressivePolicy(nn.Module):
             total += logq.gather(-1, choice[..., None])[..., 0]
             token = self.head.embed(choice[..., None], n)
         return codes, total
+
+    def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+        """Draw one sequence a window, each token from those before it, with gradients.
+
+        The one-hot that ``draw`` returns is what the next step reads, so that gradients
+        flow through the whole scan. Needs a :class:`VocabularyHead`.
+
+        Args:
+            x: ``(batch, frames, columns)``.
+            draw: sampler of one position.
+
+        Returns:
+            One-hots and log-probabilities, each ``(batch, codes, vocab)``.
+        """
+        head = cast(VocabularyHead, self.head)
+        memory, context = self._observe(x)
+        token = self.begin.expand(len(x), 1, 1, -1)
+        caches = [b.cache(len(x), self.codes, token, differentiable=True) for b in self._layers]
+        drawn, logs = [], []
+        for n in range(self.codes):
+            h = token + self.positions[n]
+            for block, kv, cache in zip(self._layers, memory, caches, strict=True):
+                h = block(h, kv, cache)
+            logs.append(torch.log_softmax(head.logits(self.norm(h), context, n)[:, 0, 0], dim=-1))
+            drawn.append(draw(logs[-1]))
+            token = head.embed_weights(drawn[-1])[:, None, None]
+        return torch.stack(drawn, dim=1), torch.stack(logs, dim=1)

@@ -25,8 +25,9 @@ from motiontok.training.log import CsvLog
 __all__ = ["LOG_COLUMNS", "Trained", "evaluate", "train"]
 
 LOG_COLUMNS = (
-    "step", "seconds", "policy_loss", "reward", "mse", "psnr", "ess", "eta", "beta", "kl",
-    "code_usage", "skipped", "val_mse", "val_psnr", "val_mpjpe_mm", "val_code_usage",
+    "step", "seconds", "policy_loss", "reward", "mse", "psnr", "ess", "eta", "beta", "temperature",
+    "kl", "quantizer_loss", "code_usage", "skipped",
+    "val_mse", "val_psnr", "val_mpjpe_mm", "val_code_usage",
 )  # fmt: skip
 
 _PREPARE_WINDOWS = 20_000
@@ -63,7 +64,7 @@ def train(
     update: Progress | None = None,
     on_evaluation: Callable[[DiscreteAutoencoder, int], None] | None = None,
 ) -> Trained:
-    """Train a discrete autoencoder.
+    """Train a discrete autoencoder; one without trainable parameters is only fitted.
 
     Writes ``checkpoint.safetensors`` and ``log.csv`` to ``out``. On an interrupt
     (Ctrl-C) the state is saved before the exception goes on.
@@ -89,6 +90,8 @@ def train(
     method = make_method(config, FEATURES).to(device)
     groups = method.parameter_groups()
     clipped = [p for g in groups if g.pop("clip") for p in g["params"]]
+    # Some methods are fitted by prepare() and have nothing to train.
+    trainable = any(group["params"] for group in groups)
     for group in groups:
         group["follows"] = "lr" not in group
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
@@ -142,7 +145,7 @@ def train(
     if not resume:
         log.append({"step": 0, "seconds": time.monotonic() - begin, **validate()})
     try:
-        while (progress := _progress(config, step, time.monotonic() - begin)) < 1.0:
+        while trainable and (progress := _progress(config, step, time.monotonic() - begin)) < 1.0:
             method.train()
             for group in optimizer.param_groups:
                 if group["follows"]:
@@ -190,6 +193,8 @@ def train(
     except KeyboardInterrupt:
         save()
         raise
+    if not trainable:
+        save()
     method.eval()
     return Trained(method, step, metrics, time.monotonic() - begin)
 

@@ -1,0 +1,163 @@
+"""Autoencoders that quantise a deterministic encoder's vectors, by vector-quantize-pytorch."""
+
+from __future__ import annotations
+
+import importlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.config import Config
+from motiontok.errors import MissingDependencyError
+from motiontok.methods.base import DiscreteAutoencoder, StepResult
+from motiontok.methods.daps import gaussian_log_density
+from motiontok.methods.stochastic import FACTORISED_DEPTH
+from motiontok.models import LatentDecoder, LatentEncoder
+
+__all__ = ["COMMITMENT", "LatentAutoencoder", "quantizers", "seeded"]
+
+COMMITMENT = 0.25
+"""Weight of the commitment loss, the usual one (van den Oord et al. 2017)."""
+
+
+def quantizers() -> Any:
+    """The package vector_quantize_pytorch.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        return importlib.import_module("vector_quantize_pytorch")
+    except ImportError:
+        raise MissingDependencyError(
+            "vqvae, fsq, rvq and lfq need vector-quantize-pytorch: "
+            "pip install 'motiontok[baselines]'"
+        ) from None
+
+
+@contextmanager
+def seeded(generator: torch.Generator) -> Iterator[None]:
+    """Let code that draws from torch's global state draw from ``generator`` instead."""
+    device = generator.device
+    seed = torch.randint(2**62, (), generator=generator, device=device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(seed))
+        yield
+
+
+class LatentAutoencoder(DiscreteAutoencoder):
+    """Encoder, quantiser, decoder; the decoder's gradient passes straight through.
+
+    Loss: -R / dimensions plus the quantiser's own. The encoder is deterministic: there
+    is one candidate a window, whatever ``effort`` and ``temperature`` ask.
+    """
+
+    quantizer: Any
+
+    def __init__(self, config: Config, columns: int) -> None:
+        super().__init__(config, columns)
+        model = config.model
+        self.tokens = model.codes_per_window // self._depth()
+        self.encoder = LatentEncoder(
+            frames=config.data.window,
+            columns=columns,
+            codes=self.tokens,
+            width=model.width,
+            heads=model.heads,
+            layers=FACTORISED_DEPTH * model.layers,
+            outputs=model.decoder_width,
+        )
+        self.decoder = LatentDecoder(
+            codes=self.tokens,
+            frames=config.data.window,
+            columns=columns,
+            width=model.decoder_width,
+            heads=model.heads,
+            layers=model.decoder_layers,
+        )
+        self.quantizer = self._make_quantizer()
+
+    def _depth(self) -> int:
+        """Codes for each token of the transformers."""
+        return 1
+
+    @abstractmethod
+    def _make_quantizer(self) -> nn.Module:
+        """The library's layer on vectors of ``model.decoder_width``."""
+
+    @abstractmethod
+    def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Quantised latents, codes ``(batch, codes)`` and the quantiser's loss.
+
+        Args:
+            latents: ``(batch, tokens, width)``.
+        """
+
+    @abstractmethod
+    def look_up(self, codes: Tensor) -> Tensor:
+        """Quantised latents ``(batch, tokens, width)`` of codes ``(batch, codes)``."""
+
+    def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
+        with seeded(generator):
+            latents, codes, own_loss = self.quantize(self.encoder(x))
+        mean = self.decoder(latents)
+        reward = gaussian_log_density(x, mean, self.config.method.variance)
+        loss = own_loss - reward.mean() / (x.shape[1] * x.shape[2])
+        mean = mean.detach()
+        metrics = {
+            "reward": reward.detach().mean(),
+            "mse": ((x - mean) ** 2).mean(),
+            "quantizer_loss": own_loss.detach(),
+        }
+        return StepResult(loss, metrics, codes, mean)
+
+    @torch.no_grad()
+    def encode(
+        self,
+        x: Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        training = self.quantizer.training
+        # In training mode these layers move their codebooks.
+        self.quantizer.eval()
+        try:
+            return self.quantize(self.encoder(x))[1]
+        finally:
+            self.quantizer.train(training)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        return self.decoder(self.look_up(codes))
+
+
+def codebook_options(config: Config, tokens: int) -> dict[str, Any]:
+    """Settings of a k-means-started, running-average codebook.
+
+    A code is replaced by a random latent when it wins less than a tenth of its fair
+    share of a batch: the usual count of 2 would replace every code where a batch holds
+    fewer vectors than the codebook.
+    """
+    share = config.train.batch_size * tokens / config.model.vocab_size
+    return {
+        "codebook_size": config.model.vocab_size,
+        "decay": 0.99,
+        "kmeans_init": True,
+        "threshold_ema_dead_code": 0.1 * share,
+        "commitment_weight": COMMITMENT,
+    }
+
+
+class CodebookAutoencoder(LatentAutoencoder):
+    """One with learned codebooks, started by k-means on training windows."""
+
+    def prepare(self, windows: Tensor, generator: torch.Generator) -> None:
+        enough = max(16 * self.config.model.vocab_size // self.tokens, 1)
+        self.quantizer.train()
+        with torch.no_grad(), seeded(generator):
+            self.quantize(self.encoder(windows[:enough]))

@@ -1,0 +1,122 @@
+"""PPO on whole sequences with a learned critic and an adaptive KL penalty."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.config import Config
+from motiontok.methods.base import StepResult
+from motiontok.methods.stochastic import PolicyAutoencoder
+from motiontok.models import LatentEncoder
+
+__all__ = ["Critic", "Ppo", "adapt_penalty", "clipped_objective"]
+
+_CLIP = 0.2
+_PENALTY_START = 10.0
+_PENALTY_RANGE = (1.0 / 16.0, 1e3)
+_KL_TARGET = 0.025
+_CRITIC_RATE = 1e-4
+
+
+def clipped_objective(ratio: Tensor, advantage: Tensor, *, clip: float = _CLIP) -> Tensor:
+    """min(r A, clip(r, 1 - clip, 1 + clip) A), Schulman et al. 2017, eq. 7."""
+    return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
+
+
+def adapt_penalty(penalty: float, kl: float) -> float:
+    """The KL penalty's weight: doubled above 1.5 times the target KL, halved below a 1.5th."""
+    if kl > 1.5 * _KL_TARGET:
+        penalty *= 2.0
+    elif kl < _KL_TARGET / 1.5:
+        penalty *= 0.5
+    low, high = _PENALTY_RANGE
+    return min(max(penalty, low), high)
+
+
+class Critic(nn.Module):
+    """Expected log p(x | z) per dimension ``(batch,)`` of windows, one encoder layer."""
+
+    def __init__(self, config: Config, columns: int) -> None:
+        super().__init__()
+        model = config.model
+        self.encoder = LatentEncoder(
+            frames=config.data.window,
+            columns=columns,
+            codes=model.codes_per_window,
+            width=model.width,
+            heads=model.heads,
+            layers=1,
+            outputs=1,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encoder(x)[..., 0].mean(dim=1)
+
+
+class Ppo(PolicyAutoencoder):
+    """One sequence a window from the policy before the last update, one clipped update.
+
+    The paper's setting: sequence-level ratio, no normalisation of advantages, loss
+    -mean(min(r A, clip(r) A)) + c KL(old || new) + beta KL(new || uniform), A = R minus
+    the critic. c starts at 10 and adapts to a KL target of 0.025 nats. The critic works
+    per dimension; it shares adaptive clipping with the rest, where the paper clips its
+    global norm.
+    """
+
+    penalty: Tensor
+
+    def __init__(self, config: Config, columns: int) -> None:
+        super().__init__(config, columns)
+        self.old_policy = copy.deepcopy(self.policy).requires_grad_(False)
+        self.critic = Critic(config, columns)
+        self.register_buffer("penalty", torch.tensor(_PENALTY_START))
+
+    def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
+        beta = self.beta(progress)
+        dimensions = x.shape[1] * x.shape[2]
+        with torch.no_grad():
+            codes, _ = self.old_policy.sample(x, 1, generator=generator)
+            old = self.old_policy.log_probabilities(x, codes)
+        new = self.policy.log_probabilities(x, codes)
+        index = codes[..., None]
+        change = (new - old).gather(-1, index)[:, 0, :, 0].sum(dim=-1)
+        reward, mean = self.reward(x, codes)
+        reward, mean = reward[:, 0], mean[:, 0].detach()
+        value = self.critic(x)
+        advantage = reward.detach() - dimensions * value.detach()
+        objective = clipped_objective(change.exp(), advantage)
+        step_kl = (old.exp() * (old - new)).sum(dim=(-1, -2)).mean()
+        kl = self.kl(new[:, 0]).mean()
+        penalty = float(self.penalty)
+        policy_loss = -objective.mean() + penalty * step_kl + beta * kl
+        critic_loss = ((reward.detach() / dimensions - value) ** 2).mean()
+        with torch.no_grad():
+            self.penalty.fill_(adapt_penalty(penalty, float(step_kl)))
+            # From here on "old" is the policy before the update that follows this step.
+            self.old_policy.load_state_dict(self.policy.state_dict())
+        metrics = {
+            "policy_loss": policy_loss.detach(),
+            "reward": reward.detach().mean(),
+            "mse": ((x - mean) ** 2).mean(),
+            "beta": torch.tensor(beta),
+            "kl": kl.detach(),
+        }
+        loss = policy_loss + critic_loss - reward.mean()
+        return StepResult(loss, metrics, codes[:, 0], mean)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        critic = {
+            "params": list(self.critic.parameters()),
+            "weight_decay": 0.0,
+            "clip": True,
+            "lr": _CRITIC_RATE,
+        }
+        return [*super().parameter_groups(), critic]
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        own = {id(p) for p in self.critic.parameters()}
+        return [p for p in super().shared_parameters() if id(p) not in own]

@@ -1,0 +1,31 @@
+"""VQ-VAE (van den Oord et al. 2017)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from motiontok.methods.latent import CodebookAutoencoder, codebook_options, quantizers
+
+__all__ = ["VqVae"]
+
+
+class VqVae(CodebookAutoencoder):
+    """Nearest row of one codebook for all tokens.
+
+    The codebook follows running averages, starts by k-means, replaces dead codes, and
+    gradients pass by the rotation trick (Fifty et al. 2024): what practice has added to
+    the original since, and stronger than the plain gradient-trained codebook of the
+    paper DAPS compares with.
+    """
+
+    def _make_quantizer(self) -> nn.Module:
+        return quantizers().VectorQuantize(
+            dim=self.config.model.decoder_width, **codebook_options(self.config, self.tokens)
+        )
+
+    def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        quantized, codes, loss = self.quantizer(latents)
+        return quantized, codes, loss.sum()
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        return self.quantizer.get_output_from_indices(codes)

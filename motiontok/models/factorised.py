@@ -1,0 +1,106 @@
+"""The encoder as a policy whose tokens are independent given the window."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.models.encoder import LatentEncoder
+from motiontok.models.policy import Draw
+
+__all__ = ["FactorisedPolicy"]
+
+
+class FactorisedPolicy(nn.Module):
+    """q(z | x) = prod_n q(z_n | x) for windows ``x (batch, frames, columns)``.
+
+    The non-autoregressive counterpart of
+    :class:`~motiontok.models.policy.AutoregressivePolicy`: all tokens in one pass.
+
+    Args:
+        vocab_size: size of the vocabulary.
+        frames, columns: shape of a window.
+        codes: tokens a window.
+        width, heads, layers, mlp_ratio: size of the transformer.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        *,
+        frames: int,
+        columns: int,
+        codes: int,
+        width: int,
+        heads: int,
+        layers: int,
+        mlp_ratio: int = 4,
+    ) -> None:
+        super().__init__()
+        self.codes = codes
+        self.encoder = LatentEncoder(
+            frames=frames,
+            columns=columns,
+            codes=codes,
+            width=width,
+            heads=heads,
+            layers=layers,
+            outputs=vocab_size,
+            mlp_ratio=mlp_ratio,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """log q(. | x) ``(batch, codes, vocab)``, normalised over the vocabulary."""
+        return torch.log_softmax(self.encoder(x), dim=-1)
+
+    def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
+        """log q(. | x), the same for every sequence.
+
+        Args:
+            x: ``(batch, frames, columns)``.
+            codes: ``(batch, samples, codes)``; only their number matters.
+
+        Returns:
+            ``(batch, samples, codes, vocab)``, a view without copies.
+        """
+        return self(x)[:, None].expand(-1, codes.shape[1], -1, -1)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        x: Tensor,
+        samples: int,
+        *,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw sequences.
+
+        Args:
+            x: ``(batch, frames, columns)``.
+            samples: sequences for each window.
+            temperature: divides the logits; 0 takes the most likely token (greedy).
+            generator: source of randomness, on the device of ``x``.
+
+        Returns:
+            Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)`` (at
+            temperature 1).
+        """
+        logq = self(x)[:, None].expand(-1, samples, -1, -1)
+        if temperature == 0.0:
+            codes = logq.argmax(dim=-1)
+        else:
+            # Gumbel-max: -log of an exponential variate is a Gumbel variate.
+            noise = torch.empty_like(logq, memory_format=torch.contiguous_format)
+            noise.exponential_(generator=generator)
+            codes = (logq / temperature - noise.log()).argmax(dim=-1)
+        return codes, logq.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
+
+    def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+        """Draw one sequence a window with gradients through ``draw``.
+
+        Returns:
+            One-hots and log-probabilities, each ``(batch, codes, vocab)``.
+        """
+        logq = self(x)
+        return draw(logq), logq
