@@ -117,7 +117,19 @@ class GLCanvas:
 
     def close(self) -> None:
         """Free the OpenGL context."""
-        self._offscreen.delete()
+        platform = self._offscreen._platform
+        display = getattr(platform, "_egl_display", None)
+        if display is None:
+            self._offscreen.delete()
+            return
+        # pyrender terminates the display all EGL contexts share, and with it other canvases.
+        from OpenGL import EGL
+
+        platform.make_current()
+        self._studio.delete()
+        EGL.eglMakeCurrent(display, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, EGL.EGL_NO_CONTEXT)
+        EGL.eglDestroyContext(display, platform._egl_context)
+        self._offscreen._renderer = self._offscreen._platform = platform._egl_display = None
 
 
 def _cast(pyrender: ModuleType, scene: Any, actor: Actor) -> Cast:

@@ -163,6 +163,21 @@ def test_behind_the_camera_is_nothing(canvas: Canvas) -> None:
     assert np.abs(empty[sky] - shown[sky]).max() <= 2
 
 
+def test_canvases_do_not_disturb_each_other() -> None:
+    actor = t_pose()
+    view = CameraPath("follow", [actor], aspect=SIZE[0] / SIZE[1]).at(0.0)
+    first = gl_canvas([actor])
+    before = first.draw({0: actor.poses(0)}, view).copy()
+    second = gl_canvas([actor], (64, 48))
+    second.draw({0: actor.poses(0)}, view)
+    second.close()
+    np.testing.assert_array_equal(first.draw({0: actor.poses(0)}, view), before)
+    first.close()
+    third = gl_canvas([actor])
+    np.testing.assert_array_equal(third.draw({0: actor.poses(0)}, view), before)
+    third.close()
+
+
 class _Swarm(MannequinActor):
     def meshes(self) -> list[Part]:
         return super().meshes() * 8
