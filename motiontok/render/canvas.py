@@ -31,13 +31,26 @@ class Canvas(Protocol):
 
 
 def open_canvas(actors: Sequence[Actor], size: tuple[int, int]) -> Canvas:
-    """The best canvas this machine has; says so, once, when that is not OpenGL's."""
-    from motiontok.render.gl import GLCanvas
-
+    """The best canvas this machine has; warns when that is not OpenGL's."""
     try:
-        return GLCanvas(actors, size)
+        return _tried(actors, size)
     except MissingDependencyError as error:
-        warnings.warn(f"{error}; drawing without OpenGL, more slowly", RenderWarning, stacklevel=2)
+        warnings.warn(f"{error}; drawing without OpenGL, more slowly", RenderWarning, stacklevel=3)
     from motiontok.render.software import SoftwareCanvas
 
     return SoftwareCanvas(actors, size)
+
+
+def _tried(actors: Sequence[Actor], size: tuple[int, int]) -> Canvas:
+    """An OpenGL canvas that has drawn once: drivers refuse shaders only then."""
+    from motiontok.render.cameras import CameraPath
+    from motiontok.render.gl import GLCanvas, one_line
+
+    canvas = GLCanvas(actors, size)
+    view = CameraPath("follow", actors, aspect=size[0] / size[1]).at(0.0)
+    try:
+        canvas.draw({i: a.poses(0) for i, a in enumerate(actors)}, view)
+    except Exception as error:
+        canvas.close()
+        raise MissingDependencyError(f"OpenGL fails here ({one_line(error)})") from None
+    return canvas

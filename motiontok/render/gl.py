@@ -25,14 +25,15 @@ from motiontok.render.lights import BACKGROUND, linear
 if TYPE_CHECKING:
     from motiontok.render.studio import Cast
 
-__all__ = ["FIX", "GLCanvas", "load_pyrender"]
+__all__ = ["GLCanvas", "load_pyrender", "one_line"]
 
-FIX = (
+_FIX = (
     "install OpenGL's software renderer (Debian, Ubuntu: "
     "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri)"
 )
 
-_MAX_PARTS = 96
+# Three vectors a part: with the matrices, what every OpenGL 3.3 grants a vertex shader.
+_MAX_PARTS = 80
 # A coarse shadow map is soft for few samples a pixel, and those cost most of a frame;
 # pictures higher than this many pixels would show its grain.
 _SHADOW_TEXELS, _LARGE = 512, 600
@@ -55,7 +56,7 @@ def load_pyrender() -> ModuleType:
             f"drawing needs the package {error.name}: pip install 'motiontok[render]'"
         ) from None
     except Exception as error:
-        raise MissingDependencyError(f"no OpenGL here ({_line(error)}); {FIX}") from None
+        raise MissingDependencyError(f"no OpenGL here ({one_line(error)}); {_FIX}") from None
     return pyrender
 
 
@@ -85,10 +86,7 @@ class GLCanvas:
         self._scene.add(key)
         cast = [_cast(pyrender, self._scene, a) for a in actors]
         self._floor = self._scene.add(_floor(pyrender))
-        try:
-            self._offscreen = pyrender.OffscreenRenderer(*size)
-        except Exception as error:
-            raise MissingDependencyError(f"no OpenGL context ({_line(error)}); {FIX}") from None
+        self._offscreen = _offscreen(pyrender, size)
         self._studio = StudioRenderer(
             *size, cast=cast, floor=self._floor, max_parts=_MAX_PARTS, shadow_texels=texels
         )
@@ -132,6 +130,35 @@ class GLCanvas:
         self._offscreen._renderer = self._offscreen._platform = platform._egl_display = None
 
 
+def _offscreen(pyrender: ModuleType, size: tuple[int, int]) -> Any:
+    """pyrender's off-screen context, on the first EGL device that gives one.
+
+    A machine with a GPU that this user may not open lists it first; the software
+    renderer comes behind it.
+    """
+    tries: list[dict[str, str]] = [{}]
+    if os.environ.get("PYOPENGL_PLATFORM") == "egl" and "EGL_DEVICE_ID" not in os.environ:
+        try:
+            from pyrender.platforms.egl import query_devices
+
+            tries = [{"EGL_DEVICE_ID": str(k)} for k in range(len(query_devices()))] or tries
+        except Exception:
+            # Without device queries there is one default display, which pyrender finds.
+            pass
+    failure: Exception | None = None
+    for extra in tries:
+        os.environ.update(extra)
+        try:
+            return pyrender.OffscreenRenderer(*size)
+        except Exception as error:
+            failure = failure or error
+        finally:
+            for key in extra:
+                del os.environ[key]
+    assert failure is not None
+    raise MissingDependencyError(f"no OpenGL context ({one_line(failure)}); {_FIX}") from None
+
+
 def _cast(pyrender: ModuleType, scene: Any, actor: Actor) -> Cast:
     from motiontok.render.studio import Cast
 
@@ -170,6 +197,7 @@ def _floor(pyrender: ModuleType) -> Any:
     return pyrender.Mesh([pyrender.Primitive(positions=corners, indices=[[0, 1, 2], [0, 2, 3]])])
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """An exception's message, short and without line breaks."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) < 120 else text[:117] + "..."

@@ -9,9 +9,9 @@ import pytest
 
 from bvh import DEFAULT_OFFSETS, JOINTS, Motion
 from motiontok.errors import MissingDependencyError, RenderError
-from motiontok.render import MannequinActor, Part
+from motiontok.render import MannequinActor, Part, RenderWarning
 from motiontok.render.cameras import CameraPath, View
-from motiontok.render.canvas import Canvas
+from motiontok.render.canvas import Canvas, open_canvas
 from motiontok.render.gl import GLCanvas
 from motiontok.render.software import SoftwareCanvas
 
@@ -176,6 +176,16 @@ def test_canvases_do_not_disturb_each_other() -> None:
     third = gl_canvas([actor])
     np.testing.assert_array_equal(third.draw({0: actor.poses(0)}, view), before)
     third.close()
+
+
+def test_a_driver_that_refuses_shaders_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    gl_canvas([t_pose()]).close()
+    from motiontok.render import studio
+
+    monkeypatch.setattr(studio, "_SHADERS", studio._SHADERS / "nowhere")
+    with pytest.warns(RenderWarning, match="OpenGL fails here"):
+        made = open_canvas([t_pose()], SIZE)
+    assert isinstance(made, SoftwareCanvas)
 
 
 class _Swarm(MannequinActor):
