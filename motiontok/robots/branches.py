@@ -24,11 +24,12 @@ from motiontok.robots.trajectory import wxyz_from_xyzw, xyzw_from_wxyz
 
 __all__ = ["connected", "jump_cost"]
 
-_STRETCH = 16  # frames between anchors
-_REACH = 3  # stretches that a candidate runs past an anchor that it misses
+_SHORTEST, _LONGEST = 4, 16  # frames between anchors
+_SIDE_BY_SIDE = 64  # walks at once that keep the processor busy
+_REACH = 48  # frames that a candidate runs past an anchor that it misses
 _SAME = 0.2  # rad; closer solutions of one frame are one
 _ANCHOR = Options(iterations=16)
-_CONTINUE = Options(iterations=5, tolerance=1e-2)
+_CONTINUE = Options(iterations=4, tolerance=2e-2)
 _HOLD = 1.0  # posture weight that keeps a continued path from drifting along free directions
 _FREE_SPEED = 10.0  # rad/s that cost nothing
 _PENALTY = 400.0  # per rad^2 beyond that, in one frame
@@ -65,23 +66,25 @@ def connected(
         Configurations ``(frames, nq)`` and the tasks' costs ``(frames,)``.
     """
     frames = len(start)
-    anchors = np.arange(0, frames, _STRETCH)
+    # Short clips get more anchors: what is solved side by side costs little.
+    stretch = int(np.clip(frames // _SIDE_BY_SIDE, _SHORTEST, _LONGEST))
+    anchors = np.arange(0, frames, stretch)
     q, cost = _solve_anchors(kinematics, tasks, start, anchors)
     walker = _Walker(kinematics, tasks, start)
     # Each stretch ends on the frame of the next anchor, to see whether it arrives there.
-    lengths = np.minimum(_STRETCH, frames - 1 - anchors)
+    lengths = np.minimum(stretch, frames - 1 - anchors)
     walked = walker.walk(q, anchors, np.ones(len(anchors), dtype=int), lengths)
     out, out_cost = np.empty_like(start), np.empty(frames)
     out[anchors], out_cost[anchors] = q, cost
     for k, (path, costs) in enumerate(walked):
-        inside = slice(anchors[k] + 1, anchors[k] + min(_STRETCH, lengths[k] + 1))
+        inside = slice(anchors[k] + 1, anchors[k] + min(stretch, lengths[k] + 1))
         count = inside.stop - inside.start
         out[inside], out_cost[inside] = path[:count], costs[:count]
 
     missed = [k for k in range(1, len(anchors)) if _differ(walked[k - 1][0][-1], q[k])]
     if not missed:
         return out, out_cost
-    candidates = _pass_by(walker, q, anchors, walked, missed, frames)
+    candidates = _pass_by(walker, q, anchors, walked, missed, frames, stretch)
     return _choose(out, out_cost, candidates, fps)
 
 
@@ -162,20 +165,28 @@ def _pass_by(
     walked: Sequence[tuple[Array, Array]],
     missed: Sequence[int],
     frames: int,
+    stretch: int,
 ) -> list[_Candidate]:
     """Continue the paths on both sides of missed anchors until they meet others' solutions."""
-    # A walker is (configuration, anchor it stands on, direction).
+    # A walker is (configuration, anchor it stands on, direction). One that meets a
+    # solution already found goes on as that one does.
     going = [(walked[k - 1][0][-1], k, 1) for k in missed] + [(q[k], k, -1) for k in missed]
+    known = [[config] for config in q]
+    for config, k, _ in going[: len(missed)]:
+        known[k].append(config)
     candidates = []
-    for _ in range(_REACH):
+    for _ in range(-(-_REACH // stretch)):
         first = np.array([anchors[k] for _, k, _ in going])
-        direction = np.array([d for _, _, d in going])
+        direction = np.array([way for _, _, way in going])
         room = np.where(direction > 0, frames - 1 - first, first)
         paths = walker.walk(
-            np.array([p for p, _, _ in going]), first, direction, np.minimum(_STRETCH, room)
+            np.array([config for config, _, _ in going]),
+            first,
+            direction,
+            np.minimum(stretch, room),
         )
         ahead = []
-        for (config, k, way), (path, cost) in zip(going, paths, strict=True):
+        for (_, k, way), (path, cost) in zip(going, paths, strict=True):
             if not len(path):
                 continue
             if way > 0:
@@ -183,10 +194,11 @@ def _pass_by(
             else:
                 candidates.append(_Candidate(int(anchors[k]) - len(path), path[::-1], cost[::-1]))
             following = k + way
-            arrived = not 0 <= following < len(anchors) or not _differ(path[-1], q[following])
-            if not arrived:
+            if 0 <= following < len(anchors) and all(
+                _differ(path[-1], config) for config in known[following]
+            ):
+                known[following].append(path[-1])
                 ahead.append((path[-1], following, way))
-            del config
         if not ahead:
             break
         going = ahead
@@ -229,21 +241,25 @@ def _best_path(
         after: joint values of the frame after.
         fps: frames per second.
     """
-    count, frames = costs.shape
-    total = costs[:, 0].copy()
+    frames = costs.shape[1]
+    here = np.flatnonzero(np.isfinite(costs[:, 0]))
+    total = costs[here, 0]
     if before is not None:
-        total += jump_cost(before, paths[:, 0], fps)
-    came = np.zeros((frames, count), dtype=int)
+        total = total + jump_cost(before, paths[here, 0], fps)
+    known, came = [here], []
     for frame in range(1, frames):
-        moves = jump_cost(paths[:, None, frame - 1], paths[None, :, frame], fps)
+        last, here = here, np.flatnonzero(np.isfinite(costs[:, frame]))
+        moves = jump_cost(paths[last, None, frame - 1], paths[None, here, frame], fps)
         through = total[:, None] + moves
-        came[frame] = through.argmin(axis=0)
-        total = through.min(axis=0) + costs[:, frame]
+        came.append(through.argmin(axis=0))
+        total = through.min(axis=0) + costs[here, frame]
+        known.append(here)
     if after is not None:
-        total = total + jump_cost(paths[:, -1], after, fps)
+        total = total + jump_cost(paths[here, -1], after, fps)
     at = int(total.argmin())
     out = np.empty(frames, dtype=int)
     for frame in range(frames - 1, -1, -1):
-        out[frame] = at
-        at = int(came[frame, at])
+        out[frame] = known[frame][at]
+        if frame:
+            at = int(came[frame - 1][at])
     return out

@@ -36,18 +36,9 @@ class State:
     rotations: Array
     positions: Array
 
-    def __getitem__(self, frames: Array | slice) -> State:
-        return State(self.jacobians[frames], self.rotations[frames], self.positions[frames])
 
-    def __setitem__(self, frames: Array | slice, other: State) -> None:
-        self.jacobians[frames] = other.jacobians
-        self.rotations[frames] = other.rotations
-        self.positions[frames] = other.positions
-
-
-@dataclass(eq=False)
 class Linearization:
-    """A sum of tasks to second order around a state.
+    """A sum of tasks to second order around a state; tasks add themselves to it.
 
     Attributes:
         cost: ``(frames,)`` sum of squared weighted residuals.
@@ -57,38 +48,21 @@ class Linearization:
         gradient: ``(frames, nv)`` descent direction of the same.
     """
 
-    cost: Array
-    stiffness: Array
-    force: Array
-    matrix: Array | None = None
-    gradient: Array | None = None
+    def __init__(self, stiffness: Array, nv: int) -> None:
+        frames, bodies = stiffness.shape[:2]
+        self.cost = np.zeros(frames)
+        self.stiffness = stiffness
+        self.force = np.zeros((frames, bodies, 6))
+        self.matrix: Array | None = None
+        self.gradient: Array | None = None
+        self._shape = (frames, nv)
 
-    def __getitem__(self, frames: Array | slice) -> Linearization:
-        return Linearization(
-            self.cost[frames],
-            self.stiffness[frames],
-            self.force[frames],
-            None if self.matrix is None else self.matrix[frames],
-            None if self.gradient is None else self.gradient[frames],
-        )
-
-    def __setitem__(self, frames: Array | slice, other: Linearization) -> None:
-        self.cost[frames] = other.cost
-        self.stiffness[frames] = other.stiffness
-        self.force[frames] = other.force
-        if self.matrix is not None and self.gradient is not None:
-            self.matrix[frames] = other.matrix
-            self.gradient[frames] = other.gradient
-
-    def __iadd__(self, other: Linearization) -> Linearization:
-        self.cost += other.cost
-        self.stiffness += other.stiffness
-        self.force += other.force
-        if other.matrix is not None and other.gradient is not None:
-            self.matrix = other.matrix if self.matrix is None else self.matrix + other.matrix
-            own = self.gradient
-            self.gradient = other.gradient if own is None else own + other.gradient
-        return self
+    def coupling(self) -> tuple[Array, Array]:
+        """Matrix and gradient to add to, made when first needed."""
+        if self.matrix is None or self.gradient is None:
+            frames, nv = self._shape
+            self.matrix, self.gradient = np.zeros((frames, nv, nv)), np.zeros((frames, nv))
+        return self.matrix, self.gradient
 
 
 class Kinematics:
@@ -117,6 +91,7 @@ class Kinematics:
             placement = self._data.oMi[body]
             views += [placement.rotation, placement.translation[:, None]]
         self._views = views
+        self._scratch: dict[str, Array] = {}
 
         nv = model.nv
         joint_of = np.zeros(nv, dtype=int)
@@ -162,25 +137,47 @@ class Kinematics:
             out[frame] = pin.integrate(self.model, q[frame], step[frame])
         return out
 
+    def blank(self, frames: int) -> Linearization:
+        """An empty sum of tasks, valid until the next call."""
+        stiffness = self._memory("stiffness", frames, (len(self.bodies), 6, 6))
+        stiffness[...] = 0.0
+        return Linearization(stiffness, self.nv)
+
     def subtree_of(self, body: int) -> Array:
         """``(nv,)`` 1 where a degree of freedom moves a body (a Pinocchio joint index)."""
         out: Array = self._subtree[:, self.body_index(body)]
         return out
 
-    def normal_equations(self, jacobians: Array, system: Linearization) -> tuple[Array, Array]:
+    def normal_equations(
+        self, jacobians: Array, system: Linearization, *, out: tuple[Array, Array] | None = None
+    ) -> tuple[Array, Array]:
         """Gauss-Newton matrix ``(frames, nv, nv)`` and descent direction ``(frames, nv)``.
 
         Args:
             jacobians: ``(frames, nv, 6)``.
             system: tasks linearized at the same state.
+            out: arrays for the two results.
         """
         frames, bodies = system.force.shape[:2]
-        composite = self._subtree @ system.stiffness.reshape(frames, bodies, 36)
-        pulled = composite.reshape(frames, self.nv, 6, 6) @ jacobians[..., None]
-        half = (jacobians @ pulled[..., 0].swapaxes(1, 2)) * self._ancestor
-        matrix = half + half.swapaxes(1, 2)
-        gradient = np.einsum("fvi,fvi->fv", jacobians, self._subtree @ system.force)
+        nv = self.nv
+        matrix, gradient = out or (np.empty((frames, nv, nv)), np.empty((frames, nv)))
+        composite = self._memory("composite", frames, (nv, 36))
+        np.matmul(self._subtree, system.stiffness.reshape(frames, bodies, 36), out=composite)
+        pulled = self._memory("pulled", frames, (nv, 6))
+        np.einsum("fvij,fvj->fvi", composite.reshape(frames, nv, 6, 6), jacobians, out=pulled)
+        half = self._memory("half", frames, (nv, nv))
+        np.matmul(jacobians, pulled.swapaxes(1, 2), out=half)
+        half *= self._ancestor
+        np.add(half, half.swapaxes(1, 2), out=matrix)
+        np.einsum("fvi,fvi->fv", jacobians, self._subtree @ system.force, out=gradient)
         if system.matrix is not None and system.gradient is not None:
             matrix += system.matrix
             gradient += system.gradient
         return matrix, gradient
+
+    def _memory(self, name: str, frames: int, shape: tuple[int, ...]) -> Array:
+        """Scratch memory; fresh pages for every call would cost more than the arithmetic."""
+        held = self._scratch.get(name)
+        if held is None or len(held) < frames:
+            held = self._scratch[name] = np.empty((frames, *shape))
+        return held[:frames]

@@ -26,7 +26,7 @@ from motiontok.robots.trajectory import xyzw_from_wxyz
 
 __all__ = ["neutral_start", "solve_trajectory"]
 
-_FLOOR_WEIGHT = 400.0  # per metre below ground
+_FLOOR_WEIGHT = 800.0  # per metre below ground
 _WINDOW = 480  # frames refined together
 _LOOKAHEAD = 32  # frames beyond, refined again with the next window
 
@@ -60,8 +60,8 @@ def solve_trajectory(
     kinematics = Kinematics(model, targets.bodies)
     tasks = tasks_on(kinematics)
     q, _ = connected(kinematics, tasks, neutral_start(kinematics, targets), targets.fps)
-    q, cost = _refined(kinematics, tasks, q, targets.fps, speed_limits, progress)
-    q, _ = settle(kinematics, tasks, q, cost, targets.fps, speed_limits)
+    q, restless = _refined(kinematics, tasks, q, targets.fps, speed_limits, progress)
+    q = settle(kinematics, tasks, q, restless, targets.fps, speed_limits)
     if collision is not None:
         q = separate(collision, targets.bodies, tasks_on, q, targets.fps, speed_limits)
     q[:, 7:] = limit_speed(q[:, 7:], speed_limits / targets.fps)
@@ -89,11 +89,11 @@ def _refined(
     progress: Progress | None,
 ) -> tuple[Array, Array]:
     """Smooth window after window; each starts on the last two frames of the one before."""
-    q, cost = q.copy(), np.empty(len(q))
+    q, restless = q.copy(), np.zeros(len(q), dtype=bool)
     for start in range(0, len(q), _WINDOW):
         first = max(start - 2, 0)
         frames = np.arange(first, min(start + _WINDOW + _LOOKAHEAD, len(q)))
-        q[frames], cost[frames] = smooth(
+        q[frames], _, restless[frames] = smooth(
             kinematics,
             [task[frames] for task in tasks],
             q[frames],
@@ -103,7 +103,7 @@ def _refined(
         )
         if progress is not None:
             progress(min(start + _WINDOW, len(q)))
-    return q, cost
+    return q, restless
 
 
 def _floor_task(kinematics: Kinematics, calibration: Calibration) -> FloorTask:

@@ -104,7 +104,7 @@ def evaluate(trajectory: Trajectory, motion: Motion, robot: Robot) -> Report:
     rotations, positions = task.poses(state)
     distance = np.linalg.norm(positions - targets.positions, axis=-1)
     angle = so3.log(targets.rotations @ rotations.swapaxes(-1, -2))[1]
-    cost = task.linearize(state).cost
+    cost = task.cost(state)
 
     joints, lower, upper = trajectory.joints, robot.lower, robot.upper
     excess = np.maximum(np.maximum(lower - joints, joints - upper), 0.0)

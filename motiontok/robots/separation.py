@@ -27,16 +27,14 @@ class SeparationTask:
 
     Args:
         kinematics: of all bodies named.
-        near: close pairs, with witness points at ``state``.
-        state: of the frames in which they were found.
-        frames: number of frames of the task.
+        near: close pairs.
+        q: configurations ``(frames, nq)`` in which they were found.
     """
 
-    def __init__(
-        self, kinematics: Kinematics, near: Proximities, state: State, frames: int
-    ) -> None:
+    def __init__(self, kinematics: Kinematics, near: Proximities, q: Array) -> None:
         self.kinematics = kinematics
-        self._frames = frames
+        self._frames = len(q)
+        state = kinematics.evaluate(q)
         self._at = near.frames
         self._normals = near.normals
         self._which = np.array(
@@ -63,31 +61,27 @@ class SeparationTask:
         out._local, out._moved = self._local[keep], self._moved[keep]
         return out
 
-    def linearize(self, state: State) -> Linearization:
-        """Cost and derivatives at a state of the task's frames."""
-        nv, bodies = self.kinematics.nv, len(self.kinematics.bodies)
+    def add(self, state: State, total: Linearization) -> None:
+        """Add cost and derivatives at a state of the task's frames."""
+        if not len(self._at):
+            return
         rotations = state.rotations[self._at[:, None], self._which]
         points = np.einsum("npij,npj->npi", rotations, self._local)
         points += state.positions[self._at[:, None], self._which]
         short = _GAP - np.einsum("ni,ni->n", points[:, 0] - points[:, 1], self._normals)
-        short = np.maximum(short, 0.0)
-        # A body's point moves along n at J . (n, x x n).
-        normals = np.broadcast_to(self._normals[:, None], points.shape)
+        close = np.flatnonzero(short > 0)
+        if not len(close):
+            return
+        at, short, points = self._at[close], short[close], points[close]
+        # A body's point x moves along n at J . (n, x x n).
+        normals = np.broadcast_to(self._normals[close, None], points.shape)
         wrench = np.concatenate([normals, np.cross(points, normals)], axis=-1)
-        along = np.einsum("nvi,npi->npv", state.jacobians[self._at], wrench) * self._moved
-        row = (along[:, 0] - along[:, 1]) * (short > 0)[:, None]
-        cost, gradient = np.zeros(self._frames), np.zeros((self._frames, nv))
-        matrix = np.zeros((self._frames, nv, nv))
-        np.add.at(cost, self._at, _WEIGHT**2 * short**2)
-        np.add.at(gradient, self._at, _WEIGHT**2 * short[:, None] * row)
-        np.add.at(matrix, self._at, _WEIGHT**2 * row[:, :, None] * row[:, None, :])
-        return Linearization(
-            cost,
-            np.zeros((self._frames, bodies, 6, 6)),
-            np.zeros((self._frames, bodies, 6)),
-            matrix,
-            gradient,
-        )
+        along = np.einsum("nvi,npi->npv", state.jacobians[at], wrench) * self._moved[close]
+        row = along[:, 0] - along[:, 1]
+        matrix, gradient = total.coupling()
+        np.add.at(total.cost, at, _WEIGHT**2 * short**2)
+        np.add.at(gradient, at, _WEIGHT**2 * short[:, None] * row)
+        np.add.at(matrix, at, _WEIGHT**2 * row[:, :, None] * row[:, None, :])
 
 
 def separate(
@@ -123,8 +117,8 @@ def separate(
         frames, frozen = windows(deep)
         part = q[frames]
         watched = collision.near(part, margin=_WATCH)
-        task = SeparationTask(kinematics, watched, kinematics.evaluate(part), len(part))
-        q[frames], _cost = smooth(
+        task = SeparationTask(kinematics, watched, part)
+        q[frames] = smooth(
             kinematics,
             [*(t[frames] for t in tasks), task],
             part,
@@ -132,7 +126,7 @@ def separate(
             speed_limits,
             _STEPS,
             frozen=frozen,
-        )
+        )[0]
         found = collision.near(q[frames])
         near = Proximities(
             frames[found.frames], found.bodies, found.distances, found.points, found.normals

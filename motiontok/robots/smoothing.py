@@ -1,8 +1,8 @@
 """Refine a whole trajectory at once: tracking, speed and acceleration of every frame together.
 
 Gauss-Newton on all frames as one problem. Neighbouring frames are coupled joint by
-joint only, so the normal matrix is banded (half-width two frames) and its Cholesky
-factor costs little more than solving the frames one by one.
+joint only, so the normal matrix is banded (half-width one frame) and its Cholesky factor
+costs no more than solving the frames one by one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.linalg import LinAlgError, solveh_banded
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics import Kinematics
-from motiontok.robots.tasks import Task, linearize
+from motiontok.robots.tasks import BATCH, Quadratic, Task, quadratic
 
 __all__ = ["Smoothness", "limit_speed", "settle", "smooth", "windows"]
 
@@ -29,18 +29,20 @@ class Smoothness:
         acceleration: per rad that this changes in 1/30 s.
         excess: per rad in 1/30 s above the joint's speed limit.
         iterations: Gauss-Newton steps.
+        damping: of the first step, relative to the matrix's diagonal.
     """
 
     speed: float = 1.0
     acceleration: float = 2.0
     excess: float = 100.0
-    iterations: int = 3
+    iterations: int = 2
+    damping: float = 0.0
 
 
-_ROUGH = 4.0  # times the median cost
-_MARGIN = 10  # frames refined around a rough one
-_SETTLE = 15
-_DAMPING = 0.1
+_WORTH = 0.03  # of its cost: a frame that gained more in the last step gets another one
+_MARGIN = 6  # frames refined around a rough one
+_SETTLE, _ROUNDS = 3, 5  # steps between looks at who still moves, and looks
+_FLOOR = 0.1  # absolute damping, in units of cost per rad^2
 _MAX_STEP = 0.5
 
 
@@ -53,7 +55,7 @@ def smooth(
     smoothness: Smoothness | None = None,
     *,
     frozen: Array | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Lower tracking and movement cost of a trajectory together, within joint limits.
 
     Args:
@@ -66,74 +68,80 @@ def smooth(
         frozen: ``(frames,)`` true where a frame must stay as it is.
 
     Returns:
-        Configurations ``(frames, nq)`` and the tasks' costs ``(frames,)``.
+        Configurations ``(frames, nq)``, the tasks' costs ``(frames,)``, and which frames
+        ``(frames,)`` the last step still made better, or would have made worse.
     """
     smoothness = smoothness or Smoothness()
-    if len(q) < 3:
-        return q, linearize(tasks, kinematics.evaluate(q)).cost
-    limits, rate = speed_limits / fps, fps / 30.0
     q = q.copy()
-    state = kinematics.evaluate(q)
-    system = linearize(tasks, state)
+    model = quadratic(kinematics, tasks, q)
+    if len(q) < 3:
+        return q, model.cost, np.zeros(len(q), dtype=bool)
+    limits, rate = speed_limits / fps, fps / 30.0
     movement = _movement(q[:, 7:], limits, rate, smoothness)
-    damping = np.full(len(q), _DAMPING)
-    best, best_cost, least = q.copy(), system.cost.copy(), system.cost.sum() + movement.total
+    band = np.zeros((len(q), kinematics.nv, kinematics.nv + 1))
+    spare: Quadratic | None = None
+    damping, restless = np.full(len(q), smoothness.damping), np.ones(len(q), dtype=bool)
+    best, best_cost, least = q.copy(), model.cost.copy(), model.cost.sum() + movement.total
     for _ in range(smoothness.iterations):
-        matrix, gradient = kinematics.normal_equations(state.jacobians, system)
-        gradient[:, 6:] += movement.slope
-        step = _banded_step(kinematics, matrix, gradient, movement, q[:, 7:], damping, frozen)
+        free = _free(kinematics, model.gradient[:, 6:] + movement.slope, q[:, 7:])
+        if frozen is not None:
+            free[frozen] = 0.0
+        step = _step(model, movement, free, damping, band)
         step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
         trial = kinematics.integrate(q, step)
         trial[:, 7:] = np.clip(trial[:, 7:], kinematics.lower, kinematics.upper)
-        trial_state = kinematics.evaluate(trial)
-        trial_system = linearize(tasks, trial_state)
+        trial_model = quadratic(kinematics, tasks, trial, out=spare)
         trial_movement = _movement(trial[:, 7:], limits, rate, smoothness)
 
         # One frame that a step makes worse must not hold back all the others.
-        loss = trial_system.cost - system.cost + trial_movement.share - movement.share
-        good = loss < 0.05 * system.cost + 1.0
-        damping = np.where(good, 0.3 * damping, np.maximum(10.0 * damping, 10.0))
+        loss = trial_model.cost - model.cost + trial_movement.share - movement.share
+        good = loss < 0.05 * model.cost + 1.0
+        restless = ~good | (-loss > _WORTH * (model.cost + 10.0))
+        damping = np.where(good, 0.1 * damping, np.maximum(10.0 * damping, 0.5))
         q[good] = trial[good]
-        state[good] = trial_state[good]
-        system[good] = trial_system[good]
+        trial_model[~good] = model[~good]
+        model, spare = trial_model, model
         movement = _movement(q[:, 7:], limits, rate, smoothness)
-        total = system.cost.sum() + movement.total
+        total = model.cost.sum() + movement.total
         if total < least:
-            best, best_cost, least = q.copy(), system.cost.copy(), total
-    return best, best_cost
+            best, best_cost, least = q.copy(), model.cost.copy(), total
+        if not restless.any():
+            break
+    return best, best_cost, restless
 
 
 def settle(
     kinematics: Kinematics,
     tasks: Sequence[Task],
     q: Array,
-    cost: Array,
+    restless: Array,
     fps: float,
     speed_limits: Array,
-) -> tuple[Array, Array]:
-    """Refine further around frames that are still far off or too fast.
+) -> Array:
+    """Refine further around frames that still move or that are too fast.
 
-    Takes and returns what :func:`smooth` returns.
+    Args are those of :func:`smooth`, and what it returns.
     """
-    rough = cost > _ROUGH * np.median(cost)
-    fast = (np.abs(np.diff(q[:, 7:], axis=0)) * fps > 1.01 * speed_limits).any(axis=1)
-    rough[1:] |= fast
-    rough[:-1] |= fast
-    frames, frozen = windows(rough)
-    if not len(frames):
-        return q, cost
-    found, found_cost = smooth(
-        kinematics,
-        [task[frames] for task in tasks],
-        q[frames],
-        fps,
-        speed_limits,
-        Smoothness(iterations=_SETTLE),
-        frozen=frozen,
-    )
-    q, cost = q.copy(), cost.copy()
-    q[frames], cost[frames] = found, found_cost
-    return q, cost
+    q, restless = q.copy(), restless.copy()
+    for _ in range(_ROUNDS):
+        fast = (np.abs(np.diff(q[:, 7:], axis=0)) * fps > 1.05 * speed_limits).any(axis=1)
+        restless[1:] |= fast
+        restless[:-1] |= fast
+        frames, frozen = windows(restless)
+        if not len(frames):
+            break
+        q[frames], _, moved = smooth(
+            kinematics,
+            [task[frames] for task in tasks],
+            q[frames],
+            fps,
+            speed_limits,
+            Smoothness(iterations=_SETTLE, damping=0.03),
+            frozen=frozen,
+        )
+        restless[:] = False
+        restless[frames] = moved & ~frozen
+    return q
 
 
 def windows(rough: Array) -> tuple[Array, Array]:
@@ -183,15 +191,17 @@ class _Movement:
         total: the cost.
         share: ``(frames,)`` of it that each frame takes part in (terms count repeatedly).
         slope: descent direction ``(frames, joints)``.
-        diagonal, one, two: bands of its matrix ``(frames, frames - 1, frames - 2; joints)``.
+        diagonal, beside: ``(frames, joints)`` and ``(frames - 1, joints)`` of a matrix
+            that bounds the cost from above: an acceleration couples three frames; the
+            product of the outer two is bounded by their squares, which halves the
+            bandwidth of the whole system (majorisation, Hunter and Lange 2004).
     """
 
     total: float
     share: Array
     slope: Array
     diagonal: Array
-    one: Array
-    two: Array
+    beside: Array
 
 
 def _movement(joints: Array, limits: Array, rate: float, weights: Smoothness) -> _Movement:
@@ -213,62 +223,66 @@ def _movement(joints: Array, limits: Array, rate: float, weights: Smoothness) ->
         share[part] += of_first
         slope[part] += sign * pull
         diagonal[part] += stiff
-    for offset, factor in ((0, 1.0), (1, -2.0), (2, 1.0)):
+    for offset, factor, bound in ((0, 1.0, 2.0), (1, -2.0, 4.0), (2, 1.0, 2.0)):
         part = slice(offset, len(joints) - 2 + offset)
         share[part] += of_second
         slope[part] -= factor * bend
-        diagonal[part] += factor**2 * acceleration
-    one = -stiff
-    one[:-1] -= 2.0 * acceleration
-    one[1:] -= 2.0 * acceleration
-    two = np.full_like(second, acceleration)
-    total = float(of_first.sum() + of_second.sum())
-    return _Movement(total, share, slope, diagonal, one, two)
+        diagonal[part] += bound * acceleration
+    beside = -stiff
+    beside[:-1] -= 2.0 * acceleration
+    beside[1:] -= 2.0 * acceleration
+    return _Movement(float(of_first.sum() + of_second.sum()), share, slope, diagonal, beside)
 
 
-def _banded_step(
-    kinematics: Kinematics,
-    matrix: Array,
-    gradient: Array,
-    movement: _Movement,
-    joints: Array,
-    damping: Array,
-    frozen: Array | None,
-) -> Array:
-    """Gauss-Newton step ``(frames, nv)`` of all frames together."""
-    frames, nv = gradient.shape
-    push = gradient[:, 6:]
+def _free(kinematics: Kinematics, push: Array, joints: Array) -> Array:
+    """``(frames, nv)`` 1, or 0 for a joint at its limit that is pressed outward."""
     held = ((joints <= kinematics.lower + 1e-9) & (push < 0)) | (
         (joints >= kinematics.upper - 1e-9) & (push > 0)
     )
-    free = np.ones((frames, nv))
+    free = np.ones((len(joints), kinematics.nv))
     free[:, 6:] = ~held
-    if frozen is not None:
-        free[frozen] = 0.0
-    matrix = matrix * free[:, :, None] * free[:, None, :]
-    view = np.einsum("tii->ti", matrix)
-    view += 1e-3 * view + damping[:, None] + (1.0 - free)
-    view[:, 6:] += movement.diagonal * free[:, 6:]
+    return free
 
-    # Lower band storage, one row an unknown: band[t, i, k] couples i with i + k.
-    band = np.zeros((frames, nv, 2 * nv + 1))
-    padded = np.zeros((frames, nv, 2 * nv))
-    padded[:, :, :nv] = matrix
+
+def _step(model: Quadratic, movement: _Movement, free: Array, damping: Array, band: Array) -> Array:
+    """Gauss-Newton step ``(frames, nv)`` of all frames together.
+
+    Args:
+        model: the tasks.
+        movement: couples neighbouring frames.
+        free: ``(frames, nv)`` 1 where a coordinate may move.
+        damping: ``(frames,)``.
+        band: ``(frames, nv, nv + 1)`` memory for the matrix in lower band storage, one row
+            an unknown: ``band[t, i, k]`` couples the unknown ``(t, i)`` with the k-th after.
+    """
+    frames, nv = free.shape
+    padded = np.zeros((BATCH, nv, 2 * nv))
     s0, s1, s2 = padded.strides
-    band[:, :, :nv] = np.lib.stride_tricks.as_strided(
-        padded, (frames, nv, nv), (s0, s1 + s2, s2), writeable=False
-    )
-    band[:-1, 6:, nv] = movement.one * free[:-1, 6:] * free[1:, 6:]
-    band[:-2, 6:, 2 * nv] = movement.two * free[:-2, 6:] * free[2:, 6:]
+    skewed = np.lib.stride_tricks.as_strided(padded, (BATCH, nv, nv), (s0, s1 + s2, s2))
+    for start in range(0, frames, BATCH):
+        part = slice(start, start + BATCH)
+        loose = free[part]
+        count = len(loose)
+        matrix = padded[:count, :, :nv]
+        np.multiply(model.matrix[part], loose[:, :, None], out=matrix)
+        matrix *= loose[:, None, :]
+        diagonal = np.einsum("tii->ti", matrix)
+        diagonal += (1e-3 + damping[part, None]) * diagonal + _FLOOR + (1.0 - loose)
+        diagonal[:, 6:] += movement.diagonal[part] * loose[:, 6:]
+        band[part, :, :nv] = skewed[:count]
+    gradient = model.gradient.copy()
+    gradient[:, 6:] += movement.slope
+    band[:, :, nv] = 0.0
+    band[:-1, 6:, nv] = movement.beside * free[:-1, 6:] * free[1:, 6:]
     try:
         out: Array = solveh_banded(
-            band.reshape(frames * nv, 2 * nv + 1).T,
+            band.reshape(frames * nv, nv + 1).T,
             (gradient * free).ravel(),
             lower=True,
             overwrite_ab=True,
             overwrite_b=True,
             check_finite=False,
         )
-    except LinAlgError:  # the hinge of the speed limit made it indefinite to rounding
+    except LinAlgError:  # indefinite to rounding
         return np.zeros((frames, nv))
     return out.reshape(frames, nv)

@@ -14,7 +14,7 @@ import numpy as np
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics import Kinematics
-from motiontok.robots.tasks import Posture, Task, linearize
+from motiontok.robots.tasks import BATCH, Posture, Quadratic, Task, quadratic
 
 __all__ = ["Options", "minimize"]
 
@@ -36,7 +36,6 @@ class Options:
     max_step: float = 0.7
 
 
-_BATCH = 256  # frames solved together: their arrays stay in the processor's cache
 _FLOOR = 0.1  # absolute damping, in units of cost per rad^2
 
 
@@ -69,8 +68,8 @@ def minimize(
         shape = (len(q), len(kinematics.lower))
         bounds = np.broadcast_to(kinematics.lower, shape), np.broadcast_to(kinematics.upper, shape)
     out, cost = np.empty_like(q), np.empty(len(q))
-    for start in range(0, len(q), _BATCH):
-        part = slice(start, start + _BATCH)
+    for start in range(0, len(q), BATCH):
+        part = slice(start, start + BATCH)
         out[part], cost[part] = _minimize(
             kinematics,
             q[part],
@@ -94,62 +93,71 @@ def _minimize(
 ) -> tuple[Array, Array]:
     q = q.copy()
     q[:, 7:] = np.clip(q[:, 7:], lower, upper)
-    state = kinematics.evaluate(q)
-    system = linearize(tasks, state)
-    total = system.cost + (0.0 if posture is None else posture.cost(q[:, 7:]))
-    best, cost = q.copy(), system.cost.copy()
+    model = quadratic(kinematics, tasks, q)
+    total = model.cost + (0.0 if posture is None else posture.cost(q[:, 7:]))
+    best, cost = q.copy(), model.cost.copy()
     active = np.arange(len(q))
     damping = np.full(len(q), options.damping)
-    jacobians = state.jacobians
+    spare: Quadratic | None = None
     for _ in range(options.iterations):
-        matrix, gradient = kinematics.normal_equations(jacobians, system)
-        if posture is not None:
-            weight = posture.weight**2
-            np.einsum("tii->ti", matrix)[:, 6:] += weight
-            gradient[:, 6:] += weight * (posture.reference - q[:, 7:])
-        step = _step(matrix, gradient, q[:, 7:], lower, upper, damping)
+        step = _step(model, q[:, 7:], lower, upper, damping, posture)
         step *= np.minimum(1.0, options.max_step / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
         trial = kinematics.integrate(q, step)
         trial[:, 7:] = np.clip(trial[:, 7:], lower, upper)
-        trial_state = kinematics.evaluate(trial)
-        trial_system = linearize(tasks, trial_state)
-        trial_total = trial_system.cost
+        trial_model = quadratic(kinematics, tasks, trial, out=spare)
+        trial_total = trial_model.cost
         if posture is not None:
             trial_total = trial_total + posture.cost(trial[:, 7:])
 
         better = trial_total < total
         stop = better & (total - trial_total < options.tolerance * total + 1e-9)
         damping = np.where(better, 0.3 * damping, np.minimum(10.0 * damping, 1e4))
-        total = np.where(better, trial_total, total)
-        q[better] = trial[better]
-        jacobians[better] = trial_state.jacobians[better]
-        system[better] = trial_system[better]
+        if better.all():
+            q, total, model, spare = trial, trial_total, trial_model, model
+        else:
+            q[better], total = trial[better], np.where(better, trial_total, total)
+            model[better] = trial_model[better]
+            spare = trial_model
         best[active[better]] = q[better]
-        cost[active[better]] = system.cost[better]
+        cost[active[better]] = model.cost[better]
 
         keep = ~stop
         if not keep.any():
             break
         if not keep.all():
             active, damping, q, total = active[keep], damping[keep], q[keep], total[keep]
-            lower, upper = lower[keep], upper[keep]
-            jacobians, system = jacobians[keep], system[keep]
+            lower, upper, model = lower[keep], upper[keep], model[keep]
             tasks = [task[keep] for task in tasks]
             posture = None if posture is None else posture[keep]
     return best, cost
 
 
 def _step(
-    matrix: Array, gradient: Array, joints: Array, lower: Array, upper: Array, damping: Array
+    model: Quadratic,
+    joints: Array,
+    lower: Array,
+    upper: Array,
+    damping: Array,
+    posture: Posture | None,
 ) -> Array:
     """Damped Gauss-Newton step ``(frames, nv)`` of the joints that may move."""
+    matrix, gradient = model.matrix.copy(), model.gradient
+    diagonal = np.einsum("tii->ti", matrix)
+    if posture is not None:
+        weight = posture.weight**2
+        diagonal[:, 6:] += weight
+        gradient = gradient.copy()
+        gradient[:, 6:] += weight * (posture.reference - joints)
+    diagonal *= 1.0 + damping[:, None]
+    diagonal += _FLOOR
     push = gradient[:, 6:]
     held = ((joints <= lower + 1e-9) & (push < 0)) | ((joints >= upper - 1e-9) & (push > 0))
-    free = np.ones_like(gradient)
-    free[:, 6:] = ~held
-    matrix = matrix * free[:, :, None] * free[:, None, :]
-    diagonal = np.einsum("tii->ti", matrix)
-    diagonal *= 1.0 + damping[:, None]
-    diagonal += _FLOOR + (1.0 - free)
-    out: Array = np.linalg.solve(matrix, (gradient * free)[..., None])[..., 0]
+    if held.any():
+        free = np.ones_like(gradient)
+        free[:, 6:] = ~held
+        matrix *= free[:, :, None]
+        matrix *= free[:, None, :]
+        diagonal += 1.0 - free
+        gradient = gradient * free
+    out: Array = np.linalg.solve(matrix, gradient[..., None])[..., 0]
     return out

@@ -13,7 +13,7 @@ from motiontok.robots import so3
 from motiontok.robots.kinematics import Kinematics, Linearization, State
 from motiontok.robots.targets import Targets
 
-__all__ = ["FloorTask", "PoseTask", "Posture", "Task", "linearize"]
+__all__ = ["BATCH", "FloorTask", "PoseTask", "Posture", "Quadratic", "Task", "quadratic"]
 
 
 @dataclass(eq=False)
@@ -47,29 +47,81 @@ class Task(Protocol):
         """The same task for some of its frames."""
         ...
 
-    def linearize(self, state: State) -> Linearization:
-        """Cost and derivatives at a state of the task's frames."""
+    def add(self, state: State, total: Linearization) -> None:
+        """Add cost and derivatives at a state of the task's frames."""
         ...
 
 
-def linearize(tasks: Sequence[Task], state: State) -> Linearization:
-    """Sum of the tasks at a state."""
-    total = tasks[0].linearize(state)
-    for task in tasks[1:]:
-        total += task.linearize(state)
-    return total
+@dataclass(eq=False)
+class Quadratic:
+    """All tasks to second order in the robot's own coordinates.
+
+    Attributes:
+        cost: ``(frames,)``.
+        matrix: ``(frames, nv, nv)`` Gauss-Newton matrix.
+        gradient: ``(frames, nv)`` descent direction, half the negative derivative.
+    """
+
+    cost: Array
+    matrix: Array
+    gradient: Array
+
+    def __getitem__(self, frames: Array | slice) -> Quadratic:
+        return Quadratic(self.cost[frames], self.matrix[frames], self.gradient[frames])
+
+    def __setitem__(self, frames: Array | slice, other: Quadratic) -> None:
+        self.cost[frames] = other.cost
+        self.matrix[frames] = other.matrix
+        self.gradient[frames] = other.gradient
+
+
+BATCH = 64
+"""Frames computed together: their arrays stay in the processor's cache."""
+
+
+def quadratic(
+    kinematics: Kinematics, tasks: Sequence[Task], q: Array, *, out: Quadratic | None = None
+) -> Quadratic:
+    """Sum of tasks at configurations ``q (frames, nq)``; ``out`` is memory to use again."""
+    frames, nv = len(q), kinematics.nv
+    if out is None or len(out.cost) < frames:
+        out = Quadratic(np.empty(frames), np.empty((frames, nv, nv)), np.empty((frames, nv)))
+    out = out[:frames]
+    for start in range(0, frames, BATCH):
+        part = slice(start, start + BATCH)
+        state = kinematics.evaluate(q[part])
+        total = kinematics.blank(len(state.positions))
+        for task in tasks:
+            task[part].add(state, total)
+        out.cost[part] = total.cost
+        kinematics.normal_equations(
+            state.jacobians, total, out=(out.matrix[part], out.gradient[part])
+        )
+    return out
 
 
 class PoseTask:
-    """Frames fixed to bodies follow target poses."""
+    """Frames fixed to bodies follow target poses.
+
+    Args:
+        kinematics: of all bodies that the targets name.
+        targets: the poses; each body at most once.
+    """
 
     def __init__(self, kinematics: Kinematics, targets: Targets) -> None:
         self.kinematics = kinematics
         self.targets = targets
-        self._which = [kinematics.body_index(b) for b in targets.bodies]
+        which = [kinematics.body_index(b) for b in targets.bodies]
+        # A slice is a view, a list of indices a copy.
+        self._which: slice | list[int] = which
+        if which == list(range(len(which))):
+            self._which = slice(0, len(which))
 
     def __getitem__(self, frames: Array | slice) -> PoseTask:
-        return PoseTask(self.kinematics, self.targets[frames])
+        out = object.__new__(PoseTask)
+        out.kinematics, out._which = self.kinematics, self._which
+        out.targets = self.targets[frames]
+        return out
 
     def poses(self, state: State) -> tuple[Array, Array]:
         """World rotations ``(frames, tracked, 3, 3)`` and positions of the tracked frames."""
@@ -79,91 +131,77 @@ class PoseTask:
         )
         return bodies @ self.targets.local_rotations, positions
 
-    def linearize(self, state: State) -> Linearization:
-        """Cost and derivatives at a state of the task's frames."""
-        targets = self.targets
-        rotations, positions = self.poses(state)
-        position = targets.positions - positions
-        rotation, angle = so3.log(targets.rotations @ rotations.swapaxes(-1, -2))
-        wp, wr = targets.position_weights**2, targets.rotation_weights**2
-        cost = (wp * np.einsum("tki,tki->tk", position, position)).sum(-1)
-        cost += (wr * angle**2).sum(-1)
+    def cost(self, state: State) -> Array:
+        """Cost ``(frames,)`` at a state of the task's frames."""
+        total = self.kinematics.blank(len(state.positions))
+        self.add(state, total)
+        return total.cost
 
-        slope = so3.inverse_right_jacobian(rotation, angle)
-        pull = wp[..., None] * position
-        turn = (slope.swapaxes(-1, -2) @ (wr[..., None] * rotation)[..., None])[..., 0]
-        stiffness, force = point_terms(positions, wp[..., None, None] * np.eye(3), pull)
-        stiffness[..., 3:, 3:] += wr[..., None, None] * (slope.swapaxes(-1, -2) @ slope)
-        force[..., 3:] += turn
-        return gather(self.kinematics, self._which, cost, stiffness, force)
+    def add(self, state: State, total: Linearization) -> None:
+        """Add cost and derivatives at a state of the task's frames."""
+        targets = self.targets
+        rotations, points = self.poses(state)
+        gap = targets.positions - points
+        turn, angle = so3.log(targets.rotations @ rotations.swapaxes(-1, -2))
+        wp, wr = targets.position_weights**2, targets.rotation_weights**2
+        pull = wp[..., None] * gap
+        total.cost += np.einsum("tki,tki->t", pull, gap) + (wr * angle**2).sum(-1)
+
+        # A body with twist (v, w) about the origin moves a point p at v - [p] w.
+        arm = so3.skew(points)
+        lever = wp[..., None, None] * arm
+        force, stiffness = total.force, total.stiffness
+        force[:, self._which, :3] += pull
+        force[:, self._which, 3:] += (arm @ pull[..., None])[..., 0] + wr[..., None] * turn
+        spin = wr[..., None, None] * so3.log_metric(turn, angle)
+        spin -= arm @ lever
+        stiffness[:, self._which, :3, 3:] -= lever
+        stiffness[:, self._which, 3:, :3] += lever
+        stiffness[:, self._which, 3:, 3:] += spin
+        for axis in range(3):
+            stiffness[:, self._which, axis, axis] += wp
 
 
 class FloorTask:
-    """Points fixed to bodies stay above z = 0."""
+    """Points fixed to bodies stay above z = 0.
+
+    Args:
+        kinematics: of all bodies named.
+        bodies: Pinocchio joint index of each point's body.
+        points: ``(points, 3)`` in the frames of their bodies, metres.
+        weight: per metre below the floor.
+    """
 
     def __init__(
         self, kinematics: Kinematics, bodies: Sequence[int], points: Array, *, weight: float
     ) -> None:
-        """Args: ``points (points, 3)`` in the frames of ``bodies``; weight per metre."""
-        self.kinematics = kinematics
-        self.bodies = tuple(bodies)
-        self.local = points
         self.weight = weight
         self._which = [kinematics.body_index(b) for b in bodies]
+        self._local = points
 
     def __getitem__(self, frames: Array | slice) -> FloorTask:
         return self
 
     def points(self, state: State) -> Array:
         """World positions ``(frames, points, 3)``."""
-        turned = np.einsum("tkij,kj->tki", state.rotations[:, self._which], self.local)
+        turned = np.einsum("tkij,kj->tki", state.rotations[:, self._which], self._local)
         out: Array = state.positions[:, self._which] + turned
         return out
 
-    def linearize(self, state: State) -> Linearization:
-        """Cost and derivatives at a state."""
-        points = self.points(state)
-        depth = np.maximum(-points[..., 2], 0.0)
-        weight = self.weight**2 * (depth > 0)
-        metric = np.zeros((*points.shape, 3))
-        metric[..., 2, 2] = weight
-        pull = np.zeros_like(points)
-        pull[..., 2] = weight * depth
-        cost = (weight * depth**2).sum(-1)
-        stiffness, force = point_terms(points, metric, pull)
-        return gather(self.kinematics, self._which, cost, stiffness, force)
-
-
-def point_terms(points: Array, metric: Array, pull: Array) -> tuple[Array, Array]:
-    """Spatial stiffness ``(..., 6, 6)`` and force ``(..., 6)`` of springs at points.
-
-    A body with twist ``(v, w)`` about the origin moves a point ``p`` at ``v - [p] w``.
-
-    Args:
-        points: ``(..., 3)`` world positions.
-        metric: ``(..., 3, 3)`` stiffness of each spring.
-        pull: ``(..., 3)`` force on each point.
-    """
-    arm = so3.skew(points)
-    lever = metric @ arm
-    stiffness = np.empty((*points.shape[:-1], 6, 6))
-    stiffness[..., :3, :3] = metric
-    stiffness[..., :3, 3:] = -lever
-    stiffness[..., 3:, :3] = -lever.swapaxes(-1, -2)
-    stiffness[..., 3:, 3:] = arm.swapaxes(-1, -2) @ lever
-    force = np.concatenate([pull, (arm @ pull[..., None])[..., 0]], axis=-1)
-    return stiffness, force
-
-
-def gather(
-    kinematics: Kinematics, which: Sequence[int], cost: Array, stiffness: Array, force: Array
-) -> Linearization:
-    """Sum the terms ``(frames, terms, ...)`` of each body."""
-    bodies = len(kinematics.bodies)
-    if list(which) == list(range(bodies)):
-        return Linearization(cost, stiffness, force)
-    collect = np.zeros((bodies, len(which)))
-    collect[which, range(len(which))] = 1.0
-    frames = len(cost)
-    summed = collect @ stiffness.reshape(frames, len(which), 36)
-    return Linearization(cost, summed.reshape(frames, bodies, 6, 6), collect @ force)
+    def add(self, state: State, total: Linearization) -> None:
+        """Add cost and derivatives at a state."""
+        height = state.positions[:, self._which, 2] + np.einsum(
+            "tki,ki->tk", state.rotations[:, self._which, 2], self._local
+        )
+        frames, which = np.nonzero(height < 0.0)
+        if not len(frames):
+            return
+        points = self.points(state)[frames, which]
+        bodies = np.array(self._which)[which]
+        weight = self.weight**2
+        # The velocity along z of a point at p is (0, 0, 1, y, -x, 0) . (v, w).
+        row = np.zeros((len(frames), 6))
+        row[:, 2], row[:, 3], row[:, 4] = 1.0, points[:, 1], -points[:, 0]
+        np.add.at(total.cost, frames, weight * points[:, 2] ** 2)
+        np.add.at(total.force, (frames, bodies), -weight * points[:, 2, None] * row)
+        np.add.at(total.stiffness, (frames, bodies), weight * row[:, :, None] * row[:, None, :])
