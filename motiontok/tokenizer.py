@@ -22,12 +22,15 @@ from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok.codes import Codes
 from motiontok.config import Config, parse_config
 from motiontok.data import (
+    COLUMNS,
     FEATURES,
     Start,
     Statistics,
     accumulate,
+    blend_seams,
     differentiate,
     from_motion,
+    plant_feet,
     split_windows,
     to_motion,
 )
@@ -169,7 +172,7 @@ class MotionTokenizer:
         return codes if as_tensor else codes.cpu().numpy()
 
     def decode_features(self, codes: NDArray[Any] | Tensor) -> Array:
-        """Raw features ``(..., windows * frames_per_window, 203)`` of codes.
+        """Raw features ``(..., windows * frames_per_window, 203)`` of codes, seams blended.
 
         Args:
             codes: integers ``(..., windows, codes_per_window)``.
@@ -183,7 +186,7 @@ class MotionTokenizer:
             flat = z.reshape(-1, self.codes_per_window)
             parts = [self.method.decode(c.to(self.device)).cpu() for c in flat.split(_CHUNK)]
         features = differentiate(self.statistics.restore(torch.cat(parts))).double().numpy()
-        return features.reshape(*leading, -1, FEATURES)
+        return blend_seams(features.reshape(*leading, -1, FEATURES), self.frames_per_window)
 
     def decode(
         self,
@@ -194,7 +197,7 @@ class MotionTokenizer:
         frames: int | None = None,
         source: Source | None = None,
     ) -> Motion:
-        """Motion of codes ``(windows, codes_per_window)``.
+        """Motion of codes ``(windows, codes_per_window)``, with standing feet held in place.
 
         Args:
             codes: integers.
@@ -219,7 +222,8 @@ class MotionTokenizer:
                 )
             features = features[:frames]
         skeleton = self.offsets if offsets is None else offsets
-        return to_motion(features, skeleton, start=start, source=source)
+        motion = to_motion(features, skeleton, start=start, source=source)
+        return plant_feet(motion, features[:, COLUMNS["contacts"]])
 
     def reconstruct(self, motion: Motion | str | os.PathLike[str], *, effort: int = 1) -> Motion:
         """Encode and decode, on the subject's own skeleton, from where it started."""
@@ -395,7 +399,8 @@ def _find(folder: Path) -> Path:
                 "--tokenizer its folder"
             )
         return folder
-    for candidate in (folder, folder / "tokenizer"):
+    # A run's folder has a config.json of its own; the tokenizer inside it is meant.
+    for candidate in (folder / "tokenizer", folder):
         if (candidate / "config.json").is_file():
             return candidate
     what = "has no config.json" if folder.is_dir() else "no such folder"

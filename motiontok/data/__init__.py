@@ -1,6 +1,8 @@
 """Features of motion, their statistics, and windows of them."""
 
 from motiontok.data.features import COLUMNS, FEATURES, Start, from_motion, to_motion
+from motiontok.data.planting import plant_feet
+from motiontok.data.seams import blend_seams
 from motiontok.data.statistics import Statistics
 from motiontok.data.windows import WindowSet, accumulate, differentiate, split_windows
 
@@ -11,8 +13,10 @@ __all__ = [
     "Statistics",
     "WindowSet",
     "accumulate",
+    "blend_seams",
     "differentiate",
     "from_motion",
+    "plant_feet",
     "split_windows",
     "to_motion",
 ]

@@ -1,0 +1,57 @@
+"""Keep standing feet where they stand, by moving the root a little."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+from bvh.motion import Motion
+from bvh.rotations import Array
+from bvh.skeleton import FEET
+
+__all__ = ["plant_feet"]
+
+_FREE = 0.1
+"""Weight of the decoded root step beside that of one standing foot."""
+
+_MEMORY = 10.0
+"""Frames after which the decoded path wins over feet that would carry the root away."""
+
+
+def plant_feet(motion: Motion, contacts: Array) -> Motion:
+    """Shift the root on the floor so that standing feet slide less.
+
+    A decoder states the root's path and the pose of the legs separately, and their small
+    errors show as feet that slide. Contact says which feet stand. The shift u_t minimises
+
+        sum_t w_t |u_t - u_(t-1) + s_t|^2 + (|u_t| / memory)^2
+
+    with s_t the slide of the standing feet and w_t how many they are: fast errors give way
+    to the feet, slow ones stay with the decoded path, so that nothing drifts. Poses,
+    heading and height are untouched.
+
+    Args:
+        motion: decoded motion.
+        contacts: ``(frames, 4)`` of left foot, left toe, right foot, right toe, 0 to 1.
+    """
+    if len(motion) < 2:
+        return motion
+    feet = motion.global_positions()[:, list(FEET), :2]
+    # A foot stands during a step only if it does at both ends; squared, doubt counts little.
+    held = np.clip(np.minimum(contacts[1:], contacts[:-1]), 0.0, 1.0)[..., None] ** 2
+    weight = _FREE + held.sum(axis=1)
+    slide = (held * np.diff(feet, axis=0)).sum(axis=1) / weight
+
+    bands = np.zeros((2, len(motion)))
+    bands[1] = _MEMORY**-2
+    bands[1, :-1] += weight[:, 0]
+    bands[1, 1:] += weight[:, 0]
+    bands[0, 1:] = -weight[:, 0]
+    pull = np.zeros((len(motion), 2))
+    pull[1:] -= weight * slide
+    pull[:-1] += weight * slide
+    positions = motion.root_positions.copy()
+    positions[:, :2] += solveh_banded(bands, pull)
+    return replace(motion, root_positions=positions)

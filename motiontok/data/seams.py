@@ -1,0 +1,38 @@
+"""Windows are decoded apart; this joins them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bvh.rotations import Array
+
+__all__ = ["blend_seams"]
+
+_REACH = 6
+"""Frames on each side of a border that take part of the jump."""
+
+
+def blend_seams(features: Array, window: int) -> Array:
+    """Remove the jumps between consecutive decoded windows.
+
+    The jump at a border is what the step over it exceeds the mean of its neighbours by.
+    Half of it is given to each side, fading over a few frames. Since the two sides err
+    independently, this also lowers the error near borders.
+
+    Args:
+        features: ``(..., frames, columns)``, whole windows one after the other.
+        window: frames a window.
+    """
+    out = features.copy()
+    frames = features.shape[-2]
+    fade = 0.5 * (1.0 - (np.arange(_REACH) + 0.5) / _REACH) ** 2
+    reach = min(_REACH, window // 2)
+    for border in range(window, frames, window):
+        before = features[..., border - 2 : border, :]
+        after = features[..., border : border + 2, :]
+        step = 0.5 * (before[..., 1, :] - before[..., 0, :] + after[..., 1, :] - after[..., 0, :])
+        jump = after[..., 0, :] - before[..., 1, :] - step
+        share = fade[:reach, None] * jump[..., None, :]
+        out[..., border : border + reach, :] -= share
+        out[..., border - reach : border, :] += share[..., ::-1, :]
+    return out
