@@ -31,6 +31,7 @@ __all__ = [
     "ModelConfig",
     "TrainConfig",
     "load_config",
+    "override",
     "parse_config",
     "shipped_configs",
 ]
@@ -184,12 +185,26 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from None
     values.setdefault("name", path.stem)
-    config = parse_config(values, str(path))
-    for override in overrides:
-        _override(values, override)
-        config = _build(Config, values, f"--set {override}", "")
+    return override(parse_config(values, str(path)), overrides, str(path))
+
+
+def override(config: Config, overrides: Sequence[str], where: str) -> Config:
+    """A configuration with some values replaced.
+
+    Args:
+        config: what to start from.
+        overrides: as :func:`load_config` takes them.
+        where: file to name in messages.
+
+    Raises:
+        ConfigError: a bad key or value.
+    """
+    values = config.to_dict()
+    for text in overrides:
+        _override(values, text)
+        config = _build(Config, values, f"--set {text}", "")
     # Only all overrides together need to make sense.
-    _check(config, " ".join([str(path), *(f"--set {o}" for o in overrides)]))
+    _check(config, " ".join([where, *(f"--set {text}" for text in overrides)]))
     return config
 
 

@@ -11,16 +11,19 @@ import torch
 
 from bvh.files import atomic_path
 from bvh.motion import Motion
-from motiontok.config import Config
+from motiontok.config import Config, override, parse_config
+from motiontok.data import FEATURES
 from motiontok.data.clips import load_clips, make_training_data
 from motiontok.errors import MissingDependencyError, TrainingError
 from motiontok.evaluate import compare_motions, mean_metrics, plot_curves
-from motiontok.methods import DiscreteAutoencoder
+from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.training import Trained, train
+from motiontok.training import Trained, read_header, require_same, train
 
-__all__ = ["Run", "held_out_metrics", "run_training"]
+__all__ = ["Run", "held_out_metrics", "resumed_config", "run_training"]
+
+_CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,23 @@ class Run:
     held_out: Sequence[Motion]
     metrics: dict[str, float]
     skipped: Sequence[tuple[str, str]]
+
+
+def resumed_config(name: str, out: Path, overrides: Sequence[str]) -> Config:
+    """Settings to resume the run in ``out`` with: its own, and overrides.
+
+    Raises:
+        TrainingError: there is no run of that name.
+        ConfigError: a bad key or value in the overrides.
+    """
+    path = out / _CHECKPOINT
+    saved = parse_config(read_header(path)["config"], str(path))
+    if saved.name != name:
+        raise TrainingError(
+            f"{out} holds a run of {saved.name}, not of {name}; resume it as {saved.name} or use "
+            "another --out"
+        )
+    return override(saved, overrides, str(path))
 
 
 def run_training(
@@ -63,20 +83,23 @@ def run_training(
         say: prints a line for the user.
 
     Raises:
-        TrainingError: ``out`` already holds a run and ``resume`` is not set.
+        TrainingError: ``out`` already holds a run and ``resume`` is not set, or the run
+            there was trained with other settings.
     """
-    checkpoint = out / "checkpoint.safetensors"
+    checkpoint = out / _CHECKPOINT
     if checkpoint.exists() and not resume:
         raise TrainingError(
             f"{out} already holds a run: --resume continues it, another --out starts a new one"
         )
-    if resume and not checkpoint.exists():
-        raise TrainingError(f"{checkpoint}: no checkpoint to resume from; start without --resume")
-    _write_json(out / "config.json", config.to_dict())
+    if resume:
+        require_same(config, checkpoint)
+    # What cannot be built fails before clips are read, not after.
+    make_method(config, FEATURES)
     with progress("reading clips", 1) as update:
         clips = load_clips(
             config.data, data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
         )
+    _write_json(out / "config.json", config.to_dict())
     for name, reason in clips.skipped[:5]:
         say(f"skipped {name}: {reason}")
     if len(clips.skipped) > 5:

@@ -43,7 +43,7 @@ def train(
     leaves a checkpoint that --resume continues from.
     """
     from motiontok.config import load_config
-    from motiontok.runs import run_training
+    from motiontok.runs import resumed_config, run_training
 
     keys = list(overrides)
     keys += [f'method.name="{method}"'] if method is not None else []
@@ -53,6 +53,9 @@ def train(
     keys += [f"train.seed={seed}"] if seed is not None else []
     settings = load_config(config, keys)
     out = out or Path("runs") / settings.name
+    if resume:
+        # A run goes on with what it was started with; nothing needs to be said twice.
+        settings = resumed_config(settings.name, out, keys)
     try:
         run = run_training(
             settings,
@@ -64,7 +67,11 @@ def train(
         )
     except KeyboardInterrupt:
         if (out / "checkpoint.safetensors").exists():
-            click.echo(f"stopped; continue with: --out {out} --resume", err=True)
+            given = f" --data {data}" if data else ""
+            click.echo(
+                f"stopped; continue: motiontok train {config}{given} --out {out} --resume",
+                err=True,
+            )
         raise
     if as_json:
         click.echo(json.dumps({"out": str(out), "step": run.trained.step, **run.metrics}))

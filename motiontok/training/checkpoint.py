@@ -8,6 +8,8 @@ the middle of saving leaves the previous checkpoint.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from bvh.files import atomic_path
 from motiontok.errors import TrainingError
 
-__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "read_header", "save_checkpoint"]
 
 FORMAT = "motiontok-checkpoint-1"
 
@@ -46,7 +48,7 @@ class Checkpoint:
         """Put weights, moments and random state back.
 
         Raises:
-            TrainingError: the checkpoint belongs to another model.
+            TrainingError: the checkpoint belongs to another model or kind of device.
         """
         state = {k[6:]: v for k, v in self.tensors.items() if k.startswith("model.")}
         try:
@@ -63,7 +65,13 @@ class Checkpoint:
             }
             if moments:
                 optimizer.state[parameter] = moments
-        generator.set_state(self.tensors["generator"])
+        try:
+            generator.set_state(self.tensors["generator"])
+        except RuntimeError:
+            raise TrainingError(
+                f"checkpoint holds the random state of another kind of device than "
+                f"{generator.device.type}; resume with the --device it was trained on"
+            ) from None
 
     def extra(self, name: str) -> Tensor | None:
         """An additional tensor, such as a running count."""
@@ -107,6 +115,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         TrainingError: the file is missing, truncated or no checkpoint of this program.
     """
+    with _opened(path) as (file, header):
+        return Checkpoint({k: file.get_tensor(k) for k in file.keys()}, header)  # noqa: SIM118
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Header of a checkpoint, without its tensors.
+
+    Raises:
+        TrainingError: as :func:`load_checkpoint`.
+    """
+    with _opened(path) as (_, header):
+        return header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     if not path.is_file():
         raise TrainingError(f"{path}: no checkpoint to resume from; start without --resume")
     try:
@@ -117,8 +141,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
                     f"{path}: not a checkpoint of this version "
                     f"(format {metadata.get('format', 'unknown')!r}, expected {FORMAT!r})"
                 )
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-        return Checkpoint(tensors, json.loads(metadata["header"]))
+            yield file, json.loads(metadata["header"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise TrainingError(
             f"{path}: damaged checkpoint ({error}); delete it and train again"

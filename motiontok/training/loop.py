@@ -18,11 +18,12 @@ from motiontok.errors import TrainingError
 from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.methods.schedule import cosine
 from motiontok.progress import Progress
-from motiontok.training.checkpoint import load_checkpoint, save_checkpoint
+from motiontok.training.checkpoint import load_checkpoint, read_header, save_checkpoint
 from motiontok.training.clipping import clip_adaptively
+from motiontok.training.interrupt import deferred_interrupt
 from motiontok.training.log import CsvLog
 
-__all__ = ["LOG_COLUMNS", "Trained", "evaluate", "train"]
+__all__ = ["LOG_COLUMNS", "Trained", "evaluate", "require_same", "train"]
 
 LOG_COLUMNS = (
     "step", "seconds", "policy_loss", "reward", "mse", "psnr", "ess", "eta", "beta", "temperature",
@@ -33,6 +34,10 @@ LOG_COLUMNS = (
 _PREPARE_WINDOWS = 20_000
 _USAGE_MEMORY = 0.999
 _MAX_SKIPPED = 100
+# Settings that a resumed run may change.
+_FREE = (
+    "steps", "time_budget", "evaluate_every", "checkpoint_every", "log_every", "validation_windows",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,8 @@ def train(
 ) -> Trained:
     """Train a discrete autoencoder; one without trainable parameters is only fitted.
 
-    Writes ``checkpoint.safetensors`` and ``log.csv`` to ``out``. On an interrupt
-    (Ctrl-C) the state is saved before the exception goes on.
+    Writes ``checkpoint.safetensors`` and ``log.csv`` to ``out``. On Ctrl-C the step is
+    finished and the state saved before :class:`KeyboardInterrupt` is raised.
 
     Args:
         config: the run.
@@ -101,8 +106,8 @@ def train(
     metrics: dict[str, float] = {}
 
     if resume:
+        require_same(config, path)
         checkpoint = load_checkpoint(path)
-        _require_same(config, checkpoint.header["config"], path)
         checkpoint.restore(method, optimizer, generator)
         step, skipped = checkpoint.header["step"], checkpoint.header["skipped"]
         spent, metrics = checkpoint.header["seconds"], checkpoint.header["validation"]
@@ -144,8 +149,9 @@ def train(
 
     if not resume:
         log.append({"step": 0, "seconds": time.monotonic() - begin, **validate()})
-    try:
-        while trainable and (progress := _progress(config, step, time.monotonic() - begin)) < 1.0:
+    progress = _progress(config, step, time.monotonic() - begin)
+    with deferred_interrupt() as interrupted:
+        while trainable and progress < 1.0:
             method.train()
             for group in optimizer.param_groups:
                 if group["follows"]:
@@ -156,7 +162,9 @@ def train(
             result = method.training_step(x, progress, generator)
             optimizer.zero_grad(set_to_none=True)
             result.loss.backward()
-            gradients = [p.grad for p in clipped if p.grad is not None]
+            gradients = [
+                p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None
+            ]
             # One host synchronisation a step buys that no bad gradient is ever applied.
             finite = bool(torch.stack([g.isfinite().all() for g in gradients]).all())
             if finite:
@@ -173,7 +181,8 @@ def train(
                     )
             step += 1
             _count(usage, result.codes)
-            last = _progress(config, step, time.monotonic() - begin) >= 1.0
+            progress = _progress(config, step, time.monotonic() - begin)
+            last = progress >= 1.0
             if step % settings.log_every == 0 or last or step % settings.evaluate_every == 0:
                 row: dict[str, Any] = {k: float(v) for k, v in result.metrics.items()}
                 unit = statistics.to_unit(torch.stack([x, result.reconstruction]))
@@ -188,11 +197,11 @@ def train(
                     update(done(), _describe(row, metrics))
             elif update is not None:
                 update(done())
-            if step % settings.checkpoint_every == 0 or last:
+            stop = interrupted()
+            if step % settings.checkpoint_every == 0 or last or stop:
                 save()
-    except KeyboardInterrupt:
-        save()
-        raise
+            if stop:
+                raise KeyboardInterrupt
     if not trainable:
         save()
     method.eval()
@@ -277,12 +286,18 @@ def _describe(row: dict[str, Any], validation: dict[str, float]) -> str:
     return "  ".join(parts)
 
 
-def _require_same(config: Config, saved: dict[str, Any], path: Path) -> None:
-    """Refuse to go on with another model or method than the checkpoint's."""
-    now = config.to_dict()
+def require_same(config: Config, path: Path) -> None:
+    """Refuse to go on from a checkpoint with other data, another model or method.
+
+    Lengths and intervals may change: a finished run goes on with more steps.
+
+    Raises:
+        TrainingError: the checkpoint cannot be read, or a setting differs.
+    """
+    saved, now = read_header(path)["config"], config.to_dict()
     for section in ("data", "model", "method", "train"):
         for key, value in now[section].items():
-            if saved[section].get(key) != value:
+            if key not in _FREE and saved[section].get(key) != value:
                 raise TrainingError(
                     f"{path}: was trained with {section}.{key} = {saved[section].get(key)!r}, this "
                     f"run asks for {value!r}; resume with the same settings or use another --out"
