@@ -42,8 +42,6 @@ def encode(
     folder = tokenizer or "default"
     where = folder if folder == "default" else str(Path(folder).resolve())
     opened = MotionTokenizer.from_pretrained(folder, device=use_device(device))
-    if not source.exists():
-        raise InputError(f"{source}: no such file or folder")
     if source.is_dir():
         results = _encode_folder(source, out or Path("codes"), opened, where, effort)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 
@@ -41,7 +42,9 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"no command {args[0]!r}; choose from {', '.join(COMMANDS)}")
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            guess = f"did you mean {near[0]}? " if near else ""
+            ctx.fail(f"no command {args[0]!r}: {guess}choose from {', '.join(COMMANDS)}")
         return super().resolve_command(ctx, args)
 
 
@@ -76,29 +79,43 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        if len(sys.argv) > 1:
+            click.echo(f"error: {_usage(error)}", err=True)
+        else:
+            error.show()  # the whole help
         sys.exit(error.exit_code)
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as error:
-        code = _exit_code(error)
-        if debug or code is None:
+        if debug:
             raise
-        click.echo(f"error: {error}", err=True)
+        code, message = _explain(error)
+        click.echo(f"error: {' '.join(message.split())}", err=True)
         sys.exit(code)
 
 
-def _exit_code(error: Exception) -> int | None:
-    """Exit code of an expected error; None for a defect, which keeps its traceback."""
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with the command line, and where its help is, in one line."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{message} (see {context.command_path} --help)" if context else message
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """Exit code and message of an error."""
     from bvh.errors import BVHError
     from motiontok.errors import InputError, MotiontokError
 
     if isinstance(error, InputError | BVHError):
-        return 2
-    if isinstance(error, MotiontokError | OSError):
-        return 1
-    return None
+        return 2, str(error)
+    if isinstance(error, MotiontokError):
+        return 1, str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return 1, f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError):
+        return 1, str(error)
+    return 1, f"unexpected {type(error).__name__}: {error}; --debug shows where"
 
 
 if __name__ == "__main__":
