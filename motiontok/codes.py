@@ -30,7 +30,8 @@ class Codes:
         array: ``(windows, codes_per_window)`` uint16.
         fingerprint: of the tokenizer that made them; empty if unknown.
         tokenizer: where that tokenizer was found, a hint for decoding.
-        frames: frames of the motion; the last window may be only partly used.
+        frames: frames of the motion, the last window may be only partly used; 0 where
+            it is not known and all of every window is meant.
         start: place and heading of frame 0.
         offsets: ``(22, 3)`` rest offsets of the subject, metres.
         source: name of the source clip.
@@ -49,8 +50,15 @@ class Codes:
     fps: float = FPS
 
     def save(self, path: str | Path) -> None:
-        """Write ``path`` (.npy) and its sidecar, each atomically."""
+        """Write ``path`` (.npy) and its sidecar, both or neither.
+
+        Raises:
+            CodesError: the name does not end in ``.npy``.
+            OSError: the folder cannot be written, or the disk is full.
+        """
         path = Path(path)
+        if path.suffix != ".npy":
+            raise CodesError(f"{path}: codes are written to a .npy file")
         sidecar = {
             "format": FORMAT,
             "fingerprint": self.fingerprint,
@@ -63,14 +71,14 @@ class Codes:
             "source": self.source,
             "licence": self.licence,
         }
-        # The sidecar first: codes without one are readable, one without codes harms nobody.
-        with atomic_path(path.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, self.array.astype(np.uint16), allow_pickle=False)
+        # Both are written before either is renamed, so old codes never get a new sidecar.
+        with atomic_path(path.with_suffix(".json")) as beside, atomic_path(path) as temporary:
+            beside.write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
+            with temporary.open("wb") as file:
+                np.save(file, self.array.astype(np.uint16), allow_pickle=False)
 
     @classmethod
-    def load(cls, path: str | Path, *, frames_per_window: int = 32) -> Codes:
+    def load(cls, path: str | Path) -> Codes:
         """Read codes and, where there is one, their sidecar.
 
         Without a sidecar the motion starts at the origin facing +X on the default
@@ -102,7 +110,7 @@ class Codes:
                 f"{path}: no {beside.name} beside it; using the origin and the default skeleton",
                 file=sys.stderr,
             )
-            return cls(array, frames=frames_per_window * len(array), source=path.stem)
+            return cls(array, source=path.stem)
         return cls(array, **_read_sidecar(beside, len(array)))
 
 
@@ -123,8 +131,8 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
         offsets = np.asarray(values["offsets"], dtype=np.float64).reshape(22, 3)
         frames = int(values["frames"])
         finite = np.isfinite(offsets).all() and np.isfinite([start.x, start.y, start.yaw]).all()
-        if frames < 1 or not finite:
-            raise CodesError(f"{path}: frames must be positive and start and offsets finite")
+        if frames < 0 or not finite:
+            raise CodesError(f"{path}: frames must not be negative, start and offsets be finite")
         return {
             "fingerprint": str(values["fingerprint"]),
             "tokenizer": str(values["tokenizer"]),
@@ -137,7 +145,7 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
         }
     except CodesError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise CodesError(
             f"{path}: damaged sidecar ({type(error).__name__}: {error}); remove it to decode "
             "with defaults"

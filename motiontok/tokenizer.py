@@ -53,7 +53,8 @@ class MotionTokenizer:
         again = tokenizer.decode(codes, offsets=motion.offsets)
 
     Encoding is deterministic: the most likely code at each position. ``effort`` K > 1
-    draws K - 1 more candidates a window and keeps the one that decodes best.
+    draws K - 1 more candidates a window, always the same ones, and keeps the one that
+    decodes best. Only a ``temperature`` or a ``generator`` makes it random.
 
     Args:
         method: a trained autoencoder.
@@ -139,22 +140,28 @@ class MotionTokenizer:
         """Codes of a motion of any length.
 
         Args:
-            motion: a motion, the path of a clip, or raw features ``(..., frames, 203)``
-                as NumPy or torch.
+            motion: a motion, the path of a clip (.bvh) or motion (.npz), or raw features
+                ``(..., frames, 203)`` as NumPy or torch.
             effort: candidates a window.
             temperature: 0 is deterministic; a positive value samples.
-            generator: source of randomness, on the tokenizer's device.
+            generator: source of randomness, on the tokenizer's device; without one, a
+                temperature draws from torch's global one.
 
         Returns:
             Integers ``(..., windows, codes_per_window)``: torch if torch came in, NumPy
             otherwise. The last window is filled up by holding the last frame.
 
         Raises:
-            DataError: wrong shape or values that are not finite.
+            DataError: wrong shape or values that are not finite, effort below 1 or a
+                negative temperature.
             BVHError: the path is no readable clip.
         """
         if effort < 1:
             raise DataError(f"effort must be at least 1, got {effort}")
+        if not 0.0 <= temperature < float("inf"):
+            raise DataError(f"temperature must be 0 or positive, got {temperature}")
+        if generator is None and temperature == 0.0:
+            generator = torch.Generator(self.device).manual_seed(0)
         as_tensor = isinstance(motion, Tensor)
         features = self._features(motion)
         leading, frames = features.shape[:-2], features.shape[-2]
@@ -268,12 +275,16 @@ class MotionTokenizer:
             codes.array,
             start=codes.start,
             offsets=codes.offsets,
-            frames=codes.frames,
+            frames=codes.frames or None,
             source=Source(name=codes.source),
         )
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``model.safetensors`` and ``config.json``, each atomically."""
+        """Write ``model.safetensors`` and ``config.json``, both or neither.
+
+        Raises:
+            OSError: the folder cannot be written, or the disk is full.
+        """
         folder = Path(folder)
         config = {
             "format": FORMAT,
@@ -281,10 +292,15 @@ class MotionTokenizer:
             "licence": self.licence,
             "config": self.config.to_dict(),
         }
-        with atomic_path(folder / "model.safetensors") as temporary:
-            save_file(self._tensors(), temporary, metadata={"fingerprint": self.fingerprint})
-        with atomic_path(folder / "config.json") as temporary:
-            temporary.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        with (
+            atomic_path(folder / "config.json") as beside,
+            atomic_path(folder / "model.safetensors") as temporary,
+        ):
+            beside.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+            try:
+                save_file(self._tensors(), temporary, metadata={"fingerprint": self.fingerprint})
+            except SafetensorError as error:
+                raise OSError(str(error)) from None
 
     @classmethod
     def from_pretrained(
@@ -302,11 +318,12 @@ class MotionTokenizer:
         path = _find(Path(folder))
         try:
             values = json.loads((path / "config.json").read_text(encoding="utf-8"))
-            if values.get("format") != FORMAT:
+            if values["format"] != FORMAT:
                 raise TokenizerError(
-                    f"{path}: format {values.get('format')!r} is not {FORMAT!r}; use the motiontok "
+                    f"{path}: format {values['format']!r} is not {FORMAT!r}; use the motiontok "
                     "that wrote it"
                 )
+            fingerprint = str(values["fingerprint"])
             config = parse_config(values["config"], str(path / "config.json"))
             method = make_method(config, FEATURES)
             with safe_open(path / "model.safetensors", framework="pt") as file:
@@ -323,22 +340,26 @@ class MotionTokenizer:
             )
         except (OSError, SafetensorError) as error:
             raise TokenizerError(f"{path}: damaged or incomplete tokenizer ({error})") from None
-        except (ValueError, KeyError, TypeError, RuntimeError, ConfigError) as error:
+        except KeyError as error:
+            raise TokenizerError(f"{path}: not a usable tokenizer (no {error} in it)") from None
+        except (ValueError, TypeError, RuntimeError, ConfigError) as error:
             line = str(error).strip().split("\n")[-1].strip()
             raise TokenizerError(f"{path}: not a usable tokenizer ({line})") from None
-        if tokenizer.fingerprint != values["fingerprint"]:
+        if tokenizer.fingerprint != fingerprint:
             raise TokenizerError(
-                f"{path}: config.json says fingerprint {values['fingerprint']}, the weights have "
+                f"{path}: config.json says fingerprint {fingerprint}, the weights have "
                 f"{tokenizer.fingerprint}; the two files do not belong together"
             )
         return tokenizer.to(device)
 
     def _features(self, motion: Motion | str | os.PathLike[str] | Array | Tensor) -> Array:
         if isinstance(motion, Tensor):
-            motion = motion.detach().cpu().numpy()
+            motion = motion.detach().cpu().double().numpy()
         if isinstance(motion, np.ndarray):
-            if motion.ndim < 2 or motion.shape[-1] != FEATURES or motion.shape[-2] == 0:
+            if motion.ndim < 2 or motion.shape[-1] != FEATURES or 0 in motion.shape:
                 raise DataError(f"features: expected (..., frames, {FEATURES}), got {motion.shape}")
+            if motion.dtype.kind not in "fiu":
+                raise DataError(f"features: expected numbers, got {motion.dtype}")
             if not np.isfinite(motion).all():
                 where = tuple(int(i) for i in np.argwhere(~np.isfinite(motion))[0])
                 raise DataError(f"features: value at {where} is not finite")
@@ -349,6 +370,8 @@ class MotionTokenizer:
     def _motion(motion: Motion | str | os.PathLike[str]) -> Motion:
         if isinstance(motion, Motion):
             return motion
+        if Path(motion).suffix == ".npz":
+            return Motion.load(motion)
         from bvh import normalize, read
 
         return normalize(read(motion))

@@ -33,6 +33,8 @@ def use_device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise InputError(f"--device {name}: no such device; choose from cpu, cuda, cuda:1 and auto")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, ValueError) as error:

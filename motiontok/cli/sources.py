@@ -51,6 +51,11 @@ def open_codes(
 
     codes = Codes.load(path)
     folder = tokenizer or codes.tokenizer or "default"
-    if not tokenizer and codes.tokenizer and codes.tokenizer != "default":
-        print(f"decoding with {codes.tokenizer}, which {path.name} names", file=sys.stderr)
+    named = not tokenizer and folder != "default"
+    if named and not Path(folder).is_dir():
+        raise InputError(
+            f"{path}: its tokenizer {folder} is not there any more; give --tokenizer its folder"
+        )
+    if named:
+        print(f"decoding with {folder}, which {path.name} names", file=sys.stderr)
     return codes, MotionTokenizer.from_pretrained(folder, device=device)
