@@ -139,6 +139,10 @@ class LatentAutoencoder(DiscreteAutoencoder):
 def codebook_options(config: Config, tokens: int) -> dict[str, Any]:
     """Settings of a k-means-started, running-average codebook.
 
+    Plain straight-through gradients and a codebook that follows quickly: with the
+    rotation trick and the usual decay of 0.99 the codes collapsed onto one where the
+    learning rate is as high as short runs need it.
+
     A code is replaced by a random latent when it wins less than a tenth of its fair
     share of a batch: the usual count of 2 would replace every code where a batch holds
     fewer vectors than the codebook.
@@ -146,7 +150,8 @@ def codebook_options(config: Config, tokens: int) -> dict[str, Any]:
     share = config.train.batch_size * tokens / config.model.vocab_size
     return {
         "codebook_size": config.model.vocab_size,
-        "decay": 0.99,
+        "decay": 0.9,
+        "rotation_trick": False,
         "kmeans_init": True,
         "threshold_ema_dead_code": 0.1 * share,
         "commitment_weight": COMMITMENT,

@@ -12,10 +12,9 @@ __all__ = ["VqVae"]
 class VqVae(CodebookAutoencoder):
     """Nearest row of one codebook for all tokens.
 
-    The codebook follows running averages, starts by k-means, replaces dead codes, and
-    gradients pass by the rotation trick (Fifty et al. 2024): what practice has added to
-    the original since, and stronger than the plain gradient-trained codebook of the
-    paper DAPS compares with.
+    The codebook follows running averages, starts by k-means and replaces dead codes:
+    what practice has added to the original, and stronger than the codebook trained by
+    gradient that DAPS was first compared with.
     """
 
     def _make_quantizer(self) -> nn.Module:

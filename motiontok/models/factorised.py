@@ -45,13 +45,16 @@ class FactorisedPolicy(nn.Module):
             width=width,
             heads=heads,
             layers=layers,
-            outputs=vocab_size,
+            outputs=width,
             mlp_ratio=mlp_ratio,
         )
+        self.out = nn.Linear(width, vocab_size)
+        nn.init.xavier_uniform_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """log q(. | x) ``(batch, codes, vocab)``, normalised over the vocabulary."""
-        return torch.log_softmax(self.encoder(x), dim=-1)
+        return torch.log_softmax(self.out(self.encoder(x)), dim=-1)
 
     def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
         """log q(. | x), the same for every sequence.
