@@ -19,6 +19,7 @@ COMMANDS = {
     "retarget": "Put a motion on a robot by inverse kinematics.",
     "robots": "List the robots, or show one.",
     "train": "Train a tokenizer.",
+    "view": "Play a motion or tokens in the browser.",
 }
 
 

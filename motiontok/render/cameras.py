@@ -12,7 +12,7 @@ from bvh.rotations import Array
 from motiontok.errors import RenderError
 from motiontok.render.actors import Actor
 
-__all__ = ["CAMERAS", "CameraKind", "CameraPath", "View"]
+__all__ = ["CAMERAS", "CameraKind", "CameraPath", "View", "heading_of"]
 
 CameraKind = Literal["follow", "fixed", "orbit"]
 CAMERAS: tuple[CameraKind, ...] = get_args(CameraKind)
@@ -58,12 +58,21 @@ class CameraPath:
             sees the whole clip, ``"orbit"`` follows while it circles.
         actors: the figures to frame, at least one.
         aspect: width over height of the picture.
+        heading: yaw (rad) from which to measure the camera's side; by default that
+            which the first actor mostly faces. Panels that share it can be compared.
 
     Raises:
         RenderError: the kind is unknown.
     """
 
-    def __init__(self, kind: CameraKind, actors: Sequence[Actor], *, aspect: float) -> None:
+    def __init__(
+        self,
+        kind: CameraKind,
+        actors: Sequence[Actor],
+        *,
+        aspect: float,
+        heading: float | None = None,
+    ) -> None:
         if kind not in CAMERAS:
             raise RenderError(f"no camera {kind!r}; choose from {', '.join(CAMERAS)}")
         self._kind = kind
@@ -74,7 +83,7 @@ class CameraPath:
         height = max(a.height for a in actors)
         paths = roots[..., :3, 3]
         spread = np.linalg.norm(paths - paths.mean(0), axis=-1).max()
-        self._yaw = _heading(roots[0]) + _SIDE
+        self._yaw = (heading_of(actors[0]) if heading is None else heading) + _SIDE
         tangent = np.tan(_FOV / 2)
         # Head room for raised arms above, arm span plus room at the sides.
         tall, wide = 0.63 * height, 0.56 * height + spread
@@ -137,9 +146,9 @@ def _smooth(path: Array, sigma: float) -> Array:
     return out
 
 
-def _heading(roots: Array) -> float:
+def heading_of(actor: Actor) -> float:
     """The direction (yaw, rad) a figure mostly faces; that of its start if it turns around."""
-    forward = roots[:, :2, 0]
+    forward = actor.roots()[:, :2, 0]
     forward = forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)
     mean = forward.mean(0)
     chosen = mean if np.linalg.norm(mean) > 0.35 else forward[0]

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from bvh.rotations import Array
 from motiontok.errors import RenderError
 from motiontok.render.actors import Actor
-from motiontok.render.cameras import CameraKind, CameraPath
+from motiontok.render.cameras import CameraKind, CameraPath, heading_of
 from motiontok.render.canvas import open_canvas
 from motiontok.render.overlay import RULE, TokenTrack, caption, footer
 
@@ -102,8 +102,10 @@ class Film:
         self._panel = (panel, height)
         self._groups = [list(g) for g in groups]
         self.captions = ["  +  ".join(names[i] for i in g) for g in self._groups]
+        heading = heading_of(actors[0])
         self._paths = [
-            CameraPath(camera, [actors[i] for i in g], aspect=panel / height) for g in self._groups
+            CameraPath(camera, [actors[i] for i in g], aspect=panel / height, heading=heading)
+            for g in self._groups
         ]
         self._canvas = open_canvas(self._actors, self._panel)
 

@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 from bvh.rotations import Array
 from motiontok.errors import RenderError
 
-__all__ = ["FAINT", "RULE", "TokenTrack", "caption", "font", "footer"]
+__all__ = ["FAINT", "RULE", "TokenTrack", "caption", "font", "footer", "token_color"]
 
 INK = (52, 58, 66)
 FAINT = (128, 136, 146)
@@ -132,13 +132,14 @@ def _strip(
         left = x + index * cell
         pen.rectangle(
             (round(left), y - height, round(left + cell) - 1 - gap, y),
-            fill=_token_color(int(code), size),
+            fill=token_color(int(code), size),
         )
     return height + round(10 * scale)
 
 
 @lru_cache(maxsize=4096)
-def _token_color(code: int, vocab_size: int) -> tuple[int, int, int]:
+def token_color(code: int, vocab_size: int) -> tuple[int, int, int]:
+    """The colour (RGB, 0 to 255) that stands for a token."""
     # Neighbouring codes need not look alike; steps of the golden ratio spread the hues.
     hue = (code * 0.61803398875) % 1.0
     light = 0.42 + 0.3 * (code / max(1, vocab_size - 1))

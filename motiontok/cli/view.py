@@ -1,0 +1,123 @@
+"""``motiontok view``: playback in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motiontok.cli.options import tokenizer_option
+
+if TYPE_CHECKING:
+    from bvh.motion import Motion
+    from motiontok.codes import Codes
+    from motiontok.render import Actor
+    from motiontok.render.token_editor import TokenEditor
+    from motiontok.robots import Robot
+    from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["view"]
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--robot",
+    "robot_name",
+    metavar="NAME",
+    help="Also show the motion on a robot: a shipped one (see `motiontok robots`) or a .urdf file.",
+)
+@click.option(
+    "--map",
+    "map_path",
+    type=click.Path(path_type=Path),
+    help="Retarget map (TOML), where --robot is a .urdf file.",
+)
+@tokenizer_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Interface to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+def view(
+    source: Path,
+    robot_name: str | None,
+    map_path: Path | None,
+    tokenizer: str | None,
+    host: str,
+    port: int,
+) -> None:
+    """Play SOURCE in the browser: a clip (.bvh), a motion (.npz) or tokens (codes.npy).
+
+    Tokens lie as tiles before the figure; click one to swap it and see the motion change.
+    With --tokenizer, a clip is shown beside what its tokens decode to.
+    """
+    from motiontok.render.viewer import Viewer
+
+    motions, editor = _motions(source, tokenizer)
+    robot: Robot | None = None
+    if robot_name is not None:
+        from motiontok.robots import load_robot
+
+        robot = load_robot(robot_name, map=map_path)
+    last = list(motions)[-1]
+
+    def rebuild(motion: Motion) -> Iterator[tuple[str, Actor]]:
+        return _actors({last: motion}, robot)
+
+    viewer = Viewer(
+        dict(_actors(motions, robot)), editor=editor, rebuild=rebuild, host=host, port=port
+    )
+    click.echo(f"showing {source} at {viewer.url} (Ctrl-C ends)")
+    try:
+        viewer.run()
+    except KeyboardInterrupt:
+        click.echo("closed")
+    finally:
+        viewer.close()
+
+
+def _motions(
+    source: Path, tokenizer: str | None
+) -> tuple[Mapping[str, Motion], TokenEditor | None]:
+    """What there is to see, by name, and the tokens of the last of it."""
+    from motiontok.cli.sources import load_motion, open_codes
+
+    if source.suffix == ".npy":
+        codes, opened = open_codes(source, tokenizer=tokenizer)
+        return {"decoded": opened.decode_codes(codes)}, _editor(codes, opened)
+    motion = load_motion(source)
+    if tokenizer is None:
+        return {"source": motion}, None
+    from motiontok.tokenizer import MotionTokenizer
+
+    opened = MotionTokenizer.from_pretrained(tokenizer)
+    codes = opened.encode_to_codes(motion)
+    return {"source": motion, "decoded": opened.decode_codes(codes)}, _editor(codes, opened)
+
+
+def _editor(codes: Codes, tokenizer: MotionTokenizer) -> TokenEditor:
+    from motiontok.render.token_editor import TokenEditor
+
+    def decode(array: Any) -> Motion:
+        return tokenizer.decode_codes(replace(codes, array=array))
+
+    return TokenEditor(
+        codes.array,
+        decode,
+        vocab_size=tokenizer.vocab_size,
+        frames_per_window=tokenizer.frames_per_window,
+    )
+
+
+def _actors(motions: Mapping[str, Motion], robot: Robot | None) -> Iterator[tuple[str, Actor]]:
+    """Mannequins of the motions, then the robot with the last of them."""
+    from motiontok.render import MannequinActor, RobotActor
+
+    for name, motion in motions.items():
+        yield name, MannequinActor(motion, label=name)
+    if robot is not None:
+        from motiontok.robots import retarget
+
+        trajectory = retarget(list(motions.values())[-1], robot)
+        yield "robot", RobotActor(robot, trajectory.qpos, fps=trajectory.fps)
