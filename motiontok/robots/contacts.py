@@ -11,13 +11,13 @@ from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 from motiontok.robots.targets import TOE_HEIGHT
 
-__all__ = ["SIDES", "Contacts", "find_contacts", "runs"]
+__all__ = ["BAND", "SIDES", "SLOW", "STILL", "Contacts", "find_contacts", "runs"]
 
 SIDES = ("Left", "Right")
 
-_STILL = 0.15  # m/s: slower than this stands
-_SLOW = 0.3  # m/s: a standing foot keeps standing until it is faster
-_BAND = 0.03  # m above its standing height
+STILL = 0.15  # m/s: slower than this stands
+SLOW = 0.3  # m/s: a standing foot keeps standing until it is faster
+BAND = 0.03  # m above its standing height
 _SHORTEST = 3  # frames; shorter contacts are noise
 _GAP = 2  # frames; shorter interruptions are noise
 
@@ -58,8 +58,8 @@ def _standing(points: Array, height: float, fps: float) -> Array:
         speed = np.linalg.norm(np.gradient(points, 1.0 / fps, axis=0), axis=-1)
     else:
         speed = np.zeros(len(points))
-    low = points[:, 2] < height + _BAND
-    still, slow = low & (speed < _STILL), low & (speed < _SLOW)
+    low = points[:, 2] < height + BAND
+    still, slow = low & (speed < STILL), low & (speed < SLOW)
     out = np.zeros(len(points), dtype=bool)
     for start, end in runs(slow):
         out[start:end] = still[start:end].any()

@@ -24,10 +24,12 @@ from motiontok.robots.targets import Targets
 from motiontok.robots.tasks import FloorTask, PoseTask, Task
 from motiontok.robots.trajectory import xyzw_from_wxyz
 
-__all__ = ["neutral_start", "solve_trajectory"]
+__all__ = ["SHALLOW", "floor_task", "neutral_start", "solve_trajectory"]
 
 _FLOOR_WEIGHT = 800.0  # per metre below ground
 _WINDOW = 480  # frames refined together
+SHALLOW = 0.003  # m that a sole may be below ground before the whole robot is raised
+_RAMP = 4  # frames over which it is raised and lowered
 _LOOKAHEAD = 32  # frames beyond, refined again with the next window
 
 
@@ -54,7 +56,7 @@ def solve_trajectory(
     def tasks_on(kinematics: Kinematics) -> list[Task]:
         tasks: list[Task] = [PoseTask(kinematics, targets)]
         if floor is not None:
-            tasks.append(_floor_task(kinematics, floor))
+            tasks.append(floor_task(kinematics, floor))
         return tasks
 
     kinematics = Kinematics(model, targets.bodies)
@@ -65,6 +67,8 @@ def solve_trajectory(
     if collision is not None:
         q = separate(collision, targets.bodies, tasks_on, q, targets.fps, speed_limits)
     q[:, 7:] = limit_speed(q[:, 7:], speed_limits / targets.fps)
+    if floor is not None:
+        q[:, 2] += _lift(floor_task(kinematics, floor).points(kinematics.evaluate(q))[..., 2])
     if progress is not None:
         progress(len(q))
     return q
@@ -106,7 +110,19 @@ def _refined(
     return q, restless
 
 
-def _floor_task(kinematics: Kinematics, calibration: Calibration) -> FloorTask:
+def _lift(heights: Array) -> Array:
+    """How far to raise the base ``(frames,)``: no height ``(frames, points)`` stays negative."""
+    excess = np.maximum(-SHALLOW - heights.min(axis=1), 0.0)
+    if not excess.any():
+        return excess
+    reach = _RAMP + 1
+    padded = np.pad(excess, 2 * _RAMP, mode="edge")
+    widest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach - 1).max(axis=1)
+    # A mean of maxima, each of which sees the frame itself, is never below its excess.
+    return np.lib.stride_tricks.sliding_window_view(widest, 2 * reach - 1).mean(axis=1)
+
+
+def floor_task(kinematics: Kinematics, calibration: Calibration) -> FloorTask:
     """Keep the corners of both soles above the ground."""
     bodies: list[int] = []
     points: list[Array] = []

@@ -151,7 +151,7 @@ def _slide(motion: Motion, robot: Robot, corners: Array, contacts: Contacts) -> 
     """Mean horizontal speeds (m/s) of standing points: the robot's, the motion's scaled."""
     if len(motion) < 2:
         return 0.0, 0.0
-    human = motion.global_positions() * robot.calibration.leg_length / leg_length(motion)
+    human = motion.global_positions() * robot.calibration.leg_length / leg_length(motion.offsets)
     own_speeds, source_speeds = [], []
     for side, name in enumerate(SIDES):
         for mask, joint, pair in (

@@ -69,6 +69,5 @@ def retarget(
 def t_pose() -> Motion:
     """One frame of an adult in the T-pose, feet on the ground."""
     offsets = DEFAULT_OFFSETS
-    standing = Motion(np.zeros((1, 3)), identity(1, len(JOINTS)), offsets)
-    hips = leg_length(standing) - offsets[JOINTS.index("LeftUpLeg"), 2]
-    return Motion(np.array([[0.0, 0.0, hips]]), standing.rotations, offsets)
+    hips = leg_length(offsets) - offsets[JOINTS.index("LeftUpLeg"), 2]
+    return Motion(np.array([[0.0, 0.0, hips]]), identity(1, len(JOINTS)), offsets)

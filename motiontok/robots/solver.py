@@ -16,7 +16,7 @@ from bvh.rotations import Array
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.tasks import BATCH, Posture, Quadratic, Task, quadratic
 
-__all__ = ["Options", "minimize"]
+__all__ = ["Options", "damped_step", "minimize"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _minimize(
     damping = np.full(len(q), options.damping)
     spare: Quadratic | None = None
     for _ in range(options.iterations):
-        step = _step(model, q[:, 7:], lower, upper, damping, posture)
+        step = damped_step(model, q[:, 7:], lower, upper, damping, posture)
         step *= np.minimum(1.0, options.max_step / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
         trial = kinematics.integrate(q, step)
         trial[:, 7:] = np.clip(trial[:, 7:], lower, upper)
@@ -132,7 +132,7 @@ def _minimize(
     return best, cost
 
 
-def _step(
+def damped_step(
     model: Quadratic,
     joints: Array,
     lower: Array,

@@ -13,7 +13,7 @@ from bvh.skeleton import JOINTS
 from motiontok.robots.calibration import Calibration
 from motiontok.robots.maps import Weight
 
-__all__ = ["TOE_HEIGHT", "Targets", "leg_length", "make_targets"]
+__all__ = ["TOE_HEIGHT", "TargetMaker", "Targets", "leg_length", "make_targets"]
 
 TOE_HEIGHT = 0.02
 """Height of a standing human's toe joint above the ground, metres (canonical motion)."""
@@ -60,63 +60,96 @@ class Targets:
         )
 
 
-def leg_length(motion: Motion) -> float:
-    """Height of the hip joints above the ground in the subject's T-pose, metres."""
+def leg_length(offsets: Array) -> float:
+    """Height of the hip joints above the ground in a subject's T-pose, metres.
+
+    Args:
+        offsets: ``(22, 3)`` of the canonical skeleton.
+    """
     heights = [
-        -sum(motion.offsets[JOINTS.index(side + j), 2] for j in ("Leg", "Foot", "Toe"))
+        -sum(offsets[JOINTS.index(side + j), 2] for j in ("Leg", "Foot", "Toe"))
         for side in ("Left", "Right")
     ]
-    return float(np.mean(heights)) + TOE_HEIGHT
+    return max(float(np.mean(heights)) + TOE_HEIGHT, 1e-3)
 
 
-def make_targets(
-    motion: Motion, calibration: Calibration, weights: Mapping[str, Weight]
-) -> Targets:
-    """Carry a motion onto a robot's own bones.
+class TargetMaker:
+    """Carries one subject's motion onto a robot's own bones.
 
     Rotations are the human's. Trunk, arms and knees hang on the robot's bones; hips
     and feet are the human's scaled by the ratio of the leg lengths, so that feet that
     stand keep standing, and are set apart by the robot's own hip width.
 
     Args:
-        motion: canonical motion.
         calibration: of the robot.
         weights: canonical joint -> weight, for every followed joint.
+        offsets: ``(22, 3)`` the subject's bones, metres.
     """
-    quaternions, human = motion.global_transforms()
-    order = [JOINTS.index(j) for j in calibration.joints]
-    rotations = to_matrix(quaternions[:, order])
-    positions = np.empty((len(motion), len(order), 3))
-    scale = calibration.leg_length / max(leg_length(motion), 1e-3)
 
-    thighs = [JOINTS.index("LeftUpLeg"), JOINTS.index("RightUpLeg")]
-    own_thighs = [calibration.index("LeftUpLeg"), calibration.index("RightUpLeg")]
-    between_hips = calibration.centers[own_thighs].mean(axis=0) - calibration.centers[0]
-    positions[:, 0] = scale * human[:, thighs].mean(axis=1) - rotations[:, 0] @ between_hips
-    for k, parent in enumerate(calibration.parents[1:], start=1):
-        bone = calibration.centers[k] - calibration.centers[parent]
-        positions[:, k] = positions[:, parent] + rotations[:, parent] @ bone
+    def __init__(
+        self, calibration: Calibration, weights: Mapping[str, Weight], offsets: Array
+    ) -> None:
+        self.calibration = calibration
+        self.scale = calibration.leg_length / leg_length(offsets)
+        self._order = [JOINTS.index(j) for j in calibration.joints]
+        self._thighs = [JOINTS.index("LeftUpLeg"), JOINTS.index("RightUpLeg")]
+        self._toes = [JOINTS.index("LeftToe"), JOINTS.index("RightToe")]
+        self._feet = [calibration.index("LeftFoot"), calibration.index("RightFoot")]
+        own = calibration.centers[[calibration.index(JOINTS[i]) for i in self._thighs]]
+        self._between_hips = own.mean(axis=0) - calibration.centers[0]
+        human_width = offsets[self._thighs[0], 1] - offsets[self._thighs[1], 1]
+        wider = 0.5 * (own[0, 1] - own[1, 1] - self.scale * human_width)
+        self._apart = np.array([[wider], [-wider]])
+        parents = np.array(calibration.parents)
+        self._bones = calibration.centers - calibration.centers[parents]
+        # A point is the sum of the turned bones above it.
+        self._parents = np.maximum(parents, 0)
+        self._above = np.eye(len(parents))
+        for k, parent in enumerate(calibration.parents[1:], start=1):
+            self._above[k] += self._above[parent]
+        soles = calibration.soles
+        self._sole_toes = np.stack([soles["LeftFoot"].toe, soles["RightFoot"].toe])
+        self._rotation_weights = np.array([[weights[j].rotation for j in calibration.joints]])
+        self._position_weights = np.array([[weights[j].position for j in calibration.joints]])
 
-    left = _left_of(rotations[:, 0])
-    own_width = calibration.centers[own_thighs[0], 1] - calibration.centers[own_thighs[1], 1]
-    width = motion.offsets[thighs[0], 1] - motion.offsets[thighs[1], 1]
-    for side, sign in (("Left", 1.0), ("Right", -1.0)):
-        k = calibration.index(side + "Foot")
-        toe = scale * human[:, JOINTS.index(side + "Toe")]
-        toe[:, 2] -= scale * TOE_HEIGHT
-        toe += sign * 0.5 * (own_width - scale * width) * left
-        positions[:, k] = toe - rotations[:, k] @ calibration.soles[side + "Foot"].toe
+    def make(self, rotations: Array, positions: Array, fps: float) -> Targets:
+        """Targets of some frames.
 
-    return Targets(
-        bodies=calibration.bodies,
-        local_rotations=calibration.rotations,
-        local_positions=calibration.translations,
-        rotations=rotations,
-        positions=positions,
-        rotation_weights=np.array([[weights[j].rotation for j in calibration.joints]]),
-        position_weights=np.array([[weights[j].position for j in calibration.joints]]),
-        fps=motion.fps,
-    )
+        Args:
+            rotations: ``(frames, 22, 3, 3)`` world_from_joint of the human.
+            positions: ``(frames, 22, 3)`` of the human's joints in the world, metres.
+            fps: frames per second.
+        """
+        calibration = self.calibration
+        wanted = rotations[:, self._order]
+        bones = (wanted[:, self._parents] @ self._bones[..., None])[..., 0]
+        bones[:, 0] = self.scale * positions[:, self._thighs].mean(axis=1)
+        bones[:, 0] -= wanted[:, 0] @ self._between_hips
+        points = self._above @ bones
+        toes = self.scale * positions[:, self._toes]
+        toes[..., 2] -= self.scale * TOE_HEIGHT
+        toes += self._apart * _left_of(wanted[:, 0])[:, None]
+        soles = wanted[:, self._feet] @ self._sole_toes[..., None]
+        points[:, self._feet] = toes - soles[..., 0]
+        return Targets(
+            bodies=calibration.bodies,
+            local_rotations=calibration.rotations,
+            local_positions=calibration.translations,
+            rotations=wanted,
+            positions=points,
+            rotation_weights=self._rotation_weights,
+            position_weights=self._position_weights,
+            fps=fps,
+        )
+
+
+def make_targets(
+    motion: Motion, calibration: Calibration, weights: Mapping[str, Weight]
+) -> Targets:
+    """Targets of a whole motion, see :class:`TargetMaker`."""
+    quaternions, positions = motion.global_transforms()
+    maker = TargetMaker(calibration, weights, motion.offsets)
+    return maker.make(to_matrix(quaternions), positions, motion.fps)
 
 
 def _left_of(rotations: Array) -> Array:

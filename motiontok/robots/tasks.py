@@ -92,7 +92,7 @@ def quadratic(
         state = kinematics.evaluate(q[part])
         total = kinematics.blank(len(state.positions))
         for task in tasks:
-            task[part].add(state, total)
+            (task if frames <= BATCH else task[part]).add(state, total)
         out.cost[part] = total.cost
         kinematics.normal_equations(
             state.jacobians, total, out=(out.matrix[part], out.gradient[part])
@@ -126,9 +126,8 @@ class PoseTask:
     def poses(self, state: State) -> tuple[Array, Array]:
         """World rotations ``(frames, tracked, 3, 3)`` and positions of the tracked frames."""
         bodies = state.rotations[:, self._which]
-        positions = state.positions[:, self._which] + np.einsum(
-            "tkij,kj->tki", bodies, self.targets.local_positions
-        )
+        offsets = bodies @ self.targets.local_positions[..., None]
+        positions = state.positions[:, self._which] + offsets[..., 0]
         return bodies @ self.targets.local_rotations, positions
 
     def cost(self, state: State) -> Array:
@@ -144,64 +143,92 @@ class PoseTask:
         gap = targets.positions - points
         turn, angle = so3.log(targets.rotations @ rotations.swapaxes(-1, -2))
         wp, wr = targets.position_weights**2, targets.rotation_weights**2
-        pull = wp[..., None] * gap
-        total.cost += np.einsum("tki,tki->t", pull, gap) + (wr * angle**2).sum(-1)
+        pull, twist = wp[..., None] * gap, wr[..., None] * turn
+        total.cost += (pull * gap + twist * turn).sum((1, 2))
+        total.force[:, self._which] += np.concatenate(
+            [pull, so3.cross(points, pull) + twist], axis=-1
+        )
+        # A body with twist (v, w) about the origin moves a point p at v - [p] w, so the
+        # position's share is wp [1, -[p]; [p], -[p]^2] with [p]^2 = p p^T - |p|^2 1.
+        across, along = so3.log_metric(angle)
+        lever = wp[..., None] * points
+        outer = (along[..., None] * twist)[..., None] * turn[..., None, :]
+        outer -= lever[..., None] * points[..., None, :]
+        reach = (lever * points).sum(-1) + wr * across
+        features = np.empty((*reach.shape, 14))
+        features[..., 0], features[..., 1], features[..., 2:5] = wp, reach, lever
+        features[..., 5:] = outer.reshape(*reach.shape, 9)
+        stiffness = (features @ _STIFFNESS).reshape(*reach.shape, 6, 6)
+        total.stiffness[:, self._which] += stiffness
 
-        # A body with twist (v, w) about the origin moves a point p at v - [p] w.
-        arm = so3.skew(points)
-        lever = wp[..., None, None] * arm
-        force, stiffness = total.force, total.stiffness
-        force[:, self._which, :3] += pull
-        force[:, self._which, 3:] += (arm @ pull[..., None])[..., 0] + wr[..., None] * turn
-        spin = wr[..., None, None] * so3.log_metric(turn, angle)
-        spin -= arm @ lever
-        stiffness[:, self._which, :3, 3:] -= lever
-        stiffness[:, self._which, 3:, :3] += lever
-        stiffness[:, self._which, 3:, 3:] += spin
-        for axis in range(3):
-            stiffness[:, self._which, axis, axis] += wp
+
+def _stiffness_layout() -> Array:
+    """``(14, 36)`` where a stiffness's wp, reach, lever and outer product go in its 6x6."""
+    out = np.zeros((14, 6, 6))
+    for axis in range(3):
+        out[0, axis, axis] = out[1, 3 + axis, 3 + axis] = 1.0
+    out[2:5, :3, 3:] = -so3.skew(np.eye(3))
+    out[2:5, 3:, :3] = so3.skew(np.eye(3))
+    for row in range(3):
+        for column in range(3):
+            out[5 + 3 * row + column, 3 + row, 3 + column] = 1.0
+    return out.reshape(14, 36)
+
+
+_STIFFNESS = _stiffness_layout()
 
 
 class FloorTask:
-    """Points fixed to bodies stay above z = 0.
+    """Points fixed to bodies stay above the floor at z = 0.
 
     Args:
         kinematics: of all bodies named.
         bodies: Pinocchio joint index of each point's body.
         points: ``(points, 3)`` in the frames of their bodies, metres.
         weight: per metre below the floor.
+        tolerance: metres below the floor that cost nothing.
     """
 
     def __init__(
-        self, kinematics: Kinematics, bodies: Sequence[int], points: Array, *, weight: float
+        self,
+        kinematics: Kinematics,
+        bodies: Sequence[int],
+        points: Array,
+        *,
+        weight: float,
+        tolerance: float = 0.001,
     ) -> None:
         self.weight = weight
+        self.tolerance = tolerance
         self._which = [kinematics.body_index(b) for b in bodies]
         self._local = points
+        self._collect = np.zeros((len(kinematics.bodies), len(self._which)))
+        self._collect[self._which, range(len(self._which))] = 1.0
 
     def __getitem__(self, frames: Array | slice) -> FloorTask:
         return self
 
     def points(self, state: State) -> Array:
         """World positions ``(frames, points, 3)``."""
-        turned = np.einsum("tkij,kj->tki", state.rotations[:, self._which], self._local)
+        turned = (state.rotations[:, self._which] @ self._local[..., None])[..., 0]
         out: Array = state.positions[:, self._which] + turned
         return out
 
     def add(self, state: State, total: Linearization) -> None:
         """Add cost and derivatives at a state."""
-        height = state.positions[:, self._which, 2] + np.einsum(
-            "tki,ki->tk", state.rotations[:, self._which, 2], self._local
-        )
-        frames, which = np.nonzero(height < 0.0)
-        if not len(frames):
+        points = self.points(state)
+        depth = -self.tolerance - points[..., 2]
+        if depth.max() <= 0.0:
             return
-        points = self.points(state)[frames, which]
-        bodies = np.array(self._which)[which]
-        weight = self.weight**2
-        # The velocity along z of a point at p is (0, 0, 1, y, -x, 0) . (v, w).
-        row = np.zeros((len(frames), 6))
-        row[:, 2], row[:, 3], row[:, 4] = 1.0, points[:, 1], -points[:, 0]
-        np.add.at(total.cost, frames, weight * points[:, 2] ** 2)
-        np.add.at(total.force, (frames, bodies), -weight * points[:, 2, None] * row)
-        np.add.at(total.stiffness, (frames, bodies), weight * row[:, :, None] * row[:, None, :])
+        weight = self.weight**2 * (depth > 0.0)
+        pull = weight * depth
+        total.cost += (pull * depth).sum(-1)
+        # A point at p moves along z at (0, 0, 1, y, -x, 0) . (v, w).
+        x, y = points[..., 0], points[..., 1]
+        row = np.zeros((*depth.shape, 6))
+        row[..., 2], row[..., 3], row[..., 4] = 1.0, y, -x
+        total.force += self._collect @ (pull[..., None] * row)
+        square = (weight[..., None] * row)[..., None] * row[..., None, :]
+        frames, count = depth.shape
+        summed = self._collect @ square.reshape(frames, count, 36)
+        total.stiffness += summed.reshape(total.stiffness.shape)

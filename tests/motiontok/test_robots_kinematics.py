@@ -37,12 +37,20 @@ def test_log_metric_is_that_of_the_derivative_of_log(axis, angle, direction):
     if np.linalg.norm(axis) < 1e-2:
         return
     vector = axis / np.linalg.norm(axis) * angle
-    metric = so3.log_metric(vector[None], np.array([angle]))[0]
+    across, along = so3.log_metric(np.array([angle]))
+    metric = across[0] * np.eye(3) + along[0] * np.outer(vector, vector)
     base, h = Rotation.from_rotvec(vector), 1e-6
     ahead = (base * Rotation.from_rotvec(h * direction)).as_rotvec()
     behind = (base * Rotation.from_rotvec(-h * direction)).as_rotvec()
     slope = (ahead - behind) / (2 * h)
     assert direction @ metric @ direction == pytest.approx(slope @ slope, rel=1e-4, abs=1e-8)
+
+
+@given(vectors, vectors)
+@settings(max_examples=50, deadline=None)
+def test_skew_and_cross_are_cross_products(a, b):
+    np.testing.assert_allclose(so3.skew(a) @ b, np.cross(a, b), atol=1e-12)
+    np.testing.assert_allclose(so3.cross(a[None], b[None])[0], np.cross(a, b), atol=1e-12)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,268 @@
+"""Inverse kinematics of one frame at a time, for streams and teleoperation.
+
+Without looking ahead a warm start can lock into a bad pose at a joint limit. So a rival
+is solved beside it, a step a frame, and started again from the neutral pose every
+second: once it fares much better, the robot is drawn over to its pose as fast as the
+joints may move.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pinocchio as pin
+
+from bvh.errors import BVHError
+from bvh.rotations import Array, normalize
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
+from motiontok.errors import RobotError
+from motiontok.robots.calibration import Calibration
+from motiontok.robots.kinematics import Kinematics
+from motiontok.robots.model import Robot
+from motiontok.robots.offline import SHALLOW, floor_task
+from motiontok.robots.planting import FootLock
+from motiontok.robots.solver import damped_step, minimize
+from motiontok.robots.targets import TargetMaker, Targets
+from motiontok.robots.tasks import PoseTask, Posture, Quadratic, Task, quadratic
+from motiontok.robots.trajectory import xyzw_from_wxyz
+
+__all__ = ["Follower", "OnlineSolver"]
+
+_STEPS = 3
+_DAMPING = 1e-3
+_MAX_STEP = 0.7
+_LIFE = 30  # frames that a rival lives
+_YOUTH = 10  # frames that it needs to settle
+_MUCH_BETTER = 0.6  # of the robot's own cost
+_DRAW = 1000.0  # posture weight towards a better rival, per rad: tracking must wait
+
+
+class OnlineSolver:
+    """Follows targets one frame at a time, within joint and speed limits.
+
+    Args:
+        model: Pinocchio model.
+        bodies: Pinocchio joint indices of the bodies that the targets name.
+        speed_limits: ``(joints,)`` rad/s.
+        fps: frames per second of the stream.
+        floor: the calibration whose soles must stay above ground; none, if not given.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        bodies: tuple[int, ...],
+        *,
+        speed_limits: Array,
+        fps: float = 30.0,
+        floor: Calibration | None = None,
+    ) -> None:
+        self._kinematics = Kinematics(model, bodies)
+        self._reach = speed_limits / fps
+        self._floor = None if floor is None else floor_task(self._kinematics, floor)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream; the next frame starts anew."""
+        self._base: Array | None = None
+        # Row 0 is the robot, row 1 its rival.
+        self._q = np.zeros((2, self._kinematics.model.nq))
+        self._damping = np.full(2, _DAMPING)
+        self._age = 0
+
+    def step(self, targets: Targets) -> tuple[Array, float]:
+        """Configuration ``(nq,)`` and tracking cost of the next frame.
+
+        Args:
+            targets: of one frame.
+        """
+        kinematics = self._kinematics
+        base = _base_of(targets)
+        if self._base is None:
+            self._start(targets, base)
+        else:
+            _carry(self._q[0], self._base, base)
+            _carry(self._q[1], self._base, base)
+        self._base = base
+        if self._age >= _LIFE:
+            self._q[1, 7:] = np.clip(0.0, kinematics.lower, kinematics.upper)
+            self._q[1, :7] = base
+            self._damping[1], self._age = _DAMPING, 0
+
+        both = self._tasks(targets[np.zeros(2, dtype=int)])
+        model = quadratic(kinematics, both, self._q)
+        posture = self._draw(model)
+        joints = self._q[0, 7:]
+        lower = np.stack([np.maximum(kinematics.lower, joints - self._reach), kinematics.lower])
+        upper = np.stack([np.minimum(kinematics.upper, joints + self._reach), kinematics.upper])
+        trial = self._moved(model, self._q, lower, upper, self._damping, posture)
+        self._q[1] = trial[1]
+        self._age += 1
+
+        own = slice(0, 1)
+        task, posture = self._tasks(targets), None if posture is None else posture[own]
+        q, damping = self._q[own].copy(), self._damping[own].copy()
+        best, total = model[own], _total(model[own], q, posture)
+        trial, taken = trial[own], True
+        for _ in range(_STEPS - 1):
+            model = quadratic(kinematics, task, trial)
+            trial_total = _total(model, trial, posture)
+            taken = trial_total < total
+            if taken:
+                q, best, total = trial, model, trial_total
+                damping = np.maximum(0.3 * damping, 1e-5)
+            else:
+                damping = np.minimum(10.0 * damping, 1e2)
+            trial = self._moved(best, q, lower[own], upper[own], damping, posture)
+        # The last step is not looked at: after a good one the next is nearly always good.
+        self._q[own], self._damping[own] = trial if taken else q, damping
+        if self._floor is not None:
+            heights = self._floor.points(kinematics.evaluate(self._q[own]))[..., 2]
+            self._q[0, 2] += max(0.0, -SHALLOW - float(heights.min()))
+        return self._q[0].copy(), float(best.cost[0])
+
+    def _start(self, targets: Targets, base: Array) -> None:
+        self._q[:, 7:] = np.clip(0.0, self._kinematics.lower, self._kinematics.upper)
+        self._q[:, :7] = base
+        self._q[:1] = minimize(self._kinematics, self._q[:1], self._tasks(targets))[0]
+
+    def _tasks(self, targets: Targets) -> list[Task]:
+        tasks: list[Task] = [PoseTask(self._kinematics, targets)]
+        return tasks if self._floor is None else [*tasks, self._floor]
+
+    def _draw(self, model: Quadratic) -> Posture | None:
+        """A pull of the robot to its rival's pose, if that fares much better."""
+        own, rival = model.cost
+        if self._age < _YOUTH or rival > _MUCH_BETTER * own - 5.0:
+            return None
+        self._age = _YOUTH  # the rival lives on until the robot has come over
+        self._q[0, :7] = self._q[1, :7]
+        reference = self._q[[1, 1], 7:]
+        return Posture(reference, np.array([[_DRAW], [0.0]]))
+
+    def _moved(
+        self,
+        model: Quadratic,
+        q: Array,
+        lower: Array,
+        upper: Array,
+        damping: Array,
+        posture: Posture | None,
+    ) -> Array:
+        step = damped_step(model, q[:, 7:], lower, upper, damping, posture)
+        step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
+        out = self._kinematics.integrate(q, step)
+        out[:, 7:] = np.minimum(np.maximum(out[:, 7:], lower), upper)
+        return out
+
+
+def _total(model: Quadratic, q: Array, posture: Posture | None) -> float:
+    return float(model.cost[0] + (0.0 if posture is None else posture.cost(q[:, 7:])[0]))
+
+
+def _base_of(targets: Targets) -> Array:
+    """Position and quaternion (x, y, z, w) that put the base on its target ``(7,)``."""
+    rotation = targets.rotations[0, 0] @ targets.local_rotations[0].T
+    out = np.empty(7)
+    out[:3] = targets.positions[0, 0] - rotation @ targets.local_positions[0]
+    out[3:] = pin.Quaternion(rotation).coeffs()
+    return out
+
+
+def _carry(q: Array, before: Array, now: Array) -> None:
+    """Move the base of ``q (nq,)`` as its target moved, in place."""
+    q[:3] += now[:3] - before[:3]
+    turn = pin.Quaternion(now[3:]) * pin.Quaternion(before[3:]).inverse()
+    q[3:7] = (turn * pin.Quaternion(q[3:7])).normalized().coeffs()
+
+
+class Follower:
+    """A robot that follows a stream of canonical poses.
+
+    ::
+
+        follower = Follower(load_robot("g1"), offsets=motion.offsets)
+        qpos = follower.push(root_position, rotations)
+
+    Args:
+        robot: see :func:`motiontok.robots.load_robot`.
+        offsets: ``(22, 3)`` the subject's bones, metres; those of an adult, if not given.
+        fps: frames per second of the stream.
+
+    Raises:
+        RobotError: the rate is not positive, or the offsets have another shape.
+    """
+
+    def __init__(self, robot: Robot, *, offsets: Array | None = None, fps: float = 30.0) -> None:
+        if not (np.isfinite(fps) and fps > 0):
+            raise RobotError(f"fps must be positive, got {fps}")
+        offsets = np.asarray(DEFAULT_OFFSETS if offsets is None else offsets, dtype=np.float64)
+        if offsets.shape != (len(JOINTS), 3) or not np.isfinite(offsets).all():
+            raise RobotError(f"offsets: expected finite numbers ({len(JOINTS)}, 3)")
+        self.robot = robot
+        self.fps = fps
+        self._skeleton = _Skeleton(offsets)
+        self._maker = TargetMaker(robot.calibration, robot.map.weights, offsets)
+        self._lock = FootLock(robot.calibration, offsets, fps)
+        self._solver = OnlineSolver(
+            robot.model,
+            robot.calibration.bodies,
+            speed_limits=robot.speed_limits,
+            fps=fps,
+            floor=robot.calibration,
+        )
+
+    def reset(self) -> None:
+        """Forget the stream; the next pose starts anew."""
+        self._solver.reset()
+        self._lock.reset()
+
+    def push(self, root_position: Array, rotations: Array) -> Array:
+        """Configuration ``(nq,)`` for the next pose, in Pinocchio's order.
+
+        Args:
+            root_position: ``(3,)`` of the hips in the world, metres.
+            rotations: ``(22, 4)`` local unit quaternions (w, x, y, z), as of a Motion.
+
+        Raises:
+            BVHError: shapes disagree, or a value is NaN or infinite.
+        """
+        root_position = np.asarray(root_position, dtype=np.float64)
+        rotations = np.asarray(rotations, dtype=np.float64)
+        if root_position.shape != (3,) or rotations.shape != (len(JOINTS), 4):
+            raise BVHError(
+                f"pose: expected shapes (3,) and ({len(JOINTS)}, 4), got"
+                f" {root_position.shape} and {rotations.shape}"
+            )
+        if not (np.isfinite(root_position).all() and np.isfinite(rotations).all()):
+            raise BVHError("pose: a value is not finite")
+        turned, points = self._skeleton.place(root_position, normalize(rotations))
+        targets = self._maker.make(turned, points, self.fps)
+        targets = self._lock.apply(targets, points[0])
+        q, _ = self._solver.step(targets)
+        return q
+
+
+class _Skeleton:
+    """Forward kinematics of one canonical pose, by Pinocchio: a tree of ball joints."""
+
+    def __init__(self, offsets: Array) -> None:
+        self._model = pin.Model()
+        for joint, parent in enumerate(PARENTS):
+            kind = pin.JointModelSpherical() if joint else pin.JointModelFreeFlyer()
+            offset = offsets[joint] if joint else np.zeros(3)
+            # Pinocchio's joint 0 is the world.
+            self._model.addJoint(parent + 1, kind, pin.SE3(np.eye(3), offset), JOINTS[joint])
+        self._data = self._model.createData()
+        self._views = []
+        for joint in range(1, len(JOINTS) + 1):
+            placement = self._data.oMi[joint]
+            self._views += [placement.rotation, placement.translation[:, None]]
+
+    def place(self, root_position: Array, rotations: Array) -> tuple[Array, Array]:
+        """World rotations ``(1, 22, 3, 3)`` and positions ``(1, 22, 3)``."""
+        q = np.concatenate([root_position, xyzw_from_wxyz(rotations).ravel()])
+        pin.forwardKinematics(self._model, self._data, q)
+        blocks = np.concatenate(self._views, axis=1).reshape(3, len(JOINTS), 4).swapaxes(0, 1)
+        return blocks[None, ..., :3], blocks[None, ..., 3]

@@ -1,0 +1,119 @@
+"""Plant the feet of a stream: what :mod:`~motiontok.robots.footing` does, without look-ahead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bvh.rotations import Array
+from bvh.skeleton import JOINTS
+from motiontok.robots.calibration import Calibration, Sole
+from motiontok.robots.contacts import BAND, SIDES, SLOW, STILL
+from motiontok.robots.targets import TOE_HEIGHT, Targets
+
+__all__ = ["FootLock"]
+
+_DRAG = 0.02  # m that a standing point may drift before its anchor follows
+_FADE = 0.12  # s in which a correction fades after the foot has lifted
+_FIRMER = 3.0
+
+
+class FootLock:
+    """Holds standing feet of a stream on the ground where they came to stand.
+
+    Args:
+        calibration: of the robot.
+        offsets: ``(22, 3)`` the subject's bones.
+        fps: frames per second of the stream.
+    """
+
+    def __init__(self, calibration: Calibration, offsets: Array, fps: float) -> None:
+        self._fps = fps
+        self._feet = [
+            _Foot(
+                index=calibration.index(name + "Foot"),
+                sole=calibration.soles[name + "Foot"],
+                joints=(JOINTS.index(name + "Foot"), JOINTS.index(name + "Toe")),
+                ankle_height=TOE_HEIGHT - float(offsets[JOINTS.index(name + "Toe"), 2]),
+            )
+            for name in SIDES
+        ]
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        for foot in self._feet:
+            foot.reset()
+
+    def apply(self, targets: Targets, human: Array) -> Targets:
+        """The targets of one frame with standing feet held.
+
+        Args:
+            targets: of one frame.
+            human: ``(22, 3)`` positions of the human's joints in that frame.
+        """
+        positions = targets.positions.copy()
+        rotation_weights = targets.rotation_weights.copy()
+        position_weights = targets.position_weights.copy()
+        for foot in self._feet:
+            k = foot.index
+            ankle, standing = foot.hold(positions[0, k], targets.rotations[0, k], human, self._fps)
+            positions[0, k] = ankle
+            if standing:
+                rotation_weights[0, k] *= _FIRMER
+                position_weights[0, k] *= _FIRMER
+        return replace(
+            targets,
+            positions=positions,
+            rotation_weights=rotation_weights,
+            position_weights=position_weights,
+        )
+
+
+class _Foot:
+    """One foot: where its heel and toe stand, and how far its target is moved for that."""
+
+    def __init__(
+        self, *, index: int, sole: Sole, joints: tuple[int, int], ankle_height: float
+    ) -> None:
+        self.index = index
+        self._points = (sole.heel, sole.toe)
+        self._joints = joints
+        self._heights = (ankle_height, TOE_HEIGHT)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._before: Array | None = None
+        self._anchors: list[Array | None] = [None, None]
+        self._shift = np.zeros(3)
+
+    def hold(self, ankle: Array, rotation: Array, human: Array, fps: float) -> tuple[Array, bool]:
+        """The ankle's target ``(3,)`` in this frame, and whether the foot stands."""
+        ends = human[list(self._joints)]
+        speed = (
+            np.zeros(2)
+            if self._before is None
+            else np.sqrt(((ends - self._before) ** 2).sum(axis=1)) * fps
+        )
+        self._before = ends
+        wanted = None
+        for end in (0, 1):  # where both stand, the toe decides
+            raw = ankle + rotation @ self._points[end]
+            limit = STILL if self._anchors[end] is None else SLOW
+            if ends[end, 2] < self._heights[end] + BAND and speed[end] < limit:
+                anchor = self._anchors[end]
+                if anchor is None:
+                    anchor = raw + self._shift
+                anchor = np.clip(anchor, raw - _DRAG, raw + _DRAG)
+                anchor[2] = 0.0
+                self._anchors[end] = anchor
+                wanted = anchor - raw
+            else:
+                self._anchors[end] = None
+        if wanted is None:
+            self._shift = self._shift * max(0.0, 1.0 - 1.0 / (_FADE * fps))
+        else:
+            # Half of the way a frame: a step in the target would be a jerk of the leg.
+            self._shift = self._shift + 0.5 * (wanted - self._shift)
+        return ankle + self._shift, wanted is not None
