@@ -56,8 +56,8 @@ def resumed_config(name: str, out: Path, overrides: Sequence[str]) -> Config:
     saved = parse_config(read_header(path)["config"], str(path))
     if saved.name != name:
         raise TrainingError(
-            f"{out} holds a run of {saved.name}, not of {name}; resume it as {saved.name} or use "
-            "another --out"
+            f"{out} holds a run named {saved.name}, not {name}: resume it by its configuration, "
+            f"or with --set name={saved.name}, or use another --out"
         )
     return override(saved, overrides, str(path))
 

@@ -45,3 +45,39 @@ def real_clips(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> d
                 if {"bandai-1", "bandai-2"} <= clips.keys():
                     break
     return {family: path for family, path in clips.items() if path is not None}
+
+
+TINY = (
+    "name=tiny",
+    "data.clips=7",
+    "data.seconds=3.0",
+    "model.codes_per_window=8",
+    "model.vocab_size=16",
+    "model.width=16",
+    "model.heads=2",
+    "model.decoder_width=16",
+    "model.decoder_layers=1",
+    "train.steps=40",
+    "train.batch_size=16",
+    "train.evaluate_every=20",
+    "train.checkpoint_every=10",
+    "train.log_every=5",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> tuple[str, ...]:
+    """Overrides that make ``demo`` a run of seconds: 8 codes of 16 values, width 16."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished run with the tiny settings; not to be changed."""
+    pytest.importorskip("torch", reason="needs: pip install torch")
+    from motiontok.config import load_config
+    from motiontok.runs import run_training
+
+    out = tmp_path_factory.mktemp("tiny") / "run"
+    run_training(load_config("demo", TINY), out=out, say=lambda line: None)
+    return out
