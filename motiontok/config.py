@@ -290,7 +290,6 @@ def _override(values: dict[str, Any], text: str) -> None:
 def _check(config: Config, where: str) -> None:
     model, method, train, data = config.model, config.method, config.train, config.data
     positive = {
-        "data.window": data.window,
         "data.clips": data.clips,
         "data.seconds": data.seconds,
         "model.codes_per_window": model.codes_per_window,
@@ -317,6 +316,8 @@ def _check(config: Config, where: str) -> None:
     for key, value in positive.items():
         if not 0 < value < float("inf"):
             raise ConfigError(f"{where}: {key} must be positive, got {value}")
+    if data.window < 2:
+        raise ConfigError(f"{where}: data.window must be at least 2, got {data.window}")
     if data.holdout < 2:
         raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
     if not 2 <= model.vocab_size <= 65_536:

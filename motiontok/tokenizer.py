@@ -377,7 +377,10 @@ class MotionTokenizer:
         return normalize(read(motion))
 
     def _check_codes(self, codes: NDArray[Any] | Tensor) -> Tensor:
-        z = codes if isinstance(codes, Tensor) else np.asarray(codes)
+        try:
+            z = codes if isinstance(codes, Tensor) else np.asarray(codes)
+        except ValueError:
+            raise CodesError("codes: expected an array, got rows of different lengths") from None
         if z.ndim < 2 or z.shape[-1] != self.codes_per_window or 0 in z.shape:
             raise CodesError(
                 f"codes: expected (..., windows, {self.codes_per_window}), got {tuple(z.shape)}"
@@ -388,6 +391,7 @@ class MotionTokenizer:
             z = torch.from_numpy(z.astype(np.int64))
         if z.is_floating_point() or z.dtype == torch.bool:
             raise CodesError(f"codes: expected integers, got {z.dtype}")
+        z = z.long()
         low, high = int(z.min()), int(z.max())
         if low < 0 or high >= self.vocab_size:
             bad = high if high >= self.vocab_size else low
@@ -396,7 +400,7 @@ class MotionTokenizer:
                 f"codes: value {bad} at {where} is outside the vocabulary, 0 to "
                 f"{self.vocab_size - 1}"
             )
-        return z.long()
+        return z
 
     def _sizes(self) -> dict[str, Any]:
         config = self.config.to_dict()

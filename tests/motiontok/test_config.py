@@ -131,6 +131,7 @@ def test_a_bad_override_is_named_with_its_neighbours(override, words):
         ("train.time_budget=nan", "train.time_budget"),
         ("train.seed=-1", "train.seed must be 0 to"),
         ("train.seed=9223372036854775808", "train.seed must be 0 to"),
+        ("data.window=1", "data.window must be at least 2, got 1"),
         ("data.holdout=1", "data.holdout must be at least 2"),
         ("model.vocab_size=1", "model.vocab_size must be 2 to 65536"),
         ("model.vocab_size=65537", "model.vocab_size must be 2 to 65536"),
