@@ -3,7 +3,8 @@
 python tools/bench/read_bvh.py CLIP.bvh [--times 10] [--rounds 5] [--peers PYTHON]
 
 Each round reads the clip once with every reader, each in a process of its own on one core,
-after a first reading that does not count; the best round of each is reported. Other
+after a first reading that does not count; the best round of each is reported. Rates are
+by seconds of the processor, which on a machine without other work are those of the clock. Other
 projects' readers live in an environment that is made for the run (they cannot share ours:
 one of them is also called `bvh`), or in that of the interpreter given by --peers.
 """
@@ -56,7 +57,7 @@ read(sys.argv[1])
 start, cpu = time.perf_counter(), time.process_time()
 read(sys.argv[1])
 wall, cpu = time.perf_counter() - start, time.process_time() - cpu
-print(json.dumps([wall, cpu, memory("VmHWM") - before]))
+print(json.dumps([cpu, wall, memory("VmHWM") - before]))
 """
 
 
@@ -78,7 +79,7 @@ def peers_python(folder: Path) -> str:
 
 
 def measure(python: str, setup: str, clip: Path) -> tuple[float, float, float]:
-    """Wall seconds, processor seconds and bytes of memory of one reading."""
+    """Processor seconds, wall seconds and bytes of memory of one reading."""
     done = subprocess.run(
         [python, "-c", setup + TIMER, str(clip)],
         check=True,
@@ -87,8 +88,8 @@ def measure(python: str, setup: str, clip: Path) -> tuple[float, float, float]:
         cwd=clip.parent,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    wall, cpu, peak = json.loads(done.stdout.splitlines()[-1])
-    return wall, cpu, peak
+    cpu, wall, peak = json.loads(done.stdout.splitlines()[-1])
+    return cpu, wall, peak
 
 
 def processor() -> str:
@@ -121,16 +122,16 @@ def main() -> None:
                 best[name] = min(best.get(name, found), found)
         size = clip.stat().st_size
     print(
-        f"{datetime.date.today()}, {processor()}, {os.cpu_count()} cores, one used; "
-        f"Python {platform.python_version()}, numpy {version('numpy')}; {options.clip.name} "
-        f"x {options.times} ({size / 1e6:.1f} MB), best of {options.rounds}\n"
+        f"{datetime.date.today()}, {processor()}, {os.cpu_count()} cores, one used, "
+        f"load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, "
+        f"numpy {version('numpy')}; {options.clip.name} x {options.times} ({size / 1e6:.1f} MB), best of {options.rounds}\n"
     )
-    print("| reader | s | processor s | MB/s | of ours | memory, x file |")
+    print("| reader | processor s | wall s | MB/s | times ours | memory, x file |")
     print("|---|---|---|---|---|---|")
-    for name, (wall, cpu, peak) in best.items():
+    for name, (cpu, wall, peak) in best.items():
         print(
-            f"| {name} | {wall:.3f} | {cpu:.3f} | {size / wall / 1e6:.0f} "
-            f"| {best[OURS][0] / wall:.2f} | {peak / size:.1f} |"
+            f"| {name} | {cpu:.3f} | {wall:.3f} | {size / cpu / 1e6:.0f} "
+            f"| {cpu / best[OURS][0]:.1f} | {peak / size:.1f} |"
         )
 
 
