@@ -124,7 +124,8 @@ def main() -> None:
     print(
         f"{datetime.date.today()}, {processor()}, {os.cpu_count()} cores, one used, "
         f"load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, "
-        f"numpy {version('numpy')}; {options.clip.name} x {options.times} ({size / 1e6:.1f} MB), best of {options.rounds}\n"
+        f"numpy {version('numpy')}; {options.clip.name} x {options.times} "
+        f"({size / 1e6:.1f} MB), best of {options.rounds}\n"
     )
     print("| reader | processor s | wall s | MB/s | times ours | memory, x file |")
     print("|---|---|---|---|---|---|")
