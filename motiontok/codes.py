@@ -92,7 +92,7 @@ class Codes:
             array = np.load(path, allow_pickle=False)
         except FileNotFoundError:
             raise CodesError(f"{path}: no such file") from None
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, MemoryError) as error:
             raise CodesError(f"{path}: not a .npy array of codes ({error})") from None
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "ui" or array.ndim != 2:
             what = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
