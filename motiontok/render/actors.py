@@ -60,8 +60,8 @@ class Actor(Protocol):
         """Number of frames."""
         ...
 
-    def meshes(self) -> Sequence[Part]:
-        """The parts, always in the same order."""
+    def meshes(self, *, fine: bool = True) -> Sequence[Part]:
+        """The parts, always in the same order; coarser ones suffice for small pictures."""
         ...
 
     def poses(self, frame: int) -> Array:

@@ -34,8 +34,8 @@ _FIX = (
 
 # Three vectors a part: with the matrices, what every OpenGL 3.3 grants a vertex shader.
 _MAX_PARTS = 80
-# A coarse shadow map is soft for few samples a pixel, and those cost most of a frame;
-# pictures higher than this many pixels would show its grain.
+# A coarse shadow map is soft for few samples a pixel, and coarse meshes are drawn fast;
+# pictures higher than this many pixels would show both.
 _SHADOW_TEXELS, _LARGE = 512, 600
 
 
@@ -81,14 +81,20 @@ class GLCanvas:
         self._camera = pyrender.PerspectiveCamera(yfov=0.5, znear=0.2, zfar=120.0)
         self._camera_node = self._scene.add(self._camera)
         key = pyrender.DirectionalLight()
-        texels = _SHADOW_TEXELS if size[1] <= _LARGE else 2 * _SHADOW_TEXELS
+        fine = size[1] > _LARGE
+        texels = 2 * _SHADOW_TEXELS if fine else _SHADOW_TEXELS
         key._generate_shadow_texture(texels)
         self._scene.add(key)
-        cast = [_cast(pyrender, self._scene, a) for a in actors]
+        cast = [_cast(pyrender, self._scene, a, fine=fine) for a in actors]
         self._floor = self._scene.add(_floor(pyrender))
         self._offscreen = _offscreen(pyrender, size)
         self._studio = StudioRenderer(
-            *size, cast=cast, floor=self._floor, max_parts=_MAX_PARTS, shadow_texels=texels
+            *size,
+            cast=cast,
+            floor=self._floor,
+            max_parts=_MAX_PARTS,
+            shadow_texels=texels,
+            smooth_shadows=fine,
         )
         self._offscreen._renderer = self._studio
         self._count = len(cast)
@@ -159,10 +165,10 @@ def _offscreen(pyrender: ModuleType, size: tuple[int, int]) -> Any:
     raise MissingDependencyError(f"no OpenGL context ({one_line(failure)}); {_FIX}") from None
 
 
-def _cast(pyrender: ModuleType, scene: Any, actor: Actor) -> Cast:
+def _cast(pyrender: ModuleType, scene: Any, actor: Actor, *, fine: bool) -> Cast:
     from motiontok.render.studio import Cast
 
-    parts = actor.meshes()
+    parts = actor.meshes(fine=fine)
     if len(parts) > _MAX_PARTS:
         raise RenderError(
             f"{actor.label}: {len(parts)} moving parts, at most {_MAX_PARTS} can be drawn"

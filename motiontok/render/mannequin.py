@@ -53,10 +53,10 @@ class MannequinActor:
     def __len__(self) -> int:
         return len(self._poses)
 
-    def meshes(self) -> list[Part]:
+    def meshes(self, *, fine: bool = True) -> list[Part]:
         """One part a canonical joint."""
         scale = float(np.clip((self.height - 0.22) / _REFERENCE, 0.3, 3.0))
-        return [Part.merge(_shape(name, self._offsets, scale)) for name in JOINTS]
+        return [Part.merge(_shape(name, self._offsets, scale, fine)) for name in JOINTS]
 
     def poses(self, frame: int) -> Array:
         """``(22, 4, 4)`` world_from_joint of a frame."""
@@ -80,7 +80,7 @@ def _rest_positions(offsets: Array) -> Array:
     return out
 
 
-def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
+def _shape(name: str, offsets: Array, scale: float, fine: bool) -> list[Part]:
     """The solids of one joint, in its frame (parallel to the world in the T-pose)."""
 
     def to(child: str) -> Array:
@@ -91,7 +91,7 @@ def _shape(name: str, offsets: Array, scale: float) -> list[Part]:
         solids = [(np.asarray(c, dtype=float), r * scale) for c, r in spheres]
         if axis is None:
             axis = solids[-1][0] - solids[0][0]
-        return hull_of_spheres(solids, color, axis=axis)
+        return hull_of_spheres(solids, color, axis=axis, fine=fine)
 
     side = name.removeprefix("Left").removeprefix("Right")
     left = name.startswith("Left")

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["cache_dir", "robot_parts"]
 
 # Raised whenever the triangles made from the same files change.
-_VERSION = 3
+_VERSION = 5
 # Triangles a mesh keeps: some for its details, the rest by its size (per metre).
-_FACES, _FACES_PER_METRE = 100, 2000.0
+_FINE, _COARSE = (100, 2000.0), (100, 1000.0)
 # From 0 (careful) to 10 (fast); above 4 fingers and thin shells tear.
 _AGGRESSION = 3
 # CAD exports tear along seams that are this close, in digits of a metre.
 _WELD_DIGITS = 4
+# What resists because its surface is no manifold is snapped to a grid of this pitch.
+_SNAP = 0.003
 # Edges sharper than this stay edges, in radians.
 _CREASE = np.radians(38.0)
 
@@ -44,11 +46,12 @@ def cache_dir() -> Path:
     return base / "motiontok"
 
 
-def robot_parts(robot: Robot) -> tuple[list[int], list[Part]]:
+def robot_parts(robot: Robot, *, fine: bool = True) -> tuple[list[int], list[Part]]:
     """The visual shapes of a robot, one part a moving body; capsules if it has none.
 
     Args:
         robot: the robot.
+        fine: with more triangles.
 
     Returns:
         Pinocchio joint index of each body, and its part in that joint's frame.
@@ -59,7 +62,8 @@ def robot_parts(robot: Robot) -> tuple[list[int], list[Part]]:
         MissingDependencyError: a package is missing.
     """
     key = hashlib.blake2b(
-        f"{_VERSION} {robot.urdf.resolve()}".encode() + robot.urdf.read_bytes(), digest_size=12
+        f"{_VERSION} {fine} {robot.urdf.resolve()}".encode() + robot.urdf.read_bytes(),
+        digest_size=12,
     ).hexdigest()
     stored = cache_dir() / "meshes" / f"{robot.urdf.stem}-{key}.npz"
     found = _load(stored)
@@ -67,7 +71,7 @@ def robot_parts(robot: Robot) -> tuple[list[int], list[Part]]:
         return found
     bodies: dict[int, list[Part]] = {}
     for shape in robot.visual.geometryObjects:
-        bodies.setdefault(int(shape.parentJoint), []).append(_shape_part(shape))
+        bodies.setdefault(int(shape.parentJoint), []).append(_shape_part(shape, fine))
     if not bodies:
         return stick_parts(robot.model)
     order = sorted(bodies)
@@ -82,8 +86,8 @@ def _is_file(path: str) -> bool:
     return bool(path) and Path(path).is_file()
 
 
-def _shape_part(shape: Any) -> Part:
-    mesh = _simplified(_read(shape))
+def _shape_part(shape: Any, fine: bool) -> Part:
+    mesh = _simplified(_read(shape), fine)
     mesh.apply_transform(shape.placement.homogeneous)
     mesh = _creased(mesh)
     rgba = np.asarray(shape.meshColor, dtype=float)
@@ -139,10 +143,24 @@ def _triangles(geometry: Any) -> tuple[Array, Array]:
     return np.array(geometry.vertices()).reshape(-1, 3), faces
 
 
-def _simplified(mesh: Any) -> Any:
+def _simplified(mesh: Any, fine: bool) -> Any:
+    least, per_metre = _FINE if fine else _COARSE
+    mesh = _welded(mesh)
+    target = int(least + per_metre * np.sqrt(mesh.area))
+    mesh = _decimated(mesh, target)
+    if not fine and len(mesh.faces) > 1.3 * target:
+        mesh.vertices = np.round(mesh.vertices / _SNAP) * _SNAP
+        mesh = _decimated(_welded(mesh), target)
+    return mesh
+
+
+def _welded(mesh: Any) -> Any:
     mesh.merge_vertices(digits_vertex=_WELD_DIGITS)
     mesh.update_faces(mesh.nondegenerate_faces() & mesh.unique_faces())
-    target = int(_FACES + _FACES_PER_METRE * np.sqrt(mesh.area))
+    return mesh
+
+
+def _decimated(mesh: Any, target: int) -> Any:
     if len(mesh.faces) <= target:
         return mesh
     try:

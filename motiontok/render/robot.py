@@ -59,15 +59,16 @@ class RobotActor:
         self._model: Any = robot.model
         self._data = robot.model.createData()
         self._qpos = qpos
-        self._bodies, self._parts = robot_parts(robot)
+        self._robot = robot
+        self._bodies, self._parts = robot_parts(robot, fine=False)
         self.height = self._standing_height()
 
     def __len__(self) -> int:
         return len(self._qpos)
 
-    def meshes(self) -> list[Part]:
+    def meshes(self, *, fine: bool = True) -> list[Part]:
         """One part a moving body."""
-        return self._parts
+        return robot_parts(self._robot, fine=True)[1] if fine else self._parts
 
     def poses(self, frame: int) -> Array:
         """``(bodies, 4, 4)`` world_from_body of a frame."""

@@ -69,7 +69,7 @@ class _Figure:
     """All parts of an actor in one array of vertices."""
 
     def __init__(self, actor: Actor) -> None:
-        self._meshes = actor.meshes()
+        self._meshes = actor.meshes(fine=False)
         whole = Part.merge(self._meshes)
         self.faces = whole.faces.astype(np.int64)
         self.colors = linear(whole.colors).astype(np.float32)

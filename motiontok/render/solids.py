@@ -21,10 +21,12 @@ RIGHT: Color = (0.24, 0.55, 0.80)
 """Left is warm and right is cool, so that a mirrored or turned figure is seen at once."""
 
 # Rounder than this (metres), a solid needs more triangles to look smooth.
-_FINE = 0.07
+_LARGE = 0.07
 
 
-def hull_of_spheres(spheres: Sequence[tuple[Array, float]], color: Color, *, axis: Array) -> Part:
+def hull_of_spheres(
+    spheres: Sequence[tuple[Array, float]], color: Color, *, axis: Array, fine: bool = True
+) -> Part:
     """Convex hull of spheres.
 
     Every direction of a ball is sent to the hull's point that lies farthest in it (its
@@ -34,11 +36,13 @@ def hull_of_spheres(spheres: Sequence[tuple[Array, float]], color: Color, *, axi
         spheres: centres ``(3,)`` and radii, metres.
         color: sRGB.
         axis: ``(3,)`` direction around which triangles are arranged; a limb's own.
+        fine: with more triangles.
     """
     import trimesh
 
     largest = max(radius for _, radius in spheres)
-    ball = trimesh.creation.uv_sphere(count=(12, 24) if largest > _FINE else (8, 16))
+    rings = (9 if largest > _LARGE else 6) + (4 if fine else 0)
+    ball = trimesh.creation.uv_sphere(count=(rings, 2 * rings))
     # The ball's poles lie on the axis: a limb's sides are then straight strips.
     turn = to_matrix(between(np.array([0.0, 0.0, 1.0]), axis))
     normals = ball.vertices @ turn.T

@@ -61,6 +61,7 @@ class StudioRenderer(Renderer):  # type: ignore[misc]
         floor: Any,
         max_parts: int,
         shadow_texels: int,
+        smooth_shadows: bool,
     ) -> None:
         super().__init__(width, height)
         self._shadow_texels = shadow_texels
@@ -74,6 +75,8 @@ class StudioRenderer(Renderer):  # type: ignore[misc]
             "COLOR_0_LOC": 3,
             "MAX_PARTS": max_parts,
         }
+        if smooth_shadows:
+            self._defines["SMOOTH_SHADOWS"] = 1
         self._rows: dict[Any, Array] = {}
         self._in_shadow_pass = False
 

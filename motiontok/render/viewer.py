@@ -174,7 +174,7 @@ class Viewer:
             scene.add_frame(f"/stage/{index}", show_axes=False, position=(*(away * side), 0.0))
             self._nodes[name] = [
                 scene.add_mesh_trimesh(f"/stage/{index}/{k}", _trimesh(part))
-                for k, part in enumerate(actor.meshes())
+                for k, part in enumerate(actor.meshes(fine=False))
             ]
         camera = self._server.initial_camera
         far = 1.0 + 0.25 * (len(self._actors) - 1)

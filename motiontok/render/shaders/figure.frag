@@ -16,7 +16,16 @@ out vec4 frag_color;
 float lit(vec3 n)
 {
     vec3 p = (light_matrix * vec4(world + 0.012 * n, 1.0)).xyz * 0.5 + 0.5;
-    return texture(shadow_map, vec3(p.xy, p.z - 0.0008));
+    float z = p.z - 0.0008;
+#ifdef SMOOTH_SHADOWS
+    vec2 t = 0.9 / vec2(textureSize(shadow_map, 0));
+    return 0.25 * (texture(shadow_map, vec3(p.xy - t, z))
+                 + texture(shadow_map, vec3(p.xy + t, z))
+                 + texture(shadow_map, vec3(p.xy + vec2(t.x, -t.y), z))
+                 + texture(shadow_map, vec3(p.xy + vec2(-t.x, t.y), z)));
+#else
+    return texture(shadow_map, vec3(p.xy, z));
+#endif
 }
 
 void main()

@@ -29,7 +29,7 @@ class Dot:
     def __len__(self) -> int:
         return len(self.path)
 
-    def meshes(self) -> list[Part]:
+    def meshes(self, *, fine: bool = True) -> list[Part]:
         return self.parts
 
     def poses(self, frame: int) -> np.ndarray:

@@ -189,8 +189,8 @@ def test_a_driver_that_refuses_shaders_is_not_the_end(monkeypatch: pytest.Monkey
 
 
 class _Swarm(MannequinActor):
-    def meshes(self) -> list[Part]:
-        return super().meshes() * 8
+    def meshes(self, *, fine: bool = True) -> list[Part]:
+        return super().meshes(fine=fine) * 8
 
 
 def test_too_many_parts_is_an_error() -> None:

@@ -181,5 +181,6 @@ def test_g1_has_few_triangles_and_its_own_size() -> None:
     neutral = np.zeros((1, robot.model.nq))
     neutral[0, 6] = 1.0
     actor = RobotActor(robot, neutral, fps=30)
-    assert 10_000 < sum(len(p.faces) for p in actor.meshes()) < 35_000
+    fine, coarse = (sum(len(p.faces) for p in actor.meshes(fine=f)) for f in (True, False))
+    assert 5_000 < coarse < 12_000 < fine < 35_000
     assert actor.height == pytest.approx(1.32, abs=0.03), "the maker states 1.32 m"
