@@ -12,7 +12,7 @@ import numpy as np
 
 from bvh.normalizer.body import INDEX, SIDES, Body
 from bvh.normalizer.contacts import Contacts
-from bvh.normalizer.geometry import frame, mean_rotation, perpendicular, unit
+from bvh.normalizer.geometry import center, frame, mean_rotation, perpendicular, unit
 from bvh.normalizer.rest import RestPose
 from bvh.normalizer.shapes import Shape, recognize
 from bvh.rotations import (
@@ -75,10 +75,9 @@ class AxisFinder:
         return out
 
     def _rigid(self, joint: str, child: str) -> Array:
-        """Position (3,) of ``child`` in the source axes of ``joint``: constant, so its median."""
+        """Position (3,) of ``child`` in the source axes of ``joint``: constant in rigid rigs."""
         vectors = self._body.at(child) - self._body.at(joint)
-        out: Array = np.median(self._local(joint, vectors), axis=0)
-        return out
+        return center(self._local(joint, vectors))
 
     def _bone(self, joint: str, child: str) -> Array:
         return unit(self._body.at(child) - self._body.at(joint))
@@ -123,7 +122,7 @@ class AxisFinder:
         """The lowest spine joint that is not at the pelvis itself."""
         for joint in ("Spine", "Spine1"):
             bone = self._body.at(joint) - self._body.at("Hips")
-            if self._body.present(joint) and np.median(np.abs(bone).max(axis=-1)) > _SHORT:
+            if self._body.present(joint) and np.median(np.linalg.norm(bone, axis=-1)) > _SHORT:
                 return joint
         return "Spine2"
 
@@ -193,7 +192,7 @@ class AxisFinder:
         limb's own axes, weighted by the squared sine of the bend (an axis is as
         uncertain as the inverse of its sine).
         """
-        direction = np.median(self._local(joint, bone), axis=0)
+        direction = center(self._local(joint, bone))
         sine = np.sqrt(np.sum(hinge * hinge, axis=-1))
         power = float(np.sum(sine * sine))
         total = np.sum(self._local(joint, hinge) * sine[:, None], axis=0)
@@ -222,7 +221,7 @@ class AxisFinder:
         flat = self._flat(side)
         measured = None
         if flat.sum() >= _FEW:
-            measured = unit(np.median(self._matrices[flat, INDEX[foot], 2], axis=0))
+            measured = unit(center(self._matrices[flat, INDEX[foot], 2]))
         across = self._across(side, forward, measured)
         if self._shape is not None:
             drop = self._shape.foot

@@ -6,14 +6,32 @@ import numpy as np
 
 from bvh.rotations import Array, cross, from_matrix
 
-__all__ = ["frame", "mean_rotation", "perpendicular", "unit"]
+__all__ = ["center", "frame", "mean_rotation", "perpendicular", "unit"]
 
 _TINY = 1e-9
+_ALIKE = 1e-5
+_STEPS = 15
 
 
 def unit(v: Array) -> Array:
     """``v`` ``(..., 3)`` at length one; zero stays zero."""
     out: Array = v / np.maximum(np.sqrt(np.sum(v * v, axis=-1, keepdims=True)), _TINY)
+    return out
+
+
+def center(v: Array) -> Array:
+    """Geometric median (3,) of ``(n, 3)``: robust, and it turns with what it is taken of.
+
+    The median of each coordinate would depend on the axes. Weiszfeld's iteration
+    (Weiszfeld 1937), which needs no step where the vectors are all alike.
+    """
+    out: Array = v.mean(axis=0)
+    for _ in range(_STEPS):
+        away = np.sqrt(np.sum((v - out) ** 2, axis=-1))
+        if away.max() < _ALIKE:
+            break
+        weight = 1.0 / np.maximum(away, _ALIKE)
+        out = weight @ v / weight.sum()
     return out
 
 

@@ -100,14 +100,15 @@ def examine(
     if calibration is not None and (mapping, up, scale) != (None, None, None):
         raise BVHError("give a calibration, or mapping, up and scale, not both")
     check_time(clip)
-    if (mapping, up, scale, calibration) == (None, None, None, None):
+    if calibration is not None:
+        calibration.check(clip)
+    if (mapping, up, scale) == (None, None, None):
         canonical = from_canonical(clip)
         if canonical is not None:
             return _take_over(clip, canonical, fps=fps)
     if calibration is None:
         calibration, body, contacts = measure(clip, mapping=mapping, up=up, scale=scale)
     else:
-        calibration.check(clip)
         body = extract(clip, calibration.joints, up=calibration.up, scale=calibration.scale)
         contacts = find_contacts(body)
     solution = solve(body, calibration.axes)

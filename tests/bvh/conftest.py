@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,11 @@ def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
                 assert file is not None
                 copy = folder / Path(member.name).name
                 copy.write_bytes(file.read())
-                clips[wanted.pop(member.name)] = bvh.read(copy)
+                clip = bvh.read(copy)
+                # The long dance is no harder than its first twenty seconds.
+                clips[wanted.pop(member.name)] = replace(
+                    clip, rotations=clip.rotations[:600], positions=clip.positions[:600]
+                )
                 if not wanted:
                     break
     return clips

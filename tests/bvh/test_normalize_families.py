@@ -95,6 +95,7 @@ def test_other_axes_and_no_t_pose(clip: Clip) -> None:
     for side in ("Left", "Right"):
         for part in ("UpLeg", "Leg", "Arm", "ForeArm"):
             assert angles[side + part] < 1.0
+        assert angles[side + "Foot"] < 12
 
 
 def test_names_that_say_nothing(clip: Clip, motion: Motion, family: str) -> None:

@@ -243,6 +243,13 @@ def test_a_calibration_is_shared_and_saved(clip: Clip, tmp_path: Path) -> None:
     np.testing.assert_allclose(rot.angle_between(turns, whole.rotations), 0, atol=1e-6)
 
 
+def test_a_calibration_does_not_spoil_canonical_clips(motion: Motion) -> None:
+    clip = motion.to_clip()
+    found = bvh.normalize(clip, calibration=bvh.calibrate(clip))
+    np.testing.assert_allclose(rot.angle_between(found.rotations, motion.rotations), 0, atol=1e-6)
+    np.testing.assert_allclose(found.root_positions, motion.root_positions, atol=1e-9)
+
+
 def test_a_calibration_of_another_rig_is_refused(clip: Clip, motion: Motion) -> None:
     other = bvh.calibrate(put_on(RIGS["xsens"][0], motion, 100.0))
     with pytest.raises(BVHError, match="another rig"):
@@ -286,6 +293,24 @@ def test_a_body_on_the_ground_keeps_its_up_axis(clip: Clip) -> None:
     assert report.up == "y"
     assert found.root_positions[:60, 2].min() > 0.7
     assert found.root_positions[60:, 2].max() < 0.3
+
+
+def test_a_pelvis_is_upright_where_the_body_stands(motion: Motion) -> None:
+    # A rig of unknown shape without a T-pose, that sits down for most of the clip.
+    turns = motion.rotations.copy()
+    sitting = slice(20, 90)
+    turns[sitting] = rot.identity(22)
+    for joint, angle in (("Hips", -0.6), ("Spine", 0.3), ("Spine1", 0.3)):
+        turns[sitting, JOINTS.index(joint)] = rot.from_axis_angle([0, 1, 0], angle)
+    for side in ("Left", "Right"):
+        turns[sitting, JOINTS.index(side + "UpLeg")] = rot.from_axis_angle([0, 1, 0], -1.0)
+        turns[sitting, JOINTS.index(side + "Leg")] = rot.from_axis_angle([0, 1, 0], 1.6)
+    seated = put_on(RIGS["mixamo"][0], replace(motion, rotations=turns), 100.0)
+    found = bvh.normalize(with_random_axes(seated, np.random.default_rng(2)), up="y")
+    pitch = rot.angle_between(found.rotations[:20, 0], motion.rotations[:20, 0])
+    assert np.rad2deg(pitch.max()) < 10
+    leaning = rot.angle_between(found.rotations[30:, 0], turns[30:, 0])
+    assert np.rad2deg(leaning.max()) < 10
 
 
 def test_crawling_keeps_its_up_axis(clip: Clip) -> None:

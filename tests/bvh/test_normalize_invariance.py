@@ -13,6 +13,7 @@ from rerigging import (
     in_world,
     mirrored,
     renamed,
+    with_axes,
     with_children,
     with_flipped_side,
     with_joint_above,
@@ -197,6 +198,26 @@ def test_a_mirrored_clip_is_mirrored_motion(clip: Clip, motion: Motion) -> None:
     expected = motion.mirrored()
     assert_same(found, expected)
     np.testing.assert_allclose(rot.angle_between(found.rotations, expected.rotations), 0, atol=1e-3)
+
+
+def test_sides_of_nameless_joints_are_seen(clip: Clip, motion: Motion) -> None:
+    # Reflected without exchanging joints: what was the left leg is now the right one.
+    reflected = mirrored(clip, {}, axis=0)
+    names = tuple(f"bone{i}" for i in range(len(clip.names)))
+    found, report = bvh.examine(replace(reflected, names=names))
+    assert_same(found, motion.mirrored())
+    assert not any("left and right" in p for p in report.problems)
+
+
+def test_a_t_pose_with_a_tilted_pelvis_is_not_taken_for_canonical(
+    clip: Clip, motion: Motion
+) -> None:
+    axes = rot.identity(len(JOINTS))
+    axes[0] = rot.from_axis_angle([1, 0, 0], 0.35)  # Y up: about the lateral axis
+    tilted = with_axes(motion.to_clip(), axes)
+    found = bvh.normalize(tilted)
+    assert found.source.family == "lafan1"
+    assert_same(found, motion)
 
 
 def test_positions_are_the_sources(clip: Clip, motion: Motion) -> None:
