@@ -140,11 +140,13 @@ class Pack:
                     strict=True,
                 )
             ]
-            texts = [[str(x) for x in meta[key]] for key in ("names", "digests", "calibrations")]
-            if any(len(part) != len(motions) for part in texts):
+            names, digests, calibrations = (
+                [str(x) for x in meta[key]] for key in ("names", "digests", "calibrations")
+            )
+            if any(len(part) != len(motions) for part in (names, digests, calibrations)):
                 raise BVHError(f"{path}: names and motions differ in number")
             skipped = [(str(name), str(reason)) for name, reason in meta["skipped"]]
-            return cls(motions, *texts, skipped)
+            return cls(motions, names, digests, calibrations, skipped)
         except BVHError:
             raise
         except (

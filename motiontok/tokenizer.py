@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -279,12 +280,21 @@ class MotionTokenizer:
             source=Source(name=codes.source),
         )
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+    def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.
+
+        Args:
+            folder: where to; made if it is not there.
+            half: keep weights in 16 bits, for half the size. They are rounded before the
+                fingerprint is taken, so this is another tokenizer than the one in memory:
+                read it back to encode with it.
 
         Raises:
             OSError: the folder cannot be written, or the disk is full.
         """
+        if half:
+            self._rounded().save_pretrained(folder)
+            return
         folder = Path(folder)
         config = {
             "format": FORMAT,
@@ -298,7 +308,8 @@ class MotionTokenizer:
         ):
             beside.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
             try:
-                save_file(self._tensors(), temporary, metadata={"fingerprint": self.fingerprint})
+                tensors = {k: _narrow(v) for k, v in self._tensors().items()}
+                save_file(tensors, temporary, metadata={"fingerprint": self.fingerprint})
             except SafetensorError as error:
                 raise OSError(str(error)) from None
 
@@ -327,7 +338,7 @@ class MotionTokenizer:
             config = parse_config(values["config"], str(path / "config.json"))
             method = make_method(config, FEATURES)
             with safe_open(path / "model.safetensors", framework="pt") as file:
-                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+                tensors = {k: _widen(file.get_tensor(k)) for k in file.keys()}  # noqa: SIM118
             method.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
             statistics = Statistics(
                 **{k[11:]: v for k, v in tensors.items() if k.startswith("statistics.")}
@@ -351,6 +362,14 @@ class MotionTokenizer:
                 f"{tokenizer.fingerprint}; the two files do not belong together"
             )
         return tokenizer.to(device)
+
+    def _rounded(self) -> MotionTokenizer:
+        """A copy whose weights fit 16 bits exactly."""
+        method = copy.deepcopy(self.method)
+        for tensor in (*method.parameters(), *method.buffers()):
+            if tensor.is_floating_point():
+                tensor.data = tensor.data.half().to(tensor.dtype)
+        return MotionTokenizer(method, self.statistics, offsets=self.offsets, licence=self.licence)
 
     def _features(self, motion: Motion | str | os.PathLike[str] | Array | Tensor) -> Array:
         if isinstance(motion, Tensor):
@@ -415,6 +434,18 @@ class MotionTokenizer:
         tensors |= {f"statistics.{k}": v for k, v in self.statistics.state().items()}
         tensors["offsets"] = torch.tensor(self.offsets)
         return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+
+
+def _narrow(tensor: Tensor) -> Tensor:
+    """The tensor in 16 bits where that loses nothing."""
+    if not tensor.is_floating_point() or tensor.dim() == 0:
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def _find(folder: Path) -> Path:

@@ -27,10 +27,10 @@ def _commands() -> list[list[str]]:
     return [w[1:] for w in words if w and w[0] == "motiontok"]
 
 
-def test_python_example_runs(tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_python_example_runs(tiny_run: Path, tmp_path: Path) -> None:
     """The example, word for word, with a tokenizer where it expects one."""
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "lafan").symlink_to(tokenizer_folder)
+    (tmp_path / "runs" / "lafan").symlink_to(tiny_run)
     (block,) = _blocks("python")
     done = subprocess.run(
         [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False

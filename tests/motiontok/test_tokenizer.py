@@ -353,3 +353,24 @@ def test_a_folder_that_cannot_be_written_keeps_what_it_had(tokenizer, folder, mo
         tokenizer.save_pretrained(folder)
     assert caught.value.filename == str(folder / "model.safetensors")
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_half_precision_folder_is_a_tokenizer_of_its_own(
+    tokenizer: MotionTokenizer, tmp_path: Path
+) -> None:
+    """Half the size, its own fingerprint, and it decodes nearly the same."""
+    tokenizer.save_pretrained(tmp_path / "full")
+    tokenizer.save_pretrained(tmp_path / "half", half=True)
+    sizes = [(tmp_path / k / "model.safetensors").stat().st_size for k in ("half", "full")]
+    assert sizes[0] < 0.6 * sizes[1]
+    half = MotionTokenizer.from_pretrained(tmp_path / "half")
+    assert half.fingerprint != tokenizer.fingerprint
+    assert next(half.method.parameters()).dtype == torch.float32
+    codes = np.zeros((2, tokenizer.codes_per_window), dtype=np.int64)
+    np.testing.assert_allclose(
+        half.decode(codes).global_positions(),
+        tokenizer.decode(codes).global_positions(),
+        atol=2e-2,
+    )
+    half.save_pretrained(tmp_path / "again")
+    assert MotionTokenizer.from_pretrained(tmp_path / "again").fingerprint == half.fingerprint
