@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +26,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             ``path``, not the temporary file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        text = os.strerror(errno.ENOTDIR)
+        raise NotADirectoryError(errno.ENOTDIR, text, str(path.parent)) from None
     try:
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.stem}-", suffix=f".tmp{path.suffix}"

@@ -115,7 +115,9 @@ def load_clips(
             found = dataset.load(path, progress=update)
             split = splits.every_nth(found, config.holdout)
     except BVHError as error:
-        raise DataError(str(error)) from None
+        missing = config.dataset == "lafan" and path is None
+        how = " with --data (lafan1.zip, its folder, or the clone)" if missing else ""
+        raise DataError(f"{error}{how}") from None
     return Clips(split.train.motions, split.held_out.motions, found.skipped, licence)
 
 

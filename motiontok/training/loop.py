@@ -48,7 +48,8 @@ class Trained:
         method: the trained autoencoder, in evaluation mode.
         step: steps done.
         validation: last validation metrics.
-        seconds: time spent in all, earlier parts of a resumed run included.
+        seconds: time spent in all, preparation and validation included, and earlier
+            parts of a resumed run.
     """
 
     method: DiscreteAutoencoder
@@ -102,22 +103,23 @@ def train(
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
     usage = torch.zeros(config.model.codes_per_window, config.model.vocab_size, device=device)
     path = out / "checkpoint.safetensors"
-    step, skipped, in_a_row, spent = 0, 0, 0, 0.0
+    step, skipped, in_a_row = 0, 0, 0
     metrics: dict[str, float] = {}
+    begin = time.monotonic()
 
     if resume:
         require_same(config, path)
         checkpoint = load_checkpoint(path)
         checkpoint.restore(method, optimizer, generator)
         step, skipped = checkpoint.header["step"], checkpoint.header["skipped"]
-        spent, metrics = checkpoint.header["seconds"], checkpoint.header["validation"]
+        begin -= checkpoint.header["seconds"]
+        metrics = checkpoint.header["validation"]
         saved = checkpoint.extra("usage")
         if saved is not None:
             usage.copy_(saved)
     else:
         method.prepare(windows.batch(min(_PREPARE_WINDOWS, 4 * len(windows)), generator), generator)
     log = CsvLog(out / "log.csv", LOG_COLUMNS, until=step if resume else None)
-    begin = time.monotonic() - spent
 
     def save() -> None:
         save_checkpoint(
@@ -202,7 +204,7 @@ def train(
                 save()
             if stop:
                 raise KeyboardInterrupt
-    if not trainable:
+    if step == 0:
         save()
     method.eval()
     return Trained(method, step, metrics, time.monotonic() - begin)
