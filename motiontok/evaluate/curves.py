@@ -50,7 +50,7 @@ def plot_curves(log: Path, out: Path, *, title: str) -> None:
             axes.set_yscale("log")
         elif axes.get_ylim()[0] >= 0 or name.startswith(("Vocab", "Effective", "Joint")):
             axes.set_ylim(bottom=0)
-        if len(series) > 1:
+        if len(axes.lines) > 1:
             axes.legend(fontsize=8)
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=110)

@@ -380,7 +380,7 @@ def test_a_full_disk_is_named_and_old_files_stay(refuses, tiny_run, walk, codes,
     (tmp_path / "d.bvh").write_bytes(b"old")
     with full_disk():
         arguments = ["encode", walk, "-o", codes, "--tokenizer", tiny_run]
-        refuses(*arguments, code=1, words=str(codes.with_suffix(".json")))
+        refuses(*arguments, code=1, words=str(codes))
         refuses("decode", codes, "-o", tmp_path / "d.npz", code=1, words=str(tmp_path / "d.npz"))
         refuses("decode", codes, "-o", tmp_path / "d.bvh", code=2, words=str(tmp_path / "d.bvh"))
 
@@ -471,11 +471,11 @@ def test_ctrl_c_leaves_a_checkpoint_and_exit_code_130(motiontok, tiny_settings, 
 def test_a_time_budget_ends_a_run_by_the_clock(motiontok, tiny_settings, tmp_path):
     settings = [word for setting in tiny_settings for word in ("--set", setting)]
     run = tmp_path / "run"
-    done = motiontok("train", "demo", "--out", run, *settings, "--time-budget", 0.01, "--json")
+    done = motiontok("train", "demo", "--out", run, *settings, "--time-budget", 0.02, "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
-    assert report["training_seconds"] >= 0.6
+    assert report["training_seconds"] >= 1.2
     rows = read_log(run / "log.csv")
-    assert rows[-1]["step"] == report["step"] > 0
+    assert rows[-1]["step"] == report["step"]
     assert "val_mse" in rows[-1]
     assert read_header(run / "checkpoint.safetensors")["step"] == report["step"]
