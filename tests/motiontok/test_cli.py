@@ -115,7 +115,7 @@ def read_only(folder):
 
 
 @contextmanager
-def full_disk(size=100):
+def full_disk(size=1000):
     """No file may grow beyond a few bytes: a full disk, for any user."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
