@@ -24,9 +24,12 @@ from motiontok.robots.trajectory import wxyz_from_xyzw, xyzw_from_wxyz
 
 __all__ = ["connected", "jump_cost"]
 
-_SHORTEST, _LONGEST = 4, 16  # frames between anchors
+_RATE = 15.0  # solved frames a second
+_SHORTEST, _LONGEST = 4, 16  # solved frames between anchors
 _SIDE_BY_SIDE = 64  # walks at once that keep the processor busy
-_REACH = 48  # frames that a candidate runs past an anchor that it misses
+_REACH = 24  # solved frames that a candidate runs past an anchor that it misses
+_JUMP = 1.0  # rad between solved frames that is not a movement
+_MOST = 0.5  # rad that a joint is expected to go on in a frame
 _SAME = 0.2  # rad; closer solutions of one frame are one
 _ANCHOR = Options(iterations=16)
 _CONTINUE = Options(iterations=4, tolerance=2e-2)
@@ -51,10 +54,8 @@ def jump_cost(before: Array, after: Array, fps: float) -> Array:
     return out
 
 
-def connected(
-    kinematics: Kinematics, tasks: Sequence[Task], start: Array, fps: float
-) -> tuple[Array, Array]:
-    """Solve every frame so that neighbours connect.
+def connected(kinematics: Kinematics, tasks: Sequence[Task], start: Array, fps: float) -> Array:
+    """One continuous path, solved about 15 times a second and filled in between.
 
     Args:
         kinematics: of all bodies that the tasks name.
@@ -63,11 +64,39 @@ def connected(
         fps: frames per second.
 
     Returns:
-        Configurations ``(frames, nq)`` and the tasks' costs ``(frames,)``.
+        Configurations ``(frames, nq)``, near enough for a refinement.
     """
+    stride = max(round(fps / _RATE), 1)
+    keys = np.arange(0, len(start), stride)
+    q = _solved(kinematics, [t[keys] for t in tasks], start[keys], fps / stride)
+    if stride == 1:
+        return q
+    frames = np.arange(len(start))
+    left = frames // stride
+    right = np.minimum(left + 1, len(keys) - 1)
+    part = ((frames - keys[left]) / stride)[:, None]
+    out = carried(q[left], start[keys[left]], start)
+    out[:, 7:] = (1.0 - part) * q[left, 7:] + part * q[right, 7:]
+    # A jump is passed at once: halfway is neither here nor there.
+    jump = np.abs(q[right, 7:] - q[left, 7:]).max(axis=1) > _JUMP
+    out[jump, 7:] = q[np.where(part[jump, 0] < 0.5, left[jump], right[jump]), 7:]
+    return out
+
+
+def carried(q: Array, before: Array, now: Array) -> Array:
+    """Configurations whose bases move as bases ``before`` move to ``now`` ``(n, >= 7)``."""
+    out = q.copy()
+    out[:, :3] += now[:, :3] - before[:, :3]
+    turn = multiply(wxyz_from_xyzw(now[:, 3:7]), conjugate(wxyz_from_xyzw(before[:, 3:7])))
+    out[:, 3:7] = xyzw_from_wxyz(normalize(multiply(turn, wxyz_from_xyzw(q[:, 3:7]))))
+    return out
+
+
+def _solved(kinematics: Kinematics, tasks: Sequence[Task], start: Array, fps: float) -> Array:
+    """Solve every frame so that neighbours connect."""
     frames = len(start)
     # Short clips get more anchors: what is solved side by side costs little.
-    stretch = int(np.clip(frames // _SIDE_BY_SIDE, _SHORTEST, _LONGEST))
+    stretch = int(np.clip(-(-frames // _SIDE_BY_SIDE), _SHORTEST, _LONGEST))
     anchors = np.arange(0, frames, stretch)
     q, cost = _solve_anchors(kinematics, tasks, start, anchors)
     walker = _Walker(kinematics, tasks, start)
@@ -83,7 +112,7 @@ def connected(
 
     missed = [k for k in range(1, len(anchors)) if _differ(walked[k - 1][0][-1], q[k])]
     if not missed:
-        return out, out_cost
+        return out
     candidates = _pass_by(walker, q, anchors, walked, missed, frames, stretch)
     return _choose(out, out_cost, candidates, fps)
 
@@ -112,7 +141,7 @@ class _Walker:
     def __init__(self, kinematics: Kinematics, tasks: Sequence[Task], start: Array) -> None:
         self.kinematics = kinematics
         self.tasks = tasks
-        self._base = start[:, :3], wxyz_from_xyzw(start[:, 3:7])
+        self._start = start
 
     def walk(
         self, q: Array, first: Array, direction: Array, lengths: Array
@@ -145,12 +174,8 @@ class _Walker:
 
     def _guess(self, at: Array, before: Array, frame: Array, last: Array) -> Array:
         """Joints go on as they went; the base goes on as its target does."""
-        positions, rotations = self._base
-        out = at.copy()
-        out[:, :3] += positions[frame] - positions[last]
-        turn = multiply(rotations[frame], conjugate(rotations[last]))
-        out[:, 3:7] = xyzw_from_wxyz(normalize(multiply(turn, wxyz_from_xyzw(at[:, 3:7]))))
-        out[:, 7:] += np.clip(at[:, 7:] - before[:, 7:], -0.3, 0.3)
+        out = carried(at, self._start[last], self._start[frame])
+        out[:, 7:] += np.clip(at[:, 7:] - before[:, 7:], -_MOST, _MOST)
         return out
 
 
@@ -205,14 +230,12 @@ def _pass_by(
     return candidates
 
 
-def _choose(
-    q: Array, cost: Array, candidates: Sequence[_Candidate], fps: float
-) -> tuple[Array, Array]:
+def _choose(q: Array, cost: Array, candidates: Sequence[_Candidate], fps: float) -> Array:
     """Best path where candidates compete with ``q``; stretches without any stay."""
     contested = np.zeros(len(q), dtype=bool)
     for c in candidates:
         contested[c.start : c.start + len(c.q)] = True
-    q, cost = q.copy(), cost.copy()
+    q = q.copy()
     edges = np.flatnonzero(np.diff(np.concatenate([[0], contested.astype(np.int8), [0]])))
     for a, b in zip(edges[::2], edges[1::2], strict=True):
         own = [c for c in candidates if a <= c.start < b]
@@ -225,8 +248,8 @@ def _choose(
         before = q[a - 1, 7:] if a > 0 else None
         after = q[b, 7:] if b < len(q) else None
         chosen = _best_path(paths[..., 7:], costs, before, after, fps)
-        q[a:b], cost[a:b] = paths[chosen, range(b - a)], costs[chosen, range(b - a)]
-    return q, cost
+        q[a:b] = paths[chosen, range(b - a)]
+    return q
 
 
 def _best_path(

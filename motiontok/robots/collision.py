@@ -77,6 +77,7 @@ class SelfCollision:
         for first, second in self.pairs:
             self.geometry.addCollisionPair(pin.CollisionPair(int(first), int(second)))
         self._placements = pin.GeometryData(self.geometry)
+        self._margin = 0.0
         self._views: list[Array] = []
         for index in range(count):
             placement = self._placements.oMg[index]
@@ -87,8 +88,10 @@ class SelfCollision:
         if not len(self.pairs):
             return _collect([])
         found: list[tuple[Any, ...]] = []
-        for request in self._placements.collisionRequests:
-            request.security_margin = margin
+        if margin != self._margin:
+            for request in self._placements.collisionRequests:
+                request.security_margin = margin
+            self._margin = margin
         for start in range(0, len(q), _BATCH):
             found += self._search(q[start : start + _BATCH], margin, start)
         return _collect(found)
@@ -135,10 +138,13 @@ class SelfCollision:
         limit = np.full((len(reach), len(reach)), -np.inf)
         first, second = self.pairs.T
         limit[first, second] = (reach[first] + reach[second] + margin) ** 2
+        # |a - b|^2 = a.a - 2 a.b + b.b of all pairs as one product of matrices.
         centered = middle - middle[:, :1]
-        square = np.einsum("tgi,tgi->tg", centered, centered)
-        apart = square[:, :, None] + square[:, None, :] - 2.0 * (centered @ centered.swapaxes(1, 2))
-        frames, a, b = np.nonzero(apart < limit)
+        square = (centered * centered).sum(-1, keepdims=True)
+        one = np.ones_like(square)
+        left = np.concatenate([-2.0 * centered, square, one], axis=-1)
+        right = np.concatenate([centered, one, square], axis=-1)
+        frames, a, b = np.nonzero(left @ right.swapaxes(1, 2) < limit)
         half = np.einsum("tgij,gj->tgi", rotation, halves)
         distance = _between_segments(
             middle[frames, a], half[frames, a], middle[frames, b], half[frames, b]

@@ -104,12 +104,14 @@ def _anchor(path: Array, band: float) -> Array:
 
 
 def _drag(path: Array, start: Array, band: float) -> Array:
-    out = np.empty_like(path)
-    at = start
-    for frame, point in enumerate(path):
-        at = np.clip(at, point - band, point + band)
-        out[frame] = at
-    return out
+    columns = []
+    for column in range(path.shape[1]):
+        at, out = float(start[column]), []
+        for value in path[:, column].tolist():
+            at = min(max(at, value - band), value + band)
+            out.append(at)
+        columns.append(out)
+    return np.array(columns).T
 
 
 def _flat(direction: Array) -> Array:

@@ -61,7 +61,7 @@ def solve_trajectory(
 
     kinematics = Kinematics(model, targets.bodies)
     tasks = tasks_on(kinematics)
-    q, _ = connected(kinematics, tasks, neutral_start(kinematics, targets), targets.fps)
+    q = connected(kinematics, tasks, neutral_start(kinematics, targets), targets.fps)
     q, restless = _refined(kinematics, tasks, q, targets.fps, speed_limits, progress)
     q = settle(kinematics, tasks, q, restless, targets.fps, speed_limits)
     if collision is not None:

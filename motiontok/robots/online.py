@@ -150,7 +150,7 @@ class OnlineSolver:
         damping: Array,
         posture: Posture | None,
     ) -> Array:
-        step = damped_step(model, q[:, 7:], lower, upper, damping, posture)
+        step, _ = damped_step(model, q[:, 7:], lower, upper, damping, posture)
         step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
         out = self._kinematics.integrate(q, step)
         out[:, 7:] = np.minimum(np.maximum(out[:, 7:], lower), upper)

@@ -39,9 +39,10 @@ class Smoothness:
     damping: float = 0.0
 
 
-_WORTH = 0.03  # of its cost: a frame that gained more in the last step gets another one
-_MARGIN = 6  # frames refined around a rough one
+_WORTH = 0.06  # of its cost: a frame that gained more in the last step gets another one
+_MARGIN = 3  # frames refined around a rough one
 _SETTLE, _ROUNDS = 3, 5  # steps between looks at who still moves, and looks
+_PART = 0.3  # of a step that went too far
 _FLOOR = 0.1  # absolute damping, in units of cost per rad^2
 _MAX_STEP = 0.5
 
@@ -97,7 +98,17 @@ def smooth(
         loss = trial_model.cost - model.cost + trial_movement.share - movement.share
         good = loss < 0.05 * model.cost + 1.0
         restless = ~good | (-loss > _WORTH * (model.cost + 10.0))
-        damping = np.where(good, 0.1 * damping, np.maximum(10.0 * damping, 0.5))
+        damping = np.where(good, 0.1 * damping, np.maximum(10.0 * damping, 0.1))
+        bad = np.flatnonzero(~good)
+        if len(bad):
+            # Most often a new corner of a sole has met the floor: go part of the way.
+            part = kinematics.integrate(q[bad], _PART * step[bad])
+            part[:, 7:] = np.clip(part[:, 7:], kinematics.lower, kinematics.upper)
+            part_model = quadratic(kinematics, [task[bad] for task in tasks], part)
+            fine = part_model.cost < 1.05 * model.cost[bad] + 1.0
+            trial[bad[fine]] = part[fine]
+            trial_model[bad[fine]] = part_model[fine]
+            good[bad[fine]] = True
         q[good] = trial[good]
         trial_model[~good] = model[~good]
         model, spare = trial_model, model

@@ -25,7 +25,7 @@ class Options:
 
     Attributes:
         iterations: at most so many steps.
-        tolerance: a frame stops when a step lowers its cost by a smaller share.
+        tolerance: a frame stops when a step promises to lower its cost by a smaller share.
         damping: relative to the normal matrix's diagonal, at the start.
         max_step: largest change of one coordinate in one step, rad or m.
     """
@@ -61,7 +61,7 @@ def minimize(
 
     Returns:
         Configurations ``(frames, nq)`` within bounds, and the tasks' costs ``(frames,)``
-        (without the posture's).
+        (without the posture's) when they were last looked at, one step before.
     """
     options = options or Options()
     if bounds is None:
@@ -82,6 +82,34 @@ def minimize(
     return out, cost
 
 
+@dataclass(eq=False)
+class _Frames:
+    """Frames that are still being solved."""
+
+    index: Array
+    q: Array
+    model: Quadratic
+    total: Array
+    damping: Array
+    lower: Array
+    upper: Array
+    tasks: Sequence[Task]
+    posture: Posture | None
+
+    def __getitem__(self, keep: Array) -> _Frames:
+        return _Frames(
+            self.index[keep],
+            self.q[keep],
+            self.model[keep],
+            self.total[keep],
+            self.damping[keep],
+            self.lower[keep],
+            self.upper[keep],
+            [task[keep] for task in self.tasks],
+            None if self.posture is None else self.posture[keep],
+        )
+
+
 def _minimize(
     kinematics: Kinematics,
     q: Array,
@@ -91,44 +119,41 @@ def _minimize(
     lower: Array,
     upper: Array,
 ) -> tuple[Array, Array]:
-    q = q.copy()
-    q[:, 7:] = np.clip(q[:, 7:], lower, upper)
+    q = np.concatenate([q[:, :7], np.clip(q[:, 7:], lower, upper)], axis=1)
     model = quadratic(kinematics, tasks, q)
-    total = model.cost + (0.0 if posture is None else posture.cost(q[:, 7:]))
     best, cost = q.copy(), model.cost.copy()
-    active = np.arange(len(q))
+    total = cost + (0.0 if posture is None else posture.cost(q[:, 7:]))
     damping = np.full(len(q), options.damping)
+    now = _Frames(np.arange(len(q)), q, model, total, damping, lower, upper, tasks, posture)
     spare: Quadratic | None = None
     for _ in range(options.iterations):
-        step = damped_step(model, q[:, 7:], lower, upper, damping, posture)
+        step, promise = damped_step(
+            now.model, now.q[:, 7:], now.lower, now.upper, now.damping, now.posture
+        )
         step *= np.minimum(1.0, options.max_step / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
-        trial = kinematics.integrate(q, step)
-        trial[:, 7:] = np.clip(trial[:, 7:], lower, upper)
-        trial_model = quadratic(kinematics, tasks, trial, out=spare)
-        trial_total = trial_model.cost
-        if posture is not None:
-            trial_total = trial_total + posture.cost(trial[:, 7:])
+        trial = kinematics.integrate(now.q, step)
+        trial[:, 7:] = np.clip(trial[:, 7:], now.lower, now.upper)
+        # A step that promises next to nothing is the last one and taken without looking.
+        worth = promise > options.tolerance * now.total + 1e-9
+        if not worth.all():
+            best[now.index[~worth]] = trial[~worth]
+            now, trial = now[worth], trial[worth]
+            if not len(trial):
+                break
+        model = quadratic(kinematics, now.tasks, trial, out=spare)
+        total = model.cost
+        if now.posture is not None:
+            total = total + now.posture.cost(trial[:, 7:])
 
-        better = trial_total < total
-        stop = better & (total - trial_total < options.tolerance * total + 1e-9)
-        damping = np.where(better, 0.3 * damping, np.minimum(10.0 * damping, 1e4))
+        better = total < now.total
+        now.damping = np.where(better, 0.3 * now.damping, np.minimum(10.0 * now.damping, 1e4))
         if better.all():
-            q, total, model, spare = trial, trial_total, trial_model, model
+            now.q, now.total, now.model, spare = trial, total, model, now.model
         else:
-            q[better], total = trial[better], np.where(better, trial_total, total)
-            model[better] = trial_model[better]
-            spare = trial_model
-        best[active[better]] = q[better]
-        cost[active[better]] = model.cost[better]
-
-        keep = ~stop
-        if not keep.any():
-            break
-        if not keep.all():
-            active, damping, q, total = active[keep], damping[keep], q[keep], total[keep]
-            lower, upper, model = lower[keep], upper[keep], model[keep]
-            tasks = [task[keep] for task in tasks]
-            posture = None if posture is None else posture[keep]
+            now.q[better], now.total = trial[better], np.where(better, total, now.total)
+            now.model[better] = model[better]
+            spare = model
+        best[now.index], cost[now.index] = now.q, now.model.cost
     return best, cost
 
 
@@ -139,8 +164,11 @@ def damped_step(
     upper: Array,
     damping: Array,
     posture: Posture | None,
-) -> Array:
-    """Damped Gauss-Newton step ``(frames, nv)`` of the joints that may move."""
+) -> tuple[Array, Array]:
+    """Damped Gauss-Newton step ``(frames, nv)`` of the joints that may move.
+
+    Also how much it promises to lower the cost ``(frames,)``.
+    """
     matrix, gradient = model.matrix.copy(), model.gradient
     diagonal = np.einsum("tii->ti", matrix)
     if posture is not None:
@@ -160,4 +188,4 @@ def damped_step(
         diagonal += 1.0 - free
         gradient = gradient * free
     out: Array = np.linalg.solve(matrix, gradient[..., None])[..., 0]
-    return out
+    return out, np.einsum("tv,tv->t", gradient, out)
