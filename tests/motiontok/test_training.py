@@ -1,0 +1,268 @@
+"""The training loop around a method: bad gradients, validation numbers, logs, progress."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bvh import procedural
+from motiontok import progress as progress_module
+from motiontok.config import load_config
+from motiontok.data import COLUMNS
+from motiontok.data.clips import Clips, load_clips, make_training_data
+from motiontok.errors import DataError, MissingDependencyError, TrainingError
+from motiontok.evaluate import plot_curves
+from motiontok.methods import DiscreteAutoencoder, StepResult
+from motiontok.training import LOG_COLUMNS, evaluate, train
+from motiontok.training.checkpoint import read_header
+from motiontok.training.log import read_log
+
+
+@pytest.fixture(scope="module")
+def data(tiny_settings):
+    motions = procedural.dataset(4, seconds=2.0, seed=0)
+    config = load_config("demo", tiny_settings)
+    return make_training_data(Clips(motions[:3], motions[3:], (), ""), config.data)
+
+
+@pytest.fixture
+def run(data, tiny_settings, tmp_path):
+    def run(*settings, **options):
+        config = load_config("demo", (*tiny_settings, *settings))
+        return train(
+            config,
+            windows=data.windows,
+            validation=data.validation,
+            statistics=data.statistics,
+            out=tmp_path,
+            **options,
+        )
+
+    return run
+
+
+class Stub(DiscreteAutoencoder):
+    """One number to learn; returns bad gradients in the steps it is told."""
+
+    bad: frozenset[int] = frozenset()
+    value = math.nan
+
+    def __init__(self, config, columns):
+        super().__init__(config, columns)
+        self.weight = nn.Parameter(torch.ones(()))
+        self.steps = 0
+
+    def training_step(self, x, progress, generator):
+        self.steps += 1
+        factor = self.value if self.steps in self.bad else 1.0
+        codes = torch.zeros(len(x), self.config.model.codes_per_window, dtype=torch.long)
+        return StepResult(factor * self.weight**2, {}, codes, torch.zeros_like(x))
+
+    def encode(self, x, *, effort=1, temperature=0.0, generator=None):
+        return torch.zeros(len(x), self.config.model.codes_per_window, dtype=torch.long)
+
+    def decode(self, codes):
+        return torch.zeros(len(codes), self.config.data.window, self.columns)
+
+
+def use(monkeypatch, **attributes):
+    """Train a stub with these attributes instead of the configured method."""
+    stub = type("Stubbed", (Stub,), attributes)
+    made = []
+
+    def make(config, columns):
+        made.append(stub(config, columns))
+        return made[-1]
+
+    monkeypatch.setattr("motiontok.training.loop.make_method", make)
+    return made
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_gradients_that_are_not_finite_are_skipped_and_counted(run, monkeypatch, tmp_path, value):
+    made = use(monkeypatch, bad=frozenset({3, 4, 9}), value=value)
+    trained = run("train.steps=12", "train.log_every=1")
+    assert trained.step == 12
+    assert torch.isfinite(made[0].weight)
+    rows = read_log(tmp_path / "log.csv")
+    assert [r["skipped"] for r in rows if r["step"] in (2, 3, 4, 8, 9, 12)] == [0, 1, 2, 2, 3, 3]
+    assert read_header(tmp_path / "checkpoint.safetensors")["skipped"] == 3
+
+
+def test_a_skipped_step_changes_nothing(run, monkeypatch):
+    weights = []
+    for bad in (frozenset(), frozenset({5})):
+        made = use(monkeypatch, bad=bad)
+        constant = ("train.learning_rate=1e-3", "train.final_learning_rate=1e-3")
+        run(f"train.steps={4 + len(bad)}", *constant)
+        weights.append(made[0].weight.detach())
+    assert torch.equal(*weights)
+
+
+def test_divergence_ends_with_the_step_and_the_last_good_checkpoint(run, monkeypatch, tmp_path):
+    use(monkeypatch, bad=frozenset(range(21, 10_000)))
+    with pytest.raises(TrainingError) as caught:
+        run("train.steps=1000", "train.checkpoint_every=10")
+    message = str(caught.value)
+    assert "training diverged" in message
+    assert "step 120" in message
+    assert str(tmp_path / "checkpoint.safetensors") in message
+    assert "\n" not in message
+
+
+def test_the_log_has_a_row_every_few_steps_and_validation_where_asked(run, tmp_path):
+    trained = run("train.steps=12", "train.log_every=3", "train.evaluate_every=5")
+    rows = read_log(tmp_path / "log.csv")
+    assert [r["step"] for r in rows] == [0, 3, 5, 6, 9, 10, 12]
+    assert [r["step"] for r in rows if "val_mse" in r] == [0, 5, 10, 12]
+    assert trained.validation == {
+        k.removeprefix("val_"): v for k, v in rows[-1].items() if k.startswith("val_")
+    }
+    header = (tmp_path / "log.csv").read_text().splitlines()[0]
+    assert header == ",".join(LOG_COLUMNS)
+    seconds = [r["seconds"] for r in rows]
+    assert seconds == sorted(seconds)
+
+
+def test_validation_is_seen_by_the_caller(run):
+    seen = []
+    run("train.steps=10", "train.evaluate_every=5", on_evaluation=lambda m, s: seen.append(s))
+    assert seen == [0, 5, 10]
+
+
+def test_progress_is_reported_every_step(run):
+    seen = []
+    run("train.steps=6", "train.log_every=3", update=lambda done, detail="": seen.append(done))
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+def test_validation_numbers_are_what_they_say(data, tiny_settings):
+    """A decoder that is off by a known amount in standardised units."""
+    config = load_config("demo", tiny_settings)
+    windows = data.validation
+
+    class Off(Stub):
+        def encode(self, x, **options):
+            # Windows are told apart by their place in the batch.
+            self.x = x
+            return torch.arange(8).repeat(len(x), 1)
+
+        def decode(self, codes):
+            return self.x + 0.5
+
+    found = evaluate(Off(config, 203), windows, data.statistics, limit=1000)
+    assert found["mse"] == pytest.approx(0.25, rel=1e-4)
+    scale = data.statistics.scale[COLUMNS["positions"]][0]
+    expected = 1000 * 0.5 * float(scale) * math.sqrt(3)
+    assert found["mpjpe_mm"] == pytest.approx(expected, rel=1e-3)
+    # One of 16 values at each position.
+    assert found["code_usage"] == pytest.approx(1 / 16)
+    unit = data.statistics.to_unit(torch.stack([windows, windows + 0.5]))
+    mse = float(((unit[0] - unit[1]) ** 2).mean())
+    assert found["psnr"] == pytest.approx(-10 * math.log10(mse), abs=1e-3)
+
+
+def test_validation_does_not_depend_on_the_batch(data, tiny_settings):
+    config = load_config("demo", tiny_settings)
+    windows = data.windows.batch(50, torch.Generator().manual_seed(0))
+    method = Stub(config, 203)
+    whole = evaluate(method, windows, data.statistics, limit=1000)
+    parts = evaluate(method, windows, data.statistics, limit=1000, batch=7)
+    assert parts == pytest.approx(whole, rel=1e-5)
+    few = evaluate(method, windows, data.statistics, limit=10)
+    assert few["mse"] != whole["mse"]
+
+
+@pytest.fixture
+def clip_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "clips"
+    folder.mkdir()
+
+    def write(*names):
+        for seed, name in enumerate(names):
+            procedural.make("walk", seconds=1, seed=seed).save(folder / f"{name}.npz")
+        return folder
+
+    return write
+
+
+def data_config(dataset, **options):
+    return replace(load_config("demo").data, dataset=dataset, **options)
+
+
+def test_every_so_manieth_clip_is_held_out(clip_folder):
+    folder = clip_folder(*(f"clip{i}" for i in range(6)))
+    (folder / "broken.bvh").write_text("hello")
+    found = load_clips(data_config("folder", holdout=3), folder, seed=0)
+    assert [m.source.name for m in found.held_out] == ["walk_00000", "walk_00003"]
+    assert len(found.training) == 4
+    ((name, reason),) = found.skipped
+    assert name == "broken.bvh"
+    assert reason
+
+
+def test_lafan_holds_out_the_clips_of_the_paper_where_they_are(clip_folder):
+    held = ["dance2_subject2", "fight1_subject2", "run2_subject1", "walk2_subject4"]
+    folder = clip_folder(*held, "walk1_subject1", "walk1_subject5")
+    found = load_clips(data_config("lafan"), folder, seed=0)
+    assert len(found.held_out) == 4
+    assert len(found.training) == 2
+    assert "CC BY-NC-ND" in found.licence
+
+
+def test_a_single_clip_cannot_be_trained_and_tested_on(clip_folder):
+    with pytest.raises(DataError, match="leaves 0 to train on"):
+        load_clips(data_config("folder"), clip_folder("alone"), seed=0)
+
+
+def test_curves_are_drawn_without_a_word(tiny_run, tmp_path, recwarn):
+    pytest.importorskip("matplotlib", reason="needs: pip install 'motiontok[render]'")
+    image = pytest.importorskip("PIL.Image", reason="needs: pip install 'motiontok[render]'")
+    out = tmp_path / "curves.png"
+    plot_curves(tiny_run / "log.csv", out, title="tiny")
+    (tmp_path / "short.csv").write_text("step,mse\n0,\n")
+    plot_curves(tmp_path / "short.csv", tmp_path / "short.png", title="no rows")
+    with image.open(out) as picture:
+        picture.load()
+        assert picture.size[0] > 1000
+    assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
+
+
+def test_curves_without_matplotlib_say_what_to_install(tiny_run, tmp_path, monkeypatch):
+    for name in ("matplotlib", "matplotlib.figure", "matplotlib.backends.backend_agg"):
+        monkeypatch.setitem(__import__("sys").modules, name, None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'motiontok\[render\]'"):
+        plot_curves(tiny_run / "log.csv", tmp_path / "curves.png", title="tiny")
+    assert not (tmp_path / "curves.png").exists()
+
+
+def test_progress_on_a_pipe_is_lines_with_an_eta(capsys, monkeypatch):
+    clock = iter(np.arange(0, 1000, 6.0))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: float(next(clock)))
+    with progress_module.progress("working", 5) as update:
+        for done in range(1, 6):
+            update(done, f"psnr {done}")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "working 2/5, ETA 18 s  psnr 2",
+        "working 4/5, ETA 6 s  psnr 4",
+        "working 5/5  psnr 5",
+    ]
+
+
+def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_module.progress("working", 4, done=1) as update:
+        update(2)
+        update(4, "psnr 30", total=4)
+    said = capsys.readouterr().err
+    assert "working" in said
+    assert "4/4" in said
+    assert "psnr 30" in said
