@@ -11,10 +11,12 @@ import click
 # Command -> its one-line help. The module motiontok.cli.<name> holds a click command
 # of the same name (dashes become underscores).
 COMMANDS = {
+    "compare": "Train and measure methods side by side.",
     "decode": "Decode tokens to motion (BVH or npz).",
     "demo": "Train, encode, decode, retarget and render, on made-up clips.",
     "encode": "Encode motion capture into tokens.",
     "inspect": "Show what a BVH file holds and how it is understood.",
+    "eval": "Measure a tokenizer on clips it has not seen.",
     "render": "Draw a motion or a robot as video or picture.",
     "retarget": "Put a motion on a robot by inverse kinematics.",
     "robots": "List the robots, or show one.",

@@ -1,0 +1,104 @@
+"""``motiontok compare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from motiontok.cli.options import device_option, json_option, use_device
+
+if TYPE_CHECKING:
+    from motiontok.evaluate.bench import Bench
+    from motiontok.evaluate.compare import Outcome
+
+__all__ = ["compare"]
+
+
+@click.command()
+@click.argument("bench", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of all runs.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of BVH clips.")
+@device_option
+@json_option
+def compare(bench: Path, out: Path, data: Path | None, device: str, as_json: bool) -> None:
+    """Train every method of BENCH.toml at every budget with every seed, and report.
+
+    Runs that are there are kept, an interrupted one goes on where it stopped. Writes
+    report.md and report.json to --out after each run, and pictures at the end:
+    validation curves, use of codes by position, rate against distortion.
+    """
+    from motiontok.errors import MissingDependencyError, TrainingError
+    from motiontok.evaluate.bench import load_bench
+    from motiontok.evaluate.compare import run_bench
+
+    loaded = load_bench(bench)
+
+    def report(outcomes: list[Outcome]) -> None:
+        _write(loaded, outcomes, out)
+
+    outcomes = run_bench(
+        loaded,
+        out=out,
+        data=data,
+        device=use_device(device),
+        say=lambda line: click.echo(line, err=as_json),
+        on_outcome=report,
+    )
+    report(outcomes)
+    try:
+        _draw(loaded, outcomes, out)
+    except MissingDependencyError as error:
+        click.echo(str(error), err=True)
+    if as_json:
+        click.echo((out / "report.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        click.echo((out / "report.md").read_text(encoding="utf-8"))
+        click.echo(f"report -> {out / 'report.md'}")
+    failed = [o for o in outcomes if o.result is None]
+    if failed:
+        raise TrainingError(
+            f"{len(failed)} of {len(outcomes)} runs failed: "
+            f"{', '.join(sorted({o.cell.method for o in failed}))}; the report says why, and the "
+            "same command tries them again"
+        )
+
+
+def _write(bench: Bench, outcomes: list[Outcome], out: Path) -> None:
+    from bvh.files import atomic_path
+    from motiontok.evaluate.report import comparison_markdown
+
+    runs = [
+        {
+            "method": o.cell.method,
+            "budget": o.cell.budget,
+            "seed": o.cell.seed,
+            "error": o.error,
+            "curve": [
+                dict(zip(("seconds", "step", "val_mpjpe_mm"), c, strict=True)) for c in o.curve
+            ],
+            **(o.result or {}),
+        }
+        for o in outcomes
+    ]
+    content = {"name": bench.name, "runs_in_all": len(bench.cells), "runs": runs}
+    for name, text in (
+        ("report.json", json.dumps(content, indent=1) + "\n"),
+        ("report.md", comparison_markdown(bench, outcomes)),
+    ):
+        with atomic_path(out / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _draw(bench: Bench, outcomes: list[Outcome], out: Path) -> None:
+    from motiontok.evaluate.figures import plot_rate_distortion, plot_usage, plot_validation
+    from motiontok.evaluate.report import comparison_rows
+
+    rows = comparison_rows(outcomes, bench.target_mm)
+    if not rows:
+        return
+    plot_validation(outcomes, bench.methods, out / "validation.png")
+    plot_usage(outcomes, bench.methods, out / "usage.png")
+    plot_rate_distortion(rows, bench.methods, out / "rate_distortion.png")

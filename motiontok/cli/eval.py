@@ -1,0 +1,151 @@
+"""``motiontok eval``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motiontok.cli.options import device_option, json_option, seed_option, use_device
+
+if TYPE_CHECKING:
+    from bvh.motion import Motion
+    from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["eval"]
+
+_BASELINES = "lafan-baselines"
+
+
+@click.command()
+@click.argument("tokenizer")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of BVH clips.")
+@click.option("--all", "everything", is_flag=True, help="All clips, not the held-out ones.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Folder for eval.json and eval.md."
+)
+@seed_option
+@device_option
+@json_option
+def eval(
+    tokenizer: str,
+    data: Path | None,
+    everything: bool,
+    out: Path | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure TOKENIZER (its folder, or "default") on the clips its training held out.
+
+    Reports errors of motion beside the source's own values, the metrics of the DAPS
+    paper, bits and use of codes, and the speed of encoding and decoding. The split is
+    that of the tokenizer's training; --all takes every clip, for data of your own.
+
+    "motiontok eval lafan-baselines" instead computes the two naive baselines of
+    LAFAN1's in-betweening benchmark beside their published figures, a check of the way
+    from file to metric.
+    """
+    if tokenizer == _BASELINES:
+        _baselines(data, as_json)
+        return
+    from bvh.files import atomic_path
+    from motiontok.evaluate.evaluation import evaluate_tokenizer
+    from motiontok.evaluate.machine import machine
+    from motiontok.evaluate.report import evaluation_markdown
+    from motiontok.progress import progress
+    from motiontok.tokenizer import MotionTokenizer
+
+    opened = MotionTokenizer.from_pretrained(tokenizer, device=use_device(device))
+    motions, trained_on, split = _motions(opened, data, everything)
+    windows = _windows(opened, motions)
+    with progress("measuring", len(motions)) as update:
+        evaluation = evaluate_tokenizer(opened, windows, motions, seed=seed, update=update)
+    result = {
+        "tokenizer": tokenizer,
+        "fingerprint": opened.fingerprint,
+        "method": opened.config.method.name,
+        "machine": machine(str(opened.device)),
+        "test": {
+            "split": split,
+            "clips": len(motions),
+            "windows": len(windows),
+            "training_clips": trained_on,
+        },
+        "metrics": evaluation.to_dict(),
+    }
+    text = evaluation_markdown(f"{Path(tokenizer).name} ({opened.config.method.name})", result)
+    if out is not None:
+        for name, content in (
+            ("eval.json", json.dumps(result, indent=1) + "\n"),
+            ("eval.md", text),
+        ):
+            with atomic_path(out / name) as temporary:
+                temporary.write_text(content, encoding="utf-8")
+    click.echo(json.dumps(result) if as_json else text)
+    if out is not None:
+        click.echo(f"report -> {out / 'eval.md'}, {out / 'eval.json'}", err=as_json)
+
+
+def _motions(
+    tokenizer: MotionTokenizer, data: Path | None, everything: bool
+) -> tuple[Sequence[Motion], int, str]:
+    """Clips to measure on, how many the split leaves to train on, and the split's name."""
+    from dataclasses import replace
+
+    from bvh import dataset, lafan
+    from motiontok.data.clips import load_clips
+    from motiontok.errors import DataError, InputError
+    from motiontok.progress import progress
+
+    config = tokenizer.config
+    with progress("reading clips", 1) as update:
+        if everything or (data is not None and config.data.dataset == "procedural"):
+            if data is None:
+                raise InputError("--all needs --data: a folder or archive of BVH clips")
+            found = dataset.load(data, progress=lambda n, of: update(n, total=of))
+            return found.motions, 0, f"all clips of {data.name}"
+        of_data = config.data
+        if of_data.dataset == "folder" and data is None:
+            raise DataError("this tokenizer was trained on clips of your own: give --data")
+        clips = load_clips(
+            replace(of_data), data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
+        )
+    how = f"every {of_data.holdout}th clip held out"
+    if of_data.dataset == "lafan":
+        how = f"{', '.join(lafan.DAPS_VALIDATION)} held out, or {how}"
+    return clips.held_out, len(clips.training), f"{of_data.dataset}, {how}"
+
+
+def _windows(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> Any:
+    from motiontok.data import WindowSet, from_motion
+
+    features = [from_motion(m) for m in motions]
+    return WindowSet(features, tokenizer.frames_per_window, tokenizer.statistics).enumerated()
+
+
+def _baselines(data: Path | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from motiontok.evaluate.lafan import PUBLISHED, evaluate_baselines
+    from motiontok.progress import progress
+
+    with progress("reading clips", 1) as update:
+        scores = evaluate_baselines(data, progress=lambda n, of: update(n, total=of))
+    if as_json:
+        rows = [
+            {"measured": asdict(s), "published": asdict(p)}
+            for s, p in zip(scores, PUBLISHED, strict=True)
+        ]
+        click.echo(json.dumps(rows))
+        return
+    click.echo("measured (published)")
+    click.echo(f"{'':16}{'frames':>8}{'L2Q':>18}{'L2P':>20}{'NPSS':>20}")
+    for s, p in zip(scores, PUBLISHED, strict=True):
+        click.echo(
+            f"{s.method:16}{s.length:8}{s.l2q:10.2f} ({p.l2q:.2f}){s.l2p:12.3f} ({p.l2p:.3f})"
+            f"{s.npss:11.4f} ({p.npss:.4f})"
+        )

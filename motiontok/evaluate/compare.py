@@ -1,0 +1,196 @@
+"""Run a comparison: train what is missing, measure it, write the report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bvh.files import atomic_path
+from motiontok.data.clips import Clips, TrainingData, load_clips, make_training_data
+from motiontok.errors import ConfigError, MotiontokError, TrainingError
+from motiontok.evaluate.bench import Bench, Cell
+from motiontok.evaluate.cost import training_cost
+from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
+from motiontok.evaluate.machine import machine
+from motiontok.evaluate.scalar_codec import PrincipalComponents, ScalarCodec
+from motiontok.progress import progress
+from motiontok.tokenizer import MotionTokenizer
+from motiontok.training import train
+from motiontok.training.log import read_log
+
+__all__ = ["Outcome", "run_bench"]
+
+_COMPONENTS = 768
+_FIT_WINDOWS = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of a cell.
+
+    Attributes:
+        cell: the run.
+        result: its ``result.json``; None if it failed.
+        curve: (seconds, step, joint error in mm) of each validation.
+        error: why it failed, one line.
+    """
+
+    cell: Cell
+    result: dict[str, Any] | None
+    curve: tuple[tuple[float, float, float], ...] = ()
+    error: str = ""
+
+
+def run_bench(
+    bench: Bench,
+    *,
+    out: Path,
+    data: Path | None = None,
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+    on_outcome: Callable[[list[Outcome]], object] | None = None,
+) -> list[Outcome]:
+    """Run every cell that has no result yet, one after the other.
+
+    A finished cell is not run again, an interrupted one goes on from its checkpoint, and
+    one that fails does not stop the others; it is tried again the next time.
+
+    Args:
+        bench: the comparison.
+        out: its folder: ``BUDGET/METHOD/seed-N`` for each run.
+        data: path of the clips, where the data set needs one.
+        device: where to train and measure.
+        say: prints a line for the user.
+        on_outcome: called with all outcomes so far after each cell.
+
+    Raises:
+        ConfigError: a result in ``out`` belongs to other settings.
+        DataError: the data cannot be used.
+    """
+    outcomes = {cell: _finished(cell, out) for cell in bench.cells}
+    missing = [cell for cell, outcome in outcomes.items() if outcome is None]
+    if len(missing) < len(bench.cells):
+        say(f"{len(bench.cells) - len(missing)} of {len(bench.cells)} runs are there already")
+    if missing:
+        clips, ready = _load(bench, data, device)
+        say(
+            f"{len(clips.training)} clips to train on, {len(clips.held_out)} held out "
+            f"({len(ready.validation)} windows), {len(missing)} runs to do"
+        )
+    for number, cell in enumerate(missing, start=1):
+        say(f"[{number}/{len(missing)}] {cell.budget}, {cell.method}, seed {cell.seed}")
+        try:
+            result = (_fit_codec if cell.is_codec else _train)(cell, out, clips, ready, device)
+            folder = out / cell.folder
+            with atomic_path(folder / "result.json") as temporary:
+                temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            outcomes[cell] = _finished(cell, out)
+            say(f"  MPJPE {result['metrics']['mpjpe_mm']:.1f} mm")
+        except MotiontokError as error:
+            outcomes[cell] = Outcome(cell, None, error=str(error))
+            say(f"  failed: {error}")
+        if on_outcome is not None:
+            on_outcome([o for o in outcomes.values() if o is not None])
+    return [o for o in outcomes.values() if o is not None]
+
+
+def _load(bench: Bench, data: Path | None, device: str) -> tuple[Clips, TrainingData]:
+    config = bench.base
+    with progress("reading clips", 1) as update:
+        clips = load_clips(
+            config.data, data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
+        )
+    return clips, make_training_data(clips, config.data, device=device)
+
+
+def _finished(cell: Cell, out: Path) -> Outcome | None:
+    """The outcome of a run that is there, checked to be this cell's."""
+    path = out / cell.folder / "result.json"
+    if not path.exists():
+        return None
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        config = result["config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path}: damaged result; delete its folder to run it again") from None
+    for section, now in cell.config.to_dict().items():
+        if config.get(section) != now:
+            raise ConfigError(
+                f"{path}: is of a run with other settings in {section}; use another --out, or "
+                "delete its folder to run it again"
+            )
+    log = path.parent / "log.csv"
+    rows = read_log(log) if log.is_file() else []
+    curve = tuple((r["seconds"], r["step"], r["val_mpjpe_mm"]) for r in rows if "val_mpjpe_mm" in r)
+    return Outcome(cell, result, curve)
+
+
+def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str) -> dict[str, Any]:
+    folder = out / cell.folder
+    config = cell.config
+    total = config.train.steps if not config.train.time_budget else 1000
+    with progress(f"training {cell.method}", total) as update:
+        trained = train(
+            config,
+            windows=ready.windows,
+            validation=ready.validation,
+            statistics=ready.statistics,
+            out=folder,
+            device=torch.device(device),
+            resume=(folder / "checkpoint.safetensors").exists(),
+            update=update,
+        )
+    if not all(p.isfinite().all() for p in trained.method.parameters()):
+        raise TrainingError(f"{cell.method}: weights are not finite after training")
+    tokenizer = MotionTokenizer(
+        trained.method, ready.statistics, offsets=ready.offsets, licence=clips.licence
+    )
+    tokenizer.save_pretrained(folder / "tokenizer")
+    with progress("measuring", len(clips.held_out)) as update:
+        evaluation = evaluate_tokenizer(
+            tokenizer, ready.validation, clips.held_out, seed=cell.seed, update=update
+        )
+    batch = ready.windows.batch(
+        config.train.batch_size, torch.Generator(device).manual_seed(cell.seed)
+    )
+    cost = {"steps": trained.step, "training_seconds": trained.seconds}
+    metrics = evaluation.to_dict() | cost | training_cost(trained.method, batch)
+    return _result(cell, metrics, ready, clips, device)
+
+
+def _fit_codec(
+    cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
+) -> dict[str, Any]:
+    generator = torch.Generator(device).manual_seed(cell.seed)
+    windows = ready.windows.batch(min(_FIT_WINDOWS, 4 * len(ready.windows)), generator)
+    model = cell.config.model
+    bits = model.codes_per_window * math.log2(model.vocab_size)
+    components = PrincipalComponents.fit(windows, _COMPONENTS, seed=cell.seed)
+    codec = ScalarCodec.at_rate(components, bits, windows)
+    with progress("measuring", len(clips.held_out)) as update:
+        evaluation = evaluate_codec(
+            codec, ready.validation, clips.held_out, ready.statistics, update=update
+        )
+    return _result(cell, evaluation.to_dict(), ready, clips, device)
+
+
+def _result(
+    cell: Cell, metrics: dict[str, Any], ready: TrainingData, clips: Clips, device: str
+) -> dict[str, Any]:
+    return {
+        "config": cell.config.to_dict(),
+        "machine": machine(device),
+        "test": {
+            "split": f"{cell.config.data.dataset}, held out",
+            "clips": len(clips.held_out),
+            "windows": len(ready.validation),
+            "training_clips": len(clips.training),
+        },
+        "metrics": metrics,
+    }

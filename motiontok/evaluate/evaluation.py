@@ -1,0 +1,136 @@
+"""Everything that is measured of a tokenizer, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bvh.motion import FPS, Motion
+from motiontok.data import (
+    Start,
+    Statistics,
+    accumulate,
+    differentiate,
+    from_motion,
+    split_windows,
+    to_motion,
+)
+from motiontok.evaluate.cost import coding_speed
+from motiontok.evaluate.motion import compare_motions, mean_metrics
+from motiontok.evaluate.scalar_codec import ScalarCodec
+from motiontok.evaluate.seams import seam_errors
+from motiontok.evaluate.usage import CodeUsage
+from motiontok.evaluate.windows import evaluate_windows, reconstruction_metrics
+from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["Evaluation", "evaluate_codec", "evaluate_tokenizer"]
+
+Update = Callable[[int], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        metrics: numbers by name: of :func:`~motiontok.evaluate.windows.evaluate_windows`,
+            of :func:`~motiontok.evaluate.motion.compare_motions` and
+            :func:`~motiontok.evaluate.seams.seam_errors` (means over clips weighted by
+            frames), rates, usage, speeds, and the sizes of the test set.
+        usage: of the vocabulary; None for a codec without one.
+    """
+
+    metrics: dict[str, float]
+    usage: CodeUsage | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        out: dict[str, Any] = dict(self.metrics)
+        if self.usage is not None:
+            out["code_usage_per_position"] = self.usage.used.tolist()
+            out["perplexity_per_position"] = self.usage.perplexity.tolist()
+        return out
+
+
+def evaluate_tokenizer(
+    tokenizer: MotionTokenizer,
+    windows: Tensor,
+    motions: Sequence[Motion],
+    *,
+    seed: int = 0,
+    update: Update | None = None,
+) -> Evaluation:
+    """Measure a tokenizer on windows and on whole clips.
+
+    Args:
+        tokenizer: to judge.
+        windows: ``(windows, frames, 203)``, standardised by the tokenizer's statistics.
+        motions: clips to reconstruct, each on its own skeleton.
+        seed: of the sampled codes of stochastic encoders.
+        update: called with the number of clips done.
+    """
+    windows = windows.to(tokenizer.device)
+    method = tokenizer.method
+    metrics, codes = evaluate_windows(method, windows, tokenizer.statistics, seed=seed)
+    usage = CodeUsage.of(codes.cpu().numpy(), tokenizer.vocab_size)
+    metrics |= _motion_metrics(motions, tokenizer.reconstruct, tokenizer.frames_per_window, update)
+    metrics |= usage.summary()
+    metrics |= coding_speed(method.encode, method.decode, windows)
+    bits = tokenizer.codes_per_window * float(np.log2(tokenizer.vocab_size))
+    metrics |= {"bits_per_window": bits, "bits_per_second": tokenizer.bits_per_second}
+    metrics["parameters"] = sum(p.numel() for p in method.parameters())
+    return Evaluation(metrics, usage)
+
+
+@torch.no_grad()
+def evaluate_codec(
+    codec: ScalarCodec,
+    windows: Tensor,
+    motions: Sequence[Motion],
+    statistics: Statistics,
+    *,
+    update: Update | None = None,
+) -> Evaluation:
+    """Measure a codec of variable length the same way; its bits are means over windows."""
+    frames = windows.shape[1]
+    symbols = codec.encode(windows)
+    metrics = reconstruction_metrics(windows, codec.decode(symbols), statistics)
+
+    def reconstruct(motion: Motion) -> Motion:
+        cut = torch.tensor(split_windows(from_motion(motion), frames), dtype=torch.float32)
+        x = statistics.standardize(accumulate(cut)).to(windows)
+        y = statistics.restore(codec.decode(codec.encode(x)))
+        features = differentiate(y).flatten(0, 1)[: len(motion)]
+        return to_motion(
+            features.double().cpu().numpy(),
+            motion.offsets,
+            start=Start.of(motion),
+            source=motion.source,
+        )
+
+    metrics |= _motion_metrics(motions, reconstruct, frames, update)
+    metrics |= coding_speed(codec.encode, codec.decode, windows)
+    bits = float(codec.bits(symbols).mean())
+    metrics |= {"bits_per_window": bits, "bits_per_second": bits * FPS / frames}
+    return Evaluation(metrics, None)
+
+
+def _motion_metrics(
+    motions: Sequence[Motion],
+    reconstruct: Callable[[Motion], Motion],
+    window: int,
+    update: Update | None,
+) -> dict[str, float]:
+    rows = []
+    for done, motion in enumerate(motions, start=1):
+        decoded = reconstruct(motion)
+        errors = compare_motions(motion, decoded) | seam_errors(motion, decoded, window=window)
+        rows.append((len(motion), errors))
+        if update is not None:
+            update(done)
+    return mean_metrics(rows)

@@ -1,0 +1,176 @@
+"""Pictures of a comparison: validation curves, use of codes, rate against distortion.
+
+``methods`` gives every method its colour and marker, the same in all pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bvh.files import atomic_path
+from motiontok.errors import MissingDependencyError
+from motiontok.evaluate.compare import Outcome
+from motiontok.evaluate.report import Row
+
+__all__ = ["plot_rate_distortion", "plot_usage", "plot_validation"]
+
+_MARKERS = "osD^vPX<>ph*"
+
+
+def plot_validation(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -> None:
+    """Held-out joint error over time and over steps, a row of panels for each budget.
+
+    What is fitted without steps is a dashed line.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    budgets = list(dict.fromkeys(o.cell.budget for o in outcomes if o.result is not None))
+    figure = _figure(12, 4.5 * max(len(budgets), 1))
+    style = _styles(methods)
+    panels = figure.subplots(max(len(budgets), 1), 2, squeeze=False)
+    for budget, (by_time, by_step) in zip(budgets, panels, strict=False):
+        named = set()
+        for outcome in outcomes:
+            if outcome.result is None or outcome.cell.budget != budget:
+                continue
+            colour, marker = style[outcome.cell.method]
+            name = outcome.cell.method if outcome.cell.method not in named else None
+            named.add(outcome.cell.method)
+            curve = np.array(outcome.curve).reshape(-1, 3)
+            if len(curve) < 2:
+                fitted = outcome.result["metrics"]["window_mpjpe_mm"]
+                for axes, label in ((by_time, name), (by_step, None)):
+                    axes.axhline(fitted, color=colour, linestyle="--", label=label)
+                continue
+            for axes, x, label in ((by_time, curve[:, 0], name), (by_step, curve[:, 1], None)):
+                axes.plot(
+                    x, curve[:, 2], color=colour, marker=marker, markersize=3, lw=1.2, label=label
+                )
+        for axes, label in ((by_time, "seconds"), (by_step, "step")):
+            axes.set_title(f"{budget}: joint error of held-out windows, mm", fontsize=10)
+            axes.set_xlabel(label)
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("{x:g}")
+            axes.grid(alpha=0.3, which="both")
+        by_time.legend(fontsize=8, ncols=2)
+    _save(figure, out)
+
+
+def plot_usage(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -> None:
+    """Perplexity and share of used codes at each position, a row for each budget.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    shown = [o for o in outcomes if o.result and "perplexity_per_position" in o.result["metrics"]]
+    budgets = list(dict.fromkeys(o.cell.budget for o in shown))
+    figure = _figure(12, 4.5 * max(len(budgets), 1))
+    style = _styles(methods)
+    panels = figure.subplots(max(len(budgets), 1), 2, squeeze=False)
+    for budget, pair in zip(budgets, panels, strict=False):
+        for axes, key, title in zip(
+            pair,
+            ("code_usage_per_position", "perplexity_per_position"),
+            ("share of the vocabulary in use", "perplexity of codes"),
+            strict=True,
+        ):
+            named = set()
+            for outcome in shown:
+                if outcome.cell.budget != budget or outcome.cell.method in named:
+                    continue
+                named.add(outcome.cell.method)
+                assert outcome.result is not None
+                values = outcome.result["metrics"][key]
+                colour, marker = style[outcome.cell.method]
+                axes.plot(
+                    range(len(values)),
+                    values,
+                    color=colour,
+                    marker=marker,
+                    markersize=3,
+                    lw=1,
+                    label=outcome.cell.method,
+                )
+            axes.set_title(f"{budget}: {title}", fontsize=10)
+            axes.set_xlabel("position in the window")
+            axes.set_ylim(bottom=0)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.grid(alpha=0.3)
+        pair[0].legend(fontsize=8, ncols=2)
+    _save(figure, out)
+
+
+def plot_rate_distortion(
+    rows: Mapping[str, Sequence[Row]], methods: Sequence[str], out: Path
+) -> None:
+    """Joint error of held-out clips over bits a second; a method's budgets are connected.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    points: dict[str, list[tuple[float, float]]] = {}
+    for of_budget in rows.values():
+        for row in of_budget:
+            points.setdefault(row.method, []).append(
+                (row.mean["bits_per_second"], row.mean["mpjpe_mm"])
+            )
+    figure = _figure(8, 5.5)
+    style = _styles(methods)
+    axes = figure.subplots()
+    for method in methods:
+        pairs = points.get(method, [])
+        if not pairs:
+            continue
+        colour, marker = style[method]
+        axes.plot(
+            *zip(*sorted(pairs), strict=True),
+            color=colour,
+            marker=marker,
+            markersize=6,
+            lw=1,
+            label=method,
+        )
+    axes.set_xlabel("bits a second")
+    axes.set_ylabel("MPJPE of held-out clips, mm")
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8, ncols=2)
+    _save(figure, out)
+
+
+def _styles(methods: Sequence[str]) -> dict[str, tuple[Any, str]]:
+    from matplotlib import colormaps
+
+    palette = colormaps["tab20"].colors  # type: ignore[attr-defined]
+    return {
+        name: (palette[(2 * i + i // 10) % 20], _MARKERS[i % len(_MARKERS)])
+        for i, name in enumerate(methods)
+    }
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingDependencyError(
+            "drawing a comparison needs matplotlib: pip install 'motiontok[render]'"
+        ) from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Any, out: Path) -> None:
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, dpi=110)

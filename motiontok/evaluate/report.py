@@ -1,0 +1,198 @@
+"""Tables of measurements in Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from motiontok.evaluate.bench import Bench
+from motiontok.evaluate.compare import Outcome
+
+__all__ = ["Row", "comparison_markdown", "comparison_rows", "evaluation_markdown"]
+
+# (key, heading, decimals, factor)
+_Column = tuple[str, str, int, float]
+
+_QUALITY: tuple[_Column, ...] = (
+    ("mpjpe_mm", "MPJPE mm", 1, 1),
+    ("mpjpe_global_mm", "global mm", 1, 1),
+    ("mpjpe_procrustes_mm", "Procrustes mm", 1, 1),
+    ("rotation_deg", "rotation deg", 1, 1),
+    ("velocity_mm_s", "velocity mm/s", 0, 1),
+    ("acceleration_mm_s2", "acceleration mm/s²", 0, 1),
+    ("skate_mm_s", "skate mm/s", 0, 1),
+    ("skate_truth_mm_s", "its source", 0, 1),
+    ("seam_mm", "seam mm", 2, 1),
+    ("inside_mm", "inside mm", 2, 1),
+)
+_PAPER: tuple[_Column, ...] = (
+    ("psnr", "PSNR dB", 2, 1),
+    ("psnr_standardised", "PSNR std. dB", 2, 1),
+    ("mse", "MSE std.", 4, 1),
+    ("sampled_psnr", "sampled PSNR dB", 2, 1),
+    ("log_p", "log p(x\\|z)", 1, 1),
+    ("kl", "KL nats", 1, 1),
+    ("elbo", "ELBO", 1, 1),
+    ("beta_elbo", "β-ELBO", 1, 1),
+)
+_RATE: tuple[_Column, ...] = (
+    ("bits_per_window", "bits/window", 0, 1),
+    ("bits_per_second", "bits/s", 0, 1),
+    ("code_usage", "codes used %", 1, 100),
+    ("code_usage_pooled", "pooled %", 1, 100),
+    ("perplexity", "perplexity", 1, 1),
+    ("perplexity_pooled", "pooled", 1, 1),
+)
+_COST: tuple[_Column, ...] = (
+    ("parameters", "parameters M", 2, 1e-6),
+    ("steps", "steps", 0, 1),
+    ("training_seconds", "training s", 0, 1),
+    ("seconds_to_target", "to target s", 0, 1),
+    ("step_ms", "step ms", 1, 1),
+    ("step_peak_mib", "step peak MiB", 0, 1),
+    ("encode_windows_per_s", "encode windows/s", 0, 1),
+    ("decode_windows_per_s", "decode windows/s", 0, 1),
+    ("encode_latency_ms", "encode one ms", 1, 1),
+    ("decode_latency_ms", "decode one ms", 1, 1),
+)
+_TABLES = (
+    ("Motion", _QUALITY),
+    ("Windows", _PAPER),
+    ("Rate and codes", _RATE),
+    ("Cost", _COST),
+)
+_NOTES = (
+    "Motion: whole held-out clips on their own skeletons; joints relative to the hips with heading "
+    "taken out, global without any alignment; seam is the error of a joint's step from frame to "
+    "frame across window borders, inside the same elsewhere. Windows: PSNR over columns mapped to "
+    "[0, 1] by the training range, pooled; log p, KL (to the uniform prior) and β-ELBO = log p - "
+    "beta_end KL of one sampled sequence a window where the encoder is stochastic, all else by "
+    "greedy codes. Perplexity cannot exceed the number of windows. Cost: training includes fitting "
+    "and validation; a step is forward, backward and update of one batch; its peak comes on top of "
+    "weights and optimiser moments."
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Means and standard deviations over the seeds of a method at a budget."""
+
+    method: str
+    seeds: int
+    mean: Mapping[str, float]
+    deviation: Mapping[str, float]
+
+
+def comparison_rows(outcomes: Iterable[Outcome], target_mm: float | None) -> dict[str, list[Row]]:
+    """Rows of each budget, best joint error first."""
+    cells: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for outcome in outcomes:
+        if outcome.result is None:
+            continue
+        numbers = {
+            k: float(v) for k, v in outcome.result["metrics"].items() if not isinstance(v, list)
+        }
+        reached = [s for s, _, mm in outcome.curve if target_mm is not None and mm <= target_mm]
+        if reached:
+            numbers["seconds_to_target"] = reached[0]
+        of_budget = cells.setdefault(outcome.cell.budget, {})
+        of_budget.setdefault(outcome.cell.method, []).append(numbers)
+    return {
+        budget: sorted(
+            (_row(method, runs) for method, runs in methods.items()),
+            key=lambda row: row.mean["mpjpe_mm"],
+        )
+        for budget, methods in cells.items()
+    }
+
+
+def _row(method: str, runs: Sequence[Mapping[str, float]]) -> Row:
+    # A figure that some seeds lack (a target not reached) has no mean.
+    keys = [k for k in runs[0] if all(k in run for run in runs)]
+    values = {k: np.array([run[k] for run in runs]) for k in keys}
+    mean = {k: float(v.mean()) for k, v in values.items()}
+    deviation = {k: float(v.std(ddof=1)) for k, v in values.items() if len(v) > 1}
+    return Row(method, len(runs), mean, deviation)
+
+
+def comparison_markdown(bench: Bench, outcomes: Sequence[Outcome]) -> str:
+    """The report of a comparison."""
+    done = [o for o in outcomes if o.result is not None]
+    lines = [f"# Comparison: {bench.name}", ""]
+    if done:
+        lines += [*_where([o.result for o in done if o.result is not None]), ""]
+    for budget, rows in comparison_rows(outcomes, bench.target_mm).items():
+        lines += [f"## {budget}", ""]
+        for title, columns in _TABLES:
+            lines += _table(title, rows, columns)
+    failed = [o for o in outcomes if o.result is None]
+    if failed:
+        lines += ["## Failed", ""]
+        for o in failed:
+            lines.append(f"- {o.cell.budget}, {o.cell.method}, seed {o.cell.seed}: {o.error}")
+        lines.append("")
+    missing = len(bench.cells) - len(outcomes)
+    if missing:
+        lines += [f"{missing} of {len(bench.cells)} runs are still to do.", ""]
+    target = f" Target: held-out joint error {bench.target_mm:g} mm." if bench.target_mm else ""
+    return "\n".join([*lines, _NOTES + target, ""])
+
+
+def evaluation_markdown(name: str, result: Mapping[str, Any]) -> str:
+    """The report of one tokenizer.
+
+    Args:
+        name: of the tokenizer.
+        result: with ``metrics``, ``machine`` and ``test``, as ``result.json`` has them.
+    """
+    numbers = {k: float(v) for k, v in result["metrics"].items() if not isinstance(v, list)}
+    lines = [f"# {name}", "", *_where([result]), ""]
+    for title, columns in _TABLES:
+        lines += _table(title, [Row(name, 1, numbers, {})], columns)
+    return "\n".join([*lines, _NOTES, ""])
+
+
+def _where(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Test set, machines and dates of results, each said once."""
+    tests, machines = [], []
+    for result in results:
+        test = result["test"]
+        tests.append(
+            f"{test['split']}: {test['clips']} clips, {test['windows']} windows; "
+            f"{test['training_clips']} clips to train on"
+        )
+        m = result["machine"]
+        machines.append(
+            f"{m.get('accelerator', m['processor'])}, {m['cores']} cores, {m['threads']} threads, "
+            f"torch {m['torch']}, {m['date']}"
+        )
+    return [f"- {line}" for line in dict.fromkeys([*tests, *machines])]
+
+
+def _table(title: str, rows: Sequence[Row], columns: Sequence[_Column]) -> list[str]:
+    shown = [c for c in columns if any(c[0] in row.mean for row in rows)]
+    if not shown:
+        return []
+    seeds = any(row.seeds > 1 for row in rows)
+    head = [title, *(["seeds"] if seeds else []), *(c[1] for c in shown)]
+    lines = [
+        "| " + " | ".join(head) + " |",
+        "|---|" + "---:|" * (len(head) - 1),
+    ]
+    for row in rows:
+        cells = [row.method, *([str(row.seeds)] if seeds else [])]
+        cells += [_number(row, *c) for c in shown]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def _number(row: Row, key: str, _heading: str, decimals: int, factor: float) -> str:
+    if key not in row.mean:
+        return "-"
+    value = f"{factor * row.mean[key]:,.{decimals}f}"
+    spread = row.deviation.get(key, math.nan)
+    return value if math.isnan(spread) else f"{value} ± {factor * spread:,.{decimals}f}"
