@@ -25,7 +25,10 @@ _BASELINES = "lafan-baselines"
 @click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of BVH clips.")
 @click.option("--all", "everything", is_flag=True, help="All clips, not the held-out ones.")
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="Folder for eval.json and eval.md."
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for eval.md, eval.json and usage.png.",
 )
 @seed_option
 @device_option
@@ -52,7 +55,6 @@ def eval(
     if tokenizer == _BASELINES:
         _baselines(data, as_json)
         return
-    from bvh.files import atomic_path
     from motiontok.evaluate.evaluation import evaluate_tokenizer
     from motiontok.evaluate.machine import machine
     from motiontok.evaluate.report import evaluation_markdown
@@ -77,17 +79,32 @@ def eval(
         },
         "metrics": evaluation.to_dict(),
     }
-    text = evaluation_markdown(f"{Path(tokenizer).name} ({opened.config.method.name})", result)
+    name = f"{Path(tokenizer).resolve().name} ({opened.config.method.name})"
+    text = evaluation_markdown(name, result)
     if out is not None:
-        for name, content in (
-            ("eval.json", json.dumps(result, indent=1) + "\n"),
-            ("eval.md", text),
-        ):
-            with atomic_path(out / name) as temporary:
-                temporary.write_text(content, encoding="utf-8")
+        _write(out, name, opened, result, text)
     click.echo(json.dumps(result) if as_json else text)
     if out is not None:
-        click.echo(f"report -> {out / 'eval.md'}, {out / 'eval.json'}", err=as_json)
+        click.echo(f"report -> {out / 'eval.md'}   numbers -> {out / 'eval.json'}", err=as_json)
+
+
+def _write(
+    out: Path, name: str, tokenizer: MotionTokenizer, result: dict[str, Any], text: str
+) -> None:
+    from bvh.files import atomic_path
+    from motiontok.errors import MissingDependencyError
+    from motiontok.evaluate.bench import Cell
+    from motiontok.evaluate.compare import Outcome
+    from motiontok.evaluate.figures import plot_usage
+
+    for file, content in (("eval.json", json.dumps(result, indent=1) + "\n"), ("eval.md", text)):
+        with atomic_path(out / file) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    cell = Cell(name, result["test"]["split"], 0, tokenizer.config)
+    try:
+        plot_usage([Outcome(cell, result)], [name], out / "usage.png")
+    except MissingDependencyError as error:
+        click.echo(str(error), err=True)
 
 
 def _motions(

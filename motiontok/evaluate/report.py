@@ -93,9 +93,7 @@ def comparison_rows(outcomes: Iterable[Outcome], target_mm: float | None) -> dic
     for outcome in outcomes:
         if outcome.result is None:
             continue
-        numbers = {
-            k: float(v) for k, v in outcome.result["metrics"].items() if not isinstance(v, list)
-        }
+        numbers = _numbers(outcome.result)
         reached = [s for s, _, mm in outcome.curve if target_mm is not None and mm <= target_mm]
         if reached:
             numbers["seconds_to_target"] = reached[0]
@@ -149,11 +147,18 @@ def evaluation_markdown(name: str, result: Mapping[str, Any]) -> str:
         name: of the tokenizer.
         result: with ``metrics``, ``machine`` and ``test``, as ``result.json`` has them.
     """
-    numbers = {k: float(v) for k, v in result["metrics"].items() if not isinstance(v, list)}
+    row = Row(name, 1, _numbers(result), {})
     lines = [f"# {name}", "", *_where([result]), ""]
     for title, columns in _TABLES:
-        lines += _table(title, [Row(name, 1, numbers, {})], columns)
+        shown = [c for c in columns if c[0] in row.mean]
+        lines += [f"| {title} | |", "|---|---:|"]
+        lines += [f"| {c[1]} | {_number(row, *c)} |" for c in shown]
+        lines.append("")
     return "\n".join([*lines, _NOTES, ""])
+
+
+def _numbers(result: Mapping[str, Any]) -> dict[str, float]:
+    return {k: float(v) for k, v in result["metrics"].items() if not isinstance(v, list)}
 
 
 def _where(results: Sequence[Mapping[str, Any]]) -> list[str]:
