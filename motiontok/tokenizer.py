@@ -174,7 +174,7 @@ class MotionTokenizer:
             self.method.encode(
                 c.to(self.device), effort=effort, temperature=temperature, generator=generator
             )
-            for c in x.split(_CHUNK)
+            for c in x.split(max(1, _CHUNK // effort))
         ]
         codes = torch.cat(parts).reshape(*leading, -1, self.codes_per_window)
         return codes if as_tensor else codes.cpu().numpy()

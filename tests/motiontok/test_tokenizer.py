@@ -256,6 +256,25 @@ def test_saving_and_loading_changes_nothing(tokenizer, motion, tmp_path):
     assert names == ["config.json", "model.safetensors"]
 
 
+def test_half_precision_halves_the_file_and_stays_one_tokenizer(tokenizer, motion, tmp_path):
+    tokenizer.save_pretrained(tmp_path / "whole")
+    tokenizer.save_pretrained(tmp_path / "half", half=True)
+    sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("half", "whole")]
+    assert sizes[0] < 0.7 * sizes[1]
+    rounded = MotionTokenizer.from_pretrained(tmp_path / "half")
+    assert rounded.fingerprint != tokenizer.fingerprint
+    rounded.save_pretrained(tmp_path / "again", half=True)
+    again = MotionTokenizer.from_pretrained(tmp_path / "again")
+    assert again.fingerprint == rounded.fingerprint
+    codes = rounded.encode(motion)
+    np.testing.assert_array_equal(again.encode(motion), codes)
+    np.testing.assert_allclose(
+        rounded.decode(codes).global_positions(),
+        tokenizer.decode(codes).global_positions(),
+        atol=0.02,
+    )
+
+
 def test_a_tokenizer_is_found_in_its_folder_and_in_its_run(tiny_run, tokenizer):
     inside = MotionTokenizer.from_pretrained(tiny_run / "tokenizer")
     assert inside.fingerprint == tokenizer.fingerprint
