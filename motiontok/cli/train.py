@@ -79,8 +79,9 @@ def train(
     m, seconds, held = run.metrics, run.trained.seconds, len(run.held_out)
     time = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
     click.echo(
-        f"{run.trained.step} steps in {time}; on {held} held-out clip{'s' if held != 1 else ''}: MPJPE {m['mpjpe_mm']:.1f} mm, rotation {m['rotation_deg']:.1f} deg, foot "
-        f"skate {m['skate_mm_s']:.0f} mm/s (source {m['skate_truth_mm_s']:.0f}), "
+        f"{run.trained.step} steps in {time}; on {held} held-out clip{'s' if held != 1 else ''}: "
+        f"MPJPE {m['mpjpe_mm']:.1f} mm, rotation {m['rotation_deg']:.1f} deg, foot skate "
+        f"{m['skate_mm_s']:.0f} mm/s (source {m['skate_truth_mm_s']:.0f}), "
         f"{m['bits_per_second']:.0f} bits/s"
     )
     click.echo(f"tokenizer -> {out / 'tokenizer'}   curves -> {out / 'curves.png'}")
