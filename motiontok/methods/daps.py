@@ -220,12 +220,7 @@ class DapsFromQuantizer(Daps):
             codes=model.codes_per_window,
             vocab_size=model.vocab_size,
         )
-        return RefiningDecoder(
-            quantizer,
-            width=model.decoder_width,
-            heads=model.heads,
-            layers=model.decoder_layers,
-        )
+        return RefiningDecoder(quantizer, width=model.decoder_width, layers=model.decoder_layers)
 
     @property
     def quantizer(self) -> ProductQuantizer:

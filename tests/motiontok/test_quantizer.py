@@ -110,8 +110,12 @@ def test_encoding_takes_the_nearest_codewords():
 
 def test_synthesis_inverts_analysis_within_the_basis():
     quantizer, x = fitted(), windows(20, seed=1)
-    projected = quantizer.synthesize(quantizer.coefficients(x))
-    again = quantizer.synthesize(quantizer.coefficients(projected))
+
+    def project(x):
+        return quantizer.synthesize(quantizer.components(quantizer.coefficients(x)))
+
+    projected = project(x)
+    again = project(projected)
     torch.testing.assert_close(again, projected, atol=1e-4, rtol=0)
     kept = ((projected - x) ** 2).mean() / x.var()
     assert kept < 0.05
@@ -127,6 +131,22 @@ def test_more_codes_and_more_words_err_less():
 
     assert error(4, 16) < 0.8 * error(2, 16)
     assert error(4, 64) < 0.8 * error(4, 8)
+
+
+def test_spread_and_error_describe_the_fit():
+    """Spread is the deviation of each codeword coordinate, error what quantising leaves."""
+    x = windows()
+    quantizer = fitted(x=x)
+    used = quantizer.slots >= 0
+    torch.testing.assert_close(
+        quantizer.spread[used], quantizer.codewords.detach().std(dim=1, unbiased=False)[used], rtol=1e-4, atol=1e-6
+    )
+    assert (quantizer.spread[~used] == 1).all()
+    rest = (x - quantizer.decode(quantizer.encode(x)).detach()).flatten(1)
+    rows = quantizer.basis[quantizer.basis.norm(dim=1) > 0]
+    assert float(quantizer.error) == pytest.approx(
+        float((rest @ rows.T).square().mean().sqrt()), rel=1e-3
+    )
 
 
 def test_one_seed_is_one_quantiser():
