@@ -26,16 +26,16 @@ __all__ = ["connected", "jump_cost"]
 
 _RATE = 15.0  # solved frames a second
 _SHORTEST, _LONGEST = 4, 16  # solved frames between anchors
-_SIDE_BY_SIDE = 64  # walks at once that keep the processor busy
+_SIDE_BY_SIDE = 128  # walks at once that keep the processor busy
 _REACH = 24  # solved frames that a candidate runs past an anchor that it misses
 _JUMP = 1.0  # rad between solved frames that is not a movement
 _MOST = 0.5  # rad that a joint is expected to go on in a frame
 _SAME = 0.2  # rad; closer solutions of one frame are one
 _ANCHOR = Options(iterations=16)
-_CONTINUE = Options(iterations=4, tolerance=2e-2)
+_CONTINUE = Options(iterations=4, tolerance=1e-2)
 _HOLD = 1.0  # posture weight that keeps a continued path from drifting along free directions
 _FREE_SPEED = 10.0  # rad/s that cost nothing
-_PENALTY = 400.0  # per rad^2 beyond that, in one frame
+_PENALTY = 150.0  # per rad^2 beyond that, in one frame
 
 
 @dataclass(eq=False)

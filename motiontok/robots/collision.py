@@ -17,6 +17,7 @@ import pinocchio as pin
 
 from bvh.rotations import Array
 from motiontok.robots.geometry import points_of
+from motiontok.robots.placements import Placements, split
 
 __all__ = ["Proximities", "SelfCollision"]
 
@@ -78,10 +79,7 @@ class SelfCollision:
             self.geometry.addCollisionPair(pin.CollisionPair(int(first), int(second)))
         self._placements = pin.GeometryData(self.geometry)
         self._margin = 0.0
-        self._views: list[Array] = []
-        for index in range(count):
-            placement = self._placements.oMg[index]
-            self._views += [placement.rotation, placement.translation[:, None]]
+        self._rows = Placements(self._placements.oMg)
 
     def near(self, q: Array, *, margin: float = 0.0) -> Proximities:
         """Pairs closer than ``margin`` (m) in configurations ``q (frames, nq)``."""
@@ -97,13 +95,11 @@ class SelfCollision:
         return _collect(found)
 
     def _search(self, q: Array, margin: float, start: int) -> list[tuple[Any, ...]]:
-        count = len(self.geometry.geometryObjects)
-        placements = np.empty((len(q), 3, 4 * count))
+        rows = np.empty((len(q), len(self.geometry.geometryObjects), 12))
         for frame in range(len(q)):
             self._place(q[frame])
-            np.concatenate(self._views, axis=1, out=placements[frame])
-        blocks = placements.reshape(len(q), 3, count, 4).transpose(0, 2, 1, 3)
-        frames, pairs = self._candidates(blocks, margin)
+            self._rows.read(rows[frame])
+        frames, pairs = self._candidates(*split(rows), margin)
         found = []
         at = -1
         for frame, pair in zip(frames.tolist(), pairs.tolist(), strict=True):
@@ -127,12 +123,13 @@ class SelfCollision:
         normal = -np.array(result.normal)
         return (first.parentJoint, second.parentJoint, result.min_distance, one, two, normal)
 
-    def _candidates(self, placements: Array, margin: float) -> tuple[Array, Array]:
+    def _candidates(
+        self, rotation: Array, translation: Array, margin: float
+    ) -> tuple[Array, Array]:
         """Frame and pair indices whose bounding capsules come closer than ``margin``."""
         radii = np.array([c[2] for c in self._capsules])
         middles = np.array([(c[0] + c[1]) / 2 for c in self._capsules])
         halves = np.array([(c[1] - c[0]) / 2 for c in self._capsules])
-        rotation, translation = placements[..., :3], placements[..., 3]
         middle = translation + np.einsum("tgij,gj->tgi", rotation, middles)
         reach = radii + np.linalg.norm(halves, axis=-1)
         limit = np.full((len(reach), len(reach)), -np.inf)

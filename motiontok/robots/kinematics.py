@@ -17,6 +17,7 @@ import numpy as np
 import pinocchio as pin
 
 from bvh.rotations import Array
+from motiontok.robots.placements import Placements, split
 
 __all__ = ["Kinematics", "Linearization", "State"]
 
@@ -81,16 +82,11 @@ class Kinematics:
 
     def __init__(self, model: Any, bodies: Sequence[int]) -> None:
         self.model = model
-        self.bodies = tuple(bodies)
+        self.bodies = list(bodies)
         self.lower: Array = model.lowerPositionLimit[7:].copy()
         self.upper: Array = model.upperPositionLimit[7:].copy()
         self._data = model.createData()
-        # These arrays look into Pinocchio's memory and follow every computation.
-        views = []
-        for body in self.bodies:
-            placement = self._data.oMi[body]
-            views += [placement.rotation, placement.translation[:, None]]
-        self._views = views
+        self._placements = Placements(self._data.oMi)
         self._scratch: dict[str, Array] = {}
 
         nv = model.nv
@@ -119,16 +115,16 @@ class Kinematics:
 
     def evaluate(self, q: Array) -> State:
         """Placements and Jacobians at configurations ``q (frames, nq)``."""
-        frames, bodies = len(q), len(self.bodies)
+        frames = len(q)
         jacobians = np.empty((frames, self.nv, 6))
-        placements = np.empty((frames, 3, 4 * bodies))
-        model, data, views = self.model, self._data, self._views
-        compute, concatenate = pin.computeJointJacobians, np.concatenate
+        rows = self._memory("placements", frames, (self.model.njoints, 12))
+        model, data, read = self.model, self._data, self._placements.read
+        compute = pin.computeJointJacobians
         for frame in range(frames):
             jacobians[frame] = compute(model, data, q[frame]).T
-            concatenate(views, axis=1, out=placements[frame])
-        blocks = placements.reshape(frames, 3, bodies, 4).transpose(0, 2, 1, 3)
-        return State(jacobians, np.ascontiguousarray(blocks[..., :3]), blocks[..., 3].copy())
+            read(rows[frame])
+        rotations, positions = split(rows[:, self.bodies])
+        return State(jacobians, rotations, positions)
 
     def integrate(self, q: Array, step: Array) -> Array:
         """Configurations after tangent steps ``(frames, nv)`` (root in its own frame)."""

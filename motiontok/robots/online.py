@@ -21,6 +21,7 @@ from motiontok.robots.calibration import Calibration
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.model import Robot
 from motiontok.robots.offline import SHALLOW, floor_task
+from motiontok.robots.placements import Placements, split
 from motiontok.robots.planting import FootLock
 from motiontok.robots.solver import damped_step, minimize
 from motiontok.robots.targets import TargetMaker, Targets
@@ -255,14 +256,12 @@ class _Skeleton:
             # Pinocchio's joint 0 is the world.
             self._model.addJoint(parent + 1, kind, pin.SE3(np.eye(3), offset), JOINTS[joint])
         self._data = self._model.createData()
-        self._views = []
-        for joint in range(1, len(JOINTS) + 1):
-            placement = self._data.oMi[joint]
-            self._views += [placement.rotation, placement.translation[:, None]]
+        self._placements = Placements(self._data.oMi)
+        self._rows = np.empty((len(JOINTS) + 1, 12))
 
     def place(self, root_position: Array, rotations: Array) -> tuple[Array, Array]:
         """World rotations ``(1, 22, 3, 3)`` and positions ``(1, 22, 3)``."""
         q = np.concatenate([root_position, xyzw_from_wxyz(rotations).ravel()])
         pin.forwardKinematics(self._model, self._data, q)
-        blocks = np.concatenate(self._views, axis=1).reshape(3, len(JOINTS), 4).swapaxes(0, 1)
-        return blocks[None, ..., :3], blocks[None, ..., 3]
+        self._placements.read(self._rows)
+        return split(self._rows[None, 1:])

@@ -18,6 +18,7 @@ _GAP = 0.002  # m between bodies that were parted
 _WATCH = 0.03  # m; closer pairs are watched while others are parted
 _DEEP = 0.001  # m; shallower overlaps are let be
 _WEIGHT = 300.0  # per metre
+_SHRINKS = 0.7  # times as deep as before, at most: a round that is worth another
 _ROUNDS = 4
 _STEPS = Smoothness(iterations=5)
 
@@ -103,15 +104,16 @@ def separate(
         speed_limits: ``(joints,)`` rad/s.
     """
     near = collision.near(q)
-    if not (near.distances < -_DEEP).any():
+    depth = near.deepest(len(q))
+    if not (depth > _DEEP).any():
         return q
     others = {int(g.parentJoint) for g in collision.geometry.geometryObjects}
     kinematics = Kinematics(collision.model, [*bodies, *sorted(others - set(bodies))])
     tasks = make_tasks(kinematics)
     q = q.copy()
+    hopeless = np.zeros(len(q), dtype=bool)
     for _ in range(_ROUNDS):
-        deep = np.zeros(len(q), dtype=bool)
-        deep[near.frames[near.distances < -_DEEP]] = True
+        deep = (depth > _DEEP) & ~hopeless
         if not deep.any():
             break
         frames, frozen = windows(deep)
@@ -127,8 +129,8 @@ def separate(
             _STEPS,
             frozen=frozen,
         )[0]
-        found = collision.near(q[frames])
-        near = Proximities(
-            frames[found.frames], found.bodies, found.distances, found.points, found.normals
-        )
+        found = collision.near(q[frames]).deepest(len(frames))
+        # Where the targets hold two bodies inside each other more rounds change nothing.
+        hopeless[frames] |= found > _SHRINKS * depth[frames]
+        depth[frames] = found
     return q

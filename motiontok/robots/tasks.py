@@ -75,7 +75,7 @@ class Quadratic:
         self.gradient[frames] = other.gradient
 
 
-BATCH = 64
+BATCH = 128
 """Frames computed together: their arrays stay in the processor's cache."""
 
 

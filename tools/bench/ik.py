@@ -1,0 +1,195 @@
+"""Inverse kinematics: this project beside mink (as GMR uses it) and pink, in one run.
+
+    python tools/bench/ik.py g1-dance-targets.npz --peers .bench-venv
+
+The targets file holds world targets of G1 link frames (``position``,
+``quaternion_wxyz``, ``frame_names``, ``weight_position``, ``weight_rotation``, ``fps``).
+With placement (R, p), target (Rt, pt) the cost of a frame is the sum over the links of
+``|wp R^T (pt - p)|^2 + |wr log(R^T Rt)|^2``; means leave out the first 10 frames. A frame
+counts as bad when its cost is above 300, and as lost when pelvis or torso are more than
+100 degrees off.
+
+Everything runs on one core. The peers run in a virtual environment of their own, which
+is made at first (pip install mink mujoco daqp pin-pink). Rounds alternate between the
+systems, so that a busy machine slows all of them; the fastest round of each counts, in
+processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import numpy as np  # noqa: E402
+
+from bvh.rotations import Array, angle_between, from_matrix, normalize, to_matrix  # noqa: E402
+from motiontok.robots import load_robot  # noqa: E402
+from motiontok.robots.kinematics import Kinematics  # noqa: E402
+from motiontok.robots.model import Robot  # noqa: E402
+from motiontok.robots.offline import solve_trajectory  # noqa: E402
+from motiontok.robots.online import OnlineSolver  # noqa: E402
+from motiontok.robots.targets import Targets  # noqa: E402
+from motiontok.robots.tasks import PoseTask  # noqa: E402
+
+PEERS = ("gmr", "mink", "pink", "pink3")
+TITLES = {
+    "ours": "motiontok, whole trajectory",
+    "free": "  same, bodies may collide",
+    "online": "motiontok, online",
+    "gmr": "GMR's loop: mink, daqp, two passes",
+    "mink": "  same, second pass alone",
+    "pink": "pink, 1 QP a frame",
+    "pink3": "pink, 3 QPs a frame",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("targets", type=Path)
+    parser.add_argument("--peers", type=Path, help="virtual environment of the peers")
+    parser.add_argument("--frames", type=int, help="only the first so many frames")
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    robot = load_robot("g1")
+    targets = read_targets(arguments.targets, robot)[: arguments.frames]
+    collision = robot.self_collision
+    systems: dict[str, Callable[[], tuple[Array, float, Array | None]]] = {
+        "ours": lambda: ours(robot, targets, collide=False, checker=collision),
+        "free": lambda: ours(robot, targets, collide=True, checker=collision),
+        "online": lambda: online(robot, targets),
+    }
+    if arguments.peers is not None:
+        python = peers_python(arguments.peers)
+        for name in PEERS:
+            systems[name] = lambda name=name: peer(python, name, robot, arguments)
+
+    best: dict[str, tuple[Array, float, Array | None]] = {}
+    for _ in range(arguments.rounds):
+        for name, run in systems.items():
+            result = run()
+            if name not in best or result[1] < best[name][1]:
+                best[name] = result
+    print(f"{len(targets)} frames; seconds are processor time of one core\n")
+    print(
+        "| system | frames/s | position cm (ankles) | cost mean / median | bad | lost"
+        " | joint speed max rad/s | limits broken | overlap mm, frames |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, (q, seconds, _times) in best.items():
+        print(row(TITLES[name], q, seconds, robot, targets))
+    times = best["online"][2]
+    if times is not None:
+        p50, p99 = np.percentile(1e3 * times, [50, 99])
+        print(f"\nonline: {p50:.2f} ms a frame at the median, {p99:.2f} ms at the 99th percentile")
+    if "gmr" in best:
+        for name in ("gmr", "mink"):
+            print(
+                f"ours / {TITLES[name].strip()}: {best[name][1] / best['ours'][1]:.1f} x frames/s"
+            )
+
+
+def read_targets(path: Path, robot: Robot) -> Targets:
+    """Targets of G1 links as the solver takes them."""
+    with np.load(path, allow_pickle=False) as data:
+        names = [str(n) for n in data["frame_names"]]
+        frames = [robot.model.frames[robot.model.getFrameId(n)] for n in names]
+        return Targets(
+            bodies=tuple(int(f.parentJoint) for f in frames),
+            local_rotations=np.array([f.placement.rotation for f in frames]),
+            local_positions=np.array([f.placement.translation for f in frames]),
+            rotations=to_matrix(normalize(data["quaternion_wxyz"].astype(np.float64))),
+            positions=data["position"].astype(np.float64),
+            rotation_weights=data["weight_rotation"][None],
+            position_weights=data["weight_position"][None],
+            fps=float(data["fps"]),
+        )
+
+
+def ours(
+    robot: Robot, targets: Targets, *, collide: bool, checker: object
+) -> tuple[Array, float, Array | None]:
+    start = time.process_time()
+    q = solve_trajectory(
+        robot.model,
+        targets,
+        speed_limits=robot.speed_limits,
+        collision=None if collide else checker,
+    )
+    return q, time.process_time() - start, None
+
+
+def online(robot: Robot, targets: Targets) -> tuple[Array, float, Array | None]:
+    solver = OnlineSolver(
+        robot.model, targets.bodies, speed_limits=robot.speed_limits, fps=targets.fps
+    )
+    frames = [targets[k : k + 1] for k in range(len(targets))]
+    q, times = [], []
+    for frame in frames:
+        start = time.process_time()
+        q.append(solver.step(frame)[0])
+        times.append(time.process_time() - start)
+    return np.array(q), float(np.sum(times)), np.array(times)
+
+
+def peer(
+    python: Path, name: str, robot: Robot, arguments: argparse.Namespace
+) -> tuple[Array, float, Array | None]:
+    script = Path(__file__).with_name("ik_peers.py")
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "q.npz"
+        command = [python, script, name, robot.urdf, arguments.targets, out]
+        if arguments.frames:
+            command.append(arguments.frames)
+        subprocess.run([str(c) for c in command], check=True)
+        with np.load(out) as data:
+            return data["qpos"], float(data["seconds"]), None
+
+
+def peers_python(folder: Path) -> Path:
+    """Interpreter of the peers' environment, made if it is not there."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        packages = ["mink", "mujoco", "daqp", "pin-pink", "qpsolvers"]
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True)
+    return python
+
+
+def row(title: str, q: Array, seconds: float, robot: Robot, targets: Targets) -> str:
+    kinematics = Kinematics(robot.model, targets.bodies)
+    task = PoseTask(kinematics, targets)
+    state = kinematics.evaluate(q)
+    rotations, positions = task.poses(state)
+    cost = task.cost(state)[10:]
+    distance = 100 * np.linalg.norm(positions - targets.positions, axis=-1)[10:]
+    trunk = [0, 7]
+    off = angle_between(
+        from_matrix(rotations[:, trunk]), from_matrix(targets.rotations[:, trunk])
+    ).max(axis=1)[10:]
+    joints = q[:, 7:]
+    speed = np.abs(np.diff(joints[10:], axis=0)).max() * targets.fps
+    broken = max(float((robot.lower - joints).max()), float((joints - robot.upper).max()), 0.0)
+    overlap = 1000 * robot.self_collision.near(q[10:]).deepest(len(q) - 10)
+    ankles = distance[:, [3, 6]].mean()
+    return (
+        f"| {title} | {len(q) / seconds:.0f} | {distance.mean():.1f} ({ankles:.1f})"
+        f" | {cost.mean():.0f} / {np.median(cost):.0f} | {(cost > 300).sum()}"
+        f" | {(off > np.radians(100)).sum()} | {speed:.0f} | {broken:.1e}"
+        f" | {overlap.max():.0f}, {(overlap > 1).sum()} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
