@@ -171,7 +171,9 @@ def _fit_codec(
     windows = ready.windows.batch(min(_FIT_WINDOWS, 4 * len(ready.windows)), generator)
     model = cell.config.model
     bits = model.codes_per_window * math.log2(model.vocab_size)
-    components = PrincipalComponents.fit(windows, _COMPONENTS, seed=cell.seed)
+    # A component gets half a bit or more, else it is not worth its place.
+    count = min(16 + round(2 * bits), _COMPONENTS)
+    components = PrincipalComponents.fit(windows, count, seed=cell.seed)
     codec = ScalarCodec.at_rate(components, bits, windows)
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_codec(

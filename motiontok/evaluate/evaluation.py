@@ -12,11 +12,14 @@ from torch import Tensor
 
 from bvh.motion import FPS, Motion
 from motiontok.data import (
+    COLUMNS,
     Start,
     Statistics,
     accumulate,
+    blend_seams,
     differentiate,
     from_motion,
+    plant_feet,
     split_windows,
     to_motion,
 )
@@ -105,13 +108,12 @@ def evaluate_codec(
         cut = torch.tensor(split_windows(from_motion(motion), frames), dtype=torch.float32)
         x = statistics.standardize(accumulate(cut)).to(windows)
         y = statistics.restore(codec.decode(codec.encode(x)))
-        features = differentiate(y).flatten(0, 1)[: len(motion)]
-        return to_motion(
-            features.double().cpu().numpy(),
-            motion.offsets,
-            start=Start.of(motion),
-            source=motion.source,
-        )
+        # From here on as a tokenizer decodes: what is compared is the codes.
+        joined = blend_seams(differentiate(y).flatten(0, 1).double().cpu().numpy(), frames)
+        features = joined[: len(motion)]
+        start = Start.of(motion)
+        decoded = to_motion(features, motion.offsets, start=start, source=motion.source)
+        return plant_feet(decoded, features[:, COLUMNS["contacts"]])
 
     metrics |= _motion_metrics(motions, reconstruct, frames, update)
     metrics |= coding_speed(codec.encode, codec.decode, windows)
