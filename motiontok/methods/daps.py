@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from motiontok.config import Config
+from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, StepResult
 from motiontok.methods.schedule import exponential_decay
 from motiontok.models import (
@@ -70,6 +71,11 @@ class Daps(DiscreteAutoencoder):
     """The paper's method on the paper's networks."""
 
     def __init__(self, config: Config, columns: int) -> None:
+        if config.method.samples < 2:
+            raise ConfigError(
+                "method.samples must be at least 2 for daps, which weighs a window's samples "
+                f"against each other; got {config.method.samples}"
+            )
         super().__init__(config, columns)
         self.log_eta = nn.Parameter(torch.tensor(math.log(100.0)))
         self.decoder = self._make_decoder()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motiontok.config import parse_config
+from motiontok.errors import ConfigError
 from motiontok.methods import make_method
 from motiontok.methods.daps import (
     Daps,
@@ -414,6 +415,12 @@ def test_the_quantiser_start_is_its_own_target():
     generator = torch.Generator().manual_seed(0)
     method.prepare(x, generator)
     assert float(method.training_step(x, 0.2, generator).metrics["ess"]) > 0.999
+
+
+@pytest.mark.parametrize("name", ["daps", "daps-na", "daps-pq"])
+def test_a_single_sample_has_nothing_to_be_weighed_against(name):
+    with pytest.raises(ConfigError, match=r"method\.samples must be at least 2 for daps"):
+        make(name, codes=2, samples=1)
 
 
 def test_weight_decay_spares_eta_biases_norms_and_embeddings():
