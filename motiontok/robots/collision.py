@@ -72,6 +72,8 @@ class SelfCollision:
         self._capsules = [_capsule(points_of(g)) for g in self.geometry.geometryObjects]
         self.pairs = self._possible_pairs()
         count = len(self.geometry.geometryObjects)
+        bodies = [int(g.parentJoint) for g in self.geometry.geometryObjects]
+        self._bodies = [(bodies[i], bodies[j]) for i, j in self.pairs.tolist()]
         self._pair_index = np.full((count, count), -1)
         self._pair_index[self.pairs[:, 0], self.pairs[:, 1]] = np.arange(len(self.pairs))
         self.geometry.removeAllCollisionPairs()
@@ -110,18 +112,21 @@ class SelfCollision:
             if pin.computeCollision(self.geometry, self._placements, pair):
                 result = pin.computeDistance(self.geometry, self._placements, pair)
                 if result.min_distance < margin:
-                    found.append((start + frame, *self._witness(pair, result)))
+                    found.append(
+                        (
+                            start + frame,
+                            *self._bodies[pair],
+                            result.min_distance,
+                            result.getNearestPoint1().copy(),
+                            result.getNearestPoint2().copy(),
+                            # coal's normal points from the first shape to the second.
+                            -result.normal,
+                        )
+                    )
         return found
 
     def _place(self, q: Array) -> None:
         pin.updateGeometryPlacements(self.model, self._data, self.geometry, self._placements, q)
-
-    def _witness(self, pair: int, result: Any) -> tuple[Any, ...]:
-        first, second = (self.geometry.geometryObjects[int(i)] for i in self.pairs[pair])
-        one, two = np.array(result.getNearestPoint1()), np.array(result.getNearestPoint2())
-        # coal's normal points from the first shape to the second.
-        normal = -np.array(result.normal)
-        return (first.parentJoint, second.parentJoint, result.min_distance, one, two, normal)
 
     def _candidates(
         self, rotation: Array, translation: Array, margin: float

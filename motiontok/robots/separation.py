@@ -15,7 +15,7 @@ from motiontok.robots.tasks import Task
 __all__ = ["SeparationTask", "separate"]
 
 _GAP = 0.002  # m between bodies that were parted
-_WATCH = 0.03  # m; closer pairs are watched while others are parted
+_WATCH = 0.015  # m; closer pairs are watched while others are parted
 _DEEP = 0.001  # m; shallower overlaps are let be
 _WEIGHT = 300.0  # per metre
 _SHRINKS = 0.7  # times as deep as before, at most: a round that is worth another
@@ -80,9 +80,17 @@ class SeparationTask:
         along = np.einsum("nvi,npi->npv", state.jacobians[at], wrench) * self._moved[close]
         row = along[:, 0] - along[:, 1]
         matrix, gradient = total.coupling()
-        np.add.at(total.cost, at, _WEIGHT**2 * short**2)
-        np.add.at(gradient, at, _WEIGHT**2 * short[:, None] * row)
-        np.add.at(matrix, at, _WEIGHT**2 * row[:, :, None] * row[:, None, :])
+        # Rows of one frame stand together: stack them, zeros where a frame has fewer.
+        frames, first, counts = np.unique(at, return_index=True, return_counts=True)
+        group = np.repeat(np.arange(len(frames)), counts)
+        place = np.arange(len(at)) - first[group]
+        rows = np.zeros((len(frames), counts.max(), row.shape[1]))
+        gaps = np.zeros((len(frames), counts.max(), 1))
+        rows[group, place], gaps[group, place, 0] = _WEIGHT * row, _WEIGHT * short
+        across = rows.swapaxes(1, 2)
+        total.cost[frames] += (gaps * gaps).sum((1, 2))
+        gradient[frames] += (across @ gaps)[..., 0]
+        matrix[frames] += across @ rows
 
 
 def separate(
