@@ -173,10 +173,13 @@ def test_short_training_beats_the_mean_window(name):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_one_seed_is_one_result_whatever_the_global_state(name):
+    codebooks = name in ("vqvae", "rvq")
+
     def run(global_seed):
-        method, x, generator = prepared(name)
+        # A codebook too large for the data, long enough for dead codes to be replaced.
+        method, x, generator = prepared(name, vocab=64 if codebooks else VOCAB)
         torch.manual_seed(global_seed)
-        optimise(method, x, generator, 3)
+        optimise(method, x, generator, 30 if codebooks else 3)
         return torch.cat([v.flatten().double() for v in method.state_dict().values()])
 
     assert torch.equal(run(1), run(2))
@@ -222,39 +225,6 @@ def test_a_tokenizer_of_every_method_survives_saving(name, tmp_path):
     codes = tokenizer.encode(features)
     assert (codes == again.encode(features)).all()
     assert (tokenizer.decode_features(codes) == again.decode_features(codes)).all()
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_resuming_equals_not_stopping_bit_for_bit(name, tmp_path):
-    windows, held_out, statistics = tiny_windows()
-    config = config_of(name, steps=4, evaluate_every=2, checkpoint_every=2, log_every=1)
-
-    class Stop(Exception):
-        pass
-
-    def run(out, *, resume=False, stop=False):
-        def at_evaluation(_, step):
-            if stop and step == 4:
-                raise Stop
-
-        return train(
-            config,
-            windows=windows,
-            validation=held_out,
-            statistics=statistics,
-            out=tmp_path / out,
-            resume=resume,
-            on_evaluation=at_evaluation,
-        )
-
-    whole = run("whole").method.state_dict()
-    if name == "pca-pq":
-        run("parts")
-    else:
-        with pytest.raises(Stop):
-            run("parts", stop=True)
-    parts = run("parts", resume=True).method.state_dict()
-    assert all(torch.equal(v, parts[k]) for k, v in whole.items())
 
 
 def test_a_method_without_parameters_is_fitted_and_the_run_ends(tmp_path):
