@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from motiontok.cli.main import main
 from motiontok.config import load_config
 from motiontok.errors import ConfigError, TrainingError
 from motiontok.evaluate import compare as compare_module
+from motiontok.evaluate import lafan
 from motiontok.evaluate.bench import load_bench
 from motiontok.evaluate.compare import Outcome, run_bench
 from motiontok.evaluate.report import comparison_markdown, comparison_rows
@@ -440,3 +442,16 @@ def test_eval_of_the_lafan_baselines_needs_the_data(command, tmp_path):
     code, _, error = command("eval", "lafan-baselines", "--data", tmp_path)
     assert code == 2
     assert len(error.splitlines()) == 1
+
+
+def test_eval_shows_lafan_baselines_beside_what_was_published(command, monkeypatch):
+    measured = [replace(score, l2q=score.l2q + 0.01) for score in lafan.PUBLISHED]
+    monkeypatch.setattr(lafan, "evaluate_baselines", lambda *_, **__: measured)
+    code, shown, _ = command("eval", "lafan-baselines")
+    assert code == 0
+    assert len(shown.splitlines()) == 2 + 8
+    assert "0.57 (0.56)" in shown
+    code, shown, _ = command("eval", "lafan-baselines", "--json")
+    rows = json.loads(shown)
+    assert rows[0]["measured"]["l2q"] == pytest.approx(0.57)
+    assert rows[0]["published"]["l2q"] == 0.56
