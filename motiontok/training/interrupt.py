@@ -23,7 +23,8 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     def note(signum: int, frame: FrameType | None) -> None:
         nonlocal pressed
         pressed = True
-        signal.signal(signal.SIGINT, before)
+        # Not the handler from before: shells let background jobs ignore Ctrl-C altogether.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
