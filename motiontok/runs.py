@@ -67,6 +67,7 @@ def run_training(
     *,
     out: Path,
     data: Path | None = None,
+    strict: bool = False,
     device: str = "cpu",
     resume: bool = False,
     say: Callable[[str], None] = print,
@@ -78,6 +79,7 @@ def run_training(
         out: its folder: config.json, log.csv, checkpoint.safetensors, curves.png,
             metrics.json and tokenizer/.
         data: path of the clips, where the data set needs one.
+        strict: stop at a clip that cannot be read instead of skipping it.
         device: where to train.
         resume: continue the run in ``out``.
         say: prints a line for the user.
@@ -97,7 +99,11 @@ def run_training(
     make_method(config, FEATURES)
     with progress("reading clips", 1) as update:
         clips = load_clips(
-            config.data, data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
+            config.data,
+            data,
+            seed=config.train.seed,
+            strict=strict,
+            update=lambda n, of: update(n, total=of),
         )
     _write_json(out / "config.json", config.to_dict())
     for name, reason in clips.skipped[:5]:

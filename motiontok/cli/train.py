@@ -15,6 +15,8 @@ __all__ = ["train"]
 @click.command()
 @click.argument("config")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of BVH clips.")
+@click.option("--download", is_flag=True, help="Fetch LAFAN1 (144 MB) if it is not there yet.")
+@click.option("--strict", is_flag=True, help="Stop at a clip that cannot be read; else skip it.")
 @click.option("--method", help="Training method, such as daps-pq or daps.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: runs/CONFIG].")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps.")
@@ -27,6 +29,8 @@ __all__ = ["train"]
 def train(
     config: str,
     data: Path | None,
+    download: bool,
+    strict: bool,
     method: str | None,
     out: Path | None,
     steps: int | None,
@@ -53,6 +57,8 @@ def train(
     keys += [f"train.seed={seed}"] if seed is not None else []
     settings = load_config(config, keys)
     out = out or Path("runs") / settings.name
+    if download:
+        data = _download(settings.data.dataset, data)
     if resume:
         # A run goes on with what it was started with; nothing needs to be said twice.
         settings = resumed_config(settings.name, out, keys)
@@ -61,6 +67,7 @@ def train(
             settings,
             out=out,
             data=data,
+            strict=strict,
             device=use_device(device),
             resume=resume,
             say=lambda line: click.echo(line, err=as_json),
@@ -85,3 +92,15 @@ def train(
         f"{m['bits_per_second']:.0f} bits/s"
     )
     click.echo(f"tokenizer -> {out / 'tokenizer'}   curves -> {out / 'curves.png'}")
+
+
+def _download(dataset: str, data: Path | None) -> Path:
+    """LAFAN1's archive, fetched into the cache unless it is there."""
+    from bvh import lafan
+    from motiontok.errors import InputError
+    from motiontok.progress import progress
+
+    if dataset != "lafan" or data is not None:
+        raise InputError("--download fetches LAFAN1: it goes with `train lafan` without --data")
+    with progress("downloading LAFAN1", 1) as update:
+        return lafan.download(progress=lambda done, total: update(done, total=total))

@@ -68,6 +68,7 @@ def load_clips(
     path: str | Path | None,
     *,
     seed: int,
+    strict: bool = False,
     update: Callable[[int, int], object] | None = None,
 ) -> Clips:
     """Read or make the clips of a configuration.
@@ -76,6 +77,7 @@ def load_clips(
         config: data section of a run.
         path: folder, archive or file of clips; procedural data takes none.
         seed: of procedural clips.
+        strict: an unreadable clip is an error instead of being skipped.
         update: called with files done and files in all.
 
     Raises:
@@ -102,7 +104,7 @@ def load_clips(
         )
     try:
         if config.dataset == "lafan":
-            found = dataset.load(lafan.find(path), progress=update)
+            found = dataset.load(lafan.find(path), progress=update, strict=strict)
             stems = {Path(name).stem for name in found.names}
             complete = set(lafan.DAPS_VALIDATION) <= stems
             split = lafan.daps_split(found) if complete else splits.every_nth(found, config.holdout)
@@ -112,7 +114,7 @@ def load_clips(
                     f"training on {config.dataset} needs --data: a folder, .zip or .tar of BVH "
                     "files"
                 )
-            found = dataset.load(path, progress=update)
+            found = dataset.load(path, progress=update, strict=strict)
             split = splits.every_nth(found, config.holdout)
     except BVHError as error:
         missing = config.dataset == "lafan" and path is None

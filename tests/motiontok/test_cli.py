@@ -479,3 +479,36 @@ def test_a_time_budget_ends_a_run_by_the_clock(motiontok, tiny_settings, tmp_pat
     assert rows[-1]["step"] == report["step"]
     assert "val_mse" in rows[-1]
     assert read_header(run / "checkpoint.safetensors")["step"] == report["step"]
+
+
+def test_download_goes_with_lafan_alone(tmp_path):
+    """Fetching is for LAFAN1 without --data; the message says so."""
+    for arguments in (["demo", "--download"], ["lafan", "--download", "--data", str(tmp_path)]):
+        done = subprocess.run(
+            [sys.executable, "-m", "motiontok", "train", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert "--download fetches LAFAN1" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_strict_stops_at_a_broken_clip(tmp_path):
+    """One broken file ends a strict run, naming it."""
+    for seed in range(2):
+        procedural.make("walk", seconds=2, seed=seed).save(tmp_path / f"clips/walk_{seed}.npz")
+    (tmp_path / "clips" / "broken.bvh").write_text("HIERARCHY")
+    done = subprocess.run(
+        [sys.executable, "-m", "motiontok", "train", "folder", "--strict"]
+        + ["--data", "clips", "--out", "run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "broken.bvh" in done.stderr
+    assert not (tmp_path / "run" / "config.json").exists()
