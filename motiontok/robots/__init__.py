@@ -5,6 +5,9 @@
     robot = load_robot("g1")
     trajectory = retarget(motion, robot)
     trajectory.save("robot.npz")
+
+    follower = Follower(robot, offsets=motion.offsets)  # one frame at a time
+    qpos = follower.push(root_position, rotations)
 """
 
 from __future__ import annotations
@@ -17,13 +20,27 @@ from motiontok.robots.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from motiontok.robots.model import Robot, load_robot
+    from motiontok.robots.online import Follower
+    from motiontok.robots.report import Report, evaluate
     from motiontok.robots.retargeting import retarget
 
-__all__ = ["Robot", "Trajectory", "available", "load_robot", "retarget"]
+__all__ = [
+    "Follower",
+    "Report",
+    "Robot",
+    "Trajectory",
+    "available",
+    "evaluate",
+    "load_robot",
+    "retarget",
+]
 
 # These import Pinocchio; listing robots and reading trajectories must not need it.
 _LAZY = {
+    "Follower": "motiontok.robots.online",
+    "Report": "motiontok.robots.report",
     "Robot": "motiontok.robots.model",
+    "evaluate": "motiontok.robots.report",
     "load_robot": "motiontok.robots.model",
     "retarget": "motiontok.robots.retargeting",
 }

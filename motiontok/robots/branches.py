@@ -26,7 +26,7 @@ __all__ = ["connected", "jump_cost"]
 
 _RATE = 15.0  # solved frames a second
 _SHORTEST, _LONGEST = 4, 16  # solved frames between anchors
-_SIDE_BY_SIDE = 128  # walks at once that keep the processor busy
+_SIDE_BY_SIDE = 96  # walks at once that keep the processor busy
 _REACH = 24  # solved frames that a candidate runs past an anchor that it misses
 _JUMP = 1.0  # rad between solved frames that is not a movement
 _MOST = 0.5  # rad that a joint is expected to go on in a frame

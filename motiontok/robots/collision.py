@@ -17,7 +17,7 @@ import pinocchio as pin
 
 from bvh.rotations import Array
 from motiontok.robots.geometry import points_of
-from motiontok.robots.placements import Placements, split
+from motiontok.robots.placements import Placements
 
 __all__ = ["Proximities", "SelfCollision"]
 
@@ -69,7 +69,10 @@ class SelfCollision:
         self.model = model
         self.geometry = _convex(geometry)
         self._data = model.createData()
-        self._capsules = [_capsule(points_of(g)) for g in self.geometry.geometryObjects]
+        capsules = [_capsule(points_of(g)) for g in self.geometry.geometryObjects]
+        ends = np.array([c[:2] for c in capsules]).reshape(-1, 2, 3)
+        self._radii = np.array([c[2] for c in capsules])
+        self._middles, self._halves = ends.mean(axis=1), 0.5 * (ends[:, 1] - ends[:, 0])
         self.pairs = self._possible_pairs()
         count = len(self.geometry.geometryObjects)
         bodies = [int(g.parentJoint) for g in self.geometry.geometryObjects]
@@ -101,7 +104,7 @@ class SelfCollision:
         for frame in range(len(q)):
             self._place(q[frame])
             self._rows.read(rows[frame])
-        frames, pairs = self._candidates(*split(rows), margin)
+        frames, pairs = self._candidates(rows, margin)
         found = []
         at = -1
         for frame, pair in zip(frames.tolist(), pairs.tolist(), strict=True):
@@ -128,14 +131,15 @@ class SelfCollision:
     def _place(self, q: Array) -> None:
         pin.updateGeometryPlacements(self.model, self._data, self.geometry, self._placements, q)
 
-    def _candidates(
-        self, rotation: Array, translation: Array, margin: float
-    ) -> tuple[Array, Array]:
-        """Frame and pair indices whose bounding capsules come closer than ``margin``."""
-        radii = np.array([c[2] for c in self._capsules])
-        middles = np.array([(c[0] + c[1]) / 2 for c in self._capsules])
-        halves = np.array([(c[1] - c[0]) / 2 for c in self._capsules])
-        middle = translation + np.einsum("tgij,gj->tgi", rotation, middles)
+    def _candidates(self, rows: Array, margin: float) -> tuple[Array, Array]:
+        """Frame and pair indices whose bounding capsules come closer than ``margin``.
+
+        Args:
+            rows: ``(frames, shapes, 12)`` placements.
+            margin: metres.
+        """
+        radii, halves = self._radii, self._halves
+        middle = rows[..., 9:] + _turned(rows, self._middles)
         reach = radii + np.linalg.norm(halves, axis=-1)
         limit = np.full((len(reach), len(reach)), -np.inf)
         first, second = self.pairs.T
@@ -147,10 +151,8 @@ class SelfCollision:
         left = np.concatenate([-2.0 * centered, square, one], axis=-1)
         right = np.concatenate([centered, one, square], axis=-1)
         frames, a, b = np.nonzero(left @ right.swapaxes(1, 2) < limit)
-        half = np.einsum("tgij,gj->tgi", rotation, halves)
-        distance = _between_segments(
-            middle[frames, a], half[frames, a], middle[frames, b], half[frames, b]
-        )
+        half_a, half_b = _turned(rows[frames, a], halves[a]), _turned(rows[frames, b], halves[b])
+        distance = _between_segments(middle[frames, a], half_a, middle[frames, b], half_b)
         close = distance < radii[a] + radii[b] + margin
         return frames[close], self._pair_index[a[close], b[close]]
 
@@ -203,6 +205,14 @@ def _capsule(points: Array) -> tuple[Array, Array, float]:
     half = float(np.max(np.abs(along) - np.sqrt(np.maximum(radius**2 - radial**2, 0.0))))
     half = max(half, 0.0)
     return middle - half * axis, middle + half * axis, radius
+
+
+def _turned(rows: Array, vectors: Array) -> Array:
+    """Vectors ``(..., 3)`` turned by the rotations of placements ``(..., 12)``."""
+    out: Array = rows[..., :3] * vectors[..., :1]
+    out += rows[..., 3:6] * vectors[..., 1:2]
+    out += rows[..., 6:9] * vectors[..., 2:]
+    return out
 
 
 def _between_segments(m1: Array, h1: Array, m2: Array, h2: Array) -> Array:

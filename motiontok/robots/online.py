@@ -31,6 +31,7 @@ from motiontok.robots.trajectory import xyzw_from_wxyz
 __all__ = ["Follower", "OnlineSolver"]
 
 _STEPS = 3
+_WORTH = 0.02  # of the cost: a step that promises less is the last
 _DAMPING = 1e-3
 _MAX_STEP = 0.7
 _LIFE = 30  # frames that a rival lives
@@ -97,7 +98,7 @@ class OnlineSolver:
         joints = self._q[0, 7:]
         lower = np.stack([np.maximum(kinematics.lower, joints - self._reach), kinematics.lower])
         upper = np.stack([np.minimum(kinematics.upper, joints + self._reach), kinematics.upper])
-        trial = self._moved(model, self._q, lower, upper, self._damping, posture)
+        trial, promise = self._moved(model, self._q, lower, upper, self._damping, posture)
         self._q[1] = trial[1]
         self._age += 1
 
@@ -105,8 +106,10 @@ class OnlineSolver:
         task, posture = self._tasks(targets), None if posture is None else posture[own]
         q, damping = self._q[own].copy(), self._damping[own].copy()
         best, total = model[own], _total(model[own], q, posture)
-        trial, taken = trial[own], True
+        trial, promise, taken = trial[own], promise[own], True
         for _ in range(_STEPS - 1):
+            if taken and promise[0] < _WORTH * total:
+                break
             model = quadratic(kinematics, task, trial)
             trial_total = _total(model, trial, posture)
             taken = trial_total < total
@@ -115,7 +118,7 @@ class OnlineSolver:
                 damping = np.maximum(0.3 * damping, 1e-5)
             else:
                 damping = np.minimum(10.0 * damping, 1e2)
-            trial = self._moved(best, q, lower[own], upper[own], damping, posture)
+            trial, promise = self._moved(best, q, lower[own], upper[own], damping, posture)
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
         if self._floor is not None:
@@ -150,12 +153,12 @@ class OnlineSolver:
         upper: Array,
         damping: Array,
         posture: Posture | None,
-    ) -> Array:
-        step, _ = damped_step(model, q[:, 7:], lower, upper, damping, posture)
+    ) -> tuple[Array, Array]:
+        step, promise = damped_step(model, q[:, 7:], lower, upper, damping, posture)
         step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
         out = self._kinematics.integrate(q, step)
         out[:, 7:] = np.minimum(np.maximum(out[:, 7:], lower), upper)
-        return out
+        return out, promise
 
 
 def _total(model: Quadratic, q: Array, posture: Posture | None) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bvh.rotations import Array
 from motiontok.robots.collision import Proximities, SelfCollision
+from motiontok.robots.contacts import runs
 from motiontok.robots.kinematics import Kinematics, Linearization, State
 from motiontok.robots.smoothing import Smoothness, smooth, windows
 from motiontok.robots.tasks import Task
@@ -18,8 +19,10 @@ _GAP = 0.002  # m between bodies that were parted
 _WATCH = 0.015  # m; closer pairs are watched while others are parted
 _DEEP = 0.001  # m; shallower overlaps are let be
 _WEIGHT = 300.0  # per metre
-_SHRINKS = 0.7  # times as deep as before, at most: a round that is worth another
-_ROUNDS = 4
+_PATIENCE = 2  # rounds without getting shallower before a frame is let be
+_STUCK = 0.005  # m; deeper overlaps are worth another try
+_ROUNDS = 10
+_NEIGHBOURS = 10  # frames
 _STEPS = Smoothness(iterations=5)
 
 
@@ -111,17 +114,41 @@ def separate(
         fps: frames per second.
         speed_limits: ``(joints,)`` rad/s.
     """
-    near = collision.near(q)
-    depth = near.deepest(len(q))
+    depth = collision.near(q).deepest(len(q))
     if not (depth > _DEEP).any():
         return q
     others = {int(g.parentJoint) for g in collision.geometry.geometryObjects}
     kinematics = Kinematics(collision.model, [*bodies, *sorted(others - set(bodies))])
     tasks = make_tasks(kinematics)
-    q = q.copy()
-    hopeless = np.zeros(len(q), dtype=bool)
+
+    def parted(q: Array, depth: Array) -> tuple[Array, Array]:
+        return _rounds(collision, kinematics, tasks, q, depth, fps, speed_limits)
+
+    q, depth = parted(q, depth)
+    again = _from_free_neighbours(q, depth)
+    if again is not None:
+        other, other_depth = parted(again, np.where((again != q).any(axis=1), 1.0, depth))
+        # Stretch by stretch, whichever is freer.
+        for start, end in runs((other != q).any(axis=1)):
+            if other_depth[start:end].sum() < depth[start:end].sum():
+                q[start:end] = other[start:end]
+    return q
+
+
+def _rounds(
+    collision: SelfCollision,
+    kinematics: Kinematics,
+    tasks: Sequence[Task],
+    q: Array,
+    depth: Array,
+    fps: float,
+    speed_limits: Array,
+) -> tuple[Array, Array]:
+    """Move deep frames ``depth (frames,)`` until they are free or get no shallower."""
+    q, depth, least = q.copy(), depth.copy(), depth.copy()
+    stale = np.zeros(len(q), dtype=int)
     for _ in range(_ROUNDS):
-        deep = (depth > _DEEP) & ~hopeless
+        deep = (depth > _DEEP) & (stale < _PATIENCE)
         if not deep.any():
             break
         frames, frozen = windows(deep)
@@ -139,6 +166,23 @@ def separate(
         )[0]
         found = collision.near(q[frames]).deepest(len(frames))
         # Where the targets hold two bodies inside each other more rounds change nothing.
-        hopeless[frames] |= found > _SHRINKS * depth[frames]
+        stale[frames] = np.where(found < 0.9 * least[frames], 0, stale[frames] + 1)
+        least[frames] = np.minimum(least[frames], found)
         depth[frames] = found
-    return q
+    return q, depth
+
+
+def _from_free_neighbours(q: Array, depth: Array) -> Array | None:
+    """Joints of a free frame close by for every frame that is stuck; None if there is none."""
+    stuck, free = np.flatnonzero(depth > _STUCK), np.flatnonzero(depth <= _DEEP)
+    if not len(stuck) or not len(free):
+        return None
+    place = np.searchsorted(free, stuck)
+    left, right = free[np.maximum(place - 1, 0)], free[np.minimum(place, len(free) - 1)]
+    nearest = np.where(np.abs(left - stuck) <= np.abs(right - stuck), left, right)
+    close = np.abs(nearest - stuck) <= _NEIGHBOURS
+    if not close.any():
+        return None
+    out = q.copy()
+    out[stuck[close], 7:] = q[nearest[close], 7:]
+    return out

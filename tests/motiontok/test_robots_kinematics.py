@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-pin = pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
+pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
-from motiontok.robots import load_robot, so3  # noqa: E402
-from motiontok.robots.kinematics import Kinematics  # noqa: E402
-from motiontok.robots.targets import Targets  # noqa: E402
-from motiontok.robots.tasks import FloorTask, PoseTask, quadratic  # noqa: E402
+import pinocchio as pin
+
+from motiontok.robots import load_robot, so3
+from motiontok.robots.kinematics import Kinematics
+from motiontok.robots.targets import Targets
+from motiontok.robots.tasks import FloorTask, PoseTask, quadratic
 
 finite = st.floats(-1.0, 1.0)
 vectors = st.tuples(finite, finite, finite).map(np.array)
