@@ -139,7 +139,10 @@ def test_spread_and_error_describe_the_fit():
     quantizer = fitted(x=x)
     used = quantizer.slots >= 0
     torch.testing.assert_close(
-        quantizer.spread[used], quantizer.codewords.detach().std(dim=1, unbiased=False)[used], rtol=1e-4, atol=1e-6
+        quantizer.spread[used],
+        quantizer.codewords.detach().std(dim=1, unbiased=False)[used],
+        rtol=1e-4,
+        atol=1e-6,
     )
     assert (quantizer.spread[~used] == 1).all()
     rest = (x - quantizer.decode(quantizer.encode(x)).detach()).flatten(1)
