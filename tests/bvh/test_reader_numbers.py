@@ -59,7 +59,7 @@ def test_equals_float(words: list[str], gaps: list[str], stripped: bool) -> None
         with pytest.raises(NotANumberError) as caught:
             parse_numbers(text)
         assert caught.value.index == wrong
-        assert caught.value.token == found[wrong]
+        assert caught.value.token == found[wrong][:40]  # errors quote no more
         assert text[caught.value.position :].startswith(found[wrong])
 
 
