@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bvh import Motion
+    from motiontok.robots import Robot
+    from motiontok.robots.trajectory import Order
 
 __all__ = ["retarget"]
 
@@ -17,7 +26,8 @@ __all__ = ["retarget"]
     "output",
     required=True,
     type=click.Path(path_type=Path),
-    help="Robot trajectory to write: .npz (qpos, joint names, fps) or .csv (one row a frame).",
+    help="Robot trajectory: .npz (qpos, joint names, fps) or .csv (one row a frame); a folder"
+    " if SOURCE is one.",
 )
 @click.option(
     "--robot",
@@ -41,6 +51,11 @@ __all__ = ["retarget"]
     show_default=True,
     help="Base quaternion as x y z w (pinocchio) or w x y z (mujoco).",
 )
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Draw errors, speeds and contacts over time to this .png, .svg or .pdf.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the quality report as JSON.")
 def retarget(
     source: Path,
@@ -49,45 +64,128 @@ def retarget(
     map_path: Path | None,
     tokenizer: str | None,
     fps: float | None,
-    order: str,
+    order: Order,
+    plot: Path | None,
     as_json: bool,
 ) -> None:
     """Put SOURCE on a robot by inverse kinematics.
 
-    SOURCE is a clip (.bvh), a motion (.npz) or tokens (codes.npy).
+    SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), or a folder of clips
+    and motions: OUTPUT is then a folder too, and all cores are used.
     """
+    from motiontok.errors import InputError
+    from motiontok.robots import load_robot
+
+    if fps is not None and not fps > 0:
+        raise InputError(f"--fps must be positive, got {fps:g}")
+    if source.is_dir():
+        if plot is not None:
+            raise InputError("--plot takes one clip, not a folder")
+        robot = load_robot(robot_name, map=map_path)
+        _folder(source, output, robot, fps=fps, order=order, as_json=as_json)
+        return
+    if output.suffix not in (".npz", ".csv"):
+        raise InputError(f"{output}: a robot trajectory is written as .npz or .csv")
+    if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
+        raise InputError(f"{plot}: a plot is written as .png, .svg or .pdf")
+    from motiontok.cli.sources import load_motion
+
+    motion = load_motion(source, tokenizer=tokenizer)
+    robot = load_robot(robot_name, map=map_path)
+    _clip(motion, output, robot, fps=fps, order=order, plot=plot, as_json=as_json)
+
+
+def _clip(
+    motion: Motion,
+    output: Path,
+    robot: Robot,
+    *,
+    fps: float | None,
+    order: Order,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
     import json
     import time
 
-    from motiontok.cli.sources import load_motion
-    from motiontok.errors import InputError
     from motiontok.progress import progress
-    from motiontok.robots import load_robot
     from motiontok.robots import retarget as solve
-    from motiontok.robots.report import evaluate
+    from motiontok.robots.report import measure
 
-    if output.suffix not in (".npz", ".csv"):
-        raise InputError(f"{output}: a robot trajectory is written as .npz or .csv")
-    if fps is not None and not fps > 0:
-        raise InputError(f"--fps must be positive, got {fps:g}")
-    motion = load_motion(source, tokenizer=tokenizer)
-    robot = load_robot(robot_name, map=map_path)
     start = time.perf_counter()
     with progress("inverse kinematics", len(motion)) as update:
         trajectory = solve(motion, robot, progress=update)
-    seconds = time.perf_counter() - start
-    report = evaluate(trajectory, motion, robot)
+    rate = len(motion) / max(time.perf_counter() - start, 1e-9)
+    measurement = measure(trajectory, motion, robot)
+    report = measurement.report()
     result = trajectory if fps is None else trajectory.resample(fps)
-    result.save(output, order="mujoco" if order == "mujoco" else "pinocchio")
+    result.save(output, order=order)
+    written = [str(output)]
+    if plot is not None:
+        from motiontok.robots.plot import plot_measurement
 
-    rate = len(motion) / max(seconds, 1e-9)
+        plot_measurement(measurement, plot, title=f"{motion.source.name} on {robot.name}")
+        written.append(str(plot))
     if as_json:
-        summary = {"output": str(output), "robot": robot.name, "frames": len(result),
-                   "fps": result.fps, "frames_per_second": rate, **report.to_dict()}  # fmt: skip
+        summary = {
+            "output": str(output),
+            "robot": robot.name,
+            "frames": len(result),
+            "fps": result.fps,
+            "frames_per_second": rate,
+            **report.to_dict(),
+        }
         click.echo(json.dumps(summary, indent=2))
         return
     click.echo(report.table())
     click.echo(
-        f"wrote {output}: {len(result)} frames at {result.fps:g} fps for {robot.name}"
+        f"wrote {', '.join(written)}: {len(result)} frames at {result.fps:g} fps for {robot.name}"
         f" ({rate:.0f} frames solved a second)"
     )
+
+
+def _folder(
+    source: Path, output: Path, robot: Robot, *, fps: float | None, order: Order, as_json: bool
+) -> None:
+    import json
+
+    from bvh import BVHError
+    from motiontok.cli.sources import load_motion
+    from motiontok.errors import InputError
+    from motiontok.progress import progress
+    from motiontok.robots import retarget_all
+
+    files = sorted(p for p in source.rglob("*") if p.suffix in (".bvh", ".npz"))
+    if not files:
+        raise InputError(f"{source}: no .bvh or .npz files in this folder")
+    if output.suffix in (".npz", ".csv"):
+        raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
+    # Reading runs ahead of solving: names wait here until their trajectories come.
+    names: deque[Path] = deque()
+    broken: list[str] = []
+
+    def motions() -> Iterator[Motion]:
+        for file in files:
+            try:
+                motion = load_motion(file)
+            except BVHError as error:
+                broken.append(str(error))
+                continue
+            names.append(file.relative_to(source).with_suffix(".npz"))
+            yield motion
+
+    written = 0
+    with progress("inverse kinematics", len(files)) as update:
+        for trajectory in retarget_all(motions(), robot, fps=fps):
+            name = names.popleft()
+            trajectory.save(output / name, order=order)
+            written += 1
+            update(written + len(broken), str(name))
+    for line in broken:
+        click.echo(f"skipped {line}", err=True)
+    if as_json:
+        click.echo(json.dumps({"output": str(output), "written": written, "skipped": broken}))
+    else:
+        click.echo(f"wrote {written} trajectories for {robot.name} to {output}")
+    if not written:
+        raise InputError(f"{source}: none of {len(files)} files could be used")

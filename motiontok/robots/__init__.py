@@ -19,6 +19,7 @@ from motiontok.robots.maps import available
 from motiontok.robots.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    from motiontok.robots.batch import retarget_all
     from motiontok.robots.model import Robot, load_robot
     from motiontok.robots.online import Follower
     from motiontok.robots.report import Report, evaluate
@@ -33,6 +34,7 @@ __all__ = [
     "evaluate",
     "load_robot",
     "retarget",
+    "retarget_all",
 ]
 
 # These import Pinocchio; listing robots and reading trajectories must not need it.
@@ -43,6 +45,7 @@ _LAZY = {
     "evaluate": "motiontok.robots.report",
     "load_robot": "motiontok.robots.model",
     "retarget": "motiontok.robots.retargeting",
+    "retarget_all": "motiontok.robots.batch",
 }
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import coal
 import numpy as np
 import pinocchio as pin
 
 from bvh.rotations import Array
 from motiontok.errors import RobotError
 
-__all__ = ["load_geometry", "points_of"]
+__all__ = ["load_geometry", "points_of", "stick_figure"]
 
 
 def load_geometry(
@@ -57,6 +58,27 @@ def load_geometry(
             f"{urdf}: {message} (meshes named package://NAME/... must lie in a folder NAME"
             " beside or above the robot description)"
         ) from None
+
+
+def stick_figure(model: Any, *, radius: float = 0.02) -> Any:
+    """A geometry model of rods from every joint to the next ones, for robots without shapes."""
+    out = pin.GeometryModel()
+    for joint in range(2, model.njoints):
+        parent = int(model.parents[joint])
+        bone = model.jointPlacements[joint].translation
+        length = float(np.linalg.norm(bone))
+        if length < 2 * radius:
+            continue
+        turn = pin.Quaternion.FromTwoVectors(np.array([0.0, 0.0, 1.0]), bone).matrix()
+        rod = pin.GeometryObject(
+            f"{model.names[parent]}-{model.names[joint]}",
+            parent,
+            pin.SE3(turn, bone / 2),
+            coal.Capsule(radius, length),
+        )
+        rod.meshColor = np.array([0.55, 0.58, 0.62, 1.0])
+        out.addGeometryObject(rod)
+    return out
 
 
 def points_of(shape: Any) -> Array:

@@ -25,7 +25,7 @@ except ImportError as error:
 
 from motiontok.robots.calibration import Calibration, calibrate
 from motiontok.robots.collision import SelfCollision
-from motiontok.robots.geometry import load_geometry
+from motiontok.robots.geometry import load_geometry, stick_figure
 
 __all__ = ["Robot", "load_robot"]
 
@@ -84,12 +84,13 @@ class Robot:
 
     @cached_property
     def visual(self) -> Any:
-        """Pinocchio geometry model of the visual shapes.
+        """Pinocchio geometry model of the visual shapes; rods where there are none at all.
 
         Raises:
             RobotError: a mesh is missing.
         """
-        return load_geometry(self.model, self.urdf, self.tree, kind="visual")
+        shapes = load_geometry(self.model, self.urdf, self.tree, kind="visual")
+        return shapes if len(shapes.geometryObjects) else stick_figure(self.model)
 
     @cached_property
     def self_collision(self) -> SelfCollision:

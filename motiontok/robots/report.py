@@ -18,7 +18,7 @@ from motiontok.robots.targets import leg_length, make_targets
 from motiontok.robots.tasks import PoseTask
 from motiontok.robots.trajectory import Trajectory
 
-__all__ = ["Report", "evaluate"]
+__all__ = ["Measurement", "Report", "evaluate", "measure"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,76 @@ class Report:
         return "\n".join(f"{name:<16}{text}" for name, text in rows)
 
 
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What a :class:`Report` sums up, frame by frame.
+
+    Attributes:
+        joints: followed canonical joints.
+        fps: frames per second.
+        distances: ``(frames, joints)`` of the joint centres from their targets, m.
+        angles: ``(frames, joints)`` between bodies and their targets, rad.
+        costs: ``(frames,)`` weighted cost.
+        excess: ``(frames,)`` largest excess over a joint limit, rad.
+        at_limit: ``(frames,)`` some joint is at its limit.
+        speeds: ``(frames - 1, robot joints)`` between neighbouring frames, rad/s.
+        speed_limits: ``(robot joints,)`` rad/s.
+        corners: ``(frames, 2, 4, 3)`` of the left and right sole, m.
+        contacts: standing heels and toes of the motion.
+        slides: speeds (m/s) of standing points between neighbouring frames, the robot's
+            and the motion's scaled to the robot.
+        overlaps: ``(frames,)`` deepest overlap of two bodies, m.
+    """
+
+    joints: tuple[str, ...]
+    fps: float
+    distances: Array
+    angles: Array
+    costs: Array
+    excess: Array
+    at_limit: Array
+    speeds: Array
+    speed_limits: Array
+    corners: Array
+    contacts: Contacts
+    slides: tuple[Array, Array]
+    overlaps: Array
+
+    @property
+    def foot_depths(self) -> Array:
+        """``(frames,)`` deepest corner of a sole below the ground, m."""
+        out: Array = np.maximum(-self.corners[..., 2].min(axis=(1, 2)), 0.0)
+        return out
+
+    def report(self) -> Report:
+        """The figures of the whole trajectory."""
+        own, source = self.slides
+        fast = self.speeds > self.speed_limits + 1e-6
+        return Report(
+            position_error=float(self.distances.mean()),
+            position_error_max=float(self.distances.max()),
+            rotation_error=float(self.angles.mean()),
+            cost=float(self.costs.mean()),
+            cost_max=float(self.costs.max()),
+            limit_violation=float(self.excess.max()),
+            at_limit=float(self.at_limit.mean()),
+            joint_speed_max=float(self.speeds.max(initial=0.0)),
+            speed_violations=float(fast.any(axis=1).mean()) if len(fast) else 0.0,
+            foot_slide=float(own.mean()) if own.size else 0.0,
+            foot_slide_source=float(source.mean()) if source.size else 0.0,
+            foot_depth=float(self.foot_depths.max()),
+            deep_frames=float((self.foot_depths > 0.005).mean()),
+            self_penetration=float(self.overlaps.max()),
+            colliding_frames=float((self.overlaps > 0.001).mean()),
+        )
+
+
 def evaluate(trajectory: Trajectory, motion: Motion, robot: Robot) -> Report:
+    """Quality figures of a trajectory, see :func:`measure`."""
+    return measure(trajectory, motion, robot).report()
+
+
+def measure(trajectory: Trajectory, motion: Motion, robot: Robot) -> Measurement:
     """Measure a trajectory against the motion it came from, at the motion's rate.
 
     Raises:
@@ -102,34 +171,22 @@ def evaluate(trajectory: Trajectory, motion: Motion, robot: Robot) -> Report:
     state = kinematics.evaluate(trajectory.qpos)
     task = PoseTask(kinematics, targets)
     rotations, positions = task.poses(state)
-    distance = np.linalg.norm(positions - targets.positions, axis=-1)
-    angle = so3.log(targets.rotations @ rotations.swapaxes(-1, -2))[1]
-    cost = task.cost(state)
-
     joints, lower, upper = trajectory.joints, robot.lower, robot.upper
-    excess = np.maximum(np.maximum(lower - joints, joints - upper), 0.0)
-    near = np.minimum(joints - lower, upper - joints) < 1e-3
-    speed = np.abs(np.diff(joints, axis=0)) * motion.fps if len(motion) > 1 else 0 * joints
-    corners = sole_corners(robot, kinematics, state)
-    depth = np.maximum(-corners[..., 2].min(axis=(1, 2)), 0.0)
-    overlap = robot.self_collision.near(trajectory.qpos).deepest(len(motion))
-    own, source = _slide(motion, robot, corners, find_contacts(motion))
-    return Report(
-        position_error=float(distance.mean()),
-        position_error_max=float(distance.max()),
-        rotation_error=float(angle.mean()),
-        cost=float(cost.mean()),
-        cost_max=float(cost.max()),
-        limit_violation=float(excess.max()),
-        at_limit=float(near.any(axis=1).mean()),
-        joint_speed_max=float(speed.max()),
-        speed_violations=float((speed > robot.speed_limits + 1e-6).any(axis=1).mean()),
-        foot_slide=own,
-        foot_slide_source=source,
-        foot_depth=float(depth.max()),
-        deep_frames=float((depth > 0.005).mean()),
-        self_penetration=float(overlap.max()),
-        colliding_frames=float((overlap > 0.001).mean()),
+    corners, contacts = sole_corners(robot, kinematics, state), find_contacts(motion)
+    return Measurement(
+        joints=robot.calibration.joints,
+        fps=motion.fps,
+        distances=np.linalg.norm(positions - targets.positions, axis=-1),
+        angles=so3.log(targets.rotations @ rotations.swapaxes(-1, -2))[1],
+        costs=task.cost(state),
+        excess=np.maximum(np.maximum(lower - joints, joints - upper).max(axis=1), 0.0),
+        at_limit=(np.minimum(joints - lower, upper - joints) < 1e-3).any(axis=1),
+        speeds=np.abs(np.diff(joints, axis=0)) * motion.fps,
+        speed_limits=robot.speed_limits,
+        corners=corners,
+        contacts=contacts,
+        slides=_slides(motion, robot, corners, contacts),
+        overlaps=robot.self_collision.near(trajectory.qpos).deepest(len(motion)),
     )
 
 
@@ -147,12 +204,12 @@ def sole_corners(robot: Robot, kinematics: Kinematics, state: State) -> Array:
     return np.stack(out, axis=1)
 
 
-def _slide(motion: Motion, robot: Robot, corners: Array, contacts: Contacts) -> tuple[float, float]:
-    """Mean horizontal speeds (m/s) of standing points: the robot's, the motion's scaled."""
-    if len(motion) < 2:
-        return 0.0, 0.0
+def _slides(
+    motion: Motion, robot: Robot, corners: Array, contacts: Contacts
+) -> tuple[Array, Array]:
+    """Horizontal speeds (m/s) of standing points: the robot's, the motion's scaled."""
     human = motion.global_positions() * robot.calibration.leg_length / leg_length(motion.offsets)
-    own_speeds, source_speeds = [], []
+    own, source = [], []
     for side, name in enumerate(SIDES):
         for mask, joint, pair in (
             (contacts.heels[:, side], "Foot", slice(0, 2)),
@@ -161,11 +218,9 @@ def _slide(motion: Motion, robot: Robot, corners: Array, contacts: Contacts) -> 
             # Between two frames that both stand.
             both = mask[1:] & mask[:-1]
             point = corners[:, side, pair].mean(axis=1)
-            source = human[:, JOINTS.index(name + joint)]
-            own_speeds.append(_planar_speed(point, motion.fps)[both])
-            source_speeds.append(_planar_speed(source, motion.fps)[both])
-    own, source = np.concatenate(own_speeds), np.concatenate(source_speeds)
-    return (float(own.mean()), float(source.mean())) if own.size else (0.0, 0.0)
+            own.append(_planar_speed(point, motion.fps)[both])
+            source.append(_planar_speed(human[:, JOINTS.index(name + joint)], motion.fps)[both])
+    return np.concatenate(own), np.concatenate(source)
 
 
 def _planar_speed(points: Array, fps: float) -> Array:

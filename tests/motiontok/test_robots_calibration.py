@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
-from bvh.skeleton import JOINTS
-from motiontok.errors import RobotError
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
+from motiontok.errors import MissingDependencyError, RobotError
 from motiontok.paths import config_dir
 from motiontok.robots import available, load_robot
 
-ROBOTS = ("g1", "romeo", "simple_humanoid", "talos")
+ROBOTS = ("g1", "romeo", "simple_humanoid", "skeleton", "talos")
 
 
 def test_shipped_robots_are_listed():
@@ -160,3 +163,40 @@ def test_missing_meshes_and_missing_feet_are_named(tmp_path):
         load_robot(urdf, map=toml)
     toml.write_text(toml.read_text() + "[sole]\nheel=-0.1\ntoe=0.2\nwidth=0.1\nheight=0.08\n")
     assert load_robot(urdf, map=toml).calibration.leg_length == pytest.approx(0.88)
+
+
+def test_the_skeleton_is_an_adult_and_its_description_is_up_to_date():
+    robot = load_robot("skeleton")
+    c = robot.calibration
+    at = dict(zip(c.joints, c.centers, strict=True))
+    for joint, parent in (("LeftLeg", "LeftUpLeg"), ("LeftHand", "LeftForeArm")):
+        bone = DEFAULT_OFFSETS[JOINTS.index(joint)]
+        np.testing.assert_allclose(at[joint] - at[parent], bone, atol=1e-9)
+    script = config_dir().parent / "tools" / "skeleton_urdf.py"
+    if script.is_file():
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+        assert done.stdout == robot.urdf.read_text()
+
+
+def test_robots_without_shapes_are_drawn_as_rods():
+    shapes = load_robot("simple_humanoid").visual.geometryObjects
+    assert len(shapes) > 10
+    assert {type(s.geometry).__name__ for s in shapes} == {"Capsule"}
+
+
+def test_without_the_packages_the_remedy_is_named(monkeypatch):
+    code = (
+        "import sys; sys.modules['pinocchio'] = None; sys.argv = ['motiontok', 'robots', 'g1'];"
+        "from motiontok.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'motiontok[robot]'" in done.stderr
+    assert "g1" in available()  # listing needs no Pinocchio
+
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "prefix", "/nowhere")
+    with pytest.raises(MissingDependencyError, match="example-robot-data"):
+        load_robot("g1")
+    assert load_robot("skeleton").name == "skeleton"

@@ -43,7 +43,6 @@ def test_an_unknown_robot_is_one_line_and_exit_code_2():
 
 @pytest.fixture
 def clip(tmp_path):
-    pytest.importorskip("motiontok.cli.sources", reason="motiontok.cli.sources is not there yet")
     path = tmp_path / "walk.npz"
     procedural.make("walk", seconds=1, seed=0).save(path)
     return path
@@ -55,6 +54,7 @@ def test_a_motion_becomes_robot_files(clip, tmp_path):
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert report["limit_violation"] == 0
+    assert report["self_penetration"] < 0.005
     trajectory = Trajectory.load(out)
     assert trajectory.fps == 50
     assert trajectory.robot == "g1"
@@ -69,12 +69,28 @@ def test_a_motion_becomes_robot_files(clip, tmp_path):
     np.testing.assert_allclose(np.linalg.norm(rows[:, 3:7], axis=1), 1, atol=1e-6)
 
 
+def test_a_folder_becomes_a_folder_and_a_broken_clip_is_not_the_end(clip, tmp_path):
+    folder = tmp_path / "clips"
+    (folder / "deep").mkdir(parents=True)
+    clip.rename(folder / "deep" / "walk.npz")
+    (folder / "broken.bvh").write_text("no")
+    out = tmp_path / "robots"
+    done = run("retarget", folder, "-o", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "broken.bvh" in done.stderr
+    assert json.loads(done.stdout)["written"] == 1
+    assert [p.relative_to(out).as_posix() for p in out.rglob("*.npz")] == ["deep/walk.npz"]
+    (folder / "deep" / "walk.npz").unlink()
+    assert run("retarget", folder, "-o", out).returncode == 2
+
+
 def test_bad_retarget_input(clip, tmp_path):
     for arguments, word in (
         ([clip, "-o", tmp_path / "robot.txt"], ".npz or .csv"),
         ([clip, "-o", tmp_path / "r.npz", "--robot", "atlas"], "choose from"),
         ([clip, "-o", tmp_path / "r.npz", "--fps", "0"], "--fps"),
         ([tmp_path / "none.bvh", "-o", tmp_path / "r.npz"], "none.bvh"),
+        ([clip, "-o", tmp_path / "r.npz", "--plot", tmp_path / "p.txt"], ".png"),
     ):
         done = run("retarget", *arguments)
         assert done.returncode == 2, done.stderr

@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
-from bvh import procedural
+from bvh import normalize, procedural, read
 from bvh.rotations import from_axis_angle
 from motiontok.errors import RobotError
-from motiontok.robots import load_robot, retarget
-from motiontok.robots.report import evaluate
+from motiontok.robots import evaluate, load_robot, retarget, retarget_all
+from motiontok.robots.report import measure
 from motiontok.robots.retargeting import t_pose
 
 
@@ -31,10 +31,13 @@ def test_the_g1_follows_every_kind_of_motion(g1, kind):
     assert report.limit_violation == 0
     assert report.position_error < 0.03
     assert np.degrees(report.rotation_error) < 8
+    assert report.speed_violations == 0
     assert report.foot_depth < 0.005
+    assert report.foot_slide < report.foot_slide_source + 0.01
+    assert report.self_penetration < 0.005
 
 
-@pytest.mark.parametrize("name", ["g1", "romeo", "simple_humanoid", "talos"])
+@pytest.mark.parametrize("name", ["g1", "romeo", "simple_humanoid", "skeleton", "talos"])
 def test_a_t_pose_stands_on_flat_feet(name):
     robot = load_robot(name)
     motion = t_pose()
@@ -78,3 +81,38 @@ def test_one_frame_no_frames_and_other_rates(g1):
         retarget(motion, g1, fps=-1)
     with pytest.raises(RobotError, match="frames at 50 fps"):
         evaluate(faster, motion, g1)
+
+
+def test_many_motions_over_processes_come_back_in_order(g1):
+    motions = [procedural.make(kind, seconds=0.5, seed=1) for kind in ("walk", "wave", "run")]
+    alone = list(retarget_all(motions, g1, workers=1))
+    together = list(retarget_all(iter(motions), g1, workers=2))
+    assert [t.source for t in together] == [m.source.name for m in motions]
+    for a, b in zip(alone, together, strict=True):
+        assert b.robot == "g1"
+        np.testing.assert_allclose(a.qpos, b.qpos, atol=1e-6)
+
+
+def test_a_measurement_is_drawn_and_adds_up_to_the_report(g1, tmp_path):
+    pytest.importorskip("matplotlib", reason="needs: pip install 'motiontok[render]'")
+    from motiontok.robots.plot import plot_measurement
+
+    motion = procedural.make("walk", seconds=1, seed=5)
+    trajectory = retarget(motion, g1)
+    measurement = measure(trajectory, motion, g1)
+    assert measurement.report() == evaluate(trajectory, motion, g1)
+    assert measurement.distances.shape == (30, len(measurement.joints))
+    assert measurement.speeds.shape == (29, 29)
+    plot_measurement(measurement, tmp_path / "walk.png", title="walk")
+    assert (tmp_path / "walk.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_real_clips_on_the_g1(g1, real_clips):
+    for path in real_clips.values():
+        motion = normalize(read(path))
+        report = evaluate(retarget(motion, g1), motion, g1)
+        assert report.limit_violation == 0
+        assert report.speed_violations == 0
+        assert report.position_error < 0.04
+        assert report.foot_depth < 0.005
+        assert report.foot_slide < report.foot_slide_source + 0.01
