@@ -18,12 +18,12 @@ __all__ = ["SeparationTask", "separate"]
 _GAP = 0.002  # m between bodies that were parted
 _WATCH = 0.015  # m; closer pairs are watched while others are parted
 _DEEP = 0.001  # m; shallower overlaps are let be
-_WEIGHT = 300.0  # per metre
+_WEIGHT = 600.0  # per metre
 _PATIENCE = 2  # rounds without getting shallower before a frame is let be
 _STUCK = 0.005  # m; deeper overlaps are worth another try
 _ROUNDS = 10
 _NEIGHBOURS = 10  # frames
-_STEPS = Smoothness(iterations=5)
+_STEPS = Smoothness(iterations=4)
 
 
 class SeparationTask:
