@@ -141,11 +141,12 @@ class SelfCollision:
         radii, halves = self._radii, self._halves
         middle = rows[..., 9:] + _turned(rows, self._middles)
         reach = radii + np.linalg.norm(halves, axis=-1)
-        limit = np.full((len(reach), len(reach)), -np.inf)
+        limit = np.full((len(reach), len(reach)), -np.inf, dtype=np.float32)
         first, second = self.pairs.T
-        limit[first, second] = (reach[first] + reach[second] + margin) ** 2
+        limit[first, second] = (reach[first] + reach[second] + margin + 1e-4) ** 2
         # |a - b|^2 = a.a - 2 a.b + b.b of all pairs as one product of matrices.
-        centered = middle - middle[:, :1]
+        # Single precision is plenty for a bound, and half the memory.
+        centered = (middle - middle[:, :1]).astype(np.float32)
         square = (centered * centered).sum(-1, keepdims=True)
         one = np.ones_like(square)
         left = np.concatenate([-2.0 * centered, square, one], axis=-1)

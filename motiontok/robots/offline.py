@@ -27,10 +27,10 @@ from motiontok.robots.trajectory import xyzw_from_wxyz
 __all__ = ["SHALLOW", "floor_task", "neutral_start", "solve_trajectory"]
 
 _FLOOR_WEIGHT = 800.0  # per metre below ground
-_WINDOW = 480  # frames refined together
+_WINDOW = 960  # frames refined together
 SHALLOW = 0.003  # m that a sole may be below ground before the whole robot is raised
 _RAMP = 4  # frames over which it is raised and lowered
-_LOOKAHEAD = 32  # frames beyond, refined again with the next window
+_LOOKAHEAD = 16  # frames beyond, refined again with the next window
 
 
 def solve_trajectory(
