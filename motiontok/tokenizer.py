@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from bvh.files import atomic_path
 from bvh.motion import FPS, Motion, Source
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok.codes import Codes
-from motiontok.config import Config, parse_config
+from motiontok.config import Config
 from motiontok.data import (
     COLUMNS,
     FEATURES,
@@ -30,17 +25,24 @@ from motiontok.data import (
     accumulate,
     blend_seams,
     differentiate,
-    from_motion,
     plant_feet,
     split_windows,
     to_motion,
 )
-from motiontok.errors import CodesError, ConfigError, DataError, TokenizerError
-from motiontok.methods import DiscreteAutoencoder, make_method
+from motiontok.errors import CodesError, DataError, TokenizerError
+from motiontok.methods import DiscreteAutoencoder
+from motiontok.tokens.checks import check_codes, features_of, motion_of
+from motiontok.tokens.folder import (
+    FORMAT,
+    Parts,
+    find_folder,
+    fingerprint_of,
+    read_folder,
+    write_folder,
+)
 
 __all__ = ["FORMAT", "MotionTokenizer"]
 
-FORMAT = "motiontok-tokenizer-1"
 _CHUNK = 256
 
 
@@ -113,11 +115,7 @@ class MotionTokenizer:
     def fingerprint(self) -> str:
         """16 hex digits that change with any weight, statistic or size."""
         if self._fingerprint is None:
-            digest = hashlib.sha256(json.dumps(self._sizes(), sort_keys=True).encode())
-            for name, tensor in sorted(self._tensors().items()):
-                digest.update(name.encode())
-                digest.update(tensor.numpy().tobytes())
-            self._fingerprint = digest.hexdigest()[:16]
+            self._fingerprint = fingerprint_of(self._parts)
         return self._fingerprint
 
     @property
@@ -164,7 +162,7 @@ class MotionTokenizer:
         if generator is None and temperature == 0.0:
             generator = torch.Generator(self.device).manual_seed(0)
         as_tensor = isinstance(motion, Tensor)
-        features = self._features(motion)
+        features = features_of(motion)
         leading, frames = features.shape[:-2], features.shape[-2]
         rows = features.reshape(-1, frames, FEATURES)
         windows = np.concatenate([split_windows(r, self.frames_per_window) for r in rows])
@@ -188,7 +186,7 @@ class MotionTokenizer:
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
         """
-        z = self._check_codes(codes)
+        z = check_codes(codes, codes_per_window=self.codes_per_window, vocab_size=self.vocab_size)
         leading = z.shape[:-2]
         with torch.no_grad():
             flat = z.reshape(-1, self.codes_per_window)
@@ -235,7 +233,7 @@ class MotionTokenizer:
 
     def reconstruct(self, motion: Motion | str | os.PathLike[str], *, effort: int = 1) -> Motion:
         """Encode and decode, on the subject's own skeleton, from where it started."""
-        loaded = self._motion(motion)
+        loaded = motion_of(motion)
         codes = self.encode(loaded, effort=effort)
         return self.decode(
             codes,
@@ -295,23 +293,7 @@ class MotionTokenizer:
         if half:
             self._rounded().save_pretrained(folder)
             return
-        folder = Path(folder)
-        config = {
-            "format": FORMAT,
-            "fingerprint": self.fingerprint,
-            "licence": self.licence,
-            "config": self.config.to_dict(),
-        }
-        with (
-            atomic_path(folder / "config.json") as beside,
-            atomic_path(folder / "model.safetensors") as temporary,
-        ):
-            beside.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-            try:
-                tensors = {k: _narrow(v) for k, v in self._tensors().items()}
-                save_file(tensors, temporary, metadata={"fingerprint": self.fingerprint})
-            except SafetensorError as error:
-                raise OSError(str(error)) from None
+        write_folder(Path(folder), self._parts, self.fingerprint)
 
     @classmethod
     def from_pretrained(
@@ -326,36 +308,11 @@ class MotionTokenizer:
         Raises:
             TokenizerError: missing, incomplete, damaged or of another version.
         """
-        path = _find(Path(folder))
-        try:
-            values = json.loads((path / "config.json").read_text(encoding="utf-8"))
-            if values["format"] != FORMAT:
-                raise TokenizerError(
-                    f"{path}: format {values['format']!r} is not {FORMAT!r}; use the motiontok "
-                    "that wrote it"
-                )
-            fingerprint = str(values["fingerprint"])
-            config = parse_config(values["config"], str(path / "config.json"))
-            method = make_method(config, FEATURES)
-            with safe_open(path / "model.safetensors", framework="pt") as file:
-                tensors = {k: _widen(file.get_tensor(k)) for k in file.keys()}  # noqa: SIM118
-            method.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-            statistics = Statistics(
-                **{k[11:]: v for k, v in tensors.items() if k.startswith("statistics.")}
-            )
-            tokenizer = cls(
-                method,
-                statistics,
-                offsets=tensors["offsets"].double().numpy(),
-                licence=str(values["licence"]),
-            )
-        except (OSError, SafetensorError) as error:
-            raise TokenizerError(f"{path}: damaged or incomplete tokenizer ({error})") from None
-        except KeyError as error:
-            raise TokenizerError(f"{path}: not a usable tokenizer (no {error} in it)") from None
-        except (ValueError, TypeError, RuntimeError, ConfigError) as error:
-            line = str(error).strip().split("\n")[-1].strip()
-            raise TokenizerError(f"{path}: not a usable tokenizer ({line})") from None
+        path = find_folder(Path(folder))
+        parts, fingerprint = read_folder(path)
+        tokenizer = cls(
+            parts.method, parts.statistics, offsets=parts.offsets, licence=parts.licence
+        )
         if tokenizer.fingerprint != fingerprint:
             raise TokenizerError(
                 f"{path}: config.json says fingerprint {fingerprint}, the weights have "
@@ -371,97 +328,6 @@ class MotionTokenizer:
                 tensor.data = tensor.data.half().to(tensor.dtype)
         return MotionTokenizer(method, self.statistics, offsets=self.offsets, licence=self.licence)
 
-    def _features(self, motion: Motion | str | os.PathLike[str] | Array | Tensor) -> Array:
-        if isinstance(motion, Tensor):
-            motion = motion.detach().cpu().double().numpy()
-        if isinstance(motion, np.ndarray):
-            if motion.ndim < 2 or motion.shape[-1] != FEATURES or 0 in motion.shape:
-                raise DataError(f"features: expected (..., frames, {FEATURES}), got {motion.shape}")
-            if motion.dtype.kind not in "fiu":
-                raise DataError(f"features: expected numbers, got {motion.dtype}")
-            if not np.isfinite(motion).all():
-                where = tuple(int(i) for i in np.argwhere(~np.isfinite(motion))[0])
-                raise DataError(f"features: value at {where} is not finite")
-            return motion
-        return from_motion(self._motion(motion))
-
-    @staticmethod
-    def _motion(motion: Motion | str | os.PathLike[str]) -> Motion:
-        if isinstance(motion, Motion):
-            return motion
-        if Path(motion).suffix == ".npz":
-            return Motion.load(motion)
-        from bvh import normalize, read
-
-        return normalize(read(motion))
-
-    def _check_codes(self, codes: NDArray[Any] | Tensor) -> Tensor:
-        try:
-            z = codes if isinstance(codes, Tensor) else np.asarray(codes)
-        except ValueError:
-            raise CodesError("codes: expected an array, got rows of different lengths") from None
-        if z.ndim < 2 or z.shape[-1] != self.codes_per_window or 0 in z.shape:
-            raise CodesError(
-                f"codes: expected (..., windows, {self.codes_per_window}), got {tuple(z.shape)}"
-            )
-        if not isinstance(z, Tensor):
-            if z.dtype.kind not in "ui":
-                raise CodesError(f"codes: expected integers, got {z.dtype}")
-            z = torch.from_numpy(z.astype(np.int64))
-        if z.is_floating_point() or z.dtype == torch.bool:
-            raise CodesError(f"codes: expected integers, got {z.dtype}")
-        z = z.long()
-        low, high = int(z.min()), int(z.max())
-        if low < 0 or high >= self.vocab_size:
-            bad = high if high >= self.vocab_size else low
-            where = tuple(int(i) for i in (z == bad).nonzero()[0])
-            raise CodesError(
-                f"codes: value {bad} at {where} is outside the vocabulary, 0 to "
-                f"{self.vocab_size - 1}"
-            )
-        return z
-
-    def _sizes(self) -> dict[str, Any]:
-        config = self.config.to_dict()
-        return {
-            "model": config["model"],
-            "method": config["method"]["name"],
-            "window": self.frames_per_window,
-        }
-
-    def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"model.{k}": v for k, v in self.method.state_dict().items()}
-        tensors |= {f"statistics.{k}": v for k, v in self.statistics.state().items()}
-        tensors["offsets"] = torch.tensor(self.offsets)
-        return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-
-
-def _narrow(tensor: Tensor) -> Tensor:
-    """The tensor in 16 bits where that loses nothing."""
-    if not tensor.is_floating_point() or tensor.dim() == 0:
-        return tensor
-    half = tensor.half()
-    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
-
-
-def _widen(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype == torch.float16 else tensor
-
-
-def _find(folder: Path) -> Path:
-    if str(folder) == "default":
-        folder = Path(__file__).parent / "pretrained"
-        if not (folder / "config.json").is_file():
-            raise TokenizerError(
-                "no tokenizer is shipped with this package: train one (motiontok train) and give "
-                "--tokenizer its folder"
-            )
-        return folder
-    # A run's folder has a config.json of its own; the tokenizer inside it is meant.
-    for candidate in (folder / "tokenizer", folder):
-        if (candidate / "config.json").is_file():
-            return candidate
-    what = "has no config.json" if folder.is_dir() else "no such folder"
-    raise TokenizerError(
-        f"{folder}: {what}; give the folder of a tokenizer or of a run that `motiontok train` wrote"
-    )
+    @property
+    def _parts(self) -> Parts:
+        return Parts(self.method, self.statistics, self.offsets, self.licence)

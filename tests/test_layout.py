@@ -20,6 +20,7 @@ RANKS = {
     "methods": 4,
     "training": 5,
     "codes": 5,
+    "tokens": 6,
     "tokenizer": 6,
     "prior": 7,
     "robots": 7,
@@ -172,7 +173,7 @@ def test_nothing_is_ever_unpickled():
 
 def test_files_are_of_a_size_to_be_read():
     lines = {module(p): len(p.read_text(encoding="utf-8").splitlines()) for p in SOURCES}
-    assert not {name: count for name, count in lines.items() if count > 480}
+    assert not {name: count for name, count in lines.items() if count > 400}
 
 
 def test_modules_say_what_they_are_for():

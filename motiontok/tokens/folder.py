@@ -1,0 +1,155 @@
+"""A tokenizer's folder: ``config.json`` and ``model.safetensors``, nothing pickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bvh.files import atomic_path
+from bvh.rotations import Array
+from motiontok.config import Config, parse_config
+from motiontok.data import FEATURES, Statistics
+from motiontok.errors import ConfigError, TokenizerError
+from motiontok.methods import DiscreteAutoencoder, make_method
+
+__all__ = ["FORMAT", "Parts", "find_folder", "fingerprint_of", "read_folder", "write_folder"]
+
+FORMAT = "motiontok-tokenizer-1"
+
+
+class Parts(NamedTuple):
+    """What a tokenizer consists of.
+
+    Attributes:
+        method: the trained autoencoder.
+        statistics: of the features it was trained on.
+        offsets: ``(22, 3)`` skeleton used where a caller gives none, metres.
+        licence: note on the licence of the training data.
+    """
+
+    method: DiscreteAutoencoder
+    statistics: Statistics
+    offsets: Array
+    licence: str
+
+
+def fingerprint_of(parts: Parts) -> str:
+    """16 hex digits that change with any weight, statistic or size."""
+    config = parts.method.config
+    sizes = {
+        "model": config.to_dict()["model"],
+        "method": config.method.name,
+        "window": config.data.window,
+    }
+    digest = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode())
+    for name, tensor in sorted(_tensors(parts).items()):
+        digest.update(name.encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def write_folder(folder: Path, parts: Parts, fingerprint: str) -> None:
+    """Write both files, or neither.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    config = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "licence": parts.licence,
+        "config": parts.method.config.to_dict(),
+    }
+    with (
+        atomic_path(folder / "config.json") as beside,
+        atomic_path(folder / "model.safetensors") as temporary,
+    ):
+        beside.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        try:
+            tensors = {k: _narrow(v) for k, v in _tensors(parts).items()}
+            save_file(tensors, temporary, metadata={"fingerprint": fingerprint})
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
+
+
+def read_folder(path: Path) -> tuple[Parts, str]:
+    """Parts of a tokenizer, and the fingerprint that its ``config.json`` states.
+
+    Raises:
+        TokenizerError: incomplete, damaged or of another version.
+    """
+    try:
+        values = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise TokenizerError(
+                f"{path}: format {values['format']!r} is not {FORMAT!r}; use the motiontok "
+                "that wrote it"
+            )
+        stated = str(values["fingerprint"])
+        config: Config = parse_config(values["config"], str(path / "config.json"))
+        method = make_method(config, FEATURES)
+        with safe_open(path / "model.safetensors", framework="pt") as file:
+            tensors = {k: _widen(file.get_tensor(k)) for k in file.keys()}  # noqa: SIM118
+        method.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        statistics = Statistics(
+            **{k[11:]: v for k, v in tensors.items() if k.startswith("statistics.")}
+        )
+        offsets = tensors["offsets"].double().numpy()
+        return Parts(method, statistics, offsets, str(values["licence"])), stated
+    except (OSError, SafetensorError) as error:
+        raise TokenizerError(f"{path}: damaged or incomplete tokenizer ({error})") from None
+    except KeyError as error:
+        raise TokenizerError(f"{path}: not a usable tokenizer (no {error} in it)") from None
+    except (ValueError, TypeError, RuntimeError, ConfigError) as error:
+        line = str(error).strip().split("\n")[-1].strip()
+        raise TokenizerError(f"{path}: not a usable tokenizer ({line})") from None
+
+
+def find_folder(folder: Path) -> Path:
+    """The folder of a tokenizer, given it, the run that trained it, or ``default``.
+
+    Raises:
+        TokenizerError: there is none.
+    """
+    if str(folder) == "default":
+        folder = Path(__file__).parents[1] / "pretrained"
+        if not (folder / "config.json").is_file():
+            raise TokenizerError(
+                "no tokenizer is shipped with this package: train one (motiontok train) and give "
+                "--tokenizer its folder"
+            )
+        return folder
+    # A run's folder has a config.json of its own; the tokenizer inside it is meant.
+    for candidate in (folder / "tokenizer", folder):
+        if (candidate / "config.json").is_file():
+            return candidate
+    what = "has no config.json" if folder.is_dir() else "no such folder"
+    raise TokenizerError(
+        f"{folder}: {what}; give the folder of a tokenizer or of a run that `motiontok train` wrote"
+    )
+
+
+def _tensors(parts: Parts) -> dict[str, Tensor]:
+    tensors = {f"model.{k}": v for k, v in parts.method.state_dict().items()}
+    tensors |= {f"statistics.{k}": v for k, v in parts.statistics.state().items()}
+    tensors["offsets"] = torch.tensor(parts.offsets)
+    return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+
+
+def _narrow(tensor: Tensor) -> Tensor:
+    """The tensor in 16 bits where that loses nothing."""
+    if not tensor.is_floating_point() or tensor.dim() == 0:
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
