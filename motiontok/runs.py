@@ -12,11 +12,10 @@ import torch
 from bvh.files import atomic_path
 from bvh.motion import Motion
 from motiontok.config import Config, override, parse_config
-from motiontok.data import FEATURES
 from motiontok.data.clips import load_clips, make_training_data
 from motiontok.errors import MissingDependencyError, TrainingError
 from motiontok.evaluate import compare_motions, mean_metrics, plot_curves
-from motiontok.methods import DiscreteAutoencoder, make_method
+from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.training import Trained, read_header, require_same, train
@@ -96,7 +95,7 @@ def run_training(
     if resume:
         require_same(config, checkpoint)
     # What cannot be built fails before clips are read, not after.
-    make_method(config, FEATURES)
+    make_method(config, MotionNetworks(config))
     with progress("reading clips", 1) as update:
         clips = load_clips(
             config.data,
@@ -125,9 +124,8 @@ def run_training(
     with progress(f"training {config.name}", total) as update:
         trained = train(
             config,
-            windows=ready.windows,
-            validation=ready.validation,
-            statistics=ready.statistics,
+            data=ready,
+            networks=MotionNetworks(config),
             out=out,
             device=torch.device(device),
             resume=resume,

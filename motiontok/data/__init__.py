@@ -1,5 +1,6 @@
 """Features of motion, their statistics, and windows of them."""
 
+from motiontok.data.distortion import psnr, reconstruction_metrics
 from motiontok.data.features import COLUMNS, FEATURES, Start, from_motion, to_motion
 from motiontok.data.planting import plant_feet
 from motiontok.data.seams import blend_seams
@@ -17,6 +18,8 @@ __all__ = [
     "differentiate",
     "from_motion",
     "plant_feet",
+    "psnr",
+    "reconstruction_metrics",
     "split_windows",
     "to_motion",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from bvh.errors import BVHError
 from bvh.motion import Motion
 from bvh.rotations import Array
 from motiontok.config import DataConfig
+from motiontok.data.distortion import reconstruction_metrics
 from motiontok.data.features import from_motion
 from motiontok.data.statistics import Statistics
 from motiontok.data.windows import WindowSet, accumulate, split_windows
@@ -48,19 +51,40 @@ class Clips:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Clips as a training loop wants them.
+    """Clips as a training loop wants them: a :class:`motiontok.training.TrainingSet`.
 
     Attributes:
         windows: training windows.
         validation: ``(windows, frames, 203)`` held-out windows, standardised.
         statistics: of the training features.
         offsets: ``(22, 3)`` the training clips' mean skeleton, metres.
+        fingerprint: of the names and lengths of all clips. Not of their features, whose
+            last bits depend on the machine.
     """
 
     windows: WindowSet
     validation: Tensor
     statistics: Statistics
     offsets: Array
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def batch(self, size: int, generator: torch.Generator) -> Tensor:
+        """``size`` windows ``(size, frames, 203)``, each valid start equally likely."""
+        return self.windows.batch(size, generator)
+
+    def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        """Errors of windows ``y`` from ``x (windows, frames, 203)``, standardised.
+
+        Returns:
+            ``mse``, ``psnr`` and ``mpjpe_mm`` (hips-relative joint positions as the columns
+            state them) of :func:`~motiontok.data.distortion.reconstruction_metrics`.
+        """
+        found = reconstruction_metrics(x, y, self.statistics)
+        mpjpe = found["window_mpjpe_mm"]
+        return {"mse": found["mse"], "psnr": found["psnr"], "mpjpe_mm": mpjpe}
 
 
 def load_clips(
@@ -139,4 +163,10 @@ def make_training_data(
         validation=WindowSet(held_out, config.window, statistics, device=device).enumerated(),
         statistics=statistics,
         offsets=np.mean([m.offsets for m in clips.training], axis=0),
+        fingerprint=_fingerprint(clips),
     )
+
+
+def _fingerprint(clips: Clips) -> str:
+    lists = [[(m.source.name, len(m)) for m in s] for s in (clips.training, clips.held_out)]
+    return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]

@@ -19,6 +19,7 @@ from motiontok.evaluate.cost import training_cost
 from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
 from motiontok.evaluate.machine import machine
 from motiontok.evaluate.scalar_codec import PrincipalComponents, ScalarCodec
+from motiontok.methods import MotionNetworks
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.training import train
@@ -138,9 +139,8 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
     with progress(f"training {cell.method}", total) as update:
         trained = train(
             config,
-            windows=ready.windows,
-            validation=ready.validation,
-            statistics=ready.statistics,
+            data=ready,
+            networks=MotionNetworks(config),
             out=folder,
             device=torch.device(device),
             resume=(folder / "checkpoint.safetensors").exists(),

@@ -20,6 +20,7 @@ from motiontok.data import (
     differentiate,
     from_motion,
     plant_feet,
+    reconstruction_metrics,
     split_windows,
     to_motion,
 )
@@ -28,7 +29,7 @@ from motiontok.evaluate.motion import compare_motions, mean_metrics
 from motiontok.evaluate.scalar_codec import ScalarCodec
 from motiontok.evaluate.seams import seam_errors
 from motiontok.evaluate.usage import CodeUsage
-from motiontok.evaluate.windows import evaluate_windows, reconstruction_metrics
+from motiontok.evaluate.windows import evaluate_windows
 from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["Evaluation", "evaluate_codec", "evaluate_tokenizer"]

@@ -7,47 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from motiontok.data import COLUMNS, Statistics
+from motiontok.data import Statistics, reconstruction_metrics
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.methods.daps import gaussian_log_density
 from motiontok.models import Policy
 
-__all__ = ["evaluate_windows", "psnr", "reconstruction_metrics"]
-
-
-def psnr(mse: float) -> float:
-    """Peak signal-to-noise ratio, dB, for a signal of range 1."""
-    return -10.0 * math.log10(max(mse, 1e-12))
-
-
-def reconstruction_metrics(x: Tensor, y: Tensor, statistics: Statistics) -> dict[str, float]:
-    """Errors of reconstructed windows.
-
-    Args:
-        x, y: ``(windows, frames, columns)``, standardised.
-        statistics: of the features.
-
-    Returns:
-        - ``mse``: in standardised space; ``psnr_standardised`` is the same in dB.
-        - ``psnr``: as the DAPS paper has it, columns mapped to [0, 1] by the training
-          minimum and maximum and clipped, the squared error pooled over all windows.
-        - ``window_mpjpe_mm``: hips-relative joint positions as the columns state them.
-    """
-    square, unit_square, distance = 0.0, 0.0, 0.0
-    # In parts: the min-max copy of all windows at once need not fit.
-    for a, b in zip(x.split(512), y.split(512), strict=True):
-        square += float(((a - b) ** 2).mean(dim=(1, 2)).sum())
-        unit = statistics.to_unit(a) - statistics.to_unit(b)
-        unit_square += float((unit**2).mean(dim=(1, 2)).sum())
-        joints = (statistics.restore(a) - statistics.restore(b))[..., COLUMNS["positions"]]
-        distance += float(joints.unflatten(-1, (-1, 3)).norm(dim=-1).mean(dim=(1, 2)).sum())
-    count = len(x)
-    return {
-        "mse": square / count,
-        "psnr_standardised": psnr(square / count),
-        "psnr": psnr(unit_square / count),
-        "window_mpjpe_mm": 1000.0 * distance / count,
-    }
+__all__ = ["evaluate_windows"]
 
 
 @torch.no_grad()
@@ -82,15 +46,15 @@ def evaluate_windows(
     for x in windows.split(batch):
         codes.append(method.encode(x))
         greedy.append(method.decode(codes[-1]))
-        y = greedy[-1]
+        drawn = None
         if isinstance(policy, Policy):
             drawn = method.encode(x, temperature=1.0, generator=generator)
             logp = policy.log_probabilities(x, drawn[:, None])[:, 0]
             largest = logp.shape[-2] * math.log(logp.shape[-1])
             kl.append(largest + (logp.exp() * logp).sum(dim=(-1, -2)))
-            y = method.decode(drawn)
-            sampled.append(y)
-        log_p.append(gaussian_log_density(x, y, method.config.method.variance))
+            sampled.append(method.decode(drawn))
+        found = method.decode_parameters(codes[-1] if drawn is None else drawn)
+        log_p.append(method.likelihood.log_density(x, found))
     metrics = reconstruction_metrics(windows, torch.cat(greedy), statistics)
     metrics["log_p"] = float(torch.cat(log_p).double().mean())
     if sampled:

@@ -9,13 +9,21 @@ from motiontok.methods.fsq import Fsq
 from motiontok.methods.grmck import GumbelRao, GumbelRaoFactorised
 from motiontok.methods.gumbel import Gumbel, GumbelFactorised
 from motiontok.methods.lfq import Lfq
+from motiontok.methods.networks import MotionNetworks, Networks
 from motiontok.methods.pca_pq import PcaPq
 from motiontok.methods.ppo import Ppo
 from motiontok.methods.reinforce import Reinforce
 from motiontok.methods.rvq import Rvq
 from motiontok.methods.vqvae import VqVae
 
-__all__ = ["METHODS", "DiscreteAutoencoder", "StepResult", "make_method"]
+__all__ = [
+    "METHODS",
+    "DiscreteAutoencoder",
+    "MotionNetworks",
+    "Networks",
+    "StepResult",
+    "make_method",
+]
 
 METHODS: dict[str, type[DiscreteAutoencoder]] = {
     "daps": Daps,
@@ -36,8 +44,12 @@ METHODS: dict[str, type[DiscreteAutoencoder]] = {
 """Every method by name."""
 
 
-def make_method(config: Config, columns: int) -> DiscreteAutoencoder:
+def make_method(config: Config, networks: Networks) -> DiscreteAutoencoder:
     """The autoencoder that ``config.method.name`` names, with fresh weights.
+
+    Args:
+        config: sizes and hyper-parameters.
+        networks: of the kind of data: ``MotionNetworks(config)`` for windows of motion.
 
     Raises:
         ConfigError: there is no such method, or it cannot have these sizes.
@@ -49,4 +61,4 @@ def make_method(config: Config, columns: int) -> DiscreteAutoencoder:
         raise ConfigError(
             f"method.name: no method {config.method.name!r}; choose from {', '.join(METHODS)}"
         ) from None
-    return kind(config, columns)
+    return kind(config, networks)

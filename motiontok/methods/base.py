@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from motiontok.config import Config
+from motiontok.methods.networks import Networks
 
 __all__ = ["DiscreteAutoencoder", "StepResult"]
 
@@ -22,7 +23,7 @@ class StepResult:
         loss: scalar to differentiate.
         metrics: scalars to log, detached, still on the device.
         codes: codes of this step ``(batch, codes)``, for usage statistics.
-        reconstruction: decoder mean of those codes, standardised, detached.
+        reconstruction: mean of p(x | z) of those codes, detached.
     """
 
     loss: Tensor
@@ -32,23 +33,28 @@ class StepResult:
 
 
 class DiscreteAutoencoder(nn.Module):
-    """Windows ``x (batch, frames, columns)``, standardised, to codes and back.
+    """Observations ``x (batch, *shape)``, such as standardised windows, to codes and back.
 
     Args:
         config: sizes and hyper-parameters.
-        columns: feature columns.
+        networks: of the kind of data.
+
+    Attributes:
+        shape: of an observation: (frames, columns) of windows of motion.
+        likelihood: p(x | z).
     """
 
-    def __init__(self, config: Config, columns: int) -> None:
+    def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__()
         self.config = config
-        self.columns = columns
+        self.shape = networks.shape
+        self.likelihood = networks.likelihood
 
-    def prepare(self, windows: Tensor, generator: torch.Generator) -> None:
-        """Look at training windows once before the first step; most methods need not.
+    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
+        """Look at training data once before the first step; most methods need not.
 
         Args:
-            windows: ``(windows, frames, columns)``.
+            x: ``(observations, *shape)``.
             generator: source of randomness.
         """
 
@@ -68,16 +74,20 @@ class DiscreteAutoencoder(nn.Module):
         """Codes ``(batch, codes)``.
 
         Args:
-            x: ``(batch, frames, columns)``.
-            effort: candidates a window, of which the best reconstructing one is kept.
+            x: ``(batch, *shape)``.
+            effort: candidates for each x, of which the best reconstructing one is kept.
             temperature: 0 takes the most likely code at each position; at ``effort`` 1
                 a positive value samples.
             generator: source of randomness.
         """
 
     @abstractmethod
+    def decode_parameters(self, codes: Tensor) -> Tensor:
+        """Parameters of p(x | z), as its likelihood has them, of codes ``(batch, codes)``."""
+
     def decode(self, codes: Tensor) -> Tensor:
-        """Mean of p(x | z), ``(batch, frames, columns)``, of codes ``(batch, codes)``."""
+        """Mean of p(x | z), ``(batch, *shape)``, of codes ``(batch, codes)``."""
+        return self.likelihood.mean(self.decode_parameters(codes))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW groups: weight decay on matrices only, none on biases, norms and embeddings.

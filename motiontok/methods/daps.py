@@ -1,7 +1,7 @@
 """DAPS: Discrete Autoencoding via Policy Search (Drolet et al., ICLR 2026).
 
 The encoder is a policy that emits codes; the decoder's log-likelihood is its return.
-No gradient passes through sampling. For each window x:
+No gradient passes through sampling. For each observation x:
 
 1. draw K sequences z_k from q(. | x);
 2. score them, R_k = log p(x | z_k);
@@ -24,32 +24,12 @@ from torch import Tensor, nn
 
 from motiontok.config import Config
 from motiontok.errors import ConfigError
-from motiontok.methods.base import DiscreteAutoencoder, StepResult
-from motiontok.methods.schedule import exponential_decay
-from motiontok.models import (
-    AutoregressivePolicy,
-    CodebookHead,
-    ProductQuantizer,
-    RefiningDecoder,
-    TokenDecoder,
-    VocabularyHead,
-)
-from motiontok.models.policy import TokenHead
+from motiontok.methods.base import StepResult
+from motiontok.methods.networks import Networks
+from motiontok.methods.stochastic import PolicyAutoencoder
+from motiontok.models import AutoregressivePolicy, CodebookHead, ProductQuantizer, RefiningDecoder
 
-__all__ = [
-    "Daps",
-    "DapsFromQuantizer",
-    "gaussian_log_density",
-    "importance_weights",
-    "solve_log_eta",
-]
-
-
-def gaussian_log_density(x: Tensor, mean: Tensor, variance: float) -> Tensor:
-    """log N(x; mean, variance I) ``(...)``, summed over the last two dimensions."""
-    count = x.shape[-1] * x.shape[-2]
-    square = ((x - mean) ** 2).flatten(-2).sum(dim=-1)
-    return -0.5 * (count * math.log(2.0 * math.pi * variance) + square / variance)
+__all__ = ["Daps", "DapsFromQuantizer", "importance_weights", "solve_log_eta"]
 
 
 def importance_weights(reward: Tensor, logq: Tensor, *, eta: Tensor | float, beta: float) -> Tensor:
@@ -67,58 +47,17 @@ def importance_weights(reward: Tensor, logq: Tensor, *, eta: Tensor | float, bet
     return torch.softmax((reward - beta * logq) / (eta + beta), dim=-1)
 
 
-class Daps(DiscreteAutoencoder):
-    """The paper's method on the paper's networks."""
+class Daps(PolicyAutoencoder):
+    """The paper's method."""
 
-    def __init__(self, config: Config, columns: int) -> None:
+    def __init__(self, config: Config, networks: Networks) -> None:
         if config.method.samples < 2:
             raise ConfigError(
                 "method.samples must be at least 2 for daps, which weighs a window's samples "
                 f"against each other; got {config.method.samples}"
             )
-        super().__init__(config, columns)
+        super().__init__(config, networks)
         self.log_eta = nn.Parameter(torch.tensor(math.log(100.0)))
-        self.decoder = self._make_decoder()
-        self.policy = self._make_policy()
-
-    def _policy_around(self, head: TokenHead) -> AutoregressivePolicy:
-        model = self.config.model
-        return AutoregressivePolicy(
-            head,
-            frames=self.config.data.window,
-            columns=self.columns,
-            codes=model.codes_per_window,
-            width=model.width,
-            heads=model.heads,
-            layers=model.layers,
-        )
-
-    def _make_policy(self) -> AutoregressivePolicy:
-        model = self.config.model
-        return self._policy_around(VocabularyHead(model.vocab_size, model.width))
-
-    def _make_decoder(self) -> nn.Module:
-        model = self.config.model
-        return TokenDecoder(
-            vocab_size=model.vocab_size,
-            codes=model.codes_per_window,
-            frames=self.config.data.window,
-            columns=self.columns,
-            width=model.decoder_width,
-            heads=model.heads,
-            layers=model.decoder_layers,
-        )
-
-    def beta(self, progress: float) -> float:
-        """Entropy weight at ``progress`` in [0, 1] through the run."""
-        method = self.config.method
-        return exponential_decay(progress, start=method.beta_start, end=method.beta_end)
-
-    def reward(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(x | z) ``(batch, samples)`` and decoder means ``(batch, samples, T, C)``."""
-        batch, samples, _ = codes.shape
-        mean = self.decode(codes.flatten(0, 1)).unflatten(0, (batch, samples))
-        return gaussian_log_density(x[:, None], mean, self.config.method.variance), mean
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         method = self.config.method
@@ -138,9 +77,7 @@ class Daps(DiscreteAutoencoder):
         eta_loss = (ess - method.samples * method.ess_target) ** 2
 
         with torch.no_grad():
-            first = logp[:, 0]
-            entropy = -(first.exp() * first).sum(dim=(-1, -2)).mean()
-            full = self.config.model.codes_per_window * math.log(self.config.model.vocab_size)
+            kl = self.kl(logp[:, 0]).mean()
             error = ((x - mean) ** 2).mean()
         metrics = {
             "policy_loss": policy_loss.detach(),
@@ -149,7 +86,7 @@ class Daps(DiscreteAutoencoder):
             "ess": ess.detach() / method.samples,
             "eta": self.log_eta.detach().exp(),
             "beta": torch.tensor(beta),
-            "kl": full - entropy,
+            "kl": kl,
         }
         return StepResult(
             policy_loss + decoder_loss + eta_loss, metrics, codes[:, 0], mean.detach()
@@ -161,28 +98,6 @@ class Daps(DiscreteAutoencoder):
         """Rewards ``(batch, samples)``, the mean of one sample, and the decoder's loss."""
         reward, mean = self.reward(x, codes)
         return reward.detach(), mean[:, 0], -reward.mean()
-
-    @torch.no_grad()
-    def encode(
-        self,
-        x: Tensor,
-        *,
-        effort: int = 1,
-        temperature: float = 0.0,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        if effort == 1:
-            return self.policy.sample(x, 1, temperature=temperature, generator=generator)[0][:, 0]
-        greedy, _ = self.policy.sample(x, 1, temperature=0.0)
-        drawn, _ = self.policy.sample(
-            x, effort - 1, temperature=temperature or 1.0, generator=generator
-        )
-        codes = torch.cat([greedy, drawn], dim=1)
-        best = self.reward(x, codes)[0].argmax(dim=1)
-        return codes[torch.arange(len(x), device=x.device), best]
-
-    def decode(self, codes: Tensor) -> Tensor:
-        return self.decoder(codes)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         eta = {"params": [self.log_eta], "weight_decay": 0.0, "clip": False, "lr": 1e-3}
@@ -208,21 +123,22 @@ class DapsFromQuantizer(Daps):
 
     started: Tensor
 
-    def __init__(self, config: Config, columns: int) -> None:
-        super().__init__(config, columns)
+    def __init__(self, config: Config, networks: Networks) -> None:
+        super().__init__(config, networks)
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
-    def _make_policy(self) -> AutoregressivePolicy:
+    def _make_policy(self, networks: Networks) -> AutoregressivePolicy:
         model, method = self.config.model, self.config.method
-        return self._policy_around(
+        return networks.policy(
             CodebookHead(self.quantizer, width=model.width, variance=method.variance)
         )
 
-    def _make_decoder(self) -> nn.Module:
+    def _make_decoder(self, networks: Networks) -> nn.Module:
         model = self.config.model
+        frames, columns = networks.shape
         quantizer = ProductQuantizer(
-            frames=self.config.data.window,
-            columns=self.columns,
+            frames=frames,
+            columns=columns,
             codes=model.codes_per_window,
             vocab_size=model.vocab_size,
         )
@@ -236,10 +152,10 @@ class DapsFromQuantizer(Daps):
     @property
     def head(self) -> CodebookHead:
         """The policy's head."""
-        return cast(CodebookHead, self.policy.head)
+        return cast(CodebookHead, cast(AutoregressivePolicy, self.policy).head)
 
-    def prepare(self, windows: Tensor, generator: torch.Generator) -> None:
-        self.quantizer.fit(windows, generator)
+    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
+        self.quantizer.fit(x, generator)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         self.head.beta.fill_(self.beta(progress))

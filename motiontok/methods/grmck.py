@@ -24,6 +24,6 @@ class GumbelRao(Gumbel):
 
 
 class GumbelRaoFactorised(GumbelRao):
-    """The same with tokens that are independent given the window."""
+    """The same with tokens that are independent given x."""
 
     factorised = True

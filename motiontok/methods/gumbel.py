@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -9,12 +11,13 @@ from motiontok.methods.base import StepResult
 from motiontok.methods.relaxation import straight_through
 from motiontok.methods.schedule import exponential_decay
 from motiontok.methods.stochastic import PolicyAutoencoder
+from motiontok.models import Decoder
 
 __all__ = ["Gumbel", "GumbelFactorised"]
 
 
 class Gumbel(PolicyAutoencoder):
-    """One relaxed sequence a window; each sampled one-hot is what the next token reads.
+    """One relaxed sequence for each x; each sampled one-hot is what the next token reads.
 
     Loss -mean(R - beta KL), differentiated through the samples, the whole scan included.
     KL to the uniform prior is analytic at each position of the sampled sequence. The
@@ -35,11 +38,11 @@ class Gumbel(PolicyAutoencoder):
         weights, logp = self.policy.unroll(
             x, lambda logits: self.relax(logits, temperature, generator)
         )
-        mean = self.decoder.relaxed(weights)
-        reward = self.log_density(x, mean)
+        found = cast(Decoder, self.decoder).relaxed(weights)
+        reward = self.likelihood.log_density(x, found)
         kl = self.kl(logp)
         loss = -(reward - beta * kl).mean()
-        mean = mean.detach()
+        mean = self.likelihood.mean(found.detach())
         metrics = {
             "reward": reward.detach().mean(),
             "mse": ((x - mean) ** 2).mean(),
@@ -51,6 +54,6 @@ class Gumbel(PolicyAutoencoder):
 
 
 class GumbelFactorised(Gumbel):
-    """The same with tokens that are independent given the window."""
+    """The same with tokens that are independent given x."""
 
     factorised = True

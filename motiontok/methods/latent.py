@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +15,7 @@ from torch import Tensor, nn
 from motiontok.config import Config
 from motiontok.errors import MissingDependencyError
 from motiontok.methods.base import DiscreteAutoencoder, StepResult
-from motiontok.methods.daps import gaussian_log_density
-from motiontok.methods.stochastic import FACTORISED_DEPTH
-from motiontok.models import LatentDecoder, LatentEncoder
+from motiontok.methods.networks import Networks
 
 __all__ = ["COMMITMENT", "LatentAutoencoder", "quantizers", "seeded"]
 
@@ -53,35 +52,20 @@ class LatentAutoencoder(DiscreteAutoencoder):
     """Encoder, quantiser, decoder; the decoder's gradient passes straight through.
 
     Loss: -R / dimensions plus the quantiser's own. The encoder is deterministic: there
-    is one candidate a window, whatever ``effort`` and ``temperature`` ask.
+    is one candidate for each x, whatever ``effort`` and ``temperature`` ask.
     """
 
     quantizer: Any
 
-    def __init__(self, config: Config, columns: int) -> None:
-        super().__init__(config, columns)
+    def __init__(self, config: Config, networks: Networks) -> None:
+        super().__init__(config, networks)
         model = config.model
-        self.tokens = model.codes_per_window // self._depth()
-        self.encoder = LatentEncoder(
-            frames=config.data.window,
-            columns=columns,
-            codes=self.tokens,
-            width=model.width,
-            heads=model.heads,
-            layers=FACTORISED_DEPTH * model.layers,
-            outputs=model.decoder_width,
-        )
-        self.decoder = LatentDecoder(
-            codes=self.tokens,
-            frames=config.data.window,
-            columns=columns,
-            width=model.decoder_width,
-            heads=model.heads,
-            layers=model.decoder_layers,
-        )
+        self.tokens = model.codes_per_window // self._depth(networks)
+        self.encoder = networks.encoder(self.tokens, outputs=model.decoder_width)
+        self.decoder = networks.body(self.tokens, model.decoder_width)
         self.quantizer = self._make_quantizer()
 
-    def _depth(self) -> int:
+    def _depth(self, networks: Networks) -> int:
         """Codes for each token of the transformers."""
         return 1
 
@@ -104,10 +88,10 @@ class LatentAutoencoder(DiscreteAutoencoder):
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         with seeded(generator):
             latents, codes, own_loss = self.quantize(self.encoder(x))
-        mean = self.decoder(latents)
-        reward = gaussian_log_density(x, mean, self.config.method.variance)
-        loss = own_loss - reward.mean() / (x.shape[1] * x.shape[2])
-        mean = mean.detach()
+        found = self.decoder.synthesize(latents)
+        reward = self.likelihood.log_density(x, found)
+        loss = own_loss - reward.mean() / math.prod(self.shape)
+        mean = self.likelihood.mean(found.detach())
         metrics = {
             "reward": reward.detach().mean(),
             "mse": ((x - mean) ** 2).mean(),
@@ -132,8 +116,8 @@ class LatentAutoencoder(DiscreteAutoencoder):
         finally:
             self.quantizer.train(training)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        return self.decoder(self.look_up(codes))
+    def decode_parameters(self, codes: Tensor) -> Tensor:
+        return self.decoder.synthesize(self.look_up(codes))
 
 
 def codebook_options(config: Config, tokens: int) -> dict[str, Any]:
@@ -161,8 +145,8 @@ def codebook_options(config: Config, tokens: int) -> dict[str, Any]:
 class CodebookAutoencoder(LatentAutoencoder):
     """One with learned codebooks, started by k-means on training windows."""
 
-    def prepare(self, windows: Tensor, generator: torch.Generator) -> None:
+    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
         enough = max(16 * self.config.model.vocab_size // self.tokens, 1)
         self.quantizer.train()
         with torch.no_grad(), seeded(generator):
-            self.quantize(self.encoder(windows[:enough]))
+            self.quantize(self.encoder(x[:enough]))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder
+from motiontok.methods.networks import Networks
 from motiontok.models import ProductQuantizer
 
 __all__ = ["PcaPq"]
@@ -21,17 +22,18 @@ class PcaPq(DiscreteAutoencoder):
     training run ends when it has been fitted and measured.
     """
 
-    def __init__(self, config: Config, columns: int) -> None:
-        super().__init__(config, columns)
+    def __init__(self, config: Config, networks: Networks) -> None:
+        super().__init__(config, networks)
+        frames, columns = self.shape
         self.quantizer = ProductQuantizer(
-            frames=config.data.window,
+            frames=frames,
             columns=columns,
             codes=config.model.codes_per_window,
             vocab_size=config.model.vocab_size,
         ).requires_grad_(False)
 
-    def prepare(self, windows: Tensor, generator: torch.Generator) -> None:
-        self.quantizer.fit(windows, generator)
+    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
+        self.quantizer.fit(x, generator)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:
         raise NotImplementedError("pca-pq is fitted by prepare(); it takes no training steps")
@@ -47,5 +49,5 @@ class PcaPq(DiscreteAutoencoder):
     ) -> Tensor:
         return self.quantizer.encode(x)
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.quantizer.decode(codes)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
 
 from motiontok.config import Config
 from motiontok.methods.base import StepResult
+from motiontok.methods.networks import Networks
 from motiontok.methods.stochastic import PolicyAutoencoder
-from motiontok.models import LatentEncoder
 
 __all__ = ["Critic", "Ppo", "adapt_penalty", "clipped_objective"]
 
@@ -36,27 +37,19 @@ def adapt_penalty(penalty: float, kl: float) -> float:
 
 
 class Critic(nn.Module):
-    """Expected log p(x | z) per dimension ``(batch,)`` of windows, one encoder layer."""
+    """Expected log p(x | z) per dimension ``(batch,)`` of observations, one encoder layer."""
 
-    def __init__(self, config: Config, columns: int) -> None:
+    def __init__(self, networks: Networks) -> None:
         super().__init__()
-        model = config.model
-        self.encoder = LatentEncoder(
-            frames=config.data.window,
-            columns=columns,
-            codes=model.codes_per_window,
-            width=model.width,
-            heads=model.heads,
-            layers=1,
-            outputs=1,
-        )
+        codes = networks.config.model.codes_per_window
+        self.encoder = networks.encoder(codes, outputs=1, layers=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.encoder(x)[..., 0].mean(dim=1)
 
 
 class Ppo(PolicyAutoencoder):
-    """One sequence a window from the policy before the last update, one clipped update.
+    """One sequence for each x from the policy before the last update, one clipped update.
 
     The paper's setting: sequence-level ratio, no normalisation of advantages, loss
     -mean(min(r A, clip(r) A)) + c KL(old || new) + beta KL(new || uniform), A = R minus
@@ -67,15 +60,15 @@ class Ppo(PolicyAutoencoder):
 
     penalty: Tensor
 
-    def __init__(self, config: Config, columns: int) -> None:
-        super().__init__(config, columns)
+    def __init__(self, config: Config, networks: Networks) -> None:
+        super().__init__(config, networks)
         self.old_policy = copy.deepcopy(self.policy).requires_grad_(False)
-        self.critic = Critic(config, columns)
+        self.critic = Critic(networks)
         self.register_buffer("penalty", torch.tensor(_PENALTY_START))
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         beta = self.beta(progress)
-        dimensions = x.shape[1] * x.shape[2]
+        dimensions = math.prod(self.shape)
         with torch.no_grad():
             codes, _ = self.old_policy.sample(x, 1, generator=generator)
             old = self.old_policy.log_probabilities(x, codes)

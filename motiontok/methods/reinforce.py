@@ -8,6 +8,7 @@ from torch import Tensor
 from motiontok.config import Config
 from motiontok.errors import ConfigError
 from motiontok.methods.base import StepResult
+from motiontok.methods.networks import Networks
 from motiontok.methods.stochastic import PolicyAutoencoder
 
 __all__ = ["Reinforce", "leave_one_out"]
@@ -30,13 +31,13 @@ class Reinforce(PolicyAutoencoder):
     a constant; the gradient of log q itself vanishes in expectation.
     """
 
-    def __init__(self, config: Config, columns: int) -> None:
+    def __init__(self, config: Config, networks: Networks) -> None:
         if config.method.samples < 2:
             raise ConfigError(
                 "method.samples must be at least 2 for reinforce, whose baseline is the mean of "
                 f"a window's other samples; got {config.method.samples}"
             )
-        super().__init__(config, columns)
+        super().__init__(config, networks)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         beta = self.beta(progress)

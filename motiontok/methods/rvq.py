@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from motiontok.methods.latent import CodebookAutoencoder, codebook_options, quantizers
+from motiontok.methods.networks import Networks
 
 __all__ = ["Rvq"]
 
@@ -18,19 +19,15 @@ class Rvq(CodebookAutoencoder):
     order of tokens; those of one token go from coarse to fine.
     """
 
-    def _depth(self) -> int:
-        codes, frames = self.config.model.codes_per_window, self.config.data.window
+    def _depth(self, networks: Networks) -> int:
+        codes = self.config.model.codes_per_window
         depths = range(min(_DEPTH, codes), 0, -1)
-        return next(
-            d
-            for d in depths
-            if codes % d == 0 and not max(codes // d, frames) % min(codes // d, frames)
-        )
+        return next(d for d in depths if codes % d == 0 and networks.fits(codes // d))
 
     def _make_quantizer(self) -> nn.Module:
         return quantizers().ResidualVQ(
             dim=self.config.model.decoder_width,
-            num_quantizers=self._depth(),
+            num_quantizers=self.config.model.codes_per_window // self.tokens,
             **codebook_options(self.config, self.tokens),
         )
 

@@ -1,9 +1,4 @@
-"""What autoencoders with a policy for an encoder share: networks, rewards, encoding.
-
-The autoregressive policy and the factorised one, its ``-na`` variant, are at about the
-same size: three bidirectional layers for each pair of encoder and decoder layer, as in
-the paper.
-"""
+"""What autoencoders with a policy for an encoder share: networks, rewards, encoding."""
 
 from __future__ import annotations
 
@@ -11,74 +6,39 @@ import math
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder
-from motiontok.methods.daps import gaussian_log_density
+from motiontok.methods.networks import Networks
 from motiontok.methods.schedule import exponential_decay
-from motiontok.models import (
-    AutoregressivePolicy,
-    FactorisedPolicy,
-    Policy,
-    TokenDecoder,
-    VocabularyHead,
-)
+from motiontok.models import AutoregressivePolicy, FactorisedPolicy, Policy
 
-__all__ = ["FACTORISED_DEPTH", "PolicyAutoencoder", "factorised_policy"]
-
-FACTORISED_DEPTH = 3
-"""Bidirectional layers for each layer that ``model.layers`` gives both autoregressive stacks."""
-
-
-def factorised_policy(config: Config, columns: int) -> FactorisedPolicy:
-    """The paper's non-autoregressive policy at the size of the autoregressive one."""
-    model = config.model
-    return FactorisedPolicy(
-        model.vocab_size,
-        frames=config.data.window,
-        columns=columns,
-        codes=model.codes_per_window,
-        width=model.width,
-        heads=model.heads,
-        layers=FACTORISED_DEPTH * model.layers,
-    )
+__all__ = ["PolicyAutoencoder"]
 
 
 class PolicyAutoencoder(DiscreteAutoencoder):
-    """A policy q(z | x), the paper's decoder, and an annealed entropy weight.
+    """A policy q(z | x), a decoder p(x | z), and an annealed entropy weight.
 
     Attributes:
-        factorised: whether tokens are independent given the window (the ``-na`` methods).
+        factorised: whether tokens are independent given x (the ``-na`` methods).
+        decoder: codes ``(batch, codes)`` to parameters of p(x | z).
     """
 
     factorised: ClassVar[bool] = False
+    decoder: nn.Module
     policy: AutoregressivePolicy | FactorisedPolicy
 
-    def __init__(self, config: Config, columns: int) -> None:
-        super().__init__(config, columns)
-        model = config.model
-        self.decoder = TokenDecoder(
-            vocab_size=model.vocab_size,
-            codes=model.codes_per_window,
-            frames=config.data.window,
-            columns=columns,
-            width=model.decoder_width,
-            heads=model.heads,
-            layers=model.decoder_layers,
-        )
-        if self.factorised:
-            self.policy = factorised_policy(config, columns)
-        else:
-            self.policy = AutoregressivePolicy(
-                VocabularyHead(model.vocab_size, model.width),
-                frames=config.data.window,
-                columns=columns,
-                codes=model.codes_per_window,
-                width=model.width,
-                heads=model.heads,
-                layers=model.layers,
-            )
+    def __init__(self, config: Config, networks: Networks) -> None:
+        super().__init__(config, networks)
+        self.decoder = self._make_decoder(networks)
+        self.policy = self._make_policy(networks)
+
+    def _make_decoder(self, networks: Networks) -> nn.Module:
+        return networks.decoder()
+
+    def _make_policy(self, networks: Networks) -> AutoregressivePolicy | FactorisedPolicy:
+        return networks.factorised_policy() if self.factorised else networks.policy()
 
     @property
     def largest_kl(self) -> float:
@@ -94,14 +54,10 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         """KL(q || uniform) along a sequence, nats, of ``logp (..., codes, vocab)``."""
         return self.largest_kl + (logp.exp() * logp).sum(dim=(-1, -2))
 
-    def log_density(self, x: Tensor, mean: Tensor) -> Tensor:
-        """log p(x | z) of decoder means, summed over frames and columns."""
-        return gaussian_log_density(x, mean, self.config.method.variance)
-
     def reward(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(x | z) ``(batch, samples)`` and decoder means ``(batch, samples, T, C)``."""
-        mean = self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
-        return self.log_density(x[:, None], mean), mean
+        """log p(x | z) ``(batch, samples)`` and means of p ``(batch, samples, *shape)``."""
+        found = self.decode_parameters(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+        return self.likelihood.log_density(x[:, None], found), self.likelihood.mean(found)
 
     @torch.no_grad()
     def encode(
@@ -121,5 +77,5 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         best = self.reward(x, codes)[0].argmax(dim=1)
         return codes[torch.arange(len(x), device=x.device), best]
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decoder(codes)

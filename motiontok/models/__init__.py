@@ -1,20 +1,30 @@
 """Encoders and decoders: plain modules without training logic."""
 
-from motiontok.models.decoder import LatentDecoder, TokenDecoder
+from motiontok.models.decoder import Decoder, WindowDecoder
 from motiontok.models.encoder import LatentEncoder
 from motiontok.models.factorised import FactorisedPolicy
+from motiontok.models.likelihood import (
+    BernoulliLikelihood,
+    GaussianLikelihood,
+    LearnedGaussianLikelihood,
+    Likelihood,
+)
 from motiontok.models.policy import AutoregressivePolicy, Policy, VocabularyHead
 from motiontok.models.quantizer import CodebookHead, ProductQuantizer, RefiningDecoder
 
 __all__ = [
     "AutoregressivePolicy",
+    "BernoulliLikelihood",
     "CodebookHead",
+    "Decoder",
     "FactorisedPolicy",
-    "LatentDecoder",
+    "GaussianLikelihood",
     "LatentEncoder",
+    "LearnedGaussianLikelihood",
+    "Likelihood",
     "Policy",
     "ProductQuantizer",
     "RefiningDecoder",
-    "TokenDecoder",
     "VocabularyHead",
+    "WindowDecoder",
 ]

@@ -1,17 +1,47 @@
-"""Decoders: from codes to the mean of p(x | z)."""
+"""Decoders: from codes to the parameters of p(x | z)."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 from torch import Tensor, nn
 
 from motiontok.models.layers import Encoder, resample
 
-__all__ = ["LatentDecoder", "TokenDecoder"]
+__all__ = ["Decoder", "WindowDecoder"]
 
 
-class LatentDecoder(nn.Module):
+class Decoder(nn.Module):
+    """From one vector a token to the parameters of p(x | z), perhaps by an embedding table.
+
+    A kind of data derives from it and says how in :meth:`synthesize`.
+    """
+
+    table: nn.Embedding
+
+    def add_table(self, vocab_size: int, width: int) -> None:
+        """Give it an embedding table of tokens, N(0, 1 / width), to decode codes by.
+
+        Without one, what quantises an encoder's vectors calls :meth:`synthesize` on them.
+        """
+        self.table = nn.Embedding(vocab_size, width)
+        nn.init.normal_(self.table.weight, std=1.0 / math.sqrt(width))
+
+    @abstractmethod
+    def synthesize(self, latents: Tensor) -> Tensor:
+        """Parameters ``(batch, *shape)`` of p(x | z) of latents ``(batch, codes, width)``."""
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Parameters ``(batch, *shape)`` of codes ``(batch, codes)``."""
+        return self.synthesize(self.table(codes))
+
+    def relaxed(self, weights: Tensor) -> Tensor:
+        """Those of (relaxed) one-hot codes ``(batch, codes, vocab)``, differentiable in them."""
+        return self.synthesize(weights @ self.table.weight)
+
+
+class WindowDecoder(Decoder):
     """The paper's trajectory decoder: transformer, strided convolution, linear.
 
     Args:
@@ -40,51 +70,4 @@ class LatentDecoder(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def synthesize(self, latents: Tensor) -> Tensor:
-        """Mean ``(batch, frames, columns)`` of latents ``(batch, codes, width)``."""
-        h = self.dense(self.encoder(latents))
-        return self.out(self.write(h.mT).mT)
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """:meth:`synthesize`."""
-        return self.synthesize(latents)
-
-
-class TokenDecoder(LatentDecoder):
-    """The same on an embedding table of tokens.
-
-    Args:
-        vocab_size: size of the vocabulary.
-        codes, frames, columns, width, heads, layers, mlp_ratio: of :class:`LatentDecoder`.
-    """
-
-    def __init__(
-        self,
-        *,
-        vocab_size: int,
-        codes: int,
-        frames: int,
-        columns: int,
-        width: int,
-        heads: int,
-        layers: int,
-        mlp_ratio: int = 4,
-    ) -> None:
-        super().__init__(
-            codes=codes,
-            frames=frames,
-            columns=columns,
-            width=width,
-            heads=heads,
-            layers=layers,
-            mlp_ratio=mlp_ratio,
-        )
-        self.table = nn.Embedding(vocab_size, width)
-        nn.init.normal_(self.table.weight, std=1.0 / math.sqrt(width))
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Mean ``(batch, frames, columns)`` of codes ``(batch, codes)``."""
-        return self.synthesize(self.table(codes))
-
-    def relaxed(self, weights: Tensor) -> Tensor:
-        """Mean of (relaxed) one-hot codes ``(batch, codes, vocab)``, differentiable in them."""
-        return self.synthesize(weights @ self.table.weight)
+        return self.out(self.write(self.dense(self.encoder(latents))))

@@ -12,43 +12,21 @@ __all__ = ["FactorisedPolicy"]
 
 
 class FactorisedPolicy(nn.Module):
-    """q(z | x) = prod_n q(z_n | x) for windows ``x (batch, frames, columns)``.
+    """q(z | x) = prod_n q(z_n | x) for observations ``x (batch, ...)``.
 
     The non-autoregressive counterpart of
     :class:`~motiontok.models.policy.AutoregressivePolicy`: all tokens in one pass.
 
     Args:
         vocab_size: size of the vocabulary.
-        frames, columns: shape of a window.
-        codes: tokens a window.
-        width, heads, layers, mlp_ratio: size of the transformer.
+        encoder: from ``x`` to one vector a token, of ``encoder.outputs`` numbers.
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        *,
-        frames: int,
-        columns: int,
-        codes: int,
-        width: int,
-        heads: int,
-        layers: int,
-        mlp_ratio: int = 4,
-    ) -> None:
+    def __init__(self, vocab_size: int, encoder: LatentEncoder) -> None:
         super().__init__()
-        self.codes = codes
-        self.encoder = LatentEncoder(
-            frames=frames,
-            columns=columns,
-            codes=codes,
-            width=width,
-            heads=heads,
-            layers=layers,
-            outputs=width,
-            mlp_ratio=mlp_ratio,
-        )
-        self.out = nn.Linear(width, vocab_size)
+        self.codes = encoder.codes
+        self.encoder = encoder
+        self.out = nn.Linear(encoder.outputs, vocab_size)
         nn.init.xavier_uniform_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -60,7 +38,7 @@ class FactorisedPolicy(nn.Module):
         """log q(. | x), the same for every sequence.
 
         Args:
-            x: ``(batch, frames, columns)``.
+            x: ``(batch, ...)``.
             codes: ``(batch, samples, codes)``; only their number matters.
 
         Returns:
@@ -80,8 +58,8 @@ class FactorisedPolicy(nn.Module):
         """Draw sequences.
 
         Args:
-            x: ``(batch, frames, columns)``.
-            samples: sequences for each window.
+            x: ``(batch, ...)``.
+            samples: sequences for each observation.
             temperature: divides the logits; 0 takes the most likely token (greedy).
             generator: source of randomness, on the device of ``x``.
 
@@ -100,7 +78,7 @@ class FactorisedPolicy(nn.Module):
         return codes, logq.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
 
     def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
-        """Draw one sequence a window with gradients through ``draw``.
+        """Draw one sequence an observation with gradients through ``draw``.
 
         Returns:
             One-hots and log-probabilities, each ``(batch, codes, vocab)``.

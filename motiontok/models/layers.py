@@ -32,8 +32,22 @@ def sinusoids(length: int, width: int) -> Tensor:
     return torch.cat([phase.sin(), phase.cos()], dim=1)
 
 
+class _Shorten(nn.Conv1d):
+    """Strided convolution along the tokens of ``(batch, tokens, channels)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.mT).mT
+
+
+class _Lengthen(nn.ConvTranspose1d):
+    """Strided transposed convolution along the tokens of ``(batch, tokens, channels)``."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return super().forward(x.mT, output_size).mT
+
+
 def resample(source: int, target: int, inputs: int, outputs: int) -> nn.Module:
-    """One linear layer from ``(batch, inputs, source)`` to ``(batch, outputs, target)``.
+    """One linear layer from ``(batch, source, inputs)`` to ``(batch, target, outputs)``.
 
     Source: the paper's ResampleConv1D, which for its sizes is a single strided
     (transposed) convolution of kernel 4. One length must divide the other.
@@ -43,13 +57,13 @@ def resample(source: int, target: int, inputs: int, outputs: int) -> nn.Module:
     kernel = max(4, ratio)
     kernel += (kernel - ratio) % 2
     padding = (kernel - ratio) // 2
-    layer: nn.Conv1d | nn.ConvTranspose1d
+    layer: _Shorten | _Lengthen
     if ratio == 1:
-        layer = nn.Conv1d(inputs, outputs, 1)
+        layer = _Shorten(inputs, outputs, 1)
     elif target > source:
-        layer = nn.ConvTranspose1d(inputs, outputs, kernel, stride=ratio, padding=padding)
+        layer = _Lengthen(inputs, outputs, kernel, stride=ratio, padding=padding)
     else:
-        layer = nn.Conv1d(inputs, outputs, kernel, stride=ratio, padding=padding)
+        layer = _Shorten(inputs, outputs, kernel, stride=ratio, padding=padding)
     nn.init.xavier_normal_(layer.weight)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)

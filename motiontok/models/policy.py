@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from motiontok.models.layers import CausalBlock, Encoder, resample, sinusoids
+from motiontok.models.layers import CausalBlock, Encoder, sinusoids
 
 __all__ = ["AutoregressivePolicy", "Draw", "Policy", "TokenHead", "VocabularyHead"]
 
@@ -92,12 +92,12 @@ class VocabularyHead(TokenHead):
 
 
 class AutoregressivePolicy(nn.Module):
-    """q(z | x) = prod_n q(z_n | z_<n, x) for windows ``x (batch, frames, columns)``.
+    """q(z | x) = prod_n q(z_n | z_<n, x) for observations ``x (batch, ...)``.
 
     Args:
         head: meaning of tokens.
-        frames, columns: shape of a window.
-        codes: tokens a window.
+        read: from ``x`` to the memory's inputs ``(batch, codes, width)``.
+        codes: tokens an observation.
         width, heads, layers, mlp_ratio: size of both transformer stacks.
     """
 
@@ -106,9 +106,8 @@ class AutoregressivePolicy(nn.Module):
     def __init__(
         self,
         head: TokenHead,
+        read: nn.Module,
         *,
-        frames: int,
-        columns: int,
         codes: int,
         width: int,
         heads: int,
@@ -118,7 +117,7 @@ class AutoregressivePolicy(nn.Module):
         super().__init__()
         self.codes = codes
         self.head = head
-        self.read = resample(frames, codes, columns, width)
+        self.read = read
         self.encoder = Encoder(codes, width, heads, layers, mlp_ratio)
         self.begin = nn.Parameter(torch.randn(width))
         self.register_buffer("positions", sinusoids(codes, width), persistent=False)
@@ -126,7 +125,7 @@ class AutoregressivePolicy(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def _observe(self, x: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Any]:
-        memory = self.encoder(self.read(x.mT).mT)
+        memory = self.encoder(self.read(x))
         return [b.cross_attention.keys_values(memory) for b in self._layers], self.head.context(x)
 
     @property
@@ -137,7 +136,7 @@ class AutoregressivePolicy(nn.Module):
         """log q(. | z_<n, x) by teacher forcing.
 
         Args:
-            x: ``(batch, frames, columns)``.
+            x: ``(batch, ...)``.
             codes: ``(batch, samples, codes)``.
 
         Returns:
@@ -163,8 +162,8 @@ class AutoregressivePolicy(nn.Module):
         """Draw sequences token by token with cached keys and values.
 
         Args:
-            x: ``(batch, frames, columns)``.
-            samples: sequences for each window.
+            x: ``(batch, ...)``.
+            samples: sequences for each observation.
             temperature: divides the logits; 0 takes the most likely token (greedy).
             generator: source of randomness, on the device of ``x``.
 
@@ -195,13 +194,13 @@ class AutoregressivePolicy(nn.Module):
         return codes, total
 
     def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
-        """Draw one sequence a window, each token from those before it, with gradients.
+        """Draw one sequence an observation, each token from those before it, with gradients.
 
         The one-hot that ``draw`` returns is what the next step reads, so that gradients
         flow through the whole scan. Needs a :class:`VocabularyHead`.
 
         Args:
-            x: ``(batch, frames, columns)``.
+            x: ``(batch, ...)``.
             draw: sampler of one position.
 
         Returns:

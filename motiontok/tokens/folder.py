@@ -15,9 +15,9 @@ from torch import Tensor
 from bvh.files import atomic_path
 from bvh.rotations import Array
 from motiontok.config import Config, parse_config
-from motiontok.data import FEATURES, Statistics
+from motiontok.data import Statistics
 from motiontok.errors import ConfigError, TokenizerError
-from motiontok.methods import DiscreteAutoencoder, make_method
+from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 
 __all__ = ["FORMAT", "Parts", "find_folder", "fingerprint_of", "read_folder", "write_folder"]
 
@@ -94,7 +94,7 @@ def read_folder(path: Path) -> tuple[Parts, str]:
             )
         stated = str(values["fingerprint"])
         config: Config = parse_config(values["config"], str(path / "config.json"))
-        method = make_method(config, FEATURES)
+        method = make_method(config, MotionNetworks(config))
         with safe_open(path / "model.safetensors", framework="pt") as file:
             tensors = {k: _widen(file.get_tensor(k)) for k in file.keys()}  # noqa: SIM118
         method.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})

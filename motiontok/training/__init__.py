@@ -1,6 +1,15 @@
 """The training loop, checkpoints, gradient clipping and logs."""
 
 from motiontok.training.checkpoint import read_header
-from motiontok.training.loop import LOG_COLUMNS, Trained, evaluate, require_same, train
+from motiontok.training.data import TrainingSet, evaluate
+from motiontok.training.loop import LOG_COLUMNS, Trained, require_same, train
 
-__all__ = ["LOG_COLUMNS", "Trained", "evaluate", "read_header", "require_same", "train"]
+__all__ = [
+    "LOG_COLUMNS",
+    "Trained",
+    "TrainingSet",
+    "evaluate",
+    "read_header",
+    "require_same",
+    "train",
+]

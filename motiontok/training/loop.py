@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,25 +12,25 @@ import torch
 from torch import Tensor
 
 from motiontok.config import Config
-from motiontok.data import COLUMNS, FEATURES, Statistics, WindowSet
 from motiontok.errors import TrainingError
-from motiontok.methods import DiscreteAutoencoder, make_method
+from motiontok.methods import DiscreteAutoencoder, Networks, make_method
 from motiontok.methods.schedule import cosine
 from motiontok.progress import Progress
 from motiontok.training.checkpoint import load_checkpoint, read_header, save_checkpoint
 from motiontok.training.clipping import clip_adaptively
+from motiontok.training.data import TrainingSet, evaluate
 from motiontok.training.interrupt import deferred_interrupt
 from motiontok.training.log import CsvLog
 
-__all__ = ["LOG_COLUMNS", "Trained", "evaluate", "require_same", "train"]
+__all__ = ["LOG_COLUMNS", "Trained", "require_same", "train"]
 
 LOG_COLUMNS = (
     "step", "seconds", "policy_loss", "reward", "mse", "psnr", "ess", "eta", "beta", "temperature",
     "kl", "quantizer_loss", "code_usage", "skipped",
-    "val_mse", "val_psnr", "val_mpjpe_mm", "val_code_usage",
 )  # fmt: skip
+"""Columns of the log that every kind of data has; those of its validation come after."""
 
-_PREPARE_WINDOWS = 20_000
+_PREPARE = 20_000
 _USAGE_MEMORY = 0.999
 _MAX_SKIPPED = 100
 # Settings that a resumed run may change.
@@ -61,9 +60,8 @@ class Trained:
 def train(
     config: Config,
     *,
-    windows: WindowSet,
-    validation: Tensor,
-    statistics: Statistics,
+    data: TrainingSet,
+    networks: Networks,
     out: Path,
     device: torch.device | str = "cpu",
     resume: bool = False,
@@ -77,9 +75,8 @@ def train(
 
     Args:
         config: the run.
-        windows: training windows, on ``device``.
-        validation: ``(windows, frames, columns)`` held-out windows.
-        statistics: of the features, for PSNR.
+        data: what to train on, on ``device``.
+        networks: of that kind of data.
         out: folder of the run.
         device: where to train.
         resume: continue from the checkpoint in ``out``.
@@ -93,7 +90,7 @@ def train(
     settings = config.train
     torch.manual_seed(settings.seed)
     generator = torch.Generator(device).manual_seed(settings.seed)
-    method = make_method(config, FEATURES).to(device)
+    method = make_method(config, networks).to(device)
     groups = method.parameter_groups()
     clipped = [p for g in groups if g.pop("clip") for p in g["params"]]
     # Some methods are fitted by prepare() and have nothing to train.
@@ -118,8 +115,7 @@ def train(
         if saved is not None:
             usage.copy_(saved)
     else:
-        method.prepare(windows.batch(min(_PREPARE_WINDOWS, 4 * len(windows)), generator), generator)
-    log = CsvLog(out / "log.csv", LOG_COLUMNS, until=step if resume else None)
+        method.prepare(data.batch(min(_PREPARE, 4 * len(data)), generator), generator)
 
     def save() -> None:
         save_checkpoint(
@@ -144,13 +140,16 @@ def train(
 
     def validate() -> dict[str, float]:
         nonlocal metrics
-        metrics = evaluate(method, validation, statistics, limit=settings.validation_windows)
+        metrics = evaluate(method, data, limit=settings.validation_windows)
         if on_evaluation is not None:
             on_evaluation(method, step)
         return {f"val_{k}": v for k, v in metrics.items()}
 
-    if not resume:
-        log.append({"step": 0, "seconds": time.monotonic() - begin, **validate()})
+    first = None if resume else validate()
+    columns = (*LOG_COLUMNS, *(f"val_{name}" for name in metrics))
+    log = CsvLog(out / "log.csv", columns, until=step if resume else None)
+    if first is not None:
+        log.append({"step": 0, "seconds": time.monotonic() - begin, **first})
     progress = _progress(config, step, time.monotonic() - begin)
     with deferred_interrupt() as interrupted:
         while trainable and progress < 1.0:
@@ -160,7 +159,7 @@ def train(
                     group["lr"] = cosine(
                         progress, start=settings.learning_rate, end=settings.final_learning_rate
                     )
-            x = windows.batch(settings.batch_size, generator)
+            x = data.batch(settings.batch_size, generator)
             result = method.training_step(x, progress, generator)
             optimizer.zero_grad(set_to_none=True)
             result.loss.backward()
@@ -187,8 +186,7 @@ def train(
             last = progress >= 1.0
             if step % settings.log_every == 0 or last or step % settings.evaluate_every == 0:
                 row: dict[str, Any] = {k: float(v) for k, v in result.metrics.items()}
-                unit = statistics.to_unit(torch.stack([x, result.reconstruction]))
-                row["psnr"] = _psnr(float(((unit[0] - unit[1]) ** 2).mean()))
+                row["psnr"] = data.metrics(x, result.reconstruction)["psnr"]
                 row["code_usage"] = _used(usage)
                 row["skipped"] = skipped
                 if step % settings.evaluate_every == 0 or last:
@@ -210,61 +208,10 @@ def train(
     return Trained(method, step, metrics, time.monotonic() - begin)
 
 
-@torch.no_grad()
-def evaluate(
-    method: DiscreteAutoencoder,
-    windows: Tensor,
-    statistics: Statistics,
-    *,
-    limit: int,
-    batch: int = 128,
-) -> dict[str, float]:
-    """Greedy reconstruction of held-out windows.
-
-    Args:
-        windows: ``(windows, frames, columns)``, standardised; at most ``limit`` of them,
-            evenly spread, are used.
-
-    Returns:
-        ``mse`` (standardised), ``psnr`` (min-max space, pooled), ``mpjpe_mm`` (hips-relative
-        position columns as decoded, millimetres), ``code_usage`` (share of the vocabulary
-        that occurs, mean over token positions).
-    """
-    method.eval()
-    if len(windows) > limit:
-        windows = windows[torch.linspace(0, len(windows) - 1, limit).long()]
-    square = unit_square = distance = 0.0
-    all_codes = []
-    for x in windows.split(batch):
-        codes = method.encode(x)
-        y = method.decode(codes)
-        all_codes.append(codes)
-        square += float(((x - y) ** 2).mean(dim=(1, 2)).sum())
-        unit = statistics.to_unit(torch.stack([x, y]))
-        unit_square += float(((unit[0] - unit[1]) ** 2).mean(dim=(1, 2)).sum())
-        joints = statistics.restore(torch.stack([x, y]))[..., COLUMNS["positions"]]
-        error = (joints[0] - joints[1]).unflatten(-1, (-1, 3)).norm(dim=-1)
-        distance += float(error.mean(dim=(1, 2)).sum())
-    codes = torch.cat(all_codes)
-    counts = torch.zeros(codes.shape[1], method.config.model.vocab_size, device=codes.device)
-    counts.scatter_add_(1, codes.T, torch.ones_like(codes.T, dtype=counts.dtype))
-    count = len(windows)
-    return {
-        "mse": square / count,
-        "psnr": _psnr(unit_square / count),
-        "mpjpe_mm": 1000.0 * distance / count,
-        "code_usage": float((counts > 0).float().mean()),
-    }
-
-
 def _progress(config: Config, step: int, seconds: float) -> float:
     """How far the run is, 1 at its end: by the clock with a time budget, else by steps."""
     budget = 60.0 * config.train.time_budget
     return seconds / budget if budget else step / config.train.steps
-
-
-def _psnr(mse: float) -> float:
-    return -10.0 * math.log10(max(mse, 1e-12))
 
 
 def _count(usage: Tensor, codes: Tensor) -> None:
@@ -277,9 +224,14 @@ def _used(usage: Tensor) -> float:
 
 
 def _describe(row: dict[str, Any], validation: dict[str, float]) -> str:
+    held_out = (
+        f"{validation['mpjpe_mm']:.1f} mm"
+        if "mpjpe_mm" in validation
+        else f"psnr {validation['psnr']:.1f}"
+    )
     parts = [
         f"psnr {row['psnr']:.1f}",
-        f"val {validation['mpjpe_mm']:.1f} mm",
+        f"val {held_out}",
         *(f"{k} {row[k]:.3g}" for k in ("ess", "eta", "beta") if k in row),
         f"codes {100 * row['code_usage']:.0f}%",
     ]

@@ -21,7 +21,7 @@ from bvh import procedural
 from motiontok.config import load_config
 from motiontok.data.clips import Clips, make_training_data
 from motiontok.errors import MissingDependencyError, TrainingError
-from motiontok.methods import METHODS
+from motiontok.methods import METHODS, MotionNetworks
 from motiontok.runs import run_training
 from motiontok.training import checkpoint as module
 from motiontok.training import train
@@ -45,9 +45,8 @@ def run(data, tiny_settings):
         config = load_config("demo", (*tiny_settings, "train.steps=12", *settings))
         return train(
             config,
-            windows=data.windows,
-            validation=data.validation,
-            statistics=data.statistics,
+            data=data,
+            networks=MotionNetworks(config),
             out=out,
             **options,
         )

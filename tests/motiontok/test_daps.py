@@ -7,21 +7,20 @@ import math
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motiontok.config import parse_config
 from motiontok.errors import ConfigError
-from motiontok.methods import make_method
+from motiontok.methods import MotionNetworks, make_method
 from motiontok.methods.daps import (
     Daps,
-    gaussian_log_density,
     importance_weights,
     solve_log_eta,
 )
 from motiontok.methods.schedule import cosine, exponential_decay
+from motiontok.models import GaussianLikelihood
 
 FRAMES, COLUMNS, CODES, VOCAB = 4, 2, 3, 4
 SEQUENCES = torch.tensor(list(itertools.product(range(VOCAB), repeat=CODES)))
@@ -45,7 +44,7 @@ def make(name="daps", *, codes=None, vocab=VOCAB, frames=FRAMES, columns=COLUMNS
         "test",
     )
     torch.manual_seed(0)
-    return make_method(config, columns)
+    return make_method(config, MotionNetworks(config, columns=columns))
 
 
 @pytest.fixture
@@ -269,32 +268,15 @@ def test_an_unreachable_target_gives_the_nearest_eta():
     assert solve_log_eta(spiked, flat, beta=0.1, ess_target=0.5) == pytest.approx(16, abs=1e-3)
 
 
-@settings(max_examples=50)
-@given(st.integers(0, 2**31), st.floats(0.01, 4.0))
-def test_the_likelihood_is_scipys(seed, variance):
-    generator = torch.Generator().manual_seed(seed)
-    x, mean = torch.randn(2, 3, 5, 7, generator=generator, dtype=torch.double)
-    expected = scipy.stats.norm.logpdf(x.numpy(), mean.numpy(), math.sqrt(variance)).sum((-1, -2))
-    found = gaussian_log_density(x, mean, variance)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-10)
-
-
-def test_the_paper_relates_reward_to_error():
-    """PAPER's identity at T C = 3200 and variance 0.25: R = -722.5 - 6400 MSE."""
-    generator = torch.Generator().manual_seed(0)
-    x, mean = torch.randn(2, 32, 100, generator=generator, dtype=torch.double)
-    expected = -722.5 - 6400 * float(((x - mean) ** 2).mean())
-    assert float(gaussian_log_density(x, mean, 0.25)) == pytest.approx(expected, abs=0.1)
-
-
 def test_reward_is_a_sum_and_belongs_to_its_own_sample(small):
     x = windows()
     codes = torch.randint(VOCAB, (3, 5, CODES), generator=torch.Generator().manual_seed(0))
     reward, mean = small.reward(x, codes)
+    likelihood = GaussianLikelihood(0.25, dimensions=2)
     for b, k in itertools.product(range(3), range(5)):
         alone = small.decode(codes[b, k][None])[0]
         torch.testing.assert_close(mean[b, k], alone)
-        torch.testing.assert_close(reward[b, k], gaussian_log_density(x[b], alone, 0.25))
+        torch.testing.assert_close(reward[b, k], likelihood.log_density(x[b], alone))
 
 
 def test_effort_never_reconstructs_worse(small):

@@ -7,7 +7,10 @@ import itertools
 import pytest
 import torch
 
-from motiontok.models import FactorisedPolicy, LatentDecoder, LatentEncoder, Policy, TokenDecoder
+from motiontok.config import Config
+from motiontok.methods import MotionNetworks
+from motiontok.models import FactorisedPolicy, LatentEncoder, Policy, WindowDecoder
+from motiontok.models.layers import resample
 
 FRAMES, COLUMNS, CODES, VOCAB = 6, 3, 3, 4
 SEQUENCES = torch.tensor(list(itertools.product(range(VOCAB), repeat=CODES)))
@@ -16,9 +19,9 @@ SEQUENCES = torch.tensor(list(itertools.product(range(VOCAB), repeat=CODES)))
 @pytest.fixture
 def policy() -> FactorisedPolicy:
     torch.manual_seed(0)
-    return FactorisedPolicy(
-        VOCAB, frames=FRAMES, columns=COLUMNS, codes=CODES, width=16, heads=2, layers=2
-    ).eval()
+    read = resample(FRAMES, CODES, COLUMNS, 16)
+    encoder = LatentEncoder(read, codes=CODES, width=16, heads=2, layers=2, outputs=16)
+    return FactorisedPolicy(VOCAB, encoder).eval()
 
 
 def observations(batch=2):
@@ -95,19 +98,22 @@ def size(module) -> int:
 
 
 def test_networks_hold_the_parameters_of_the_paper():
-    """At 100 columns: 1,386,752, 1,254,656, 621,924 and 490,852."""
-    shape = {"frames": 32, "columns": 100, "codes": 64, "width": 128, "heads": 4}
-    assert size(FactorisedPolicy(1024, **shape, layers=6)) == 1_386_752
-    assert size(LatentEncoder(**shape, layers=6, outputs=128)) == 1_254_656
-    assert size(TokenDecoder(vocab_size=1024, **shape, layers=2)) == 621_924
-    assert size(LatentDecoder(**shape, layers=2)) == 490_852
+    """At 100 columns: 1,237,632, 1,386,752, 1,254,656, 621,924 and 490,852."""
+    networks = MotionNetworks(Config(), columns=100)
+    # One row more than the release: its embedding of token 0 doubles as the start symbol.
+    assert size(networks.policy()) == 1_237_632 + 128
+    assert size(networks.factorised_policy()) == 1_386_752
+    assert size(networks.encoder(64, outputs=128)) == 1_254_656
+    assert size(networks.decoder()) == 621_924
+    assert size(networks.body(64, 128)) == 490_852
 
 
 @torch.no_grad()
 def test_one_hots_decode_like_their_tokens():
     torch.manual_seed(0)
-    decoder = TokenDecoder(
-        vocab_size=VOCAB, codes=CODES, frames=FRAMES, columns=COLUMNS, width=16, heads=2, layers=1
+    decoder = WindowDecoder(
+        codes=CODES, frames=FRAMES, columns=COLUMNS, width=16, heads=2, layers=1
     )
+    decoder.add_table(VOCAB, 16)
     weights = torch.nn.functional.one_hot(SEQUENCES, VOCAB).float()
     torch.testing.assert_close(decoder.relaxed(weights), decoder(SEQUENCES))

@@ -9,9 +9,15 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from motiontok.methods.relaxation import conditional_gumbel, gumbel_rao, straight_through
-from motiontok.models import AutoregressivePolicy, FactorisedPolicy, VocabularyHead
+from motiontok.models import (
+    AutoregressivePolicy,
+    FactorisedPolicy,
+    LatentEncoder,
+    VocabularyHead,
+)
 
 LOGITS = torch.tensor([0.5, -1.0, 0.2, 1.1], dtype=torch.double)
 PAYOFF = torch.tensor([1.0, -2.0, 0.3, 0.7], dtype=torch.double)
@@ -134,11 +140,11 @@ def test_conditional_noise_is_gumbel_noise_again_over_all_choices():
 
 
 def policies():
-    shape = {"frames": 4, "columns": 3, "codes": 4, "width": 16, "heads": 2}
+    shape = {"codes": 4, "width": 16, "heads": 2, "layers": 2}
     torch.manual_seed(0)
     return {
-        "autoregressive": AutoregressivePolicy(VocabularyHead(5, 16), **shape, layers=2),
-        "factorised": FactorisedPolicy(5, **shape, layers=2),
+        "autoregressive": AutoregressivePolicy(VocabularyHead(5, 16), nn.Linear(3, 16), **shape),
+        "factorised": FactorisedPolicy(5, LatentEncoder(nn.Linear(3, 16), **shape, outputs=16)),
     }
 
 

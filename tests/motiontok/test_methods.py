@@ -9,11 +9,13 @@ import sys
 import pytest
 import torch
 
+from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.data import FEATURES, Statistics, WindowSet
+from motiontok.data.clips import TrainingData
 from motiontok.errors import ConfigError, MissingDependencyError
-from motiontok.methods import METHODS, make_method
+from motiontok.methods import METHODS, MotionNetworks, make_method
 from motiontok.methods.fsq import levels
 from motiontok.training import train
 from motiontok.training.clipping import clip_adaptively
@@ -51,7 +53,8 @@ def config_of(name, *, vocab=VOCAB, codes=CODES, frames=FRAMES, **train):
 
 def make(name, **sizes):
     torch.manual_seed(0)
-    method = make_method(config_of(name, **sizes), COLUMNS)
+    config = config_of(name, **sizes)
+    method = make_method(config, MotionNetworks(config, columns=COLUMNS))
     if hasattr(method, "log_eta"):
         # Where the runs of these tests would get to only after thousands of steps.
         method.log_eta.data.fill_(0.0)
@@ -197,52 +200,41 @@ def test_every_parameter_is_in_one_group_and_only_matrices_decay(name):
 
 
 def tiny_windows():
-    """Training windows with all feature columns, their statistics, held-out windows."""
+    """Training windows with all feature columns, held out too."""
     rows = torch.randn(40, 3, generator=torch.Generator().manual_seed(3))
     mix = torch.randn(3, FEATURES, generator=torch.Generator().manual_seed(4))
     features = (rows @ mix).double().numpy()
     statistics = Statistics.fit(torch.tensor(features, dtype=torch.float32).unflatten(0, (-1, 4)))
     windows = WindowSet([features], FRAMES, statistics)
-    return windows, windows.enumerated(), statistics
+    return TrainingData(windows, windows.enumerated(), statistics, DEFAULT_OFFSETS, "tiny")
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_tokenizer_of_every_method_survives_saving(name, tmp_path):
-    windows, held_out, statistics = tiny_windows()
+    data = tiny_windows()
     config = config_of(name, steps=2, evaluate_every=2, checkpoint_every=2, log_every=1)
-    trained = train(
-        config,
-        windows=windows,
-        validation=held_out,
-        statistics=statistics,
-        out=tmp_path / "run",
-    )
-    tokenizer = MotionTokenizer(trained.method, statistics)
+    trained = train(config, data=data, networks=MotionNetworks(config), out=tmp_path / "run")
+    tokenizer = MotionTokenizer(trained.method, data.statistics)
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     again = MotionTokenizer.from_pretrained(tmp_path / "tokenizer")
     assert again.fingerprint == tokenizer.fingerprint
-    features = windows.frames.double().numpy()
+    features = data.windows.frames.double().numpy()
     codes = tokenizer.encode(features)
     assert (codes == again.encode(features)).all()
     assert (tokenizer.decode_features(codes) == again.decode_features(codes)).all()
 
 
 def test_a_method_without_parameters_is_fitted_and_the_run_ends(tmp_path):
-    windows, held_out, statistics = tiny_windows()
-    trained = train(
-        config_of("pca-pq", steps=10**6, time_budget=60.0),
-        windows=windows,
-        validation=held_out,
-        statistics=statistics,
-        out=tmp_path,
-    )
+    data = tiny_windows()
+    config = config_of("pca-pq", steps=10**6, time_budget=60.0)
+    trained = train(config, data=data, networks=MotionNetworks(config), out=tmp_path)
     assert trained.step == 0
-    assert trained.validation["mse"] < float((held_out**2).mean())
+    assert trained.validation["mse"] < float((data.validation**2).mean())
     (row,) = read_log(tmp_path / "log.csv")
     assert row["val_mse"] == pytest.approx(trained.validation["mse"])
     assert (tmp_path / "checkpoint.safetensors").is_file()
     with pytest.raises(NotImplementedError, match="takes no training steps"):
-        trained.method.training_step(held_out, 0.0, torch.Generator())
+        trained.method.training_step(data.validation, 0.0, torch.Generator())
 
 
 @pytest.mark.parametrize(
@@ -305,7 +297,7 @@ def test_reinforce_needs_a_second_sample():
     config = config_of("reinforce").to_dict()
     config["method"]["samples"] = 1
     with pytest.raises(ConfigError, match=r"method\.samples must be at least 2"):
-        make_method(parse_config(config, "test"), COLUMNS)
+        make_method(parsed := parse_config(config, "test"), MotionNetworks(parsed))
 
 
 @pytest.mark.parametrize("name", sorted(LIBRARY))
@@ -319,5 +311,5 @@ def test_an_unknown_method_is_answered_with_all_of_them():
     config = config_of("daps").to_dict()
     config["method"]["name"] = "dap"
     with pytest.raises(ConfigError) as caught:
-        make_method(parse_config(config, "test"), COLUMNS)
+        make_method(parsed := parse_config(config, "test"), MotionNetworks(parsed))
     assert all(name in str(caught.value) for name in METHODS)

@@ -18,8 +18,7 @@ def vocabulary_policy(*, codes=4, vocab=4, frames=FRAMES, layers=2) -> Autoregre
     torch.manual_seed(0)
     return AutoregressivePolicy(
         VocabularyHead(vocab, WIDTH),
-        frames=frames,
-        columns=COLUMNS,
+        resample(frames, codes, COLUMNS, WIDTH),
         codes=codes,
         width=WIDTH,
         heads=2,
@@ -37,7 +36,7 @@ def codebook_policy(*, codes=4, vocab=4) -> AutoregressivePolicy:
     torch.nn.init.normal_(head.move, std=0.2)
     torch.nn.init.normal_(head.precision, std=0.2)
     return AutoregressivePolicy(
-        head, frames=FRAMES, columns=COLUMNS, codes=codes, width=WIDTH, heads=2, layers=1
+        head, resample(FRAMES, codes, COLUMNS, WIDTH), codes=codes, width=WIDTH, heads=2, layers=1
     ).eval()
 
 
@@ -195,8 +194,8 @@ def test_order_of_tokens_matters():
 @pytest.mark.parametrize("up", [True, False])
 def test_resampling_gives_the_asked_length(longer, shorter, up):
     source, target = (shorter, shorter * longer) if up else (shorter * longer, shorter)
-    out = resample(source, target, 3, 7)(torch.zeros(2, 3, source))
-    assert out.shape == (2, 7, target)
+    out = resample(source, target, 3, 7)(torch.zeros(2, source, 3))
+    assert out.shape == (2, target, 7)
 
 
 @pytest.mark.parametrize(("frames", "codes"), [(9, 3), (3, 9), (10, 2), (4, 4)])
@@ -222,8 +221,7 @@ def test_layers_hold_the_parameters_of_the_paper():
     assert sum(p.numel() for p in encoder.parameters()) == 2 * 197_760 + 256
     policy = AutoregressivePolicy(
         VocabularyHead(1024, 128),
-        frames=32,
-        columns=100,
+        resample(32, 64, 100, 128),
         codes=64,
         width=128,
         heads=4,

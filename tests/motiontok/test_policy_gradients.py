@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from motiontok.config import parse_config
-from motiontok.methods import make_method
+from motiontok.methods import MotionNetworks, make_method
 from motiontok.methods.ppo import adapt_penalty, clipped_objective
 from motiontok.methods.reinforce import leave_one_out
 
@@ -34,7 +34,7 @@ def make(name, samples=2):
         "test",
     )
     torch.manual_seed(0)
-    return make_method(config, COLUMNS).double()
+    return make_method(config, MotionNetworks(config, columns=COLUMNS)).double()
 
 
 def windows(batch):

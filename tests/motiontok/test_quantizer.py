@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from motiontok.config import parse_config
-from motiontok.methods import make_method
+from motiontok.methods import MotionNetworks, make_method
 from motiontok.models import ProductQuantizer
 
 FRAMES, COLUMNS, CODES, VOCAB = 8, 6, 4, 16
@@ -52,7 +52,7 @@ def daps_pq(**method):
         "test",
     )
     torch.manual_seed(0)
-    made = make_method(config, COLUMNS)
+    made = make_method(config, MotionNetworks(config, columns=COLUMNS))
     made.prepare(windows(), torch.Generator().manual_seed(0))
     return made.eval()
 

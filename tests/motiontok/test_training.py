@@ -17,7 +17,7 @@ from motiontok.data import COLUMNS
 from motiontok.data.clips import Clips, load_clips, make_training_data
 from motiontok.errors import DataError, MissingDependencyError, TrainingError
 from motiontok.evaluate import plot_curves
-from motiontok.methods import DiscreteAutoencoder, StepResult
+from motiontok.methods import DiscreteAutoencoder, MotionNetworks, StepResult
 from motiontok.training import LOG_COLUMNS, evaluate, train
 from motiontok.training.checkpoint import read_header
 from motiontok.training.log import read_log
@@ -36,9 +36,8 @@ def run(data, tiny_settings, tmp_path):
         config = load_config("demo", (*tiny_settings, *settings))
         return train(
             config,
-            windows=data.windows,
-            validation=data.validation,
-            statistics=data.statistics,
+            data=data,
+            networks=MotionNetworks(config),
             out=tmp_path,
             **options,
         )
@@ -52,8 +51,8 @@ class Stub(DiscreteAutoencoder):
     bad: frozenset[int] = frozenset()
     value = math.nan
 
-    def __init__(self, config, columns):
-        super().__init__(config, columns)
+    def __init__(self, config, networks):
+        super().__init__(config, networks)
         self.weight = nn.Parameter(torch.ones(()))
         self.steps = 0
 
@@ -66,8 +65,8 @@ class Stub(DiscreteAutoencoder):
     def encode(self, x, *, effort=1, temperature=0.0, generator=None):
         return torch.zeros(len(x), self.config.model.codes_per_window, dtype=torch.long)
 
-    def decode(self, codes):
-        return torch.zeros(len(codes), self.config.data.window, self.columns)
+    def decode_parameters(self, codes):
+        return torch.zeros(len(codes), *self.shape)
 
 
 def use(monkeypatch, **attributes):
@@ -75,8 +74,8 @@ def use(monkeypatch, **attributes):
     stub = type("Stubbed", (Stub,), attributes)
     made = []
 
-    def make(config, columns):
-        made.append(stub(config, columns))
+    def make(config, networks):
+        made.append(stub(config, networks))
         return made[-1]
 
     monkeypatch.setattr("motiontok.training.loop.make_method", make)
@@ -124,7 +123,8 @@ def test_the_log_has_a_row_every_few_steps_and_validation_where_asked(run, tmp_p
         k.removeprefix("val_"): v for k, v in rows[-1].items() if k.startswith("val_")
     }
     header = (tmp_path / "log.csv").read_text().splitlines()[0]
-    assert header == ",".join(LOG_COLUMNS)
+    validation = ("val_mse", "val_psnr", "val_mpjpe_mm", "val_code_usage")
+    assert header == ",".join((*LOG_COLUMNS, *validation))
     seconds = [r["seconds"] for r in rows]
     assert seconds == sorted(seconds)
 
@@ -152,10 +152,10 @@ def test_validation_numbers_are_what_they_say(data, tiny_settings):
             self.x = x
             return torch.arange(8).repeat(len(x), 1)
 
-        def decode(self, codes):
+        def decode_parameters(self, codes):
             return self.x + 0.5
 
-    found = evaluate(Off(config, 203), windows, data.statistics, limit=1000)
+    found = evaluate(Off(config, MotionNetworks(config)), data, limit=1000)
     assert found["mse"] == pytest.approx(0.25, rel=1e-4)
     scale = data.statistics.scale[COLUMNS["positions"]][0]
     expected = 1000 * 0.5 * float(scale) * math.sqrt(3)
@@ -169,12 +169,12 @@ def test_validation_numbers_are_what_they_say(data, tiny_settings):
 
 def test_validation_does_not_depend_on_the_batch(data, tiny_settings):
     config = load_config("demo", tiny_settings)
-    windows = data.windows.batch(50, torch.Generator().manual_seed(0))
-    method = Stub(config, 203)
-    whole = evaluate(method, windows, data.statistics, limit=1000)
-    parts = evaluate(method, windows, data.statistics, limit=1000, batch=7)
+    data = replace(data, validation=data.batch(50, torch.Generator().manual_seed(0)))
+    method = Stub(config, MotionNetworks(config))
+    whole = evaluate(method, data, limit=1000)
+    parts = evaluate(method, data, limit=1000, batch=7)
     assert parts == pytest.approx(whole, rel=1e-5)
-    few = evaluate(method, windows, data.statistics, limit=10)
+    few = evaluate(method, data, limit=10)
     assert few["mse"] != whole["mse"]
 
 

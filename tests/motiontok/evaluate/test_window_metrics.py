@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from bvh import procedural
 from bvh.motion import Motion
 from motiontok.config import parse_config
-from motiontok.data import COLUMNS, FEATURES, Statistics
+from motiontok.data import COLUMNS, FEATURES, Statistics, reconstruction_metrics
 from motiontok.evaluate.cost import coding_speed, training_cost
 from motiontok.evaluate.seams import seam_errors
 from motiontok.evaluate.usage import CodeUsage
-from motiontok.evaluate.windows import evaluate_windows, reconstruction_metrics
-from motiontok.methods import make_method
+from motiontok.evaluate.windows import evaluate_windows
+from motiontok.methods import MotionNetworks, make_method
 
 
 def statistics_of(rows):
@@ -52,7 +52,7 @@ def make(name, **method):
         "test",
     )
     torch.manual_seed(0)
-    return make_method(config, FEATURES).eval()
+    return make_method(config, MotionNetworks(config)).eval()
 
 
 def test_reconstruction_metrics_are_their_formulas(data):

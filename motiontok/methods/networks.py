@@ -1,0 +1,146 @@
+"""The networks of each kind of data, in one place.
+
+A method asks for readers, decoders and a likelihood; which ones they are depends on what
+is coded. :class:`MotionNetworks` has those of windows of motion.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import nn
+
+from motiontok.config import Config
+from motiontok.data import FEATURES
+from motiontok.models import (
+    AutoregressivePolicy,
+    Decoder,
+    FactorisedPolicy,
+    GaussianLikelihood,
+    LatentEncoder,
+    Likelihood,
+    VocabularyHead,
+    WindowDecoder,
+)
+from motiontok.models.layers import resample
+from motiontok.models.policy import TokenHead
+
+__all__ = ["MotionNetworks", "Networks"]
+
+
+class Networks(ABC):
+    """What depends on the kind of data; the rest of every method is the same code.
+
+    The autoregressive policy and the bidirectional encoder, of the factorised policy and
+    of quantisers, are at about the same size, as in the paper.
+
+    Args:
+        config: sizes and hyper-parameters.
+        shape: of an observation.
+        likelihood: p(x | z), whose parameters the decoders give.
+
+    Attributes:
+        encoder_depth: bidirectional layers of an encoder for each layer that
+            ``model.layers`` gives both stacks of the autoregressive policy.
+        encoder_mlp_ratio: of those layers.
+    """
+
+    encoder_depth: ClassVar[int] = 3
+    encoder_mlp_ratio: ClassVar[int] = 4
+
+    def __init__(self, config: Config, *, shape: tuple[int, ...], likelihood: Likelihood) -> None:
+        self.config = config
+        self.shape = shape
+        self.likelihood = likelihood
+
+    @abstractmethod
+    def reader(self, codes: int, width: int) -> nn.Module:
+        """A layer from observations ``(batch, *shape)`` to ``(batch, codes, width)``."""
+
+    @abstractmethod
+    def body(self, codes: int, width: int) -> Decoder:
+        """A decoder of ``codes`` vectors of ``width``, without a table of tokens."""
+
+    def fits(self, codes: int) -> bool:
+        """Whether there are readers and decoders of so many vectors."""
+        return True
+
+    def decoder(self) -> Decoder:
+        """A decoder of codes, with a table of tokens."""
+        model = self.config.model
+        decoder = self.body(model.codes_per_window, model.decoder_width)
+        decoder.add_table(model.vocab_size, model.decoder_width)
+        return decoder
+
+    def encoder(self, codes: int, *, outputs: int, layers: int | None = None) -> LatentEncoder:
+        """A bidirectional encoder to ``codes`` vectors of ``outputs`` numbers.
+
+        Args:
+            codes: vectors an observation.
+            outputs: size of a vector.
+            layers: if not ``encoder_depth`` times the configuration's.
+        """
+        model = self.config.model
+        return LatentEncoder(
+            self.reader(codes, model.width),
+            codes=codes,
+            width=model.width,
+            heads=model.heads,
+            layers=self.encoder_depth * model.layers if layers is None else layers,
+            outputs=outputs,
+            mlp_ratio=self.encoder_mlp_ratio,
+        )
+
+    def policy(self, head: TokenHead | None = None) -> AutoregressivePolicy:
+        """The autoregressive policy, around the paper's head or another one."""
+        model = self.config.model
+        return AutoregressivePolicy(
+            head or VocabularyHead(model.vocab_size, model.width),
+            self.reader(model.codes_per_window, model.width),
+            codes=model.codes_per_window,
+            width=model.width,
+            heads=model.heads,
+            layers=model.layers,
+        )
+
+    def factorised_policy(self) -> FactorisedPolicy:
+        """The policy whose tokens are independent given the observation."""
+        model = self.config.model
+        return FactorisedPolicy(
+            model.vocab_size, self.encoder(model.codes_per_window, outputs=model.width)
+        )
+
+
+class MotionNetworks(Networks):
+    """The paper's networks for windows ``(frames, columns)``, Gaussian of fixed variance.
+
+    Args:
+        config: sizes and hyper-parameters.
+        columns: of a frame.
+    """
+
+    def __init__(self, config: Config, *, columns: int = FEATURES) -> None:
+        self.frames, self.columns = config.data.window, columns
+        super().__init__(
+            config,
+            shape=(self.frames, columns),
+            likelihood=GaussianLikelihood(config.method.variance, dimensions=2),
+        )
+
+    def fits(self, codes: int) -> bool:
+        return not max(codes, self.frames) % min(codes, self.frames)
+
+    def reader(self, codes: int, width: int) -> nn.Module:
+        return resample(self.frames, codes, self.columns, width)
+
+    def body(self, codes: int, width: int) -> Decoder:
+        model = self.config.model
+        return WindowDecoder(
+            codes=codes,
+            frames=self.frames,
+            columns=self.columns,
+            width=width,
+            heads=model.heads,
+            layers=model.decoder_layers,
+        )
