@@ -25,6 +25,7 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    "IMAGE_DATASETS",
     "Config",
     "DataConfig",
     "MethodConfig",
@@ -38,14 +39,19 @@ __all__ = [
 
 T = TypeVar("T")
 
+IMAGE_DATASETS = ("mnist", "cifar10", "imagenet", "pictures")
+
 
 @dataclass(frozen=True)
 class DataConfig:
     """What to train on.
 
     Attributes:
-        dataset: ``lafan``, ``bandai``, ``folder`` (any humanoid BVH) or ``procedural``.
+        dataset: motion: ``lafan``, ``bandai``, ``folder`` (any humanoid BVH) or
+            ``procedural``; images: ``mnist``, ``cifar10``, ``imagenet`` or ``pictures`` (any
+            folder of them).
         window: frames a window.
+        size: side of the squares that pictures are made into, pixels.
         mirror: also train on the mirror image of every clip.
         holdout: every how-manieth clip, in sorted order, is held out for validation
             (``lafan`` instead holds out the DAPS paper's four clips).
@@ -54,10 +60,16 @@ class DataConfig:
 
     dataset: str = "procedural"
     window: int = 32
+    size: int = 256
     mirror: bool = True
     holdout: int = 20
     clips: int = 200
     seconds: float = 8.0
+
+    @property
+    def is_images(self) -> bool:
+        """Whether images are coded, not motion."""
+        return self.dataset in IMAGE_DATASETS
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,8 @@ class MethodConfig:
         samples: sequences K drawn from the policy for each window (daps, reinforce), or
             draws of the Gumbel noise that are averaged (grmck).
         ess_target: target share of K for the effective sample size.
+        eta_start: trust region of DAPS at the start. From the paper's 100 it takes
+            thousands of steps down to where the target is met.
         beta_start, beta_end: entropy weight, annealed exponentially over the run.
         temperature_start, temperature_end: of the softmax that gumbel and grmck
             differentiate, exponential over the run.
@@ -100,6 +114,7 @@ class MethodConfig:
     name: str = "daps"
     samples: int = 8
     ess_target: float = 0.33
+    eta_start: float = 100.0
     beta_start: float = 3.0
     beta_end: float = 0.01
     temperature_start: float = 1.0
@@ -120,6 +135,8 @@ class TrainConfig:
         learning_rate, final_learning_rate: of AdamW, from one to the other along a
             half cosine; equal ones stay constant.
         evaluate_every, checkpoint_every, log_every: in steps.
+        evaluations: with a time budget, so many evaluations at equal times besides, so that
+            curves of methods of unequal speed can be compared.
         validation_windows: at most so many held-out windows in each evaluation.
         seed: of every random number of the run.
     """
@@ -130,6 +147,7 @@ class TrainConfig:
     learning_rate: float = 3e-4
     final_learning_rate: float = 3e-4
     evaluate_every: int = 5000
+    evaluations: int = 0
     checkpoint_every: int = 1000
     log_every: int = 50
     validation_windows: int = 512
@@ -298,7 +316,9 @@ def _check(config: Config, where: str) -> None:
         "model.layers": model.layers,
         "model.decoder_width": model.decoder_width,
         "model.decoder_layers": model.decoder_layers,
+        "data.size": data.size,
         "method.samples": method.samples,
+        "method.eta_start": method.eta_start,
         "method.beta_start": method.beta_start,
         "method.beta_end": method.beta_end,
         "method.temperature_start": method.temperature_start,
@@ -328,6 +348,11 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: train.time_budget must be 0 or minutes, got {train.time_budget}"
         )
+    if train.evaluations < 0 or (train.evaluations and not train.time_budget):
+        raise ConfigError(
+            f"{where}: train.evaluations must be 0 or, with a train.time_budget, positive, got "
+            f"{train.evaluations}"
+        )
     if not 0 <= method.decoder_first < 1:
         raise ConfigError(
             f"{where}: method.decoder_first must be in [0, 1), got {method.decoder_first}"
@@ -337,6 +362,8 @@ def _check(config: Config, where: str) -> None:
     for key, width in (("width", model.width), ("decoder_width", model.decoder_width)):
         if width % (2 * model.heads):
             raise ConfigError(f"{where}: model.{key} {width} must be a multiple of 2 * heads")
+    if data.is_images:
+        return
     longer, shorter = sorted((data.window, model.codes_per_window), reverse=True)
     if longer % shorter:
         raise ConfigError(

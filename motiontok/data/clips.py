@@ -75,6 +75,9 @@ class TrainingData:
         """``size`` windows ``(size, frames, 203)``, each valid start equally likely."""
         return self.windows.batch(size, generator)
 
+    def seek(self, drawn: int) -> None:
+        """Nothing to do: the generator alone says which windows come next."""
+
     def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Errors of windows ``y`` from ``x (windows, frames, 203)``, standardised.
 

@@ -57,7 +57,7 @@ class Daps(PolicyAutoencoder):
                 f"against each other; got {config.method.samples}"
             )
         super().__init__(config, networks)
-        self.log_eta = nn.Parameter(torch.tensor(math.log(100.0)))
+        self.log_eta = nn.Parameter(torch.tensor(math.log(config.method.eta_start)))
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         method = self.config.method

@@ -33,6 +33,10 @@ class TrainingSet(Protocol):
         """``size`` observations ``(size, *shape)`` drawn at random."""
         ...
 
+    def seek(self, drawn: int) -> None:
+        """Go on after ``drawn`` observations, if the order is not the generator's."""
+        ...
+
     def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Errors of reconstructions ``y`` of ``x (observations, *shape)``.
 

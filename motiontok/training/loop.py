@@ -31,11 +31,13 @@ LOG_COLUMNS = (
 """Columns of the log that every kind of data has; those of its validation come after."""
 
 _PREPARE = 20_000
+_PREPARE_BYTES = 2**30
 _USAGE_MEMORY = 0.999
 _MAX_SKIPPED = 100
 # Settings that a resumed run may change.
 _FREE = (
-    "steps", "time_budget", "evaluate_every", "checkpoint_every", "log_every", "validation_windows",
+    "steps", "time_budget", "evaluate_every", "evaluations", "checkpoint_every", "log_every",
+    "validation_windows",
 )  # fmt: skip
 
 
@@ -47,7 +49,7 @@ class Trained:
         method: the trained autoencoder, in evaluation mode.
         step: steps done.
         validation: last validation metrics.
-        seconds: time spent in all, preparation and validation included, and earlier
+        seconds: by the clock of the run, preparation and validation included, and earlier
             parts of a resumed run.
     """
 
@@ -66,7 +68,9 @@ def train(
     device: torch.device | str = "cpu",
     resume: bool = False,
     update: Progress | None = None,
+    measure: Callable[[DiscreteAutoencoder], dict[str, float]] | None = None,
     on_evaluation: Callable[[DiscreteAutoencoder, int], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Trained:
     """Train a discrete autoencoder; one without trainable parameters is only fitted.
 
@@ -81,7 +85,11 @@ def train(
         device: where to train.
         resume: continue from the checkpoint in ``out``.
         update: progress display.
+        measure: gives the validation metrics, ``mse`` and ``psnr`` among them; by default
+            greedy reconstruction of at most ``train.validation_windows`` observations.
         on_evaluation: called with the model and step after each validation.
+        clock: seconds, for the time budget and the log: ``time.process_time`` makes runs
+            comparable on a processor that is shared.
 
     Raises:
         TrainingError: divergence, or a checkpoint that cannot be used.
@@ -102,7 +110,7 @@ def train(
     path = out / "checkpoint.safetensors"
     step, skipped, in_a_row = 0, 0, 0
     metrics: dict[str, float] = {}
-    begin = time.monotonic()
+    begin = clock()
 
     if resume:
         require_same(config, path)
@@ -115,7 +123,8 @@ def train(
         if saved is not None:
             usage.copy_(saved)
     else:
-        method.prepare(data.batch(min(_PREPARE, 4 * len(data)), generator), generator)
+        method.prepare(data.batch(_to_prepare(data), generator), generator)
+    data.seek(step * settings.batch_size)
 
     def save() -> None:
         save_checkpoint(
@@ -126,7 +135,7 @@ def train(
             header={
                 "step": step,
                 "skipped": skipped,
-                "seconds": time.monotonic() - begin,
+                "seconds": clock() - begin,
                 "validation": metrics,
                 "config": config.to_dict(),
             },
@@ -135,12 +144,14 @@ def train(
 
     def done() -> int:
         # With a time budget the display counts thousandths of it.
-        clock = _progress(config, step, time.monotonic() - begin)
-        return min(int(1000 * clock), 1000) if settings.time_budget else step
+        return min(int(1000 * progress), 1000) if settings.time_budget else step
 
     def validate() -> dict[str, float]:
         nonlocal metrics
-        metrics = evaluate(method, data, limit=settings.validation_windows)
+        if measure is not None:
+            metrics = measure(method)
+        else:
+            metrics = evaluate(method, data, limit=settings.validation_windows)
         if on_evaluation is not None:
             on_evaluation(method, step)
         return {f"val_{k}": v for k, v in metrics.items()}
@@ -149,8 +160,8 @@ def train(
     columns = (*LOG_COLUMNS, *(f"val_{name}" for name in metrics))
     log = CsvLog(out / "log.csv", columns, until=step if resume else None)
     if first is not None:
-        log.append({"step": 0, "seconds": time.monotonic() - begin, **first})
-    progress = _progress(config, step, time.monotonic() - begin)
+        log.append({"step": 0, "seconds": clock() - begin, **first})
+    progress = _progress(config, step, clock() - begin)
     with deferred_interrupt() as interrupted:
         while trainable and progress < 1.0:
             method.train()
@@ -182,16 +193,19 @@ def train(
                     )
             step += 1
             _count(usage, result.codes)
-            progress = _progress(config, step, time.monotonic() - begin)
+            before, progress = progress, _progress(config, step, clock() - begin)
             last = progress >= 1.0
-            if step % settings.log_every == 0 or last or step % settings.evaluate_every == 0:
+            parts = settings.evaluations
+            due = int(parts * progress) > int(parts * before)
+            due = due or last or step % settings.evaluate_every == 0
+            if step % settings.log_every == 0 or due:
                 row: dict[str, Any] = {k: float(v) for k, v in result.metrics.items()}
                 row["psnr"] = data.metrics(x, result.reconstruction)["psnr"]
                 row["code_usage"] = _used(usage)
                 row["skipped"] = skipped
-                if step % settings.evaluate_every == 0 or last:
+                if due:
                     row |= validate()
-                row |= {"step": step, "seconds": time.monotonic() - begin}
+                row |= {"step": step, "seconds": clock() - begin}
                 log.append(row)
                 if update is not None:
                     update(done(), _describe(row, metrics))
@@ -205,13 +219,19 @@ def train(
     if step == 0:
         save()
     method.eval()
-    return Trained(method, step, metrics, time.monotonic() - begin)
+    return Trained(method, step, metrics, clock() - begin)
 
 
 def _progress(config: Config, step: int, seconds: float) -> float:
     """How far the run is, 1 at its end: by the clock with a time budget, else by steps."""
     budget = 60.0 * config.train.time_budget
     return seconds / budget if budget else step / config.train.steps
+
+
+def _to_prepare(data: TrainingSet) -> int:
+    """Observations to prepare on: many, but never more than memory should hold."""
+    fitting = _PREPARE_BYTES // data.validation[:1].nbytes
+    return max(min(_PREPARE, 4 * len(data), fitting), 1)
 
 
 def _count(usage: Tensor, codes: Tensor) -> None:

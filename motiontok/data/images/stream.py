@@ -1,0 +1,170 @@
+"""Batches of pictures, decoded ahead of training by a pool of threads.
+
+Threads are enough: Pillow's decoders and resizers let go of the interpreter's lock, and
+nothing has to be copied between processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motiontok.data.images.files import ImageFile
+from motiontok.data.images.order import ShuffledOrder
+from motiontok.data.images.pictures import centre_crop, open_picture, random_crop
+from motiontok.errors import DataError
+
+__all__ = ["PictureStream", "Skipped", "decode_all", "load_square"]
+
+_AHEAD = 4
+_ATTEMPTS = 20
+
+
+@dataclass
+class Skipped:
+    """What was wrong with pictures, counted.
+
+    Attributes:
+        reasons: by name, of pictures that could not be decoded.
+        enlarged: names of pictures smaller than what they were made into.
+    """
+
+    reasons: dict[str, str] = field(default_factory=dict)
+    enlarged: set[str] = field(default_factory=set)
+
+
+def load_square(
+    file: ImageFile,
+    size: int,
+    *,
+    generator: np.random.Generator | None = None,
+    skipped: Skipped | None = None,
+) -> NDArray[np.uint8]:
+    """A picture as ``(3, size, size)`` bytes.
+
+    Args:
+        file: where it is.
+        size: side.
+        generator: of the random part that is taken; without one it is the middle square.
+        skipped: where a picture that must be enlarged is noted.
+
+    Raises:
+        DataError: it cannot be read or decoded.
+    """
+    picture = open_picture(file.read(), file.name)
+    if skipped is not None and min(picture.width, picture.height) < size:
+        skipped.enlarged.add(file.name)
+    if generator is None:
+        crop = centre_crop(picture.width, picture.height)
+    else:
+        crop = random_crop(picture.width, picture.height, generator)
+    return picture.square(crop, size)
+
+
+class PictureStream:
+    """An endless stream of random parts of pictures, in shuffled epochs.
+
+    What stands at a place of the stream follows from the seed alone, whichever thread
+    decodes it. A picture that cannot be decoded is counted, and another takes its place.
+
+    Args:
+        files: pictures.
+        size: side of the square parts.
+        seed: of order, parts and flips.
+        workers: threads; by default one a processor this process may use.
+
+    Attributes:
+        skipped: pictures that could not be used so far.
+    """
+
+    def __init__(
+        self, files: Sequence[ImageFile], size: int, *, seed: int, workers: int | None = None
+    ) -> None:
+        self.files = files
+        self.size = size
+        self.skipped = Skipped()
+        self._seed = seed
+        self._order = ShuffledOrder(len(files), seed=seed)
+        self._place = 0
+        self._waiting: deque[Future[NDArray[np.uint8]]] = deque()
+        self._pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)), "pictures")
+
+    def seek(self, place: int) -> None:
+        """Go on from a place: the number of pictures drawn before it."""
+        self._drop()
+        self._place = place
+
+    def take(self, count: int) -> NDArray[np.uint8]:
+        """The next ``count`` pictures ``(count, 3, size, size)``; those after are begun.
+
+        Raises:
+            DataError: one picture after the other cannot be decoded.
+        """
+        while len(self._waiting) < count * (1 + _AHEAD):
+            place = self._place + len(self._waiting)
+            self._waiting.append(self._pool.submit(self._decode, place, self._order[place]))
+        out = np.empty((count, 3, self.size, self.size), dtype=np.uint8)
+        for row in out:
+            row[:] = self._waiting.popleft().result()
+        self._place += count
+        return out
+
+    def close(self) -> None:
+        """Stop decoding ahead."""
+        self._drop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _drop(self) -> None:
+        for future in self._waiting:
+            future.cancel()
+        self._waiting.clear()
+
+    def _decode(self, place: int, item: int) -> NDArray[np.uint8]:
+        generator = np.random.default_rng((self._seed, 1, place))
+        error: DataError | None = None
+        for _ in range(_ATTEMPTS):
+            file = self.files[item]
+            try:
+                return load_square(file, self.size, generator=generator, skipped=self.skipped)
+            except DataError as failure:
+                error = failure
+                self.skipped.reasons[file.name] = str(failure)
+            item = int(generator.integers(len(self.files)))
+        raise DataError(f"{_ATTEMPTS} pictures in a row cannot be used, the last one: {error}")
+
+
+def decode_all(
+    files: Sequence[ImageFile], size: int, *, skipped: Skipped, workers: int | None = None
+) -> Iterator[tuple[ImageFile, NDArray[np.uint8]]]:
+    """The middle square of each picture, in order, those that cannot be decoded left out.
+
+    Args:
+        files: pictures.
+        size: side of the squares.
+        skipped: where the others are noted.
+        workers: threads; by default one a processor this process may use.
+    """
+    workers = workers or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(workers, "pictures") as pool:
+        waiting: deque[tuple[ImageFile, Future[NDArray[np.uint8]]]] = deque()
+        rest = iter(files)
+        while True:
+            for file in rest:
+                waiting.append((file, pool.submit(load_square, file, size, skipped=skipped)))
+                if len(waiting) >= 16 * workers:
+                    break
+            if not waiting:
+                return
+            file, future = waiting.popleft()
+            try:
+                pixels = future.result()
+            except DataError as error:
+                skipped.reasons[file.name] = str(error)
+                continue
+            yield file, pixels

@@ -1,0 +1,107 @@
+"""The paper's networks of images: MNIST, CIFAR-10, and photographs as ImageNet's."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from motiontok.config import Config
+from motiontok.errors import ConfigError
+from motiontok.methods.networks import Networks
+from motiontok.models import (
+    BernoulliLikelihood,
+    Decoder,
+    FactorisedPolicy,
+    LatentEncoder,
+    LearnedGaussianLikelihood,
+    Likelihood,
+)
+from motiontok.models.images import ConvolutionalDecoder, PatchReader, PerceptronDecoder
+
+__all__ = ["CifarNetworks", "ImageNetworks", "MnistNetworks", "PictureNetworks", "image_networks"]
+
+
+class ImageNetworks(Networks):
+    """Patches in, one a token; a residual convolutional decoder out.
+
+    Args:
+        config: sizes and hyper-parameters.
+        shape: channels, height and width of an image.
+    """
+
+    def __init__(self, config: Config, *, shape: tuple[int, ...]) -> None:
+        super().__init__(config, shape=shape, likelihood=self._likelihood())
+
+    def _likelihood(self) -> Likelihood:
+        raise NotImplementedError
+
+    def reader(self, codes: int, width: int) -> nn.Module:
+        channels, height, across = self.shape
+        return PatchReader(
+            channels=channels, height=height, width=across, tokens=codes, outputs=width
+        )
+
+    def body(self, codes: int, width: int) -> Decoder:
+        values = self.likelihood.parameters_per_value
+        try:
+            return ConvolutionalDecoder(codes=codes, width=width, shape=(values, *self.shape))
+        except ValueError as error:
+            raise ConfigError(f"model.codes_per_window {codes}: {error}") from None
+
+
+class MnistNetworks(ImageNetworks):
+    """Binary images; the decoder is a perceptron. Quantisers' encoders are a little wider."""
+
+    encoder_depth: ClassVar[int] = 2
+    encoder_mlp_ratio: ClassVar[int] = 7
+
+    def _likelihood(self) -> Likelihood:
+        return BernoulliLikelihood(dimensions=3)
+
+    def body(self, codes: int, width: int) -> Decoder:
+        return PerceptronDecoder(codes=codes, width=width, shape=self.shape)
+
+    def factorised_policy(self) -> FactorisedPolicy:
+        model = self.config.model
+        encoder = LatentEncoder(
+            self.reader(model.codes_per_window, model.width),
+            codes=model.codes_per_window,
+            width=model.width,
+            heads=model.heads,
+            layers=self.encoder_depth * model.layers,
+            outputs=model.width,
+            mlp_ratio=6,
+        )
+        return FactorisedPolicy(model.vocab_size, encoder)
+
+
+class CifarNetworks(ImageNetworks):
+    """Colour images of 32 pixels, variances learned and almost unbounded."""
+
+    encoder_depth: ClassVar[int] = 2
+    encoder_mlp_ratio: ClassVar[int] = 6
+
+    def _likelihood(self) -> Likelihood:
+        return LearnedGaussianLikelihood(least=torch.finfo(torch.float32).eps, dimensions=3)
+
+
+class PictureNetworks(ImageNetworks):
+    """Photographs, learned variances from 0.01 to 1."""
+
+    def _likelihood(self) -> Likelihood:
+        return LearnedGaussianLikelihood(least=0.01, most=1.0, dimensions=3)
+
+
+_OF_DATASET: dict[str, type[ImageNetworks]] = {"mnist": MnistNetworks, "cifar10": CifarNetworks}
+
+
+def image_networks(config: Config, *, shape: tuple[int, ...]) -> ImageNetworks:
+    """Networks of the images that ``config.data.dataset`` names.
+
+    Args:
+        config: sizes and hyper-parameters.
+        shape: channels, height and width of an image.
+    """
+    return _OF_DATASET.get(config.data.dataset, PictureNetworks)(config, shape=shape)
