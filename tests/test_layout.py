@@ -26,6 +26,7 @@ RANKS = {
     "robots": 7,
     "render": 8,
     "evaluate": 8,
+    "images": 8,
     "serve": 8,
     "runs": 9,
     "demonstration": 9,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from motiontok.cli.options import device_option, json_option, use_device
+
+if TYPE_CHECKING:
+    from motiontok.config import Config
 
 __all__ = ["train"]
 
 
 @click.command()
 @click.argument("config")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of BVH clips.")
+@click.option("--data", type=click.Path(path_type=Path), help="Where the clips or images are.")
 @click.option("--download", is_flag=True, help="Fetch LAFAN1 (144 MB) if it is not there yet.")
 @click.option("--strict", is_flag=True, help="Stop at a clip that cannot be read; else skip it.")
 @click.option("--method", help="Training method, such as daps-pq or daps.")
@@ -41,7 +45,8 @@ def train(
     device: str,
     as_json: bool,
 ) -> None:
-    """Train a tokenizer. CONFIG is demo, lafan, bandai, folder, or a TOML file.
+    """Train a tokenizer. CONFIG is demo, lafan, bandai, folder, or a TOML file; for images
+    mnist, mnist-short, cifar10, imagenet256 or pictures.
 
     Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
     leaves a checkpoint that --resume continues from.
@@ -62,6 +67,9 @@ def train(
     if resume:
         # A run goes on with what it was started with; nothing needs to be said twice.
         settings = resumed_config(settings.name, out, keys)
+    if settings.data.is_images:
+        _train_on_images(settings, out, data, use_device(device), resume, as_json)
+        return
     try:
         run = run_training(
             settings,
@@ -73,12 +81,7 @@ def train(
             say=lambda line: click.echo(line, err=as_json),
         )
     except KeyboardInterrupt:
-        if (out / "checkpoint.safetensors").exists():
-            given = f" --data {data}" if data else ""
-            click.echo(
-                f"stopped; continue: motiontok train {config}{given} --out {out} --resume",
-                err=True,
-            )
+        _say_how_to_go_on(config, data, out)
         raise
     if as_json:
         click.echo(json.dumps({"out": str(out), "step": run.trained.step, **run.metrics}))
@@ -92,6 +95,44 @@ def train(
         f"{m['bits_per_second']:.0f} bits/s"
     )
     click.echo(f"tokenizer -> {out / 'tokenizer'}   curves -> {out / 'curves.png'}")
+
+
+def _train_on_images(
+    settings: Config, out: Path, data: Path | None, device: str, resume: bool, as_json: bool
+) -> None:
+    from motiontok.images.runs import run_image_training
+
+    try:
+        run = run_image_training(
+            settings,
+            out=out,
+            data=data,
+            device=device,
+            resume=resume,
+            say=lambda line: click.echo(line, err=as_json),
+        )
+    except KeyboardInterrupt:
+        _say_how_to_go_on(settings.name, data, out)
+        raise
+    m, trained = run.metrics, run.trained
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "step": trained.step, **m}))
+        return
+    elbo = f", beta-ELBO {m['beta_elbo']:.2f}" if "beta_elbo" in m else ""
+    click.echo(
+        f"{trained.step} steps in {trained.seconds / 60:.1f} min; held-out images: "
+        f"PSNR {m['psnr']:.2f} dB, SSIM {m['ssim']:.3f}{elbo}, {m['bits_per_image']:.0f} bits an "
+        f"image, {100 * m['code_usage']:.0f} % of codes used"
+    )
+    click.echo(f"tokenizer -> {out / 'tokenizer'}   grid -> {out / 'grid.png'}")
+
+
+def _say_how_to_go_on(config: str, data: Path | None, out: Path) -> None:
+    if (out / "checkpoint.safetensors").exists():
+        given = f" --data {data}" if data else ""
+        click.echo(
+            f"stopped; continue: motiontok train {config}{given} --out {out} --resume", err=True
+        )
 
 
 def _download(dataset: str, data: Path | None) -> Path:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from motiontok.config import Config
+from motiontok.data.images import image_shape
 from motiontok.errors import ConfigError
 from motiontok.methods.networks import Networks
 from motiontok.models import (
@@ -94,14 +95,20 @@ class PictureNetworks(ImageNetworks):
         return LearnedGaussianLikelihood(least=0.01, most=1.0, dimensions=3)
 
 
+_OF_MOTION = ("daps-pq", "pca-pq")
 _OF_DATASET: dict[str, type[ImageNetworks]] = {"mnist": MnistNetworks, "cifar10": CifarNetworks}
 
 
-def image_networks(config: Config, *, shape: tuple[int, ...]) -> ImageNetworks:
+def image_networks(config: Config) -> ImageNetworks:
     """Networks of the images that ``config.data.dataset`` names.
 
-    Args:
-        config: sizes and hyper-parameters.
-        shape: channels, height and width of an image.
+    Raises:
+        ConfigError: the method is one of motion only.
     """
-    return _OF_DATASET.get(config.data.dataset, PictureNetworks)(config, shape=shape)
+    if config.method.name in _OF_MOTION:
+        raise ConfigError(
+            f"method.name {config.method.name} starts from principal components of motion; for "
+            "images choose another, such as daps"
+        )
+    kind = _OF_DATASET.get(config.data.dataset, PictureNetworks)
+    return kind(config, shape=image_shape(config))

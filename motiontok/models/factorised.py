@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from motiontok.models.encoder import LatentEncoder
 from motiontok.models.policy import Draw
+from motiontok.models.sampling import draw_tokens
 
 __all__ = ["FactorisedPolicy"]
 
@@ -68,13 +69,7 @@ class FactorisedPolicy(nn.Module):
             temperature 1).
         """
         logq = self(x)[:, None].expand(-1, samples, -1, -1)
-        if temperature == 0.0:
-            codes = logq.argmax(dim=-1)
-        else:
-            # Gumbel-max: -log of an exponential variate is a Gumbel variate.
-            noise = torch.empty_like(logq, memory_format=torch.contiguous_format)
-            noise.exponential_(generator=generator)
-            codes = (logq / temperature - noise.log()).argmax(dim=-1)
+        codes = draw_tokens(logq, temperature=temperature, generator=generator)
         return codes, logq.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
 
     def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from motiontok.models.layers import CausalBlock, Encoder, sinusoids
+from motiontok.models.sampling import draw_tokens
 
 __all__ = ["AutoregressivePolicy", "Draw", "Policy", "TokenHead", "VocabularyHead"]
 
@@ -182,12 +183,7 @@ class AutoregressivePolicy(nn.Module):
             for block, kv, cache in zip(self._layers, memory, caches, strict=True):
                 h = block(h, kv, cache)
             logq = torch.log_softmax(self.head.logits(self.norm(h), context, n)[:, :, 0], dim=-1)
-            if temperature == 0.0:
-                choice = logq.argmax(dim=-1)
-            else:
-                # Gumbel-max: -log of an exponential variate is a Gumbel variate.
-                noise = torch.empty_like(logq).exponential_(generator=generator)
-                choice = (logq / temperature - noise.log()).argmax(dim=-1)
+            choice = draw_tokens(logq, temperature=temperature, generator=generator)
             codes[..., n] = choice
             total += logq.gather(-1, choice[..., None])[..., 0]
             token = self.head.embed(choice[..., None], n)

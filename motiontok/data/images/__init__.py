@@ -6,7 +6,7 @@ from motiontok.data.images.fidelity import psnr, ssim
 from motiontok.data.images.files import ImageFile, ImageFiles, find_images, tar_images
 from motiontok.data.images.layouts import find_imagenet, find_pictures
 from motiontok.data.images.mnist import binarize, load_mnist, read_idx
-from motiontok.data.images.opening import open_image_set, pixels_of
+from motiontok.data.images.opening import image_shape, open_image_set, pixels_of
 from motiontok.data.images.order import ShuffledOrder
 from motiontok.data.images.pictures import Crop, centre_crop, open_picture, random_crop
 from motiontok.data.images.pixels import BINARY, CIFAR10, IMAGENET, Pixels
@@ -34,6 +34,7 @@ __all__ = [
     "find_imagenet",
     "find_images",
     "find_pictures",
+    "image_shape",
     "load_cifar10",
     "load_mnist",
     "load_square",

@@ -1,0 +1,106 @@
+"""Pictures of runs on images: reconstructions side by side, and training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bvh.files import atomic_path
+from motiontok.data.images import Pixels
+from motiontok.errors import MissingDependencyError
+from motiontok.training.log import read_log
+
+__all__ = ["plot_curves", "plot_grid"]
+
+_PANELS = (
+    ("log p(x | z), nats", (("reward", "training"), ("val_log_p", "held out")), False),
+    ("beta-ELBO, held out, nats", (("val_beta_elbo", "one sample an image"),), False),
+    ("PSNR, held out, dB", (("val_psnr", "greedy"), ("val_sampled_psnr", "sampled")), False),
+    ("Rate, nats an image", (("kl", "training"), ("val_kl", "held out")), False),
+    ("Trust region and entropy weight", (("eta", "eta"), ("beta", "beta")), True),
+    ("Vocabulary in use", (("code_usage", "training"), ("val_code_usage", "held out")), False),
+)  # fmt: skip
+
+
+def plot_curves(log: Path, out: Path, title: str) -> None:
+    """Draw a run's ``log.csv`` as six panels.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    rows = read_log(log)
+    figure = new_figure(12, 6.5)
+    figure.suptitle(title)
+    for axes, (name, series, logarithmic) in zip(figure.subplots(2, 3).flat, _PANELS, strict=True):
+        for key, label in series:
+            points = [(r["step"], r[key]) for r in rows if key in r]
+            if points:
+                marker = "o" if key.startswith("val_") else None
+                axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        if logarithmic and axes.lines:
+            axes.set_yscale("log")
+        if len(axes.lines) > 1:
+            axes.legend(fontsize=8)
+    save_figure(figure, out)
+
+
+def plot_grid(rows: Mapping[str, Tensor], pixels: Pixels, out: Path) -> None:
+    """Images in labelled rows: the truth, and what each method made of it.
+
+    Args:
+        rows: label to standardised images ``(images, channels, height, width)``.
+        pixels: their standardisation.
+        out: a .png file.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    first = next(iter(rows.values()))
+    count, _, height, width = first.shape
+    shown = 0.9 if width >= 128 else 0.6
+    figure = new_figure(shown * count + 1.1, shown * len(rows) * height / width + 0.1)
+    panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    for axes, (label, images) in zip(panels, rows.items(), strict=True):
+        strip = pixels.to_bytes(images).cpu().numpy().transpose(2, 0, 3, 1)
+        strip = strip.reshape(height, count * width, -1)
+        grey = strip.shape[2] == 1
+        axes.imshow(
+            strip[..., 0] if grey else strip, cmap="gray" if grey else None, vmin=0, vmax=255
+        )
+        for n in range(1, count):
+            axes.axvline(n * width - 0.5, color="white" if not grey else "0.35", lw=0.6)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    save_figure(figure, out, dpi=max(110, int(np.ceil(width / shown))) if width < 128 else 130)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A figure of inches, without a window.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingDependencyError(
+            "drawing curves needs matplotlib: pip install 'motiontok[render]'"
+        ) from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Any, out: Path, *, dpi: int = 110) -> None:
+    """Write a figure, whole or not at all."""
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, dpi=dpi)

@@ -1,0 +1,167 @@
+"""A training run on images, from configuration to tokenizer folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bvh.files import atomic_path
+from motiontok.config import Config
+from motiontok.data.images import ImageSet, PictureSet, open_image_set
+from motiontok.errors import MissingDependencyError, TrainingError
+from motiontok.images.figures import plot_curves, plot_grid
+from motiontok.images.measuring import measure_images
+from motiontok.images.tokenizer import ImageTokenizer
+from motiontok.methods import DiscreteAutoencoder, make_method
+from motiontok.methods.image_networks import image_networks
+from motiontok.progress import progress
+from motiontok.training import Trained, require_same, train
+
+__all__ = ["ImageRun", "licence_note", "run_image_training", "train_images"]
+
+_LICENCES = {
+    "mnist": "trained on MNIST, CC BY-SA 3.0",
+    "cifar10": "trained on CIFAR-10, whose authors ask for a citation",
+    "imagenet": "trained on ImageNet, non-commercial research",
+    "pictures": "trained on the user's own pictures; their licence applies",
+}
+_SHOWN = 16
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRun:
+    """A finished run.
+
+    Attributes:
+        tokenizer: the trained tokenizer, saved in ``out/tokenizer``.
+        trained: what the loop reports.
+        metrics: of :func:`~motiontok.images.measuring.measure_images` on the held-out
+            images.
+    """
+
+    tokenizer: ImageTokenizer
+    trained: Trained
+    metrics: dict[str, float]
+
+
+def licence_note(config: Config) -> str:
+    """What the training data allows, one line."""
+    return _LICENCES[config.data.dataset]
+
+
+def train_images(
+    config: Config,
+    data: ImageSet,
+    *,
+    out: Path,
+    device: str,
+    resume: bool,
+    clock: Callable[[], float] = time.monotonic,
+) -> Trained:
+    """The training loop, validated by the paper's metrics."""
+    held_out = data.validation
+    limit = config.train.validation_windows
+    if len(held_out) > limit:
+        held_out = held_out[torch.linspace(0, len(held_out) - 1, limit).long()]
+
+    def measure(method: DiscreteAutoencoder) -> dict[str, float]:
+        return measure_images(method, held_out, data)[0]
+
+    total = config.train.steps if not config.train.time_budget else 1000
+    with progress(f"training {config.name}", total) as update:
+        return train(
+            config,
+            data=data,
+            networks=image_networks(config),
+            out=out,
+            device=torch.device(device),
+            resume=resume,
+            update=update,
+            measure=measure,
+            clock=clock,
+        )
+
+
+def run_image_training(
+    config: Config,
+    *,
+    out: Path,
+    data: Path | None = None,
+    device: str = "cpu",
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> ImageRun:
+    """Open the images, train, save the tokenizer, measure it on held-out images.
+
+    Args:
+        config: the run.
+        out: its folder: config.json, log.csv, checkpoint.safetensors, curves.png,
+            grid.png, metrics.json and tokenizer/.
+        data: path of the images.
+        device: where to train.
+        resume: continue the run in ``out``.
+        say: prints a line for the user.
+
+    Raises:
+        DataError: the images are missing or cannot be used.
+        TrainingError: ``out`` already holds a run and ``resume`` is not set, or the run
+            there was trained with other settings.
+    """
+    checkpoint = out / "checkpoint.safetensors"
+    if checkpoint.exists() and not resume:
+        raise TrainingError(
+            f"{out} already holds a run: --resume continues it, another --out starts a new one"
+        )
+    if resume:
+        require_same(config, checkpoint)
+    # What cannot be built fails before images are read, not after.
+    make_method(config, image_networks(config))
+    images = open_image_set(config, data, device=device)
+    say(images.note)
+    _write_json(out / "config.json", config.to_dict())
+    trained = train_images(config, images, out=out, device=device, resume=resume)
+    tokenizer = ImageTokenizer(trained.method, licence=licence_note(config))
+    tokenizer.save_pretrained(out / "tokenizer")
+    metrics, _ = measure_images(trained.method, images.validation, images)
+    metrics |= {"bits_per_image": tokenizer.bits_per_image, "training_seconds": trained.seconds}
+    if isinstance(images, PictureSet):
+        _say_skipped(images, say)
+        images.close()
+    _write_json(out / "metrics.json", metrics)
+    try:
+        plot_curves(out / "log.csv", out / "curves.png", f"{config.name}: {config.method.name}")
+        shown = images.validation[:_SHOWN]
+        plot_grid(
+            {"held out": shown, config.method.name: reconstruct(trained.method, shown)},
+            images.pixels,
+            out / "grid.png",
+        )
+    except MissingDependencyError as error:
+        say(str(error))
+    return ImageRun(tokenizer, trained, metrics)
+
+
+@torch.no_grad()
+def reconstruct(method: DiscreteAutoencoder, x: torch.Tensor) -> torch.Tensor:
+    """Images decoded from their greedy codes, standardised."""
+    return method.eval().decode(method.encode(x))
+
+
+def _say_skipped(images: PictureSet, say: Callable[[str], None]) -> None:
+    reasons, enlarged = images.skipped.reasons, images.skipped.enlarged
+    for reason in list(reasons.values())[:5]:
+        say(f"skipped {reason}")
+    if reasons:
+        say(f"{len(reasons)} pictures skipped in all")
+    if enlarged:
+        say(f"{len(enlarged)} pictures were smaller than wanted and enlarged")
+
+
+def _write_json(path: Path, values: object) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
