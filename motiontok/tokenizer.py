@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from pathlib import Path
 from typing import Any
@@ -12,41 +11,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bvh.motion import FPS, Motion, Source
+from bvh.motion import Motion, Source
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok.codes import Codes
-from motiontok.config import Config
 from motiontok.data import (
     COLUMNS,
-    FEATURES,
     Start,
     Statistics,
-    accumulate,
-    blend_seams,
-    differentiate,
     plant_feet,
-    split_windows,
     to_motion,
 )
-from motiontok.errors import CodesError, DataError, TokenizerError
+from motiontok.errors import CodesError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.tokens.checks import check_codes, features_of, motion_of
+from motiontok.tokens.checks import OnInvalid, motion_of
+from motiontok.tokens.coder import Coder
 from motiontok.tokens.folder import (
     FORMAT,
     Parts,
     find_folder,
     fingerprint_of,
     read_folder,
+    rounded,
     write_folder,
 )
+from motiontok.tokens.streams import StreamDecoder, StreamEncoder
 
 __all__ = ["FORMAT", "MotionTokenizer"]
 
-_CHUNK = 256
 
-
-class MotionTokenizer:
+class MotionTokenizer(Coder):
     """Human motion to short sequences of integers and back.
 
     ::
@@ -74,42 +68,10 @@ class MotionTokenizer:
         offsets: Array = DEFAULT_OFFSETS,
         licence: str = "",
     ) -> None:
-        self.method = method.eval()
-        self.statistics = statistics
+        super().__init__(method, statistics)
         self.offsets = np.asarray(offsets, dtype=np.float64)
         self.licence = licence
         self._fingerprint: str | None = None
-
-    @property
-    def config(self) -> Config:
-        """Configuration of the training run."""
-        return self.method.config
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of values a code can take."""
-        return self.config.model.vocab_size
-
-    @property
-    def codes_per_window(self) -> int:
-        """Codes a window."""
-        return self.config.model.codes_per_window
-
-    @property
-    def frames_per_window(self) -> int:
-        """Frames a window: codes of window w cover frames ``w * n`` to ``(w + 1) * n - 1``."""
-        return self.config.data.window
-
-    @property
-    def fps(self) -> float:
-        """Frames per second of the motion that is encoded."""
-        return FPS
-
-    @property
-    def bits_per_second(self) -> float:
-        """Rate of the codes, fixed length."""
-        bits = self.codes_per_window * float(np.log2(self.vocab_size))
-        return bits * self.fps / self.frames_per_window
 
     @property
     def fingerprint(self) -> str:
@@ -117,82 +79,6 @@ class MotionTokenizer:
         if self._fingerprint is None:
             self._fingerprint = fingerprint_of(self._parts)
         return self._fingerprint
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.method.parameters()).device
-
-    def to(self, device: torch.device | str) -> MotionTokenizer:
-        """Move the weights; returns self."""
-        self.method.to(device)
-        return self
-
-    def encode(
-        self,
-        motion: Motion | str | os.PathLike[str] | Array | Tensor,
-        *,
-        effort: int = 1,
-        temperature: float = 0.0,
-        generator: torch.Generator | None = None,
-    ) -> NDArray[np.int64] | Tensor:
-        """Codes of a motion of any length.
-
-        Args:
-            motion: a motion, the path of a clip (.bvh) or motion (.npz), or raw features
-                ``(..., frames, 203)`` as NumPy or torch.
-            effort: candidates a window.
-            temperature: 0 is deterministic; a positive value samples.
-            generator: source of randomness, on the tokenizer's device; without one, a
-                temperature draws from torch's global one.
-
-        Returns:
-            Integers ``(..., windows, codes_per_window)``: torch if torch came in, NumPy
-            otherwise. The last window is filled up by holding the last frame.
-
-        Raises:
-            DataError: wrong shape or values that are not finite, effort below 1 or a
-                negative temperature.
-            BVHError: the path is no readable clip.
-        """
-        if effort < 1:
-            raise DataError(f"effort must be at least 1, got {effort}")
-        if not 0.0 <= temperature < float("inf"):
-            raise DataError(f"temperature must be 0 or positive, got {temperature}")
-        if generator is None and temperature == 0.0:
-            generator = torch.Generator(self.device).manual_seed(0)
-        as_tensor = isinstance(motion, Tensor)
-        features = features_of(motion)
-        leading, frames = features.shape[:-2], features.shape[-2]
-        rows = features.reshape(-1, frames, FEATURES)
-        windows = np.concatenate([split_windows(r, self.frames_per_window) for r in rows])
-        raw = torch.tensor(windows, dtype=torch.float32)
-        x = self.statistics.standardize(accumulate(raw))
-        parts = [
-            self.method.encode(
-                c.to(self.device), effort=effort, temperature=temperature, generator=generator
-            )
-            for c in x.split(max(1, _CHUNK // effort))
-        ]
-        codes = torch.cat(parts).reshape(*leading, -1, self.codes_per_window)
-        return codes if as_tensor else codes.cpu().numpy()
-
-    def decode_features(self, codes: NDArray[Any] | Tensor) -> Array:
-        """Raw features ``(..., windows * frames_per_window, 203)`` of codes, seams blended.
-
-        Args:
-            codes: integers ``(..., windows, codes_per_window)``.
-
-        Raises:
-            CodesError: wrong shape, type or a value outside the vocabulary.
-        """
-        z = check_codes(codes, codes_per_window=self.codes_per_window, vocab_size=self.vocab_size)
-        leading = z.shape[:-2]
-        with torch.no_grad():
-            flat = z.reshape(-1, self.codes_per_window)
-            parts = [self.method.decode(c.to(self.device)).cpu() for c in flat.split(_CHUNK)]
-        features = differentiate(self.statistics.restore(torch.cat(parts))).double().numpy()
-        return blend_seams(features.reshape(*leading, -1, FEATURES), self.frames_per_window)
 
     def decode(
         self,
@@ -202,8 +88,10 @@ class MotionTokenizer:
         offsets: Array | None = None,
         frames: int | None = None,
         source: Source | None = None,
+        on_invalid: OnInvalid = "error",
+        plant: bool = True,
     ) -> Motion:
-        """Motion of codes ``(windows, codes_per_window)``, with standing feet held in place.
+        """Motion of codes ``(windows, codes_per_window)``.
 
         Args:
             codes: integers.
@@ -211,11 +99,14 @@ class MotionTokenizer:
             offsets: ``(22, 3)`` the subject's rest offsets; the tokenizer's by default.
             frames: frames to keep, at most ``windows * frames_per_window``.
             source: origin to record.
+            on_invalid: what to do about a window with a code outside the vocabulary: an
+                ``"error"``, or ``"hold"`` the pose before it, standing still.
+            plant: hold standing feet in place.
 
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
         """
-        features = self.decode_features(codes)
+        features = self._joined(codes, on_invalid)
         if features.ndim != 2:
             raise CodesError(
                 f"decode takes codes of one motion (windows, codes_per_window), got shape "
@@ -229,7 +120,7 @@ class MotionTokenizer:
             features = features[:frames]
         skeleton = self.offsets if offsets is None else offsets
         motion = to_motion(features, skeleton, start=start, source=source)
-        return plant_feet(motion, features[:, COLUMNS["contacts"]])
+        return plant_feet(motion, features[:, COLUMNS["contacts"]]) if plant else motion
 
     def reconstruct(self, motion: Motion | str | os.PathLike[str], *, effort: int = 1) -> Motion:
         """Encode and decode, on the subject's own skeleton, from where it started."""
@@ -278,6 +169,39 @@ class MotionTokenizer:
             source=Source(name=codes.source),
         )
 
+    def stream_encoder(self, *, offsets: Array | None = None) -> StreamEncoder:
+        """Encode frames as they come.
+
+        Args:
+            offsets: ``(22, 3)`` the subject's rest offsets; the tokenizer's by default.
+        """
+        return StreamEncoder(
+            lambda features: np.asarray(self.encode(features)),
+            window=self.frames_per_window,
+            codes=self.codes_per_window,
+            offsets=self.offsets if offsets is None else offsets,
+        )
+
+    def stream_decoder(
+        self,
+        *,
+        start: Start | None = None,
+        offsets: Array | None = None,
+        plant: bool = True,
+    ) -> StreamDecoder:
+        """Decode windows as they come.
+
+        Args:
+            start, offsets, plant: as :meth:`decode` has them.
+        """
+        return StreamDecoder(
+            self._decoded,
+            window=self.frames_per_window,
+            start=start or Start(),
+            offsets=self.offsets if offsets is None else offsets,
+            plant=plant,
+        )
+
     def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.
 
@@ -290,10 +214,8 @@ class MotionTokenizer:
         Raises:
             OSError: the folder cannot be written, or the disk is full.
         """
-        if half:
-            self._rounded().save_pretrained(folder)
-            return
-        write_folder(Path(folder), self._parts, self.fingerprint)
+        parts = rounded(self._parts) if half else self._parts
+        write_folder(Path(folder), parts, fingerprint_of(parts))
 
     @classmethod
     def from_pretrained(
@@ -319,14 +241,6 @@ class MotionTokenizer:
                 f"{tokenizer.fingerprint}; the two files do not belong together"
             )
         return tokenizer.to(device)
-
-    def _rounded(self) -> MotionTokenizer:
-        """A copy whose weights fit 16 bits exactly."""
-        method = copy.deepcopy(self.method)
-        for tensor in (*method.parameters(), *method.buffers()):
-            if tensor.is_floating_point():
-                tensor.data = tensor.data.half().to(tensor.dtype)
-        return MotionTokenizer(method, self.statistics, offsets=self.offsets, licence=self.licence)
 
     @property
     def _parts(self) -> Parts:

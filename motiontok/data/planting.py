@@ -20,7 +20,7 @@ _MEMORY = 10.0
 """Frames after which the decoded path wins over feet that would carry the root away."""
 
 
-def plant_feet(motion: Motion, contacts: Array) -> Motion:
+def plant_feet(motion: Motion, contacts: Array, *, first: Array | None = None) -> Motion:
     """Shift the root on the floor so that standing feet slide less.
 
     A decoder states the root's path and the pose of the legs separately, and their small
@@ -35,6 +35,8 @@ def plant_feet(motion: Motion, contacts: Array) -> Motion:
     Args:
         motion: decoded motion.
         contacts: ``(frames, 4)`` of left foot, left toe, right foot, right toe, 0 to 1.
+        first: ``(2,)`` shift that frame 0 has already been given, where motion comes in
+            pieces; the minimum over all shifts if not given.
     """
     if len(motion) < 2:
         return motion
@@ -52,6 +54,14 @@ def plant_feet(motion: Motion, contacts: Array) -> Motion:
     pull = np.zeros((len(motion), 2))
     pull[1:] -= weight * slide
     pull[:-1] += weight * slide
+    shift = np.empty((len(motion), 2))
+    if first is None:
+        shift[:] = solveh_banded(bands, pull)
+    else:
+        shift[0] = first
+        pull[1] += weight[0] * shift[0]
+        bands[0, 1] = 0.0
+        shift[1:] = solveh_banded(bands[:, 1:], pull[1:])
     positions = motion.root_positions.copy()
-    positions[:, :2] += solveh_banded(bands, pull)
+    positions[:, :2] += shift
     return replace(motion, root_positions=positions)

@@ -6,9 +6,9 @@ import numpy as np
 
 from bvh.rotations import Array
 
-__all__ = ["blend_seams"]
+__all__ = ["REACH", "blend_seams"]
 
-_REACH = 6
+REACH = 6
 """Frames on each side of a border that take part of the jump."""
 
 
@@ -25,8 +25,8 @@ def blend_seams(features: Array, window: int) -> Array:
     """
     out = features.copy()
     frames = features.shape[-2]
-    fade = 0.5 * (1.0 - (np.arange(_REACH) + 0.5) / _REACH) ** 2
-    reach = min(_REACH, window // 2)
+    fade = 0.5 * (1.0 - (np.arange(REACH) + 0.5) / REACH) ** 2
+    reach = min(REACH, window // 2)
     for border in range(window, frames, window):
         before = features[..., border - 2 : border, :]
         after = features[..., border : border + 2, :]

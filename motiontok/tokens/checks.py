@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,10 +13,15 @@ from torch import Tensor
 
 from bvh.motion import Motion
 from bvh.rotations import Array
-from motiontok.data import FEATURES, from_motion
+from motiontok.data import COLUMNS, FEATURES, from_motion
 from motiontok.errors import CodesError, DataError
 
-__all__ = ["check_codes", "features_of", "motion_of"]
+__all__ = ["OnInvalid", "check_codes", "features_of", "hold_invalid", "motion_of"]
+
+OnInvalid = Literal["error", "hold"]
+"""What to do about windows with codes outside the vocabulary."""
+
+_ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
 
 
 def motion_of(motion: Motion | str | os.PathLike[str]) -> Motion:
@@ -51,18 +56,30 @@ def features_of(motion: Motion | str | os.PathLike[str] | Array | Tensor) -> Arr
 
 
 def check_codes(
-    codes: NDArray[Any] | Tensor, *, codes_per_window: int, vocab_size: int | None
-) -> Tensor:
-    """Codes as an int64 tensor ``(..., windows, codes_per_window)``.
+    codes: NDArray[Any] | Tensor,
+    *,
+    codes_per_window: int,
+    vocab_size: int,
+    on_invalid: OnInvalid = "error",
+) -> tuple[Tensor, NDArray[np.bool_]]:
+    """Codes as an int64 tensor, and which windows are valid.
 
     Args:
         codes: an array, tensor or nested list of integers.
         codes_per_window: length of the last axis.
-        vocab_size: codes must lie below it; None lets any integer pass.
+        vocab_size: codes must lie below it.
+        on_invalid: ``"error"``, or ``"hold"`` to let windows with other codes pass, which
+            are then all 0 and marked.
+
+    Returns:
+        Codes ``(..., windows, codes_per_window)`` and booleans ``(..., windows)``.
 
     Raises:
-        CodesError: wrong shape, type or a value outside the vocabulary.
+        CodesError: wrong shape or type, a value outside the vocabulary (with
+            ``"hold"``: in every window of a sequence), or another ``on_invalid``.
     """
+    if on_invalid not in ("error", "hold"):
+        raise CodesError(f"on_invalid must be 'error' or 'hold', got {on_invalid!r}")
     try:
         z = codes if isinstance(codes, Tensor) else np.asarray(codes)
     except ValueError:
@@ -78,13 +95,32 @@ def check_codes(
     if z.is_floating_point() or z.dtype == torch.bool:
         raise CodesError(f"codes: expected integers, got {z.dtype}")
     z = z.long()
-    if vocab_size is None:
-        return z
-    low, high = int(z.min()), int(z.max())
-    if low < 0 or high >= vocab_size:
+    valid = ((z >= 0) & (z < vocab_size)).all(dim=-1)
+    if not valid.all() and (on_invalid == "error" or not valid.any(dim=-1).all()):
+        low, high = int(z.min()), int(z.max())
         bad = high if high >= vocab_size else low
         where = tuple(int(i) for i in (z == bad).nonzero()[0])
+        lost = "; no window of the sequence is valid" if on_invalid == "hold" else ""
         raise CodesError(
-            f"codes: value {bad} at {where} is outside the vocabulary, 0 to {vocab_size - 1}"
+            f"codes: value {bad} at {where} is outside the vocabulary, 0 to {vocab_size - 1}{lost}"
         )
-    return z
+    return torch.where(valid[..., None], z, 0), valid.cpu().numpy()
+
+
+def hold_invalid(features: Array, valid: NDArray[np.bool_]) -> Array:
+    """Features in which the body stands still where codes were invalid.
+
+    Args:
+        features: ``(..., windows, frames, 203)`` raw, not yet blended.
+        valid: ``(..., windows)``; an invalid window holds the last frame of the valid one
+            before it, the first ones hold the first frame of the first valid one.
+    """
+    out = features.reshape(-1, *features.shape[-3:]).copy()
+    for sequence, good in zip(out, valid.reshape(len(out), -1), strict=True):
+        pose = sequence[int(np.argmax(good)), 0].copy()
+        for n, fine in enumerate(good):
+            if not fine:
+                sequence[n] = pose
+                sequence[n, :, _ROOT] = 0.0
+            pose = sequence[n, -1].copy()
+    return out.reshape(features.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from pathlib import Path
@@ -19,7 +20,15 @@ from motiontok.data import Statistics
 from motiontok.errors import ConfigError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 
-__all__ = ["FORMAT", "Parts", "find_folder", "fingerprint_of", "read_folder", "write_folder"]
+__all__ = [
+    "FORMAT",
+    "Parts",
+    "find_folder",
+    "fingerprint_of",
+    "read_folder",
+    "rounded",
+    "write_folder",
+]
 
 FORMAT = "motiontok-tokenizer-1"
 
@@ -53,6 +62,15 @@ def fingerprint_of(parts: Parts) -> str:
         digest.update(name.encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def rounded(parts: Parts) -> Parts:
+    """A copy whose weights fit 16 bits exactly."""
+    method = copy.deepcopy(parts.method)
+    for tensor in (*method.parameters(), *method.buffers()):
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.half().to(tensor.dtype)
+    return parts._replace(method=method)
 
 
 def write_folder(folder: Path, parts: Parts, fingerprint: str) -> None:

@@ -1,0 +1,252 @@
+"""Features to codes and back: the half of the tokenizer that knows no skeleton."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+from bvh.motion import FPS, Motion
+from bvh.rotations import Array
+from motiontok.config import Config
+from motiontok.data import Statistics, blend_seams
+from motiontok.errors import DataError
+from motiontok.methods import DiscreteAutoencoder
+from motiontok.tokens.checks import OnInvalid, check_codes, features_of, hold_invalid
+from motiontok.tokens.ids import codes_from_ids, ids_of_codes
+from motiontok.tokens.windows import (
+    cut_windows,
+    decode_windows,
+    encode_windows,
+    log_prob_windows,
+)
+
+__all__ = ["Coder"]
+
+C = TypeVar("C", bound="Coder")
+
+
+class Coder:
+    """Encodes, decodes and counts codes of features.
+
+    Args:
+        method: a trained autoencoder.
+        statistics: of the features it was trained on.
+    """
+
+    def __init__(self, method: DiscreteAutoencoder, statistics: Statistics) -> None:
+        self.method = method.eval()
+        self.statistics = statistics
+
+    @property
+    def config(self) -> Config:
+        """Configuration of the training run."""
+        return self.method.config
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of values a code can take."""
+        return self.config.model.vocab_size
+
+    @property
+    def codes_per_window(self) -> int:
+        """Codes a window."""
+        return self.config.model.codes_per_window
+
+    @property
+    def frames_per_window(self) -> int:
+        """Frames a window: codes of window w cover frames ``w * n`` to ``(w + 1) * n - 1``."""
+        return self.config.data.window
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the motion that is encoded."""
+        return FPS
+
+    @property
+    def bits_per_second(self) -> float:
+        """Rate of the codes, fixed length."""
+        bits = self.codes_per_window * float(np.log2(self.vocab_size))
+        return bits * self.fps / self.frames_per_window
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.method.parameters()).device
+
+    def to(self: C, device: torch.device | str) -> C:
+        """Move the weights; returns self."""
+        self.method.to(device)
+        return self
+
+    def encode(
+        self,
+        motion: Motion | str | os.PathLike[str] | Array | Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> NDArray[np.int64] | Tensor:
+        """Codes of a motion of any length.
+
+        Args:
+            motion: a motion, the path of a clip (.bvh) or motion (.npz), or raw features
+                ``(..., frames, 203)`` as NumPy or torch.
+            effort: candidates a window.
+            temperature: 0 is deterministic; a positive value samples.
+            generator: source of randomness, on the tokenizer's device; without one, a
+                temperature draws from torch's global one.
+
+        Returns:
+            Integers ``(..., windows, codes_per_window)``: torch if torch came in, NumPy
+            otherwise. The last window is filled up by holding the last frame.
+
+        Raises:
+            DataError: wrong shape or values that are not finite, effort below 1 or a
+                negative temperature.
+            BVHError: the path is no readable clip.
+        """
+        if effort < 1:
+            raise DataError(f"effort must be at least 1, got {effort}")
+        if not 0.0 <= temperature < float("inf"):
+            raise DataError(f"temperature must be 0 or positive, got {temperature}")
+        if generator is None and temperature == 0.0:
+            generator = torch.Generator(self.device).manual_seed(0)
+        codes = encode_windows(
+            self.method,
+            self.statistics,
+            cut_windows(features_of(motion), self.frames_per_window),
+            effort=effort,
+            temperature=temperature,
+            generator=generator,
+        )
+        return codes.to(motion.device) if isinstance(motion, Tensor) else codes.cpu().numpy()
+
+    def log_prob(
+        self,
+        motion: Motion | str | os.PathLike[str] | Array | Tensor,
+        codes: NDArray[Any] | Tensor,
+    ) -> Array | Tensor:
+        """log q(code | motion, codes before it in its window), nats, of the encoder.
+
+        Args:
+            motion: as :meth:`encode` takes it.
+            codes: as it returns them, of the same windows.
+
+        Returns:
+            ``(..., windows, codes_per_window)``; torch if the codes are.
+
+        Raises:
+            CodesError: bad codes, or not one window of them for each of the motion's.
+            TokenizerError: the encoder is no distribution (vqvae, fsq, rvq, lfq, pca-pq).
+        """
+        windows = cut_windows(features_of(motion), self.frames_per_window)
+        z, _ = self._check(codes)
+        out = log_prob_windows(self.method, self.statistics, windows, z)
+        return out.to(codes.device) if isinstance(codes, Tensor) else out.double().cpu().numpy()
+
+    @overload
+    def decode_features(self, codes: NDArray[Any], *, on_invalid: OnInvalid = "error") -> Array: ...
+    @overload
+    def decode_features(self, codes: Tensor, *, on_invalid: OnInvalid = "error") -> Tensor: ...
+    def decode_features(
+        self, codes: NDArray[Any] | Tensor, *, on_invalid: OnInvalid = "error"
+    ) -> Array | Tensor:
+        """Raw features ``(..., windows * frames_per_window, 203)`` of codes, seams blended.
+
+        Args:
+            codes: integers ``(..., windows, codes_per_window)``, NumPy or torch.
+            on_invalid: as :meth:`decode` has it.
+
+        Returns:
+            float64: torch, on the codes' device, if torch came in, NumPy otherwise.
+
+        Raises:
+            CodesError: wrong shape, type or a value outside the vocabulary.
+        """
+        features = self._joined(codes, on_invalid)
+        return (
+            torch.from_numpy(features).to(codes.device) if isinstance(codes, Tensor) else features
+        )
+
+    def to_ids(
+        self,
+        codes: NDArray[Any] | Tensor,
+        *,
+        offset: int = 0,
+        bos: int | None = None,
+        eos: int | None = None,
+    ) -> NDArray[np.int64] | Tensor:
+        """Flat ids ``(..., length)`` of codes: ``offset`` plus each, window by window.
+
+        Args:
+            codes: ``(..., windows, codes_per_window)``.
+            offset: id of code 0.
+            bos, eos: ids to begin and end with, if given.
+
+        Raises:
+            CodesError: bad codes, or bos or eos is also the id of a code.
+        """
+        z, _ = self._check(codes)
+        ids = ids_of_codes(
+            z.cpu().numpy(), vocab_size=self.vocab_size, offset=offset, bos=bos, eos=eos
+        )
+        return torch.from_numpy(ids).to(codes.device) if isinstance(codes, Tensor) else ids
+
+    def from_ids(
+        self,
+        ids: NDArray[Any] | Tensor | list[int],
+        *,
+        offset: int = 0,
+        bos: int | None = None,
+        eos: int | None = None,
+        on_invalid: OnInvalid = "error",
+    ) -> NDArray[np.int64] | Tensor:
+        """Codes ``(windows, codes_per_window)`` of one sequence of flat ids.
+
+        Args:
+            ids: as :meth:`to_ids` makes them; all behind the first eos is padding.
+            offset, bos, eos: as given to it.
+            on_invalid: ids that are no code are an ``"error"``, or with ``"hold"`` become
+                -1, which :meth:`decode` can hold, and an incomplete last window is dropped.
+
+        Raises:
+            CodesError: an id is no code, or the codes are no whole number of windows.
+        """
+        codes = codes_from_ids(
+            ids,
+            codes_per_window=self.codes_per_window,
+            vocab_size=self.vocab_size,
+            offset=offset,
+            bos=bos,
+            eos=eos,
+            on_invalid=on_invalid,
+        )
+        return torch.from_numpy(codes).to(ids.device) if isinstance(ids, Tensor) else codes
+
+    def _check(
+        self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid = "error"
+    ) -> tuple[Tensor, NDArray[np.bool_]]:
+        return check_codes(
+            codes,
+            codes_per_window=self.codes_per_window,
+            vocab_size=self.vocab_size,
+            on_invalid=on_invalid,
+        )
+
+    def _decoded(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid = "error") -> Array:
+        """Raw features ``(..., windows, frames_per_window, 203)``, borders as they are."""
+        z, valid = self._check(codes, on_invalid)
+        raw = decode_windows(self.method, self.statistics, z)
+        return raw if valid.all() else hold_invalid(raw, valid)
+
+    def _joined(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid) -> Array:
+        """Raw features ``(..., frames, 203)``, borders blended."""
+        raw = self._decoded(codes, on_invalid)
+        frames = raw.reshape(*raw.shape[:-3], -1, raw.shape[-1])
+        return blend_seams(frames, self.frames_per_window)

@@ -1,0 +1,193 @@
+"""Codes from frames as they come, and frames from codes as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bvh.motion import FPS, Motion
+from bvh.rotations import Array
+from bvh.skeleton import JOINTS
+from motiontok.data import COLUMNS, Start, blend_seams, from_motion, plant_feet, to_motion
+from motiontok.data.seams import REACH
+from motiontok.errors import DataError
+
+__all__ = ["StreamDecoder", "StreamEncoder"]
+
+
+class StreamEncoder:
+    """Encodes frames as they come; made by ``MotionTokenizer.stream_encoder``.
+
+    A window's codes come with its last frame. All codes together, those of :meth:`flush`
+    included, equal those of the whole motion encoded at once.
+
+    Args:
+        encode: from raw features ``(frames, 203)`` to codes ``(windows, codes)``.
+        window: frames a window.
+        codes: codes a window.
+        offsets: ``(22, 3)`` the subject's rest offsets, metres.
+
+    Attributes:
+        frames: frames pushed so far.
+        start: place and heading of the first frame; None before it.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Array], NDArray[np.int64]],
+        *,
+        window: int,
+        codes: int,
+        offsets: Array,
+    ) -> None:
+        self._encode = encode
+        self._window = window
+        self._codes = codes
+        self._offsets = offsets
+        self._reset()
+
+    def _reset(self) -> None:
+        self.frames = 0
+        self.start: Start | None = None
+        self._positions = np.empty((0, 3))
+        self._rotations = np.empty((0, len(JOINTS), 4))
+        self._ahead = False
+
+    def push(self, root_positions: Array, rotations: Array) -> NDArray[np.int64]:
+        """Codes ``(windows, codes_per_window)`` of the windows that are now full, often none.
+
+        Args:
+            root_positions: ``(frames, 3)`` or, of one frame, ``(3,)``, world, metres.
+            rotations: ``(frames, 22, 4)`` or ``(22, 4)``, as of a Motion at 30 frames/s.
+
+        Raises:
+            BVHError: shapes disagree, or a value is not finite.
+        """
+        positions = np.asarray(root_positions, dtype=np.float64)
+        rotations = np.asarray(rotations, dtype=np.float64)
+        if positions.ndim == 1:
+            positions, rotations = positions[None], rotations[None]
+        piece = Motion(positions, rotations, self._offsets)
+        if not len(piece):
+            return np.empty((0, self._codes), dtype=np.int64)
+        if self.start is None:
+            self.start = Start.of(piece)
+        self.frames += len(piece)
+        self._positions = np.concatenate([self._positions, positions])
+        self._rotations = np.concatenate([self._rotations, rotations])
+        whole = (len(self._positions) - self._ahead) // self._window
+        if not whole:
+            return np.empty((0, self._codes), dtype=np.int64)
+        return self._take(whole * self._window + self._ahead)
+
+    def flush(self) -> NDArray[np.int64]:
+        """Codes of what is left, its last frame held to the window's end; then begin anew."""
+        left = len(self._positions) > self._ahead
+        codes = (
+            self._take(len(self._positions)) if left else np.empty((0, self._codes), dtype=np.int64)
+        )
+        self._reset()
+        return codes
+
+    def _take(self, count: int) -> NDArray[np.int64]:
+        """Encode the first frames; the last of them stays, since velocities need it."""
+        piece = Motion(self._positions[:count], self._rotations[:count], self._offsets)
+        features = from_motion(piece)[int(self._ahead) :]
+        self._positions = self._positions[count - 1 :]
+        self._rotations = self._rotations[count - 1 :]
+        self._ahead = True
+        return self._encode(features)
+
+
+class StreamDecoder:
+    """Decodes windows as they come; made by ``MotionTokenizer.stream_decoder``.
+
+    Blending over a border needs the window behind it, so the last :attr:`look_ahead`
+    frames of a window come with the next one or with :meth:`flush`. All frames together
+    equal those of the whole sequence decoded at once with ``plant=False``. With
+    ``plant=True`` standing feet are held too; held at once they would depend on all that
+    follows, so here they differ a little (docs/tokens.md has by how much).
+
+    Args:
+        decode: from codes to raw features ``(windows, window, 203)``, not blended.
+        window: frames a window.
+        start: place and heading of frame 0.
+        offsets: ``(22, 3)`` rest offsets of the body to move, metres.
+        plant: hold standing feet in place.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Any], Array],
+        *,
+        window: int,
+        start: Start,
+        offsets: Array,
+        plant: bool,
+    ) -> None:
+        self._decode = decode
+        self._window = window
+        self._first = start
+        self._offsets = offsets
+        self._plant = plant
+        self.look_ahead = min(REACH, window // 2)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._raw: Array | None = None
+        self._blended = np.empty((0, 0))
+        self._place = self._first
+        self._shift: Array | None = None
+        # The frame before those to come, so that their velocities have something to go on from.
+        self._last: Array | None = None
+
+    def push(self, codes: Any) -> Motion:
+        """Frames that are now final.
+
+        Args:
+            codes: ``(windows, codes_per_window)`` or, of one window, ``(codes_per_window,)``.
+
+        Raises:
+            CodesError: wrong shape, type or a value outside the vocabulary.
+        """
+        if np.ndim(codes) == 1:
+            codes = codes[None] if hasattr(codes, "ndim") else [codes]
+        ready = []
+        for raw in self._decode(codes):
+            if self._raw is None:
+                blended = raw
+            else:
+                pair = np.concatenate([self._raw, raw])
+                change = blend_seams(pair, self._window) - pair
+                ready.append((self._blended + change[: self._window])[-self.look_ahead :])
+                blended = raw + change[self._window :]
+            ready.append(blended[: -self.look_ahead])
+            self._raw, self._blended = raw, blended
+        return self._move(np.concatenate(ready), self._blended[-self.look_ahead :])
+
+    def flush(self) -> Motion:
+        """The frames that were kept back; then begin anew, where the stream began."""
+        if self._raw is None:
+            raise DataError("nothing to flush: no codes were pushed")
+        tail = self._blended[-self.look_ahead :]
+        motion = self._move(tail, tail[:0])
+        self._reset()
+        return motion
+
+    def _move(self, features: Array, ahead: Array) -> Motion:
+        """Motion of ``features``; those ``ahead`` are only looked at."""
+        known = features if self._last is None else np.concatenate([self._last, features])
+        skip, end = len(known) - len(features), len(known)
+        motion = to_motion(np.concatenate([known, ahead]), self._offsets, start=self._place)
+        turned = self._place.yaw + float(known[1:, COLUMNS["yaw_rate"]].sum()) / FPS
+        x, y = motion.root_positions[end - 1, :2]
+        self._place, self._last = Start(float(x), float(y), turned), known[-1:]
+        if not self._plant:
+            return motion[skip:end]
+        contacts = np.concatenate([known, ahead])[:, COLUMNS["contacts"]]
+        planted = plant_feet(motion, contacts, first=self._shift)
+        self._shift = planted.root_positions[end - 1, :2] - [x, y]
+        return planted[skip:end]

@@ -1,0 +1,89 @@
+"""Windows of raw features to codes and back, in chunks on the network's device."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bvh.rotations import Array
+from motiontok.data import Statistics, accumulate, differentiate, split_windows
+from motiontok.errors import CodesError, TokenizerError
+from motiontok.methods import DiscreteAutoencoder
+from motiontok.models import Policy
+
+__all__ = ["cut_windows", "decode_windows", "encode_windows", "log_prob_windows"]
+
+_CHUNK = 256
+
+
+def cut_windows(features: Array, length: int) -> Array:
+    """Windows ``(..., windows, length, 203)`` of features ``(..., frames, 203)``."""
+    rows = features.reshape(-1, *features.shape[-2:])
+    cut = np.stack([split_windows(row, length) for row in rows])
+    return cut.reshape(*features.shape[:-2], *cut.shape[1:])
+
+
+def _standardized(windows: Array, statistics: Statistics) -> Tensor:
+    flat = windows.reshape(-1, *windows.shape[-2:])
+    return statistics.standardize(accumulate(torch.tensor(flat, dtype=torch.float32)))
+
+
+def encode_windows(
+    method: DiscreteAutoencoder,
+    statistics: Statistics,
+    windows: Array,
+    *,
+    effort: int,
+    temperature: float,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Codes ``(..., codes)`` of windows ``(..., frames, 203)``, on the method's device."""
+    device = next(method.parameters()).device
+    parts = [
+        method.encode(x.to(device), effort=effort, temperature=temperature, generator=generator)
+        for x in _standardized(windows, statistics).split(max(1, _CHUNK // effort))
+    ]
+    return torch.cat(parts).reshape(*windows.shape[:-2], -1)
+
+
+@torch.no_grad()
+def decode_windows(method: DiscreteAutoencoder, statistics: Statistics, codes: Tensor) -> Array:
+    """Raw features ``(..., frames, 203)``, float64, of codes ``(..., codes)``."""
+    device = next(method.parameters()).device
+    flat = codes.reshape(-1, codes.shape[-1])
+    means = torch.cat([method.decode(z.to(device)).cpu() for z in flat.split(_CHUNK)])
+    raw: Array = differentiate(statistics.restore(means)).double().numpy()
+    return raw.reshape(*codes.shape[:-1], *raw.shape[1:])
+
+
+@torch.no_grad()
+def log_prob_windows(
+    method: DiscreteAutoencoder, statistics: Statistics, windows: Array, codes: Tensor
+) -> Tensor:
+    """log q of each code ``(..., codes)`` given its window and the codes before it, nats.
+
+    Raises:
+        CodesError: there are not as many windows of codes as of features.
+        TokenizerError: the encoder is no distribution.
+    """
+    policy = getattr(method, "policy", None)
+    if not isinstance(policy, Policy):
+        raise TokenizerError(
+            f"the encoder of method {method.config.method.name} is deterministic: its codes have "
+            "no log-probability"
+        )
+    if codes.shape[:-1] != windows.shape[:-2]:
+        raise CodesError(
+            f"codes: expected windows {windows.shape[:-2]} as of the motion, got "
+            f"{tuple(codes.shape[:-1])}"
+        )
+    device = next(method.parameters()).device
+    flat = codes.reshape(-1, codes.shape[-1]).to(device)
+    parts = []
+    for x, z in zip(
+        _standardized(windows, statistics).split(_CHUNK), flat.split(_CHUNK), strict=True
+    ):
+        logp = policy.log_probabilities(x.to(device), z[:, None])[:, 0]
+        parts.append(logp.gather(-1, z[..., None])[..., 0])
+    return torch.cat(parts).reshape(codes.shape)
