@@ -149,11 +149,11 @@ class MotionTokenizer(Coder):
             licence=self.licence,
         )
 
-    def decode_codes(self, codes: Codes) -> Motion:
-        """Motion of a codes file.
+    def require(self, codes: Codes) -> None:
+        """Refuse codes of another tokenizer; codes that name none pass.
 
         Raises:
-            CodesError: the codes were made by another tokenizer.
+            CodesError: they were made by another one.
         """
         if codes.fingerprint and codes.fingerprint != self.fingerprint:
             raise CodesError(
@@ -161,6 +161,14 @@ class MotionTokenizer(Coder):
                 f"{self.fingerprint}; give --tokenizer the folder they were encoded with"
                 + (f" ({codes.tokenizer})" if codes.tokenizer else "")
             )
+
+    def decode_codes(self, codes: Codes) -> Motion:
+        """Motion of a codes file.
+
+        Raises:
+            CodesError: the codes were made by another tokenizer.
+        """
+        self.require(codes)
         return self.decode(
             codes.array,
             start=codes.start,

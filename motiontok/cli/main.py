@@ -20,7 +20,9 @@ COMMANDS = {
     "render": "Draw a motion or a robot as video or picture.",
     "retarget": "Put a motion on a robot by inverse kinematics.",
     "robots": "List the robots, or show one.",
+    "sample": "Draw new motion from a prior.",
     "train": "Train a tokenizer.",
+    "train-prior": "Train a prior over a tokenizer's codes.",
     "view": "Play a motion or tokens in the browser.",
 }
 

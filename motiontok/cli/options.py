@@ -9,7 +9,15 @@ import click
 
 from motiontok.errors import InputError
 
-__all__ = ["device_option", "json_option", "seed_option", "tokenizer_option", "use_device"]
+__all__ = [
+    "device_option",
+    "json_option",
+    "prior_option",
+    "sampling_options",
+    "seed_option",
+    "tokenizer_option",
+    "use_device",
+]
 
 device_option = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, or auto."
@@ -21,6 +29,49 @@ tokenizer_option: Callable[[Any], Any] = click.option(
     metavar="DIR",
     help="Tokenizer or run folder; default: what the codes name, else the shipped one.",
 )
+prior_option: Callable[[Any], Any] = click.option(
+    "--prior",
+    default="default",
+    show_default=True,
+    metavar="DIR",
+    help="Prior's folder, which `train-prior` wrote.",
+)
+
+
+def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How codes are drawn: temperature, top-k, top-p, guidance."""
+    for option in (
+        click.option(
+            "--guidance",
+            type=float,
+            default=1.5,
+            show_default=True,
+            help="How closely conditions are followed; 1 as in training.",
+        ),
+        click.option(
+            "--top-p",
+            type=float,
+            default=0.95,
+            show_default=True,
+            help="Only the most likely codes that have this probability.",
+        ),
+        click.option(
+            "--top-k",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Only the k most likely codes; 0 for all.",
+        ),
+        click.option(
+            "--temperature",
+            type=float,
+            default=1.0,
+            show_default=True,
+            help="0 takes the most likely code.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def use_device(name: str) -> str:

@@ -1,0 +1,159 @@
+"""``motiontok sample``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from motiontok.cli.options import (
+    device_option,
+    json_option,
+    prior_option,
+    sampling_options,
+    seed_option,
+    use_device,
+)
+
+if TYPE_CHECKING:
+    from motiontok.codes import Codes
+    from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["sample"]
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("codes.npy"),
+    show_default=True,
+    help="Codes file; with --count, codes-0.npy, codes-1.npy, ...",
+)
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True)
+@click.option(
+    "--velocity",
+    type=float,
+    nargs=2,
+    metavar="FORWARD LEFT",
+    help="Wanted mean velocity in the body's own heading, m/s.",
+)
+@click.option("--yaw-rate", type=float, help="Wanted mean turn, rad/s, left is positive.")
+@click.option("--label", help="What to do, such as walk; a wrong one lists all.")
+@click.option("--style", help="How to do it, such as active; a wrong one lists all.")
+@click.option(
+    "--prefix",
+    type=click.Path(path_type=Path),
+    help="Clip, motion or codes to continue; the result begins with it.",
+)
+@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
+)
+@prior_option
+@sampling_options
+@seed_option
+@device_option
+@json_option
+def sample(
+    out: Path,
+    seconds: float,
+    velocity: tuple[float, float] | None,
+    yaw_rate: float | None,
+    label: str | None,
+    style: str | None,
+    prefix: Path | None,
+    count: int,
+    tokenizer: str,
+    prior: str,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    guidance: float,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Draw new motion from a prior, as codes.
+
+    Ask for a velocity, a turn, an action and a style, or for nothing. `decode`, `render`
+    and `retarget` take the codes.
+    """
+    import math
+    from dataclasses import replace
+
+    import numpy as np
+
+    from motiontok.codes import Codes
+    from motiontok.errors import InputError
+    from motiontok.prior import SamplingOptions, TokenPrior
+    from motiontok.tokenizer import MotionTokenizer
+
+    if out.suffix != ".npy":
+        raise InputError(f"--out {out}: codes are written to a .npy file")
+    options = SamplingOptions(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance)
+    where = use_device(device)
+    opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
+    loaded = TokenPrior.from_pretrained(prior, tokenizer=opened, device=where)
+    head = None if prefix is None else _prefix(prefix, opened)
+    frames = max(1, round(seconds * opened.fps))
+    drawn = loaded.sample(
+        math.ceil(frames / opened.frames_per_window),
+        batch=count,
+        velocity=velocity,
+        yaw_rate=yaw_rate,
+        label=label,
+        style=style,
+        prefix=None if head is None else head.array,
+        options=options,
+        seed=seed,
+    )
+    named = tokenizer if tokenizer == "default" else str(Path(tokenizer).resolve())
+    plain = Codes(
+        np.empty((0, opened.codes_per_window), np.uint16),
+        fingerprint=opened.fingerprint,
+        offsets=opened.offsets,
+        source="-".join(["sample", *filter(None, (label, style))]),
+        licence=loaded.licence,
+    )
+    head = plain if head is None else head
+    paths = [
+        out if count == 1 else out.with_name(f"{out.stem}-{n}{out.suffix}") for n in range(count)
+    ]
+    for path, codes in zip(paths, drawn, strict=True):
+        replace(
+            head,
+            array=np.concatenate([head.array, codes.astype(np.uint16)]),
+            frames=len(head.array) * opened.frames_per_window + frames,
+            tokenizer=named,
+        ).save(path)
+    if as_json:
+        click.echo(json.dumps({"codes": [str(p) for p in paths], "frames": frames, "seed": seed}))
+        return
+    for path in paths:
+        click.echo(f"{frames} frames, {frames / opened.fps:.1f} s -> {path}")
+
+
+def _prefix(path: Path, tokenizer: MotionTokenizer) -> Codes:
+    """Whole windows of what is to be continued; a part of one would be held still."""
+    from dataclasses import replace
+
+    from motiontok.cli.sources import load_motion
+    from motiontok.codes import Codes
+    from motiontok.errors import CodesError
+
+    if path.suffix == ".npy":
+        codes = Codes.load(path)
+        tokenizer.require(codes)
+    else:
+        codes = tokenizer.encode_to_codes(load_motion(path))
+    window = tokenizer.frames_per_window
+    whole = (codes.frames or len(codes.array) * window) // window
+    if not whole:
+        raise CodesError(
+            f"{path}: {codes.frames} frames are less than one window, {window}; --prefix needs one"
+        )
+    return replace(codes, array=codes.array[:whole])

@@ -1,0 +1,352 @@
+"""The public object: a distribution over the codes of one tokenizer."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bvh.files import atomic_path
+from motiontok.errors import CodesError, InputError, TokenizerError
+from motiontok.prior.model import Conditions, PriorConfig, PriorModel
+from motiontok.prior.sampling import SamplingOptions, write_window
+from motiontok.tokenizer import MotionTokenizer
+from motiontok.tokens.checks import check_codes
+
+__all__ = ["FORMAT", "TokenPrior"]
+
+FORMAT = "motiontok-prior-1"
+
+
+class TokenPrior:
+    """p(codes | commands, labels) of one tokenizer's codes: sampling and likelihood.
+
+    ::
+
+        tokenizer = MotionTokenizer.from_pretrained("default")
+        prior = TokenPrior.from_pretrained("default", tokenizer=tokenizer)
+        codes = prior.sample(10, velocity=(1.2, 0.0), label="walk", seed=0)
+        motion = tokenizer.decode(codes[0])
+
+    Args:
+        model: a trained network.
+        fingerprint: of the tokenizer whose codes it was trained on.
+        licence: note on the licence of the training data.
+    """
+
+    def __init__(self, model: PriorModel, *, fingerprint: str, licence: str = "") -> None:
+        self.model = model.eval()
+        self.fingerprint = fingerprint
+        self.licence = licence
+
+    @property
+    def config(self) -> PriorConfig:
+        """Sizes and labels."""
+        return self.model.config
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Labels it knows of what is done, such as ``"walk"``."""
+        return self.config.actions[1:]
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Labels it knows of how it is done, such as ``"active"``."""
+        return self.config.styles[1:]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.begin.device
+
+    def require(self, tokenizer: MotionTokenizer) -> None:
+        """Refuse a tokenizer that this prior was not trained on.
+
+        Raises:
+            TokenizerError: it is another one.
+        """
+        if tokenizer.fingerprint != self.fingerprint:
+            raise TokenizerError(
+                f"this prior was trained on the codes of tokenizer {self.fingerprint}, the "
+                f"tokenizer given is {tokenizer.fingerprint}; train one for it with "
+                "`motiontok train-prior --tokenizer`"
+            )
+
+    def conditions(
+        self,
+        windows: int,
+        *,
+        velocity: Sequence[float] | NDArray[Any] | None = None,
+        yaw_rate: float | Sequence[float] | NDArray[Any] | None = None,
+        label: str | None = None,
+        style: str | None = None,
+    ) -> Conditions:
+        """Conditions of one sequence of ``windows`` windows.
+
+        Args:
+            windows: how many.
+            velocity: forward and left in the body's heading, m/s: ``(2,)`` for all windows
+                or ``(windows, 2)``.
+            yaw_rate: rad/s, one or ``(windows,)``; 0 where only a velocity is given.
+            label: action, one of :attr:`actions`.
+            style: one of :attr:`styles`.
+
+        Raises:
+            InputError: unknown label, wrong shape or a value that is not finite.
+        """
+        commands = np.full((1, windows, 3), np.nan, dtype=np.float32)
+        if velocity is not None or yaw_rate is not None:
+            try:
+                commands[0, :, :2] = np.zeros(2) if velocity is None else np.asarray(velocity)
+                commands[0, :, 2] = 0.0 if yaw_rate is None else np.asarray(yaw_rate)
+            except (ValueError, TypeError):
+                raise InputError(
+                    f"velocity must be of shape (2,) or ({windows}, 2) and yaw rate a number or "
+                    f"({windows},), got {_shape(velocity)} and {_shape(yaw_rate)}"
+                ) from None
+            if not np.isfinite(commands).all():
+                raise InputError("velocity and yaw rate must be finite")
+        return Conditions(
+            torch.from_numpy(commands).to(self.device),
+            _label(label, self.config.actions, "label", self.device),
+            _label(style, self.config.styles, "style", self.device),
+        )
+
+    def sample(
+        self,
+        windows: int,
+        *,
+        batch: int = 1,
+        velocity: Sequence[float] | NDArray[Any] | None = None,
+        yaw_rate: float | Sequence[float] | NDArray[Any] | None = None,
+        label: str | None = None,
+        style: str | None = None,
+        prefix: NDArray[Any] | Tensor | None = None,
+        options: SamplingOptions | None = None,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> NDArray[np.int64]:
+        """Draw sequences.
+
+        Args:
+            windows: to draw, those of the prefix not counted.
+            batch: sequences.
+            velocity, yaw_rate, label, style: as :meth:`conditions` has them.
+            prefix: ``(windows, codes_per_window)`` to continue; it is not returned.
+            options: temperature, top-k, top-p, guidance.
+            seed: makes the result reproducible; or give a ``generator``.
+            generator: source of randomness, on the prior's device.
+
+        Returns:
+            Codes ``(batch, windows, codes_per_window)``.
+
+        Raises:
+            InputError: a condition or option cannot be used.
+            CodesError: the prefix is not made of this tokenizer's codes.
+        """
+        if windows < 1 or batch < 1:
+            raise InputError(f"windows and batch must be positive, got {windows} and {batch}")
+        if generator is None and seed is not None:
+            generator = torch.Generator(self.device).manual_seed(seed)
+        asked = self.conditions(
+            windows, velocity=velocity, yaw_rate=yaw_rate, label=label, style=style
+        )
+        past = self._past(prefix).expand(batch, -1, -1)
+        given = past.shape[1]
+        for n in range(windows):
+            codes, _ = self.next_window(
+                past,
+                Conditions(
+                    asked.commands[:, : n + 1].expand(batch, -1, -1),
+                    asked.action.expand(batch),
+                    asked.style.expand(batch),
+                ),
+                options=options or SamplingOptions(),
+                generator=generator,
+            )
+            past = torch.cat([past, codes], dim=1)
+        return past[:, given:].cpu().numpy()
+
+    def next_window(
+        self,
+        past: Tensor,
+        conditions: Conditions,
+        *,
+        samples: int = 1,
+        options: SamplingOptions,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw one window after each of several pasts: what planners are made of.
+
+        Args:
+            past: ``(batch, windows, codes)`` of any length; the last ones are looked at.
+            conditions: for the window to draw and, before it, windows of the past as far
+                as they are known: the commands' last row is that of the new window.
+            samples: draws for each past.
+            options: how to draw.
+            generator: source of randomness.
+
+        Returns:
+            Codes ``(batch, samples, codes)`` and log-probabilities ``(batch, samples)``.
+        """
+        seen = past[:, max(0, past.shape[1] - self.config.context + 1) :]
+        known = conditions.commands[:, -(seen.shape[1] + 1) :]
+        missing = seen.shape[1] + 1 - known.shape[1]
+        commands = torch.nn.functional.pad(known, (0, 0, missing, 0), value=torch.nan)
+        return write_window(
+            self.model,
+            seen,
+            Conditions(commands, conditions.action, conditions.style),
+            samples=samples,
+            options=options,
+            generator=generator,
+        )
+
+    @torch.no_grad()
+    def log_prob(
+        self,
+        codes: NDArray[Any] | Tensor,
+        *,
+        velocity: Sequence[float] | NDArray[Any] | None = None,
+        yaw_rate: float | Sequence[float] | NDArray[Any] | None = None,
+        label: str | None = None,
+        style: str | None = None,
+    ) -> NDArray[np.float64]:
+        """log p of each code of one sequence given those before it, nats.
+
+        Args:
+            codes: ``(windows, codes_per_window)``.
+            velocity, yaw_rate, label, style: as :meth:`conditions` has them.
+
+        Returns:
+            ``(windows, codes_per_window)``.
+
+        Raises:
+            CodesError: not codes of this tokenizer.
+        """
+        z = self._past(codes)
+        asked = self.conditions(
+            z.shape[1], velocity=velocity, yaw_rate=yaw_rate, label=label, style=style
+        )
+        context, rows = self.config.context, []
+        for n in range(z.shape[1]):
+            first = max(0, n + 1 - context)
+            seen = Conditions(asked.commands[:, first : n + 1], asked.action, asked.style)
+            logp = self.model(z[:, first : n + 1], seen)[0, -1]
+            rows.append(logp.gather(-1, z[0, n, :, None])[:, 0])
+        return torch.stack(rows).double().cpu().numpy()
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``prior.json`` and ``prior.safetensors`` (16 bits), both or neither.
+
+        Raises:
+            OSError: the folder cannot be written, or the disk is full.
+        """
+        folder = Path(folder)
+        values = {
+            "format": FORMAT,
+            "tokenizer": self.fingerprint,
+            "licence": self.licence,
+            "config": self.config.to_dict(),
+        }
+        state = self.model.state_dict()
+        state = {k: v.detach().cpu().half().contiguous() for k, v in state.items()}
+        with (
+            atomic_path(folder / "prior.json") as beside,
+            atomic_path(folder / "prior.safetensors") as temporary,
+        ):
+            beside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+            try:
+                save_file(state, temporary)
+            except SafetensorError as error:
+                raise OSError(str(error)) from None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        tokenizer: MotionTokenizer | None = None,
+        device: torch.device | str = "cpu",
+    ) -> TokenPrior:
+        """Read a prior's folder.
+
+        Args:
+            folder: the folder, or ``"default"`` for the prior shipped with the package.
+            tokenizer: the one it is to be used with; any other is refused.
+            device: where to put the weights.
+
+        Raises:
+            TokenizerError: missing, damaged or made for another tokenizer.
+        """
+        path = Path(folder)
+        if str(folder) == "default":
+            path = Path(__file__).parents[1] / "pretrained" / "prior"
+        if not (path / "prior.json").is_file():
+            raise TokenizerError(
+                f"{folder}: no prior there (prior.json); train one with `motiontok train-prior`"
+            )
+        try:
+            values = json.loads((path / "prior.json").read_text(encoding="utf-8"))
+            if values["format"] != FORMAT:
+                raise TokenizerError(
+                    f"{path}: format {values['format']!r} is not {FORMAT!r}; use the motiontok "
+                    "that wrote it"
+                )
+            sizes = dict(values["config"])
+            labels = {k: tuple(str(v) for v in sizes[k]) for k in ("actions", "styles")}
+            model = PriorModel(PriorConfig(**{**sizes, **labels}))
+            with safe_open(path / "prior.safetensors", framework="pt") as file:
+                state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+            model.load_state_dict(state)
+            prior = cls(
+                model.to(device),
+                fingerprint=str(values["tokenizer"]),
+                licence=str(values["licence"]),
+            )
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            line = str(error).strip().split("\n")[-1].strip()
+            raise TokenizerError(f"{path}: damaged or incomplete prior ({line})") from None
+        if tokenizer is not None:
+            prior.require(tokenizer)
+        return prior
+
+    def _past(self, codes: NDArray[Any] | Tensor | None) -> Tensor:
+        """Codes of one sequence as ``(1, windows, codes)`` on the model's device."""
+        size = self.config.codes_per_window
+        if codes is None:
+            return torch.zeros(1, 0, size, dtype=torch.long, device=self.device)
+        z, _ = check_codes(codes, codes_per_window=size, vocab_size=self.config.vocab_size)
+        if z.dim() != 2:
+            raise CodesError(
+                f"codes: expected one sequence (windows, {size}), got {tuple(z.shape)}"
+            )
+        return z[None].to(self.device)
+
+
+def _label(text: str | None, known: Sequence[str], what: str, device: torch.device) -> Tensor:
+    if text is None:
+        return torch.zeros(1, dtype=torch.long, device=device)
+    if not text or text not in known:
+        near = difflib.get_close_matches(text, known[1:], n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        choices = ", ".join(known[1:]) or "none: this prior was trained without"
+        raise InputError(f"no {what} {text!r}: {guess}choose from {choices}")
+    return torch.tensor([known.index(text)], device=device)
+
+
+def _shape(value: Any) -> tuple[int, ...] | str:
+    try:
+        return np.shape(value)
+    except ValueError:
+        return "rows of different lengths"

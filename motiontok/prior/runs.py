@@ -1,0 +1,156 @@
+"""From clips to a prior's folder: what ``motiontok train-prior`` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bvh import dataset, splits
+from bvh.files import atomic_path
+from motiontok.errors import TrainingError
+from motiontok.prior.baselines import baseline_nats
+from motiontok.prior.model import PriorConfig
+from motiontok.prior.prior import TokenPrior
+from motiontok.prior.tokens import TokenSet, labels_of, tokenize_clips
+from motiontok.prior.training import Stretches, held_out_nats, train_prior
+from motiontok.progress import progress
+from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["PriorRun", "load_tokens", "run_prior_training"]
+
+
+@dataclass(frozen=True, eq=False)
+class PriorRun:
+    """A finished run.
+
+    Attributes:
+        prior: the trained prior, saved in ``out/prior``.
+        metrics: held-out nats a code, of the prior and of what it must beat.
+    """
+
+    prior: TokenPrior
+    metrics: dict[str, float]
+
+
+def load_tokens(
+    tokenizer: MotionTokenizer,
+    data: Path,
+    out: Path,
+    *,
+    shifts: int,
+    say: Callable[[str], None] = print,
+) -> tuple[TokenSet, TokenSet]:
+    """Tokens of the clips to train on and of those held out, kept in ``out``.
+
+    The split is that of the tokenizer's training, so that neither has seen what is
+    measured on. A second call reads ``out/tokens.npz`` and ``out/held_out.npz``.
+    """
+    files = (out / "tokens.npz", out / "held_out.npz")
+    if all(file.is_file() for file in files):
+        say(f"using the tokens in {out}")
+        first, second = (TokenSet.load(f, fingerprint=tokenizer.fingerprint) for f in files)
+        return first, second
+    with progress("reading clips", 1) as update:
+        clips = dataset.load(data, progress=lambda n, of: update(n, total=of))
+    if clips.skipped:
+        say(clips.skipped_summary())
+    split = splits.every_nth(clips, tokenizer.config.data.holdout)
+    labels = labels_of(split.train.names, mirror=True)
+    sets = []
+    for part, times, mirror in ((split.train, shifts, True), (split.held_out, 1, False)):
+        with progress("encoding", len(part)) as update:
+            sets.append(
+                tokenize_clips(
+                    tokenizer,
+                    part.motions,
+                    part.names,
+                    shifts=times,
+                    mirror=mirror,
+                    labels=labels,
+                    update=update,
+                )
+            )
+    for tokens, file in zip(sets, files, strict=True):
+        tokens.save(file, fingerprint=tokenizer.fingerprint)
+    return sets[0], sets[1]
+
+
+def run_prior_training(
+    tokenizer: MotionTokenizer,
+    *,
+    data: Path,
+    out: Path,
+    steps: int,
+    shifts: int = 4,
+    width: int = 192,
+    layers: int = 3,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> PriorRun:
+    """Encode clips, train a prior on them, save it and measure it on held-out clips.
+
+    Args:
+        tokenizer: whose codes the prior is for.
+        data: folder or archive of clips.
+        out: folder of the run.
+        steps: optimiser steps.
+        shifts: how many cuts of each training clip (and of its mirror image) are taken.
+        width, layers: of the transformer.
+        seed: of every random number.
+        device: where to train.
+        resume: continue the run in ``out``.
+        say: prints a line for the user.
+
+    Raises:
+        TrainingError: ``out`` already holds a run and ``resume`` is not set.
+    """
+    if (out / "checkpoint.safetensors").exists() and not resume:
+        raise TrainingError(
+            f"{out} already holds a run: --resume continues it, another --out starts a new one"
+        )
+    tokenizer.to(device)
+    tokens, held_out = load_tokens(tokenizer, data, out, shifts=shifts, say=say)
+    say(
+        f"{len(tokens)} windows to train on (mirror images included), {len(held_out)} held out, "
+        f"{len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
+    )
+    config = PriorConfig(
+        codes_per_window=tokenizer.codes_per_window,
+        vocab_size=tokenizer.vocab_size,
+        actions=tokens.actions,
+        styles=tokens.styles,
+        width=width,
+        layers=layers,
+    )
+    with progress("training the prior", steps) as update:
+        trained = train_prior(
+            tokenizer,
+            tokens,
+            held_out,
+            config=config,
+            out=out,
+            steps=steps,
+            seed=seed,
+            device=torch.device(device),
+            resume=resume,
+            update=update,
+        )
+    prior = TokenPrior(trained.model, fingerprint=tokenizer.fingerprint, licence=tokenizer.licence)
+    prior.save_pretrained(out / "prior")
+    # What is measured is what was saved, rounding included.
+    prior = TokenPrior.from_pretrained(out / "prior", tokenizer=tokenizer)
+    stretches = Stretches(held_out, config.context)
+    metrics: dict[str, Any] = {"steps": trained.step, "seconds": trained.seconds}
+    metrics["nats"], metrics["nats_first_window"] = held_out_nats(prior.model, stretches)
+    metrics["nats_unconditional"], _ = held_out_nats(prior.model, stretches, conditioned=False)
+    metrics |= baseline_nats(tokens, held_out, vocab_size=tokenizer.vocab_size)
+    with atomic_path(out / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    return PriorRun(prior, metrics)

@@ -1,0 +1,187 @@
+"""Clips as token sequences with what they were commanded to do: what a prior learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bvh import splits
+from bvh.files import atomic_path
+from bvh.motion import Motion
+from bvh.rotations import Array
+from motiontok.data import COLUMNS, from_motion
+from motiontok.errors import DataError
+from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["TokenSet", "commands_of", "labels_of", "tokenize_clips"]
+
+_FIELDS = ("codes", "commands", "sequence", "action", "style")
+
+
+@dataclass(frozen=True, eq=False)
+class TokenSet:
+    """Windows of many sequences, one after the other.
+
+    Attributes:
+        codes: ``(windows, codes_per_window)`` uint16.
+        commands: ``(windows, 3)`` float32, means over the window of the planar velocity
+            forward and left (m/s, each frame in its own heading) and the yaw rate (rad/s).
+        sequence: ``(windows,)`` int32, which sequence a window belongs to, ascending.
+        action, style: ``(windows,)`` index into ``actions`` and ``styles``, 0 where unknown.
+        actions, styles: labels; the first one is ``""``.
+    """
+
+    codes: NDArray[np.uint16]
+    commands: NDArray[np.float32]
+    sequence: NDArray[np.int32]
+    action: NDArray[np.int32]
+    style: NDArray[np.int32]
+    actions: tuple[str, ...]
+    styles: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def save(self, path: Path, *, fingerprint: str) -> None:
+        """Write a ``.npz`` that :meth:`load` reads for the same tokenizer."""
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                **{name: getattr(self, name) for name in _FIELDS},
+                actions=np.array(self.actions),
+                styles=np.array(self.styles),
+                fingerprint=fingerprint,
+            )
+
+    @classmethod
+    def load(cls, path: Path, *, fingerprint: str) -> TokenSet:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: damaged, or made by another tokenizer.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                made_by = str(data["fingerprint"])
+                if made_by != fingerprint:
+                    raise DataError(
+                        f"{path}: tokens of tokenizer {made_by}, this one is {fingerprint}; "
+                        "remove the file or use another --out"
+                    )
+                fields: dict[str, Any] = {name: data[name] for name in _FIELDS}
+                return cls(
+                    **fields,
+                    actions=tuple(str(a) for a in data["actions"]),
+                    styles=tuple(str(s) for s in data["styles"]),
+                )
+        except DataError:
+            raise
+        except Exception as error:
+            what = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"{path}: damaged token file ({what}); remove it") from None
+
+
+def commands_of(features: Array, window: int) -> NDArray[np.float32]:
+    """Mean velocity forward and left (m/s) and yaw rate (rad/s) of each whole window.
+
+    Args:
+        features: ``(windows * window, 203)`` raw.
+        window: frames a window.
+    """
+    columns = [
+        COLUMNS["velocity"].start,
+        COLUMNS["velocity"].start + 1,
+        COLUMNS["yaw_rate"].start,
+    ]
+    return features[:, columns].reshape(-1, window, 3).mean(axis=1).astype(np.float32)
+
+
+def tokenize_clips(
+    tokenizer: MotionTokenizer,
+    motions: Sequence[Motion],
+    names: Sequence[str],
+    *,
+    shifts: int = 1,
+    mirror: bool = False,
+    labels: tuple[Sequence[str], Sequence[str]] | None = None,
+    update: Callable[[int], object] | None = None,
+) -> TokenSet:
+    """Encode clips, several times with windows cut at other frames.
+
+    A clip's incomplete last window is left out: it would teach that motion freezes.
+
+    Args:
+        tokenizer: encodes.
+        motions, names: the clips and their files' names, which say action and style
+            (:func:`bvh.splits.parse_name`).
+        shifts: from how many first frames, evenly spread over a window, each clip is cut.
+        mirror: also take the mirror images; left and right change places in labels too.
+        labels: actions and styles to index, the first ones ``""``; by default those of
+            the clips.
+        update: called with the number of clips done.
+
+    Raises:
+        DataError: no clip is as long as a window.
+    """
+    window = tokenizer.frames_per_window
+    actions, styles = labels or labels_of(names, mirror=mirror)
+    rows: list[list[NDArray[Any]]] = [[] for _ in _FIELDS]
+    sequences = 0
+    for done, (motion, name) in enumerate(zip(motions, names, strict=True), start=1):
+        for features, label in _versions(motion, name, mirror=mirror):
+            cuts = [
+                features[first : first + (len(features) - first) // window * window]
+                for first in range(0, window, -(-window // shifts))
+                if len(features) - first >= window
+            ]
+            if not cuts:
+                continue
+            codes = tokenizer.encode(np.concatenate(cuts).reshape(-1, window, features.shape[1]))
+            order = np.concatenate([np.full(len(c) // window, i) for i, c in enumerate(cuts)])
+            values: tuple[NDArray[Any], ...] = (
+                np.asarray(codes)[:, 0].astype(np.uint16),
+                np.concatenate([commands_of(c, window) for c in cuts]),
+                (sequences + order).astype(np.int32),
+                np.full(len(order), _index(actions, label.action), np.int32),
+                np.full(len(order), _index(styles, label.style), np.int32),
+            )
+            for row, value in zip(rows, values, strict=True):
+                row.append(value)
+            sequences += len(cuts)
+        if update is not None:
+            update(done)
+    if not sequences:
+        raise DataError(f"none of {len(motions)} clips is as long as a window, {window} frames")
+    fields: dict[str, Any] = {k: np.concatenate(v) for k, v in zip(_FIELDS, rows, strict=True)}
+    return TokenSet(**fields, actions=tuple(actions), styles=tuple(styles))
+
+
+def _versions(motion: Motion, name: str, *, mirror: bool) -> Iterator[tuple[Array, splits.Label]]:
+    label = splits.parse_name(name)
+    yield from_motion(motion), label
+    if mirror:
+        yield from_motion(motion.mirrored()), _mirrored(label)
+
+
+def _mirrored(label: splits.Label) -> splits.Label:
+    swap = {"left": "right", "right": "left"}
+    words = label.action.split("-")
+    return splits.Label("-".join(swap.get(w, w) for w in words), label.style)
+
+
+def labels_of(names: Sequence[str], *, mirror: bool) -> tuple[list[str], list[str]]:
+    """Actions and styles that files' names say, each after the unknown one, ``""``."""
+    found = [splits.parse_name(name) for name in names]
+    found += [_mirrored(label) for label in found] if mirror else []
+    actions = sorted({label.action for label in found} - {""})
+    styles = sorted({label.style for label in found} - {""})
+    return ["", *actions], ["", *styles]
+
+
+def _index(labels: Sequence[str], label: str) -> int:
+    return labels.index(label) if label in labels else 0

@@ -1,0 +1,293 @@
+"""Training a prior: next-code likelihood on random stretches of token sequences."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motiontok.errors import TrainingError
+from motiontok.methods.schedule import cosine
+from motiontok.prior.model import Conditions, PriorConfig, PriorModel
+from motiontok.prior.tokens import TokenSet
+from motiontok.progress import Progress
+from motiontok.tokenizer import MotionTokenizer
+from motiontok.training.checkpoint import load_checkpoint, save_checkpoint
+from motiontok.training.interrupt import deferred_interrupt
+from motiontok.training.log import CsvLog
+
+__all__ = ["Stretches", "TrainedPrior", "code_effects", "held_out_nats", "train_prior"]
+
+_COLUMNS = ("step", "seconds", "nats", "val_nats")
+_DROP_ALL, _DROP_COMMAND, _DROP_WINDOW, _DROP_ACTION, _DROP_STYLE = 0.15, 0.1, 0.15, 0.15, 0.3
+_WARM_UP = 200
+_CHECK_EVERY = 500
+
+
+class Stretches:
+    """Every stretch of up to ``context`` windows of the sequences of a set.
+
+    Args:
+        tokens: the set.
+        context: windows a stretch.
+    """
+
+    def __init__(self, tokens: TokenSet, context: int) -> None:
+        self.context = context
+        self.codes = torch.from_numpy(tokens.codes.astype(np.int64))
+        self.commands = torch.from_numpy(tokens.commands)
+        self.action = torch.from_numpy(tokens.action).long()
+        self.style = torch.from_numpy(tokens.style).long()
+        self.sequence = torch.from_numpy(tokens.sequence).long()
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, first: Tensor) -> tuple[Tensor, Conditions, Tensor]:
+        """Stretches that begin at windows ``first (batch,)``.
+
+        Returns:
+            Codes ``(batch, context, codes)``, their conditions, and which windows there
+            are, ``(batch, context)``: a sequence may end earlier.
+        """
+        index = first[:, None] + torch.arange(self.context)
+        inside = index.clamp_max(len(self) - 1)
+        there = (self.sequence[inside] == self.sequence[first][:, None]) & (index < len(self))
+        inside = torch.where(there, inside, first[:, None])
+        return (
+            self.codes[inside],
+            Conditions(self.commands[inside], self.action[first], self.style[first]),
+            there,
+        )
+
+
+@dataclass(frozen=True)
+class TrainedPrior:
+    """Outcome of a run.
+
+    Attributes:
+        model: in evaluation mode.
+        step: steps done.
+        nats: last held-out nats a code.
+        seconds: spent in all.
+    """
+
+    model: PriorModel
+    step: int
+    nats: float
+    seconds: float
+
+
+@torch.no_grad()
+def code_effects(tokenizer: MotionTokenizer, usual: Tensor, rank: int) -> Tensor:
+    """What each code does to the decoded window, as ``rank`` numbers ``(codes, vocab, rank)``.
+
+    Every code is put in turn into a usual window; the decoded windows' leading principal
+    components tell codes apart that mean different motion.
+
+    Args:
+        tokenizer: decodes.
+        usual: ``(codes,)`` the commonest code at each position.
+        rank: numbers a code.
+    """
+    rows = []
+    for n in range(tokenizer.codes_per_window):
+        codes = usual.repeat(tokenizer.vocab_size, 1)
+        codes[:, n] = torch.arange(tokenizer.vocab_size)
+        parts = [tokenizer.method.decode(c.to(tokenizer.device)).cpu() for c in codes.split(256)]
+        effect = torch.cat(parts).flatten(1)
+        effect = effect - effect.mean(dim=0)
+        # The small Gram matrix has the same components as the large covariance.
+        values, vectors = torch.linalg.eigh((effect @ effect.T).double())
+        kept = min(rank, len(values))
+        part = (vectors[:, -kept:] * values[-kept:].clamp_min(0).sqrt()).float().flip(1)
+        part = torch.nn.functional.pad(part, (0, rank - kept))
+        rows.append(part / part.std().clamp_min(1e-6))
+    return torch.stack(rows)
+
+
+def _dropped(conditions: Conditions, generator: torch.Generator) -> Conditions:
+    """Conditions with some forgotten, so that any part of them may be left open later."""
+    batch, windows, _ = conditions.commands.shape
+    draw = torch.rand(batch, 4, generator=generator)
+    everything = draw[:, 0] < _DROP_ALL
+    single = torch.rand(batch, windows, generator=generator) < _DROP_WINDOW
+    no_command = (everything | (draw[:, 1] < _DROP_COMMAND))[:, None] | single
+    return Conditions(
+        conditions.commands.masked_fill(no_command[..., None], torch.nan),
+        conditions.action.masked_fill(everything | (draw[:, 2] < _DROP_ACTION), 0),
+        conditions.style.masked_fill(everything | (draw[:, 3] < _DROP_STYLE), 0),
+    )
+
+
+def _nats(model: PriorModel, codes: Tensor, conditions: Conditions, there: Tensor) -> Tensor:
+    """-log p of each code ``(batch, windows, codes)``, 0 where there is no window."""
+    logp = model(codes, conditions).gather(-1, codes[..., None])[..., 0]
+    return -logp * there[..., None]
+
+
+@torch.no_grad()
+def held_out_nats(
+    model: PriorModel, stretches: Stretches, *, conditioned: bool = True
+) -> tuple[float, float]:
+    """Nats a code of every window in its context, and of windows that have no past alone.
+
+    Args:
+        model: the prior's network.
+        stretches: of held-out clips.
+        conditioned: with their commands and labels, or without any.
+    """
+    model.eval()
+    context, sequence = stretches.context, stretches.sequence
+    index = torch.arange(len(stretches))
+    begins = torch.cat([torch.tensor([True]), sequence[1:] != sequence[:-1]])
+    since = index - torch.where(begins, index, 0).cummax(0).values
+    total = first = 0.0
+    for back in range(context):
+        chosen = index[since == back] if back < context - 1 else index[since >= back]
+        for part in (chosen - back).split(64):
+            codes, conditions, there = stretches.take(part)
+            if not conditioned:
+                conditions = Conditions.none(len(part), context)
+            # Windows behind the one that is judged must not be seen by its conditions.
+            cut = Conditions(
+                conditions.commands[:, : back + 1], conditions.action, conditions.style
+            )
+            loss = _nats(model, codes[:, : back + 1], cut, there[:, : back + 1])
+            total += float(loss[:, back].sum())
+            first += float(loss[:, back].sum()) if back == 0 else 0.0
+    size = model.config.codes_per_window
+    return total / (len(stretches) * size), first / (int(begins.sum()) * size)
+
+
+def train_prior(
+    tokenizer: MotionTokenizer,
+    tokens: TokenSet,
+    held_out: TokenSet,
+    *,
+    config: PriorConfig,
+    out: Path,
+    steps: int,
+    batch: int = 24,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    resume: bool = False,
+    update: Progress | None = None,
+) -> TrainedPrior:
+    """Train a prior; writes ``checkpoint.safetensors`` and ``log.csv`` to ``out``.
+
+    Args:
+        tokenizer: whose codes they are.
+        tokens, held_out: to train on and to measure on.
+        config: sizes.
+        out: folder of the run.
+        steps, batch, learning_rate: of AdamW with warm-up and a half cosine.
+        seed: of every random number.
+        device: where to train.
+        resume: continue from the checkpoint in ``out``.
+        update: progress display.
+
+    Raises:
+        TrainingError: divergence, or a checkpoint that cannot be used.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    stretches = Stretches(tokens, config.context)
+    validation = Stretches(held_out, config.context)
+    model = PriorModel(config)
+    begin = time.monotonic()
+    step, checked = 0, math.nan
+    path = out / "checkpoint.safetensors"
+    header = {"prior": {**config.to_dict(), "tokenizer": tokenizer.fingerprint, "seed": seed}}
+    if not resume:
+        counts = torch.full((config.codes_per_window, config.vocab_size), 0.3)
+        counts.scatter_add_(1, stretches.codes.T, torch.ones_like(stretches.codes.T).float())
+        effects = code_effects(tokenizer, counts.argmax(dim=1), config.rank)
+        model.start_from(effects, counts / counts.sum(dim=1, keepdim=True))
+    model.to(device)
+    matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]
+    chosen = {id(p) for p in matrices}
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": 0.05},
+            {"params": [p for p in model.parameters() if id(p) not in chosen], "weight_decay": 0.0},
+        ],
+        betas=(0.9, 0.98),
+    )
+    if resume:
+        checkpoint = load_checkpoint(path)
+        if checkpoint.header.get("prior") != _plain(header["prior"]):
+            raise TrainingError(
+                f"{path}: was trained with other sizes, labels, seed or another tokenizer; "
+                "resume with the same or use another --out"
+            )
+        checkpoint.restore(model, optimizer, generator)
+        step, checked = checkpoint.header["step"], checkpoint.header["nats"]
+        begin -= checkpoint.header["seconds"]
+    log = CsvLog(out / "log.csv", _COLUMNS, until=step if resume else None)
+    mean = 0.0
+    with deferred_interrupt() as interrupted:
+        while step < steps:
+            model.train()
+            rate = cosine(step / steps, start=learning_rate, end=0.01 * learning_rate)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * min(1.0, (step + 1) / _WARM_UP)
+            first = torch.randint(len(stretches), (batch,), generator=generator)
+            codes, conditions, there = stretches.take(first)
+            loss = _nats(
+                model,
+                codes.to(device),
+                _moved(_dropped(conditions, generator), device),
+                there.to(device),
+            )
+            loss = loss.sum() / (there.sum() * config.codes_per_window)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            if not bool(norm.isfinite()):
+                raise TrainingError(f"training diverged at step {step}: try a lower learning rate")
+            optimizer.step()
+            step += 1
+            mean = float(loss.detach()) if not mean else 0.98 * mean + 0.02 * float(loss.detach())
+            last, stop = step == steps, interrupted()
+            if step % _CHECK_EVERY == 0 or last:
+                checked, _ = held_out_nats(model.to("cpu"), validation)
+                model.to(device)
+                seconds = time.monotonic() - begin
+                log.append({"step": step, "seconds": seconds, "nats": mean, "val_nats": checked})
+            if step % _CHECK_EVERY == 0 or last or stop:
+                save_checkpoint(
+                    path,
+                    model=model,
+                    optimizer=optimizer,
+                    generator=generator,
+                    header={
+                        **header,
+                        "step": step,
+                        "nats": checked,
+                        "seconds": time.monotonic() - begin,
+                    },
+                    extra={},
+                )
+            if update is not None:
+                update(step, f"{mean:.3f} nats a code, held out {checked:.3f}")
+            if stop:
+                raise KeyboardInterrupt
+    return TrainedPrior(model.to("cpu").eval(), step, checked, time.monotonic() - begin)
+
+
+def _moved(conditions: Conditions, device: torch.device | str) -> Conditions:
+    return Conditions(
+        conditions.commands.to(device), conditions.action.to(device), conditions.style.to(device)
+    )
+
+
+def _plain(values: dict[str, object]) -> dict[str, object]:
+    """As JSON gives it back: lists for tuples."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

@@ -1,0 +1,117 @@
+"""``train-prior`` and ``sample`` from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from bvh import procedural
+from motiontok.cli.main import main
+from motiontok.codes import Codes
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Call the command line: exit code, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["motiontok", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def base(tiny_run, tiny_prior_run):
+    return ["--tokenizer", tiny_run, "--prior", tiny_prior_run / "prior"]
+
+
+def test_a_sample_is_a_codes_file_that_decodes(run, base, tmp_path, tiny_tokenizer):
+    out = tmp_path / "codes.npy"
+    code, said, _ = run(
+        "sample", "--velocity", 1.2, 0, "--label", "walk", "--seconds", 2.5, "-o", out, *base
+    )
+    assert code == 0, said
+    codes = Codes.load(out)
+    assert codes.array.shape == (3, 8)
+    assert codes.frames == 75
+    assert codes.fingerprint == tiny_tokenizer.fingerprint
+    assert codes.source == "sample-walk"
+    assert len(tiny_tokenizer.decode_codes(codes)) == 75
+    code, _, _ = run("decode", out, "-o", tmp_path / "walk.bvh")
+    assert code == 0
+
+
+def test_count_and_seed(run, base, tmp_path):
+    for name in ("a", "b"):
+        code, said, _ = run(
+            "sample", "--count", 2, "--seed", 3, "-o", tmp_path / f"{name}.npy", "--json", *base
+        )
+        assert code == 0
+        assert json.loads(said)["codes"] == [str(tmp_path / f"{name}-{n}.npy") for n in (0, 1)]
+    arrays = [np.load(tmp_path / f"{n}-{i}.npy") for n in "ab" for i in (0, 1)]
+    np.testing.assert_array_equal(arrays[0], arrays[2])
+    np.testing.assert_array_equal(arrays[1], arrays[3])
+    assert (arrays[0] != arrays[1]).any()
+
+
+def test_a_clip_is_continued_from_where_it_was(run, base, tmp_path, tiny_tokenizer):
+    clip = procedural.make("walk", seconds=70 / 30, seed=2)
+    clip.save(tmp_path / "walk.npz")
+    prefix = ["--prefix", tmp_path / "walk.npz"]
+    assert run("sample", *prefix, "--seconds", 2, "-o", tmp_path / "c.npy", *base)[0] == 0
+    codes = Codes.load(tmp_path / "c.npy")
+    # 70 frames are two whole windows; the rest would be held still and is left out.
+    np.testing.assert_array_equal(codes.array[:2], tiny_tokenizer.encode(clip)[:2])
+    assert codes.frames == 64 + 60
+    np.testing.assert_allclose(codes.offsets, clip.offsets)
+    again = ["--prefix", tmp_path / "c.npy"]
+    assert run("sample", *again, "--seconds", 1, "-o", tmp_path / "d.npy", *base)[0] == 0
+    assert Codes.load(tmp_path / "d.npy").frames == 96 + 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--label", "fly"], "no label 'fly'"),
+        (["--top-p", "2"], "top-p must be"),
+        (["-o", "codes.txt"], "written to a .npy file"),
+        (["--prefix", "nothing.bvh"], "nothing.bvh"),
+        (["--prior", "nowhere"], "no prior there"),
+    ],
+)
+def test_what_cannot_be_sampled_is_said_in_one_line(run, base, tmp_path, arguments, words):
+    arguments = [*base, "-o", str(tmp_path / "codes.npy"), *arguments]
+    code, _, error = run("sample", *arguments)
+    assert code == 2
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_prior_of_another_tokenizer_is_refused(run, tiny_prior_run, tmp_path):
+    code, _, error = run("sample", "--prior", tiny_prior_run / "prior", "-o", tmp_path / "c.npy")
+    assert code == 2
+    assert "was trained on the codes of tokenizer" in error
+
+
+def test_training_from_the_command_line(run, tiny_run, labelled_clips, tmp_path):
+    base = ["train-prior", "--tokenizer", tiny_run, "--data", labelled_clips]
+    small = ["--width", 8, "--layers", 1, "--shifts", 1]
+    code, said, error = run(*base, *small, "--steps", 3, "--out", tmp_path, "--json")
+    assert code == 0, error
+    assert json.loads(said)["steps"] == 3
+    assert (tmp_path / "prior" / "prior.json").is_file()
+    code, _, error = run(*base, *small, "--steps", 3, "--out", tmp_path)
+    assert code == 1
+    assert "already holds a run" in error
+    assert run(*base, "--width", 12, "--out", tmp_path)[0] == 2

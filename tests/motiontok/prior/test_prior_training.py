@@ -1,0 +1,152 @@
+"""What a prior learns from, and that it learns it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from bvh import procedural
+from motiontok.data import from_motion
+from motiontok.errors import DataError, TrainingError
+from motiontok.prior import SamplingOptions, TokenPrior
+from motiontok.prior.baselines import baseline_nats
+from motiontok.prior.model import PriorConfig
+from motiontok.prior.runs import run_prior_training
+from motiontok.prior.tokens import TokenSet, commands_of, tokenize_clips
+from motiontok.prior.training import Stretches, held_out_nats, train_prior
+
+
+def tokens(codes, *, sequence=None, action=None, commands=None):
+    count = len(codes)
+    return TokenSet(
+        np.asarray(codes, np.uint16),
+        np.zeros((count, 3), np.float32) if commands is None else commands.astype(np.float32),
+        np.zeros(count, np.int32) if sequence is None else np.asarray(sequence, np.int32),
+        np.zeros(count, np.int32) if action is None else np.asarray(action, np.int32),
+        np.zeros(count, np.int32),
+        ("", "a", "b"),
+        ("",),
+    )
+
+
+def test_commands_are_the_paths_own():
+    motion = procedural.make("walk", seconds=64 / 30, seed=3)
+    commands = commands_of(from_motion(motion), 32)
+    assert commands.shape == (2, 3)
+    travelled = np.linalg.norm(motion.root_positions[63, :2] - motion.root_positions[31, :2])
+    assert np.hypot(*commands[1, :2]) == pytest.approx(travelled / (32 / 30), rel=0.05)
+
+
+def test_clips_are_cut_at_every_shift_and_mirrored_with_their_labels(tiny_tokenizer):
+    motion = procedural.make("walk", seconds=100 / 30, seed=1)
+    names = ["dataset-1_turn-left_old_001.bvh"]
+    one = tokenize_clips(tiny_tokenizer, [motion], names)
+    np.testing.assert_array_equal(one.codes, tiny_tokenizer.encode(motion)[:3])
+    assert one.actions == ("", "turn-left")
+    many = tokenize_clips(tiny_tokenizer, [motion], names, shifts=4, mirror=True)
+    # 100 frames from 0, 8, 16, 24: 3, 2, 2, 2 whole windows, twice.
+    assert np.bincount(many.sequence).tolist() == [3, 2, 2, 2] * 2
+    assert many.actions == ("", "turn-left", "turn-right")
+    assert many.action.tolist() == [1] * 9 + [2] * 9
+    np.testing.assert_allclose(many.commands[9:, 0], many.commands[:9, 0], atol=1e-5)
+    np.testing.assert_allclose(many.commands[9:, 1:], -many.commands[:9, 1:], atol=1e-5)
+
+
+def test_clips_shorter_than_a_window_are_no_data(tiny_tokenizer):
+    motion = procedural.make("walk", seconds=1.0, seed=1)
+    with pytest.raises(DataError, match="none of 1 clips is as long as a window, 32 frames"):
+        tokenize_clips(tiny_tokenizer, [motion], ["walk.bvh"])
+
+
+def test_stretches_end_with_their_sequence():
+    data = tokens(np.arange(5)[:, None], sequence=[0, 0, 0, 1, 1])
+    codes, conditions, there = Stretches(data, 3).take(torch.arange(5))
+    assert there.tolist() == [
+        [True, True, True], [True, True, False], [True, False, False],
+        [True, True, False], [True, False, False],
+    ]  # fmt: skip
+    assert codes[..., 0][there].tolist() == [0, 1, 2, 1, 2, 2, 3, 4, 4]
+    assert conditions.commands.shape == (5, 3, 3)
+
+
+def test_baselines_of_known_processes():
+    rng = np.random.default_rng(0)
+    # Each code is the one before plus one; windows follow by adding two.
+    first = rng.integers(0, 8, 4000)
+    codes = (first[:, None] + np.arange(4)) % 8
+    train, test = tokens(codes[:3000]), tokens(codes[3000:])
+    nats = baseline_nats(train, test, vocab_size=8)
+    assert nats["nats_uniform"] == pytest.approx(np.log(8))
+    assert nats["nats_unigram"] == pytest.approx(np.log(8), abs=0.01)
+    # Three of four codes are certain, the first is not.
+    assert nats["nats_bigram"] == pytest.approx(np.log(8) / 4, abs=0.01)
+    steps = (np.arange(4000) * 2 % 8)[:, None] + np.arange(4)
+    nats = baseline_nats(tokens(steps[:3000] % 8), tokens(steps[3000:] % 8), vocab_size=8)
+    assert nats["nats_across"] < 0.01
+
+
+def train_on(tokenizer, data, out, *, steps, **options):
+    config = PriorConfig(8, 16, data.actions, data.styles, width=16, heads=2, layers=1, rank=8)
+    return train_prior(
+        tokenizer, data, data, config=config, out=out, steps=steps, batch=16, **options
+    )
+
+
+def test_it_learns_what_labels_and_commands_mean(tiny_tokenizer, tmp_path):
+    """Two actions that differ in all codes, and a command that decides the last one."""
+    rng = np.random.default_rng(0)
+    action = rng.integers(1, 3, 400)
+    fast = rng.integers(0, 2, 400)
+    codes = np.where(action == 1, 3, 12)[:, None].repeat(8, 1)
+    codes[:, -1] = 5 + fast
+    commands = np.stack([2.0 * fast, np.zeros(400), np.zeros(400)], axis=1)
+    data = tokens(codes, sequence=np.arange(400), action=action, commands=commands)
+    trained = train_on(tiny_tokenizer, data, tmp_path, steps=250)
+    conditioned, _ = held_out_nats(trained.model, Stretches(data, 3))
+    free, _ = held_out_nats(trained.model, Stretches(data, 3), conditioned=False)
+    # Knowing neither costs at least one bit for the action and one for the command.
+    assert conditioned < 0.1
+    assert free > 1.7 * np.log(2) / 8 > conditioned
+    prior = TokenPrior(trained.model, fingerprint=tiny_tokenizer.fingerprint)
+    options = SamplingOptions(temperature=0.0)
+    for label, value in (("a", 3), ("b", 12)):
+        for speed, last in ((0.0, 5), (2.0, 6)):
+            drawn = prior.sample(1, label=label, velocity=(speed, 0.0), options=options)[0, 0]
+            assert drawn.tolist() == [value] * 7 + [last]
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(tiny_tokenizer, tmp_path):
+    rng = np.random.default_rng(1)
+    data = tokens(rng.integers(0, 16, (60, 8)), sequence=np.arange(60) // 3)
+    whole = train_on(tiny_tokenizer, data, tmp_path / "whole", steps=12)
+
+    def stop(step, detail="", *, total=None):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_on(tiny_tokenizer, data, tmp_path / "parts", steps=12, update=stop)
+    parts = train_on(tiny_tokenizer, data, tmp_path / "parts", steps=12, resume=True)
+    assert parts.step == whole.step == 12
+    for name, value in whole.model.state_dict().items():
+        torch.testing.assert_close(parts.model.state_dict()[name], value, atol=1e-6, rtol=1e-5)
+    with pytest.raises(TrainingError, match="other sizes, labels, seed or another tokenizer"):
+        train_on(tiny_tokenizer, data, tmp_path / "parts", steps=20, resume=True, seed=1)
+
+
+def test_a_run_writes_what_it_measured(tiny_prior_run, tiny_tokenizer, labelled_clips):
+    metrics = json.loads((tiny_prior_run / "metrics.json").read_text())
+    assert metrics["nats_uniform"] == pytest.approx(np.log(16))
+    assert metrics["nats"] < metrics["nats_uniform"]
+    with pytest.raises(TrainingError, match="already holds a run"):
+        run_prior_training(tiny_tokenizer, data=labelled_clips, out=tiny_prior_run, steps=1)
+
+
+def test_tokens_of_another_tokenizer_are_not_used(tiny_prior_run):
+    with pytest.raises(DataError, match="this one is 0000"):
+        TokenSet.load(tiny_prior_run / "tokens.npz", fingerprint="0000")
