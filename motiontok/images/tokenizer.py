@@ -159,7 +159,7 @@ class ImageTokenizer:
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
         """
-        z = check_codes(codes, codes_per_window=self.codes_per_image, vocab_size=self.vocab_size)
+        z, _ = check_codes(codes, codes_per_window=self.codes_per_image, vocab_size=self.vocab_size)
         with torch.no_grad():
             parts = [
                 self.pixels.to_bytes(self.method.decode(c.to(self.device))).cpu()
