@@ -74,11 +74,8 @@ class SelfCollision:
         self._radii = np.array([c[2] for c in capsules])
         self._middles, self._halves = ends.mean(axis=1), 0.5 * (ends[:, 1] - ends[:, 0])
         self.pairs = self._possible_pairs()
-        count = len(self.geometry.geometryObjects)
         bodies = [int(g.parentJoint) for g in self.geometry.geometryObjects]
         self._bodies = [(bodies[i], bodies[j]) for i, j in self.pairs.tolist()]
-        self._pair_index = np.full((count, count), -1)
-        self._pair_index[self.pairs[:, 0], self.pairs[:, 1]] = np.arange(len(self.pairs))
         self.geometry.removeAllCollisionPairs()
         for first, second in self.pairs:
             self.geometry.addCollisionPair(pin.CollisionPair(int(first), int(second)))
@@ -138,24 +135,32 @@ class SelfCollision:
             rows: ``(frames, shapes, 12)`` placements.
             margin: metres.
         """
-        radii, halves = self._radii, self._halves
-        middle = rows[..., 9:] + _turned(rows, self._middles)
-        reach = radii + np.linalg.norm(halves, axis=-1)
-        limit = np.full((len(reach), len(reach)), -np.inf, dtype=np.float32)
+        # Components first, then shapes, then frames: NumPy runs along the last.
+        placed = np.ascontiguousarray(rows.transpose(2, 1, 0))
+        middles = placed[9:] + _turned(placed, self._middles)
+        halves = _turned(placed, self._halves)
         first, second = self.pairs.T
-        limit[first, second] = (reach[first] + reach[second] + margin + 1e-4) ** 2
-        # |a - b|^2 = a.a - 2 a.b + b.b of all pairs as one product of matrices.
+        radii = (self._radii[first] + self._radii[second] + margin)[:, None]
+        lengths = np.linalg.norm(self._halves, axis=-1)
         # Single precision is plenty for a bound, and half the memory.
-        centered = (middle - middle[:, :1]).astype(np.float32)
-        square = (centered * centered).sum(-1, keepdims=True)
-        one = np.ones_like(square)
-        left = np.concatenate([-2.0 * centered, square, one], axis=-1)
-        right = np.concatenate([centered, one, square], axis=-1)
-        frames, a, b = np.nonzero(left @ right.swapaxes(1, 2) < limit)
-        half_a, half_b = _turned(rows[frames, a], halves[a]), _turned(rows[frames, b], halves[b])
-        distance = _between_segments(middle[frames, a], half_a, middle[frames, b], half_b)
-        close = distance < radii[a] + radii[b] + margin
-        return frames[close], self._pair_index[a[close], b[close]]
+        centered = (middles - middles[:, :1]).astype(np.float32)
+        limit = (radii[:, 0] + lengths[first] + lengths[second] + 1e-4) ** 2
+        gap = centered.take(first, axis=1)
+        gap -= centered.take(second, axis=1)
+        gap *= gap
+        near = np.flatnonzero(gap.sum(0) < limit.astype(np.float32)[:, None])
+        pairs, frames = np.divmod(near, len(rows))
+        distance = _between_segments(
+            *(
+                values.reshape(3, -1).take(shapes[pairs] * len(rows) + frames, axis=1)
+                for shapes in (first, second)
+                for values in (middles, halves)
+            )
+        )
+        close = distance < radii[pairs, 0]
+        pairs, frames = pairs[close], frames[close]
+        order = np.argsort(frames, kind="stable")
+        return frames[order], pairs[order]
 
     def _possible_pairs(self) -> Array:
         shapes = self.geometry.geometryObjects
@@ -208,31 +213,31 @@ def _capsule(points: Array) -> tuple[Array, Array, float]:
     return middle - half * axis, middle + half * axis, radius
 
 
-def _turned(rows: Array, vectors: Array) -> Array:
-    """Vectors ``(..., 3)`` turned by the rotations of placements ``(..., 12)``."""
-    out: Array = rows[..., :3] * vectors[..., :1]
-    out += rows[..., 3:6] * vectors[..., 1:2]
-    out += rows[..., 6:9] * vectors[..., 2:]
+def _turned(placed: Array, vectors: Array) -> Array:
+    """Vectors ``(shapes, 3)`` turned by placements ``(12, shapes, frames)``, components first."""
+    x, y, z = vectors.T[..., None]
+    out: Array = placed[:3] * x
+    out += placed[3:6] * y
+    out += placed[6:9] * z
     return out
 
 
 def _between_segments(m1: Array, h1: Array, m2: Array, h2: Array) -> Array:
-    """Distances ``(n,)`` between segments given by middles and half vectors ``(n, 3)``.
+    """Distances ``(n,)`` between segments given by middles and half vectors ``(3, n)``.
 
     Ericson, Real-Time Collision Detection (2005), section 5.1.9.
     """
     r = m1 - m2
-    a, e = np.einsum("ni,ni->n", h1, h1), np.einsum("ni,ni->n", h2, h2)
-    b = np.einsum("ni,ni->n", h1, h2)
-    c, f = np.einsum("ni,ni->n", h1, r), np.einsum("ni,ni->n", h2, r)
+    a, e, b = (h1 * h1).sum(0), (h2 * h2).sum(0), (h1 * h2).sum(0)
+    c, f = (h1 * r).sum(0), (h2 * r).sum(0)
     tiny = 1e-12
     denominator = a * e - b * b
     s = np.where(denominator > tiny, (b * f - c * e) / np.maximum(denominator, tiny), 0.0)
     s = np.clip(s, -1.0, 1.0)
     t = np.clip((b * s + f) / np.maximum(e, tiny), -1.0, 1.0)
     s = np.clip((b * t - c) / np.maximum(a, tiny), -1.0, 1.0)
-    gap = r + s[:, None] * h1 - t[:, None] * h2
-    out: Array = np.linalg.norm(gap, axis=-1)
+    gap = r + s * h1 - t * h2
+    out: Array = np.sqrt((gap * gap).sum(0))
     return out
 
 

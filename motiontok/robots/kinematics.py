@@ -165,7 +165,7 @@ class Kinematics:
         np.matmul(jacobians, pulled.swapaxes(1, 2), out=half)
         half *= self._ancestor
         np.add(half, half.swapaxes(1, 2), out=matrix)
-        np.sum(jacobians * (self._subtree @ system.force), axis=-1, out=gradient)
+        np.einsum("fvi,fvi->fv", jacobians, self._subtree @ system.force, out=gradient)
         if system.matrix is not None and system.gradient is not None:
             matrix += system.matrix
             gradient += system.gradient

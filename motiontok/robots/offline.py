@@ -19,7 +19,8 @@ from motiontok.robots.calibration import Calibration
 from motiontok.robots.collision import SelfCollision
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.separation import separate
-from motiontok.robots.smoothing import limit_speed, settle, smooth
+from motiontok.robots.settling import retry, settle
+from motiontok.robots.smoothing import limit_speed, smooth
 from motiontok.robots.targets import Targets
 from motiontok.robots.tasks import FloorTask, PoseTask, Task
 from motiontok.robots.trajectory import xyzw_from_wxyz
@@ -62,8 +63,9 @@ def solve_trajectory(
     kinematics = Kinematics(model, targets.bodies)
     tasks = tasks_on(kinematics)
     q = connected(kinematics, tasks, neutral_start(kinematics, targets), targets.fps)
-    q, restless = _refined(kinematics, tasks, q, targets.fps, speed_limits, progress)
-    q = settle(kinematics, tasks, q, restless, targets.fps, speed_limits)
+    q, cost, restless = _refined(kinematics, tasks, q, targets.fps, speed_limits, progress)
+    q, cost = settle(kinematics, tasks, q, cost, restless, targets.fps, speed_limits)
+    q = retry(kinematics, tasks, q, cost, targets.fps, speed_limits)
     if collision is not None:
         q = separate(collision, targets.bodies, tasks_on, q, targets.fps, speed_limits)
     q[:, 7:] = limit_speed(q[:, 7:], speed_limits / targets.fps)
@@ -91,13 +93,13 @@ def _refined(
     fps: float,
     speed_limits: Array,
     progress: Progress | None,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Smooth window after window; each starts on the last two frames of the one before."""
-    q, restless = q.copy(), np.zeros(len(q), dtype=bool)
+    q, cost, restless = q.copy(), np.empty(len(q)), np.zeros(len(q), dtype=bool)
     for start in range(0, len(q), _WINDOW):
         first = max(start - 2, 0)
         frames = np.arange(first, min(start + _WINDOW + _LOOKAHEAD, len(q)))
-        q[frames], _, restless[frames] = smooth(
+        q[frames], cost[frames], restless[frames] = smooth(
             kinematics,
             [task[frames] for task in tasks],
             q[frames],
@@ -107,7 +109,7 @@ def _refined(
         )
         if progress is not None:
             progress(min(start + _WINDOW, len(q)))
-    return q, restless
+    return q, cost, restless
 
 
 def _lift(heights: Array) -> Array:

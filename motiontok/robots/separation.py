@@ -10,7 +10,8 @@ from bvh.rotations import Array
 from motiontok.robots.collision import Proximities, SelfCollision
 from motiontok.robots.contacts import runs
 from motiontok.robots.kinematics import Kinematics, Linearization, State
-from motiontok.robots.smoothing import Smoothness, smooth, windows
+from motiontok.robots.settling import windows
+from motiontok.robots.smoothing import Smoothness, smooth
 from motiontok.robots.tasks import Task
 
 __all__ = ["SeparationTask", "separate"]

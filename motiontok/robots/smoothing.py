@@ -17,7 +17,7 @@ from bvh.rotations import Array
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.tasks import BATCH, Quadratic, Task, quadratic
 
-__all__ = ["Smoothness", "limit_speed", "settle", "smooth", "windows"]
+__all__ = ["Smoothness", "limit_speed", "movement_cost", "smooth"]
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ class Smoothness:
     damping: float = 0.0
 
 
-_WORTH = 0.06  # of its cost: a frame that gained more in the last step gets another one
-_MARGIN = 3  # frames refined around a rough one
-_SETTLE, _ROUNDS = 3, 5  # steps between looks at who still moves, and looks
+_WORTH = 0.1  # of its cost: a frame that gained more in the last step gets another one
 _PART = 0.3  # of a step that went too far
 _FLOOR = 0.1  # absolute damping, in units of cost per rad^2
 _MAX_STEP = 0.5
@@ -79,7 +77,7 @@ def smooth(
         return q, model.cost, np.zeros(len(q), dtype=bool)
     limits, rate = speed_limits / fps, fps / 30.0
     movement = _movement(q[:, 7:], limits, rate, smoothness)
-    band = np.zeros((len(q), kinematics.nv, kinematics.nv + 1))
+    band = np.zeros((len(q), kinematics.nv, kinematics.nv + 1), dtype=np.float32)
     spare: Quadratic | None = None
     damping, restless = np.full(len(q), smoothness.damping), np.ones(len(q), dtype=bool)
     best, best_cost, least = q.copy(), model.cost.copy(), model.cost.sum() + movement.total
@@ -121,60 +119,6 @@ def smooth(
     return best, best_cost, restless
 
 
-def settle(
-    kinematics: Kinematics,
-    tasks: Sequence[Task],
-    q: Array,
-    restless: Array,
-    fps: float,
-    speed_limits: Array,
-) -> Array:
-    """Refine further around frames that still move or that are too fast.
-
-    Args are those of :func:`smooth`, and what it returns.
-    """
-    q, restless = q.copy(), restless.copy()
-    for _ in range(_ROUNDS):
-        fast = (np.abs(np.diff(q[:, 7:], axis=0)) * fps > 1.05 * speed_limits).any(axis=1)
-        restless[1:] |= fast
-        restless[:-1] |= fast
-        frames, frozen = windows(restless)
-        if not len(frames):
-            break
-        q[frames], _, moved = smooth(
-            kinematics,
-            [task[frames] for task in tasks],
-            q[frames],
-            fps,
-            speed_limits,
-            Smoothness(iterations=_SETTLE, damping=0.03),
-            frozen=frozen,
-        )
-        restless[:] = False
-        restless[frames] = moved & ~frozen
-    return q
-
-
-def windows(rough: Array) -> tuple[Array, Array]:
-    """Frames to solve again around rough ones ``(frames,)``, for :func:`smooth`.
-
-    Windows are laid end to end. Two still frames at both ends of each keep the
-    movement terms of its own frames right and those across the seams constant.
-
-    Returns:
-        Indices ``(n,)`` of the frames, and which of them ``(n,)`` must stay.
-    """
-    moving = _widened(rough, _MARGIN)
-    around = _widened(moving, 2)
-    frames = np.flatnonzero(around)
-    return frames, ~moving[frames]
-
-
-def _widened(mask: Array, by: int) -> Array:
-    wide = np.convolve(mask, np.ones(2 * by + 1))[by : by + len(mask)]
-    return np.asarray(wide > 0)
-
-
 def limit_speed(joints: Array, steps: Array) -> Array:
     """The nearest paths ``(frames, joints)`` that change by at most ``steps (joints,)`` a frame.
 
@@ -192,6 +136,15 @@ def limit_speed(joints: Array, steps: Array) -> Array:
             np.maximum(high[frame], high[frame + side] - steps, out=high[frame])
     out: Array = 0.5 * (low + high)
     return out
+
+
+def movement_cost(
+    joints: Array, fps: float, speed_limits: Array, smoothness: Smoothness | None = None
+) -> Array:
+    """Cost ``(frames,)`` of the movement of ``joints (frames, joints)`` in which each frame
+    takes part; a term counts once for each of its frames."""
+    weights = smoothness or Smoothness()
+    return _movement(joints, speed_limits / fps, fps / 30.0, weights).share
 
 
 @dataclass(eq=False)
@@ -267,7 +220,7 @@ def _step(model: Quadratic, movement: _Movement, free: Array, damping: Array, ba
             an unknown: ``band[t, i, k]`` couples the unknown ``(t, i)`` with the k-th after.
     """
     frames, nv = free.shape
-    padded = np.zeros((BATCH, nv, 2 * nv))
+    padded = np.zeros((BATCH, nv, 2 * nv), dtype=band.dtype)
     s0, s1, s2 = padded.strides
     skewed = np.lib.stride_tricks.as_strided(padded, (BATCH, nv, nv), (s0, s1 + s2, s2))
     for start in range(0, frames, BATCH):
@@ -288,7 +241,7 @@ def _step(model: Quadratic, movement: _Movement, free: Array, damping: Array, ba
     try:
         out: Array = solveh_banded(
             band.reshape(frames * nv, nv + 1).T,
-            (gradient * free).ravel(),
+            (gradient * free).ravel().astype(band.dtype),
             lower=True,
             overwrite_ab=True,
             overwrite_b=True,
@@ -296,4 +249,4 @@ def _step(model: Quadratic, movement: _Movement, free: Array, damping: Array, ba
         )
     except LinAlgError:  # indefinite to rounding
         return np.zeros((frames, nv))
-    return out.reshape(frames, nv)
+    return out.reshape(frames, nv).astype(np.float64)

@@ -116,11 +116,23 @@ class PoseTask:
         self._which: slice | list[int] = which
         if which == list(range(len(which))):
             self._which = slice(0, len(which))
+        # Components first, see so3. The bodies' own wanted attitudes, one product less.
+        shape = targets.positions.shape[:2]
+        bodies = targets.rotations @ targets.local_rotations.swapaxes(-1, -2)
+        self._rotations = so3.wrapped(bodies.transpose(2, 3, 0, 1))
+        self._positions = np.ascontiguousarray(targets.positions.transpose(2, 0, 1))
+        local = targets.local_positions.T[:, None]
+        self._local = np.ascontiguousarray(np.broadcast_to(local, (3, *shape)))
+        self._wp = np.ascontiguousarray(np.broadcast_to(targets.position_weights**2, shape))
+        self._wr = np.ascontiguousarray(np.broadcast_to(targets.rotation_weights**2, shape))
 
     def __getitem__(self, frames: Array | slice) -> PoseTask:
         out = object.__new__(PoseTask)
         out.kinematics, out._which = self.kinematics, self._which
         out.targets = self.targets[frames]
+        out._rotations = self._rotations[:, :, frames]
+        out._positions, out._local = self._positions[:, frames], self._local[:, frames]
+        out._wp, out._wr = self._wp[frames], self._wr[frames]
         return out
 
     def poses(self, state: State) -> tuple[Array, Array]:
@@ -138,28 +150,30 @@ class PoseTask:
 
     def add(self, state: State, total: Linearization) -> None:
         """Add cost and derivatives at a state of the task's frames."""
-        targets = self.targets
-        rotations, points = self.poses(state)
-        gap = targets.positions - points
-        turn, angle = so3.log(targets.rotations @ rotations.swapaxes(-1, -2))
-        wp, wr = targets.position_weights**2, targets.rotation_weights**2
-        pull, twist = wp[..., None] * gap, wr[..., None] * turn
-        total.cost += (pull * gap + twist * turn).sum((1, 2))
-        total.force[:, self._which] += np.concatenate(
-            [pull, so3.cross(points, pull) + twist], axis=-1
-        )
+        wp, wr = self._wp, self._wr
+        bodies = so3.wrapped(state.rotations[:, self._which].transpose(2, 3, 0, 1))
+        points = (bodies[:3] * self._local).sum(1)
+        points += state.positions[:, self._which].transpose(2, 0, 1)
+        gap = self._positions - points
+        turn, angle = so3.log_between(self._rotations, bodies)
+        pull, twist = wp * gap, wr * turn
+        total.cost += (pull * gap + twist * turn).sum((0, 2))
+        force = np.empty((6, *wp.shape))
+        force[:3] = pull
+        np.add(so3.cross(so3.wrapped(points), so3.wrapped(pull)), twist, out=force[3:])
+        total.force[:, self._which] += force.transpose(1, 2, 0)
         # A body with twist (v, w) about the origin moves a point p at v - [p] w, so the
         # position's share is wp [1, -[p]; [p], -[p]^2] with [p]^2 = p p^T - |p|^2 1.
         across, along = so3.log_metric(angle)
-        lever = wp[..., None] * points
-        outer = (along[..., None] * twist)[..., None] * turn[..., None, :]
-        outer -= lever[..., None] * points[..., None, :]
-        reach = (lever * points).sum(-1) + wr * across
-        features = np.empty((*reach.shape, 14))
-        features[..., 0], features[..., 1], features[..., 2:5] = wp, reach, lever
-        features[..., 5:] = outer.reshape(*reach.shape, 9)
-        stiffness = (features @ _STIFFNESS).reshape(*reach.shape, 6, 6)
-        total.stiffness[:, self._which] += stiffness
+        lever = wp * points
+        features = np.empty((14, *wp.shape))
+        features[0], features[2:5] = wp, lever
+        features[1] = (lever * points).sum(0) + wr * across
+        outer = features[5:].reshape(3, 3, *wp.shape)
+        np.multiply((along * twist)[:, None], turn, out=outer)
+        outer -= lever[:, None] * points
+        stiffness = features.reshape(14, -1).T @ _STIFFNESS
+        total.stiffness[:, self._which] += stiffness.reshape(*wp.shape, 6, 6)
 
 
 def _stiffness_layout() -> Array:
@@ -215,20 +229,22 @@ class FloorTask:
         return out
 
     def add(self, state: State, total: Linearization) -> None:
-        """Add cost and derivatives at a state."""
-        points = self.points(state)
-        depth = -self.tolerance - points[..., 2]
-        if depth.max() <= 0.0:
+        """Add cost and derivatives at a state of the task's frames."""
+        heights = np.einsum("tpi,pi->tp", state.rotations[:, self._which, 2], self._local)
+        heights += state.positions[:, self._which, 2]
+        depth = -self.tolerance - heights
+        low = np.flatnonzero(depth.max(axis=1) > 0.0)
+        if not len(low):
             return
+        depth = depth[low]
+        points = self.points(State(state.jacobians, state.rotations[low], state.positions[low]))
         weight = self.weight**2 * (depth > 0.0)
         pull = weight * depth
-        total.cost += (pull * depth).sum(-1)
+        total.cost[low] += (pull * depth).sum(-1)
         # A point at p moves along z at (0, 0, 1, y, -x, 0) . (v, w).
-        x, y = points[..., 0], points[..., 1]
         row = np.zeros((*depth.shape, 6))
-        row[..., 2], row[..., 3], row[..., 4] = 1.0, y, -x
-        total.force += self._collect @ (pull[..., None] * row)
+        row[..., 2], row[..., 3], row[..., 4] = 1.0, points[..., 1], -points[..., 0]
+        total.force[low] += self._collect @ (pull[..., None] * row)
         square = (weight[..., None] * row)[..., None] * row[..., None, :]
-        frames, count = depth.shape
-        summed = self._collect @ square.reshape(frames, count, 36)
-        total.stiffness += summed.reshape(total.stiffness.shape)
+        summed = self._collect @ square.reshape(*depth.shape, 36)
+        total.stiffness[low] += summed.reshape(len(low), -1, 6, 6)

@@ -77,7 +77,7 @@ def test_capsules_hold_their_points_and_segments_their_distance():
     ends1 = m1[:, None] + grid[:, None] * h1[:, None]
     ends2 = m2[:, None] + grid[:, None] * h2[:, None]
     brute = np.linalg.norm(ends1[:, :, None] - ends2[:, None], axis=-1).min(axis=(1, 2))
-    found = _between_segments(m1, h1, m2, h2)
+    found = _between_segments(m1.T, h1.T, m2.T, h2.T)
     assert (found <= brute + 1e-9).all()
     np.testing.assert_allclose(found, brute, atol=0.15)
 

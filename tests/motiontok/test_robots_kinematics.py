@@ -52,7 +52,32 @@ def test_log_metric_is_that_of_the_derivative_of_log(axis, angle, direction):
 @settings(max_examples=50, deadline=None)
 def test_skew_and_cross_are_cross_products(a, b):
     np.testing.assert_allclose(so3.skew(a) @ b, np.cross(a, b), atol=1e-12)
-    np.testing.assert_allclose(so3.cross(a[None], b[None])[0], np.cross(a, b), atol=1e-12)
+    np.testing.assert_allclose(
+        so3.cross(so3.wrapped(a), so3.wrapped(b)), np.cross(a, b), atol=1e-12
+    )
+
+
+def components_first(matrices):
+    return so3.wrapped(np.moveaxis(matrices, 0, -1))
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=50, deadline=None)
+def test_log_between_is_the_log_of_the_relative_rotation(seed):
+    rng = np.random.default_rng(seed)
+    start = Rotation.random(6, random_state=seed)
+    # Small turns, any turn, and turns within 1e-2 of a half.
+    angles = np.concatenate(
+        [[0.0, 1e-7], rng.uniform(0, np.pi, 2), np.pi - rng.uniform(0, 0.01, 2)]
+    )
+    axes = rng.normal(size=(6, 3))
+    turn = Rotation.from_rotvec(axes / np.linalg.norm(axes, axis=1)[:, None] * angles[:, None])
+    vectors, found = so3.log_between(
+        components_first((turn * start).as_matrix()), components_first(start.as_matrix())
+    )
+    np.testing.assert_allclose(found, angles, atol=1e-6)
+    again = Rotation.from_rotvec(vectors.T)
+    np.testing.assert_allclose((again * turn.inv()).magnitude(), 0.0, atol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from motiontok.robots.contacts import find_contacts, runs
 from motiontok.robots.footing import plant_feet
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.offline import neutral_start, solve_trajectory
-from motiontok.robots.smoothing import Smoothness, limit_speed, smooth, windows
+from motiontok.robots.settling import retry, windows
+from motiontok.robots.smoothing import Smoothness, limit_speed, smooth
 from motiontok.robots.solver import Options, minimize
 from motiontok.robots.targets import make_targets
 from motiontok.robots.tasks import PoseTask, Posture, quadratic
@@ -222,3 +223,22 @@ def test_planted_feet_stand_flat_and_still(g1, kind):
         # Between contacts the correction fades: no step where a foot lands or lifts.
         change = planted.positions[:, k] - raw.positions[:, k]
         assert np.abs(np.diff(change, axis=0)).max() < 0.03
+
+
+def test_a_limb_that_changes_over_too_late_is_solved_again(g1, dance):
+    _, targets, kinematics = dance
+    still = targets[np.full(40, 10)]
+    task = PoseTask(kinematics, still)
+    q, cost = minimize(kinematics, neutral_start(kinematics, still), [task])
+    spoilt = q.copy()
+    elbow = 7 + g1.joint_names.index("left_shoulder_yaw_joint")
+    spoilt[18:22, elbow] += 2.0
+    spoilt[:, 7:] = np.clip(spoilt[:, 7:], g1.lower, g1.upper)
+    spoilt_cost = quadratic(kinematics, [task], spoilt).cost
+    assert spoilt_cost[19] > 3 * cost[19]
+    again = retry(kinematics, [task], spoilt, spoilt_cost, still.fps, g1.speed_limits)
+    found = quadratic(kinematics, [task], again).cost
+    np.testing.assert_allclose(found, cost, rtol=0.05)
+    np.testing.assert_array_equal(again[:14], spoilt[:14])
+    # Nothing is unusual any more.
+    assert retry(kinematics, [task], again, found, still.fps, g1.speed_limits) is again
