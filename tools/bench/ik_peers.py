@@ -30,8 +30,9 @@ def main() -> None:
 def with_mink(urdf: str, targets: dict[str, Any], twice: bool) -> tuple[Any, float]:
     """GMR's loop: two passes a frame, each of QPs until the error falls by less than 0.001.
 
-    As in GMR's maps for the G1 the first pass turns the links and places only the base and
-    the feet; the second has the weights of the targets file. At most 11 QPs a pass.
+    As in GMR's map of LAFAN1 for the G1 the first pass turns the links, above all trunk and
+    shoulders, and places only the feet; the second has the weights of the targets file.
+    At most 11 QPs a pass. Both passes start from the model's zero pose at the origin.
     """
     import mink
     import mujoco
@@ -48,10 +49,11 @@ def with_mink(urdf: str, targets: dict[str, Any], twice: bool) -> tuple[Any, flo
     configuration = mink.Configuration(model)
     limits = [mink.ConfigurationLimit(model)]
     names = [str(n) for n in targets["frame_names"]]
-    placed = np.array([n == "pelvis" or "ankle" in n for n in names])
+    feet = np.array(["ankle" in n for n in names])
+    upper = np.array(["torso" in n or "shoulder" in n for n in names])
     passes = []
     for wp, wr in (
-        (np.where(placed, 100.0, 0.0), np.full(len(names), 10.0)),
+        (np.where(feet, 50.0, 0.0), np.where(upper, 100.0, 10.0)),
         (targets["weight_position"], targets["weight_rotation"]),
     ):
         passes.append(
@@ -67,9 +69,6 @@ def with_mink(urdf: str, targets: dict[str, Any], twice: bool) -> tuple[Any, flo
     def error(tasks: list[Any]) -> float:
         return float(np.linalg.norm([t.compute_error(configuration) for t in tasks]))
 
-    q = configuration.q.copy()
-    q[:3], q[3:7] = targets["position"][0, 0], targets["quaternion_wxyz"][0, 0]
-    configuration.update(q)
     found = []
     start = time.process_time()
     for positions, quaternions in zip(targets["position"], targets["quaternion_wxyz"], strict=True):
