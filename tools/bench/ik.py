@@ -1,13 +1,17 @@
 """Inverse kinematics: this project beside mink (as GMR uses it) and pink, in one run.
 
     python tools/bench/ik.py g1-dance-targets.npz --peers .bench-venv
+    python tools/bench/ik.py walk.bvh run.bvh dance.bvh --peers .bench-venv
 
-The targets file holds world targets of G1 link frames (``position``,
-``quaternion_wxyz``, ``frame_names``, ``weight_position``, ``weight_rotation``, ``fps``).
-With placement (R, p), target (Rt, pt) the cost of a frame is the sum over the links of
+A targets file holds world targets of G1 link frames (``position``, ``quaternion_wxyz``,
+``frame_names``, ``weight_position``, ``weight_rotation``, ``fps``). With placement
+(R, p), target (Rt, pt) the cost of a frame is the sum over the links of
 ``|wp R^T (pt - p)|^2 + |wr log(R^T Rt)|^2``; means leave out the first 10 frames. A frame
 counts as bad when its cost is above 300, and as lost when pelvis or torso are more than
 100 degrees off.
+
+Of clips, this project's time is that of the whole retargeting: targets, contacts, planted
+feet, inverse kinematics, floor and self-collision. The peers get the targets for nothing.
 
 Everything runs on one core. The peers run in a virtual environment of their own, which
 is made at first (pip install mink mujoco daqp pin-pink). Rounds alternate between the
@@ -24,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -31,13 +36,15 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
+import bvh  # noqa: E402
 from bvh.rotations import Array, angle_between, from_matrix, normalize, to_matrix  # noqa: E402
-from motiontok.robots import load_robot  # noqa: E402
+from motiontok.robots import Follower, Trajectory, evaluate, load_robot, retarget  # noqa: E402
+from motiontok.robots.collision import SelfCollision  # noqa: E402
 from motiontok.robots.kinematics import Kinematics  # noqa: E402
 from motiontok.robots.model import Robot  # noqa: E402
 from motiontok.robots.offline import solve_trajectory  # noqa: E402
 from motiontok.robots.online import OnlineSolver  # noqa: E402
-from motiontok.robots.targets import Targets  # noqa: E402
+from motiontok.robots.targets import Targets, make_targets  # noqa: E402
 from motiontok.robots.tasks import PoseTask  # noqa: E402
 
 PEERS = ("gmr", "mink", "pink", "pink3")
@@ -52,35 +59,57 @@ TITLES = {
 }
 
 
+Result = tuple[Array, float, Array | None]  # configurations, seconds, seconds a frame
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("targets", type=Path)
+    parser.add_argument("sources", type=Path, nargs="+", help="one targets file, or clips")
     parser.add_argument("--peers", type=Path, help="virtual environment of the peers")
     parser.add_argument("--frames", type=int, help="only the first so many frames")
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
+    python = None if arguments.peers is None else peers_python(arguments.peers)
     robot = load_robot("g1")
-    targets = read_targets(arguments.targets, robot)[: arguments.frames]
-    collision = robot.self_collision
-    systems: dict[str, Callable[[], tuple[Array, float, Array | None]]] = {
-        "ours": lambda: ours(robot, targets, collide=False, checker=collision),
-        "free": lambda: ours(robot, targets, collide=True, checker=collision),
-        "online": lambda: online(robot, targets),
-    }
-    if arguments.peers is not None:
-        python = peers_python(arguments.peers)
-        for name in PEERS:
-            systems[name] = lambda name=name: peer(python, name, robot, arguments)
+    if arguments.sources[0].suffix == ".npz":
+        bench_targets(robot, arguments.sources[0], python, arguments.frames, arguments.rounds)
+    else:
+        bench_clips(robot, arguments.sources, python, arguments.frames, arguments.rounds)
 
-    best: dict[str, tuple[Array, float, Array | None]] = {}
-    for _ in range(arguments.rounds):
+
+def fastest(systems: dict[str, Callable[[], Result]], rounds: int) -> dict[str, Result]:
+    best: dict[str, Result] = {}
+    for _ in range(rounds):
         for name, run in systems.items():
             result = run()
             if name not in best or result[1] < best[name][1]:
                 best[name] = result
+    return best
+
+
+def ratios(seconds: dict[str, float]) -> None:
+    for name in ("gmr", "mink"):
+        if name in seconds:
+            print(
+                f"ours / {TITLES[name].strip()}: {seconds[name] / seconds['ours']:.1f} x frames/s"
+            )
+
+
+def bench_targets(
+    robot: Robot, path: Path, python: Path | None, frames: int | None, rounds: int
+) -> None:
+    targets = read_targets(path, robot)[:frames]
+    collision = robot.self_collision
+    systems: dict[str, Callable[[], Result]] = {
+        "ours": lambda: ours(robot, targets, collide=False, checker=collision),
+        "free": lambda: ours(robot, targets, collide=True, checker=collision),
+        "online": lambda: online(robot, targets),
+    }
+    if python is not None:
+        systems |= {n: partial(peer, python, n, robot, path, frames) for n in PEERS}
+    best = fastest(systems, rounds)
     print(f"{len(targets)} frames; seconds are processor time of one core\n")
     print(
         "| system | frames/s | position cm (ankles) | cost mean / median | bad | lost"
@@ -93,11 +122,83 @@ def main() -> None:
     if times is not None:
         p50, p99 = np.percentile(1e3 * times, [50, 99])
         print(f"\nonline: {p50:.2f} ms a frame at the median, {p99:.2f} ms at the 99th percentile")
-    if "gmr" in best:
-        for name in ("gmr", "mink"):
-            print(
-                f"ours / {TITLES[name].strip()}: {best[name][1] / best['ours'][1]:.1f} x frames/s"
+    ratios({name: result[1] for name, result in best.items()})
+
+
+def bench_clips(
+    robot: Robot, paths: list[Path], python: Path | None, frames: int | None, rounds: int
+) -> None:
+    robot.self_collision  # noqa: B018 - built once, as for a folder of clips
+    print(
+        "| clip | system | frames/s | position cm | joint speed max rad/s (frames too fast)"
+        " | slide cm/s (source) | sole below ground mm (frames > 5 mm) | overlap mm (frames) |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    total: dict[str, float] = {}
+    count = 0
+    for path in paths:
+        motion = bvh.normalize(bvh.read(path))[:frames]
+        count += len(motion)
+        with tempfile.TemporaryDirectory() as folder:
+            targets = Path(folder) / "targets.npz"
+            write_targets(
+                targets, make_targets(motion, robot.calibration, robot.map.weights), robot
             )
+            systems: dict[str, Callable[[], Result]] = {
+                "ours": partial(whole, robot, motion),
+                "online": partial(follow, robot, motion),
+            }
+            if python is not None:
+                systems |= {n: partial(peer, python, n, robot, targets, None) for n in PEERS}
+            best = fastest(systems, rounds)
+        for name, (q, seconds, _times) in best.items():
+            total[name] = total.get(name, 0.0) + seconds
+            trajectory = Trajectory(q, robot.joint_names, motion.fps, robot.name)
+            r = evaluate(trajectory, motion, robot)
+            print(
+                f"| {path.stem} | {TITLES[name].strip()} | {len(q) / seconds:.0f}"
+                f" | {100 * r.position_error:.1f} | {r.joint_speed_max:.0f}"
+                f" ({100 * r.speed_violations:.0f} %)"
+                f" | {100 * r.foot_slide:.1f} ({100 * r.foot_slide_source:.1f})"
+                f" | {1000 * r.foot_depth:.0f} ({100 * r.deep_frames:.0f} %)"
+                f" | {1000 * r.self_penetration:.0f} ({100 * r.colliding_frames:.0f} %) |"
+            )
+    print(f"\nall {count} frames:")
+    for name, seconds in total.items():
+        print(f"{TITLES[name].strip()}: {count / seconds:.0f} frames/s")
+    ratios(total)
+
+
+def write_targets(path: Path, targets: Targets, robot: Robot) -> None:
+    """Targets of joint centres as targets of the links' own frames, for the peers."""
+    names = [robot.map.follow[joint] for joint in robot.calibration.joints]
+    frames = [robot.model.frames[robot.model.getFrameId(n)] for n in names]
+    bodies = targets.rotations @ targets.local_rotations.swapaxes(-1, -2)
+    origins = targets.positions - (bodies @ targets.local_positions[..., None])[..., 0]
+    placed = np.array([f.placement.translation for f in frames])
+    turned = np.array([f.placement.rotation for f in frames])
+    np.savez(
+        path,
+        frame_names=np.array(names),
+        position=origins + (bodies @ placed[..., None])[..., 0],
+        quaternion_wxyz=from_matrix(bodies @ turned),
+        weight_position=targets.position_weights[0],
+        weight_rotation=targets.rotation_weights[0],
+        fps=targets.fps,
+    )
+
+
+def whole(robot: Robot, motion: bvh.Motion) -> Result:
+    start = time.process_time()
+    q = retarget(motion, robot).qpos
+    return q, time.process_time() - start, None
+
+
+def follow(robot: Robot, motion: bvh.Motion) -> Result:
+    follower = Follower(robot, offsets=motion.offsets, fps=motion.fps)
+    start = time.process_time()
+    q = [follower.push(*pose) for pose in zip(motion.root_positions, motion.rotations, strict=True)]
+    return np.array(q), time.process_time() - start, None
 
 
 def read_targets(path: Path, robot: Robot) -> Targets:
@@ -117,9 +218,7 @@ def read_targets(path: Path, robot: Robot) -> Targets:
         )
 
 
-def ours(
-    robot: Robot, targets: Targets, *, collide: bool, checker: object
-) -> tuple[Array, float, Array | None]:
+def ours(robot: Robot, targets: Targets, *, collide: bool, checker: SelfCollision) -> Result:
     start = time.process_time()
     q = solve_trajectory(
         robot.model,
@@ -130,7 +229,7 @@ def ours(
     return q, time.process_time() - start, None
 
 
-def online(robot: Robot, targets: Targets) -> tuple[Array, float, Array | None]:
+def online(robot: Robot, targets: Targets) -> Result:
     solver = OnlineSolver(
         robot.model, targets.bodies, speed_limits=robot.speed_limits, fps=targets.fps
     )
@@ -143,15 +242,13 @@ def online(robot: Robot, targets: Targets) -> tuple[Array, float, Array | None]:
     return np.array(q), float(np.sum(times)), np.array(times)
 
 
-def peer(
-    python: Path, name: str, robot: Robot, arguments: argparse.Namespace
-) -> tuple[Array, float, Array | None]:
+def peer(python: Path, name: str, robot: Robot, targets: Path, frames: int | None) -> Result:
     script = Path(__file__).with_name("ik_peers.py")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "q.npz"
-        command = [python, script, name, robot.urdf, arguments.targets, out]
-        if arguments.frames:
-            command.append(arguments.frames)
+        command = [python, script, name, robot.urdf, targets, out]
+        if frames:
+            command.append(frames)
         subprocess.run([str(c) for c in command], check=True)
         with np.load(out) as data:
             return data["qpos"], float(data["seconds"]), None
