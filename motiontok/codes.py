@@ -122,6 +122,8 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
                 f"{path}: format {values['format']!r} is not {FORMAT}; use the motiontok that "
                 "wrote it"
             )
+        if values.get("kind", "motion") != "motion":
+            raise CodesError(f"{path}: these are codes of {values['kind']}; `decode` knows them")
         if values["windows"] != windows:
             raise CodesError(
                 f"{path}: describes {values['windows']} windows, the codes beside it have "

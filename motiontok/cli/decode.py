@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from motiontok.cli.options import device_option, tokenizer_option, use_device
+from motiontok.cli.pictures import decode_pictures
 
 __all__ = ["decode"]
 
@@ -17,17 +18,23 @@ __all__ = ["decode"]
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("decoded.bvh"),
-    show_default=True,
-    help="clip.bvh or motion.npz.",
+    help="clip.bvh or motion.npz [default: decoded.bvh]; of images picture.png or a folder.",
 )
 @tokenizer_option
 @device_option
-def decode(codes: Path, out: Path, tokenizer: str | None, device: str) -> None:
-    """Decode CODES (codes.npy) to motion: a BVH clip, or a motion.npz with all arrays."""
+def decode(codes: Path, out: Path | None, tokenizer: str | None, device: str) -> None:
+    """Decode CODES (codes.npy) to motion: a BVH clip, or a motion.npz with all arrays.
+
+    Codes of images become a picture, or a folder of pictures.
+    """
     from motiontok.cli.sources import open_codes
     from motiontok.errors import InputError
+    from motiontok.images import is_image_codes, is_image_tokenizer
 
+    if is_image_codes(codes) or (tokenizer is not None and is_image_tokenizer(tokenizer)):
+        decode_pictures(codes, out, tokenizer, use_device(device))
+        return
+    out = out or Path("decoded.bvh")
     if out.suffix not in (".bvh", ".npz"):
         raise InputError(f"--out {out}: give a name that ends in .bvh or .npz")
     loaded, opened = open_codes(codes, tokenizer=tokenizer, device=use_device(device))

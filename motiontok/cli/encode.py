@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from motiontok.cli.options import device_option, json_option, tokenizer_option, use_device
+from motiontok.cli.pictures import encode_pictures
 
 __all__ = ["encode"]
 
@@ -34,12 +35,26 @@ def encode(
     """Encode SOURCE (clip.bvh, motion.npz, or a folder of clips) into tokens.
 
     Writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json with
-    what decoding needs. A folder is encoded clip by clip into a folder of codes.
+    what decoding needs. A folder is encoded clip by clip into a folder of codes. With a
+    tokenizer of images SOURCE is a picture or a folder of them, and codes.npy has a row
+    for each.
     """
+    from motiontok.data.images import is_picture
     from motiontok.errors import InputError
+    from motiontok.images import is_image_tokenizer
     from motiontok.tokenizer import MotionTokenizer
 
     folder = tokenizer or "default"
+    if is_image_tokenizer(folder):
+        rows = encode_pictures(source, out, folder, effort, use_device(device))
+        if as_json:
+            click.echo(json.dumps(rows if source.is_dir() else rows[0]))
+        return
+    if is_picture(source.name):
+        raise InputError(
+            f"{source}: a picture; give --tokenizer the folder of a tokenizer of images, such as "
+            "one that `motiontok train imagenet256` wrote"
+        )
     where = folder if folder == "default" else str(Path(folder).resolve())
     opened = MotionTokenizer.from_pretrained(folder, device=use_device(device))
     if source.is_dir():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motiontok.cli.options import device_option, json_option, seed_option, use_device
+from motiontok.cli.pictures import eval_on_images
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
@@ -22,8 +23,12 @@ _BASELINES = "lafan-baselines"
 
 @click.command()
 @click.argument("tokenizer")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of BVH clips.")
-@click.option("--all", "everything", is_flag=True, help="All clips, not the held-out ones.")
+@click.option("--data", type=click.Path(path_type=Path), help="Where the clips or images are.")
+@click.option("--all", "everything", is_flag=True, help="All of it, not only what is held out.")
+@click.option("--fid", is_flag=True, help="Images: also FID, which needs --inception.")
+@click.option(
+    "--inception", type=click.Path(path_type=Path), help="Images: the Inception network, for FID."
+)
 @click.option(
     "-o",
     "--out",
@@ -37,6 +42,8 @@ def eval(
     tokenizer: str,
     data: Path | None,
     everything: bool,
+    fid: bool,
+    inception: Path | None,
     out: Path | None,
     seed: int,
     device: str,
@@ -46,7 +53,8 @@ def eval(
 
     Reports errors of motion beside the source's own values, the metrics of the DAPS
     paper, bits and use of codes, and the speed of encoding and decoding. The split is
-    that of the tokenizer's training; --all takes every clip, for data of your own.
+    that of the tokenizer's training; --all takes every clip, for data of your own. Of
+    images it reports PSNR, SSIM, log-likelihood, use of codes and, on request, FID.
 
     "motiontok eval lafan-baselines" instead computes the two naive baselines of
     LAFAN1's in-betweening benchmark beside their published figures, a check of the way
@@ -54,6 +62,21 @@ def eval(
     """
     if tokenizer == _BASELINES:
         _baselines(data, as_json)
+        return
+    from motiontok.images import is_image_tokenizer
+
+    if is_image_tokenizer(tokenizer):
+        eval_on_images(
+            tokenizer,
+            data,
+            everything=everything,
+            fid=fid,
+            inception=inception,
+            out=out,
+            seed=seed,
+            device=use_device(device),
+            as_json=as_json,
+        )
         return
     from motiontok.evaluate.evaluation import evaluate_tokenizer
     from motiontok.evaluate.machine import machine

@@ -113,7 +113,9 @@ def _run(cell: Cell, images: ImageSet, folder: Path, device: str) -> dict[str, A
     ImageTokenizer(trained.method, licence=licence_note(config)).save_pretrained(
         folder / "tokenizer"
     )
-    metrics, usage = measure_images(trained.method, images.validation, images, seed=cell.seed)
+    metrics, usage = measure_images(
+        trained.method, images.validation, images.metrics, seed=cell.seed
+    )
     batch = images.batch(config.train.batch_size, torch.Generator(device).manual_seed(cell.seed))
     parameters = sum(p.numel() for p in trained.method.parameters() if p.requires_grad)
     return {

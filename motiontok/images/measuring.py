@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from motiontok.data.images import ImageSet
-from motiontok.evaluate.observations import evaluate_observations
+from motiontok.evaluate.observations import Errors, evaluate_observations
 from motiontok.evaluate.usage import CodeUsage
 from motiontok.methods import DiscreteAutoencoder
 
@@ -15,14 +14,14 @@ _VALUES = 2**22
 
 
 def measure_images(
-    method: DiscreteAutoencoder, images: Tensor, data: ImageSet, *, seed: int = 0
+    method: DiscreteAutoencoder, images: Tensor, errors: Errors, *, seed: int = 0
 ) -> tuple[dict[str, float], CodeUsage]:
     """The paper's metrics of reconstructed images, and how codes are used.
 
     Args:
         method: left in evaluation mode.
         images: ``(images, channels, height, width)``, standardised.
-        data: whose errors to take.
+        errors: of reconstructions from originals.
         seed: of samples.
 
     Returns:
@@ -35,7 +34,7 @@ def measure_images(
     model = method.config.model
     largest = max(images[0].numel(), model.codes_per_window * model.vocab_size)
     metrics, codes = evaluate_observations(
-        method, images, data.metrics, seed=seed, batch=max(_VALUES // largest, 1)
+        method, images, errors, seed=seed, batch=max(_VALUES // largest, 1)
     )
     usage = CodeUsage.of(codes.cpu().numpy(), model.vocab_size)
     return metrics | usage.summary(), usage

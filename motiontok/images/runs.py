@@ -70,7 +70,7 @@ def train_images(
         held_out = held_out[torch.linspace(0, len(held_out) - 1, limit).long()]
 
     def measure(method: DiscreteAutoencoder) -> dict[str, float]:
-        return measure_images(method, held_out, data)[0]
+        return measure_images(method, held_out, data.metrics)[0]
 
     total = config.train.steps if not config.train.time_budget else 1000
     with progress(f"training {config.name}", total) as update:
@@ -127,7 +127,7 @@ def run_image_training(
     trained = train_images(config, images, out=out, device=device, resume=resume)
     tokenizer = ImageTokenizer(trained.method, licence=licence_note(config))
     tokenizer.save_pretrained(out / "tokenizer")
-    metrics, _ = measure_images(trained.method, images.validation, images)
+    metrics, _ = measure_images(trained.method, images.validation, images.metrics)
     metrics |= {"bits_per_image": tokenizer.bits_per_image, "training_seconds": trained.seconds}
     if isinstance(images, PictureSet):
         _say_skipped(images, say)

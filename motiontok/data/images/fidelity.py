@@ -6,10 +6,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["psnr", "ssim"]
+from motiontok.data.images.pixels import Pixels
+
+__all__ = ["errors_of", "psnr", "ssim"]
 
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
+
+
+def errors_of(x: Tensor, y: Tensor, pixels: Pixels) -> dict[str, float]:
+    """Errors of reconstructions ``y`` of ``x (images, channels, height, width)``.
+
+    Args:
+        x, y: standardised.
+        pixels: how.
+
+    Returns:
+        ``mse`` of standardised pixels; ``psnr`` and ``ssim`` of pixels in [0, 1], means over
+        images.
+    """
+    square, decibels, structure = 0.0, 0.0, 0.0
+    # In parts: copies of all images at once need not fit.
+    for a, b in zip(x.split(64), y.split(64), strict=True):
+        square += float(((a - b) ** 2).mean(dim=(1, 2, 3)).sum())
+        unit = pixels.to_unit(a), pixels.to_unit(b)
+        decibels += float(psnr(*unit).sum())
+        structure += float(ssim(*unit).sum())
+    return {"mse": square / len(x), "psnr": decibels / len(x), "ssim": structure / len(x)}
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:

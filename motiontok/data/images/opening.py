@@ -8,13 +8,14 @@ import torch
 
 from motiontok.config import Config
 from motiontok.data.images.cifar import load_cifar10
+from motiontok.data.images.files import ImageFiles
 from motiontok.data.images.layouts import find_imagenet, find_pictures
 from motiontok.data.images.mnist import load_mnist
 from motiontok.data.images.pixels import BINARY, CIFAR10, IMAGENET, Pixels
 from motiontok.data.images.sets import ArraySet, ImageSet, PictureSet
 from motiontok.errors import DataError
 
-__all__ = ["image_shape", "open_image_set", "pixels_of"]
+__all__ = ["image_shape", "open_image_files", "open_image_set", "pixels_of"]
 
 _PIXELS = {"mnist": BINARY, "cifar10": CIFAR10}
 _SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -51,7 +52,7 @@ def open_image_set(
     """
     dataset, size = config.data.dataset, config.data.size
     if path is None:
-        raise DataError(f"training on {dataset} needs --data: {_NEEDS[dataset]}")
+        raise DataError(f"{dataset} needs --data: {_NEEDS[dataset]}")
     pixels = pixels_of(config)
     if dataset in _SHAPES:
         arrays = load_mnist(path) if dataset == "mnist" else load_cifar10(path)
@@ -61,16 +62,25 @@ def open_image_set(
                 f"{image_shape(config)} (channels, height, width)"
             )
         return ArraySet(arrays, pixels, device=device)
-    found = (
-        find_imagenet(path)
-        if dataset == "imagenet"
-        else find_pictures(path, holdout=config.data.holdout)
-    )
     return PictureSet(
-        found,
+        open_image_files(config, path),
         pixels,
         size,
         seed=config.train.seed,
         held_out=config.train.validation_windows,
         device=device,
     )
+
+
+def open_image_files(config: Config, path: Path | None) -> ImageFiles:
+    """Files of a data set that is read as training goes.
+
+    Raises:
+        DataError: no path, or nothing usable there.
+    """
+    dataset = config.data.dataset
+    if path is None:
+        raise DataError(f"{dataset} needs --data: {_NEEDS[dataset]}")
+    if dataset == "imagenet":
+        return find_imagenet(path)
+    return find_pictures(path, holdout=config.data.holdout)

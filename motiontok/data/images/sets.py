@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from motiontok.data.images.arrays import ImageArrays
-from motiontok.data.images.fidelity import psnr, ssim
+from motiontok.data.images.fidelity import errors_of
 from motiontok.data.images.files import ImageFile, ImageFiles
 from motiontok.data.images.pixels import Pixels
 from motiontok.data.images.stream import PictureStream, Skipped, decode_all
@@ -53,21 +53,8 @@ class ImageSet(ABC):
         """Go on after ``drawn`` images, where the order is the set's and not the generator's."""
 
     def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
-        """Errors of reconstructions ``y`` of ``x (images, channels, height, width)``.
-
-        Returns:
-            ``mse`` of standardised pixels; ``psnr`` and ``ssim`` of pixels in [0, 1], means
-            over images.
-        """
-        square, decibels, structure = 0.0, 0.0, 0.0
-        # In parts: copies of all images at once need not fit.
-        for a, b in zip(x.split(64), y.split(64), strict=True):
-            square += float(((a - b) ** 2).mean(dim=(1, 2, 3)).sum())
-            unit = self.pixels.to_unit(a), self.pixels.to_unit(b)
-            decibels += float(psnr(*unit).sum())
-            structure += float(ssim(*unit).sum())
-        count = len(x)
-        return {"mse": square / count, "psnr": decibels / count, "ssim": structure / count}
+        """Errors of reconstructions, as :func:`~motiontok.data.images.errors_of` has them."""
+        return errors_of(x, y, self.pixels)
 
 
 class ArraySet(ImageSet):

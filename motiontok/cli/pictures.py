@@ -1,0 +1,234 @@
+"""What the commands do with images: the same names, the same files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motiontok.errors import InputError
+
+if TYPE_CHECKING:
+    from motiontok.evaluate.bench import Bench
+    from motiontok.images.compare import ImageOutcome
+
+__all__ = ["compare_on_images", "decode_pictures", "encode_pictures", "eval_on_images"]
+
+_WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def encode_pictures(
+    source: Path, out: Path | None, folder: str, effort: int, device: str
+) -> list[dict[str, Any]]:
+    """Encode a picture, or every picture of a folder, into one file: a row each.
+
+    Raises:
+        InputError: nothing there that can be encoded.
+    """
+    import numpy as np
+
+    from motiontok.data.images import ImageFile, find_images
+    from motiontok.errors import DataError
+    from motiontok.images import ImageCodes, ImageTokenizer
+    from motiontok.progress import progress
+
+    out = out or Path("codes.npy")
+    if out.suffix != ".npy":
+        raise InputError(f"--out {out}: codes are written to a .npy file, one row a picture")
+    opened = ImageTokenizer.from_pretrained(folder, device=device)
+    if source.suffix == ".npy":
+        raise InputError(f"{source}: already codes; encode takes a picture or a folder of them")
+    several = source.is_dir()
+    files = find_images(source) if several else [ImageFile(str(source), source.name)]
+    if not files:
+        raise DataError(f"{source}: no pictures (.jpg, .png, .webp, ...) in this folder")
+    rows, names = [], []
+    with progress("encoding", len(files)) as update:
+        for done, file in enumerate(files, start=1):
+            try:
+                rows.append(opened.encode(opened.load(file)[None], effort=effort))
+                names.append(file.name)
+            except DataError as error:
+                if not several:
+                    raise
+                click.echo(f"skipped: {error}", err=True)
+            update(done)
+    if not rows:
+        raise DataError(f"{source}: none of its {len(files)} pictures can be used")
+    codes = ImageCodes(
+        np.concatenate(rows).astype(np.uint16),
+        fingerprint=opened.fingerprint,
+        tokenizer=str(Path(folder).resolve()),
+        names=tuple(names),
+        licence=opened.licence,
+    )
+    codes.save(out)
+    skipped = len(files) - len(rows)
+    click.echo(
+        f"{len(rows)} pictures{f', {skipped} skipped' if skipped else ''} -> "
+        f"{opened.codes_per_image} codes of {opened.vocab_size} each "
+        f"({opened.bits_per_image:.0f} bits) -> {out}",
+        err=True,
+    )
+    return [{"source": n, "codes": str(out), "fingerprint": opened.fingerprint} for n in names]
+
+
+def decode_pictures(path: Path, out: Path | None, tokenizer: str | None, device: str) -> None:
+    """Decode codes to a picture, or to a folder of them.
+
+    Raises:
+        InputError: the tokenizer is not there, or ``out`` cannot take what there is.
+    """
+    from PIL import Image
+
+    from bvh.files import atomic_path
+    from motiontok.images import ImageCodes, ImageTokenizer
+
+    codes = ImageCodes.load(path)
+    folder = tokenizer or codes.tokenizer
+    if not folder:
+        raise InputError(f"{path}: does not say which tokenizer made it; give --tokenizer")
+    if not tokenizer and not Path(folder).is_dir():
+        raise InputError(
+            f"{path}: its tokenizer {folder} is not there any more; give --tokenizer its folder"
+        )
+    if not tokenizer:
+        print(f"decoding with {folder}, which {path.name} names", file=sys.stderr)
+    out = out or Path("decoded.png" if len(codes.array) == 1 else "decoded")
+    if out.suffix and out.suffix.lower() not in _WRITTEN:
+        raise InputError(f"--out {out}: give a name that ends in {', '.join(_WRITTEN)}")
+    if out.suffix and len(codes.array) > 1:
+        raise InputError(f"{path}: holds {len(codes.array)} pictures; give --out a folder")
+    opened = ImageTokenizer.from_pretrained(folder, device=device)
+    pixels = opened.decode_codes(codes).transpose(0, 2, 3, 1)
+    names = codes.names or tuple(f"{n:06d}" for n in range(len(pixels)))
+    stems = tuple(str(Path(name).with_suffix("")) for name in names)
+    if len(set(stems)) == len(stems):
+        names = stems
+    for name, image in zip(names, pixels, strict=True):
+        # A name in a sidecar may say anything; only what stays inside the folder is used.
+        parts = [part for part in Path(f"{name}.png").parts if part not in ("/", "..")]
+        target = out if out.suffix else out.joinpath(*parts)
+        with atomic_path(target) as temporary:
+            Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary)
+    click.echo(f"{path.name}: {len(pixels)} pictures -> {out}")
+
+
+def eval_on_images(
+    tokenizer: str,
+    data: Path | None,
+    *,
+    everything: bool,
+    inception: Path | None,
+    fid: bool,
+    out: Path | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure a tokenizer of images on the held-out images of its data set."""
+    from bvh.files import atomic_path
+    from motiontok.data.images import Skipped
+    from motiontok.evaluate.machine import machine
+    from motiontok.images import ImageTokenizer
+    from motiontok.images.evaluation import evaluate_images, held_out_images
+    from motiontok.images.fid import FrechetDistance, load_inception
+    from motiontok.images.report import evaluation_markdown
+
+    opened = ImageTokenizer.from_pretrained(tokenizer, device=device)
+    wanted = fid or inception is not None
+    distance = FrechetDistance(load_inception(inception, device), device) if wanted else None
+    skipped = Skipped()
+    found = evaluate_images(
+        opened,
+        held_out_images(opened.config, data, skipped=skipped, everything=everything),
+        seed=seed,
+        distance=distance,
+    )
+    for reason in list(skipped.reasons.values())[:5]:
+        click.echo(f"skipped {reason}", err=True)
+    split = "all pictures" if everything else "held out"
+    left_out = f", {len(skipped.reasons)} unreadable left out" if skipped.reasons else ""
+    result = {
+        "tokenizer": tokenizer,
+        "fingerprint": opened.fingerprint,
+        "method": opened.config.method.name,
+        "beta": opened.config.method.beta_end,
+        "machine": machine(device),
+        "test": {
+            "data": f"{opened.config.data.dataset}, {split}{left_out}",
+            "images": found.images,
+        },
+        **{k: v for k, v in found.to_dict().items() if k != "images"},
+    }
+    text = evaluation_markdown(f"{Path(tokenizer).resolve().name} ({result['method']})", result)
+    if out is not None:
+        for name, content in (
+            ("eval.json", json.dumps(result, indent=1) + "\n"),
+            ("eval.md", text),
+        ):
+            with atomic_path(out / name) as temporary:
+                temporary.write_text(content, encoding="utf-8")
+    click.echo(json.dumps(result) if as_json else text)
+
+
+def compare_on_images(
+    bench: Bench, out: Path, data: Path | None, device: str, only: tuple[str, ...], as_json: bool
+) -> list[str]:
+    """Run a comparison on images and write its report; methods that failed."""
+    from motiontok.errors import MissingDependencyError
+    from motiontok.images.compare import run_image_bench
+    from motiontok.images.report import plot_comparison
+
+    def report(outcomes: list[ImageOutcome]) -> None:
+        _write_report(bench, outcomes, out, {})
+
+    outcomes = run_image_bench(
+        bench,
+        out=out,
+        data=data,
+        device=device,
+        only=only,
+        say=lambda line: click.echo(line, err=as_json),
+        on_outcome=report,
+    )
+    try:
+        pictures = plot_comparison(bench, outcomes, out)
+    except MissingDependencyError as error:
+        click.echo(str(error), err=True)
+        pictures = {}
+    _write_report(bench, outcomes, out, pictures)
+    name = "report.json" if as_json else "report.md"
+    click.echo((out / name).read_text(encoding="utf-8"), nl=not as_json)
+    return sorted({o.cell.method for o in outcomes if o.result is None})
+
+
+def _write_report(
+    bench: Bench, outcomes: list[ImageOutcome], out: Path, pictures: dict[str, str]
+) -> None:
+    from bvh.files import atomic_path
+    from motiontok.images.report import comparison_markdown
+
+    runs = [
+        {
+            "method": o.cell.method,
+            "budget": o.cell.budget,
+            "seed": o.cell.seed,
+            "error": o.error,
+            "log": list(o.log),
+            **(o.result or {}),
+        }
+        for o in outcomes
+    ]
+    content = {"name": bench.name, "runs_in_all": len(bench.cells), "runs": runs}
+    text = comparison_markdown(bench, outcomes)
+    text += "".join(f"\n![{what}]({file})\n" for what, file in pictures.items())
+    for name, written in (
+        ("report.json", json.dumps(content, indent=1) + "\n"),
+        ("report.md", text),
+    ):
+        with atomic_path(out / name) as temporary:
+            temporary.write_text(written, encoding="utf-8")
