@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
 from bvh import procedural
-from motiontok.cli.main import main
 from motiontok.codes import Codes
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the command line: exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["motiontok", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

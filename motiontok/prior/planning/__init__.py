@@ -1,0 +1,31 @@
+"""Planning over codes: what a planner is, a search, costs and targets."""
+
+from motiontok.prior.planning.costs import (
+    Cost,
+    Rollout,
+    end_pose,
+    no_go_disc,
+    track_path,
+    track_velocity,
+)
+from motiontok.prior.planning.protocol import Planner, State, follow, root_path
+from motiontok.prior.planning.search import SearchPlanner
+from motiontok.prior.planning.targets import PathTarget, VelocityProfile
+from motiontok.prior.planning.tracking import tracking_errors
+
+__all__ = [
+    "Cost",
+    "PathTarget",
+    "Planner",
+    "Rollout",
+    "SearchPlanner",
+    "State",
+    "VelocityProfile",
+    "end_pose",
+    "follow",
+    "no_go_disc",
+    "root_path",
+    "track_path",
+    "track_velocity",
+    "tracking_errors",
+]

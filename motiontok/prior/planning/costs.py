@@ -1,0 +1,95 @@
+"""What is wanted of a motion, as functions of candidate rollouts.
+
+A cost is any callable from a :class:`Rollout` to one number a candidate, lower is
+better. Write your own, or bend these with a lambda::
+
+    costs = [track_path(path), lambda r: 2.0 * no_go_disc(3.0, 0.0, 0.8)(r)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bvh.rotations import Array
+from motiontok.data import COLUMNS, Start
+from motiontok.prior.planning.targets import PathTarget, VelocityProfile
+
+__all__ = ["Cost", "Rollout", "end_pose", "no_go_disc", "track_path", "track_velocity"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """Candidate futures.
+
+    Attributes:
+        positions: ``(candidates, frames, 2)`` of the hips on the floor, metres.
+        yaw: ``(candidates, frames)`` heading, rad.
+        times: ``(frames,)`` seconds since the beginning of the plan.
+        features: ``(candidates, frames, 203)`` raw features, for all else.
+        window: frames a window.
+    """
+
+    positions: Array
+    yaw: Array
+    times: Array
+    features: Array
+    window: int
+
+
+Cost = Callable[[Rollout], Array]
+"""One number a candidate ``(candidates,)``, lower is better."""
+
+
+def track_path(path: PathTarget) -> Cost:
+    """Mean squared distance (m2) to where the path is at each time."""
+
+    def cost(rollout: Rollout) -> Array:
+        apart = rollout.positions - path.at(rollout.times)
+        return np.asarray((apart**2).sum(axis=-1).mean(axis=-1))
+
+    return cost
+
+
+def track_velocity(profile: VelocityProfile) -> Cost:
+    """Squared error of each window's mean velocity (m2/s2) and yaw rate (rad2/s2).
+
+    Means over a window, since within a stride the hips speed up and slow down.
+    """
+
+    def cost(rollout: Rollout) -> Array:
+        shape = (len(rollout.features), -1, rollout.window)
+        error = 0.0
+        columns = (COLUMNS["velocity"].start, COLUMNS["velocity"].start + 1, 0)
+        for wanted, column in zip(profile.at(rollout.times).T, columns, strict=True):
+            miss = (rollout.features[..., column] - wanted).reshape(shape).mean(axis=-1)
+            error = error + (miss**2).mean(axis=-1)
+        return np.asarray(error)
+
+    return cost
+
+
+def no_go_disc(x: float, y: float, radius: float, *, weight: float = 100.0) -> Cost:
+    """Mean depth (m) inside a disc that the hips must stay out of."""
+
+    def cost(rollout: Rollout) -> Array:
+        apart = np.linalg.norm(rollout.positions - [x, y], axis=-1)
+        return np.asarray(weight * np.maximum(radius - apart, 0.0).mean(axis=-1))
+
+    return cost
+
+
+def end_pose(pose: Start, *, time: float, weight: float = 1.0) -> Cost:
+    """Squared distance (m2) and heading error (rad2) at ``time`` and after; 0 before."""
+
+    def cost(rollout: Rollout) -> Array:
+        late = rollout.times >= time
+        if not late.any():
+            return np.zeros(len(rollout.positions))
+        apart = ((rollout.positions[:, late] - [pose.x, pose.y]) ** 2).sum(axis=-1)
+        turn = (rollout.yaw[:, late] - pose.yaw + np.pi) % (2 * np.pi) - np.pi
+        return np.asarray(weight * (apart + turn**2).mean(axis=-1))
+
+    return cost

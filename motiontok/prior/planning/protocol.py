@@ -1,0 +1,133 @@
+"""What a planner is: a function from where the body is to the codes of its next window.
+
+::
+
+    def planner(state: State) -> NDArray[np.int64]:
+        ...                       # state.pose, state.time, state.codes
+        return codes              # (codes_per_window,)
+
+    codes = follow(planner, tokenizer, seconds=10.0)
+
+That is all. Anything that emits codes will do: a search, a policy, a language model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bvh.motion import FPS
+from bvh.rotations import Array
+from motiontok.codes import Codes
+from motiontok.data import COLUMNS, Start
+from motiontok.errors import CodesError
+from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["Planner", "State", "follow", "root_path"]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where things stand before a window.
+
+    Attributes:
+        codes: ``(windows, codes_per_window)`` done so far; maybe none.
+        pose: place (m) and heading (rad) of the last frame done. On a robot that knows
+            better, put its own here.
+        time: seconds since the beginning.
+    """
+
+    codes: NDArray[np.int64]
+    pose: Start
+    time: float
+
+
+class Planner(Protocol):
+    """Chooses the next window."""
+
+    def __call__(self, state: State) -> NDArray[np.int64]:
+        """Codes ``(codes_per_window,)`` of the window after ``state``."""
+        ...
+
+
+def root_path(features: Array, pose: Start) -> tuple[Array, Array]:
+    """Positions ``(..., frames, 2)`` and headings ``(..., frames)`` that follow ``pose``.
+
+    Args:
+        features: ``(..., frames, 203)`` raw.
+        pose: of the frame before the first one.
+    """
+    yaw = pose.yaw + np.cumsum(features[..., COLUMNS["yaw_rate"].start], axis=-1) / FPS
+    forward, left = np.moveaxis(features[..., COLUMNS["velocity"]], -1, 0) / FPS
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    step = np.stack([cos * forward - sin * left, sin * forward + cos * left], axis=-1)
+    return np.cumsum(step, axis=-2) + [pose.x, pose.y], yaw
+
+
+def follow(
+    planner: Planner,
+    tokenizer: MotionTokenizer,
+    *,
+    seconds: float,
+    start: Start | None = None,
+    prefix: NDArray[Any] | None = None,
+    licence: str = "",
+    update: Callable[[int], object] | None = None,
+) -> Codes:
+    """Ask a planner for window after window.
+
+    Args:
+        planner: chooses.
+        tokenizer: whose codes they are.
+        seconds: length of what is planned, the prefix not counted.
+        start: place and heading of frame 0; the origin facing +X by default.
+        prefix: ``(windows, codes_per_window)`` already done; the result begins with it.
+        licence: note to write beside the codes.
+        update: called with the number of windows planned.
+
+    Raises:
+        CodesError: the planner gave something that is no window of codes.
+    """
+    size, window = tokenizer.codes_per_window, tokenizer.frames_per_window
+    frames = max(1, round(seconds * tokenizer.fps))
+    begin = start or Start()
+    codes = np.empty((0, size), dtype=np.int64) if prefix is None else np.array(prefix, np.int64)
+    pose = begin
+    if len(codes):
+        pose = _after(tokenizer, codes, begin, first=True)
+    given = len(codes)
+    for n in range(math.ceil(frames / window)):
+        time = n * window / tokenizer.fps
+        chosen = np.asarray(planner(State(codes, pose, time)))
+        if chosen.shape != (size,):
+            raise CodesError(f"the planner gave codes of shape {chosen.shape}, not ({size},)")
+        pose = _after(tokenizer, chosen[None], pose, first=not len(codes))
+        codes = np.concatenate([codes, chosen[None].astype(np.int64)])
+        if update is not None:
+            update(n + 1)
+    return Codes(
+        codes.astype(np.uint16),
+        fingerprint=tokenizer.fingerprint,
+        frames=given * window + frames,
+        start=begin,
+        offsets=tokenizer.offsets,
+        source="plan",
+        licence=licence or tokenizer.licence,
+    )
+
+
+def _after(
+    tokenizer: MotionTokenizer, codes: NDArray[np.int64], pose: Start, *, first: bool
+) -> Start:
+    """Pose after decoded codes."""
+    features = tokenizer.decode_features(codes)
+    if first:
+        # Frame 0 stands on the pose itself: there is no step to it.
+        features[0, : COLUMNS["velocity"].stop] = 0.0
+    positions, yaw = root_path(features, pose)
+    return Start(float(positions[-1, 0]), float(positions[-1, 1]), float(yaw[-1]))

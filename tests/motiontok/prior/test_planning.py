@@ -1,0 +1,228 @@
+"""Search over codes, what it optimises, and what it reads."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bvh import procedural
+from bvh import rotations as rot
+from motiontok.data import Start, from_motion, to_motion
+from motiontok.errors import CodesError, InputError
+from motiontok.prior.planning import (
+    PathTarget,
+    Rollout,
+    SearchPlanner,
+    VelocityProfile,
+    end_pose,
+    follow,
+    no_go_disc,
+    root_path,
+    track_path,
+    track_velocity,
+    tracking_errors,
+)
+
+
+@pytest.fixture(scope="module")
+def motion():
+    return procedural.make("walk", seconds=4.0, seed=9)
+
+
+def rollout(positions, yaw=None, features=None, start=0.0):
+    positions = np.asarray(positions, dtype=float)
+    frames = positions.shape[1]
+    return Rollout(
+        positions,
+        np.zeros(positions.shape[:2]) if yaw is None else np.asarray(yaw, dtype=float),
+        start + np.arange(1, frames + 1) / 30,
+        np.zeros((*positions.shape[:2], 203)) if features is None else features,
+        frames,
+    )
+
+
+def test_the_root_path_is_the_decoded_motions(motion):
+    features = from_motion(motion)
+    pose = Start(1.0, -2.0, 0.8)
+    features[0, :3] = 0.0
+    decoded = to_motion(features, motion.offsets, start=pose)
+    positions, yaw = root_path(features, pose)
+    np.testing.assert_allclose(positions, decoded.root_positions[:, :2], atol=1e-9)
+    turned = rot.yaw_of(decoded.rotations[:, 0])
+    np.testing.assert_allclose(np.cos(yaw - turned), 1.0, atol=1e-6)
+
+
+def test_following_keeps_to_the_pose_that_decoding_gives(tiny_tokenizer):
+    rng = np.random.default_rng(0)
+    poses = []
+
+    def planner(state):
+        poses.append(state.pose)
+        assert state.time == pytest.approx(len(state.codes) * 32 / 30)
+        return rng.integers(0, 16, 8)
+
+    start = Start(3.0, 1.0, -0.5)
+    codes = follow(planner, tiny_tokenizer, seconds=4.0, start=start)
+    assert codes.array.shape == (4, 8)
+    assert codes.frames == 120
+    assert poses[0] == start
+    whole = tiny_tokenizer.decode(codes.array, start=start, plant=False)
+    for n, pose in enumerate(poses[1:], start=1):
+        # Blending moves the frames beside a border a little, and nothing behind them.
+        place = whole.root_positions[32 * n - 1, :2]
+        np.testing.assert_allclose([pose.x, pose.y], place, atol=0.12)
+
+
+def test_a_prefix_is_kept_and_counted(tiny_tokenizer):
+    prefix = np.arange(16).reshape(2, 8)
+    codes = follow(lambda state: state.codes[-1], tiny_tokenizer, seconds=1.0, prefix=prefix)
+    np.testing.assert_array_equal(codes.array, [*prefix, prefix[-1]])
+    assert codes.frames == 64 + 30
+
+
+@pytest.mark.parametrize("answer", [np.zeros(7, int), np.zeros((1, 8), int), np.full(8, 16)])
+def test_a_planner_that_gives_no_window_is_refused(tiny_tokenizer, answer):
+    with pytest.raises(CodesError):
+        follow(lambda state: answer, tiny_tokenizer, seconds=1.0)
+
+
+def test_costs_are_zero_where_all_is_well_and_grow_with_the_error():
+    line = np.stack([np.linspace(0, 1, 31)[1:], np.zeros(30)], axis=-1)
+    aside = line + [0.0, 0.5]
+    path = PathTarget.through(np.array([[1.0, 0.0]]), speed=1.0)
+    np.testing.assert_allclose(track_path(path)(rollout([line, aside])), [0, 0.25], atol=1e-9)
+    disc = no_go_disc(0.0, 0.5, 0.25)(rollout([line, aside]))
+    assert disc[0] == 0
+    assert disc[1] > 0
+    end = end_pose(Start(1.0, 0.5, 0.0), time=1.0)
+    np.testing.assert_allclose(end(rollout([line, aside])), [0.25, 0.0], atol=1e-9)
+    assert end_pose(Start(), time=2.0)(rollout([line]))[0] == 0.0
+    turned = rollout([aside], yaw=np.full((1, 30), 2 * np.pi))
+    np.testing.assert_allclose(end(turned), 0.0, atol=1e-9)
+
+
+def test_velocity_is_compared_as_a_windows_mean():
+    features = np.zeros((2, 30, 203))
+    features[0, :, 1] = 1.0 + np.sin(np.linspace(0, 2 * np.pi, 30, endpoint=False))
+    features[1, :, 0] = 0.3
+    profile = VelocityProfile(np.array([0.0]), np.array([[1.0, 0.0, 0.0]]))
+    cost = track_velocity(profile)(rollout(np.zeros((2, 30, 2)), features=features))
+    np.testing.assert_allclose(cost, [0.0, 1.09], atol=1e-9)
+
+
+def test_steering_turns_toward_the_path():
+    path = PathTarget.through(np.array([[0.0, 5.0]]), speed=1.0)
+    forward, left, turn = path.steer(Start(), 0.0, 1.0)
+    assert forward == pytest.approx(0.0, abs=1e-9)
+    assert left == 0.0
+    assert turn == 1.5
+    forward, _, turn = path.steer(Start(0.0, 0.0, np.pi / 2), 0.0, 1.0)
+    assert forward == pytest.approx(1.0)
+    assert turn == pytest.approx(0.0)
+    np.testing.assert_array_equal(path.steer(Start(0.0, 5.0, 0.0), 10.0, 1.0), 0.0)
+    profile = VelocityProfile(np.array([0.0, 1.0]), np.array([[0.0, 0, 0], [1.0, 0, 0]]))
+    assert profile.steer(Start(), 0.0, 1.0)[0] == pytest.approx(0.5)
+
+
+def test_search_does_better_than_sampling_alone(tiny_prior, tiny_tokenizer):
+    path = PathTarget.through(np.array([[3.0, 0.0]]), speed=1.0)
+    errors = []
+    for samples, horizon, beam in ((1, 1, 1), (12, 1, 1), (12, 2, 3)):
+        total = 0.0
+        for seed in range(3):
+            planner = SearchPlanner(
+                tiny_prior,
+                tiny_tokenizer,
+                [track_path(path)],
+                steer=path.steer,
+                samples=samples,
+                horizon=horizon,
+                beam=beam,
+                seed=seed,
+            )
+            codes = follow(planner, tiny_tokenizer, seconds=3.0)
+            motion = tiny_tokenizer.decode_codes(codes)
+            total += tracking_errors(motion, path)["path_error_m"]
+        errors.append(total / 3)
+    assert max(errors[1:]) < 0.8 * errors[0]
+
+
+def test_a_search_is_reproducible(tiny_prior, tiny_tokenizer):
+    def plan(seed):
+        planner = SearchPlanner(tiny_prior, tiny_tokenizer, [], samples=4, beam=2, seed=seed)
+        return follow(planner, tiny_tokenizer, seconds=2.0).array
+
+    np.testing.assert_array_equal(plan(1), plan(1))
+    assert (plan(1) != plan(2)).any()
+    with pytest.raises(InputError, match="samples must be at least 1"):
+        SearchPlanner(tiny_prior, tiny_tokenizer, [], samples=0)
+    with pytest.raises(InputError, match="no label 'fly'"):
+        SearchPlanner(tiny_prior, tiny_tokenizer, [], label="fly")
+
+
+def test_tracking_errors_of_a_known_motion(motion):
+    profile = VelocityProfile(np.array([0.0]), np.array([[0.0, 0.0, 0.0]]))
+    errors = tracking_errors(motion, profile)
+    # A walk is nearly straight within a second.
+    legs = np.diff(motion.root_positions[[0, 29, 59, 89, 119], :2], axis=0)
+    speed = np.sqrt((np.linalg.norm(legs, axis=-1) ** 2).mean())
+    assert errors["velocity_error_m_s"] == pytest.approx(speed, rel=0.08)
+    path = PathTarget(np.arange(len(motion)) / 30, motion.root_positions[:, :2])
+    assert tracking_errors(motion, path)["path_error_m"] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "must name the columns x,y or t,x,y"),
+        ("a,b\n1,2\n", "must name the columns"),
+        ("x,y\n", "no rows"),
+        ("x,y\n1,2\n1,wall\n", "row 3: not all numbers: 1,wall"),
+        ("x,y\n1\n", "row 2: expected 2 finite numbers"),
+        ("x,y\n1,nan\n", "row 2: expected 2 finite numbers"),
+        ("t,x,y\n0,0,0\n2,1,1\n1,2,2\n", "row 4: times must ascend"),
+    ],
+)
+def test_bad_waypoint_files_are_refused_by_row(tmp_path, text, words):
+    (tmp_path / "w.csv").write_text(text)
+    with pytest.raises(InputError) as caught:
+        PathTarget.read(tmp_path / "w.csv", speed=1.0)
+    assert words in str(caught.value)
+    assert "w.csv" in str(caught.value)
+
+
+def test_plan_from_the_command_line(tiny_run, tiny_prior_run, tmp_path, run):
+    (tmp_path / "way.csv").write_text("x,y\n2,0\n2,1\n")
+    (tmp_path / "v.csv").write_text("t,forward,left,yaw_rate\n0,1,0,0\n2,1,0,0.2\n")
+    base = ["plan", "--tokenizer", tiny_run, "--prior", tiny_prior_run / "prior", "--samples", 4]
+    base += ["-o", tmp_path / "codes.npy"]
+    code, said, error = run(*base, "--waypoints", tmp_path / "way.csv", "--no-go", 1, 1, 0.3)
+    assert code == 0, error
+    assert "x real time" in said
+    assert "path_error_m" in said
+    code, said, error = run(*base, "--velocity-profile", tmp_path / "v.csv", "--json")
+    assert code == 0, error
+    assert json.loads(said)["seconds"] == pytest.approx(2.0)
+    code, _, error = run(*base)
+    assert code == 2
+    assert "give either --waypoints or --velocity-profile" in error
+    code, _, error = run(*base, "--waypoints", tmp_path / "none.csv")
+    assert code == 2
+    assert "none.csv: no such file" in error
+
+
+def test_a_plan_goes_onto_a_robot(tiny_run, tiny_prior_run, tmp_path, run):
+    pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
+    from motiontok.robots import Trajectory
+
+    (tmp_path / "v.csv").write_text("t,forward,left,yaw_rate\n0,1,0,0\n")
+    code, _, error = run(
+        "plan", "--tokenizer", tiny_run, "--prior", tiny_prior_run / "prior", "--samples", 2,
+        "--velocity-profile", tmp_path / "v.csv", "--seconds", 1, "--robot", "skeleton",
+        "-o", tmp_path / "codes.npy",
+    )  # fmt: skip
+    assert code == 0, error
+    trajectory = Trajectory.load(tmp_path / "codes.robot.npz")
+    assert len(trajectory) == 30

@@ -1,0 +1,60 @@
+"""The examples run, with a tiny tokenizer and prior, and give codes that decode."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from motiontok import MotionTokenizer
+from motiontok.codes import Codes
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def folders(tiny_run, tmp_path_factory):
+    from bvh import procedural
+    from motiontok.prior.runs import run_prior_training
+
+    clips = tmp_path_factory.mktemp("clips")
+    for n in range(4):
+        procedural.make("walk", seconds=5.0, seed=n).save(clips / f"walk_{n}.npz")
+    out = tmp_path_factory.mktemp("prior")
+    tokenizer = MotionTokenizer.from_pretrained(tiny_run)
+    run_prior_training(
+        tokenizer, data=clips, out=out, steps=5, width=8, layers=1, say=lambda line: None
+    )
+    return {"--tokenizer": tiny_run, "--prior": out / "prior"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("velocity_follower", ("--tokenizer", "--prior")),
+        ("waypoint_walker", ("--tokenizer", "--prior")),
+        ("your_own_planner", ("--tokenizer",)),
+    ],
+)
+def test_an_example_writes_codes(folders, name, options, tmp_path):
+    out = tmp_path / "codes.npy"
+    given = [part for option in options for part in (option, str(folders[option]))]
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py", *given, "--seconds", "3", "--out", out],
+        capture_output=True,
+        text=True,
+        cwd=EXAMPLES.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(out) in done.stdout
+    codes = Codes.load(out)
+    assert codes.array.shape == (3, 8)
+    tokenizer = MotionTokenizer.from_pretrained(folders["--tokenizer"])
+    assert len(tokenizer.decode_codes(codes)) == 90
+
+
+def test_every_example_is_tested():
+    tested = {"velocity_follower", "waypoint_walker", "your_own_planner", "remote_planner"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested
