@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -88,7 +88,7 @@ def render(
     """Draw SOURCES side by side as a video or a contact sheet.
 
     A source is a clip (.bvh), a motion (.npz), tokens (codes.npy) or a robot's
-    trajectory (robot.npz).
+    trajectory (robot.npz; robot.csv with --robot, 30 frames a second).
     """
     from motiontok.errors import InputError
 
@@ -110,7 +110,9 @@ def render(
         from motiontok.render import render_image, render_sheet, render_video
 
         pixels = None if size is None else _size(size)
-        actors, tokens = _actors(sources, robots or ("skeleton",), map_path, tokenizer)
+        actors, tokens = _actors(
+            sources, robots or ("skeleton",), map_path, tokenizer, overlay=overlay
+        )
         if labels and len(labels) != len(actors):
             raise InputError(f"{len(labels)} --label for {len(actors)} panels")
         if overlay and len(actors) > 1:
@@ -147,17 +149,24 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _actors(
-    sources: Sequence[Path], robots: Sequence[str], map_path: Path | None, tokenizer: str | None
+    sources: Sequence[Path],
+    robots: Sequence[str],
+    map_path: Path | None,
+    tokenizer: str | None,
+    *,
+    overlay: bool,
 ) -> tuple[list[Actor], TokenTrack | None]:
     """The figures of all sources, and the tokens of the first that has some."""
     from motiontok.cli.sources import load_motion, open_codes
+    from motiontok.cli.trajectories import is_trajectory, trajectory_actor
     from motiontok.render import MannequinActor, TokenTrack
 
     actors: list[Actor] = []
+    persons: dict[int, Motion] = {}
     tokens: TokenTrack | None = None
     for source in sources:
-        if _is_trajectory(source):
-            actors.append(_trajectory_actor(source, robots, map_path))
+        if is_trajectory(source):
+            actors.append(trajectory_actor(source, robots, map_path))
             continue
         label = source.stem
         if source.suffix == ".npy":
@@ -172,13 +181,31 @@ def _actors(
             motion = load_motion(source, tokenizer=tokenizer)
         for name in robots:
             if name == "skeleton":
+                persons[len(actors)] = motion
                 actors.append(MannequinActor(motion, label=label))
             else:
                 actors.append(_retargeted(motion, name, map_path))
                 # One clip's panels are told apart by the robots, several clips' by both.
                 if len(sources) > 1:
                     actors[-1].label += f", {label}"
+    if overlay:
+        _in_the_robots_size(actors, persons)
     return actors, tokens
+
+
+def _in_the_robots_size(actors: list[Actor], persons: Mapping[int, Motion]) -> None:
+    """Draw persons as large as the first robot, whose shorter steps else leave it behind."""
+    from motiontok.render import MannequinActor, RobotActor
+
+    robot = next((a.robot for a in actors if isinstance(a, RobotActor)), None)
+    if robot is None or not persons:
+        return
+    from motiontok.robots import sized_like
+
+    for place, motion in persons.items():
+        label = actors[place].label
+        actors[place] = MannequinActor(sized_like(robot, motion), label=label)
+    click.echo(f"note: the person is drawn at the size of {robot.name}", err=True)
 
 
 def _retargeted(motion: Motion, name: str, map_path: Path | None) -> Actor:
@@ -190,34 +217,6 @@ def _retargeted(motion: Motion, name: str, map_path: Path | None) -> Actor:
     with progress("inverse kinematics", len(motion)) as update:
         trajectory = retarget(motion, robot, progress=update)
     return RobotActor(robot, trajectory.qpos, fps=trajectory.fps)
-
-
-def _trajectory_actor(source: Path, robots: Sequence[str], map_path: Path | None) -> Actor:
-    from motiontok.errors import InputError
-    from motiontok.render.robot import RobotActor
-    from motiontok.robots import Trajectory, load_robot
-
-    trajectory = Trajectory.load(source)
-    # A robot from a file of one's own is named after it; the trajectory knows only the name.
-    given = [r for r in robots if Path(r).stem == trajectory.robot]
-    robot = load_robot(given[0] if given else trajectory.robot, map=map_path)
-    if robot.joint_names != trajectory.joint_names:
-        raise InputError(f"{source}: its joints are not those of {robot.name} ({robot.urdf})")
-    return RobotActor(robot, trajectory.qpos, fps=trajectory.fps, label=robot.name)
-
-
-def _is_trajectory(path: Path) -> bool:
-    """Whether an .npz holds a robot's trajectory rather than a motion."""
-    import zipfile
-
-    if path.suffix != ".npz":
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "qpos.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        # Whoever reads it says what is wrong.
-        return False
 
 
 @contextmanager

@@ -89,7 +89,10 @@ def retarget(
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{plot}: a plot is written as .png, .svg or .pdf")
     from motiontok.cli.sources import load_motion
+    from motiontok.cli.trajectories import is_trajectory
 
+    if is_trajectory(source):
+        raise InputError(f"{source}: this is a robot's trajectory; give the clip, motion or codes")
     motion = load_motion(source, tokenizer=tokenizer)
     robot = load_robot(robot_name, map=map_path)
     _clip(motion, output, robot, fps=fps, order=order, plot=plot, as_json=as_json)
@@ -112,6 +115,7 @@ def _clip(
     from motiontok.robots import retarget as solve
     from motiontok.robots.report import measure
 
+    robot.self_collision  # noqa: B018 - made now, not while the clock runs
     start = time.perf_counter()
     with progress("inverse kinematics", len(motion)) as update:
         trajectory = solve(motion, robot, progress=update)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from motiontok.codes import Codes
     from motiontok.render import Actor
     from motiontok.render.token_editor import TokenEditor
+    from motiontok.render.viewer import Viewer
     from motiontok.robots import Robot
     from motiontok.tokenizer import MotionTokenizer
 
@@ -49,11 +50,19 @@ def view(
 ) -> None:
     """Play SOURCE in the browser: a clip (.bvh), a motion (.npz) or tokens (codes.npy).
 
+    Also a robot's trajectory (robot.npz; robot.csv with --robot). A person beside a robot
+    is drawn at the robot's size.
+
     Tokens lie as tiles before the figure; click one to swap it and see the motion change.
     With --tokenizer, a clip is shown beside what its tokens decode to.
     """
+    from motiontok.cli.trajectories import is_trajectory, trajectory_actor
     from motiontok.render.viewer import Viewer
 
+    if is_trajectory(source):
+        actor = trajectory_actor(source, [robot_name] if robot_name else [], map_path)
+        _serve(Viewer({actor.label: actor}, host=host, port=port), source)
+        return
     motions, editor = _motions(source, tokenizer)
     robot: Robot | None = None
     if robot_name is not None:
@@ -68,6 +77,10 @@ def view(
     viewer = Viewer(
         dict(_actors(motions, robot)), editor=editor, rebuild=rebuild, host=host, port=port
     )
+    _serve(viewer, source)
+
+
+def _serve(viewer: Viewer, source: Path) -> None:
     click.echo(f"showing {source} at {viewer.url} (Ctrl-C ends)")
     try:
         viewer.run()
@@ -114,10 +127,14 @@ def _actors(motions: Mapping[str, Motion], robot: Robot | None) -> Iterator[tupl
     """Mannequins of the motions, then the robot with the last of them."""
     from motiontok.render import MannequinActor, RobotActor
 
-    for name, motion in motions.items():
-        yield name, MannequinActor(motion, label=name)
-    if robot is not None:
-        from motiontok.robots import retarget
+    if robot is None:
+        for name, motion in motions.items():
+            yield name, MannequinActor(motion, label=name)
+    else:
+        from motiontok.robots import retarget, sized_like
 
+        # A larger person's steps would leave the robot behind.
+        for name, motion in motions.items():
+            yield name, MannequinActor(sized_like(robot, motion), label=name)
         trajectory = retarget(list(motions.values())[-1], robot)
         yield "robot", RobotActor(robot, trajectory.qpos, fps=trajectory.fps)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bvh.rotations import Array
 
-__all__ = ["Actor", "Part"]
+__all__ = ["Actor", "Part", "moment"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +64,16 @@ class Actor(Protocol):
         """The parts, always in the same order; coarser ones suffice for small pictures."""
         ...
 
-    def poses(self, frame: int) -> Array:
-        """``(parts, 4, 4)`` world_from_part of a frame."""
+    def poses(self, frame: float) -> Array:
+        """``(parts, 4, 4)`` world_from_part of a frame, or of a moment between two."""
         ...
 
     def roots(self) -> Array:
         """``(frames, 4, 4)`` world_from_root, X forward: what cameras follow."""
         ...
+
+
+def moment(actor: Actor, time: float) -> float:
+    """The frame, whole or between two, that an actor shows at a time in seconds."""
+    # Rounded, for a whole frame is drawn without computing anything.
+    return min(round(time * actor.fps, 6), float(len(actor) - 1))

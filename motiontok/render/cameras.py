@@ -112,8 +112,10 @@ class CameraPath:
 
     def at(self, time: float) -> View:
         """The view at a time in seconds."""
-        frame = int(np.clip(round(time * self._fps), 0, len(self._targets) - 1))
-        target = self._targets[frame]
+        frame = float(np.clip(time * self._fps, 0, len(self._targets) - 1))
+        before = int(frame)
+        after, part = min(before + 1, len(self._targets) - 1), frame - before
+        target = (1.0 - part) * self._targets[before] + part * self._targets[after]
         turn = 2 * np.pi * time / _ORBIT_SECONDS if self._kind == "orbit" else 0.0
         yaw = self._yaw + turn
         back = np.array(

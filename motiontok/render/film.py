@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from bvh.rotations import Array
 from motiontok.errors import RenderError
-from motiontok.render.actors import Actor
+from motiontok.render.actors import Actor, moment
 from motiontok.render.cameras import CameraKind, CameraPath, heading_of
 from motiontok.render.canvas import open_canvas
 from motiontok.render.overlay import RULE, TokenTrack, caption, footer
@@ -134,7 +134,7 @@ class Film:
         image = np.empty((height, width, 3), dtype=np.uint8)
         panel = self._panel[0]
         for k, (group, path) in enumerate(zip(self._groups, self._paths, strict=True)):
-            shown = {i: self._actors[i].poses(self._pose(i, time)) for i in group}
+            shown = {i: self._actors[i].poses(moment(self._actors[i], time)) for i in group}
             image[:, k * panel : (k + 1) * panel] = self._canvas.draw(shown, path.at(time))
             if k:
                 image[:, k * panel] = RULE
@@ -164,7 +164,3 @@ class Film:
             scale=scale,
         )
         return np.asarray(picture)
-
-    def _pose(self, actor: int, time: float) -> int:
-        it = self._actors[actor]
-        return min(int(time * it.fps + 1e-6), len(it) - 1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bvh.motion import Motion
-from bvh.rotations import Array, to_matrix
+from bvh.rotations import Array, align_signs, slerp, to_matrix
 from bvh.skeleton import JOINTS
 from motiontok.errors import RenderError
 from motiontok.render.actors import Part
@@ -44,11 +44,8 @@ class MannequinActor:
         self._offsets = motion.offsets
         rest = _rest_positions(motion.offsets)
         self.height = float(np.ptp(rest[:, 2])) + 0.22
-        rotations, positions = motion.global_transforms()
-        self._poses = np.zeros((len(motion), len(JOINTS), 4, 4))
-        self._poses[..., :3, :3] = to_matrix(rotations)
-        self._poses[..., :3, 3] = positions
-        self._poses[..., 3, 3] = 1.0
+        self._motion = motion
+        self._poses = _placements(motion)
 
     def __len__(self) -> int:
         return len(self._poses)
@@ -58,15 +55,31 @@ class MannequinActor:
         scale = float(np.clip((self.height - 0.22) / _REFERENCE, 0.3, 3.0))
         return [Part.merge(_shape(name, self._offsets, scale, fine)) for name in JOINTS]
 
-    def poses(self, frame: int) -> Array:
-        """``(22, 4, 4)`` world_from_joint of a frame."""
-        out: Array = self._poses[frame]
-        return out
+    def poses(self, frame: float) -> Array:
+        """``(22, 4, 4)`` world_from_joint of a frame, or of a moment between two."""
+        before = int(frame)
+        part = frame - before
+        if not part:
+            out: Array = self._poses[before]
+            return out
+        motion, after = self._motion, before + 1
+        hips = (1.0 - part) * motion.root_positions[before] + part * motion.root_positions[after]
+        start, end = align_signs(motion.rotations[[before, after]])
+        between = Motion(hips[None], slerp(start, end, part)[None], motion.offsets)
+        return _placements(between)[0]
 
     def roots(self) -> Array:
         """``(frames, 4, 4)`` world_from_hips."""
         out: Array = self._poses[:, 0]
         return out
+
+
+def _placements(motion: Motion) -> Array:
+    """``(frames, 22, 4, 4)`` world_from_joint."""
+    rotations, positions = motion.global_transforms()
+    out = np.zeros((len(motion), len(JOINTS), 4, 4))
+    out[..., :3, :3], out[..., :3, 3], out[..., 3, 3] = to_matrix(rotations), positions, 1.0
+    return out
 
 
 def _rest_positions(offsets: Array) -> Array:

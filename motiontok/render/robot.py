@@ -59,7 +59,7 @@ class RobotActor:
         self._model: Any = robot.model
         self._data = robot.model.createData()
         self._qpos = qpos
-        self._robot = robot
+        self.robot = robot
         self._bodies, self._parts = robot_parts(robot, fine=False)
         self.height = self._standing_height()
 
@@ -68,11 +68,20 @@ class RobotActor:
 
     def meshes(self, *, fine: bool = True) -> list[Part]:
         """One part a moving body."""
-        return robot_parts(self._robot, fine=True)[1] if fine else self._parts
+        return robot_parts(self.robot, fine=True)[1] if fine else self._parts
 
-    def poses(self, frame: int) -> Array:
-        """``(bodies, 4, 4)`` world_from_body of a frame."""
-        return self._placements(self._qpos[frame])
+    def poses(self, frame: float) -> Array:
+        """``(bodies, 4, 4)`` world_from_body of a frame, or of a moment between two."""
+        before = int(frame)
+        part = frame - before
+        if not part:
+            return self._placements(self._qpos[before])
+        import pinocchio as pin
+
+        start, end = self._qpos[before], self._qpos[before + 1].copy()
+        if start[3:7] @ end[3:7] < 0.0:
+            end[3:7] *= -1.0
+        return self._placements(pin.interpolate(self._model, start, end, part))
 
     def roots(self) -> Array:
         """``(frames, 4, 4)`` world_from_base."""

@@ -15,7 +15,7 @@ import numpy as np
 from bvh.motion import Motion
 from bvh.rotations import from_axis_angle, from_matrix
 from motiontok.errors import MissingDependencyError, MotiontokError, RenderError
-from motiontok.render.actors import Actor, Part
+from motiontok.render.actors import Actor, Part, moment
 from motiontok.render.cameras import CameraPath, heading_of
 from motiontok.render.lights import linear
 from motiontok.render.playback import Playback
@@ -130,7 +130,7 @@ class Viewer:
         self._drawn = state
         with self._server.atomic():
             for name, actor in self._actors.items():
-                poses = actor.poses(min(int(now * actor.fps + 1e-6), len(actor) - 1))
+                poses = actor.poses(moment(actor, frame / self._fps))
                 turns = from_matrix(poses[:, :3, :3])
                 for node, pose, turn in zip(self._nodes[name], poses, turns, strict=True):
                     node.position, node.wxyz = pose[:3, 3], turn

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from motiontok.robots.model import Robot, load_robot
     from motiontok.robots.online import Follower
     from motiontok.robots.report import Report, evaluate
-    from motiontok.robots.retargeting import retarget
+    from motiontok.robots.retargeting import retarget, sized_like
 
 __all__ = [
     "Follower",
@@ -35,6 +35,7 @@ __all__ = [
     "load_robot",
     "retarget",
     "retarget_all",
+    "sized_like",
 ]
 
 # These import Pinocchio; listing robots and reading trajectories must not need it.
@@ -46,6 +47,7 @@ _LAZY = {
     "load_robot": "motiontok.robots.model",
     "retarget": "motiontok.robots.retargeting",
     "retarget_all": "motiontok.robots.batch",
+    "sized_like": "motiontok.robots.retargeting",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bvh.motion import Motion
@@ -16,7 +18,7 @@ from motiontok.robots.offline import solve_trajectory
 from motiontok.robots.targets import leg_length, make_targets
 from motiontok.robots.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
 
-__all__ = ["retarget", "t_pose"]
+__all__ = ["retarget", "sized_like", "t_pose"]
 
 
 def retarget(
@@ -64,6 +66,18 @@ def retarget(
         source=motion.source.name,
     )
     return trajectory if fps is None else trajectory.resample(fps)
+
+
+def sized_like(robot: Robot, motion: Motion) -> Motion:
+    """The motion of a person with the robot's leg length, to be drawn beside the robot.
+
+    A robot's steps are shorter than a taller person's by the ratio of their legs, so it
+    falls behind; of equal size, both are in the same place all the time.
+    """
+    scale = robot.calibration.leg_length / leg_length(motion.offsets)
+    return replace(
+        motion, root_positions=scale * motion.root_positions, offsets=scale * motion.offsets
+    )
 
 
 def t_pose() -> Motion:

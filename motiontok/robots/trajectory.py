@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -158,6 +160,53 @@ class Trajectory:
                 )
         else:
             raise RobotError(f"{path}: a trajectory is written as .npz or .csv")
+
+    @classmethod
+    def load_csv(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        robot: str,
+        joint_names: Sequence[str],
+        fps: float = 30.0,
+    ) -> Trajectory:
+        """Read a ``.csv`` as :meth:`save` writes it, base quaternion as (x, y, z, w).
+
+        Args:
+            path: the file; it holds no names and no rate.
+            robot: the robot's name.
+            joint_names: of its joints, in the order of the robot description.
+            fps: frames per second; 30 in the LAFAN1 retargeting data set.
+
+        Raises:
+            RobotError: the file is missing, or not a table of as many columns as the
+                robot's configuration has.
+        """
+        path = Path(path)
+        width = 7 + len(joint_names)
+        wanted = f"base x y z, quaternion x y z w, {len(joint_names)} joints of {robot}"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # no rows: refused below
+                qpos = np.loadtxt(path, delimiter=",", ndmin=2)
+        except FileNotFoundError:
+            raise RobotError(f"{path}: no such file") from None
+        except (OSError, ValueError) as error:
+            message = " ".join(str(error).split())
+            raise RobotError(f"{path}: not a table of numbers ({message})") from None
+        if not qpos.size:
+            raise RobotError(f"{path}: no rows")
+        if qpos.shape[1] != width:
+            raise RobotError(
+                f"{path}: {qpos.shape[1]} columns instead of {width} ({wanted}):"
+                " is it another robot's?"
+            )
+        if (np.abs(np.linalg.norm(qpos[:, 3:7], axis=1) - 1.0) > 1e-2).any():
+            raise RobotError(f"{path}: columns 4 to 7 are not unit quaternions ({wanted})")
+        try:
+            return cls(qpos, tuple(joint_names), fps, robot, path.stem)
+        except RobotError as error:
+            raise RobotError(f"{path}: {error}") from None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:

@@ -72,6 +72,49 @@ def test_robot_panels(clips: Path, tmp_path: Path) -> None:
     assert np.abs(a - b).max() <= 8, "retargeting first or on the way is the same"
 
 
+def test_a_robots_csv_needs_its_name(clips: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pinocchio", reason="robots need: pip install 'motiontok[robot]'")
+    from motiontok.robots import load_robot, retarget
+
+    trajectory = retarget(Motion.load(clips / "motion.npz"), load_robot("g1"))
+    trajectory.save(tmp_path / "robot.npz")
+    trajectory.save(tmp_path / "robot.csv")
+    run(tmp_path / "robot.npz", "-o", tmp_path / "a.png", "--time", 0.5, *SIZE)
+    words = [tmp_path / "robot.csv", "-o", tmp_path / "b.png", "--time", 0.5, *SIZE]
+    assert "30 frames a second assumed" in run(*words, "--robot", "g1")
+    a, b = (np.asarray(Image.open(tmp_path / n)).astype(int) for n in ("a.png", "b.png"))
+    assert np.abs(a - b).max() <= 8
+    with pytest.raises(InputError, match="names no robot"):
+        run(*words)
+    with pytest.raises(MotiontokError, match="36 columns instead of 39"):
+        run(*words, "--robot", "talos")
+    (tmp_path / "robot.csv").write_text("a,b\n")
+    with pytest.raises(MotiontokError, match="not a table of numbers"):
+        run(*words, "--robot", "g1")
+    (tmp_path / "robot.csv").write_text("")
+    with pytest.raises(MotiontokError, match="no rows"):
+        run(*words, "--robot", "g1")
+
+
+def test_overlaid_person_and_robot_stay_together(clips: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pinocchio", reason="robots need: pip install 'motiontok[robot]'")
+    from motiontok.render import MannequinActor, RobotActor
+    from motiontok.robots import load_robot, retarget, sized_like
+
+    robot = load_robot("g1")
+    motion = procedural.make("walk", seconds=4, seed=0)
+    assert np.ptp(motion.root_positions[:, 0]) > 2, "a person who walks away"
+    trajectory = retarget(motion, robot)
+    person = MannequinActor(sized_like(robot, motion)).roots()[:, :2, 3]
+    played = RobotActor(robot, trajectory.qpos, fps=trajectory.fps).roots()[:, :2, 3]
+    assert np.linalg.norm(person - played, axis=1).max() < 0.1
+    said = run(
+        *(clips / "motion.npz", "--robot", "skeleton", "--robot", "g1", "--overlay"),
+        *("-o", tmp_path / "both.png", "--time", 0.5, *SIZE),
+    )
+    assert "drawn at the size of g1" in said
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

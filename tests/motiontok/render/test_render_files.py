@@ -63,6 +63,14 @@ def test_mp4_plays_in_real_time(actor: MannequinActor, tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_more_pictures_than_frames_repeat_none(actor: MannequinActor, tmp_path: Path) -> None:
+    frames, rate = decode(render_video([actor], tmp_path / "out.mp4", size=SMALL, fps=75))
+    assert rate == 75
+    assert len(frames) == 113
+    moved = np.abs(np.diff(frames[:100, :100].astype(int), axis=0)).mean((1, 2, 3))
+    assert (moved > 0.02).all()
+
+
 def test_odd_sizes_become_even_in_mp4(actor: MannequinActor, tmp_path: Path) -> None:
     frames, rate = decode(render_video([actor], tmp_path / "a.mp4", size=(161, 119)))
     assert frames.shape[1:3] == (120, 162)
@@ -142,7 +150,7 @@ def test_sheet_shows_time_to_the_right(
 class _Breaks(MannequinActor):
     """Fails in the middle of a clip."""
 
-    def poses(self, frame: int) -> np.ndarray:
+    def poses(self, frame: float) -> np.ndarray:
         if frame > 20:
             raise RuntimeError("the actor left")
         return super().poses(frame)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
 from bvh import DEFAULT_OFFSETS, JOINTS, Motion, procedural
+from bvh.skeleton import PARENTS
 from motiontok.errors import RenderError
 from motiontok.render import MannequinActor
 from motiontok.render.solids import hull_of_spheres
@@ -27,6 +28,26 @@ def test_poses_are_the_joints_transforms() -> None:
             poses[:, :3, :3] @ poses[:, :3, :3].swapaxes(1, 2) - identity, 0, atol=1e-9
         )
     np.testing.assert_allclose(actor.roots()[:, :3, 3], motion.root_positions)
+
+
+def test_between_frames_joints_turn_and_bones_keep_their_length() -> None:
+    motion = procedural.make("dance", seconds=2, seed=3)
+    flipped = Motion(
+        motion.root_positions,
+        motion.rotations * np.where(np.arange(len(motion)) % 2, -1.0, 1.0)[:, None, None],
+        motion.offsets,
+    )
+    actor = MannequinActor(flipped)
+    for frame in (0.5, 20.25, len(motion) - 1.75):
+        poses = actor.poses(frame)
+        before, after = actor.poses(int(frame)), actor.poses(int(frame) + 1)
+        part = frame - int(frame)
+        straight = (1 - part) * before[:, :3, 3] + part * after[:, :3, 3]
+        np.testing.assert_allclose(poses[:, :3, 3], straight, atol=0.02)
+        np.testing.assert_allclose(poses[0, :3, 3], straight[0], atol=1e-12)
+        for joint, parent in enumerate(PARENTS[1:], start=1):
+            bone = np.linalg.norm(poses[joint, :3, 3] - poses[parent, :3, 3])
+            assert bone == pytest.approx(np.linalg.norm(motion.offsets[joint]), abs=1e-9)
 
 
 def test_every_bone_is_covered_and_stands_on_the_floor() -> None:

@@ -104,6 +104,19 @@ def test_poses_follow_the_joints(toy: SimpleNamespace) -> None:
     np.testing.assert_allclose(base[:3, 3], [1, 2, 3])
     np.testing.assert_allclose(arm @ [1, 0, 0, 1], [1, 3, 3, 1], atol=1e-12)
     np.testing.assert_allclose(actor.roots()[1, :3, 3], [1, 2, 3])
+    halfway, arm = actor.poses(0.5)
+    np.testing.assert_allclose(halfway[:3, 3], [0.5, 1, 1.5])
+    turned = np.sqrt(0.5)
+    np.testing.assert_allclose(arm @ [1, 0, 0, 1], [0.5 + turned, 1 + turned, 1.5, 1], atol=1e-9)
+
+
+def test_between_frames_the_base_turns_the_short_way(toy: SimpleNamespace) -> None:
+    start, end = np.array([0, 0, 0.1, 1.0]), -np.array([0, 0, 0.3, 1.0])
+    qpos = np.zeros((2, 8))
+    qpos[0, 3:7], qpos[1, 3:7] = start / np.linalg.norm(start), end / np.linalg.norm(end)
+    base = RobotActor(toy, qpos, fps=50).poses(0.5)[0]
+    yaw = np.arctan2(base[1, 0], base[0, 0])
+    assert yaw == pytest.approx(np.arctan(0.1) + np.arctan(0.3), abs=1e-9)
 
 
 @pytest.mark.parametrize(
