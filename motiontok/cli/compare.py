@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from motiontok.cli.options import device_option, json_option, use_device
+from motiontok.cli.pictures import compare_on_images
 
 if TYPE_CHECKING:
     from motiontok.evaluate.bench import Bench
@@ -21,37 +22,48 @@ __all__ = ["compare"]
 @click.argument("bench", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of all runs.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of BVH clips.")
+@click.option("--only", metavar="METHOD", multiple=True, help="Run only this method now.")
 @device_option
 @json_option
-def compare(bench: Path, out: Path, data: Path | None, device: str, as_json: bool) -> None:
+def compare(
+    bench: Path, out: Path, data: Path | None, only: tuple[str, ...], device: str, as_json: bool
+) -> None:
     """Train every method of BENCH.toml at every budget with every seed, and report.
 
-    Runs that are there are kept, an interrupted one goes on where it stopped. Writes
-    report.md and report.json to --out after each run, and pictures at the end:
-    validation curves, use of codes by position, rate against distortion.
+    Runs that are there are kept, an interrupted one goes on where it stopped, and methods
+    added to the file are run the next time. On a CPU budgets are minutes of one thread's
+    processor time. Writes report.md and report.json to --out after each run, and pictures at
+    the end: validation curves, use of codes by position, rate against distortion.
     """
     from motiontok.errors import MissingDependencyError, TrainingError
     from motiontok.evaluate.bench import load_bench
     from motiontok.evaluate.compare import run_bench
 
     loaded = load_bench(bench)
+    if loaded.base.data.is_images:
+        failures = compare_on_images(loaded, out, data, use_device(device), only, as_json)
+        if failures:
+            raise TrainingError(f"failed: {', '.join(failures)}; the report says why")
+        return
 
     def report(outcomes: list[Outcome]) -> None:
-        _write(loaded, outcomes, out)
+        _write(loaded, outcomes, out, {})
 
     outcomes = run_bench(
         loaded,
         out=out,
         data=data,
         device=use_device(device),
+        only=only,
         say=lambda line: click.echo(line, err=as_json),
         on_outcome=report,
     )
-    report(outcomes)
     try:
-        _draw(loaded, outcomes, out)
+        pictures = _draw(loaded, outcomes, out)
     except MissingDependencyError as error:
         click.echo(str(error), err=True)
+        pictures = {}
+    _write(loaded, outcomes, out, pictures)
     if as_json:
         click.echo((out / "report.json").read_text(encoding="utf-8"), nl=False)
     else:
@@ -66,7 +78,7 @@ def compare(bench: Path, out: Path, data: Path | None, device: str, as_json: boo
         )
 
 
-def _write(bench: Bench, outcomes: list[Outcome], out: Path) -> None:
+def _write(bench: Bench, outcomes: list[Outcome], out: Path, pictures: dict[str, str]) -> None:
     from bvh.files import atomic_path
     from motiontok.evaluate.report import comparison_markdown
 
@@ -86,19 +98,27 @@ def _write(bench: Bench, outcomes: list[Outcome], out: Path) -> None:
     content = {"name": bench.name, "runs_in_all": len(bench.cells), "runs": runs}
     for name, text in (
         ("report.json", json.dumps(content, indent=1) + "\n"),
-        ("report.md", comparison_markdown(bench, outcomes)),
+        ("report.md", comparison_markdown(bench, outcomes, pictures)),
     ):
         with atomic_path(out / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
-def _draw(bench: Bench, outcomes: list[Outcome], out: Path) -> None:
+def _draw(bench: Bench, outcomes: list[Outcome], out: Path) -> dict[str, str]:
+    """Files in ``out`` by what they show."""
     from motiontok.evaluate.figures import plot_rate_distortion, plot_usage, plot_validation
     from motiontok.evaluate.report import comparison_rows
 
     rows = comparison_rows(outcomes, bench.target_mm)
     if not rows:
-        return
-    plot_validation(outcomes, bench.methods, out / "validation.png")
-    plot_usage(outcomes, bench.methods, out / "usage.png")
-    plot_rate_distortion(rows, bench.methods, out / "rate_distortion.png")
+        return {}
+    pictures = {
+        "Joint error of held-out windows while training": "validation.png",
+        "Use of codes by position": "usage.png",
+        "Rate and distortion": "rate_distortion.png",
+    }
+    curves, usage, rates = (out / name for name in pictures.values())
+    plot_validation(outcomes, bench.methods, curves)
+    plot_usage(outcomes, bench.methods, usage)
+    plot_rate_distortion(rows, bench.methods, rates)
+    return pictures

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import torch
 
 from bvh.files import atomic_path
+from motiontok.config import parse_config
 from motiontok.data.clips import Clips, TrainingData, load_clips, make_training_data
 from motiontok.errors import ConfigError, MotiontokError, TrainingError
 from motiontok.evaluate.bench import Bench, Cell
-from motiontok.evaluate.cost import training_cost
+from motiontok.evaluate.cost import clock_of, training_cost
 from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
 from motiontok.evaluate.machine import machine
 from motiontok.evaluate.scalar_codec import PrincipalComponents, ScalarCodec
@@ -54,6 +56,7 @@ def run_bench(
     out: Path,
     data: Path | None = None,
     device: str = "cpu",
+    only: Collection[str] = (),
     say: Callable[[str], None] = print,
     on_outcome: Callable[[list[Outcome]], object] | None = None,
 ) -> list[Outcome]:
@@ -62,22 +65,33 @@ def run_bench(
     A finished cell is not run again, an interrupted one goes on from its checkpoint, and
     one that fails does not stop the others; it is tried again the next time.
 
+    On a CPU everything runs on one thread, and time, that of budgets too, is the
+    processor's: what else the machine does then hardly changes the outcome.
+
     Args:
         bench: the comparison.
         out: its folder: ``BUDGET/METHOD/seed-N`` for each run.
         data: path of the clips, where the data set needs one.
         device: where to train and measure.
+        only: methods to run now; every one if empty. What others have left is reported.
         say: prints a line for the user.
         on_outcome: called with all outcomes so far after each cell.
 
     Raises:
-        ConfigError: a result in ``out`` belongs to other settings.
+        ConfigError: a result in ``out`` belongs to other settings, or ``only`` names a
+            method that the comparison has not.
         DataError: the data cannot be used.
     """
+    for method in only:
+        if method not in bench.methods:
+            raise ConfigError(
+                f"{bench.name} has no method {method!r}; choose from {', '.join(bench.methods)}"
+            )
     outcomes = {cell: _finished(cell, out) for cell in bench.cells}
-    missing = [cell for cell, outcome in outcomes.items() if outcome is None]
-    if len(missing) < len(bench.cells):
-        say(f"{len(bench.cells) - len(missing)} of {len(bench.cells)} runs are there already")
+    there = sum(outcome is not None for outcome in outcomes.values())
+    missing = [c for c, o in outcomes.items() if o is None and (not only or c.method in only)]
+    if there:
+        say(f"{there} of {len(bench.cells)} runs are there already")
     if missing:
         clips, ready = _load(bench, data, device)
         say(
@@ -87,7 +101,9 @@ def run_bench(
     for number, cell in enumerate(missing, start=1):
         say(f"[{number}/{len(missing)}] {cell.budget}, {cell.method}, seed {cell.seed}")
         try:
-            result = (_fit_codec if cell.is_codec else _train)(cell, out, clips, ready, device)
+            with _one_thread(device):
+                run = _fit_codec if cell.is_codec else _train
+                result = run(cell, out, clips, ready, device)
             folder = out / cell.folder
             with atomic_path(folder / "result.json") as temporary:
                 temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -117,8 +133,9 @@ def _finished(cell: Cell, out: Path) -> Outcome | None:
         return None
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        config = result["config"]
-    except (OSError, ValueError, KeyError, TypeError):
+        # What a setting that came later stood for is its default.
+        config = parse_config(result["config"], str(path)).to_dict()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
         raise ConfigError(f"{path}: damaged result; delete its folder to run it again") from None
     for section, now in cell.config.to_dict().items():
         if config.get(section) != now:
@@ -130,6 +147,17 @@ def _finished(cell: Cell, out: Path) -> Outcome | None:
     rows = read_log(log) if log.is_file() else []
     curve = tuple((r["seconds"], r["step"], r["val_mpjpe_mm"]) for r in rows if "val_mpjpe_mm" in r)
     return Outcome(cell, result, curve)
+
+
+@contextmanager
+def _one_thread(device: str) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if torch.device(device).type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str) -> dict[str, Any]:
@@ -145,6 +173,7 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
             device=torch.device(device),
             resume=(folder / "checkpoint.safetensors").exists(),
             update=update,
+            clock=clock_of(torch.device(device)),
         )
     if not all(p.isfinite().all() for p in trained.method.parameters()):
         raise TrainingError(f"{cell.method}: weights are not finite after training")

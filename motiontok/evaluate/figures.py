@@ -51,7 +51,7 @@ def plot_validation(outcomes: Sequence[Outcome], methods: Sequence[str], out: Pa
                 axes.plot(
                     x, curve[:, 2], color=colour, marker=marker, markersize=3, lw=1.2, label=label
                 )
-        for axes, label in ((by_time, "seconds"), (by_step, "step")):
+        for axes, label in ((by_time, "seconds (of the processor, on a CPU)"), (by_step, "step")):
             axes.set_title(f"{budget}: joint error of held-out windows, mm", fontsize=10)
             axes.set_xlabel(label)
             axes.set_yscale("log")

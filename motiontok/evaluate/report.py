@@ -71,9 +71,10 @@ _NOTES = (
     "frame across window borders, inside the same elsewhere. Windows: PSNR over columns mapped to "
     "[0, 1] by the training range, pooled; log p, KL (to the uniform prior) and β-ELBO = log p - "
     "beta_end KL of one sampled sequence a window where the encoder is stochastic, all else by "
-    "greedy codes. Perplexity cannot exceed the number of windows. Cost: training includes fitting "
-    "and validation; a step is forward, backward and update of one batch; its peak comes on top of "
-    "weights and optimiser moments."
+    "greedy codes. Perplexity cannot exceed the number of windows. Cost: with one thread on a CPU "
+    "all times are processor time, else wall time; training includes fitting and validation; a "
+    "step is forward, backward and update of one batch; its peak comes on top of weights and "
+    "optimiser moments."
 )
 
 
@@ -117,8 +118,16 @@ def _row(method: str, runs: Sequence[Mapping[str, float]]) -> Row:
     return Row(method, len(runs), mean, deviation)
 
 
-def comparison_markdown(bench: Bench, outcomes: Sequence[Outcome]) -> str:
-    """The report of a comparison."""
+def comparison_markdown(
+    bench: Bench, outcomes: Sequence[Outcome], pictures: Mapping[str, str] | None = None
+) -> str:
+    """The report of a comparison.
+
+    Args:
+        bench: the comparison.
+        outcomes: of its runs so far.
+        pictures: files to show, by what they show.
+    """
     done = [o for o in outcomes if o.result is not None]
     lines = [f"# Comparison: {bench.name}", ""]
     if done:
@@ -127,6 +136,8 @@ def comparison_markdown(bench: Bench, outcomes: Sequence[Outcome]) -> str:
         lines += [f"## {budget}", ""]
         for title, columns in _TABLES:
             lines += _table(title, rows, columns)
+    for title, file in (pictures or {}).items():
+        lines += [f"## {title}", "", f"![{title}]({file})", ""]
     failed = [o for o in outcomes if o.result is None]
     if failed:
         lines += ["## Failed", ""]

@@ -6,10 +6,12 @@ import importlib.util
 import json
 import math
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from bvh import procedural
 from motiontok.cli.main import main
@@ -120,7 +122,7 @@ def test_the_benchmark_of_all_methods_loads():
     folder = Path(__file__).parents[2] / "tools" / "bench"
     bench = load_bench(folder / "methods.toml")
     assert set(bench.methods) == {*METHODS, "pca-sq"}
-    assert {c.config.train.time_budget for c in bench.cells} == {5.0}
+    assert {c.config.train.time_budget for c in bench.cells} == {2.0}
     rates = {
         c.config.model.codes_per_window * math.log2(c.config.model.vocab_size) for c in bench.cells
     }
@@ -256,6 +258,61 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(write, tmp_path, monkeyp
     assert resumed.result["metrics"]["mse"] == whole[0].result["metrics"]["mse"]
 
 
+def test_only_some_methods_now_and_the_others_another_time(write, tmp_path):
+    bench = small(write, "[methods.pca-pq]\n[methods.gumbel-na]\n[methods.pca-sq]\n")
+    options = {"out": tmp_path / "out", "say": lambda _: None}
+    first = run_bench(bench, only=["pca-sq"], **options)
+    assert [o.cell.method for o in first] == ["pca-sq"]
+    assert "2 of 3 runs are still to do" in comparison_markdown(bench, first)
+    second = run_bench(bench, only=["pca-pq"], **options)
+    assert [o.cell.method for o in second] == ["pca-pq", "pca-sq"]
+    assert second[1].result == first[0].result
+    assert len(run_bench(bench, **options)) == 3
+    with pytest.raises(ConfigError, match="bench has no method 'pca'; choose from pca-pq, "):
+        run_bench(bench, only=["pca"], **options)
+
+
+def test_time_is_the_processors_on_one_thread(write, tmp_path, monkeypatch):
+    """A budget is spent by computing, not by waiting."""
+    bench = small(write, steps="1_000_000\ntime_budget = 0.01")
+    real, seen = compare_module.train, []
+
+    def train(config, *, data, **options):
+        seen.append(torch.get_num_threads())
+        draw = type(data).batch
+
+        def slow(self, size, generator):
+            time.sleep(0.01)
+            return draw(self, size, generator)
+
+        monkeypatch.setattr(type(data), "batch", slow)
+        return real(config, data=data, **options)
+
+    monkeypatch.setattr(compare_module, "train", train)
+    begin = time.monotonic()
+    (outcome,) = run_bench(bench, out=tmp_path / "out", say=lambda _: None)
+    assert seen == [1]
+    metrics = outcome.result["metrics"]
+    assert metrics["steps"] >= 3
+    # 0.6 s of the processor; each step sleeps for 10 ms of the wall clock besides.
+    assert 0.6 <= metrics["training_seconds"] < 2.0
+    slept = time.monotonic() - begin - metrics["training_seconds"]
+    assert slept > 0.01 * metrics["steps"]
+    assert outcome.result["machine"]["threads"] == 1
+
+
+def test_a_result_stays_valid_when_a_setting_is_added(write, tmp_path):
+    bench, out = small(write), tmp_path / "out"
+    (first,) = run_bench(bench, out=out, say=lambda _: None)
+    path = out / first.cell.folder / "result.json"
+    values = json.loads(path.read_text())
+    assert values["config"]["train"].pop("evaluations") == 0
+    path.write_text(json.dumps(values))
+    said = []
+    run_bench(bench, out=out, say=said.append)
+    assert said == ["1 of 1 runs are there already"]
+
+
 def test_results_of_other_settings_are_refused(write, tmp_path):
     run_bench(small(write), out=tmp_path / "out", say=lambda _: None)
     with pytest.raises(ConfigError, match=r"result\.json: .*other settings in model"):
@@ -369,9 +426,11 @@ def test_compare_writes_its_report_and_pictures(command, finished, tmp_path):
     assert report == json.loads((out / "report.json").read_text())
     assert report["runs_in_all"] == len(report["runs"]) == 8
     assert report["runs"][0]["metrics"] == outcomes[0].result["metrics"]
-    assert (out / "report.md").read_text() == comparison_markdown(bench, outcomes)
+    text = (out / "report.md").read_text()
+    assert text.startswith(comparison_markdown(bench, outcomes).partition("\n\nMotion: ")[0])
     for name in ("validation", "usage", "rate_distortion"):
         assert is_picture(out / f"{name}.png")
+        assert f"]({name}.png)" in text
 
 
 def test_compare_refuses_in_one_line(command, tmp_path, write):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -127,6 +128,20 @@ def test_the_log_has_a_row_every_few_steps_and_validation_where_asked(run, tmp_p
     assert header == ",".join((*LOG_COLUMNS, *validation))
     seconds = [r["seconds"] for r in rows]
     assert seconds == sorted(seconds)
+
+
+def test_evaluations_at_equal_times_whatever_a_step_takes(run, tmp_path):
+    """By a clock that goes on 50 ms at each look."""
+    ticks = itertools.count(0, 0.05)
+    run(
+        "train.time_budget=0.05",
+        "train.evaluations=4",
+        "train.evaluate_every=1000000",
+        "train.log_every=1000000",
+        clock=lambda: next(ticks),
+    )
+    seconds = [r["seconds"] for r in read_log(tmp_path / "log.csv") if "val_mse" in r]
+    assert seconds[1:] == pytest.approx([0.75, 1.5, 2.25, 3.0], abs=0.2)
 
 
 def test_validation_is_seen_by_the_caller(run):
