@@ -122,7 +122,7 @@ def test_the_benchmark_of_all_methods_loads():
     folder = Path(__file__).parents[2] / "tools" / "bench"
     bench = load_bench(folder / "methods.toml")
     assert set(bench.methods) == {*METHODS, "pca-sq"}
-    assert {c.config.train.time_budget for c in bench.cells} == {2.0}
+    assert {c.config.train.time_budget for c in bench.cells} == {1.0}
     rates = {
         c.config.model.codes_per_window * math.log2(c.config.model.vocab_size) for c in bench.cells
     }
