@@ -55,8 +55,8 @@ def load_geometry(
     except (ValueError, RuntimeError) as error:
         message = " ".join(str(error).split())
         raise RobotError(
-            f"{urdf}: {message} (meshes named package://NAME/... must lie in a folder NAME"
-            " beside or above the robot description)"
+            f"{urdf}: {message} (paths are taken from the robot description's folder,"
+            " package://NAME/... from a folder NAME beside or above it)"
         ) from None
 
 

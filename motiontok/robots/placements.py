@@ -37,6 +37,8 @@ class Placements:
             row[9:] = placement.translation
 
     def _view(self) -> Array | None:
+        if not len(self._vector):
+            return None
         starts = np.array([_address(p.rotation) for p in self._vector])
         ends = np.array([_address(p.translation) for p in self._vector])
         size = np.dtype(np.float64).itemsize

@@ -10,10 +10,11 @@ import pytest
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
+from bvh import procedural
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
 from motiontok.errors import MissingDependencyError, RobotError
 from motiontok.paths import config_dir
-from motiontok.robots import available, load_robot
+from motiontok.robots import available, evaluate, load_robot, retarget
 
 ROBOTS = ("g1", "romeo", "simple_humanoid", "skeleton", "talos")
 
@@ -162,7 +163,14 @@ def test_missing_meshes_and_missing_feet_are_named(tmp_path):
     with pytest.raises(RobotError, match=r"LeftFoot.*sole"):
         load_robot(urdf, map=toml)
     toml.write_text(toml.read_text() + "[sole]\nheel=-0.1\ntoe=0.2\nwidth=0.1\nheight=0.08\n")
-    assert load_robot(urdf, map=toml).calibration.leg_length == pytest.approx(0.88)
+    robot = load_robot(urdf, map=toml)
+    assert robot.calibration.leg_length == pytest.approx(0.88)
+    # Nothing to run into: it moves all the same.
+    motion = procedural.make("walk", seconds=1, seed=0)
+    report = evaluate(retarget(motion, robot), motion, robot)
+    assert report.self_penetration == 0
+    assert report.limit_violation == 0
+    assert report.foot_depth < 0.005
 
 
 def test_the_skeleton_is_an_adult_and_its_description_is_up_to_date():

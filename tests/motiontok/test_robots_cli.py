@@ -85,7 +85,20 @@ def test_a_folder_becomes_a_folder_and_a_broken_clip_is_not_the_end(clip, tmp_pa
 
 
 def test_bad_retarget_input(clip, tmp_path):
+    spoilt, empty = tmp_path / "nan.npz", tmp_path / "empty.npz"
+    with np.load(clip) as data:
+        arrays = dict(data)
+    rotations = arrays["rotations"].copy()
+    rotations[7, 3] = np.nan
+    np.savez(spoilt, **{**arrays, "rotations": rotations})
+    none = {name: arrays[name][:0] for name in ("rotations", "root_positions")}
+    np.savez(empty, **{**arrays, **none})
+    Trajectory(np.eye(7)[[6]], (), 30.0, "g1").save(tmp_path / "robot.npz")
+    files = sorted(p.name for p in tmp_path.iterdir())
     for arguments, word in (
+        ([spoilt, "-o", tmp_path / "r.npz"], "value at (7, 3, 0) is not finite"),
+        ([empty, "-o", tmp_path / "r.npz"], "has no frames"),
+        ([tmp_path / "robot.npz", "-o", tmp_path / "r.npz"], "a robot's trajectory"),
         ([clip, "-o", tmp_path / "robot.txt"], ".npz or .csv"),
         ([clip, "-o", tmp_path / "r.npz", "--robot", "atlas"], "choose from"),
         ([clip, "-o", tmp_path / "r.npz", "--fps", "0"], "--fps"),
@@ -96,4 +109,4 @@ def test_bad_retarget_input(clip, tmp_path):
         assert done.returncode == 2, done.stderr
         assert done.stderr.count("\n") == 1
         assert word in done.stderr
-    assert [p.name for p in tmp_path.iterdir()] == ["walk.npz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == files

@@ -9,6 +9,7 @@ pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from bvh import normalize, procedural, read
 from bvh.rotations import from_axis_angle
+from bvh.rotations import normalize as normalize_quaternions
 from motiontok.errors import RobotError
 from motiontok.robots import evaluate, load_robot, retarget, retarget_all
 from motiontok.robots.report import measure
@@ -81,6 +82,24 @@ def test_one_frame_no_frames_and_other_rates(g1):
         retarget(motion, g1, fps=-1)
     with pytest.raises(RobotError, match="frames at 50 fps"):
         evaluate(faster, motion, g1)
+
+
+def test_targets_out_of_reach_give_a_bounded_result(g1):
+    motion = procedural.make("wave", seconds=1, seed=0)
+    rng = np.random.default_rng(0)
+    scrambled = normalize_quaternions(rng.normal(size=motion.rotations.shape))
+    sunk = motion.root_positions - np.array([0.0, 0.0, 3.0])
+    for odd in (
+        type(motion)(motion.root_positions, scrambled, motion.offsets),
+        type(motion)(sunk, motion.rotations, motion.offsets),
+    ):
+        trajectory = retarget(odd, g1)
+        report = evaluate(trajectory, odd, g1)
+        assert np.isfinite(trajectory.qpos).all()
+        assert report.limit_violation == 0
+        assert report.speed_violations == 0
+        assert report.foot_depth < 0.005
+        assert report.position_error > 0.1, "and says so"
 
 
 def test_many_motions_over_processes_come_back_in_order(g1):
