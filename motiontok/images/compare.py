@@ -79,8 +79,9 @@ def run_image_bench(
             )
     outcomes = {cell: _finished(cell, out) for cell in bench.cells}
     missing = [c for c, o in outcomes.items() if o is None and (not only or c.method in only)]
-    if len(missing) < len(bench.cells):
-        say(f"{len(bench.cells) - len(missing)} of {len(bench.cells)} runs are there already")
+    there = sum(outcome is not None for outcome in outcomes.values())
+    if there:
+        say(f"{there} of {len(bench.cells)} runs are there already")
     images = open_image_set(bench.base, data, device=device) if missing else None
     for number, cell in enumerate(missing, start=1):
         assert images is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from motiontok.errors import DataError
 
 __all__ = ["find_imagenet", "find_pictures"]
 
+_CLASS = re.compile(r"n\d{8}")
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _TRAIN_TAR = "ILSVRC2012_img_train.tar"
 _VAL_TAR = "ILSVRC2012_img_val.tar"
@@ -92,12 +94,13 @@ def _part(inside: Path, name: str, archive: str) -> Sequence[ImageFile]:
 
 
 def _shard(path: Path) -> list[ImageFile]:
+    found = tar_images(path)
+    if not _CLASS.fullmatch(path.stem):
+        return found
     # A class's own archive holds its pictures without a folder: its name is the class.
     return [
-        f
-        if "/" in f.name.removeprefix("./")
-        else ImageFile(f.path, f"{path.stem}/{f.name}", f.offset, f.size)
-        for f in tar_images(path)
+        ImageFile(f.path, f"{path.stem}/{f.name.rpartition('/')[2]}", f.offset, f.size)
+        for f in found
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import struct
 import zlib
 from pathlib import Path
 
@@ -39,15 +40,16 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             f"{path}: not an IDX file of bytes: it begins with {raw[:4].hex(' ') or 'nothing'}, "
             "not with 00 00 08 and the number of dimensions"
         )
-    dimensions = raw[3]
-    shape = tuple(int(n) for n in np.frombuffer(raw[4 : 4 + 4 * dimensions], ">u4"))
-    content = len(raw) - 4 - 4 * dimensions
-    if len(shape) < dimensions or content != math.prod(shape):
+    begin = 4 + 4 * raw[3]
+    if len(raw) < begin:
+        raise DataError(f"{path}: truncated: {len(raw)} bytes end in its header")
+    shape = struct.unpack(f">{raw[3]}I", raw[4:begin])
+    if len(raw) - begin != math.prod(shape):
         raise DataError(
-            f"{path}: truncated or damaged: {content} bytes for an array of "
+            f"{path}: truncated or damaged: {len(raw) - begin} bytes for an array of "
             f"{' x '.join(map(str, shape))}"
         )
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    return np.frombuffer(raw, np.uint8, offset=begin).reshape(shape)
 
 
 def load_mnist(folder: Path) -> ImageArrays:

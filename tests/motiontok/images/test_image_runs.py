@@ -1,0 +1,186 @@
+"""Training on images: what a run leaves, resuming, pictures on disk, all methods, comparing."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from motiontok.cli.main import cli
+from motiontok.config import load_config
+from motiontok.errors import ConfigError, DataError, TrainingError
+from motiontok.evaluate.bench import load_bench
+from motiontok.images.compare import run_image_bench
+from motiontok.images.report import comparison_markdown
+from motiontok.images.runs import run_image_training
+from motiontok.training.checkpoint import load_checkpoint
+from motiontok.training.log import read_log
+
+METHODS = (
+    "daps", "daps-na", "gumbel", "gumbel-na", "grmck", "grmck-na", "reinforce", "ppo",
+    "vqvae", "fsq", "rvq", "lfq",
+)  # fmt: skip
+
+
+def train(settings, out, data, config="mnist", **options):
+    said = []
+    run = run_image_training(
+        load_config(config, settings), out=out, data=data, say=said.append, **options
+    )
+    return run, said
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Drawing takes longer than training here; the shared run is drawn."""
+    for name in ("plot_curves", "plot_grid"):
+        monkeypatch.setattr(f"motiontok.images.runs.{name}", lambda *arguments: None)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of small photographs of noise, one of them broken."""
+    image = pytest.importorskip("PIL.Image", reason="needs: pip install pillow")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for n in range(20):
+        colours = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+        image.fromarray(colours).resize((70, 50)).save(folder / f"{n}.png")
+    (folder / "20.jpg").write_bytes(b"no")
+    return folder
+
+
+def test_a_run_learns_and_leaves_everything(image_run):
+    rows = [r for r in read_log(image_run / "log.csv") if "val_psnr" in r]
+    assert rows[-1]["val_log_p"] > rows[0]["val_log_p"]
+    metrics = json.loads((image_run / "metrics.json").read_text())
+    assert metrics["beta_elbo"] == pytest.approx(metrics["log_p"] - 0.01 * metrics["kl"])
+    assert metrics["bits_per_image"] == 32
+    assert 0 <= metrics["kl"] <= 8 * math.log(16)
+    for name in ("tokenizer/model.safetensors", "config.json", "curves.png", "grid.png"):
+        assert (image_run / name).stat().st_size > 100, name
+
+
+def test_a_seed_gives_the_same_run(blobs, tiny_images, image_run, tmp_path):
+    train(tiny_images, tmp_path / "again", blobs)
+    one, two = (
+        load_checkpoint(folder / "checkpoint.safetensors").tensors
+        for folder in (image_run, tmp_path / "again")
+    )
+    for name, tensor in one.items():
+        assert torch.equal(tensor, two[name]), name
+
+
+def test_an_interrupted_run_on_pictures_goes_on_bit_for_bit(
+    pictures, tiny_images, tmp_path, monkeypatch
+):
+    """Constant schedules; order and crops are the stream's, not the generator's."""
+    settings = (
+        *tiny_images, "data.dataset=pictures", "data.size=16", "data.holdout=5",
+        "model.codes_per_window=16", "method.beta_start=0.01", "train.final_learning_rate=2e-3",
+        "train.batch_size=4", "train.steps=12", "train.checkpoint_every=6",
+    )  # fmt: skip
+    whole, said = train(settings, tmp_path / "whole", pictures)
+    assert any("20.jpg" in line for line in said)
+    train((*settings, "train.steps=6"), tmp_path / "parts", pictures)
+    train(settings, tmp_path / "parts", pictures, resume=True)
+    one, two = (
+        load_checkpoint(tmp_path / n / "checkpoint.safetensors").tensors for n in ("whole", "parts")
+    )
+    for name, tensor in one.items():
+        assert torch.equal(tensor, two[name]), name
+    assert math.isfinite(whole.metrics["psnr"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_encodes_and_decodes(method, blobs, tiny_images, tmp_path):
+    if method in ("vqvae", "fsq", "rvq", "lfq"):
+        pytest.importorskip(
+            "vector_quantize_pytorch", reason="needs: pip install 'motiontok[baselines]'"
+        )
+    settings = (*tiny_images, f"method.name={method}", "train.steps=6")
+    run, _ = train(settings, tmp_path / "run", blobs)
+    codes = run.tokenizer.encode(np.zeros((3, 1, 28, 28), dtype=np.uint8))
+    assert codes.shape == (3, 8)
+    assert run.tokenizer.decode(codes).shape == (3, 1, 28, 28)
+    assert ("beta_elbo" in run.metrics) == (method not in ("vqvae", "fsq", "rvq", "lfq"))
+
+
+def test_runs_are_not_overwritten_and_only_their_own_settings_resume(
+    image_run, blobs, tiny_images, tmp_path
+):
+    with pytest.raises(TrainingError, match="already holds a run"):
+        train(tiny_images, image_run, blobs)
+    with pytest.raises(TrainingError, match=r"model\.width"):
+        train((*tiny_images, "model.width=32"), image_run, blobs, resume=True)
+
+
+def test_what_cannot_be_trained_is_said_before_anything_is_written(blobs, tiny_images, tmp_path):
+    with pytest.raises(DataError, match="--data"):
+        train(tiny_images, tmp_path / "a", None)
+    with pytest.raises(ConfigError, match="motion"):
+        train((*tiny_images, "method.name=daps-pq"), tmp_path / "b", blobs)
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
+
+
+BENCH = """
+config = "mnist"
+[model]
+vocab_size = 16
+width = 16
+heads = 2
+decoder_width = 16
+[method]
+samples = 4
+[train]
+batch_size = 8
+validation_windows = 16
+[budgets.32-bits]
+train = { steps = 4 }
+[methods.daps]
+[methods.broken]
+method = { name = "daps", samples = 1 }
+[methods.fsq]
+"""
+
+
+def test_a_comparison_runs_reports_and_is_not_run_twice(blobs, tmp_path):
+    pytest.importorskip(
+        "vector_quantize_pytorch", reason="needs: pip install 'motiontok[baselines]'"
+    )
+    path = tmp_path / "bench.toml"
+    path.write_text(BENCH)
+    bench = load_bench(path)
+    said: list[str] = []
+    outcomes = run_image_bench(bench, out=tmp_path / "out", data=blobs, say=said.append)
+    assert [o.result is not None for o in outcomes] == [True, False, True]
+    text = comparison_markdown(bench, outcomes)
+    assert "-46.54" in text  # the published row stands beside the measured one
+    assert "samples must be at least 2" in text
+    done = [o.result for o in outcomes if o.result]
+    for result in done:
+        assert f"{result['metrics']['psnr']:.2f}" in text
+    said.clear()
+    run_image_bench(bench, out=tmp_path / "out", data=blobs, say=said.append, only=["daps"])
+    assert said == ["2 of 3 runs are there already"]
+    with pytest.raises(ConfigError, match="no method 'gan'"):
+        run_image_bench(bench, out=tmp_path / "out", data=blobs, only=["gan"])
+    path.write_text(BENCH.replace("batch_size = 8", "batch_size = 9"))
+    with pytest.raises(ConfigError, match="other settings"):
+        run_image_bench(load_bench(path), out=tmp_path / "out", data=blobs)
+
+
+def test_the_train_command(blobs, tiny_images, tmp_path):
+    from click.testing import CliRunner
+
+    keys = [part for key in (*tiny_images, "train.steps=3") for part in ("--set", key)]
+    arguments = ["train", "mnist", "--data", str(blobs), "--out", str(tmp_path / "run"), *keys]
+    result = CliRunner().invoke(cli, [*arguments, "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert "200 images to train on, 64 held out" in result.output
+    assert "3 steps" in result.output
