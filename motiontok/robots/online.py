@@ -37,6 +37,8 @@ _MAX_STEP = 0.7
 _LIFE = 30  # frames that a rival lives
 _YOUTH = 10  # frames that it needs to settle
 _MUCH_BETTER = 0.6  # of the robot's own cost
+_BOTH = np.zeros(2, dtype=int)
+_APART = 0.5  # rad
 _DRAW = 1000.0  # posture weight towards a better rival, per rad: tracking must wait
 
 
@@ -92,7 +94,8 @@ class OnlineSolver:
             self._q[1, :7] = base
             self._damping[1], self._age = _DAMPING, 0
 
-        both = self._tasks(targets[np.zeros(2, dtype=int)])
+        tasks = self._tasks(targets)
+        both = [task[_BOTH] for task in tasks]
         model = quadratic(kinematics, both, self._q)
         posture = self._draw(model)
         joints = self._q[0, 7:]
@@ -103,14 +106,14 @@ class OnlineSolver:
         self._age += 1
 
         own = slice(0, 1)
-        task, posture = self._tasks(targets), None if posture is None else posture[own]
+        posture = None if posture is None else posture[own]
         q, damping = self._q[own].copy(), self._damping[own].copy()
         best, total = model[own], _total(model[own], q, posture)
         trial, promise, taken = trial[own], promise[own], True
         for _ in range(_STEPS - 1):
             if taken and promise[0] < _WORTH * total:
                 break
-            model = quadratic(kinematics, task, trial)
+            model = quadratic(kinematics, tasks, trial)
             trial_total = _total(model, trial, posture)
             taken = trial_total < total
             if taken:
@@ -139,6 +142,9 @@ class OnlineSolver:
         """A pull of the robot to its rival's pose, if that fares much better."""
         own, rival = model.cost
         if self._age < _YOUTH or rival > _MUCH_BETTER * own - 5.0:
+            return None
+        # Two that are close are on their way to the same pose, one a little ahead.
+        if np.abs(self._q[1, 7:] - self._q[0, 7:]).max() < _APART:
             return None
         self._age = _YOUTH  # the rival lives on until the robot has come over
         self._q[0, :7] = self._q[1, :7]

@@ -9,7 +9,7 @@ import numpy as np
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 from motiontok.robots.calibration import Calibration, Sole
-from motiontok.robots.contacts import BAND, SIDES, SLOW, STILL
+from motiontok.robots.contacts import BAND, SIDES, SLOW
 from motiontok.robots.targets import TOE_HEIGHT, Targets
 
 __all__ = ["FootLock"]
@@ -100,8 +100,7 @@ class _Foot:
         wanted = None
         for end in (0, 1):  # where both stand, the toe decides
             raw = ankle + rotation @ self._points[end]
-            limit = STILL if self._anchors[end] is None else SLOW
-            if ends[end, 2] < self._heights[end] + BAND and speed[end] < limit:
+            if ends[end, 2] < self._heights[end] + BAND and speed[end] < SLOW:
                 anchor = self._anchors[end]
                 if anchor is None:
                     anchor = raw + self._shift
@@ -114,6 +113,5 @@ class _Foot:
         if wanted is None:
             self._shift = self._shift * max(0.0, 1.0 - 1.0 / (_FADE * fps))
         else:
-            # Half of the way a frame: a step in the target would be a jerk of the leg.
-            self._shift = self._shift + 0.5 * (wanted - self._shift)
+            self._shift = wanted
         return ankle + self._shift, wanted is not None
