@@ -159,7 +159,6 @@ def _left_of(rotations: Array) -> Array:
     front = rotations[:, :, 0]
     fallback = np.stack([-front[:, 1], front[:, 0], np.zeros(len(front))], axis=-1)
     left[:, 2] = 0.0
-    size = np.linalg.norm(left, axis=-1, keepdims=True)
-    left = np.where(size > 0.3, left, fallback)
-    out: Array = left / np.maximum(np.linalg.norm(left, axis=-1, keepdims=True), 1e-9)
+    left = np.where((left * left).sum(-1, keepdims=True) > 0.3**2, left, fallback)
+    out: Array = left / np.sqrt(np.maximum((left * left).sum(-1, keepdims=True), 1e-18))
     return out

@@ -121,10 +121,9 @@ class PoseTask:
         bodies = targets.rotations @ targets.local_rotations.swapaxes(-1, -2)
         self._rotations = so3.wrapped(bodies.transpose(2, 3, 0, 1))
         self._positions = np.ascontiguousarray(targets.positions.transpose(2, 0, 1))
-        local = targets.local_positions.T[:, None]
-        self._local = np.ascontiguousarray(np.broadcast_to(local, (3, *shape)))
-        self._wp = np.ascontiguousarray(np.broadcast_to(targets.position_weights**2, shape))
-        self._wr = np.ascontiguousarray(np.broadcast_to(targets.rotation_weights**2, shape))
+        self._local = _spread(targets.local_positions.T[:, None], (3, *shape))
+        self._wp = _spread(targets.position_weights**2, shape)
+        self._wr = _spread(targets.rotation_weights**2, shape)
 
     def __getitem__(self, frames: Array | slice) -> PoseTask:
         out = object.__new__(PoseTask)
@@ -174,6 +173,11 @@ class PoseTask:
         outer -= lever[:, None] * points
         stiffness = features.reshape(14, -1).T @ _STIFFNESS
         total.stiffness[:, self._which] += stiffness.reshape(*wp.shape, 6, 6)
+
+
+def _spread(values: Array, shape: tuple[int, ...]) -> Array:
+    """Values repeated to a shape: NumPy is slow where it must repeat them itself."""
+    return values if values.shape == shape else np.ascontiguousarray(np.broadcast_to(values, shape))
 
 
 def _stiffness_layout() -> Array:
