@@ -55,6 +55,27 @@ def test_an_example_writes_codes(folders, name, options, tmp_path):
     assert len(tokenizer.decode_codes(codes)) == 90
 
 
+def test_a_planner_in_another_process(folders):
+    pytest.importorskip("zmq", reason="needs: pip install 'motiontok[serve]'")
+    from motiontok.prior import TokenPrior
+    from motiontok.serve import Server
+
+    tokenizer = MotionTokenizer.from_pretrained(folders["--tokenizer"])
+    prior = TokenPrior.from_pretrained(folders["--prior"], tokenizer=tokenizer)
+    with Server(tokenizer, prior=prior, port=0) as server:
+        address = f"tcp://127.0.0.1:{server.port}"
+        states = f"tcp://127.0.0.1:{server.states_port}"
+        done = subprocess.run(
+            [sys.executable, EXAMPLES / "remote_planner.py", "--address", address]
+            + ["--states", states, "--plans", "2"],
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "plan 1: " in done.stdout
+    assert "body at [" in done.stdout
+
+
 def test_every_example_is_tested():
     tested = {"velocity_follower", "waypoint_walker", "your_own_planner", "remote_planner"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

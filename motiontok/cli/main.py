@@ -22,6 +22,7 @@ COMMANDS = {
     "retarget": "Put a motion on a robot by inverse kinematics.",
     "robots": "List the robots, or show one.",
     "sample": "Draw new motion from a prior.",
+    "serve": "Serve codes and robot states over ZeroMQ.",
     "train": "Train a tokenizer.",
     "train-prior": "Train a prior over a tokenizer's codes.",
     "view": "Play a motion or tokens in the browser.",

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-
 from bvh.motion import FPS, Motion
 from bvh.rotations import Array
 from motiontok.config import Config

@@ -117,6 +117,10 @@ class StreamDecoder:
         start: place and heading of frame 0.
         offsets: ``(22, 3)`` rest offsets of the body to move, metres.
         plant: hold standing feet in place.
+
+    Attributes:
+        look_ahead: frames of a window that come with the next one.
+        pose: place and heading of the last frame that came, where feet are not held.
     """
 
     def __init__(
@@ -139,7 +143,7 @@ class StreamDecoder:
     def _reset(self) -> None:
         self._raw: Array | None = None
         self._blended = np.empty((0, 0))
-        self._place = self._first
+        self.pose = self._first
         self._shift: Array | None = None
         # The frame before those to come, so that their velocities have something to go on from.
         self._last: Array | None = None
@@ -181,10 +185,10 @@ class StreamDecoder:
         """Motion of ``features``; those ``ahead`` are only looked at."""
         known = features if self._last is None else np.concatenate([self._last, features])
         skip, end = len(known) - len(features), len(known)
-        motion = to_motion(np.concatenate([known, ahead]), self._offsets, start=self._place)
-        turned = self._place.yaw + float(known[1:, COLUMNS["yaw_rate"]].sum()) / FPS
+        motion = to_motion(np.concatenate([known, ahead]), self._offsets, start=self.pose)
+        turned = self.pose.yaw + float(known[1:, COLUMNS["yaw_rate"]].sum()) / FPS
         x, y = motion.root_positions[end - 1, :2]
-        self._place, self._last = Start(float(x), float(y), turned), known[-1:]
+        self.pose, self._last = Start(float(x), float(y), turned), known[-1:]
         if not self._plant:
             return motion[skip:end]
         contacts = np.concatenate([known, ahead])[:, COLUMNS["contacts"]]

@@ -1,0 +1,106 @@
+"""``motiontok serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from motiontok.cli.options import device_option, use_device
+
+__all__ = ["serve"]
+
+
+@click.command()
+@click.option("--tokenizer", default="default", show_default=True, metavar="DIR")
+@click.option(
+    "--prior",
+    default=None,
+    metavar="DIR",
+    help='Prior\'s folder, "default", or "none" [default: the shipped one if it fits].',
+)
+@click.option("--robot", "robot_name", metavar="NAME", help="Robot that sessions move.")
+@click.option(
+    "--map",
+    "map_path",
+    type=click.Path(path_type=Path),
+    help="Retarget map (TOML), where --robot is a .urdf file.",
+)
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Interface to listen on.")
+@click.option("--port", type=click.IntRange(1, 65534), default=5557, show_default=True)
+@click.option("--states-port", type=click.IntRange(1, 65535), help="[default: the next one]")
+@click.option(
+    "--protocol",
+    type=click.Choice(["motiontok-1", "sonic-v1"]),
+    default="motiontok-1",
+    show_default=True,
+    help="Of the published states; sonic-v1 is what GR00T's whole-body controller reads.",
+)
+@click.option(
+    "--joint-order",
+    default="isaaclab",
+    show_default=True,
+    help="Of sonic-v1: isaaclab, robot, or a file with one joint name a line.",
+)
+@device_option
+def serve(
+    tokenizer: str,
+    prior: str | None,
+    robot_name: str | None,
+    map_path: Path | None,
+    bind: str,
+    port: int,
+    states_port: int | None,
+    protocol: str,
+    joint_order: str,
+    device: str,
+) -> None:
+    """Serve encoding, decoding, sampling and planning, and play codes at 50 Hz.
+
+    Requests and states are described in docs/protocol.md. There is no encryption and no
+    password: --bind opens the server to whoever can reach the interface.
+    """
+    from motiontok.errors import InputError, TokenizerError
+    from motiontok.prior import TokenPrior
+    from motiontok.serve import Server
+    from motiontok.tokenizer import MotionTokenizer
+
+    where = use_device(device)
+    opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
+    loaded = None
+    if prior != "none":
+        try:
+            loaded = TokenPrior.from_pretrained(prior or "default", tokenizer=opened, device=where)
+        except TokenizerError as error:
+            if prior is not None:
+                raise
+            click.echo(f"without sample and plan: {error}", err=True)
+    robot = names = None
+    if robot_name is not None:
+        from motiontok.robots import load_robot
+
+        robot = load_robot(robot_name, map=map_path)
+    if protocol == "sonic-v1":
+        from motiontok.serve.sonic import joint_order as ordered
+
+        if robot is None:
+            raise InputError("--protocol sonic-v1 publishes a robot's joints: give --robot")
+        names = ordered(robot, joint_order)
+        click.echo(f"joint order {joint_order}: {', '.join(names)}")
+    with Server(
+        opened,
+        prior=loaded,
+        robot=robot,
+        bind=bind,
+        port=port,
+        states_port=states_port,
+        sonic=names,
+    ) as server:
+        click.echo(
+            f"tokenizer {opened.fingerprint}, requests on tcp://{bind}:{server.port}, states "
+            f"({protocol}, 50 Hz) on tcp://{bind}:{server.states_port} (Ctrl-C ends)"
+        )
+        try:
+            server.run()
+        except KeyboardInterrupt:
+            click.echo("closed")

@@ -1,0 +1,90 @@
+"""A request's fields, checked one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from motiontok.data import Start
+from motiontok.errors import InputError
+
+__all__ = ["OPTIONS", "number", "pop", "sampling", "start_of", "take", "text", "whole"]
+
+OPTIONS = ("temperature", "top_k", "top_p", "guidance")
+
+
+def pop(request: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Plain arguments out of a request; None where one is missing."""
+    return {name: request.pop(name, None) for name in names}
+
+
+def take(request: dict[str, Any], **shapes: tuple[int | None, ...] | None) -> list[Any]:
+    """Arrays out of a request; what is left in it is an error.
+
+    Args:
+        shapes: name of each array and its shape, None for any number or any shape.
+    """
+    found: list[Any] = []
+    for name, shape in shapes.items():
+        value = request.pop(name, None)
+        if value is not None:
+            try:
+                value = np.asarray(value)
+                value = value if value.dtype.kind in "ui" else value.astype(np.float64)
+            except (ValueError, TypeError):
+                raise InputError(f"{name}: expected an array of numbers") from None
+            fits = shape is None or (
+                value.ndim == len(shape)
+                and all(n in (None, m) for n, m in zip(shape, value.shape, strict=True))
+            )
+            if not fits:
+                text = ", ".join("any" if n is None else str(n) for n in shape or ())
+                raise InputError(f"{name}: expected shape ({text}), got {value.shape}")
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise InputError(f"{name}: holds a value that is not finite")
+        found.append(value)
+    if request:
+        raise InputError(f"unknown field {str(next(iter(request)))[:40]!r}")
+    return found
+
+
+def start_of(values: Any) -> Start:
+    """Place and heading of ``(3,)`` numbers; the origin of None."""
+    return Start() if values is None else Start(*map(float, values))
+
+
+def whole(given: dict[str, Any], name: str, default: int | None = None) -> int:
+    """A whole number among plain arguments."""
+    value = default if given[name] is None else given[name]
+    if type(value) is not int:
+        raise InputError(f"{name} must be a whole number, got {str(value)[:40]!r}")
+    return value
+
+
+def number(given: dict[str, Any], name: str, default: float) -> float:
+    """A number among plain arguments."""
+    value = default if given[name] is None else given[name]
+    if type(value) not in (int, float):
+        raise InputError(f"{name} must be a number, got {str(value)[:40]!r}")
+    return float(value)
+
+
+def text(given: dict[str, Any], name: str) -> str | None:
+    """A text among plain arguments, or None."""
+    value = given[name]
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{name} must be text, got {type(value).__name__}")
+    return value
+
+
+def sampling(given: dict[str, Any]) -> Any:
+    """How codes are to be drawn."""
+    from motiontok.prior import SamplingOptions
+
+    return SamplingOptions(
+        temperature=number(given, "temperature", 1.0),
+        top_k=whole(given, "top_k", 0),
+        top_p=number(given, "top_p", 0.95),
+        guidance=number(given, "guidance", 1.5),
+    )

@@ -1,0 +1,238 @@
+"""Requests, sessions and states of a running server."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bvh import procedural
+from motiontok.data import Start
+from motiontok.serve.client import Client, ServerError, Subscriber
+
+
+def test_info_says_what_a_planner_must_know(client, small_tokenizer):
+    info = client.info()
+    assert info["protocol"] == 1
+    assert info["fingerprint"] == small_tokenizer.fingerprint
+    assert (info["vocab_size"], info["codes_per_window"], info["frames_per_window"]) == (16, 8, 32)
+    assert info["rate"] == 50.0
+    assert info["robot"] is None
+    assert info["labels"] == ["walk"]
+    assert info["limits"]["windows"] == 16
+
+
+def test_encoding_and_decoding_are_the_tokenizers(client, small_tokenizer):
+    motion = procedural.make("walk", seconds=2.5, seed=4)
+    reply = client.encode(
+        root_positions=motion.root_positions, rotations=motion.rotations, offsets=motion.offsets
+    )
+    expected = small_tokenizer.encode_to_codes(motion)
+    np.testing.assert_array_equal(reply["codes"], expected.array)
+    assert reply["frames"] == 75
+    assert reply["start"] == pytest.approx([expected.start.x, expected.start.y, expected.start.yaw])
+    decoded = client.decode(
+        codes=reply["codes"], start=reply["start"], offsets=motion.offsets, frames=75
+    )
+    whole = small_tokenizer.decode_codes(expected)
+    np.testing.assert_allclose(decoded["root_positions"], whole.root_positions, atol=1e-5)
+    np.testing.assert_allclose(decoded["rotations"], whole.rotations, atol=1e-6)
+    assert decoded["fps"] == 30.0
+
+
+def test_sampling_is_the_priors(client, small_prior):
+    reply = client.sample(windows=3, batch=2, label="walk", velocity=[1.0, 0.0], seed=5)
+    assert reply["codes"].shape == (2, 3, 8)
+    again = client.sample(windows=3, batch=2, label="walk", velocity=[1.0, 0.0], seed=5)
+    np.testing.assert_array_equal(reply["codes"], again["codes"])
+    assert reply["fingerprint"] == small_prior.fingerprint
+
+
+def test_planning(client):
+    path = client.plan(
+        waypoints=[[1.0, 0.0], [1.0, 1.0]], seconds=2.0, samples=2, no_go=[[3, 3, 1]]
+    )
+    assert path["codes"].shape == (2, 8)
+    assert path["frames"] == 60
+    profile = client.plan(profile=[[0, 1, 0, 0], [2, 1, 0, 0.5]], samples=2, start=[1, 2, 0.5])
+    assert profile["codes"].shape == (2, 8)
+
+
+def test_states_come_at_their_rate_and_show_the_motion(
+    client, states_address, small_tokenizer, some_codes
+):
+    subscriber = Subscriber("left", states_address)
+    reply = client.open("left", start=[1.0, 2.0, 0.5])
+    assert reply["topic"] == "state.left"
+    assert not reply["resumed"]
+    assert subscriber.receive(0.3) is None  # nothing before the first codes
+    pushed = client.push("left", some_codes)
+    assert pushed["windows"] == 3
+    states = [subscriber.receive(5.0) for _ in range(100)]
+    subscriber.close()
+    frames = [s["frame"] for s in states]
+    assert np.diff(frames).tolist() == [1] * 99
+    np.testing.assert_allclose([s["time"] for s in states], np.array(frames) / 50)
+    start = Start(1.0, 2.0, 0.5)
+    stream = small_tokenizer.stream_decoder(start=start)
+    motion = stream.push(some_codes)
+    at = np.array(frames[:50]) * 30 / 50
+    for k in range(3):
+        expected = np.interp(at, np.arange(len(motion)), motion.root_positions[:, k])
+        got = [s["root_pos"][k] for s in states[:50]]
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert states[0]["rotations"].shape == (22, 4)
+    norms = np.linalg.norm([s["rotations"] for s in states], axis=-1)
+    np.testing.assert_allclose(norms, 1.0, atol=1e-5)
+    assert not any(s["held"] for s in states)
+    assert pushed["pose"] == pytest.approx([stream.pose.x, stream.pose.y, stream.pose.yaw])
+
+
+def test_a_stream_that_runs_dry_holds_still_and_goes_on(client, states_address, some_codes):
+    subscriber = Subscriber("dry", states_address)
+    client.open("dry")
+    client.push("dry", some_codes[:1])
+    # 26 frames are final: 43 states.
+    states = [subscriber.receive(5.0) for _ in range(55)]
+    assert states[-1]["held"]
+    assert not states[10]["held"]
+    still = [s["root_pos"] for s in states if s["held"]]
+    assert np.ptp(still, axis=0).max() == 0.0
+    client.push("dry", some_codes[1:2])
+    moving = next(s for s in iter(lambda: subscriber.receive(5.0), None) if not s["held"])
+    assert np.abs(moving["root_pos"] - still[0]).max() < 0.2
+    subscriber.close()
+
+
+def test_sessions_are_named_resumed_and_ended(client, some_codes):
+    client.open("a")
+    with pytest.raises(ServerError, match="session 'a' is open; choose another name, or resume"):
+        client.open("a")
+    client.push("a", some_codes)
+    back = client.open("a", resume=True)
+    assert back["resumed"]
+    assert back["windows"] == 3
+    client.end("a")
+    with pytest.raises(ServerError) as caught:
+        client.push("a", some_codes, reopen=False)
+    assert caught.value.kind == "NoSession"
+
+
+def test_two_sessions_do_not_mix(client, states_address, some_codes):
+    names = ("one", "one2")
+    subscribers = [Subscriber(name, states_address) for name in names]
+    client.open("one", start=[0.0, 0.0, 0.0])
+    client.open("one2", start=[100.0, 0.0, 0.0])
+    for name in names:
+        client.push(name, some_codes)
+    for name, subscriber, low in zip(names, subscribers, (-50, 50), strict=True):
+        for _ in range(20):
+            state = subscriber.receive(5.0)
+            assert state["session"] == name
+            assert low < state["root_pos"][0] < low + 100
+        subscriber.close()
+
+
+def test_a_robot_is_moved_within_its_limits(small_tokenizer, some_codes):
+    pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
+    from motiontok.robots import load_robot
+    from motiontok.serve import Server
+
+    robot = load_robot("skeleton")
+    with Server(small_tokenizer, robot=robot, port=0) as server:
+        subscriber = Subscriber("r", f"tcp://127.0.0.1:{server.states_port}")
+        with Client(f"tcp://127.0.0.1:{server.port}") as client:
+            assert client.info()["joint_names"] == list(robot.joint_names)
+            client.open("r")
+            client.push("r", some_codes)
+            states = [subscriber.receive(5.0) for _ in range(60)]
+            with pytest.raises(ServerError, match="this server has no prior"):
+                client.sample(windows=1)
+        subscriber.close()
+    joints = np.array([s["joint_pos"] for s in states])
+    assert (joints >= robot.lower - 1e-4).all()
+    assert (joints <= robot.upper + 1e-4).all()
+    velocity = np.array([s["joint_vel"] for s in states])
+    moved = np.gradient(joints, 1 / 50, axis=0)
+    # Velocities are those of the positions, up to smoothing.
+    assert np.abs(velocity[2:-2] - moved[2:-2]).mean() < 0.2 * np.abs(moved).mean() + 1e-3
+
+
+def test_sonic_messages_are_as_the_controller_reads_them(small_tokenizer, some_codes):
+    """Read by hand, as documented: topic, 1,280 bytes of JSON, packed little-endian fields."""
+    pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
+    import json
+
+    import zmq
+
+    from motiontok.robots import load_robot
+    from motiontok.serve import Server
+    from motiontok.serve.sonic import joint_order
+
+    robot = load_robot("g1")
+    order = joint_order(robot, "isaaclab")
+    with Server(small_tokenizer, robot=robot, port=0, sonic=order) as server:
+        context = zmq.Context()
+        socket = context.socket(zmq.SUB)
+        socket.setsockopt(zmq.SUBSCRIBE, b"pose")
+        socket.connect(f"tcp://127.0.0.1:{server.states_port}")
+        with Client(f"tcp://127.0.0.1:{server.port}") as client:
+            client.open("only")
+            with pytest.raises(ServerError, match="1 sessions are open"):
+                client.open("other")
+            client.push("only", some_codes)
+            raws = []
+            while len(raws) < 5:
+                assert socket.poll(5000)
+                raws.append(socket.recv())
+        context.destroy(linger=0)
+    indices = []
+    for raw in raws:
+        assert raw.startswith(b"pose")
+        header = json.loads(raw[4 : 4 + 1280].rstrip(b"\0"))
+        assert (header["v"], header["endian"], header["count"]) == (1, "le", 1)
+        at, fields = 4 + 1280, {}
+        for field in header["fields"]:
+            kind = {"f32": "<f4", "i64": "<i8"}[field["dtype"]]
+            count = int(np.prod(field["shape"]))
+            fields[field["name"]] = np.frombuffer(raw, kind, count, at).reshape(field["shape"])
+            at += count * np.dtype(kind).itemsize
+        assert at == len(raw)
+        assert fields["joint_pos"].shape == fields["joint_vel"].shape == (1, 29)
+        assert fields["body_quat"].shape == (1, 4)
+        assert np.linalg.norm(fields["body_quat"]) == pytest.approx(1.0, abs=1e-5)
+        indices.append(int(fields["frame_index"][0]))
+        lower = robot.lower[[robot.joint_names.index(n) for n in order]]
+        assert (fields["joint_pos"][0] >= lower - 1e-4).all()
+    assert np.diff(indices).tolist() == [1] * 4
+
+
+def test_the_order_of_isaac_lab():
+    """Against the permutation that users of the G1 in Isaac Lab publish."""
+    pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
+    from motiontok.errors import InputError
+    from motiontok.robots import load_robot
+    from motiontok.serve.sonic import joint_order
+
+    robot = load_robot("g1")
+    published = [0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 22, 4, 10, 16, 23, 5, 11, 17, 24, 18, 25]
+    published += [19, 26, 20, 27, 21, 28]
+    expected = tuple(robot.joint_names[i] for i in published)
+    assert joint_order(robot, "isaaclab") == expected
+    assert joint_order(robot, "robot") == robot.joint_names
+    with pytest.raises(InputError, match="no joint order 'alphabetic'"):
+        joint_order(robot, "alphabetic")
+
+
+def test_joint_orders_are_read_from_files(tmp_path):
+    pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
+    from motiontok.errors import InputError
+    from motiontok.robots import load_robot
+    from motiontok.serve.sonic import joint_order
+
+    robot = load_robot("skeleton")
+    names = tuple(reversed(robot.joint_names))
+    (tmp_path / "order.txt").write_text("\n".join(names))
+    assert joint_order(robot, str(tmp_path / "order.txt")) == names
+    (tmp_path / "order.txt").write_text("\n".join(names[1:]))
+    with pytest.raises(InputError, match="must name each joint"):
+        joint_order(robot, str(tmp_path / "order.txt"))
