@@ -18,11 +18,17 @@ from motiontok.evaluate import compare_motions, mean_metrics, plot_curves
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.training import Trained, read_header, require_same, train
+from motiontok.training import (
+    BEST,
+    CHECKPOINT,
+    Trained,
+    load_checkpoint,
+    read_header,
+    require_same,
+    train,
+)
 
 __all__ = ["Run", "held_out_metrics", "resumed_config", "run_training"]
-
-_CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +57,7 @@ def resumed_config(name: str, out: Path, overrides: Sequence[str]) -> Config:
         TrainingError: there is no run of that name.
         ConfigError: a bad key or value in the overrides.
     """
-    path = out / _CHECKPOINT
+    path = out / CHECKPOINT
     saved = parse_config(read_header(path)["config"], str(path))
     if saved.name != name:
         raise TrainingError(
@@ -75,8 +81,9 @@ def run_training(
 
     Args:
         config: the run.
-        out: its folder: config.json, log.csv, checkpoint.safetensors, curves.png,
-            metrics.json and tokenizer/.
+        out: its folder: config.json, log.csv, event files of TensorBoard,
+            checkpoint.safetensors, best.safetensors, curves.png, metrics.json and tokenizer/,
+            which holds the weights of the best validation.
         data: path of the clips, where the data set needs one.
         strict: stop at a clip that cannot be read instead of skipping it.
         device: where to train.
@@ -87,7 +94,7 @@ def run_training(
         TrainingError: ``out`` already holds a run and ``resume`` is not set, or the run
             there was trained with other settings.
     """
-    checkpoint = out / _CHECKPOINT
+    checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise TrainingError(
             f"{out} already holds a run: --resume continues it, another --out starts a new one"
@@ -131,10 +138,15 @@ def run_training(
             resume=resume,
             update=update,
         )
+    load_checkpoint(out / BEST).restore_weights(trained.method)
+    say(
+        f"best of the held-out windows: step {trained.best.step} of {trained.step}; the tokenizer "
+        "has its weights"
+    )
     tokenizer = tokenizer_of(trained.method)
     tokenizer.save_pretrained(out / "tokenizer")
     metrics = held_out_metrics(tokenizer, clips.held_out)
-    metrics |= {f"window_{k}": v for k, v in trained.validation.items()}
+    metrics |= {f"window_{k}": v for k, v in trained.best.validation.items()}
     metrics |= {"bits_per_second": tokenizer.bits_per_second, "training_seconds": trained.seconds}
     _write_json(out / "metrics.json", metrics)
     try:

@@ -1,14 +1,26 @@
 """The training loop, checkpoints, gradient clipping and logs."""
 
-from motiontok.training.checkpoint import read_header
+from motiontok.training.checkpoint import load_checkpoint, read_header
 from motiontok.training.data import TrainingSet, evaluate
-from motiontok.training.loop import LOG_COLUMNS, Trained, require_same, train
+from motiontok.training.loop import (
+    BEST,
+    CHECKPOINT,
+    LOG_COLUMNS,
+    Best,
+    Trained,
+    require_same,
+    train,
+)
 
 __all__ = [
+    "BEST",
+    "CHECKPOINT",
     "LOG_COLUMNS",
+    "Best",
     "Trained",
     "TrainingSet",
     "evaluate",
+    "load_checkpoint",
     "read_header",
     "require_same",
     "train",

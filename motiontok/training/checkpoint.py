@@ -22,7 +22,14 @@ from torch import Tensor, nn
 from bvh.files import atomic_path
 from motiontok.errors import TrainingError
 
-__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "read_header", "save_checkpoint"]
+__all__ = [
+    "FORMAT",
+    "Checkpoint",
+    "load_checkpoint",
+    "read_header",
+    "save_checkpoint",
+    "save_weights",
+]
 
 FORMAT = "motiontok-checkpoint-1"
 
@@ -50,12 +57,7 @@ class Checkpoint:
         Raises:
             TrainingError: the checkpoint belongs to another model or kind of device.
         """
-        state = {k[6:]: v for k, v in self.tensors.items() if k.startswith("model.")}
-        try:
-            model.load_state_dict(state)
-        except RuntimeError as error:
-            detail = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
-            raise TrainingError(f"checkpoint does not fit this model: {detail}") from None
+        self.restore_weights(model)
         for name, parameter in model.named_parameters():
             prefix = f"optimizer.{name}."
             moments = {
@@ -72,6 +74,19 @@ class Checkpoint:
                 f"checkpoint holds the random state of another kind of device than "
                 f"{generator.device.type}; resume with the --device it was trained on"
             ) from None
+
+    def restore_weights(self, model: nn.Module) -> None:
+        """Put weights back, and nothing else.
+
+        Raises:
+            TrainingError: the checkpoint belongs to another model.
+        """
+        state = {k[6:]: v for k, v in self.tensors.items() if k.startswith("model.")}
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            detail = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+            raise TrainingError(f"checkpoint does not fit this model: {detail}") from None
 
     def extra(self, name: str) -> Tensor | None:
         """An additional tensor, such as a running count."""
@@ -92,12 +107,29 @@ def save_checkpoint(
     Raises:
         TrainingError: the disk is full or the folder cannot be written.
     """
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors = _weights(model)
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{name}.{key}"] = torch.as_tensor(value)
     tensors["generator"] = generator.get_state()
     tensors |= {f"extra.{k}": v for k, v in extra.items()}
+    _save(path, tensors, header)
+
+
+def save_weights(path: Path, *, model: nn.Module, header: dict[str, Any]) -> None:
+    """Write a checkpoint that holds weights alone: to use, not to go on from.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written.
+    """
+    _save(path, _weights(model), header)
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    return {f"model.{k}": v for k, v in model.state_dict().items()}
+
+
+def _save(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in tensors.items()}
     metadata = {"format": FORMAT, "header": json.dumps(header)}
     try:

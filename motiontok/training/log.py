@@ -1,17 +1,16 @@
-"""The training log: one CSV row every few steps, appended and flushed."""
+"""The training log: a row every few steps, in a CSV file and for TensorBoard."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bvh.files import atomic_path
-from motiontok.errors import TrainingError
+from motiontok.training.events import EventLog
+from motiontok.training.writing import written
 
-__all__ = ["CsvLog", "read_log"]
+__all__ = ["CsvLog", "RunLog", "read_log"]
 
 
 class CsvLog:
@@ -31,7 +30,7 @@ class CsvLog:
         if until is not None and path.is_file():
             rows = [r for r in _read_rows(path) if int(r["step"]) <= until]
         with (
-            _written(path),
+            written(path),
             atomic_path(path) as temporary,
             temporary.open("w", newline="") as file,
         ):
@@ -45,8 +44,36 @@ class CsvLog:
         Raises:
             TrainingError: the disk is full or the folder cannot be written.
         """
-        with _written(self.path), self.path.open("a", newline="") as file:
+        with written(self.path), self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.columns, extrasaction="ignore").writerow(row)
+
+
+class RunLog:
+    """``log.csv`` and TensorBoard's event files of a run.
+
+    Args:
+        out: folder of the run.
+        columns, until: of :class:`CsvLog`.
+    """
+
+    def __init__(self, out: Path, columns: tuple[str, ...], *, until: int | None) -> None:
+        self._csv = CsvLog(out / "log.csv", columns, until=until)
+        self._events = EventLog(out, until=until)
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one row to both.
+
+        Raises:
+            TrainingError: the disk is full or the folder cannot be written.
+        """
+        self._csv.append(row)
+        self._events.append(row)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._events.close()
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
@@ -64,13 +91,3 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         whole = [line for line in file if line.endswith("\n")]
     return [row for row in csv.DictReader(whole) if (row.get("step") or "").isdecimal()]
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TrainingError(
-            f"cannot write {path}: {error.strerror or error}; the last checkpoint is kept"
-        ) from None

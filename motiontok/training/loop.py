@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from motiontok.config import Config
+from motiontok.config import Config, parse_config
 from motiontok.errors import TrainingError
 from motiontok.methods import DiscreteAutoencoder, Networks, make_method
 from motiontok.methods.schedule import cosine
 from motiontok.progress import Progress
-from motiontok.training.checkpoint import load_checkpoint, read_header, save_checkpoint
+from motiontok.training.checkpoint import (
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+    save_weights,
+)
 from motiontok.training.clipping import clip_adaptively
 from motiontok.training.data import TrainingSet, evaluate
 from motiontok.training.interrupt import deferred_interrupt
-from motiontok.training.log import CsvLog
+from motiontok.training.log import RunLog
 
-__all__ = ["LOG_COLUMNS", "Trained", "require_same", "train"]
+__all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "require_same", "train"]
+
+CHECKPOINT = "checkpoint.safetensors"
+"""The last step of a run, to go on from."""
+
+BEST = "best.safetensors"
+"""The weights of its best validation."""
 
 LOG_COLUMNS = (
     "step", "seconds", "policy_loss", "reward", "mse", "psnr", "ess", "eta", "beta", "temperature",
@@ -34,6 +45,8 @@ _PREPARE = 20_000
 _PREPARE_BYTES = 2**30
 _USAGE_MEMORY = 0.999
 _MAX_SKIPPED = 100
+# A hundred times the error of coding nothing: no step on the way to anything.
+_EXPLODED = 100.0
 # Settings that a resumed run may change.
 _FREE = (
     "steps", "time_budget", "evaluate_every", "evaluations", "checkpoint_every", "log_every",
@@ -42,13 +55,22 @@ _FREE = (
 
 
 @dataclass(frozen=True)
+class Best:
+    """The validation of the least ``mse``, whose weights are in ``best.safetensors``."""
+
+    step: int
+    validation: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Trained:
     """Outcome of a run.
 
     Attributes:
-        method: the trained autoencoder, in evaluation mode.
+        method: the trained autoencoder at the last step, in evaluation mode.
         step: steps done.
         validation: last validation metrics.
+        best: the best validation.
         seconds: by the clock of the run, preparation and validation included, and earlier
             parts of a resumed run.
     """
@@ -56,6 +78,7 @@ class Trained:
     method: DiscreteAutoencoder
     step: int
     validation: dict[str, float]
+    best: Best
     seconds: float
 
 
@@ -74,8 +97,9 @@ def train(
 ) -> Trained:
     """Train a discrete autoencoder; one without trainable parameters is only fitted.
 
-    Writes ``checkpoint.safetensors`` and ``log.csv`` to ``out``. On Ctrl-C the step is
-    finished and the state saved before :class:`KeyboardInterrupt` is raised.
+    Writes ``checkpoint.safetensors``, ``best.safetensors``, ``log.csv`` and, with
+    tensorboardX, event files to ``out``. On Ctrl-C the step is finished and the state saved
+    before :class:`KeyboardInterrupt` is raised.
 
     Args:
         config: the run.
@@ -107,24 +131,30 @@ def train(
         group["follows"] = "lr" not in group
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
     usage = torch.zeros(config.model.codes_per_window, config.model.vocab_size, device=device)
-    path = out / "checkpoint.safetensors"
+    path = out / CHECKPOINT
+    guard = _Guard(data, path)
     step, skipped, in_a_row = 0, 0, 0
     metrics: dict[str, float] = {}
+    best: Best | None = None
     begin = clock()
 
     if resume:
-        require_same(config, path)
+        require_same(config, path, data=data.fingerprint)
         checkpoint = load_checkpoint(path)
         checkpoint.restore(method, optimizer, generator)
         step, skipped = checkpoint.header["step"], checkpoint.header["skipped"]
         begin -= checkpoint.header["seconds"]
         metrics = checkpoint.header["validation"]
+        # Checkpoints of before there was a best have none.
+        best = Best(**checkpoint.header.get("best", {"step": step, "validation": metrics}))
         saved = checkpoint.extra("usage")
         if saved is not None:
             usage.copy_(saved)
     else:
         method.prepare(data.batch(_to_prepare(data), generator), generator)
     data.seek(step * settings.batch_size)
+
+    origin = {"config": config.to_dict(), "data": data.fingerprint}
 
     def save() -> None:
         save_checkpoint(
@@ -137,7 +167,8 @@ def train(
                 "skipped": skipped,
                 "seconds": clock() - begin,
                 "validation": metrics,
-                "config": config.to_dict(),
+                "best": asdict(best) if best else {},
+                **origin,
             },
             extra={"usage": usage},
         )
@@ -147,22 +178,26 @@ def train(
         return min(int(1000 * progress), 1000) if settings.time_budget else step
 
     def validate() -> dict[str, float]:
-        nonlocal metrics
+        nonlocal metrics, best
         if measure is not None:
             metrics = measure(method)
         else:
             metrics = evaluate(method, data, limit=settings.validation_windows)
+        guard.check(step, "val_mse", metrics["mse"])
+        if best is None or metrics["mse"] < best.validation["mse"]:
+            best = Best(step, metrics)
+            save_weights(out / BEST, model=method, header=asdict(best) | origin)
         if on_evaluation is not None:
             on_evaluation(method, step)
         return {f"val_{k}": v for k, v in metrics.items()}
 
     first = None if resume else validate()
     columns = (*LOG_COLUMNS, *(f"val_{name}" for name in metrics))
-    log = CsvLog(out / "log.csv", columns, until=step if resume else None)
-    if first is not None:
-        log.append({"step": 0, "seconds": clock() - begin, **first})
     progress = _progress(config, step, clock() - begin)
-    with deferred_interrupt() as interrupted:
+    until = step if resume else None
+    with RunLog(out, columns, until=until) as log, deferred_interrupt() as interrupted:
+        if first is not None:
+            log.append({"step": 0, "seconds": clock() - begin, **first})
         while trainable and progress < 1.0:
             method.train()
             for group in optimizer.param_groups:
@@ -186,10 +221,9 @@ def train(
             else:
                 skipped, in_a_row = skipped + 1, in_a_row + 1
                 if in_a_row > _MAX_SKIPPED:
-                    raise TrainingError(
-                        f"training diverged: gradients not finite for {in_a_row} steps up to step "
-                        f"{step}; the last good checkpoint is {path}; try a smaller "
-                        "train.learning_rate"
+                    guard.stop(
+                        f"gradients not finite for {in_a_row} steps up to step {step}, "
+                        f"loss {float(result.loss.detach()):g}"
                     )
             step += 1
             _count(usage, result.codes)
@@ -200,6 +234,7 @@ def train(
             due = due or last or step % settings.evaluate_every == 0
             if step % settings.log_every == 0 or due:
                 row: dict[str, Any] = {k: float(v) for k, v in result.metrics.items()}
+                guard.check(step, "mse", row.get("mse", 0.0))
                 row["psnr"] = data.metrics(x, result.reconstruction)["psnr"]
                 row["code_usage"] = _used(usage)
                 row["skipped"] = skipped
@@ -213,13 +248,35 @@ def train(
                 update(done())
             stop = interrupted()
             if step % settings.checkpoint_every == 0 or last or stop:
+                # What is not good is not kept.
+                guard.check(step, "mse", float(result.metrics.get("mse", 0.0)))
                 save()
             if stop:
                 raise KeyboardInterrupt
     if step == 0:
         save()
     method.eval()
-    return Trained(method, step, metrics, clock() - begin)
+    assert best is not None
+    return Trained(method, step, metrics, best, clock() - begin)
+
+
+class _Guard:
+    """Stops a run that diverges before it replaces its last good checkpoint."""
+
+    def __init__(self, data: TrainingSet, path: Path) -> None:
+        # Of the mean of what is held out no more than a sample need be read.
+        self._limit = _EXPLODED * float((data.validation[:256].float() ** 2).mean())
+        self._path = path
+
+    def check(self, step: int, name: str, value: float) -> None:
+        if not value <= self._limit:
+            self.stop(f"{name} is {value:.3g} at step {step}")
+
+    def stop(self, what: str) -> NoReturn:
+        kept = (
+            f"the last good checkpoint is {self._path}" if self._path.exists() else "none is kept"
+        )
+        raise TrainingError(f"training diverged: {what}; {kept}; try a smaller train.learning_rate")
 
 
 def _progress(config: Config, step: int, seconds: float) -> float:
@@ -260,15 +317,27 @@ def _describe(row: dict[str, Any], validation: dict[str, float]) -> str:
     return "  ".join(parts)
 
 
-def require_same(config: Config, path: Path) -> None:
+def require_same(config: Config, path: Path, *, data: str = "") -> None:
     """Refuse to go on from a checkpoint with other data, another model or method.
 
     Lengths and intervals may change: a finished run goes on with more steps.
 
+    Args:
+        config: of the run now.
+        path: of the checkpoint.
+        data: fingerprint of the data, once it is known.
+
     Raises:
-        TrainingError: the checkpoint cannot be read, or a setting differs.
+        TrainingError: the checkpoint cannot be read, or a setting or the data differs.
     """
-    saved, now = read_header(path)["config"], config.to_dict()
+    header = read_header(path)
+    if data and header.get("data", data) != data:
+        raise TrainingError(
+            f"{path}: was trained on other data (fingerprint {header['data']}, now {data}): clips "
+            "were added, removed or cut; resume with the same data or use another --out"
+        )
+    # What a setting that came later stood for is its default.
+    saved, now = parse_config(header["config"], str(path)).to_dict(), config.to_dict()
     for section in ("data", "model", "method", "train"):
         for key, value in now[section].items():
             if key not in _FREE and saved[section].get(key) != value:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import struct
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +22,7 @@ from motiontok.errors import DataError, MissingDependencyError, TrainingError
 from motiontok.evaluate import plot_curves
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, StepResult
 from motiontok.training import LOG_COLUMNS, evaluate, train
-from motiontok.training.checkpoint import read_header
+from motiontok.training.checkpoint import load_checkpoint, read_header
 from motiontok.training.log import read_log
 
 
@@ -113,6 +115,114 @@ def test_divergence_ends_with_the_step_and_the_last_good_checkpoint(run, monkeyp
     assert "step 120" in message
     assert str(tmp_path / "checkpoint.safetensors") in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("where", ["in training", "in validation"])
+def test_an_explosion_ends_the_run_before_it_is_kept(run, monkeypatch, tmp_path, where):
+    """Finite gradients all the while: only the error tells."""
+
+    def training_step(self, x, progress, generator):
+        result = Stub.training_step(self, x, progress, generator)
+        error = torch.tensor(1e6 if self.steps > 25 and where == "in training" else 1.0)
+        return replace(result, metrics={"mse": error})
+
+    def decode_parameters(self, codes):
+        blown = 1e9 if self.steps > 25 and where == "in validation" else 0.0
+        return torch.full((len(codes), *self.shape), blown)
+
+    use(monkeypatch, training_step=training_step, decode_parameters=decode_parameters)
+    settings = ("train.checkpoint_every=10", "train.evaluate_every=15", "train.log_every=2")
+    with pytest.raises(TrainingError) as caught:
+        run("train.steps=1000", *settings)
+    message = str(caught.value)
+    name, step = ("mse", 26) if where == "in training" else ("val_mse", 30)
+    assert f"training diverged: {name} is 1e+" in message
+    assert f"at step {step}; the last good checkpoint is {tmp_path}" in message
+    assert "\n" not in message
+    kept = read_header(tmp_path / "checkpoint.safetensors")
+    assert kept["step"] == 20
+    assert math.isfinite(kept["validation"]["mse"])
+    assert read_header(tmp_path / "best.safetensors")["step"] < 26
+
+
+def test_an_error_that_is_no_number_is_a_divergence(run, monkeypatch, tmp_path):
+    def decode_parameters(self, codes):
+        return torch.full((len(codes), *self.shape), math.nan)
+
+    use(monkeypatch, decode_parameters=decode_parameters)
+    with pytest.raises(TrainingError, match="val_mse is nan at step 0; none is kept"):
+        run("train.steps=3")
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_the_best_validation_is_kept_beside_the_last(run, monkeypatch, tmp_path):
+    """An error that falls and rises again: least at step 15."""
+
+    def decode_parameters(self, codes):
+        return torch.full((len(codes), *self.shape), 0.1 * (self.steps - 15))
+
+    used = use(monkeypatch, decode_parameters=decode_parameters)
+    trained = run("train.steps=40", "train.evaluate_every=5")
+    assert trained.best.step == 15
+    assert trained.validation["mse"] > trained.best.validation["mse"]
+    best = load_checkpoint(tmp_path / "best.safetensors")
+    assert best.header["step"] == 15
+    assert best.header["validation"] == trained.best.validation
+    assert set(best.tensors) == {"model.weight"}
+    last = load_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert last.header["step"] == 40
+    assert last.header["best"] == {"step": 15, "validation": trained.best.validation}
+    assert not torch.equal(best.tensors["model.weight"], last.tensors["model.weight"])
+    # A resumed run remembers it.
+    resumed = run("train.steps=45", "train.evaluate_every=5", resume=True)
+    assert resumed.best.step in (15, 45)
+    best.restore_weights(used[0])
+    assert torch.equal(used[0].weight.detach(), best.tensors["model.weight"])
+
+
+def read_events(folder):
+    """Records of all event files, in order, framed by lengths and checksums."""
+    event_pb2 = pytest.importorskip(
+        "tensorboardX.proto.event_pb2", reason="needs: pip install 'motiontok[board]'"
+    )
+    events = []
+    for path in sorted(folder.glob("events.out.tfevents.*"), key=lambda p: p.stat().st_mtime_ns):
+        raw = path.read_bytes()
+        while raw:
+            (length,) = struct.unpack("<Q", raw[:8])
+            events.append(event_pb2.Event.FromString(raw[12 : 12 + length]))
+            raw = raw[16 + length :]
+    return events
+
+
+def test_tensorboard_gets_the_rows_of_the_log(run, tmp_path):
+    run("train.steps=6", "train.log_every=3", "train.evaluate_every=6")
+    run("train.steps=9", "train.log_every=3", "train.evaluate_every=9", resume=True)
+    events = read_events(tmp_path)
+    found = {
+        (event.step, value.tag): value.simple_value
+        for event in events
+        for value in event.summary.value
+    }
+    expected = {
+        (r["step"], f"validation/{k[4:]}" if k.startswith("val_") else f"training/{k}"): v
+        for r in read_log(tmp_path / "log.csv")
+        for k, v in r.items()
+        if k != "step"
+    }
+    assert found.keys() == expected.keys()
+    assert found == pytest.approx(expected, rel=1e-5)
+    # Where the run went on, TensorBoard forgets what may have come after.
+    (restart,) = [e for e in events if e.HasField("session_log")]
+    assert restart.step == 7
+
+
+def test_without_tensorboardx_there_is_the_log_alone(run, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setitem(sys.modules, "tensorboardX.event_file_writer", None)
+    run("train.steps=2")
+    assert (tmp_path / "log.csv").is_file()
+    assert not list(tmp_path.glob("events*"))
 
 
 def test_the_log_has_a_row_every_few_steps_and_validation_where_asked(run, tmp_path):
