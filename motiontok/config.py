@@ -81,6 +81,8 @@ class ModelConfig:
         vocab_size: values a token can take, at most 65,536.
         width, heads, layers: policy, both of its stacks.
         decoder_width, decoder_layers: decoder.
+        components: principal components that lopq keeps of a window.
+        bases: neighbourhoods with a basis of their own in lopq.
     """
 
     codes_per_window: int = 64
@@ -90,6 +92,8 @@ class ModelConfig:
     layers: int = 2
     decoder_width: int = 128
     decoder_layers: int = 2
+    components: int = 512
+    bases: int = 64
 
 
 @dataclass(frozen=True)
@@ -314,6 +318,8 @@ def _check(config: Config, where: str) -> None:
         "model.width": model.width,
         "model.heads": model.heads,
         "model.layers": model.layers,
+        "model.components": model.components,
+        "model.bases": model.bases,
         "model.decoder_width": model.decoder_width,
         "model.decoder_layers": model.decoder_layers,
         "data.size": data.size,

@@ -104,7 +104,7 @@ class ImageTokenizer:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.method.parameters()).device
+        return self.method.device
 
     def load(self, path: str | os.PathLike[str] | ImageFile) -> NDArray[np.uint8]:
         """A picture as this tokenizer sees it, ``(channels, height, width)`` bytes.

@@ -9,6 +9,7 @@ from motiontok.methods.fsq import Fsq
 from motiontok.methods.grmck import GumbelRao, GumbelRaoFactorised
 from motiontok.methods.gumbel import Gumbel, GumbelFactorised
 from motiontok.methods.lfq import Lfq
+from motiontok.methods.lopq import Lopq
 from motiontok.methods.networks import MotionNetworks, Networks
 from motiontok.methods.pca_pq import PcaPq
 from motiontok.methods.ppo import Ppo
@@ -39,6 +40,7 @@ METHODS: dict[str, type[DiscreteAutoencoder]] = {
     "fsq": Fsq,
     "rvq": Rvq,
     "lfq": Lfq,
+    "lopq": Lopq,
     "pca-pq": PcaPq,
 }
 """Every method by name."""

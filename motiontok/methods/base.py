@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -49,6 +50,11 @@ class DiscreteAutoencoder(nn.Module):
         self.config = config
         self.shape = networks.shape
         self.likelihood = networks.likelihood
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; a fitted method has buffers only."""
+        return next(chain(self.parameters(), self.buffers())).device
 
     def prepare(self, x: Tensor, generator: torch.Generator) -> None:
         """Look at training data once before the first step; most methods need not.

@@ -9,6 +9,8 @@ from motiontok.models.likelihood import (
     LearnedGaussianLikelihood,
     Likelihood,
 )
+from motiontok.models.local_policy import LocalPolicy
+from motiontok.models.local_quantizer import LocalQuantizer
 from motiontok.models.policy import AutoregressivePolicy, Policy, VocabularyHead
 from motiontok.models.quantizer import CodebookHead, ProductQuantizer, RefiningDecoder
 
@@ -22,6 +24,8 @@ __all__ = [
     "LatentEncoder",
     "LearnedGaussianLikelihood",
     "Likelihood",
+    "LocalPolicy",
+    "LocalQuantizer",
     "Policy",
     "ProductQuantizer",
     "RefiningDecoder",

@@ -30,7 +30,7 @@ Draw = Callable[[Tensor], Tensor]
 
 @runtime_checkable
 class Policy(Protocol):
-    """What a stochastic encoder q(z | x) can do, autoregressive or factorised."""
+    """What a stochastic encoder q(z | x) can do, a network or in closed form."""
 
     def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
         """log q(. | z_<n, x) ``(batch, samples, codes, vocab)`` at ``(batch, samples, codes)``."""
@@ -45,10 +45,6 @@ class Policy(Protocol):
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)``."""
-        ...
-
-    def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
-        """One sequence a window, with gradients through the samples: one-hots, log q."""
         ...
 
 

@@ -76,7 +76,7 @@ class Coder:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.method.parameters()).device
+        return self.method.device
 
     def to(self: C, device: torch.device | str) -> C:
         """Move the weights; returns self."""

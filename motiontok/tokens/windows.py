@@ -39,7 +39,7 @@ def encode_windows(
     generator: torch.Generator | None,
 ) -> Tensor:
     """Codes ``(..., codes)`` of windows ``(..., frames, 203)``, on the method's device."""
-    device = next(method.parameters()).device
+    device = method.device
     parts = [
         method.encode(x.to(device), effort=effort, temperature=temperature, generator=generator)
         for x in _standardized(windows, statistics).split(max(1, _CHUNK // effort))
@@ -50,7 +50,7 @@ def encode_windows(
 @torch.no_grad()
 def decode_windows(method: DiscreteAutoencoder, statistics: Statistics, codes: Tensor) -> Array:
     """Raw features ``(..., frames, 203)``, float64, of codes ``(..., codes)``."""
-    device = next(method.parameters()).device
+    device = method.device
     flat = codes.reshape(-1, codes.shape[-1])
     means = torch.cat([method.decode(z.to(device)).cpu() for z in flat.split(_CHUNK)])
     raw: Array = differentiate(statistics.restore(means)).double().numpy()
@@ -78,7 +78,7 @@ def log_prob_windows(
             f"codes: expected windows {windows.shape[:-2]} as of the motion, got "
             f"{tuple(codes.shape[:-1])}"
         )
-    device = next(method.parameters()).device
+    device = method.device
     flat = codes.reshape(-1, codes.shape[-1]).to(device)
     parts = []
     for x, z in zip(

@@ -1,0 +1,69 @@
+"""Locally optimised product quantisation: fitted in a minute, not trained."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from motiontok.config import Config
+from motiontok.errors import ConfigError
+from motiontok.methods.base import DiscreteAutoencoder
+from motiontok.methods.networks import Networks
+from motiontok.models import LocalPolicy, LocalQuantizer
+
+__all__ = ["Lopq"]
+
+
+class Lopq(DiscreteAutoencoder):
+    """:class:`~motiontok.models.local_quantizer.LocalQuantizer` alone.
+
+    Everything happens in :meth:`prepare`. Encoding tries as many of a window's nearest
+    cells as ``effort`` says and keeps the best.
+    """
+
+    def __init__(self, config: Config, networks: Networks) -> None:
+        super().__init__(config, networks)
+        model = config.model
+        if model.codes_per_window < 2:
+            raise ConfigError(
+                "model.codes_per_window must be at least 2 for lopq: a cell and a codeword in it"
+            )
+        frames, columns = self.shape
+        self.quantizer = LocalQuantizer(
+            frames=frames,
+            columns=columns,
+            codes=model.codes_per_window,
+            vocab_size=model.vocab_size,
+            components=model.components,
+            bases=model.bases,
+        )
+
+    @property
+    def policy(self) -> LocalPolicy:
+        """The quantiser as a distribution over codes."""
+        return LocalPolicy(self.quantizer)
+
+    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
+        self.quantizer.fit(x, generator)
+
+    def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:
+        raise NotImplementedError("lopq is fitted by prepare(); it takes no training steps")
+
+    @torch.no_grad()
+    def encode(
+        self,
+        x: Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        if temperature:
+            drawn, _ = self.policy.sample(x, 1, temperature=temperature, generator=generator)
+            return drawn[:, 0]
+        return self.quantizer.encode(x, cells=effort)
+
+    def decode_parameters(self, codes: Tensor) -> Tensor:
+        return self.quantizer.decode(codes)

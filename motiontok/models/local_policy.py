@@ -1,0 +1,81 @@
+"""The fitted quantiser as a policy q(z | x), in closed form."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from motiontok.models.local_quantizer import LocalQuantizer
+
+__all__ = ["LocalPolicy"]
+
+
+class LocalPolicy:
+    """q(z | x) of a :class:`~motiontok.models.local_quantizer.LocalQuantizer`.
+
+    Each token is drawn in proportion to the Gaussian density of the window around what
+    the token says: cells with the variance of windows within a cell, codewords with the
+    variance of the quantiser's own error. Given the cell the other tokens are
+    independent. It is the most random encoder that errs about as much as quantising
+    does, and at temperature 0 it is the quantiser.
+
+    Args:
+        quantizer: fitted or to be fitted.
+    """
+
+    def __init__(self, quantizer: LocalQuantizer) -> None:
+        self.quantizer = quantizer
+
+    @torch.no_grad()
+    def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
+        """log q(. | z_<n, x) ``(batch, samples, codes, vocab)`` at ``(batch, samples, codes)``."""
+        quantizer, samples = self.quantizer, codes.shape[1]
+        y = quantizer.components(x)
+        first = quantizer.cell_scores(y)[:, None].expand(-1, samples, -1)
+        cells = codes[..., 0].flatten()
+        z = quantizer.coordinates(y.repeat_interleave(samples, dim=0), cells)
+        rest = [
+            quantizer.word_scores(z, cells, n).unflatten(0, codes.shape[:2])
+            for n in range(1, quantizer.codes)
+        ]
+        return torch.log_softmax(torch.stack([first, *rest], dim=2), dim=-1)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        x: Tensor,
+        samples: int,
+        *,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)``.
+
+        Args:
+            x: ``(batch, frames, columns)``.
+            samples: sequences for each window.
+            temperature: divides the logits; 0 takes the most likely token.
+            generator: source of randomness, on the device of ``x``.
+        """
+        quantizer = self.quantizer
+        y = quantizer.components(x).repeat_interleave(samples, dim=0)
+        codes, total = [], y.new_zeros(len(y))
+        z = None
+        for n in range(quantizer.codes):
+            if z is None:
+                scores = quantizer.cell_scores(y)
+            else:
+                scores = quantizer.word_scores(z, codes[0], n)
+            logq = torch.log_softmax(scores, dim=-1)
+            if temperature == 0.0:
+                choice = logq.argmax(dim=-1)
+            else:
+                # Gumbel-max: -log of an exponential variate is a Gumbel variate.
+                noise = torch.empty_like(logq).exponential_(generator=generator)
+                choice = (logq / temperature - noise.log()).argmax(dim=-1)
+            codes.append(choice)
+            total += logq.gather(-1, choice[:, None])[:, 0]
+            if z is None:
+                z = quantizer.coordinates(y, choice)
+        shape = (len(x), samples)
+        return torch.stack(codes, dim=1).unflatten(0, shape), total.unflatten(0, shape)

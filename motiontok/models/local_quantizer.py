@@ -1,0 +1,261 @@
+"""Locally optimised product quantisation: a codebook of cells, a basis for each kind of cell.
+
+Windows of motion lie near a curved surface of few dimensions. One basis for all of them
+spends its bits on directions in which a given window cannot go; a basis for the
+neighbourhood does not. So the first token names a cell, a codeword for the whole window,
+and the others quantise what is left in the principal components of the cell's
+neighbourhood, coarse to fine. This is locally optimised product quantisation
+(Kalantidis and Avrithis, CVPR 2014) of local principal components (Kambhatla and Leen,
+Neural Computation 9, 1997). It is fitted, not trained.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
+
+__all__ = ["LocalQuantizer"]
+
+_CHUNK = 128
+_ENOUGH = 16_384  # windows to find the common basis from; the rest takes all of them
+# A little of what windows do in general goes into each neighbourhood's covariance: one of
+# few windows knows few directions, and a new clip will go in others too.
+_SHRINK = 0.003
+_PRIOR_WINDOWS = 2.0
+
+
+class LocalQuantizer(nn.Module):
+    """Cells, and a product quantiser in the principal components around each of them.
+
+    A window is ``mean + (centroid_k + sum_n B_n c_n) basis``: k is the first token, c_n
+    the codeword of token n, and B the local basis that cell k shares with its neighbours.
+    Codewords are shared by all cells: each cell scales its local components to the
+    profile of deviations that all have on average.
+
+    Args:
+        frames, columns: shape of a window.
+        codes: tokens, the cell's included; at least 2.
+        vocab_size: values of a token, hence also the number of cells.
+        components: leading principal components that are kept of a window.
+        bases: local bases.
+        size: most local components a token may code.
+
+    Attributes:
+        mean: ``(frames * columns,)``.
+        basis: ``(components, frames * columns)``, orthonormal rows.
+        centroids: ``(vocab, components)``.
+        base: ``(vocab,)``, local basis of each cell.
+        local: ``(bases, coordinates, components)``, orthonormal rows.
+        spread: ``(bases, coordinates)``, what a profile's unit is worth in components.
+        codewords: ``(vocab, coordinates)``; token n >= 1 has columns
+            ``ends[n - 1]`` to ``ends[n]``.
+        ends: ``(codes,)``, from 0 up.
+        cell_variance: mean square of a component within its cell.
+        noise_variance: mean square of what quantising leaves of a coded coordinate.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    centroids: Tensor
+    base: Tensor
+    local: Tensor
+    spread: Tensor
+    codewords: Tensor
+    ends: Tensor
+    cell_variance: Tensor
+    noise_variance: Tensor
+
+    def __init__(
+        self,
+        *,
+        frames: int,
+        columns: int,
+        codes: int,
+        vocab_size: int,
+        components: int,
+        bases: int,
+        size: int = 16,
+    ) -> None:
+        super().__init__()
+        self.frames, self.columns = frames, columns
+        self.codes, self.vocab_size, self.size = codes, vocab_size, size
+        numbers = frames * columns
+        kept = min(components, numbers)
+        bases = min(bases, vocab_size)
+        self.register_buffer("mean", torch.zeros(numbers))
+        self.register_buffer("basis", torch.zeros(kept, numbers))
+        self.register_buffer("centroids", torch.zeros(vocab_size, kept))
+        self.register_buffer("base", torch.zeros(vocab_size, dtype=torch.long))
+        self.register_buffer("local", torch.zeros(bases, 0, kept))
+        self.register_buffer("spread", torch.zeros(bases, 0))
+        self.register_buffer("codewords", torch.zeros(vocab_size, 0))
+        self.register_buffer("ends", torch.zeros(codes, dtype=torch.long))
+        self.register_buffer("cell_variance", torch.ones(()))
+        self.register_buffer("noise_variance", torch.ones(()))
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # How many coordinates are coded is known only after fitting.
+        if prefix + "spread" in state:
+            self._resize(state[prefix + "spread"].shape[-1])
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    def _resize(self, coordinates: int) -> None:
+        self.local = self.local.new_zeros(len(self.local), coordinates, self.local.shape[2])
+        self.spread = self.spread.new_zeros(len(self.spread), coordinates)
+        self.codewords = self.codewords.new_zeros(self.vocab_size, coordinates)
+
+    def components(self, x: Tensor) -> Tensor:
+        """Components ``(batch, components)`` of windows ``(batch, frames, columns)``."""
+        return (x.flatten(1) - self.mean) @ self.basis.T
+
+    def synthesize(self, components: Tensor) -> Tensor:
+        """Windows ``(batch, frames, columns)`` of ``(batch, components)``."""
+        flat = components @ self.basis + self.mean
+        return flat.unflatten(1, (self.frames, self.columns))
+
+    def coordinates(self, y: Tensor, cells: Tensor) -> Tensor:
+        """Local coordinates ``(batch, coordinates)`` of components in cells ``(batch,)``."""
+        base = self.base[cells]
+        rest = y - self.centroids[cells]
+        # Chunked: a basis for each window is large.
+        parts = [
+            torch.bmm(self.local[b], r[..., None])[..., 0]
+            for b, r in zip(base.split(_CHUNK), rest.split(_CHUNK), strict=True)
+        ]
+        return torch.cat(parts) / self.spread[base]
+
+    def reconstruct(self, cells: Tensor, coordinates: Tensor) -> Tensor:
+        """Components ``(batch, components)`` of local coordinates in cells ``(batch,)``."""
+        base = self.base[cells]
+        scaled = coordinates * self.spread[base]
+        parts = [
+            torch.bmm(s[:, None], self.local[b])[:, 0]
+            for b, s in zip(base.split(_CHUNK), scaled.split(_CHUNK), strict=True)
+        ]
+        return self.centroids[cells] + torch.cat(parts)
+
+    def cell_scores(self, y: Tensor) -> Tensor:
+        """``(batch, vocab)``: the nearer a cell, the higher; log-densities but for a constant."""
+        square = 0.5 * (self.centroids**2).sum(dim=1)
+        return torch.addmm(-square, y, self.centroids.T) / self.cell_variance
+
+    def word_scores(self, coordinates: Tensor, cells: Tensor, token: int) -> Tensor:
+        """``(batch, vocab)`` of a token >= 1: log-densities of the window but for a constant.
+
+        Distances are those in the window: the spread of a coordinate is its weight.
+        """
+        here = slice(int(self.ends[token - 1]), int(self.ends[token]))
+        words = self.codewords[:, here]
+        weights = self.spread[self.base[cells], here] ** 2 / self.noise_variance
+        return (weights * coordinates[:, here]) @ words.T - 0.5 * weights @ (words**2).T
+
+    def words(self, codes: Tensor) -> Tensor:
+        """Local coordinates ``(batch, coordinates)`` that tokens ``(batch, codes)`` stand for."""
+        tokens = torch.arange(1, self.codes, device=codes.device)
+        owner = tokens.repeat_interleave(self.ends.diff())
+        return self.codewords.gather(0, codes[:, owner])
+
+    def quantize(self, y: Tensor, cells: Tensor) -> Tensor:
+        """Codes ``(batch, codes)`` of components in given cells: the nearest codewords."""
+        z = self.coordinates(y, cells)
+        words = [self.word_scores(z, cells, n).argmax(dim=1) for n in range(1, self.codes)]
+        return torch.stack([cells, *words], dim=1)
+
+    def encode(self, x: Tensor, *, cells: int = 1) -> Tensor:
+        """Codes ``(batch, codes)``: the best of coding ``x`` in each of its nearest cells.
+
+        Args:
+            x: ``(batch, frames, columns)``.
+            cells: how many to try.
+        """
+        y = self.components(x)
+        nearby = self.cell_scores(y).topk(min(cells, self.vocab_size), dim=1).indices
+        tried = [self.quantize(y, cell) for cell in nearby.unbind(dim=1)]
+        if len(tried) == 1:
+            return tried[0]
+        codes = torch.stack(tried, dim=1)
+        errors = [((self.decode_components(c) - y) ** 2).sum(dim=1) for c in tried]
+        best = torch.stack(errors, dim=1).argmin(dim=1)
+        return codes[torch.arange(len(x), device=x.device), best]
+
+    def decode_components(self, codes: Tensor) -> Tensor:
+        """Components ``(batch, components)`` of codes ``(batch, codes)``."""
+        return self.reconstruct(codes[:, 0], self.words(codes))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Windows ``(batch, frames, columns)`` of codes ``(batch, codes)``."""
+        return self.synthesize(self.decode_components(codes))
+
+    @torch.no_grad()
+    def fit(self, x: Tensor, generator: torch.Generator) -> None:
+        """Fit to windows ``x (windows, frames, columns)``; a minute for tens of thousands."""
+        flat = x[:_ENOUGH].flatten(1)
+        self.mean.copy_(flat.mean(dim=0))
+        wanted = min(len(self.basis), *flat.shape)
+        variance, basis = principal_components(flat - self.mean, wanted, generator)
+        self.basis.zero_()
+        self.basis[: len(basis)] = basis
+        y = torch.cat([self.components(part) for part in x.split(4096)])
+        scale = torch.zeros(len(self.basis)).to(y)
+        scale[: len(variance)] = variance
+
+        cells = self._fit_cells(y, generator)
+        rest = y - self.centroids[cells]
+        self.cell_variance.copy_(rest.square().mean().clamp_min(1e-12))
+        self._fit_bases(rest, self.base[cells], scale)
+        self._fit_words(y, cells, generator)
+
+    def _fit_cells(self, y: Tensor, generator: torch.Generator) -> Tensor:
+        """Cells and what basis each has; returns the cell of each window."""
+        found = k_means(y, self.vocab_size, generator, iterations=12)
+        self.centroids.zero_()
+        self.centroids[: len(found)] = found
+        cells = nearest(y, found)
+        # Means of all windows, not of the last subset that k-means looked at.
+        count = torch.bincount(cells, minlength=self.vocab_size).to(y)
+        sums = torch.zeros_like(self.centroids).index_add_(0, cells, y)
+        seen = count > 0
+        self.centroids[seen] = sums[seen] / count[seen, None]
+        kinds = k_means(found, len(self.local), generator, iterations=30)
+        self.base.copy_(nearest(self.centroids, kinds))
+        return cells
+
+    def _fit_bases(self, rest: Tensor, base: Tensor, variance: Tensor) -> None:
+        """Principal components of each neighbourhood, and how many of them are coded."""
+        kept = rest.shape[1]
+        rows = rest.new_zeros(len(self.local), kept, kept)
+        deviation = rest.new_zeros(len(self.local), kept)
+        share = torch.bincount(base, minlength=len(self.local)).to(rest) / len(rest)
+        for b in range(len(self.local)):
+            mine = rest[base == b]
+            general = (_SHRINK * len(mine) + _PRIOR_WINDOWS) * variance
+            covariance = (mine.T @ mine + torch.diag(general)) / (len(mine) + _PRIOR_WINDOWS)
+            values, vectors = torch.linalg.eigh(covariance)
+            rows[b] = vectors.flip(1).T
+            deviation[b] = values.flip(0).clamp_min(1e-12).sqrt()
+        profile = torch.exp((share[:, None] * deviation.log()).sum(dim=0))
+        bits = math.log2(self.vocab_size)
+        edges = allocate(profile**2, self.codes - 1, bits, self.size)
+        self.ends[1:] = torch.tensor([high for _, high in edges])
+        coded = edges[-1][1]
+        self._resize(coded)
+        self.local.copy_(rows[:, :coded])
+        self.spread.copy_(deviation[:, :coded] / profile[:coded])
+
+    def _fit_words(self, y: Tensor, cells: Tensor, generator: torch.Generator) -> None:
+        z = self.coordinates(y, cells)
+        self.codewords.zero_()
+        for low, high in zip(self.ends.tolist(), self.ends[1:].tolist(), strict=False):
+            if high > low:
+                words = k_means(z[:, low:high], self.vocab_size, generator, iterations=10)
+                self.codewords[: len(words), low:high] = words
+        some = slice(0, 8192)
+        self.noise_variance.fill_(1.0)
+        left = z[some] - self.words(self.quantize(y[some], cells[some]))
+        square = (left * self.spread[self.base[cells[some]]]).square()
+        self.noise_variance.copy_(square.mean().clamp_min(1e-12))
