@@ -89,7 +89,8 @@ class ImageTokenizer:
         """16 hex digits that change with any weight or size."""
         if self._fingerprint is None:
             sizes = {
-                "model": self.config.to_dict()["model"],
+                "codes": self.codes_per_image,
+                "vocab_size": self.vocab_size,
                 "method": self.config.method.name,
                 "dataset": self.config.data.dataset,
                 "shape": self.shape,
