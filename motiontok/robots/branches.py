@@ -125,7 +125,7 @@ def _solve_anchors(
     q, cost = minimize(kinematics, start[anchors], own, _ANCHOR)
     for side in (1, -1, 1, -1):
         neighbour = np.clip(np.arange(len(q)) + side, 0, len(q) - 1)
-        bad = np.flatnonzero(cost > 2.0 * cost[neighbour] + 0.1 * np.median(cost))
+        bad = np.flatnonzero(cost > 2.0 * cost[neighbour] + 0.5 * np.median(cost))
         if len(bad):
             again = start[anchors[bad]].copy()
             again[:, 7:] = q[neighbour[bad], 7:]

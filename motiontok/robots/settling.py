@@ -19,6 +19,7 @@ _MARGIN = 1  # frames refined around a rough one
 _ROUNDS = 5  # looks at who still moves
 _STEPS = Smoothness(iterations=3, damping=0.03)
 _BAD = 2.5  # of the usual cost around it: a frame that costs more is solved again
+_LEAST = 150.0  # cost below which it is not worth it
 _USUAL = 61  # frames whose median is the usual cost
 _AGAIN = Smoothness(iterations=6, damping=0.03)
 
@@ -80,7 +81,7 @@ def retry(
     Returns:
         Configurations ``(frames, nq)``.
     """
-    bad = cost > _BAD * median_filter(cost, _USUAL, mode="nearest")
+    bad = cost > np.maximum(_BAD * median_filter(cost, _USUAL, mode="nearest"), _LEAST)
     if not bad.any():
         return q
     frames, frozen = windows(bad)

@@ -220,8 +220,9 @@ class FloorTask:
         self.tolerance = tolerance
         self._which = [kinematics.body_index(b) for b in bodies]
         self._local = points
-        self._collect = np.zeros((len(kinematics.bodies), len(self._which)))
-        self._collect[self._which, range(len(self._which))] = 1.0
+        self._bodies, owner = np.unique(self._which, return_inverse=True)
+        self._collect = np.zeros((len(self._bodies), len(self._which)))
+        self._collect[owner, range(len(self._which))] = 1.0
 
     def __getitem__(self, frames: Array | slice) -> FloorTask:
         return self
@@ -243,12 +244,12 @@ class FloorTask:
         depth = depth[low]
         points = self.points(State(state.jacobians, state.rotations[low], state.positions[low]))
         weight = self.weight**2 * (depth > 0.0)
-        pull = weight * depth
-        total.cost[low] += (pull * depth).sum(-1)
-        # A point at p moves along z at (0, 0, 1, y, -x, 0) . (v, w).
-        row = np.zeros((*depth.shape, 6))
-        row[..., 2], row[..., 3], row[..., 4] = 1.0, points[..., 1], -points[..., 0]
-        total.force[low] += self._collect @ (pull[..., None] * row)
-        square = (weight[..., None] * row)[..., None] * row[..., None, :]
-        summed = self._collect @ square.reshape(*depth.shape, 36)
-        total.stiffness[low] += summed.reshape(len(low), -1, 6, 6)
+        total.cost[low] += (weight * depth * depth).sum(-1)
+        # A point at p moves along z at (0, 0, 1, y, -x, 0) . (v, w): the zeros are left out.
+        row = np.stack([np.ones_like(depth), points[..., 1], -points[..., 0]], axis=-1)
+        pull = weight[..., None] * row
+        bodies = low[:, None], self._bodies
+        total.force[..., 2:5][bodies] += self._collect @ (depth[..., None] * pull)
+        square = (pull[..., None] * row[..., None, :]).reshape(*depth.shape, 9)
+        summed = (self._collect @ square).reshape(len(low), -1, 3, 3)
+        total.stiffness[..., 2:5, 2:5][bodies] += summed
