@@ -12,6 +12,7 @@ from torch import Tensor
 from bvh.files import atomic_path
 from motiontok.data.images import Pixels
 from motiontok.errors import MissingDependencyError
+from motiontok.images.published import Published
 from motiontok.training.log import read_log
 
 __all__ = ["plot_curves", "plot_grid"]
@@ -26,8 +27,14 @@ _PANELS = (
 )  # fmt: skip
 
 
-def plot_curves(log: Path, out: Path, title: str) -> None:
+def plot_curves(log: Path, out: Path, title: str, published: Published | None = None) -> None:
     """Draw a run's ``log.csv`` as six panels.
+
+    Args:
+        log: the file.
+        out: a picture.
+        title: of the picture.
+        published: what the paper ends up with, drawn as dashed lines.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -35,9 +42,17 @@ def plot_curves(log: Path, out: Path, title: str) -> None:
     rows = read_log(log)
     figure = new_figure(12, 6.5)
     figure.suptitle(title)
+    goals = {
+        "val_beta_elbo": published and published.beta_elbo,
+        "val_sampled_psnr": published and published.psnr,
+    }
     for axes, (name, series, logarithmic) in zip(figure.subplots(2, 3).flat, _PANELS, strict=True):
+        goal = next((goals[key] for key, _ in series if goals.get(key) is not None), None)
+        if goal is not None:
+            axes.axhline(goal, color="0.4", ls="--", lw=1, label="published end point")
         for key, label in series:
-            points = [(r["step"], r[key]) for r in rows if key in r]
+            # The untrained networks at step 0 would leave no room for the rest.
+            points = [(r["step"], r[key]) for r in rows if key in r and r["step"] > 0]
             if points:
                 marker = "o" if key.startswith("val_") else None
                 axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)

@@ -16,6 +16,7 @@ from motiontok.data.images import ImageSet, PictureSet, open_image_set
 from motiontok.errors import MissingDependencyError, TrainingError
 from motiontok.images.figures import plot_curves, plot_grid
 from motiontok.images.measuring import measure_images
+from motiontok.images.published import PUBLISHED
 from motiontok.images.tokenizer import ImageTokenizer
 from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
@@ -134,7 +135,9 @@ def run_image_training(
         images.close()
     _write_json(out / "metrics.json", metrics)
     try:
-        plot_curves(out / "log.csv", out / "curves.png", f"{config.name}: {config.method.name}")
+        published = PUBLISHED.get(config.data.dataset, {}).get(config.method.name)
+        title = f"{config.name}: {config.method.name}"
+        plot_curves(out / "log.csv", out / "curves.png", title, published)
         shown = images.validation[:_SHOWN]
         plot_grid(
             {"held out": shown, config.method.name: reconstruct(trained.method, shown)},

@@ -21,7 +21,7 @@ from motiontok.evaluate.machine import machine
 from motiontok.images import ImageTokenizer
 from motiontok.images.evaluation import evaluate_images, held_out_images
 from motiontok.images.fid import FrechetDistance, load_inception
-from motiontok.images.report import PUBLISHED
+from motiontok.images.published import PUBLISHED
 
 
 def main() -> None:
