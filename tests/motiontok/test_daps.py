@@ -53,8 +53,10 @@ def small() -> Daps:
     return enumerable(samples=8)
 
 
-def enumerable(*, eta=2.0, **method) -> Daps:
-    made = make(codes=CODES, frames=2 * CODES, beta_start=0.5, beta_end=0.5, **method).double()
+def enumerable(name="daps", *, eta=2.0, **method) -> Daps:
+    made = make(
+        name, codes=CODES, frames=2 * CODES, beta_start=0.5, beta_end=0.5, **method
+    ).double()
     made.log_eta.data.fill_(math.log(eta))
     return made
 
@@ -85,16 +87,17 @@ def decoder_gradient(method: Daps) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in method.decoder.parameters()])
 
 
-def test_gradients_converge_to_the_exact_ones_as_samples_grow():
+@pytest.mark.parametrize("name", ["daps", "daps-na"])
+def test_gradients_converge_to_the_exact_ones_as_samples_grow(name):
     """Policy: sum of q* grad log q over all sequences. Decoder: expectation under q."""
     eta, beta, x = 1.0, 0.5, windows()
-    exact = enumerable(eta=eta)
+    exact = enumerable(name, eta=eta)
     logq, reward = enumerate_all(exact, x)
     aim = target(reward, logq, eta=eta, beta=beta).detach()
     (-(aim * logq).sum(dim=1).mean() - (logq.detach().exp() * reward).sum(dim=1).mean()).backward()
     errors = []
     for samples in (16, 256, 4096):
-        method = enumerable(eta=eta, samples=samples)
+        method = enumerable(name, eta=eta, samples=samples)
         method.training_step(x, 0.0, torch.Generator().manual_seed(1)).loss.backward()
         errors.append(
             [
@@ -164,6 +167,43 @@ def test_every_baseline_cancels(seed, eta, beta, baseline):
     ):
         shifted = importance_weights(reward - shift, logq, eta=eta, beta=beta)
         torch.testing.assert_close(shifted, plain, atol=1e-6, rtol=1e-6)
+
+
+class Raised(GaussianLikelihood):
+    """log p plus a number for each window: what any baseline subtracts, with another sign."""
+
+    def log_density(self, x, parameters):
+        return super().log_density(x, parameters) + 1e3 * x.flatten(-2).sum(dim=-1)
+
+
+def test_a_baseline_changes_nothing_in_a_whole_step(small):
+    """Policy, decoder and trust region learn the same, whatever a window adds to its rewards."""
+    found = []
+    for method in (small, enumerable(samples=8)):
+        if method is not small:
+            method.likelihood = Raised(0.25, dimensions=2)
+        result = method.training_step(windows(), 0.0, torch.Generator().manual_seed(0))
+        result.loss.backward()
+        gradient = [policy_gradient(method), decoder_gradient(method), method.log_eta.grad[None]]
+        found.append((torch.cat(gradient), result.metrics["ess"], result.metrics["reward"]))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(found[0][1], found[1][1])
+    assert (found[0][2] - found[1][2]).abs() > 1.0
+
+
+@pytest.mark.parametrize("name", ["daps", "daps-na"])
+@torch.no_grad()
+def test_the_rate_along_samples_is_the_rate_of_all_sequences_on_average(name):
+    """KL(q || uniform) = N log V - H(q), enumerated; analytic at each position of samples."""
+    method, x = enumerable(name), windows()
+    logq, _ = enumerate_all(method, x)
+    exact = CODES * math.log(VOCAB) + (logq.exp() * logq).sum(dim=1)
+    codes, _ = method.policy.sample(x, 4000, generator=torch.Generator().manual_seed(2))
+    estimate = method.kl(method.policy.log_probabilities(x, codes))
+    error = estimate.std(dim=1) / estimate.shape[1] ** 0.5
+    assert ((estimate.mean(dim=1) - exact).abs() < 4 * error + 1e-9).all()
+    assert (estimate >= 0).all()
+    assert (estimate <= method.largest_kl).all()
 
 
 def effective_share(weights):
@@ -360,7 +400,7 @@ def test_one_seed_is_one_result(name):
 
     def run(seed):
         method = make(name, codes=2, samples=4, decoder_first=0.3 if name == "daps-pq" else 0.0)
-        method.prepare(x, torch.Generator().manual_seed(seed))
+        method.prepare(lambda count: x[:count], torch.Generator().manual_seed(seed))
         train(method, x, 10, seed=seed)
         return torch.cat([p.detach().flatten() for p in method.parameters()])
 
@@ -373,7 +413,7 @@ def test_starting_from_a_quantiser_learns_decoder_first_then_both():
     schedule = {"decoder_first": 0.5, "beta_start": 20.0, "beta_end": 20.0}
     method = make("daps-pq", codes=2, samples=16, ess_target=0.96, **schedule)
     generator = torch.Generator().manual_seed(0)
-    method.prepare(x, generator)
+    method.prepare(lambda count: x[:count], generator)
     optimizer = torch.optim.Adam(method.decoder.parameters(), lr=1e-2)
     for _ in range(100):
         optimizer.zero_grad()
@@ -395,7 +435,7 @@ def test_the_quantiser_start_is_its_own_target():
     x = torch.randn(64, FRAMES, COLUMNS, generator=torch.Generator().manual_seed(5))
     method = make("daps-pq", codes=2, samples=16)
     generator = torch.Generator().manual_seed(0)
-    method.prepare(x, generator)
+    method.prepare(lambda count: x[:count], generator)
     assert float(method.training_step(x, 0.2, generator).metrics["ess"]) > 0.999
 
 
