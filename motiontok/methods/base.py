@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -13,7 +14,10 @@ from torch import Tensor, nn
 from motiontok.config import Config
 from motiontok.methods.networks import Networks
 
-__all__ = ["DiscreteAutoencoder", "StepResult"]
+__all__ = ["DiscreteAutoencoder", "Draw", "StepResult"]
+
+Draw = Callable[[int], Tensor]
+"""Random observations ``(count, *shape)``, at most so many, fewer of a small set of data."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,11 @@ class DiscreteAutoencoder(nn.Module):
         """Where the weights are; a fitted method has buffers only."""
         return next(chain(self.parameters(), self.buffers())).device
 
-    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
+    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
         """Look at training data once before the first step; most methods need not.
 
         Args:
-            x: ``(observations, *shape)``.
+            draw: gives training observations.
             generator: source of randomness.
         """
 

@@ -24,10 +24,11 @@ from torch import Tensor, nn
 
 from motiontok.config import Config
 from motiontok.errors import ConfigError
-from motiontok.methods.base import StepResult
+from motiontok.methods.base import Draw, StepResult
 from motiontok.methods.networks import Networks
 from motiontok.methods.stochastic import PolicyAutoencoder
 from motiontok.models import AutoregressivePolicy, CodebookHead, ProductQuantizer, RefiningDecoder
+from motiontok.models.quantizer import ENOUGH
 
 __all__ = ["Daps", "DapsFromQuantizer", "importance_weights", "solve_log_eta"]
 
@@ -154,8 +155,8 @@ class DapsFromQuantizer(Daps):
         """The policy's head."""
         return cast(CodebookHead, cast(AutoregressivePolicy, self.policy).head)
 
-    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
-        self.quantizer.fit(x, generator)
+    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
+        self.quantizer.fit(draw(ENOUGH), generator)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         self.head.beta.fill_(self.beta(progress))

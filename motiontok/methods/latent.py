@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from motiontok.config import Config
 from motiontok.errors import MissingDependencyError
-from motiontok.methods.base import DiscreteAutoencoder, StepResult
+from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
 from motiontok.methods.networks import Networks
 
 __all__ = ["COMMITMENT", "LatentAutoencoder", "quantizers", "seeded"]
@@ -145,8 +145,8 @@ def codebook_options(config: Config, tokens: int) -> dict[str, Any]:
 class CodebookAutoencoder(LatentAutoencoder):
     """One with learned codebooks, started by k-means on training windows."""
 
-    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
+    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
         enough = max(16 * self.config.model.vocab_size // self.tokens, 1)
         self.quantizer.train()
         with torch.no_grad(), seeded(generator):
-            self.quantize(self.encoder(x[:enough]))
+            self.quantize(self.encoder(draw(enough)))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from motiontok.config import Config
 from motiontok.errors import ConfigError
-from motiontok.methods.base import DiscreteAutoencoder
+from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import LocalPolicy, LocalQuantizer
 
@@ -45,8 +45,8 @@ class Lopq(DiscreteAutoencoder):
         """The quantiser as a distribution over codes."""
         return LocalPolicy(self.quantizer)
 
-    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
-        self.quantizer.fit(x, generator)
+    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
+        self.quantizer.fit(draw, generator)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:
         raise NotImplementedError("lopq is fitted by prepare(); it takes no training steps")

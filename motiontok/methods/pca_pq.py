@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from motiontok.config import Config
-from motiontok.methods.base import DiscreteAutoencoder
+from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import ProductQuantizer
+from motiontok.models.quantizer import ENOUGH
 
 __all__ = ["PcaPq"]
 
@@ -32,8 +33,8 @@ class PcaPq(DiscreteAutoencoder):
             vocab_size=config.model.vocab_size,
         ).requires_grad_(False)
 
-    def prepare(self, x: Tensor, generator: torch.Generator) -> None:
-        self.quantizer.fit(x, generator)
+    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
+        self.quantizer.fit(draw(ENOUGH), generator)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:
         raise NotImplementedError("pca-pq is fitted by prepare(); it takes no training steps")

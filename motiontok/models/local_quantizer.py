@@ -12,6 +12,7 @@ Neural Computation 9, 1997). It is fitted, not trained.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,7 +23,9 @@ from motiontok.models.codebooks import allocate, k_means, nearest, principal_com
 __all__ = ["LocalQuantizer"]
 
 _CHUNK = 128
-_ENOUGH = 16_384  # windows to find the common basis from; the rest takes all of them
+_ENOUGH = 16_384  # windows for the common basis
+_WINDOWS_PER_CELL = 100
+_DRAW = 8192
 # A little of what windows do in general goes into each neighbourhood's covariance: one of
 # few windows knows few directions, and a new clip will go in others too.
 _SHRINK = 0.003
@@ -192,15 +195,20 @@ class LocalQuantizer(nn.Module):
         return self.synthesize(self.decode_components(codes))
 
     @torch.no_grad()
-    def fit(self, x: Tensor, generator: torch.Generator) -> None:
-        """Fit to windows ``x (windows, frames, columns)``; a minute for tens of thousands."""
-        flat = x[:_ENOUGH].flatten(1)
+    def fit(self, draw: Callable[[int], Tensor], generator: torch.Generator) -> None:
+        """Fit to training windows.
+
+        Args:
+            draw: gives windows ``(count, frames, columns)``, at most so many.
+            generator: source of randomness.
+        """
+        flat = draw(_ENOUGH).flatten(1)
         self.mean.copy_(flat.mean(dim=0))
         wanted = min(len(self.basis), *flat.shape)
         variance, basis = principal_components(flat - self.mean, wanted, generator)
         self.basis.zero_()
         self.basis[: len(basis)] = basis
-        y = torch.cat([self.components(part) for part in x.split(4096)])
+        y = self._components_of(draw)
         scale = torch.zeros(len(self.basis)).to(y)
         scale[: len(variance)] = variance
 
@@ -209,6 +217,17 @@ class LocalQuantizer(nn.Module):
         self.cell_variance.copy_(rest.square().mean().clamp_min(1e-12))
         self._fit_bases(rest, self.base[cells], scale)
         self._fit_words(y, cells, generator)
+
+    def _components_of(self, draw: Callable[[int], Tensor]) -> Tensor:
+        """Components of enough windows to know every cell's neighbourhood."""
+        parts, wanted = [], _WINDOWS_PER_CELL * self.vocab_size
+        while wanted > 0:
+            part = draw(_DRAW)
+            parts.append(self.components(part))
+            wanted -= len(part)
+            if len(part) < _DRAW:
+                break  # there are no more than these
+        return torch.cat(parts)
 
     def _fit_cells(self, y: Tensor, generator: torch.Generator) -> Tensor:
         """Cells and what basis each has; returns the cell of each window."""

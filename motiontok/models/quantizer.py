@@ -24,7 +24,10 @@ from torch import Tensor, nn
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
 from motiontok.models.policy import TokenHead
 
-__all__ = ["CodebookHead", "ProductQuantizer", "RefiningDecoder"]
+__all__ = ["ENOUGH", "CodebookHead", "ProductQuantizer", "RefiningDecoder"]
+
+ENOUGH = 20_000
+"""Windows that are enough to fit a product quantiser to."""
 
 
 class ProductQuantizer(nn.Module):

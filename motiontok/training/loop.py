@@ -41,7 +41,6 @@ LOG_COLUMNS = (
 )  # fmt: skip
 """Columns of the log that every kind of data has; those of its validation come after."""
 
-_PREPARE = 20_000
 _PREPARE_BYTES = 2**30
 _USAGE_MEMORY = 0.999
 _MAX_SKIPPED = 100
@@ -151,7 +150,7 @@ def train(
         if saved is not None:
             usage.copy_(saved)
     else:
-        method.prepare(data.batch(_to_prepare(data), generator), generator)
+        method.prepare(lambda count: _draw(data, count, generator), generator)
     data.seek(step * settings.batch_size)
 
     origin = {"config": config.to_dict(), "data": data.fingerprint}
@@ -285,10 +284,10 @@ def _progress(config: Config, step: int, seconds: float) -> float:
     return seconds / budget if budget else step / config.train.steps
 
 
-def _to_prepare(data: TrainingSet) -> int:
-    """Observations to prepare on: many, but never more than memory should hold."""
+def _draw(data: TrainingSet, count: int, generator: torch.Generator) -> Tensor:
+    """Observations to prepare on: never more than memory should hold, or than are new."""
     fitting = _PREPARE_BYTES // data.validation[:1].nbytes
-    return max(min(_PREPARE, 4 * len(data), fitting), 1)
+    return data.batch(max(min(count, 4 * len(data), fitting), 1), generator)
 
 
 def _count(usage: Tensor, codes: Tensor) -> None:

@@ -35,7 +35,8 @@ def fitted(x=None, *, codes=CODES, vocab=VOCAB, bases=8, components=24) -> Local
         frames=FRAMES, columns=COLUMNS, codes=codes, vocab_size=vocab,
         components=components, bases=bases,
     )  # fmt: skip
-    quantizer.fit(curved() if x is None else x, torch.Generator().manual_seed(0))
+    windows = curved() if x is None else x
+    quantizer.fit(lambda count: windows[:count], torch.Generator().manual_seed(0))
     return quantizer
 
 
@@ -51,7 +52,7 @@ def lopq(**model):
         {"data": {"window": FRAMES}, "model": sizes | model, "method": {"name": "lopq"}}, "test"
     )
     method = make_method(config, MotionNetworks(config, columns=COLUMNS))
-    method.prepare(curved(), torch.Generator().manual_seed(0))
+    method.prepare(lambda count: curved()[:count], torch.Generator().manual_seed(0))
     return method.eval()
 
 

@@ -53,7 +53,7 @@ def daps_pq(**method):
     )
     torch.manual_seed(0)
     made = make_method(config, MotionNetworks(config, columns=COLUMNS))
-    made.prepare(windows(), torch.Generator().manual_seed(0))
+    made.prepare(lambda count: windows()[:count], torch.Generator().manual_seed(0))
     return made.eval()
 
 
