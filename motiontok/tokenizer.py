@@ -122,10 +122,16 @@ class MotionTokenizer(Coder):
         motion = to_motion(features, skeleton, start=start, source=source)
         return plant_feet(motion, features[:, COLUMNS["contacts"]]) if plant else motion
 
-    def reconstruct(self, motion: Motion | str | os.PathLike[str], *, effort: int = 1) -> Motion:
+    def reconstruct(
+        self,
+        motion: Motion | str | os.PathLike[str],
+        *,
+        effort: int = 1,
+        hold_path: bool = False,
+    ) -> Motion:
         """Encode and decode, on the subject's own skeleton, from where it started."""
         loaded = motion_of(motion)
-        codes = self.encode(loaded, effort=effort)
+        codes = self.encode(loaded, effort=effort, hold_path=hold_path)
         return self.decode(
             codes,
             start=Start.of(loaded),
@@ -134,9 +140,11 @@ class MotionTokenizer(Coder):
             source=loaded.source,
         )
 
-    def encode_to_codes(self, motion: Motion, *, effort: int = 1, tokenizer: str = "") -> Codes:
+    def encode_to_codes(
+        self, motion: Motion, *, effort: int = 1, hold_path: bool = False, tokenizer: str = ""
+    ) -> Codes:
         """Codes with everything their file needs beside them."""
-        array = self.encode(motion, effort=effort)
+        array = self.encode(motion, effort=effort, hold_path=hold_path)
         assert isinstance(array, np.ndarray)
         return Codes(
             array.astype(np.uint16),

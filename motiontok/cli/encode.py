@@ -27,10 +27,19 @@ __all__ = ["encode"]
     show_default=True,
     help="Candidates a window; the best reconstructing one is kept.",
 )
+@click.option(
+    "--hold-path", is_flag=True, help="Steer each window back to the path: no drift, but slower."
+)
 @device_option
 @json_option
 def encode(
-    source: Path, out: Path | None, tokenizer: str | None, effort: int, device: str, as_json: bool
+    source: Path,
+    out: Path | None,
+    tokenizer: str | None,
+    effort: int,
+    hold_path: bool,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Encode SOURCE (clip.bvh, motion.npz, or a folder of clips) into tokens.
 
@@ -57,13 +66,14 @@ def encode(
         )
     where = folder if folder == "default" else str(Path(folder).resolve())
     opened = MotionTokenizer.from_pretrained(folder, device=use_device(device))
+    how: dict[str, Any] = {"effort": effort, "hold_path": hold_path}
     if source.is_dir():
-        results = _encode_folder(source, out or Path("codes"), opened, where, effort)
+        results = _encode_folder(source, out or Path("codes"), opened, where, how)
     else:
         out = out or Path("codes.npy")
         if out.suffix != ".npy":
             raise InputError(f"--out {out}: codes are written to a .npy file")
-        results = [_encode_one(source, out, opened, where, effort)]
+        results = [_encode_one(source, out, opened, where, how)]
     if as_json:
         click.echo(json.dumps(results if source.is_dir() else results[0]))
         return
@@ -78,13 +88,15 @@ def encode(
         )
 
 
-def _encode_one(source: Path, out: Path, tokenizer: Any, where: str, effort: int) -> dict[str, Any]:
+def _encode_one(
+    source: Path, out: Path, tokenizer: Any, where: str, how: dict[str, Any]
+) -> dict[str, Any]:
     from motiontok.cli.sources import load_motion
     from motiontok.errors import InputError
 
     if source.suffix == ".npy":
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
-    codes = tokenizer.encode_to_codes(load_motion(source), effort=effort, tokenizer=where)
+    codes = tokenizer.encode_to_codes(load_motion(source), tokenizer=where, **how)
     codes.save(out)
     return {
         "source": str(source),
@@ -96,7 +108,7 @@ def _encode_one(source: Path, out: Path, tokenizer: Any, where: str, effort: int
 
 
 def _encode_folder(
-    source: Path, out: Path, tokenizer: Any, where: str, effort: int
+    source: Path, out: Path, tokenizer: Any, where: str, how: dict[str, Any]
 ) -> list[dict[str, Any]]:
     from bvh.errors import BVHError
     from motiontok.errors import DataError, InputError
@@ -112,7 +124,7 @@ def _encode_folder(
         for done, clip in enumerate(clips, start=1):
             target = out / clip.relative_to(source).with_suffix(".npy")
             try:
-                results.append(_encode_one(clip, target, tokenizer, where, effort))
+                results.append(_encode_one(clip, target, tokenizer, where, how))
             except (BVHError, DataError) as error:
                 failures += 1
                 click.echo(f"skipped: {error}", err=True)

@@ -18,6 +18,7 @@ from motiontok.errors import DataError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.tokens.checks import OnInvalid, check_codes, features_of, hold_invalid
 from motiontok.tokens.ids import codes_from_ids, ids_of_codes
+from motiontok.tokens.path import encode_on_path
 from motiontok.tokens.windows import (
     cut_windows,
     decode_windows,
@@ -90,6 +91,7 @@ class Coder:
         effort: int = 1,
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
+        hold_path: bool = False,
     ) -> NDArray[np.int64] | Tensor:
         """Codes of a motion of any length.
 
@@ -100,6 +102,8 @@ class Coder:
             temperature: 0 is deterministic; a positive value samples.
             generator: source of randomness, on the tokenizer's device; without one, a
                 temperature draws from torch's global one.
+            hold_path: encode window by window and steer each one back to the path of the
+                motion, so that the root of a long motion does not drift.
 
         Returns:
             Integers ``(..., windows, codes_per_window)``: torch if torch came in, NumPy
@@ -116,14 +120,32 @@ class Coder:
             raise DataError(f"temperature must be 0 or positive, got {temperature}")
         if generator is None and temperature == 0.0:
             generator = torch.Generator(self.device).manual_seed(0)
-        codes = encode_windows(
-            self.method,
-            self.statistics,
-            cut_windows(features_of(motion), self.frames_per_window),
-            effort=effort,
-            temperature=temperature,
-            generator=generator,
-        )
+
+        def encoded(windows: Array) -> Tensor:
+            return encode_windows(
+                self.method,
+                self.statistics,
+                windows,
+                effort=effort,
+                temperature=temperature,
+                generator=generator,
+            )
+
+        features = features_of(motion)
+        if hold_path:
+            rows = [
+                encode_on_path(
+                    clip,
+                    window=self.frames_per_window,
+                    encode=lambda x: encoded(x[None]).cpu().numpy(),
+                    decode=lambda z: self._decoded(z)[0],
+                )
+                for clip in features.reshape(-1, *features.shape[-2:])
+            ]
+            codes = torch.from_numpy(np.stack(rows))
+            codes = codes.reshape(*features.shape[:-2], *codes.shape[1:])
+        else:
+            codes = encoded(cut_windows(features, self.frames_per_window))
         return codes.to(motion.device) if isinstance(motion, Tensor) else codes.cpu().numpy()
 
     def log_prob(

@@ -8,7 +8,7 @@ from motiontok.prior.planning.costs import (
     track_path,
     track_velocity,
 )
-from motiontok.prior.planning.protocol import Planner, State, follow, root_path
+from motiontok.prior.planning.protocol import Planner, State, follow
 from motiontok.prior.planning.search import SearchPlanner
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
 from motiontok.prior.planning.tracking import tracking_errors
@@ -24,7 +24,6 @@ __all__ = [
     "end_pose",
     "follow",
     "no_go_disc",
-    "root_path",
     "track_path",
     "track_velocity",
     "tracking_errors",

@@ -21,14 +21,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bvh.motion import FPS
-from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.data import COLUMNS, Start
 from motiontok.errors import CodesError
 from motiontok.tokenizer import MotionTokenizer
+from motiontok.tokens.path import root_path
 
-__all__ = ["Planner", "State", "follow", "root_path"]
+__all__ = ["Planner", "State", "follow"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,20 +52,6 @@ class Planner(Protocol):
     def __call__(self, state: State) -> NDArray[np.int64]:
         """Codes ``(codes_per_window,)`` of the window after ``state``."""
         ...
-
-
-def root_path(features: Array, pose: Start) -> tuple[Array, Array]:
-    """Positions ``(..., frames, 2)`` and headings ``(..., frames)`` that follow ``pose``.
-
-    Args:
-        features: ``(..., frames, 203)`` raw.
-        pose: of the frame before the first one.
-    """
-    yaw = pose.yaw + np.cumsum(features[..., COLUMNS["yaw_rate"].start], axis=-1) / FPS
-    forward, left = np.moveaxis(features[..., COLUMNS["velocity"]], -1, 0) / FPS
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    step = np.stack([cos * forward - sin * left, sin * forward + cos * left], axis=-1)
-    return np.cumsum(step, axis=-2) + [pose.x, pose.y], yaw
 
 
 def follow(

@@ -15,10 +15,11 @@ from motiontok.data import Start
 from motiontok.errors import InputError
 from motiontok.prior.model import Conditions
 from motiontok.prior.planning.costs import Cost, Rollout
-from motiontok.prior.planning.protocol import State, root_path
+from motiontok.prior.planning.protocol import State
 from motiontok.prior.prior import TokenPrior
 from motiontok.prior.sampling import SamplingOptions
 from motiontok.tokenizer import MotionTokenizer
+from motiontok.tokens.path import root_path
 
 __all__ = ["SearchPlanner", "Steer"]
 

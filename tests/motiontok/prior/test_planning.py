@@ -19,11 +19,11 @@ from motiontok.prior.planning import (
     end_pose,
     follow,
     no_go_disc,
-    root_path,
     track_path,
     track_velocity,
     tracking_errors,
 )
+from motiontok.tokens.path import root_path
 
 
 @pytest.fixture(scope="module")

@@ -176,3 +176,27 @@ def test_ids_of_a_planner_that_errs_still_decode(tokenizer):
     assert codes.shape == (2, 8)
     assert codes[1, 0] == -1
     assert len(tokenizer.decode(codes, on_invalid="hold")) == 64
+
+
+def test_a_held_path_does_not_drift():
+    """A minute of walking, with the shipped tokenizer."""
+    tokenizer = MotionTokenizer.from_pretrained("default")
+    motion = procedural.make("walk", seconds=60.0, seed=11)
+    drift = []
+    for hold in (False, True):
+        again = tokenizer.reconstruct(motion, hold_path=hold)
+        apart = (again.root_positions - motion.root_positions)[:, :2]
+        drift.append(np.linalg.norm(apart, axis=-1))
+    assert drift[1].max() < 0.3
+    assert drift[1].mean() < 0.1 * drift[0].mean()
+    # What is left is the error of single windows, no larger at the end than before.
+    assert drift[1][900:].mean() < 1.5 * drift[1][:900].mean()
+
+
+def test_a_held_path_of_one_window_is_the_plain_one(tokenizer, motion):
+    short = motion[:32]
+    np.testing.assert_array_equal(tokenizer.encode(short, hold_path=True), tokenizer.encode(short))
+    batch = torch.tensor(np.stack([from_motion(motion)[:70]] * 2))
+    codes = tokenizer.encode(batch, hold_path=True)
+    assert codes.shape == (2, 3, 8)
+    assert torch.equal(codes[0], codes[1])
