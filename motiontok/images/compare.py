@@ -98,6 +98,8 @@ def run_image_bench(
             say(f"  failed: {error}")
         if on_outcome is not None:
             on_outcome([o for o in outcomes.values() if o is not None])
+    if images is not None:
+        images.close()
     return [o for o in outcomes.values() if o is not None]
 
 

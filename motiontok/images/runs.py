@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,14 +126,14 @@ def run_image_training(
     images = open_image_set(config, data, device=device)
     say(images.note)
     _write_json(out / "config.json", config.to_dict())
-    trained = train_images(config, images, out=out, device=device, resume=resume)
+    with closing(images):
+        trained = train_images(config, images, out=out, device=device, resume=resume)
     tokenizer = ImageTokenizer(trained.method, licence=licence_note(config))
     tokenizer.save_pretrained(out / "tokenizer")
     metrics, _ = measure_images(trained.method, images.validation, images.metrics)
     metrics |= {"bits_per_image": tokenizer.bits_per_image, "training_seconds": trained.seconds}
     if isinstance(images, PictureSet):
         _say_skipped(images, say)
-        images.close()
     _write_json(out / "metrics.json", metrics)
     try:
         published = PUBLISHED.get(config.data.dataset, {}).get(config.method.name)

@@ -52,6 +52,10 @@ class ImageSet(ABC):
     def seek(self, drawn: int) -> None:
         """Go on after ``drawn`` images, where the order is the set's and not the generator's."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Stop decoding ahead."""
+
     def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Errors of reconstructions, as :func:`~motiontok.data.images.errors_of` has them."""
         return errors_of(x, y, self.pixels)
@@ -88,6 +92,9 @@ class ArraySet(ImageSet):
 
     def seek(self, drawn: int) -> None:
         """Nothing to do: the generator alone says which images come next."""
+
+    def close(self) -> None:
+        """Nothing to do: nothing is decoded."""
 
 
 class PictureSet(ImageSet):
@@ -148,7 +155,6 @@ class PictureSet(ImageSet):
         self._stream.seek(drawn)
 
     def close(self) -> None:
-        """Stop decoding ahead."""
         self._stream.close()
 
 
