@@ -52,8 +52,12 @@ class Parts(NamedTuple):
 def fingerprint_of(parts: Parts) -> str:
     """16 hex digits that change with any weight, statistic or size."""
     config = parts.method.config
+    model = config.to_dict()["model"]
+    if config.method.name != "lopq":
+        # Settings that came later must not change what older tokenizers are called.
+        model = {k: v for k, v in model.items() if k not in ("components", "bases")}
     sizes = {
-        "model": config.to_dict()["model"],
+        "model": model,
         "method": config.method.name,
         "window": config.data.window,
     }

@@ -393,3 +393,12 @@ def test_half_precision_folder_is_a_tokenizer_of_its_own(
     )
     half.save_pretrained(tmp_path / "again")
     assert MotionTokenizer.from_pretrained(tmp_path / "again").fingerprint == half.fingerprint
+
+
+def test_the_default_tokenizer_keeps_its_name():
+    """Codes and priors made with it name it; a new setting must not rename it."""
+    folder = Path(motiontok.__file__).parent / "pretrained"
+    if not (folder / "config.json").is_file():
+        pytest.skip("no tokenizer is shipped: train one and put it in motiontok/pretrained")
+    stated = json.loads((folder / "config.json").read_text())["fingerprint"]
+    assert MotionTokenizer.from_pretrained("default").fingerprint == stated
