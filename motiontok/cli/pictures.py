@@ -179,8 +179,10 @@ def compare_on_images(
     bench: Bench, out: Path, data: Path | None, device: str, only: tuple[str, ...], as_json: bool
 ) -> list[str]:
     """Run a comparison on images and write its report; methods that failed."""
+    from motiontok.data.images import pixels_of
     from motiontok.errors import MissingDependencyError
-    from motiontok.images.compare import run_image_bench
+    from motiontok.images.compare import reconstructions, run_image_bench
+    from motiontok.images.figures import plot_grid
     from motiontok.images.report import plot_comparison
 
     def report(outcomes: list[ImageOutcome]) -> None:
@@ -197,6 +199,9 @@ def compare_on_images(
     )
     try:
         pictures = plot_comparison(bench, outcomes, out)
+        for budget, rows in reconstructions(bench, outcomes, out=out, data=data).items():
+            pictures[f"Held-out images and their reconstructions, {budget}"] = f"grid-{budget}.png"
+            plot_grid(rows, pixels_of(bench.base), out / f"grid-{budget}.png")
     except MissingDependencyError as error:
         click.echo(str(error), err=True)
         pictures = {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bvh.files import atomic_path
 from motiontok.config import parse_config
@@ -19,11 +20,11 @@ from motiontok.evaluate.bench import Bench, Cell
 from motiontok.evaluate.cost import clock_of, training_cost
 from motiontok.evaluate.machine import machine
 from motiontok.images.measuring import measure_images
-from motiontok.images.runs import licence_note, train_images
+from motiontok.images.runs import licence_note, reconstruct, train_images
 from motiontok.images.tokenizer import ImageTokenizer
 from motiontok.training.log import read_log
 
-__all__ = ["ImageOutcome", "run_image_bench"]
+__all__ = ["ImageOutcome", "reconstructions", "run_image_bench"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +102,38 @@ def run_image_bench(
     if images is not None:
         images.close()
     return [o for o in outcomes.values() if o is not None]
+
+
+def reconstructions(
+    bench: Bench, outcomes: Sequence[ImageOutcome], *, out: Path, data: Path | None, count: int = 16
+) -> dict[str, dict[str, Tensor]]:
+    """Held-out images and what each method makes of them, for every budget.
+
+    Args:
+        bench: the comparison.
+        outcomes: of its cells; the first seed of each method is taken.
+        out: its folder, from which the tokenizers are read.
+        data: path of the images.
+        count: images.
+
+    Returns:
+        Rows by budget: label to standardised images ``(count, channels, height, width)``.
+
+    Raises:
+        DataError: the images cannot be used.
+    """
+    few = replace(bench.base, train=replace(bench.base.train, validation_windows=count))
+    images = open_image_set(few, data)
+    images.close()
+    index = torch.linspace(0, len(images.validation) - 1, count).long()
+    x = images.validation[index]
+    rows: dict[str, dict[str, Tensor]] = {}
+    for outcome in outcomes:
+        of_budget = rows.setdefault(outcome.cell.budget, {"held out": x})
+        if outcome.result is not None and outcome.cell.method not in of_budget:
+            opened = ImageTokenizer.from_pretrained(out / outcome.cell.folder)
+            of_budget[outcome.cell.method] = reconstruct(opened.method, x)
+    return rows
 
 
 def _run(cell: Cell, images: ImageSet, folder: Path, device: str) -> dict[str, Any]:

@@ -118,4 +118,4 @@ def new_figure(width: float, height: float) -> Any:
 def save_figure(figure: Any, out: Path, *, dpi: int = 110) -> None:
     """Write a figure, whole or not at all."""
     with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=dpi)
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight", pad_inches=0.08)

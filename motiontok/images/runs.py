@@ -24,7 +24,7 @@ from motiontok.methods.image_networks import image_networks
 from motiontok.progress import progress
 from motiontok.training import Trained, require_same, train
 
-__all__ = ["ImageRun", "licence_note", "run_image_training", "train_images"]
+__all__ = ["ImageRun", "licence_note", "reconstruct", "run_image_training", "train_images"]
 
 _LICENCES = {
     "mnist": "trained on MNIST, CC BY-SA 3.0",

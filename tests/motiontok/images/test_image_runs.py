@@ -184,3 +184,21 @@ def test_the_train_command(blobs, tiny_images, tmp_path):
     assert result.exit_code == 0, result.output
     assert "200 images to train on, 64 held out" in result.output
     assert "3 steps" in result.output
+
+
+def test_the_compare_command_writes_report_and_pictures(blobs, tmp_path):
+    from click.testing import CliRunner
+
+    path = tmp_path / "bench.toml"
+    path.write_text(BENCH.partition("[methods.broken]")[0])
+    out = tmp_path / "out"
+    arguments = ["compare", str(path), "--data", str(blobs), "--out", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    text = (out / "report.md").read_text()
+    for name in ("curves.png", "usage.png", "grid-32-bits.png"):
+        assert (out / name).stat().st_size > 1000, name
+        assert f"({name})" in text
+    runs = json.loads((out / "report.json").read_text())["runs"]
+    assert [run["method"] for run in runs] == ["daps"]
+    assert runs[0]["log"][-1]["step"] == 4
