@@ -68,7 +68,7 @@ def train(
         # A run goes on with what it was started with; nothing needs to be said twice.
         settings = resumed_config(settings.name, out, keys)
     if settings.data.is_images:
-        _train_on_images(settings, out, data, use_device(device), resume, as_json)
+        _train_on_images(config, settings, out, data, use_device(device), resume, as_json)
         return
     try:
         run = run_training(
@@ -98,7 +98,13 @@ def train(
 
 
 def _train_on_images(
-    settings: Config, out: Path, data: Path | None, device: str, resume: bool, as_json: bool
+    config: str,
+    settings: Config,
+    out: Path,
+    data: Path | None,
+    device: str,
+    resume: bool,
+    as_json: bool,
 ) -> None:
     from motiontok.images.runs import run_image_training
 
@@ -112,7 +118,7 @@ def _train_on_images(
             say=lambda line: click.echo(line, err=as_json),
         )
     except KeyboardInterrupt:
-        _say_how_to_go_on(settings.name, data, out)
+        _say_how_to_go_on(config, data, out)
         raise
     m, trained = run.metrics, run.trained
     if as_json:
