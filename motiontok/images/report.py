@@ -116,7 +116,9 @@ def plot_comparison(bench: Bench, outcomes: Sequence[ImageOutcome], folder: Path
         colour, marker = style[outcome.cell.method]
         look = {"color": colour, "marker": marker, "markersize": 3, "lw": 1.2}
         for axes, value in zip(panels, values, strict=True):
-            points = [(r["seconds"], v) for r in outcome.log if (v := value(r)) is not None]
+            # The untrained networks at step 0 would leave no room for the rest.
+            rows = [r for r in outcome.log if r["step"] > 0]
+            points = [(r["seconds"], v) for r in rows if (v := value(r)) is not None]
             if len(points) > 1:
                 axes.plot(*zip(*points, strict=True), label=outcome.cell.method, **look)
     end = published.get("daps")
