@@ -58,7 +58,7 @@ def plot_validation(outcomes: Sequence[Outcome], methods: Sequence[str], out: Pa
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("{x:g}")
             axes.grid(alpha=0.3, which="both")
-        by_time.legend(fontsize=8, ncols=2)
+    _legend(figure)
     _save(figure, out)
 
 
@@ -102,7 +102,7 @@ def plot_usage(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -
             axes.set_ylim(bottom=0)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
-        pair[0].legend(fontsize=8, ncols=2)
+    _legend(figure)
     _save(figure, out)
 
 
@@ -144,7 +144,7 @@ def plot_rate_distortion(
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8, ncols=2)
+    _legend(figure)
     _save(figure, out)
 
 
@@ -169,6 +169,15 @@ def _figure(width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def _legend(figure: Any) -> None:
+    """One for all panels, below them, where it covers no curve."""
+    named: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    figure.legend(named.values(), named, loc="outside lower center", ncols=8, fontsize=8)
 
 
 def _save(figure: Any, out: Path) -> None:
