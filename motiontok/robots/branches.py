@@ -31,7 +31,7 @@ _REACH = 12  # solved frames that a candidate runs past an anchor that it misses
 _JUMP = 1.0  # rad between solved frames that is not a movement
 _MOST = 0.5  # rad that a joint is expected to go on in a frame
 _SAME = 0.2  # rad; closer solutions of one frame are one
-_ANCHOR = Options(iterations=16)
+_ANCHOR = Options(iterations=16, tolerance=3e-3)
 _CONTINUE = Options(iterations=4, tolerance=1e-2)
 _HOLD = 1.0  # posture weight that keeps a continued path from drifting along free directions
 _FREE_SPEED = 10.0  # rad/s that cost nothing

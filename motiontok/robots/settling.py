@@ -16,6 +16,7 @@ from motiontok.robots.tasks import Task
 __all__ = ["retry", "settle", "windows"]
 
 _MARGIN = 1  # frames refined around a rough one
+_ROOM = 3  # frames on each side of one that is too fast
 _ROUNDS = 5  # looks at who still moves
 _STEPS = Smoothness(iterations=3, damping=0.03)
 _BAD = 2.5  # of the usual cost around it: a frame that costs more is solved again
@@ -43,8 +44,8 @@ def settle(
     q, cost, restless = q.copy(), cost.copy(), restless.copy()
     for _ in range(_ROUNDS):
         fast = (np.abs(np.diff(q[:, 7:], axis=0)) * fps > 1.05 * speed_limits).any(axis=1)
-        restless[1:] |= fast
-        restless[:-1] |= fast
+        # To slow a joint down takes room before and behind.
+        restless |= _widened(np.append(fast, False), _ROOM)
         frames, frozen = windows(restless)
         if not len(frames):
             break
