@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -65,6 +66,8 @@ def serve(
     from motiontok.serve import Server
     from motiontok.tokenizer import MotionTokenizer
 
+    # The thread that publishes waits for the interpreter at most so long, seconds.
+    sys.setswitchinterval(0.0005)
     where = use_device(device)
     opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
     loaded = None
