@@ -55,6 +55,8 @@ class DataConfig:
         mirror: also train on the mirror image of every clip.
         holdout: every how-manieth clip, in sorted order, is held out for validation
             (``lafan`` instead holds out the DAPS paper's four clips).
+        holdout_actions: actions to hold out whole instead, by the names of the files, with
+            commas between them, such as ``run,kick``; for ``bandai`` and ``folder``.
         clips, seconds: number and length of procedural clips.
     """
 
@@ -63,6 +65,7 @@ class DataConfig:
     size: int = 256
     mirror: bool = True
     holdout: int = 20
+    holdout_actions: str = ""
     clips: int = 200
     seconds: float = 8.0
 

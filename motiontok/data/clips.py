@@ -142,7 +142,12 @@ def load_clips(
                     "files"
                 )
             found = dataset.load(path, progress=update, strict=strict)
-            split = splits.every_nth(found, config.holdout)
+            actions = [name.strip() for name in config.holdout_actions.split(",") if name.strip()]
+            split = (
+                splits.by_action(found, actions)
+                if actions
+                else splits.every_nth(found, config.holdout)
+            )
     except BVHError as error:
         missing = config.dataset == "lafan" and path is None
         how = " with --data (lafan1.zip, its folder, or the clone)" if missing else ""

@@ -391,3 +391,13 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):
     assert "working" in said
     assert "4/4" in said
     assert "psnr 30" in said
+
+
+def test_whole_actions_are_held_out(clip_folder):
+    folder = clip_folder(
+        "dataset-1_run_normal_001", "dataset-1_bow_normal_001", "dataset-1_run_old_002"
+    )
+    found = load_clips(data_config("folder", holdout_actions="run, "), folder, seed=0)
+    assert (len(found.training), len(found.held_out)) == (1, 2)
+    with pytest.raises(DataError, match="kick"):
+        load_clips(data_config("folder", holdout_actions="run,kick"), folder, seed=0)
