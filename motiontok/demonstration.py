@@ -84,7 +84,7 @@ def run_demo(
 
     Args:
         out: folder for results: source.bvh, codes.npy, decoded.bvh, robot.npz,
-            comparison.mp4, sheet.png, curves.png, metrics.json and run/.
+            comparison.mp4, sheet.png, metrics.json and run/.
         robot_name: robot to retarget to.
         seed: of everything.
         device: where to train.
@@ -104,7 +104,6 @@ def run_demo(
     config = load_config("demo", [f"train.seed={seed}"])
     with timed("clips and training"):
         run = run_training(config, out=run_folder, device=device, say=say)
-    _copy(run_folder / "curves.png", out / "curves.png")
     tokenizer = run.tokenizer
 
     source = _clip(seed)
@@ -187,9 +186,3 @@ def _draw(
             progress=lambda done, total: update(done, total=total),
         )
     render_sheet(actors, out / "sheet.png", tokens=tokens)
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.exists():
-        with atomic_path(target) as temporary:
-            shutil.copyfile(source, temporary)

@@ -102,7 +102,7 @@ def run_training(
     if resume:
         require_same(config, checkpoint)
     # What cannot be built fails before clips are read, not after.
-    make_method(config, MotionNetworks(config))
+    fitted = not make_method(config, MotionNetworks(config)).shared_parameters()
     with progress("reading clips", 1) as update:
         clips = load_clips(
             config.data,
@@ -127,8 +127,11 @@ def run_training(
             method, ready.statistics, offsets=ready.offsets, licence=clips.licence
         )
 
+    if fitted:
+        say(f"fitting {config.method.name} in one pass: it takes no steps and no time budget")
     total = config.train.steps if not config.train.time_budget else 1000
-    with progress(f"training {config.name}", total) as update:
+    doing = "fitting" if fitted else "training"
+    with progress(f"{doing} {config.name}", total) as update:
         trained = train(
             config,
             data=ready,
@@ -139,22 +142,24 @@ def run_training(
             update=update,
         )
     load_checkpoint(out / BEST).restore_weights(trained.method)
-    say(
-        f"best of the held-out windows: step {trained.best.step} of {trained.step}; the tokenizer "
-        "has its weights"
-    )
+    if not fitted:
+        say(
+            f"best of the held-out windows: step {trained.best.step} of {trained.step}; the "
+            "tokenizer has its weights"
+        )
     tokenizer = tokenizer_of(trained.method)
     tokenizer.save_pretrained(out / "tokenizer")
     metrics = held_out_metrics(tokenizer, clips.held_out)
     metrics |= {f"window_{k}": v for k, v in trained.best.validation.items()}
     metrics |= {"bits_per_second": tokenizer.bits_per_second, "training_seconds": trained.seconds}
     _write_json(out / "metrics.json", metrics)
-    try:
-        plot_curves(
-            out / "log.csv", out / "curves.png", title=f"{config.name}: {config.method.name}"
-        )
-    except MissingDependencyError as error:
-        say(str(error))
+    if not fitted:
+        try:
+            plot_curves(
+                out / "log.csv", out / "curves.png", title=f"{config.name}: {config.method.name}"
+            )
+        except MissingDependencyError as error:
+            say(str(error))
     return Run(tokenizer, trained, clips.held_out, metrics, clips.skipped)
 
 

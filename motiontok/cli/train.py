@@ -94,7 +94,9 @@ def train(
         f"{m['skate_mm_s']:.0f} mm/s (source {m['skate_truth_mm_s']:.0f}), "
         f"{m['bits_per_second']:.0f} bits/s"
     )
-    click.echo(f"tokenizer -> {out / 'tokenizer'}   curves -> {out / 'curves.png'}")
+    curves = out / "curves.png"
+    drawn = f"   curves -> {curves}" if curves.exists() else ""
+    click.echo(f"tokenizer -> {out / 'tokenizer'}{drawn}")
 
 
 def _train_on_images(

@@ -162,7 +162,7 @@ def test_a_file_with_an_unknown_key_is_named(write):
 def test_a_missing_configuration_names_the_nearest():
     with pytest.raises(ConfigError, match=r"no configuration 'lafn': did you mean lafan\? give"):
         load_config("lafn")
-    with pytest.raises(ConfigError, match=r"give a TOML file or one of bandai, demo"):
+    with pytest.raises(ConfigError, match=r"give a TOML file or one of bandai, cifar10, demo"):
         load_config("nowhere/qqq.toml")
 
 
