@@ -51,6 +51,7 @@ def encode(
     from motiontok.data.images import is_picture
     from motiontok.errors import InputError
     from motiontok.images import is_image_tokenizer
+    from motiontok.paths import lasting_name
     from motiontok.tokenizer import MotionTokenizer
 
     folder = tokenizer or "default"
@@ -64,7 +65,7 @@ def encode(
             f"{source}: a picture; give --tokenizer the folder of a tokenizer of images, such as "
             "one that `motiontok train imagenet256` wrote"
         )
-    where = folder if folder == "default" else str(Path(folder).resolve())
+    where = lasting_name(folder)
     opened = MotionTokenizer.from_pretrained(folder, device=use_device(device))
     how: dict[str, Any] = {"effort": effort, "hold_path": hold_path}
     if source.is_dir():

@@ -101,6 +101,7 @@ def plan(
 
     from motiontok.data import Start
     from motiontok.errors import InputError
+    from motiontok.paths import lasting_name
     from motiontok.prior import SamplingOptions, TokenPrior
     from motiontok.prior import planning as p
     from motiontok.progress import progress
@@ -142,7 +143,7 @@ def plan(
     with progress("planning", windows) as update:
         codes = p.follow(planner, opened, seconds=length, update=update)
     spent = time.perf_counter() - began
-    named = tokenizer if tokenizer == "default" else str(Path(tokenizer).resolve())
+    named = lasting_name(tokenizer)
     codes = replace(codes, tokenizer=named, licence=planner.prior.licence)
     codes.save(out)
     motion = opened.decode_codes(codes)

@@ -89,6 +89,7 @@ def sample(
 
     from motiontok.codes import Codes
     from motiontok.errors import InputError
+    from motiontok.paths import lasting_name
     from motiontok.prior import SamplingOptions, TokenPrior
     from motiontok.tokenizer import MotionTokenizer
 
@@ -111,7 +112,7 @@ def sample(
         options=options,
         seed=seed,
     )
-    named = tokenizer if tokenizer == "default" else str(Path(tokenizer).resolve())
+    named = lasting_name(tokenizer)
     plain = Codes(
         np.empty((0, opened.codes_per_window), np.uint16),
         fingerprint=opened.fingerprint,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motiontok.errors import InputError
+from motiontok.paths import SHIPPED_TOKENIZERS
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
@@ -51,7 +52,7 @@ def open_codes(
 
     codes = Codes.load(path)
     folder = tokenizer or codes.tokenizer or "default"
-    named = not tokenizer and folder != "default"
+    named = not tokenizer and folder not in SHIPPED_TOKENIZERS
     if named and not Path(folder).is_dir():
         raise InputError(
             f"{path}: its tokenizer {folder} is not there any more; give --tokenizer its folder"

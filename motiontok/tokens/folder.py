@@ -19,6 +19,7 @@ from motiontok.config import Config, parse_config
 from motiontok.data import Statistics
 from motiontok.errors import ConfigError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
+from motiontok.paths import SHIPPED_TOKENIZERS
 
 __all__ = [
     "FORMAT",
@@ -135,13 +136,13 @@ def read_folder(path: Path) -> tuple[Parts, str]:
 
 
 def find_folder(folder: Path) -> Path:
-    """The folder of a tokenizer, given it, the run that trained it, or ``default``.
+    """The folder of a tokenizer, given it, the run that trained it, or a shipped one's name.
 
     Raises:
         TokenizerError: there is none.
     """
-    if str(folder) == "default":
-        folder = Path(__file__).parents[1] / "pretrained"
+    if str(folder) in SHIPPED_TOKENIZERS:
+        folder = Path(__file__).parents[1] / "pretrained" / SHIPPED_TOKENIZERS[str(folder)]
         if not (folder / "config.json").is_file():
             raise TokenizerError(
                 "no tokenizer is shipped with this package: train one (motiontok train) and give "

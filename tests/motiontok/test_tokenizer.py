@@ -20,6 +20,7 @@ from bvh import rotations as rot
 from motiontok import MotionTokenizer
 from motiontok.data import Start, from_motion
 from motiontok.errors import CodesError, DataError, TokenizerError
+from motiontok.paths import SHIPPED_TOKENIZERS, lasting_name
 
 
 @pytest.fixture(scope="module")
@@ -395,10 +396,14 @@ def test_half_precision_folder_is_a_tokenizer_of_its_own(
     assert MotionTokenizer.from_pretrained(tmp_path / "again").fingerprint == half.fingerprint
 
 
-def test_the_default_tokenizer_keeps_its_name():
+@pytest.mark.parametrize("name", SHIPPED_TOKENIZERS)
+def test_a_shipped_tokenizer_keeps_its_name(name):
     """Codes and priors made with it name it; a new setting must not rename it."""
-    folder = Path(motiontok.__file__).parent / "pretrained"
+    folder = Path(motiontok.__file__).parent / "pretrained" / SHIPPED_TOKENIZERS[name]
     if not (folder / "config.json").is_file():
         pytest.skip("no tokenizer is shipped: train one and put it in motiontok/pretrained")
     stated = json.loads((folder / "config.json").read_text())["fingerprint"]
-    assert MotionTokenizer.from_pretrained("default").fingerprint == stated
+    assert MotionTokenizer.from_pretrained(name).fingerprint == stated
+    assert stated in (folder / "README.md").read_text()
+    assert lasting_name(name) == name
+    assert (folder / "model.safetensors").stat().st_size < 10e6
