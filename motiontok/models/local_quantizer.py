@@ -26,6 +26,10 @@ _CHUNK = 128
 _ENOUGH = 16_384  # windows for the common basis
 _WINDOWS_PER_CELL = 100
 _DRAW = 8192
+# Codewords beyond what training windows do: they cost hardly anything on windows like
+# those, and without them a faster run than any seen cannot be said at all.
+_FAR_SHARE = 0.2
+_FAR_REACH = 12.0
 # A little of what windows do in general goes into each neighbourhood's covariance: one of
 # few windows knows few directions, and a new clip will go in others too.
 _SHRINK = 0.003
@@ -271,10 +275,24 @@ class LocalQuantizer(nn.Module):
         self.codewords.zero_()
         for low, high in zip(self.ends.tolist(), self.ends[1:].tolist(), strict=False):
             if high > low:
-                words = k_means(z[:, low:high], self.vocab_size, generator, iterations=10)
+                words = _with_far_words(z[:, low:high], self.vocab_size, generator)
                 self.codewords[: len(words), low:high] = words
         some = slice(0, 8192)
         self.noise_variance.fill_(1.0)
         left = z[some] - self.words(self.quantize(y[some], cells[some]))
         square = (left * self.spread[self.base[cells[some]]]).square()
         self.noise_variance.copy_(square.mean().clamp_min(1e-12))
+
+
+def _with_far_words(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Codewords ``(<= count, size)`` for points, and for points several times as far out."""
+    far = int(_FAR_SHARE * count)
+    words = k_means(points, count - far, generator, iterations=10)
+    pick = torch.randint(len(points), (16 * count,), generator=generator, device=points.device)
+    reach = torch.rand(16 * count, 1, generator=generator, device=points.device)
+    beyond = points[pick] * (1.0 + (_FAR_REACH - 1.0) * reach)
+    edge = points.norm(dim=1).sort().values[int(0.98 * (len(points) - 1))]
+    outside = beyond[beyond.norm(dim=1) > edge]
+    if not far or not len(outside):
+        return words
+    return torch.cat([words, k_means(outside, far, generator, iterations=10)])

@@ -115,6 +115,14 @@ def test_trying_more_cells_never_errs_more():
     assert errors[2].mean() < errors[0].mean()
 
 
+def test_windows_beyond_training_are_still_coded():
+    """Three times as far from the mean as any seen, and not just cut off at the edge."""
+    x = curved(200, seed=11)
+    far = x.mean(dim=0) + 3.0 * (x - x.mean(dim=0))
+    quantizer = fitted(codes=8, vocab=64)
+    assert error(quantizer, far, cells=4) < 0.15 * float(far.var(dim=0).mean())
+
+
 def test_coordinates_go_from_coarse_to_fine():
     quantizer = fitted()
     variance = quantizer.spread.square().mean(0) * quantizer.codewords.var(dim=0)
