@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,6 +19,8 @@ __all__ = ["Workers"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Workers:
@@ -62,9 +66,11 @@ class Workers:
         if self._count > 1 and len(tasks) > 1:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(self._count, mp_context=context)
+                self._pool = ProcessPoolExecutor(
+                    self._count, mp_context=context, initializer=_end_with_parent
+                )
             try:
-                with _no_main():
+                with _no_main(), _one_thread():
                     jobs = {self._pool.submit(function, task): i for i, task in left.items()}
                 for job in as_completed(jobs):
                     result = job.result()
@@ -92,6 +98,34 @@ def _no_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Have processes that start now compute in one thread each: there is one a core."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _end_with_parent() -> None:
+    """Leave it to the parent to be interrupted, and do not outlive it if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _cores() -> int:

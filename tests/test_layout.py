@@ -22,6 +22,7 @@ RANKS = {
     "codes": 5,
     "tokens": 6,
     "tokenizer": 6,
+    "corpus": 7,
     "prior": 7,
     "robots": 7,
     "render": 8,

@@ -44,9 +44,9 @@ def encode(
     """Encode SOURCE (clip.bvh, motion.npz, or a folder of clips) into tokens.
 
     Writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json with
-    what decoding needs. A folder is encoded clip by clip into a folder of codes. With a
-    tokenizer of images SOURCE is a picture or a folder of them, and codes.npy has a row
-    for each.
+    what decoding needs. A folder is encoded on all cores into a folder of codes with a
+    manifest.jsonl; the same command again goes on where it was ended. With a tokenizer of
+    images SOURCE is a picture or a folder of them, and codes.npy has a row for each.
     """
     from motiontok.data.images import is_picture
     from motiontok.errors import InputError
@@ -65,28 +65,27 @@ def encode(
             f"{source}: a picture; give --tokenizer the folder of a tokenizer of images, such as "
             "one that `motiontok train imagenet256` wrote"
         )
-    where = lasting_name(folder)
-    opened = MotionTokenizer.from_pretrained(folder, device=use_device(device))
     how: dict[str, Any] = {"effort": effort, "hold_path": hold_path}
     if source.is_dir():
-        results = _encode_folder(source, out or Path("codes"), opened, where, how)
-    else:
-        out = out or Path("codes.npy")
-        if out.suffix != ".npy":
-            raise InputError(f"--out {out}: codes are written to a .npy file")
-        results = [_encode_one(source, out, opened, where, how)]
-    if as_json:
-        click.echo(json.dumps(results if source.is_dir() else results[0]))
-        return
-    if source.is_dir():
+        out = out or Path("codes")
+        results = _encode_folder(source, out, folder, use_device(device), how)
         frames = sum(r["frames"] for r in results)
-        click.echo(f"{len(results)} clips, {frames} frames -> {out or 'codes'}")
-    for r in results if not source.is_dir() else []:
         click.echo(
-            f"{source.name}: {r['frames']} frames -> {r['windows']} windows x "
-            f"{opened.codes_per_window} codes of {opened.vocab_size} "
-            f"({opened.bits_per_second:.0f} bits/s) -> {r['codes']}"
+            json.dumps(results) if as_json else f"{len(results)} clips, {frames} frames -> {out}"
         )
+        return
+    opened = MotionTokenizer.from_pretrained(folder, device=use_device(device))
+    out = out or Path("codes.npy")
+    if out.suffix != ".npy":
+        raise InputError(f"--out {out}: codes are written to a .npy file")
+    r = _encode_one(source, out, opened, lasting_name(folder), how)
+    click.echo(
+        json.dumps(r)
+        if as_json
+        else f"{source.name}: {r['frames']} frames -> {r['windows']} windows x "
+        f"{opened.codes_per_window} codes of {opened.vocab_size} "
+        f"({opened.bits_per_second:.0f} bits/s) -> {r['codes']}"
+    )
 
 
 def _encode_one(
@@ -109,29 +108,29 @@ def _encode_one(
 
 
 def _encode_folder(
-    source: Path, out: Path, tokenizer: Any, where: str, how: dict[str, Any]
+    source: Path, out: Path, tokenizer: str, device: str, how: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    from bvh.errors import BVHError
+    from motiontok.corpus import encode_folder
     from motiontok.errors import DataError, InputError
-    from motiontok.progress import progress
 
     if out.suffix == ".npy":
         raise InputError(f"--out {out}: a folder of clips is encoded into a folder, not a file")
-    clips = sorted(p for p in source.rglob("*") if p.suffix.lower() in (".bvh", ".npz"))
-    if not clips:
-        raise DataError(f"{source}: no .bvh or .npz files in this folder")
-    results, failures = [], 0
-    with progress("encoding", len(clips)) as update:
-        for done, clip in enumerate(clips, start=1):
-            target = out / clip.relative_to(source).with_suffix(".npy")
-            try:
-                results.append(_encode_one(clip, target, tokenizer, where, how))
-            except (BVHError, DataError) as error:
-                failures += 1
-                click.echo(f"skipped: {error}", err=True)
-            update(done)
-    if failures:
-        click.echo(f"{failures} of {len(clips)} clips skipped", err=True)
-    if not results:
-        raise DataError(f"{source}: none of its {len(clips)} clips could be encoded")
-    return results
+    entries = encode_folder(source, out, tokenizer=tokenizer, device=device, **how)
+    failed = [entry for entry in entries if entry.error]
+    for entry in failed:
+        click.echo(f"skipped: {entry.error}", err=True)
+    if failed:
+        click.echo(f"{len(failed)} of {len(entries)} clips skipped", err=True)
+    if len(failed) == len(entries):
+        raise DataError(f"{source}: none of its {len(entries)} clips could be encoded")
+    return [
+        {
+            "source": str(source / entry.file),
+            "codes": str(out / entry.codes),
+            "frames": entry.frames,
+            "windows": entry.windows,
+            "fingerprint": entry.fingerprint,
+        }
+        for entry in entries
+        if not entry.error
+    ]
