@@ -87,7 +87,8 @@ def test_decoding_in_pieces_is_decoding_at_once(tokenizer, windows, borders, see
     rotations = np.concatenate([p.rotations for p in parts])
     # Networks round in single precision, differently for batches of other sizes.
     np.testing.assert_allclose(positions, whole.root_positions, atol=1e-5)
-    np.testing.assert_allclose(rotations, whole.rotations, atol=1e-5)
+    # Made-up codes give rotations near where two directions coincide: rounding grows there.
+    np.testing.assert_allclose(rotations, whole.rotations, atol=5e-4)
 
 
 def test_a_stream_begins_anew_after_its_end(tokenizer):
