@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from motiontok.models.local_quantizer import LocalQuantizer
+from motiontok.models.sampling import draw_tokens
 
 __all__ = ["LocalPolicy"]
 
@@ -59,23 +60,16 @@ class LocalPolicy:
         """
         quantizer = self.quantizer
         y = quantizer.components(x).repeat_interleave(samples, dim=0)
-        codes, total = [], y.new_zeros(len(y))
-        z = None
-        for n in range(quantizer.codes):
-            if z is None:
-                scores = quantizer.cell_scores(y)
-            else:
-                scores = quantizer.word_scores(z, codes[0], n)
+
+        def draw(scores: Tensor) -> tuple[Tensor, Tensor]:
             logq = torch.log_softmax(scores, dim=-1)
-            if temperature == 0.0:
-                choice = logq.argmax(dim=-1)
-            else:
-                # Gumbel-max: -log of an exponential variate is a Gumbel variate.
-                noise = torch.empty_like(logq).exponential_(generator=generator)
-                choice = (logq / temperature - noise.log()).argmax(dim=-1)
-            codes.append(choice)
-            total += logq.gather(-1, choice[:, None])[:, 0]
-            if z is None:
-                z = quantizer.coordinates(y, choice)
+            choice = draw_tokens(logq, temperature=temperature, generator=generator)
+            return choice, logq.gather(-1, choice[:, None])[:, 0]
+
+        cells, logq = draw(quantizer.cell_scores(y))
+        z = quantizer.coordinates(y, cells)
+        rest = [draw(quantizer.word_scores(z, cells, n)) for n in range(1, quantizer.codes)]
+        codes, logqs = zip((cells, logq), *rest, strict=True)
         shape = (len(x), samples)
+        total = torch.stack(logqs).sum(dim=0)
         return torch.stack(codes, dim=1).unflatten(0, shape), total.unflatten(0, shape)
