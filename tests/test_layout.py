@@ -14,6 +14,7 @@ RANKS = {
     "errors": 0,
     "paths": 0,
     "progress": 0,
+    "plotting": 1,
     "config": 1,
     "data": 2,
     "models": 3,

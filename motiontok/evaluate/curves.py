@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bvh.files import atomic_path
-from motiontok.errors import MissingDependencyError
+from motiontok.plotting import new_figure, save_figure
 from motiontok.training.log import read_log
 
 __all__ = ["plot_curves"]
@@ -26,16 +25,8 @@ def plot_curves(log: Path, out: Path, *, title: str) -> None:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependencyError(
-            "drawing curves needs matplotlib: pip install 'motiontok[render]'"
-        ) from None
+    figure = new_figure(12, 6.5, doing="drawing curves")
     rows = read_log(log)
-    figure = Figure(figsize=(12, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle(title)
     for axes, (name, series, logarithmic) in zip(figure.subplots(2, 3).flat, _PANELS, strict=True):
         for key, label in series:
@@ -52,5 +43,4 @@ def plot_curves(log: Path, out: Path, *, title: str) -> None:
             axes.set_ylim(bottom=0)
         if len(axes.lines) > 1:
             axes.legend(fontsize=8)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=110)
+    save_figure(figure, out)

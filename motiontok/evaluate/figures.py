@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bvh.files import atomic_path
-from motiontok.errors import MissingDependencyError
 from motiontok.evaluate.compare import Outcome
 from motiontok.evaluate.report import Row
+from motiontok.plotting import new_figure, save_figure
 
 __all__ = ["plot_rate_distortion", "plot_usage", "plot_validation"]
 
@@ -30,7 +29,7 @@ def plot_validation(outcomes: Sequence[Outcome], methods: Sequence[str], out: Pa
         MissingDependencyError: matplotlib is not installed.
     """
     budgets = list(dict.fromkeys(o.cell.budget for o in outcomes if o.result is not None))
-    figure = _figure(12, 4.5 * max(len(budgets), 1))
+    figure = new_figure(12, 4.5 * max(len(budgets), 1), doing="drawing a comparison")
     style = _styles(methods)
     panels = figure.subplots(max(len(budgets), 1), 2, squeeze=False)
     for budget, (by_time, by_step) in zip(budgets, panels, strict=False):
@@ -59,7 +58,7 @@ def plot_validation(outcomes: Sequence[Outcome], methods: Sequence[str], out: Pa
             axes.yaxis.set_minor_formatter("{x:g}")
             axes.grid(alpha=0.3, which="both")
     _legend(figure)
-    _save(figure, out)
+    save_figure(figure, out)
 
 
 def plot_usage(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -> None:
@@ -70,7 +69,7 @@ def plot_usage(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -
     """
     shown = [o for o in outcomes if o.result and "perplexity_per_position" in o.result["metrics"]]
     budgets = list(dict.fromkeys(o.cell.budget for o in shown))
-    figure = _figure(12, 4.5 * max(len(budgets), 1))
+    figure = new_figure(12, 4.5 * max(len(budgets), 1), doing="drawing a comparison")
     style = _styles(methods)
     panels = figure.subplots(max(len(budgets), 1), 2, squeeze=False)
     for budget, pair in zip(budgets, panels, strict=False):
@@ -103,7 +102,7 @@ def plot_usage(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
     _legend(figure)
-    _save(figure, out)
+    save_figure(figure, out)
 
 
 def plot_rate_distortion(
@@ -120,7 +119,7 @@ def plot_rate_distortion(
             points.setdefault(row.method, []).append(
                 (row.mean["bits_per_second"], row.mean["mpjpe_mm"])
             )
-    figure = _figure(8, 5.5)
+    figure = new_figure(8, 5.5, doing="drawing a comparison")
     style = _styles(methods)
     axes = figure.subplots()
     for method in methods:
@@ -145,7 +144,7 @@ def plot_rate_distortion(
         axis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
     _legend(figure)
-    _save(figure, out)
+    save_figure(figure, out)
 
 
 def _styles(methods: Sequence[str]) -> dict[str, tuple[Any, str]]:
@@ -158,19 +157,6 @@ def _styles(methods: Sequence[str]) -> dict[str, tuple[Any, str]]:
     }
 
 
-def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependencyError(
-            "drawing a comparison needs matplotlib: pip install 'motiontok[render]'"
-        ) from None
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _legend(figure: Any) -> None:
     """One for all panels, below them, where it covers no curve."""
     named: dict[str, Any] = {}
@@ -178,8 +164,3 @@ def _legend(figure: Any) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
     figure.legend(named.values(), named, loc="outside lower center", ncols=8, fontsize=8)
-
-
-def _save(figure: Any, out: Path) -> None:
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=110)

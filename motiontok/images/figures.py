@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from bvh.files import atomic_path
 from motiontok.data.images import Pixels
-from motiontok.errors import MissingDependencyError
 from motiontok.images.published import Published
+from motiontok.plotting import new_figure, save_figure
 from motiontok.training.log import read_log
 
-__all__ = ["plot_curves", "plot_grid"]
+__all__ = ["TIGHT", "plot_curves", "plot_grid"]
+
+TIGHT: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.08}
+"""Options of pictures that are cut to what is drawn."""
 
 _PANELS = (
     ("log p(x | z), nats", (("reward", "training"), ("val_log_p", "held out")), False),
@@ -40,7 +42,7 @@ def plot_curves(log: Path, out: Path, title: str, published: Published | None = 
         MissingDependencyError: matplotlib is not installed.
     """
     rows = read_log(log)
-    figure = new_figure(12, 6.5)
+    figure = new_figure(12, 6.5, doing="drawing curves")
     figure.suptitle(title)
     goals = {
         "val_beta_elbo": published and published.beta_elbo,
@@ -63,7 +65,7 @@ def plot_curves(log: Path, out: Path, title: str, published: Published | None = 
             axes.set_yscale("log")
         if len(axes.lines) > 1:
             axes.legend(fontsize=8)
-    save_figure(figure, out)
+    save_figure(figure, out, **TIGHT)
 
 
 def plot_grid(rows: Mapping[str, Tensor], pixels: Pixels, out: Path) -> None:
@@ -80,7 +82,9 @@ def plot_grid(rows: Mapping[str, Tensor], pixels: Pixels, out: Path) -> None:
     first = next(iter(rows.values()))
     count, _, height, width = first.shape
     shown = 0.9 if width >= 128 else 0.6
-    figure = new_figure(shown * count + 1.1, shown * len(rows) * height / width + 0.1)
+    figure = new_figure(
+        shown * count + 1.1, shown * len(rows) * height / width + 0.1, doing="drawing curves"
+    )
     panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (label, images) in zip(panels, rows.items(), strict=True):
         strip = pixels.to_bytes(images).cpu().numpy().transpose(2, 0, 3, 1)
@@ -94,28 +98,6 @@ def plot_grid(rows: Mapping[str, Tensor], pixels: Pixels, out: Path) -> None:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    save_figure(figure, out, dpi=max(110, int(np.ceil(width / shown))) if width < 128 else 130)
-
-
-def new_figure(width: float, height: float) -> Any:
-    """A figure of inches, without a window.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependencyError(
-            "drawing curves needs matplotlib: pip install 'motiontok[render]'"
-        ) from None
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: Any, out: Path, *, dpi: int = 110) -> None:
-    """Write a figure, whole or not at all."""
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=dpi, bbox_inches="tight", pad_inches=0.08)
+    save_figure(
+        figure, out, dpi=max(110, int(np.ceil(width / shown))) if width < 128 else 130, **TIGHT
+    )

@@ -11,8 +11,9 @@ import numpy as np
 
 from motiontok.evaluate.bench import Bench
 from motiontok.images.compare import ImageOutcome
-from motiontok.images.figures import new_figure, save_figure
+from motiontok.images.figures import TIGHT
 from motiontok.images.published import PUBLISHED, Published
+from motiontok.plotting import new_figure, save_figure
 
 __all__ = ["comparison_markdown", "evaluation_markdown", "plot_comparison"]
 
@@ -106,7 +107,7 @@ def plot_comparison(bench: Bench, outcomes: Sequence[ImageOutcome], folder: Path
     beta = bench.base.method.beta_end
     style = _styles(bench.methods)
     published = PUBLISHED.get(bench.base.data.dataset, {})
-    figure = new_figure(12, 4.6)
+    figure = new_figure(12, 4.6, doing="drawing curves")
     panels = figure.subplots(1, 2)
     values: tuple[Callable[[Mapping[str, float]], float | None], ...] = (
         _psnr_of,
@@ -132,9 +133,9 @@ def plot_comparison(bench: Bench, outcomes: Sequence[ImageOutcome], folder: Path
         axes.set_xlabel("seconds of training")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7, ncols=2)
-    save_figure(figure, folder / curves)
+    save_figure(figure, folder / curves, **TIGHT)
 
-    figure = new_figure(12, 4.2)
+    figure = new_figure(12, 4.2, doing="drawing curves")
     for axes, key, title in zip(
         figure.subplots(1, 2),
         ("used_per_position", "perplexity_per_position"),
@@ -154,7 +155,7 @@ def plot_comparison(bench: Bench, outcomes: Sequence[ImageOutcome], folder: Path
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7, ncols=2)
-    save_figure(figure, folder / usage)
+    save_figure(figure, folder / usage, **TIGHT)
     return pictures
 
 

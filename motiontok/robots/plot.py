@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bvh.files import atomic_path
-from motiontok.errors import MissingDependencyError
+from motiontok.plotting import new_figure, save_figure
 from motiontok.robots.contacts import SIDES, runs
 from motiontok.robots.report import Measurement
 
@@ -25,18 +24,10 @@ def plot_measurement(
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependencyError(
-            "plotting needs matplotlib: pip install 'motiontok[render]'"
-        ) from None
+    figure = new_figure(11, 8.5, doing="plotting")
     m = measurement
     frames = len(m.costs)
     time = np.arange(frames) / m.fps
-    figure = Figure(figsize=(11, 8.5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(5, 1, sharex=True)
     figure.suptitle(title, fontsize=11)
 
@@ -76,5 +67,4 @@ def plot_measurement(
         panel.legend(fontsize=8, loc=corner, ncols=2)
     for panel in (axes[0], axes[1], axes[2], axes[4]):
         panel.set_ylim(bottom=0)
-    with atomic_path(Path(path)) as temporary:
-        figure.savefig(temporary, dpi=110)
+    save_figure(figure, Path(path))
