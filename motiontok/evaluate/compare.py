@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -12,11 +11,10 @@ from typing import Any
 
 import torch
 
-from bvh.files import atomic_path
-from motiontok.config import parse_config
 from motiontok.data.clips import Clips, TrainingData, load_clips, make_training_data
-from motiontok.errors import ConfigError, MotiontokError, TrainingError
+from motiontok.errors import TrainingError
 from motiontok.evaluate.bench import Bench, Cell
+from motiontok.evaluate.cells import Run, run_cells
 from motiontok.evaluate.cost import clock_of, training_cost
 from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
 from motiontok.evaluate.machine import machine
@@ -25,7 +23,6 @@ from motiontok.methods import MotionNetworks
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.training import train
-from motiontok.training.log import read_log
 
 __all__ = ["Outcome", "run_bench"]
 
@@ -82,39 +79,39 @@ def run_bench(
             method that the comparison has not.
         DataError: the data cannot be used.
     """
-    for method in only:
-        if method not in bench.methods:
-            raise ConfigError(
-                f"{bench.name} has no method {method!r}; choose from {', '.join(bench.methods)}"
-            )
-    outcomes = {cell: _finished(cell, out) for cell in bench.cells}
-    there = sum(outcome is not None for outcome in outcomes.values())
-    missing = [c for c, o in outcomes.items() if o is None and (not only or c.method in only)]
-    if there:
-        say(f"{there} of {len(bench.cells)} runs are there already")
-    if missing:
+
+    @contextmanager
+    def prepare(count: int) -> Iterator[Run]:
         clips, ready = _load(bench, data, device)
         say(
             f"{len(clips.training)} clips to train on, {len(clips.held_out)} held out "
-            f"({len(ready.validation)} windows), {len(missing)} runs to do"
+            f"({len(ready.validation)} windows), {count} runs to do"
         )
-    for number, cell in enumerate(missing, start=1):
-        say(f"[{number}/{len(missing)}] {cell.budget}, {cell.method}, seed {cell.seed}")
-        try:
-            with _one_thread(device):
-                run = _fit_codec if cell.is_codec else _train
-                result = run(cell, out, clips, ready, device)
-            folder = out / cell.folder
-            with atomic_path(folder / "result.json") as temporary:
-                temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            outcomes[cell] = _finished(cell, out)
-            say(f"  MPJPE {result['metrics']['mpjpe_mm']:.1f} mm")
-        except MotiontokError as error:
-            outcomes[cell] = Outcome(cell, None, error=str(error))
-            say(f"  failed: {error}")
-        if on_outcome is not None:
-            on_outcome([o for o in outcomes.values() if o is not None])
-    return [o for o in outcomes.values() if o is not None]
+
+        def run(cell: Cell) -> dict[str, Any]:
+            do = _fit_codec if cell.is_codec else _train
+            return do(cell, out, clips, ready, device)
+
+        yield run
+
+    return run_cells(
+        bench,
+        prepare,
+        _outcome,
+        lambda metrics: f"MPJPE {metrics['mpjpe_mm']:.1f} mm",
+        out=out,
+        device=device,
+        only=only,
+        say=say,
+        on_outcome=on_outcome,
+    )
+
+
+def _outcome(
+    cell: Cell, result: dict[str, Any] | None, rows: list[dict[str, float]], error: str
+) -> Outcome:
+    curve = tuple((r["seconds"], r["step"], r["val_mpjpe_mm"]) for r in rows if "val_mpjpe_mm" in r)
+    return Outcome(cell, result, curve, error)
 
 
 def _load(bench: Bench, data: Path | None, device: str) -> tuple[Clips, TrainingData]:
@@ -124,40 +121,6 @@ def _load(bench: Bench, data: Path | None, device: str) -> tuple[Clips, Training
             config.data, data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
         )
     return clips, make_training_data(clips, config.data, device=device)
-
-
-def _finished(cell: Cell, out: Path) -> Outcome | None:
-    """The outcome of a run that is there, checked to be this cell's."""
-    path = out / cell.folder / "result.json"
-    if not path.exists():
-        return None
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        # What a setting that came later stood for is its default.
-        config = parse_config(result["config"], str(path)).to_dict()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
-        raise ConfigError(f"{path}: damaged result; delete its folder to run it again") from None
-    for section, now in cell.config.to_dict().items():
-        if config.get(section) != now:
-            raise ConfigError(
-                f"{path}: is of a run with other settings in {section}; use another --out, or "
-                "delete its folder to run it again"
-            )
-    log = path.parent / "log.csv"
-    rows = read_log(log) if log.is_file() else []
-    curve = tuple((r["seconds"], r["step"], r["val_mpjpe_mm"]) for r in rows if "val_mpjpe_mm" in r)
-    return Outcome(cell, result, curve)
-
-
-@contextmanager
-def _one_thread(device: str) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if torch.device(device).type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str) -> dict[str, Any]:

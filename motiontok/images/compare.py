@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bvh.files import atomic_path
-from motiontok.config import parse_config
 from motiontok.data.images import ImageSet, open_image_set
-from motiontok.errors import ConfigError, MotiontokError
 from motiontok.evaluate.bench import Bench, Cell
+from motiontok.evaluate.cells import Run, run_cells
 from motiontok.evaluate.cost import clock_of, training_cost
 from motiontok.evaluate.machine import machine
 from motiontok.images.measuring import measure_images
 from motiontok.images.runs import licence_note, reconstruct, train_images
 from motiontok.images.tokenizer import ImageTokenizer
-from motiontok.training.log import read_log
 
 __all__ = ["ImageOutcome", "reconstructions", "run_image_bench"]
 
@@ -73,35 +69,29 @@ def run_image_bench(
             method that the comparison has not.
         DataError: the images cannot be used.
     """
-    for method in only:
-        if method not in bench.methods:
-            raise ConfigError(
-                f"{bench.name} has no method {method!r}; choose from {', '.join(bench.methods)}"
-            )
-    outcomes = {cell: _finished(cell, out) for cell in bench.cells}
-    missing = [c for c, o in outcomes.items() if o is None and (not only or c.method in only)]
-    there = sum(outcome is not None for outcome in outcomes.values())
-    if there:
-        say(f"{there} of {len(bench.cells)} runs are there already")
-    images = open_image_set(bench.base, data, device=device) if missing else None
-    for number, cell in enumerate(missing, start=1):
-        assert images is not None
-        say(f"[{number}/{len(missing)}] {cell.budget}, {cell.method}, seed {cell.seed}")
-        try:
-            with _one_thread(device):
-                result = _run(cell, images, out / cell.folder, device)
-            with atomic_path(out / cell.folder / "result.json") as temporary:
-                temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            outcomes[cell] = _finished(cell, out)
-            say(f"  PSNR {result['metrics']['psnr']:.2f} dB")
-        except MotiontokError as error:
-            outcomes[cell] = ImageOutcome(cell, None, error=str(error))
-            say(f"  failed: {error}")
-        if on_outcome is not None:
-            on_outcome([o for o in outcomes.values() if o is not None])
-    if images is not None:
-        images.close()
-    return [o for o in outcomes.values() if o is not None]
+
+    @contextmanager
+    def prepare(count: int) -> Iterator[Run]:
+        with closing(open_image_set(bench.base, data, device=device)) as images:
+            yield lambda cell: _run(cell, images, out / cell.folder, device)
+
+    return run_cells(
+        bench,
+        prepare,
+        _outcome,
+        lambda metrics: f"PSNR {metrics['psnr']:.2f} dB",
+        out=out,
+        device=device,
+        only=only,
+        say=say,
+        on_outcome=on_outcome,
+    )
+
+
+def _outcome(
+    cell: Cell, result: dict[str, Any] | None, rows: list[dict[str, float]], error: str
+) -> ImageOutcome:
+    return ImageOutcome(cell, result, tuple(rows), error)
 
 
 def reconstructions(
@@ -164,33 +154,3 @@ def _run(cell: Cell, images: ImageSet, folder: Path, device: str) -> dict[str, A
         "used_per_position": usage.used.tolist(),
         "perplexity_per_position": usage.perplexity.tolist(),
     }
-
-
-def _finished(cell: Cell, out: Path) -> ImageOutcome | None:
-    """The outcome of a run that is there, checked to be this cell's."""
-    path = out / cell.folder / "result.json"
-    if not path.exists():
-        return None
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        config = parse_config(result["config"], str(path))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
-        raise ConfigError(f"{path}: damaged result; delete its folder to run it again") from None
-    if config != cell.config:
-        raise ConfigError(
-            f"{path}: is of a run with other settings; use another --out, or delete its folder to "
-            "run it again"
-        )
-    log = path.parent / "log.csv"
-    return ImageOutcome(cell, result, tuple(read_log(log)) if log.is_file() else ())
-
-
-@contextmanager
-def _one_thread(device: str) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if torch.device(device).type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
