@@ -33,7 +33,7 @@ def compare(
     Runs that are there are kept, an interrupted one goes on where it stopped, and methods
     added to the file are run the next time. On a CPU budgets are minutes of one thread's
     processor time. Writes report.md and report.json to --out after each run, and pictures at
-    the end: validation curves, use of codes by position, rate against distortion.
+    the end: validation curves, use of codes by position, distortion against rate and cost.
     """
     from motiontok.errors import MissingDependencyError, TrainingError
     from motiontok.evaluate.bench import load_bench
@@ -106,7 +106,12 @@ def _write(bench: Bench, outcomes: list[Outcome], out: Path, pictures: dict[str,
 
 def _draw(bench: Bench, outcomes: list[Outcome], out: Path) -> dict[str, str]:
     """Files in ``out`` by what they show."""
-    from motiontok.evaluate.figures import plot_rate_distortion, plot_usage, plot_validation
+    from motiontok.evaluate.figures import (
+        plot_cost,
+        plot_rate_distortion,
+        plot_usage,
+        plot_validation,
+    )
     from motiontok.evaluate.report import comparison_rows
 
     rows = comparison_rows(outcomes, bench.target_mm)
@@ -116,9 +121,11 @@ def _draw(bench: Bench, outcomes: list[Outcome], out: Path) -> dict[str, str]:
         "Joint error of held-out windows while training": "validation.png",
         "Use of codes by position": "usage.png",
         "Rate and distortion": "rate_distortion.png",
+        "Cost": "cost.png",
     }
-    curves, usage, rates = (out / name for name in pictures.values())
+    curves, usage, rates, cost = (out / name for name in pictures.values())
     plot_validation(outcomes, bench.methods, curves)
     plot_usage(outcomes, bench.methods, usage)
     plot_rate_distortion(rows, bench.methods, rates)
+    plot_cost(rows, bench.methods, cost)
     return pictures

@@ -155,6 +155,8 @@ def _motions(
             replace(of_data), data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
         )
     how = f"every {of_data.holdout}th clip held out"
+    if of_data.holdout_actions:
+        how = f"{of_data.holdout_actions} held out"
     if of_data.dataset == "lafan":
         how = f"{', '.join(lafan.DAPS_VALIDATION)} held out, or {how}"
     return clips.held_out, len(clips.training), f"{of_data.dataset}, {how}"

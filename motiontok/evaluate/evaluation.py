@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bvh.motion import FPS, Motion
+from bvh.splits import parse_name
 from motiontok.data import (
     COLUMNS,
     Start,
@@ -46,15 +47,22 @@ class Evaluation:
             of :func:`~motiontok.evaluate.motion.compare_motions` and
             :func:`~motiontok.evaluate.seams.seam_errors` (means over clips weighted by
             frames), rates, usage, speeds, and the sizes of the test set.
+        actions: clips and their mean joint error (mm, weighted by frames) of each action,
+            by the names of the files.
         usage: of the vocabulary; None for a codec without one.
     """
 
     metrics: dict[str, float]
+    actions: dict[str, tuple[int, float]]
     usage: CodeUsage | None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         out: dict[str, Any] = dict(self.metrics)
+        out["actions"] = {
+            name: {"clips": clips, "mpjpe_mm": error}
+            for name, (clips, error) in self.actions.items()
+        }
         if self.usage is not None:
             out["code_usage_per_position"] = self.usage.used.tolist()
             out["perplexity_per_position"] = self.usage.perplexity.tolist()
@@ -82,13 +90,15 @@ def evaluate_tokenizer(
     method = tokenizer.method
     metrics, codes = evaluate_windows(method, windows, tokenizer.statistics, seed=seed)
     usage = CodeUsage.of(codes.cpu().numpy(), tokenizer.vocab_size)
-    metrics |= _motion_metrics(motions, tokenizer.reconstruct, tokenizer.frames_per_window, update)
-    metrics |= usage.summary()
+    of_clips, actions = _motion_metrics(
+        motions, tokenizer.reconstruct, tokenizer.frames_per_window, update
+    )
+    metrics |= of_clips | usage.summary()
     metrics |= coding_speed(method.encode, method.decode, windows)
     bits = tokenizer.codes_per_window * float(np.log2(tokenizer.vocab_size))
     metrics |= {"bits_per_window": bits, "bits_per_second": tokenizer.bits_per_second}
     metrics["parameters"] = sum(p.numel() for p in method.parameters())
-    return Evaluation(metrics, usage)
+    return Evaluation(metrics, actions, usage)
 
 
 @torch.no_grad()
@@ -116,11 +126,12 @@ def evaluate_codec(
         decoded = to_motion(features, motion.offsets, start=start, source=motion.source)
         return plant_feet(decoded, features[:, COLUMNS["contacts"]])
 
-    metrics |= _motion_metrics(motions, reconstruct, frames, update)
+    of_clips, actions = _motion_metrics(motions, reconstruct, frames, update)
+    metrics |= of_clips
     metrics |= coding_speed(codec.encode, codec.decode, windows)
     bits = float(codec.bits(symbols).mean())
     metrics |= {"bits_per_window": bits, "bits_per_second": bits * FPS / frames}
-    return Evaluation(metrics, None)
+    return Evaluation(metrics, actions, None)
 
 
 def _motion_metrics(
@@ -128,12 +139,19 @@ def _motion_metrics(
     reconstruct: Callable[[Motion], Motion],
     window: int,
     update: Update | None,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, tuple[int, float]]]:
+    """Errors of all clips together, and the joint error of each action."""
     rows = []
+    by_action: dict[str, list[tuple[int, dict[str, float]]]] = {}
     for done, motion in enumerate(motions, start=1):
         decoded = reconstruct(motion)
         errors = compare_motions(motion, decoded) | seam_errors(motion, decoded, window=window)
         rows.append((len(motion), errors))
+        by_action.setdefault(parse_name(motion.source.name).action, []).append(rows[-1])
         if update is not None:
             update(done)
-    return mean_metrics(rows)
+    actions = {
+        name: (len(found), mean_metrics(found)["mpjpe_mm"])
+        for name, found in sorted(by_action.items())
+    }
+    return mean_metrics(rows), actions

@@ -15,7 +15,7 @@ from motiontok.evaluate.compare import Outcome
 from motiontok.evaluate.report import Row
 from motiontok.plotting import new_figure, save_figure
 
-__all__ = ["plot_rate_distortion", "plot_usage", "plot_validation"]
+__all__ = ["plot_cost", "plot_rate_distortion", "plot_usage", "plot_validation"]
 
 _MARKERS = "osD^vPX<>ph*"
 
@@ -53,10 +53,7 @@ def plot_validation(outcomes: Sequence[Outcome], methods: Sequence[str], out: Pa
         for axes, label in ((by_time, "seconds (of the processor, on a CPU)"), (by_step, "step")):
             axes.set_title(f"{budget}: joint error of held-out windows, mm", fontsize=10)
             axes.set_xlabel(label)
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("{x:g}")
-            axes.grid(alpha=0.3, which="both")
+            _logarithmic(axes, "y")
     _legend(figure)
     save_figure(figure, out)
 
@@ -105,6 +102,37 @@ def plot_usage(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -
     save_figure(figure, out)
 
 
+def plot_cost(rows: Mapping[str, Sequence[Row]], methods: Sequence[str], out: Path) -> None:
+    """Joint error of held-out clips over what training took; a panel for each budget.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    figure = new_figure(5.5 * len(rows), 4.5, doing="drawing a comparison")
+    style = _styles(methods)
+    panels = figure.subplots(1, len(rows), squeeze=False)[0]
+    for (budget, of_budget), axes in zip(rows.items(), panels, strict=True):
+        for row in of_budget:
+            if "training_seconds" not in row.mean:
+                continue
+            colour, marker = style[row.method]
+            axes.plot(
+                [row.mean["training_seconds"]],
+                [row.mean["mpjpe_mm"]],
+                color=colour,
+                marker=marker,
+                markersize=7,
+                lw=0,
+                label=row.method,
+            )
+        axes.set_title(budget, fontsize=10)
+        axes.set_xlabel("training or fitting, s (of the processor, on a CPU)")
+        axes.set_ylabel("MPJPE of held-out clips, mm")
+        _logarithmic(axes, "xy")
+    _legend(figure)
+    save_figure(figure, out)
+
+
 def plot_rate_distortion(
     rows: Mapping[str, Sequence[Row]], methods: Sequence[str], out: Path
 ) -> None:
@@ -137,12 +165,10 @@ def plot_rate_distortion(
         )
     axes.set_xlabel("bits a second")
     axes.set_ylabel("MPJPE of held-out clips, mm")
+    _logarithmic(axes, "xy")
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("{x:g}")
-    axes.grid(alpha=0.3, which="both")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     _legend(figure)
     save_figure(figure, out)
 
@@ -155,6 +181,16 @@ def _styles(methods: Sequence[str]) -> dict[str, tuple[Any, str]]:
         name: (palette[(2 * i + i // 10) % 20], _MARKERS[i % len(_MARKERS)])
         for i, name in enumerate(methods)
     }
+
+
+def _logarithmic(axes: Any, which: str) -> None:
+    """Logarithmic axes with plain numbers, at the lines between decades too."""
+    for name in which:
+        axes.set(**{f"{name}scale": "log"})
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+    axes.grid(alpha=0.3, which="both")
 
 
 def _legend(figure: Any) -> None:

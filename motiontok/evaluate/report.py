@@ -136,6 +136,7 @@ def comparison_markdown(
         lines += [f"## {budget}", ""]
         for title, columns in _TABLES:
             lines += _table(title, rows, columns)
+        lines += _actions_table([o for o in done if o.cell.budget == budget], rows)
     for title, file in (pictures or {}).items():
         lines += [f"## {title}", "", f"![{title}]({file})", ""]
     failed = [o for o in outcomes if o.result is None]
@@ -165,11 +166,17 @@ def evaluation_markdown(name: str, result: Mapping[str, Any]) -> str:
         lines += [f"| {title} | |", "|---|---:|"]
         lines += [f"| {c[1]} | {_number(row, *c)} |" for c in shown]
         lines.append("")
+    actions = result["metrics"].get("actions", {})
+    if len(actions) > 1:
+        lines += ["| Action | clips | MPJPE mm |", "|---|---:|---:|"]
+        for action, found in sorted(actions.items(), key=lambda item: -item[1]["clips"]):
+            lines.append(f"| {action or 'unnamed'} | {found['clips']} | {found['mpjpe_mm']:.1f} |")
+        lines.append("")
     return "\n".join([*lines, _NOTES, ""])
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, float]:
-    return {k: float(v) for k, v in result["metrics"].items() if not isinstance(v, list)}
+    return {k: float(v) for k, v in result["metrics"].items() if not isinstance(v, list | dict)}
 
 
 def _where(results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -203,6 +210,30 @@ def _table(title: str, rows: Sequence[Row], columns: Sequence[_Column]) -> list[
         cells = [row.method, *([str(row.seeds)] if seeds else [])]
         cells += [_number(row, *c) for c in shown]
         lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def _actions_table(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> list[str]:
+    """Joint error of each action by method, the commonest actions first."""
+    errors: dict[str, dict[str, list[float]]] = {}
+    clips: dict[str, int] = {}
+    for outcome in outcomes:
+        # Results of before actions were told apart have none.
+        for action, found in (outcome.result or {})["metrics"].get("actions", {}).items():
+            clips[action] = found["clips"]
+            of_method = errors.setdefault(action, {}).setdefault(outcome.cell.method, [])
+            of_method.append(found["mpjpe_mm"])
+    if len(errors) < 2:
+        return []
+    methods = [row.method for row in rows]
+    lines = [
+        "| MPJPE mm by action | clips | " + " | ".join(methods) + " |",
+        "|---|---:|" + "---:|" * len(methods),
+    ]
+    for action in sorted(errors, key=lambda name: (-clips[name], name)):
+        means = [errors[action].get(method) for method in methods]
+        cells = ["-" if m is None else f"{np.mean(m):.1f}" for m in means]
+        lines.append(f"| {action or 'unnamed'} | {clips[action]} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 

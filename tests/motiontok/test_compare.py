@@ -380,6 +380,7 @@ def test_the_report_has_a_row_for_every_method(finished):
     assert text.startswith("# Comparison: bench\n")
     assert text.index("## low") < text.index("## high")
     tables = [block for block in text.split("\n\n") if block.startswith("| ")]
+    tables = [table for table in tables if "by action" not in table]
     assert len(tables) == 2 * 4
     for table in tables:
         lines = table.splitlines()
@@ -387,6 +388,26 @@ def test_the_report_has_a_row_for_every_method(finished):
         assert len({line.count("|") - line.count("\\|") for line in lines}) == 1
     assert "to do" not in text
     assert "2 of 8 runs are still to do" in comparison_markdown(bench, outcomes[:6])
+
+
+def test_the_report_tells_actions_apart(finished):
+    bench, _, outcomes, _ = finished
+    first = {"walk": {"clips": 3, "mpjpe_mm": 20.04}, "bow": {"clips": 5, "mpjpe_mm": 7.0}}
+    second = {"walk": {"clips": 3, "mpjpe_mm": 10.0}, "bow": {"clips": 5, "mpjpe_mm": 9.0}}
+    told = []
+    for outcome, actions in zip(outcomes, (first, second), strict=False):
+        metrics = {**outcome.result["metrics"], "actions": actions}
+        told.append(replace(outcome, result={**outcome.result, "metrics": metrics}))
+    text = comparison_markdown(bench, told)
+    (table,) = [block for block in text.split("\n\n") if "by action" in block]
+    head, _, *lines = table.splitlines()
+    of = [cell.strip() for cell in head.split("|")].index(told[0].cell.method)
+    assert [line.split("|")[1:3] for line in lines] == [[" bow ", " 5 "], [" walk ", " 3 "]]
+    assert lines[1].split("|")[of].strip() == "20.0"
+    # Results of before actions were told apart have no table, and no error either.
+    for outcome in told:
+        del outcome.result["metrics"]["actions"]
+    assert "by action" not in comparison_markdown(bench, told)
 
 
 @pytest.fixture
@@ -428,7 +449,7 @@ def test_compare_writes_its_report_and_pictures(command, finished, tmp_path):
     assert report["runs"][0]["metrics"] == outcomes[0].result["metrics"]
     text = (out / "report.md").read_text()
     assert text.startswith(comparison_markdown(bench, outcomes).partition("\n\nMotion: ")[0])
-    for name in ("validation", "usage", "rate_distortion"):
+    for name in ("validation", "usage", "rate_distortion", "cost"):
         assert is_picture(out / f"{name}.png")
         assert f"]({name}.png)" in text
 
@@ -489,6 +510,15 @@ def test_eval_takes_all_clips_of_a_folder(command, finished, tmp_path):
         assert code == 0
         test = json.loads(shown)["test"]
         assert (test["split"], test["clips"], test["windows"]) == ("all clips of clips", 2, 2 * 7)
+    # Both clips are of one length: their errors weigh alike in the mean.
+    metrics = json.loads(shown)["metrics"]
+    actions = metrics["actions"]
+    assert {name: found["clips"] for name, found in actions.items()} == {"walk": 1, "squat": 1}
+    assert metrics["mpjpe_mm"] == pytest.approx(
+        sum(found["mpjpe_mm"] for found in actions.values()) / 2
+    )
+    code, shown, _ = command("eval", folder, "--data", clips)
+    assert f"| squat | 1 | {actions['squat']['mpjpe_mm']:.1f} |" in shown
     code, _, error = command("eval", folder, "--all")
     assert code == 2
     assert error == "error: --all needs --data: a folder or archive of BVH clips\n"
