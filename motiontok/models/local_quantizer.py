@@ -22,7 +22,6 @@ from motiontok.models.codebooks import allocate, k_means, nearest, principal_com
 
 __all__ = ["LocalQuantizer"]
 
-_CHUNK = 128
 _ENOUGH = 16_384  # windows for the common basis
 _WINDOWS_PER_CELL = 100
 _DRAW = 8192
@@ -128,23 +127,29 @@ class LocalQuantizer(nn.Module):
     def coordinates(self, y: Tensor, cells: Tensor) -> Tensor:
         """Local coordinates ``(batch, coordinates)`` of components in cells ``(batch,)``."""
         base = self.base[cells]
-        rest = y - self.centroids[cells]
-        # Chunked: a basis for each window is large.
-        parts = [
-            torch.bmm(self.local[b], r[..., None])[..., 0]
-            for b, r in zip(base.split(_CHUNK), rest.split(_CHUNK), strict=True)
-        ]
-        return torch.cat(parts) / self.spread[base]
+        return self._by_base(self.local.mT, y - self.centroids[cells], base) / self.spread[base]
 
     def reconstruct(self, cells: Tensor, coordinates: Tensor) -> Tensor:
         """Components ``(batch, components)`` of local coordinates in cells ``(batch,)``."""
         base = self.base[cells]
-        scaled = coordinates * self.spread[base]
+        offsets = self._by_base(self.local, coordinates * self.spread[base], base)
+        return self.centroids[cells] + offsets
+
+    @staticmethod
+    def _by_base(matrices: Tensor, x: Tensor, base: Tensor) -> Tensor:
+        """Each row of ``x (batch, n)`` times the one of ``matrices (bases, n, m)`` it names."""
+        if len(x) == 1:  # without a loop over data, so that one window can be exported
+            return torch.bmm(x[:, None], matrices[base])[:, 0]
+        # Sorted: a copy of its basis for every window would take longer than the products.
+        order = base.argsort(stable=True)
+        counts = torch.bincount(base, minlength=len(matrices)).tolist()
         parts = [
-            torch.bmm(s[:, None], self.local[b])[:, 0]
-            for b, s in zip(base.split(_CHUNK), scaled.split(_CHUNK), strict=True)
+            rows @ matrix
+            for rows, matrix in zip(x[order].split(counts), matrices, strict=True)
+            if len(rows)
         ]
-        return self.centroids[cells] + torch.cat(parts)
+        sorted_rows = torch.cat(parts)
+        return torch.empty_like(sorted_rows).index_copy_(0, order, sorted_rows)
 
     def cell_scores(self, y: Tensor) -> Tensor:
         """``(batch, vocab)``: the nearer a cell, the higher; log-densities but for a constant."""
