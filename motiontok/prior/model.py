@@ -3,7 +3,9 @@
 A window's N codes mean different things at different positions, so each position has a
 vocabulary of its own: V vectors of low rank, that start as what the codes do to the
 decoded motion and are used both to read a code and to score it. Between them stand the
-causal blocks of the tokenizer's policy. Action and style are their memory; a window's
+causal blocks of the tokenizer's policy. Where codes mean another motion in every cell, as a
+lopq tokenizer's do, they are read and scored as vectors in the window besides
+(:mod:`motiontok.prior.local`). Action and style are their memory; a window's
 commanded velocity and yaw rate are added to each of its tokens.
 """
 
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from motiontok.models.layers import CausalBlock, KeyValueCache
+from motiontok.prior.local import LocalCodes
 
 __all__ = ["Conditions", "PriorConfig", "PriorModel"]
 
@@ -33,6 +36,7 @@ class PriorConfig:
         context: windows it sees at once, the one it writes included.
         width, heads, layers: of the transformer.
         rank: numbers a code is described by.
+        components, bases, coordinates: of a lopq tokenizer's quantiser; 0 for others.
     """
 
     codes_per_window: int
@@ -44,6 +48,9 @@ class PriorConfig:
     heads: int = 4
     layers: int = 3
     rank: int = 24
+    components: int = 0
+    bases: int = 0
+    coordinates: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
@@ -126,6 +133,18 @@ class PriorModel(nn.Module):
         )
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.register_buffer("scale", torch.tensor(_COMMAND_SCALE), persistent=False)
+        self.local: LocalCodes | None = None
+        if config.components:
+            self.local = LocalCodes(
+                codes=codes,
+                vocab_size=config.vocab_size,
+                components=config.components,
+                bases=config.bases,
+                coordinates=config.coordinates,
+            )
+            self.local_read = nn.Parameter(torch.randn(config.components, width))
+            scale = 0.1 * width**-0.5
+            self.local_write = nn.Parameter(scale * torch.randn(width, config.components))
 
     @torch.no_grad()
     def start_from(self, effects: Tensor, frequencies: Tensor) -> None:
@@ -157,6 +176,10 @@ class PriorModel(nn.Module):
         hidden = self.norm(h[:, 0]).unflatten(1, (windows, -1))
         vectors = torch.einsum("bwnd,ndr->bwnr", hidden, self.write)
         logits = torch.einsum("bwnr,nvr->bwnv", vectors, self.table) + self.bias
+        if self.local is not None:
+            directions = (hidden @ self.local_write).flatten(0, 1)
+            scores = self.local.scores(directions, codes[..., 0].flatten())
+            logits = logits + scores.unflatten(0, (batch, windows))
         return torch.log_softmax(logits, dim=-1)
 
     @torch.no_grad()
@@ -174,7 +197,11 @@ class PriorModel(nn.Module):
         """Embeddings ``(batch, windows * codes, width)`` of whole windows."""
         position = torch.arange(self.config.codes_per_window, device=codes.device)
         vectors = self.table[position, codes]
-        return torch.einsum("bwnr,nrd->bwnd", vectors, self.read).flatten(1, 2)
+        embedded = torch.einsum("bwnr,nrd->bwnd", vectors, self.read)
+        if self.local is not None:
+            said = self.local.vectors(codes.flatten(0, 1)) @ self.local_read
+            embedded = embedded + said.unflatten(0, codes.shape[:2])
+        return embedded.flatten(1, 2)
 
     def _places(self, conditions: Conditions, first: int, windows: int) -> Tensor:
         """What is added to tokens ``(batch, windows * codes, width)``: place and command."""
@@ -229,6 +256,7 @@ class WindowDecoder:
         self._last = last.repeat_interleave(samples, 0)
         self._place = model._places(conditions, windows, 1).repeat_interleave(samples, 0)
         self._position = 0
+        self._cells = torch.zeros(rows, dtype=torch.long, device=past.device)
         self.rows = rows
 
     @torch.no_grad()
@@ -238,12 +266,20 @@ class WindowDecoder:
         h = (self._last + self._place[:, n : n + 1])[:, None]
         for block, kv, cache in zip(model._layers, self._memory, self._caches, strict=True):
             h = block(h, kv, cache)
-        vectors = model.norm(h[:, 0, 0]) @ model.write[n]
-        return vectors @ model.table[n].T + model.bias[n]
+        hidden = model.norm(h[:, 0, 0])
+        logits = (hidden @ model.write[n]) @ model.table[n].T + model.bias[n]
+        if model.local is not None:
+            logits = logits + model.local.score(n, hidden @ model.local_write, self._cells)
+        return logits
 
     @torch.no_grad()
     def push(self, codes: Tensor) -> None:
         """Say which code each row ``(batch * samples,)`` has taken."""
-        vectors = self.model.table[self._position, codes]
-        self._last = (vectors @ self.model.read[self._position])[:, None]
+        model, n = self.model, self._position
+        if n == 0:
+            self._cells = codes
+        last = model.table[n, codes] @ model.read[n]
+        if model.local is not None:
+            last = last + model.local.vector(n, codes, self._cells) @ model.local_read
+        self._last = last[:, None]
         self._position += 1

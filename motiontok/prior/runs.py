@@ -13,6 +13,7 @@ import torch
 from bvh import dataset, splits
 from bvh.files import atomic_path
 from motiontok.errors import TrainingError
+from motiontok.methods.lopq import Lopq
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.model import PriorConfig
 from motiontok.prior.prior import TokenPrior
@@ -128,6 +129,7 @@ def run_prior_training(
         styles=tokens.styles,
         width=width,
         layers=layers,
+        **_local_sizes(tokenizer),
     )
     with progress("training the prior", steps) as update:
         trained = train_prior(
@@ -154,3 +156,11 @@ def run_prior_training(
     with atomic_path(out / "metrics.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     return PriorRun(prior, metrics)
+
+
+def _local_sizes(tokenizer: MotionTokenizer) -> dict[str, int]:
+    """What a prior must know of a lopq tokenizer's quantiser; nothing of another one."""
+    if not isinstance(tokenizer.method, Lopq):
+        return {}
+    bases, coordinates, components = tokenizer.method.quantizer.local.shape
+    return {"bases": bases, "coordinates": coordinates, "components": components}
