@@ -96,7 +96,7 @@ class ModelConfig:
     decoder_width: int = 128
     decoder_layers: int = 2
     components: int = 512
-    bases: int = 64
+    bases: int = 256
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ __all__ = ["LocalQuantizer"]
 
 _ENOUGH = 16_384  # windows for the common basis
 _WINDOWS_PER_CELL = 100
+_WINDOWS_PER_BASE = 1200  # twice and more the components whose covariance is estimated
 _DRAW = 8192
 # Codewords beyond what training windows do: they cost hardly anything on windows like
 # those, and without them a faster run than any seen cannot be said at all.
@@ -229,7 +230,8 @@ class LocalQuantizer(nn.Module):
 
     def _components_of(self, draw: Callable[[int], Tensor]) -> Tensor:
         """Components of enough windows to know every cell's neighbourhood."""
-        parts, wanted = [], _WINDOWS_PER_CELL * self.vocab_size
+        parts = []
+        wanted = max(_WINDOWS_PER_CELL * self.vocab_size, _WINDOWS_PER_BASE * len(self.local))
         while wanted > 0:
             part = draw(_DRAW)
             parts.append(self.components(part))
