@@ -93,6 +93,9 @@ class MotionTokenizer(Coder):
     ) -> Motion:
         """Motion of codes ``(windows, codes_per_window)``.
 
+        Codes of lopq and pca-pq go from coarse to fine: the first ones of each window,
+        ``codes[:, :n]``, decode too, to a coarser motion.
+
         Args:
             codes: integers.
             start: place and heading of frame 0; the origin facing +X by default.

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,11 @@ class DiscreteAutoencoder(nn.Module):
     Attributes:
         shape: of an observation: (frames, columns) of windows of motion.
         likelihood: p(x | z).
+        decodes_prefixes: whether the first codes of a window decode without the others, to
+            a coarser window.
     """
+
+    decodes_prefixes: ClassVar[bool] = False
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__()
@@ -93,7 +97,10 @@ class DiscreteAutoencoder(nn.Module):
 
     @abstractmethod
     def decode_parameters(self, codes: Tensor) -> Tensor:
-        """Parameters of p(x | z), as its likelihood has them, of codes ``(batch, codes)``."""
+        """Parameters of p(x | z), as its likelihood has them, of codes ``(batch, codes)``.
+
+        Where :attr:`decodes_prefixes`, there may be fewer codes than a window has.
+        """
 
     def decode(self, codes: Tensor) -> Tensor:
         """Mean of p(x | z), ``(batch, *shape)``, of codes ``(batch, codes)``."""

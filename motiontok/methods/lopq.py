@@ -23,6 +23,8 @@ class Lopq(DiscreteAutoencoder):
     cells as ``effort`` says and keeps the best.
     """
 
+    decodes_prefixes = True
+
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__(config, networks)
         model = config.model

@@ -23,6 +23,8 @@ class PcaPq(DiscreteAutoencoder):
     training run ends when it has been fitted and measured.
     """
 
+    decodes_prefixes = True
+
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__(config, networks)
         frames, columns = self.shape

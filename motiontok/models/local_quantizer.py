@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
@@ -168,10 +169,15 @@ class LocalQuantizer(nn.Module):
         return (weights * coordinates[:, here]) @ words.T - 0.5 * weights @ (words**2).T
 
     def words(self, codes: Tensor) -> Tensor:
-        """Local coordinates ``(batch, coordinates)`` that tokens ``(batch, codes)`` stand for."""
-        tokens = torch.arange(1, self.codes, device=codes.device)
-        owner = tokens.repeat_interleave(self.ends.diff())
-        return self.codewords.gather(0, codes[:, owner])
+        """Local coordinates ``(batch, coordinates)`` that tokens ``(batch, codes)`` stand for.
+
+        Coordinates of tokens that are left out at the end are 0, their mean.
+        """
+        given = codes.shape[1]
+        tokens = torch.arange(1, given, device=codes.device)
+        owner = tokens.repeat_interleave(self.ends.diff()[: given - 1])
+        said = self.codewords[:, : len(owner)].gather(0, codes[:, owner])
+        return F.pad(said, (0, self.codewords.shape[1] - len(owner)))
 
     def quantize(self, y: Tensor, cells: Tensor) -> Tensor:
         """Codes ``(batch, codes)`` of components in given cells: the nearest codewords."""

@@ -19,6 +19,7 @@ import math
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
@@ -94,8 +95,12 @@ class ProductQuantizer(nn.Module):
         return torch.stack([nearest(y[:, n], self.codewords[n]) for n in range(self.codes)], 1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Windows ``(batch, frames, columns)`` of codes ``(batch, codes)``."""
-        return self.synthesize(self.components(self.look_up(codes)))
+        """Windows ``(batch, frames, columns)`` of codes ``(batch, codes)``, or of the first ones.
+
+        Groups without a code are at 0, their mean.
+        """
+        missing = self.codes - codes.shape[1]
+        return self.synthesize(self.components(F.pad(self.look_up(codes), (0, 0, 0, missing))))
 
     @torch.no_grad()
     def fit(self, x: Tensor, generator: torch.Generator, *, iterations: int = 8) -> None:

@@ -61,6 +61,7 @@ def check_codes(
     codes_per_window: int,
     vocab_size: int,
     on_invalid: OnInvalid = "error",
+    prefixes: bool = False,
 ) -> tuple[Tensor, NDArray[np.bool_]]:
     """Codes as an int64 tensor, and which windows are valid.
 
@@ -70,6 +71,7 @@ def check_codes(
         vocab_size: codes must lie below it.
         on_invalid: ``"error"``, or ``"hold"`` to let windows with other codes pass, which
             are then all 0 and marked.
+        prefixes: let windows of fewer codes pass.
 
     Returns:
         Codes ``(..., windows, codes_per_window)`` and booleans ``(..., windows)``.
@@ -84,10 +86,12 @@ def check_codes(
         z = codes if isinstance(codes, Tensor) else np.asarray(codes)
     except ValueError:
         raise CodesError("codes: expected an array, got rows of different lengths") from None
-    if z.ndim < 2 or z.shape[-1] != codes_per_window or 0 in z.shape:
-        raise CodesError(
-            f"codes: expected (..., windows, {codes_per_window}), got {tuple(z.shape)}"
-        )
+    fits = z.ndim >= 2 and (
+        z.shape[-1] <= codes_per_window if prefixes else z.shape[-1] == codes_per_window
+    )
+    if not fits or 0 in z.shape:
+        expected = f"(..., windows, {codes_per_window}{' or fewer' if prefixes else ''})"
+        raise CodesError(f"codes: expected {expected}, got {tuple(z.shape)}")
     if not isinstance(z, Tensor):
         if z.dtype.kind not in "ui":
             raise CodesError(f"codes: expected integers, got {z.dtype}")

@@ -181,7 +181,8 @@ class Coder:
         """Raw features ``(..., windows * frames_per_window, 203)`` of codes, seams blended.
 
         Args:
-            codes: integers ``(..., windows, codes_per_window)``, NumPy or torch.
+            codes: integers ``(..., windows, codes_per_window)``, NumPy or torch, or fewer codes
+                a window where :meth:`decode` takes them.
             on_invalid: as :meth:`decode` has it.
 
         Returns:
@@ -251,18 +252,23 @@ class Coder:
         return torch.from_numpy(codes).to(ids.device) if isinstance(ids, Tensor) else codes
 
     def _check(
-        self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid = "error"
+        self,
+        codes: NDArray[Any] | Tensor,
+        on_invalid: OnInvalid = "error",
+        *,
+        prefixes: bool = False,
     ) -> tuple[Tensor, NDArray[np.bool_]]:
         return check_codes(
             codes,
             codes_per_window=self.codes_per_window,
             vocab_size=self.vocab_size,
             on_invalid=on_invalid,
+            prefixes=prefixes,
         )
 
     def _decoded(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid = "error") -> Array:
         """Raw features ``(..., windows, frames_per_window, 203)``, borders as they are."""
-        z, valid = self._check(codes, on_invalid)
+        z, valid = self._check(codes, on_invalid, prefixes=self.method.decodes_prefixes)
         raw = decode_windows(self.method, self.statistics, z)
         return raw if valid.all() else hold_invalid(raw, valid)
 

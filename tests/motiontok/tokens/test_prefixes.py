@@ -1,0 +1,95 @@
+"""The first codes of each window alone: one tokenizer at many rates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bvh import procedural
+from motiontok import MotionTokenizer
+from motiontok.codes import Codes
+from motiontok.config import load_config
+from motiontok.data.clips import load_clips, make_training_data
+from motiontok.errors import CodesError
+from motiontok.evaluate import compare_motions
+from motiontok.methods import MotionNetworks, make_method
+
+
+@pytest.fixture(scope="module", params=["lopq", "pca-pq"])
+def tokenizer(request):
+    import torch
+
+    config = load_config(
+        "demo",
+        (
+            "data.clips=12", "data.seconds=4.0", "model.codes_per_window=8",
+            "model.vocab_size=32", "model.components=64", "model.bases=4",
+            f"method.name={request.param}",
+        ),
+    )  # fmt: skip
+    ready = make_training_data(load_clips(config.data, None, seed=0), config.data)
+    method = make_method(config, MotionNetworks(config))
+    generator = torch.Generator().manual_seed(0)
+    method.prepare(lambda count: ready.windows.batch(min(count, 3000), generator), generator)
+    return MotionTokenizer(method, ready.statistics, offsets=ready.offsets)
+
+
+@pytest.fixture(scope="module")
+def motion():
+    return procedural.make("walk", seconds=4.2, seed=5)
+
+
+def test_more_codes_err_less(tokenizer):
+    motions = [procedural.make(kind, seconds=4.0, seed=9) for kind in ("walk", "run", "squat")]
+    errors = []
+    for count in (1, 3, 8):
+        again = [
+            tokenizer.decode(tokenizer.encode(m)[:, :count], offsets=m.offsets, frames=len(m))
+            for m in motions
+        ]
+        both = zip(motions, again, strict=True)
+        errors.append(np.mean([compare_motions(m, a)["mpjpe_mm"] for m, a in both]))
+    assert all(more < fewer for fewer, more in pairwise(errors)), errors
+
+
+def test_a_file_of_first_codes_decodes_in_place_and_length(tokenizer, motion, tmp_path):
+    shift = np.array([5.0, -3.0, 0.0])
+    motion = replace(motion, root_positions=motion.root_positions + shift)
+    whole = tokenizer.encode_to_codes(motion)
+    few = Codes(
+        whole.array[:, :3],
+        fingerprint=whole.fingerprint,
+        frames=whole.frames,
+        start=whole.start,
+        offsets=whole.offsets,
+        source=whole.source,
+    )
+    few.save(tmp_path / "few.npy")
+    again = tokenizer.decode_codes(Codes.load(tmp_path / "few.npy"))
+    assert len(again) == len(motion)
+    np.testing.assert_allclose(again.root_positions[0, :2], motion.root_positions[0, :2], atol=0.2)
+
+
+def test_streams_take_first_codes_too(tokenizer, motion):
+    codes = tokenizer.encode(motion)[:, :4]
+    stream = tokenizer.stream_decoder(plant=False)
+    frames = len(stream.push(codes)) + len(stream.flush())
+    assert frames == len(codes) * tokenizer.frames_per_window
+
+
+def test_more_codes_than_a_window_has_are_refused(tokenizer, motion):
+    codes = tokenizer.encode(motion)
+    with pytest.raises(CodesError, match=r"windows, 8 or fewer\), got \(4, 16\)"):
+        tokenizer.decode(np.concatenate([codes, codes], axis=1))
+    # Ids and likelihoods are of whole windows.
+    with pytest.raises(CodesError, match=r"\(\.\.\., windows, 8\), got \(4, 3\)"):
+        tokenizer.to_ids(codes[:, :3])
+
+
+def test_a_network_needs_all_codes(tiny_run, motion):
+    network = MotionTokenizer.from_pretrained(tiny_run)
+    with pytest.raises(CodesError, match=r"expected \(\.\.\., windows, 8\), got"):
+        network.decode(network.encode(motion)[:, :4])
