@@ -8,10 +8,11 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import chain, islice
 from types import ModuleType, TracebackType
 from typing import TypeVar
 
@@ -19,6 +20,9 @@ __all__ = ["Workers"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+_AHEAD = 4
+"""Tasks a process that are handed out before results are taken in."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -54,27 +58,40 @@ class Workers:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def map(
-        self, function: Callable[[Task], Result], tasks: Sequence[Task]
+        self, function: Callable[[Task], Result], tasks: Iterable[Task]
     ) -> Iterator[tuple[Task, Result]]:
         """Yield each task with its result, in any order.
 
-        ``function`` must belong to a module that can be imported, not to a script.
+        Tasks are taken from their source as they can be worked on, so there may be any
+        number of them. ``function`` must belong to a module that can be imported, not to a
+        script.
 
         If the processes die, what is left is done in this one, with a warning.
         """
-        left = dict(enumerate(tasks))
-        if self._count > 1 and len(tasks) > 1:
+        tasks = iter(tasks)
+        first = list(islice(tasks, 2))
+        tasks = chain(first, tasks)
+        jobs: dict[Future[Result], Task] = {}
+        if self._count > 1 and len(first) > 1:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(
                     self._count, mp_context=context, initializer=_end_with_parent
                 )
             try:
-                with _no_main(), _one_thread():
-                    jobs = {self._pool.submit(function, task): i for i, task in left.items()}
-                for job in as_completed(jobs):
-                    result = job.result()
-                    yield left.pop(jobs[job]), result
+                while True:
+                    for task in islice(tasks, _AHEAD * self._count - len(jobs)):
+                        with _no_main(), _one_thread():
+                            try:
+                                jobs[self._pool.submit(function, task)] = task
+                            except BrokenProcessPool:
+                                tasks = chain([task], tasks)
+                                raise
+                    if not jobs:
+                        return
+                    for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+                        result = job.result()
+                        yield jobs.pop(job), result
             except BrokenProcessPool:
                 self._count = 1
                 warnings.warn(
@@ -82,7 +99,7 @@ class Workers:
                     RuntimeWarning,
                     stacklevel=2,
                 )
-        for task in left.values():
+        for task in chain(jobs.values(), tasks):
             yield task, function(task)
 
 
@@ -129,6 +146,8 @@ def _end_with_parent() -> None:
 
 
 def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores for this process; those that torchrun started beside it get as many."""
+    affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(cores // int(beside), 1) if beside.isdigit() and int(beside) else cores

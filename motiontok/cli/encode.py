@@ -30,6 +30,14 @@ __all__ = ["encode"]
 @click.option(
     "--hold-path", is_flag=True, help="Steer each window back to the path: no drift, but slower."
 )
+@click.option(
+    "--pack", is_flag=True, help="Many clips a file, for training on codes of a whole folder."
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="With --pack: encode share I (from 0) of N only; by default RANK of WORLD_SIZE.",
+)
 @device_option
 @json_option
 def encode(
@@ -38,6 +46,8 @@ def encode(
     tokenizer: str | None,
     effort: int,
     hold_path: bool,
+    pack: bool,
+    shard: str | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -45,8 +55,10 @@ def encode(
 
     Writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json with
     what decoding needs. A folder is encoded on all cores into a folder of codes with a
-    manifest.jsonl; the same command again goes on where it was ended. With a tokenizer of
-    images SOURCE is a picture or a folder of them, and codes.npy has a row for each.
+    manifest.jsonl; the same command again goes on where it was ended. With --pack it becomes
+    a few files that motiontok.corpus.Corpus reads, and machines can share the work (--shard,
+    or torchrun). With a tokenizer of images SOURCE is a picture or a folder of them, and
+    codes.npy has a row for each.
     """
     from motiontok.data.images import is_picture
     from motiontok.errors import InputError
@@ -55,6 +67,10 @@ def encode(
     from motiontok.tokenizer import MotionTokenizer
 
     folder = tokenizer or "default"
+    if shard and not pack:
+        raise InputError(f"--shard {shard}: only packed codes can be shared out; add --pack")
+    if pack and (is_image_tokenizer(folder) or not source.is_dir()):
+        raise InputError(f"--pack: takes a folder of clips, and {source} with {folder} is none")
     if is_image_tokenizer(folder):
         rows = encode_pictures(source, out, folder, effort, use_device(device))
         if as_json:
@@ -66,6 +82,10 @@ def encode(
             "one that `motiontok train imagenet256` wrote"
         )
     how: dict[str, Any] = {"effort": effort, "hold_path": hold_path}
+    if pack:
+        result = _pack(source, out or Path("codes"), folder, use_device(device), shard, how)
+        click.echo(json.dumps(result) if as_json else _told(result))
+        return
     if source.is_dir():
         out = out or Path("codes")
         results = _encode_folder(source, out, folder, use_device(device), how)
@@ -111,18 +131,12 @@ def _encode_folder(
     source: Path, out: Path, tokenizer: str, device: str, how: dict[str, Any]
 ) -> list[dict[str, Any]]:
     from motiontok.corpus import encode_folder
-    from motiontok.errors import DataError, InputError
+    from motiontok.errors import InputError
 
     if out.suffix == ".npy":
         raise InputError(f"--out {out}: a folder of clips is encoded into a folder, not a file")
     entries = encode_folder(source, out, tokenizer=tokenizer, device=device, **how)
-    failed = [entry for entry in entries if entry.error]
-    for entry in failed:
-        click.echo(f"skipped: {entry.error}", err=True)
-    if failed:
-        click.echo(f"{len(failed)} of {len(entries)} clips skipped", err=True)
-    if len(failed) == len(entries):
-        raise DataError(f"{source}: none of its {len(entries)} clips could be encoded")
+    _tell_skipped(source, [entry.error for entry in entries if entry.error], len(entries))
     return [
         {
             "source": str(source / entry.file),
@@ -134,3 +148,52 @@ def _encode_folder(
         for entry in entries
         if not entry.error
     ]
+
+
+def _pack(
+    source: Path, out: Path, tokenizer: str, device: str, shard: str | None, how: dict[str, Any]
+) -> dict[str, Any]:
+    from motiontok.corpus import encode_packed, share_of_process
+
+    share = _share(shard) if shard else share_of_process()
+    made = encode_packed(source, out, tokenizer=tokenizer, device=device, share=share, **how)
+    _tell_skipped(source, [entry.error for entry in made.failed], made.clips)
+    return {
+        "source": str(source),
+        "codes": str(out),
+        "shard": f"{share[0]}/{share[1]}",
+        "clips": made.clips,
+        "encoded": made.encoded,
+        "frames": made.frames,
+        "windows": made.windows,
+        "failed": [entry.file for entry in made.failed],
+        "fingerprint": made.fingerprint,
+    }
+
+
+def _told(result: dict[str, Any]) -> str:
+    share = "" if result["shard"] == "0/1" else f"shard {result['shard']}: "
+    return (
+        f"{share}{result['clips']} clips, {result['encoded']} encoded now ({result['frames']} "
+        f"frames), {len(result['failed'])} skipped -> {result['codes']}"
+    )
+
+
+def _share(text: str) -> tuple[int, int]:
+    from motiontok.errors import InputError
+
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise InputError(f"--shard {text}: expected I/N with I from 0 to N - 1, such as 0/4")
+    return int(index), int(count)
+
+
+def _tell_skipped(source: Path, reasons: list[str], clips: int) -> None:
+    from motiontok.errors import DataError
+
+    for reason in reasons:
+        click.echo(f"skipped: {reason}", err=True)
+    if reasons:
+        click.echo(f"{len(reasons)} of {clips} clips skipped", err=True)
+    if clips and len(reasons) == clips:
+        raise DataError(f"{source}: none of its {clips} clips could be encoded")

@@ -1,0 +1,175 @@
+"""What is in a corpus: its manifest, and who may write to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from motiontok.errors import DataError, InputError
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "MANIFEST",
+    "Entry",
+    "alone",
+    "check_same",
+    "clips_in",
+    "line_of",
+    "make_folder",
+    "read_manifest",
+]
+
+MANIFEST = "manifest.jsonl"
+"""Name, in a folder of one codes file a clip, of the table of what is in it.
+
+In a folder of packed codes each shard has its own, ``manifest-NUMBER-SHARE.jsonl``.
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One clip of a corpus, a line of its manifest.
+
+    Attributes:
+        file: path of the clip, relative to the folder of clips.
+        sha256: of the clip's bytes; empty if they could not be read.
+        codes: file that holds its codes, relative to the folder of codes.
+        fingerprint: of the tokenizer.
+        effort, hold_path: how it was encoded, see :meth:`MotionTokenizer.encode`.
+        frames: frames at the tokenizer's rate.
+        windows: rows of its codes.
+        error: why there are no codes; empty where there are.
+        row: where in the file its rows begin.
+    """
+
+    file: str
+    sha256: str
+    codes: str
+    fingerprint: str
+    effort: int = 1
+    hold_path: bool = False
+    frames: int = 0
+    windows: int = 0
+    error: str = ""
+    row: int = 0
+
+
+def clips_in(folder: Path) -> list[str]:
+    """Paths of the clips in a folder, at any depth and relative to it, sorted.
+
+    Raises:
+        DataError: there are none.
+    """
+    clips = sorted(
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if p.suffix.lower() in (".bvh", ".npz")
+    )
+    if not clips:
+        raise DataError(f"{folder}: no .bvh or .npz files in this folder")
+    return clips
+
+
+def read_manifest(folder: str | Path) -> Iterator[Entry]:
+    """Entries of a folder of codes, in the order in which they were made.
+
+    A clip that changed and was encoded again can have several: the last one counts. A last
+    line that was not finished is left out.
+
+    Raises:
+        DataError: there is no manifest, or a line of it is damaged.
+    """
+    folder = Path(folder)
+    whole = folder / MANIFEST
+    paths = [whole] if whole.is_file() else sorted(folder.glob("manifest-*-*.jsonl"), key=_number)
+    if not paths:
+        raise DataError(f"{folder}: no {MANIFEST} in it; `motiontok encode CLIPS -o` writes one")
+    for path in paths:
+        yield from _entries(path)
+
+
+def _number(path: Path) -> tuple[int, str]:
+    """Number of a shard by its name; later ones are higher."""
+    found = re.match(r"manifest-(\d+)-", path.name)
+    return (int(found[1]) if found else -1, path.name)
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith("\n"):
+                return
+            try:
+                entry = Entry(**json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise DataError(
+                    f"{path}, line {number}: damaged ({error}); remove the line to encode its "
+                    "clip again"
+                ) from None
+            yield entry
+
+
+def line_of(entry: Entry) -> str:
+    """The entry as a line of a manifest."""
+    return json.dumps(asdict(entry)) + "\n"
+
+
+def check_same(out: Path, old: Entry, new: Entry) -> None:
+    """Refuse to put codes of another tokenizer, or made in another way, beside old ones.
+
+    Raises:
+        DataError: they do not belong together.
+    """
+    if old.fingerprint != new.fingerprint:
+        raise DataError(
+            f"{out}: holds codes of tokenizer {old.fingerprint}, this one is {new.fingerprint}; "
+            "give another folder"
+        )
+    if (old.effort, old.hold_path) != (new.effort, new.hold_path):
+        raise DataError(
+            f"{out}: holds codes of effort {old.effort} and hold_path {old.hold_path}, asked for "
+            f"{new.effort} and {new.hold_path}; give another folder"
+        )
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of codes.
+
+    Raises:
+        InputError: it is a file.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{out}: a file; a folder of clips is encoded into a folder") from None
+
+
+@contextmanager
+def alone(path: Path, doing: str) -> Iterator[None]:
+    """Keep other processes away from what a file or folder stands for.
+
+    The lock ends with the process, however that ends.
+
+    Raises:
+        InputError: another process is at it; ``doing`` says at what.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{path.parent}: another process is {doing}") from None
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,131 @@
+"""A folder of clips to a folder of codes: a file a clip."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from bvh.files import atomic_path
+from bvh.workers import Workers
+from motiontok.corpus.entries import (
+    MANIFEST,
+    Entry,
+    alone,
+    check_same,
+    clips_in,
+    line_of,
+    make_folder,
+    read_manifest,
+)
+from motiontok.corpus.work import FEW, Batch, batches, digest, encode_batch, open_tokenizer
+from motiontok.errors import InputError
+from motiontok.progress import progress
+
+__all__ = ["encode_folder"]
+
+
+def encode_folder(
+    source: str | Path,
+    out: str | Path,
+    *,
+    tokenizer: str = "default",
+    device: str = "cpu",
+    effort: int = 1,
+    hold_path: bool = False,
+    workers: int | None = None,
+) -> list[Entry]:
+    """Encode every clip of a folder, a few a core in memory at a time.
+
+    Codes are written, and entered in ``manifest.jsonl``, as soon as a clip is done. A run
+    that was ended, by whatever means, goes on where it was when it is started again: clips
+    whose content is in the manifest and whose codes are there are left alone. Clips that
+    cannot be read are entered with the reason. Progress goes to standard error.
+
+    Args:
+        source: folder of .bvh and .npz files, at any depth.
+        out: folder of codes, laid out like ``source``.
+        tokenizer: its folder, or the name of a shipped one.
+        device: where to encode. On anything but the CPU one process does it all.
+        effort, hold_path: as :meth:`MotionTokenizer.encode` has them.
+        workers: processes; by default one a core, or none for a few clips.
+
+    Returns:
+        An entry for each clip, in the order of their paths.
+
+    Raises:
+        DataError: no clips, a damaged manifest, or one of another tokenizer or setting.
+        InputError: another process encodes into this folder, or it holds packed codes.
+        TokenizerError: the tokenizer cannot be opened.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    source, out = Path(source), Path(out)
+    clips = clips_in(source)
+    open_tokenizer.cache_clear()
+    fingerprint = open_tokenizer(tokenizer, device).fingerprint
+    wanted = [Entry(c, "", t, fingerprint, effort, hold_path) for c, t in _targets(clips).items()]
+    make_folder(out)
+    if next(out.glob("manifest-*-*.jsonl"), None):
+        raise InputError(f"{out}: holds packed codes; add --pack, or give another folder")
+    with alone(out, "encoding into this folder"):
+        known = {e.file: e for e in read_manifest(out)} if (out / MANIFEST).is_file() else {}
+        for entry in known.values():
+            check_same(out, entry, wanted[0])
+        done = {e.file: known[e.file] for e in wanted if _is_done(source, out, e, known)}
+        gone = known.keys() - set(clips)
+        _start(out, [e for e in known.values() if e.file in done or e.file in gone])
+        left = [entry for entry in wanted if entry.file not in done]
+        if workers is None and (device != "cpu" or len(left) < FEW):
+            workers = 1
+        tasks = batches(left, source=source, tokenizer=tokenizer, device=device)
+        with (
+            (out / MANIFEST).open("a", encoding="utf-8") as manifest,
+            Workers(workers) as pool,
+            progress("encoding", len(clips), done=len(done)) as update,
+        ):
+            for _, entries in pool.map(partial(_encode, out), tasks):
+                manifest.write("".join(map(line_of, entries)))
+                manifest.flush()
+                done.update((entry.file, entry) for entry in entries)
+                update(len(done))
+    open_tokenizer.cache_clear()
+    return [done[clip] for clip in clips]
+
+
+def _targets(clips: list[str]) -> dict[str, str]:
+    """Clip -> codes; clips that differ only in their endings keep them."""
+    plain = {clip: str(Path(clip).with_suffix(".npy").as_posix()) for clip in clips}
+    count = Counter(plain.values())
+    return {clip: name if count[name] == 1 else f"{clip}.npy" for clip, name in plain.items()}
+
+
+def _is_done(source: Path, out: Path, wanted: Entry, known: dict[str, Entry]) -> bool:
+    old = known.get(wanted.file)
+    if old is None or not old.sha256:
+        return False
+    codes = out / wanted.codes
+    there = codes.is_file() and codes.with_suffix(".json").is_file()
+    if not old.error and not (old.codes == wanted.codes and there):
+        return False
+    try:
+        return digest(source / wanted.file) == old.sha256
+    except OSError:
+        return False
+
+
+def _start(out: Path, kept: list[Entry]) -> None:
+    """Leave in the manifest what is still true, and no half-written files in the folder."""
+    for path in out.rglob(".*-????????.tmp.*"):
+        if path.suffix in (".npy", ".json", ".jsonl"):
+            path.unlink()
+    with atomic_path(out / MANIFEST) as temporary:
+        temporary.write_text("".join(map(line_of, kept)), encoding="utf-8")
+
+
+def _encode(out: Path, batch: Batch) -> list[Entry]:
+    """Done by a worker."""
+    made = encode_batch(batch)
+    for entry, codes in made:
+        if codes is not None:
+            codes.save(out / entry.codes)
+    return [entry for entry, _ in made]

@@ -1,0 +1,143 @@
+"""What a worker does: some clips of a folder to codes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from bvh.errors import BVHError
+from bvh.motion import Motion
+from bvh.rotations import Array
+from motiontok.codes import Codes
+from motiontok.corpus.entries import Entry
+from motiontok.data import Start, from_motion
+from motiontok.errors import DataError
+from motiontok.paths import lasting_name
+from motiontok.tokenizer import MotionTokenizer
+from motiontok.tokens.checks import motion_of
+from motiontok.tokens.windows import cut_windows
+
+__all__ = ["FEW", "Batch", "Made", "batches", "digest", "encode_batch", "open_tokenizer"]
+
+FEW = 16
+"""Below so many clips, processes take longer to start than the clips to encode."""
+
+_CLIPS = 8
+"""Clips that a worker is given at a time."""
+
+_TOGETHER = 64
+"""Windows that are encoded together. One clip has a few, and a network that writes codes one
+after the other takes as long for four windows as for fifty."""
+
+Made = tuple[Entry, Codes | None]
+"""What became of a clip. No codes and no error: its content is what the entry already named."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips to encode in one go.
+
+    Attributes:
+        source: folder of clips.
+        tokenizer, device: what to encode with, and where.
+        entries: the clips; a ``sha256`` in them names content that need not be encoded again.
+    """
+
+    source: Path
+    tokenizer: str
+    device: str
+    entries: tuple[Entry, ...]
+
+
+def batches(
+    entries: Iterable[Entry], *, source: Path, tokenizer: str, device: str
+) -> Iterator[Batch]:
+    """Cut a list of clips into pieces for workers."""
+    entries = iter(entries)
+    while some := tuple(islice(entries, _CLIPS)):
+        yield Batch(source, tokenizer, device, some)
+
+
+def encode_batch(batch: Batch) -> list[Made]:
+    """Encode clips; one that cannot be used is a result like any other.
+
+    Whole motions are let go of as soon as their windows are cut.
+    """
+    tokenizer = open_tokenizer(batch.tokenizer, batch.device)
+    name = lasting_name(batch.tokenizer)
+    made: list[Made] = []
+    waiting: list[tuple[Entry, Codes, Array]] = []
+
+    def encode_waiting() -> None:
+        if waiting:
+            windows = np.concatenate([cut for _, _, cut in waiting])
+            rows = np.asarray(tokenizer.encode(windows))[:, 0].astype(np.uint16)
+            ends = np.cumsum([len(cut) for _, _, cut in waiting])
+            for (entry, codes, _), own in zip(waiting, np.split(rows, ends[:-1]), strict=True):
+                made.append((entry, replace(codes, array=own)))
+            waiting.clear()
+
+    for entry in batch.entries:
+        path = batch.source / entry.file
+        found = ""
+        try:
+            found = digest(path)
+            if found == entry.sha256:
+                made.append((entry, None))
+                continue
+            entry = replace(entry, sha256=found)
+            motion = motion_of(path)
+            count = -(-len(motion) // tokenizer.frames_per_window)
+            if entry.effort > 1 or entry.hold_path or count >= _TOGETHER:
+                codes = tokenizer.encode_to_codes(
+                    motion, effort=entry.effort, hold_path=entry.hold_path, tokenizer=name
+                )
+                made.append((entry, codes))
+                continue
+            cut = cut_windows(from_motion(motion), tokenizer.frames_per_window)
+            waiting.append((entry, _codes_to_be(motion, tokenizer, name), cut))
+        except (BVHError, DataError) as error:
+            made.append((replace(entry, sha256=found, codes="", error=str(error)), None))
+        except (OSError, MemoryError) as error:
+            # Not the clip's content but the machine: without a hash it is tried again next time.
+            reason = f"{path}: {error or 'out of memory'}"
+            made.append((replace(entry, sha256="", codes="", error=reason), None))
+        if sum(len(cut) for _, _, cut in waiting) >= _TOGETHER:
+            encode_waiting()
+    encode_waiting()
+    return [(entry if codes is None else _filled(entry, codes), codes) for entry, codes in made]
+
+
+def _codes_to_be(motion: Motion, tokenizer: MotionTokenizer, name: str) -> Codes:
+    """All that stands beside the codes of a motion; the codes come later."""
+    return Codes(
+        np.zeros((0, tokenizer.codes_per_window), np.uint16),
+        fingerprint=tokenizer.fingerprint,
+        tokenizer=name,
+        frames=len(motion),
+        start=Start.of(motion),
+        offsets=motion.offsets,
+        source=motion.source.name,
+        licence=tokenizer.licence,
+    )
+
+
+def _filled(entry: Entry, codes: Codes) -> Entry:
+    return replace(entry, frames=codes.frames, windows=len(codes.array))
+
+
+@lru_cache(maxsize=1)
+def open_tokenizer(tokenizer: str, device: str) -> MotionTokenizer:
+    """The tokenizer, opened once a process."""
+    return MotionTokenizer.from_pretrained(tokenizer, device=device)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
