@@ -61,25 +61,29 @@ def multiply(a: Array, b: Array) -> Array:
     """Hamilton product of ``(..., 4)`` and ``(..., 4)``: rotate by ``b``, then by ``a``."""
     aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
     bw, bx, by, bz = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
-    return np.stack(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ],
-        axis=-1,
-    )
+    w = aw * bw - ax * bx - ay * by - az * bz
+    out = np.empty((*w.shape, 4), dtype=w.dtype)
+    out[..., 0] = w
+    out[..., 1] = aw * bx + ax * bw + ay * bz - az * by
+    out[..., 2] = aw * by - ax * bz + ay * bw + az * bx
+    out[..., 3] = aw * bz + ax * by - ay * bx + az * bw
+    return out
 
 
 def cross(a: Array, b: Array) -> Array:
     """Cross product of ``(..., 3)`` arrays.
 
-    Written out: :func:`numpy.cross` spends most of its time on the bookkeeping of axes.
+    Written out: :func:`numpy.cross` spends most of its time on the bookkeeping of axes, and
+    on arrays of a clip's size :func:`numpy.stack` does too.
     """
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
     bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+    x = ay * bz - az * by
+    out = np.empty((*x.shape, 3), dtype=x.dtype)
+    out[..., 0] = x
+    out[..., 1] = az * bx - ax * bz
+    out[..., 2] = ax * by - ay * bx
+    return out
 
 
 def rotate(q: Array, v: Array) -> Array:
@@ -265,26 +269,17 @@ def from_matrix(m: Array) -> Array:
     accurate for every rotation.
     """
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
-    squares = np.stack([1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz], -1)
-    yz, zx, xy = (
-        m[..., 2, 1] - m[..., 1, 2],
-        m[..., 0, 2] - m[..., 2, 0],
-        m[..., 1, 0] - m[..., 0, 1],
-    )
-    pyz, pzx, pxy = (
-        m[..., 2, 1] + m[..., 1, 2],
-        m[..., 0, 2] + m[..., 2, 0],
-        m[..., 1, 0] + m[..., 0, 1],
-    )
-    candidates = np.stack(
-        [
-            np.stack([squares[..., 0], yz, zx, xy], -1),
-            np.stack([yz, squares[..., 1], pxy, pzx], -1),
-            np.stack([zx, pxy, squares[..., 2], pyz], -1),
-            np.stack([xy, pzx, pyz, squares[..., 3]], -1),
-        ],
-        -2,
-    )
+    # Row k holds 4 q_k q: the candidate that component k gives.
+    candidates = np.empty((*m.shape[:-2], 4, 4), dtype=m.dtype)
+    squares = np.diagonal(candidates, axis1=-2, axis2=-1)
+    candidates[..., 0, 0] = 1 + xx + yy + zz
+    candidates[..., 1, 1] = 1 + xx - yy - zz
+    candidates[..., 2, 2] = 1 - xx + yy - zz
+    candidates[..., 3, 3] = 1 - xx - yy + zz
+    for i, j, k in ((1, 2, 3), (2, 3, 1), (3, 1, 2)):
+        low, high = m[..., k - 1, j - 1], m[..., j - 1, k - 1]
+        candidates[..., 0, i] = candidates[..., i, 0] = low - high
+        candidates[..., j, k] = candidates[..., k, j] = low + high
     best = np.argmax(squares, axis=-1)
     q = np.take_along_axis(candidates, best[..., None, None], axis=-2)[..., 0, :]
     q = normalize(q)

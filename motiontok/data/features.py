@@ -87,7 +87,7 @@ def _from_six(six: Array) -> Array:
     a = a / np.maximum(np.linalg.norm(a, axis=-1, keepdims=True), 1e-9)
     b = b - np.sum(a * b, axis=-1, keepdims=True) * a
     b = b / np.maximum(np.linalg.norm(b, axis=-1, keepdims=True), 1e-9)
-    return rot.from_matrix(np.stack([a, b, np.cross(a, b)], axis=-1))
+    return rot.from_matrix(np.stack([a, b, rot.cross(a, b)], axis=-1))
 
 
 def _contacts(positions: Array, fps: float) -> Array:
