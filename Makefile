@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TORCH  := torch==2.13.0
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/motiontok demo --out out/demo
@@ -17,6 +17,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The short benchmarks, some minutes on two cores; tools/bench/ has the long ones.
+bench: $(STAMP)
+	$(BIN)/python tools/bench/latest.py --out docs/benchmarks/latest.md
 
 # torch goes first and pinned: asked for loosely by another package it can arrive as a
 # build with gigabytes of CUDA libraries.

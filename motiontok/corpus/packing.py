@@ -10,6 +10,7 @@ other, and a run that begins finishes what one that was killed has left.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -111,12 +112,15 @@ def encode_packed(
 
     Raises:
         DataError: no clips, a damaged manifest, or one of another tokenizer or setting.
-        InputError: another process encodes this share, or the folder holds unpacked codes.
+        InputError: another process encodes this share, there is no such share, or the folder
+            holds unpacked codes.
         TokenizerError: the tokenizer cannot be opened.
         OSError: the folder cannot be written, or the disk is full. What was encoded before
             is kept.
     """
     source, out = Path(source), Path(out)
+    if not 0 <= share[0] < share[1]:
+        raise InputError(f"share {share[0]} of {share[1]}: count from 0")
     clips = [clip for clip in clips_in(source) if _share_of(clip, share[1]) == share[0]]
     open_tokenizer.cache_clear()
     opened = open_tokenizer(tokenizer, device)
@@ -205,11 +209,11 @@ class _Shard:
             before = file.tell()
             try:
                 if file.write(line) < len(line):
-                    raise OSError("disk full")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError as error:
                 with suppress(OSError):
                     file.truncate(before)
-                raise OSError(error.errno, error.strerror or str(error), str(self.path)) from None
+                raise OSError(error.errno, error.strerror, str(self.path)) from None
         self.clips += 1
         self.rows += entry.windows
         if self.rows >= SHARD_ROWS or self.clips >= SHARD_CLIPS:
@@ -267,16 +271,19 @@ def _made(path: Path) -> Iterator[Made]:
 
 
 def _finish_left(out: Path, name: str) -> None:
-    """Close what runs that have ended left open, also runs of other shares."""
+    """Close what runs that have ended left open, also those of another number of shares.
+
+    Shares of the same number finish their own: they may be starting at this moment.
+    """
     for path in sorted(out.glob("open-*-*.jsonl")):
         whose = path.stem.rpartition("-")[2]
         if whose == name:
             _finish(path)
-            continue
-        # One that is at work holds its lock, and finishes its own.
-        with suppress(InputError), alone(out / f".{whose}.lock", "encoding"):
-            if path.exists():
-                _finish(path)
+        elif whose.partition("of")[2] != name.partition("of")[2]:
+            # One that is at work holds its lock.
+            with suppress(InputError), alone(out / f".{whose}.lock", "encoding"):
+                if path.exists():
+                    _finish(path)
     for path in out.glob(f".*-{name}-????????.tmp.*"):
         path.unlink()
 

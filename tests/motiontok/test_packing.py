@@ -109,15 +109,23 @@ def test_only_what_changed_is_encoded_again_and_its_last_entry_counts(clips, tin
     assert_whole(out, clips, tiny_run)
 
 
-def test_shares_add_up_and_another_number_of_machines_goes_on(clips, tiny_run, tmp_path):
+@pytest.mark.parametrize("killed", [False, True])
+def test_shares_add_up_and_another_number_of_machines_goes_on(
+    clips, tiny_run, tmp_path, monkeypatch, killed
+):
     out = tmp_path / "codes"
-    first = encode_packed(clips, out, tokenizer=str(tiny_run), share=(1, 3))
+    with monkeypatch.context() as context:
+        if killed:
+            context.setattr(packing, "_finish", lambda path: None)
+        first = encode_packed(clips, out, tokenizer=str(tiny_run), share=(1, 3))
     rest = encode_packed(clips, out, tokenizer=str(tiny_run), share=(0, 2))
     last = encode_packed(clips, out, tokenizer=str(tiny_run), share=(1, 2))
     assert first.encoded > 0
     assert first.encoded + rest.encoded + last.encoded == 11
     assert set(Counter(e.file for e in read_manifest(out)).values()) == {1}
     assert_whole(out, clips, tiny_run)
+    with pytest.raises(InputError, match="share 2 of 2"):
+        encode_packed(clips, out, tokenizer=str(tiny_run), share=(2, 2))
 
 
 def test_torchrun_shares_out_the_work_by_its_environment(clips, tiny_run, tmp_path):
