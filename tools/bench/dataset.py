@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import tempfile
 import time
+
+from measuring import facts
 
 from bvh import dataset
 
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("path")
     parser.add_argument("--workers", type=int)
     options = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    print(facts())
     with tempfile.TemporaryDirectory() as cache:
         os.environ["MOTIONTOK_CACHE"] = cache
         for what in ("first time", "from cache", "from cache"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def main() -> None:
             parser.error(f"no part {name!r}: choose from {', '.join(PARTS)}")
     if given.here:
         part = importlib.import_module(f"parts.{given.parts[0]}")
-        print(f"## {part.TITLE}\n\n{part.measure.__doc__}\n\n{part.measure()}")
+        print(f"## {part.TITLE}\n\n{inspect.getdoc(part.measure)}\n\n{part.measure()}")
         return
     sections = [
         "# The latest run of the short benchmarks",

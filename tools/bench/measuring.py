@@ -125,9 +125,12 @@ def table(
     ]
     for name, timing in timings.items():
         speed = timing.faster(timings[against]) * units[name] / units[against]
-        least, most = 1e3 * min(timing.seconds), 1e3 * max(timing.seconds)
+        middle, least, most = (
+            f"{float(f'{1e3 * s:.4g}'):,g}"
+            for s in (timing.median, min(timing.seconds), max(timing.seconds))
+        )
         lines.append(
-            f"| {name} | {1e3 * timing.median:.4g} ({least:.4g} to {most:.4g}) "
+            f"| {name} | {middle} ({least} to {most}) "
             f"| {rate(units[name] / timing.median)} | {speed:.3g} |"
         )
     return "\n".join(lines)

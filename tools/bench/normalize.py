@@ -6,12 +6,12 @@ python tools/bench/normalize.py FOLDER [--every N]
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from measuring import facts
 
 import bvh
 
@@ -24,7 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted(options.folder.rglob("*.bvh"))[:: options.every]
     clips = [bvh.read(path) for path in paths]
-    print(f"{platform.processor() or platform.machine()}, one core")
+    print(facts())
     print(f"{len(clips)} clips, {np.mean([c.frames for c in clips]):.0f} frames on average")
     shared = bvh.calibrate(clips[:: max(1, len(clips) // 64)])
     for what, calibration in (("by itself", None), ("calibrated before", shared)):

@@ -12,17 +12,16 @@ one of them is also called `bvh`), or in that of the interpreter given by --peer
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import venv
-from importlib.metadata import version
 from pathlib import Path
+
+from measuring import facts, one_core
 
 PEERS = ("upc-pymotion==0.3.4", "bvh==0.3", "bvhio==1.5.4")
 OURS = "bvh.read (this project)"
@@ -92,15 +91,6 @@ def measure(python: str, setup: str, clip: Path) -> tuple[float, float, float]:
     return cpu, wall, peak
 
 
-def processor() -> str:
-    """Name of the processor, as Linux knows it."""
-    try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
-
-
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -109,8 +99,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", help="interpreter that has the other readers")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    one_core()
     with tempfile.TemporaryDirectory() as scratch:
         clip = repeated(options.clip, options.times, Path(scratch) / "clip.bvh")
         peers = options.peers or peers_python(Path(scratch) / "peers")
@@ -122,10 +111,8 @@ def main() -> None:
                 best[name] = min(best.get(name, found), found)
         size = clip.stat().st_size
     print(
-        f"{datetime.date.today()}, {processor()}, {os.cpu_count()} cores, one used, "
-        f"load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, "
-        f"numpy {version('numpy')}; {options.clip.name} x {options.times} "
-        f"({size / 1e6:.1f} MB), best of {options.rounds}\n"
+        f"{facts()}; one core; {options.clip.name} x {options.times} ({size / 1e6:.1f} MB), "
+        f"best of {options.rounds}\n"
     )
     print("| reader | processor s | wall s | MB/s | times ours | memory, x file |")
     print("|---|---|---|---|---|---|")

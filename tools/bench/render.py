@@ -12,9 +12,6 @@ videos: drawing, captions and H.264 encoding together.
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import facts
 
 from bvh import FPS, procedural
 from motiontok.render import Actor, MannequinActor, RobotActor, render_video
@@ -133,9 +131,7 @@ def main() -> None:
             best[name] = min(best.get(name, (np.inf, np.inf)), video(cast, size, len(motion)))
 
     reference = best["pyrender, full meshes, shadows"]
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {load:.1f}")
-    print(f"{datetime.date.today()}, {options.robot} and skeleton at {options.size}")
+    print(f"{facts('pyrender')}; {options.robot} and skeleton at {options.size}")
     print(f"{'':36}{'frames/s':>9}{'CPU ms':>9}{'faster':>9}")
     for name, (wall, cpu) in best.items():
         print(f"{name:36}{1 / wall:9.1f}{1e3 * cpu:9.1f}{reference[1] / cpu:8.1f}x")

@@ -17,7 +17,7 @@ from motiontok.robots import load_robot, retarget
 TITLE = "Drawing"
 
 SIZE = (640, 480)
-FRAMES = 4
+FRAMES = 2
 
 
 def measure() -> str:

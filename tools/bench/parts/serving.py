@@ -65,7 +65,7 @@ def measure() -> str:
                         "encode, 1 window": lambda: client.encode(**pose),
                         "sample, 1 window": lambda: client.sample(windows=1, label="walk"),
                     },
-                    rounds=15,
+                    rounds=9,
                     clock=time.perf_counter,
                 )
         finally:

@@ -18,7 +18,10 @@ TITLE = "Start-up"
 
 
 def measure() -> str:
-    """Beside an interpreter that does nothing, and one that imports torch."""
+    """Beside an interpreter that does nothing, and one that imports torch.
+
+    Aims, of a machine with nothing else to do: help in 0.3 s, one clip encoded in 3 s.
+    """
     with tempfile.TemporaryDirectory() as folder:
         clip, codes = Path(folder) / "clip.bvh", Path(folder) / "codes.npy"
         bvh.write(procedural.make("walk", seconds=5, seed=0).to_clip(), clip)
@@ -39,7 +42,7 @@ def measure() -> str:
             spent[name].append(sum(after[2:4]) - sum(before[2:4]))
 
         ways = {name: lambda name=name: run(name) for name in commands}
-        timings = {"wall": in_turns(ways, rounds=5, clock=time.perf_counter)}
+        timings = {"wall": in_turns(ways, rounds=3, clock=time.perf_counter)}
         timings["processor"] = {n: Timings(tuple(values[1:])) for n, values in spent.items()}
         parts = [
             table(
