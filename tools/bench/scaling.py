@@ -29,7 +29,7 @@ from motiontok.data import FEATURES
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.plotting import new_figure, save_figure
 
-CLIPS = (25, 50, 100, 200, 400)
+CLIPS = (25, 50, 100, 200)
 LENGTHS = (16, 32, 64, 128)
 VOCABULARIES = (64, 256, 1024, 4096)
 CANDIDATES = (1, 2, 4, 8, 16)
