@@ -39,6 +39,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+PRECISIONS = ("float32", "bfloat16")
+
 IMAGE_DATASETS = ("mnist", "cifar10", "imagenet", "pictures")
 
 
@@ -146,6 +148,11 @@ class TrainConfig:
             curves of methods of unequal speed can be compared.
         validation_windows: at most so many held-out windows in each evaluation.
         seed: of every random number of the run.
+        precision: ``float32``, or ``bfloat16`` for products, with probabilities, rewards,
+            losses and statistics in float32: for GPUs (docs/training.md).
+        chunk: observations at a time in the gradients of ``daps``, ``daps-na`` and
+            ``daps-pq``; 0 takes what fits a CPU's cache, or half of a GPU of 24 GB. The
+            gradients are the same.
     """
 
     steps: int = 250_000
@@ -159,6 +166,8 @@ class TrainConfig:
     log_every: int = 50
     validation_windows: int = 512
     seed: int = 0
+    precision: str = "float32"
+    chunk: int = 0
 
 
 @dataclass(frozen=True)
@@ -362,6 +371,13 @@ def _check(config: Config, where: str) -> None:
             f"{where}: train.evaluations must be 0 or, with a train.time_budget, positive, got "
             f"{train.evaluations}"
         )
+    if train.precision not in PRECISIONS:
+        raise ConfigError(
+            f"{where}: train.precision must be one of {', '.join(PRECISIONS)}, got "
+            f"{train.precision!r}"
+        )
+    if train.chunk < 0:
+        raise ConfigError(f"{where}: train.chunk must be 0 or positive, got {train.chunk}")
     if not 0 <= method.decoder_first < 1:
         raise ConfigError(
             f"{where}: method.decoder_first must be in [0, 1), got {method.decoder_first}"

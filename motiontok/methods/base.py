@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from motiontok.config import Config
 from motiontok.methods.networks import Networks
+from motiontok.methods.team import Team
 
 __all__ = ["DiscreteAutoencoder", "Draw", "StepResult"]
 
@@ -49,15 +50,19 @@ class DiscreteAutoencoder(nn.Module):
         likelihood: p(x | z).
         decodes_prefixes: whether the first codes of a window decode without the others, to
             a coarser window.
+        team: the processes that share the batches.
+        in_teams: whether a step on a share of a batch is that share of the whole batch's step.
     """
 
     decodes_prefixes: ClassVar[bool] = False
+    in_teams: ClassVar[bool] = False
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__()
         self.config = config
         self.shape = networks.shape
         self.likelihood = networks.likelihood
+        self.team = Team()
 
     @property
     def device(self) -> torch.device:

@@ -25,10 +25,12 @@ from torch import Tensor, nn
 from motiontok.config import Config
 from motiontok.errors import ConfigError
 from motiontok.methods.base import Draw, StepResult
+from motiontok.methods.chunks import in_chunks
 from motiontok.methods.networks import Networks
 from motiontok.methods.stochastic import PolicyAutoencoder
 from motiontok.models import AutoregressivePolicy, CodebookHead, ProductQuantizer, RefiningDecoder
 from motiontok.models.quantizer import ENOUGH
+from motiontok.models.sampling import draw_tokens
 
 __all__ = ["Daps", "DapsFromQuantizer", "importance_weights", "solve_log_eta"]
 
@@ -51,6 +53,8 @@ def importance_weights(reward: Tensor, logq: Tensor, *, eta: Tensor | float, bet
 class Daps(PolicyAutoencoder):
     """The paper's method."""
 
+    in_teams = True
+
     def __init__(self, config: Config, networks: Networks) -> None:
         if config.method.samples < 2:
             raise ConfigError(
@@ -63,42 +67,64 @@ class Daps(PolicyAutoencoder):
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         method = self.config.method
         beta = self.beta(progress)
-        codes, _ = self.policy.sample(x, method.samples, generator=generator)
-        logp = self.policy.log_probabilities(x, codes)
-        logq = logp.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
-        reward, mean, decoder_loss = self._decoder_loss(x, codes, logq.detach(), beta, generator)
+        codes = self.draw(x, method.samples, generator)
+        noise = self._prepare_step(x, codes, beta, generator)
 
-        weights = importance_weights(
-            reward, logq.detach(), eta=self.log_eta.detach().exp(), beta=beta
+        def part(rows: slice) -> tuple[Tensor, tuple[Tensor, ...]]:
+            return self._part(x[rows], codes[rows], beta, noise[rows])
+
+        total, (logq, reward, mean, kl) = in_chunks(
+            part, self.shared_parameters(), batch=len(x), size=self.chunk(codes)
         )
-        policy_loss = -(weights * logq).sum(dim=-1).mean()
-        # The same weights once more, as a function of eta alone.
-        by_eta = importance_weights(reward, logq.detach(), eta=self.log_eta.exp(), beta=beta)
-        ess = (1.0 / (by_eta**2).sum(dim=-1)).mean()
-        eta_loss = (ess - method.samples * method.ess_target) ** 2
-
+        logq = logq.detach()
         with torch.no_grad():
-            kl = self.kl(logp[:, 0]).mean()
+            weights = importance_weights(reward, logq, eta=self.log_eta.exp(), beta=beta)
+            policy_loss = -(weights * logq).sum(dim=-1).mean()
             error = ((x - mean) ** 2).mean()
+        # The same weights once more, as a function of eta alone.
+        by_eta = importance_weights(reward, logq, eta=self.log_eta.exp(), beta=beta)
+        ess = self.team.mean((1.0 / (by_eta**2).sum(dim=-1)).mean())
+        eta_loss = (ess - method.samples * method.ess_target) ** 2
         metrics = {
-            "policy_loss": policy_loss.detach(),
+            "policy_loss": policy_loss,
             "reward": reward.mean(),
             "mse": error,
             "ess": ess.detach() / method.samples,
             "eta": self.log_eta.detach().exp(),
             "beta": torch.tensor(beta),
-            "kl": kl,
+            "kl": kl.mean(),
         }
-        return StepResult(
-            policy_loss + decoder_loss + eta_loss, metrics, codes[:, 0], mean.detach()
-        )
+        return StepResult(total / len(x) + eta_loss, metrics, codes[:, 0], mean)
+
+    def _part(
+        self, x: Tensor, codes: Tensor, beta: float, noise: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Loss of the networks, summed over observations, and what the rest of a step needs.
+
+        Returns:
+            The loss; log q and rewards ``(batch, samples)``, the mean of one sample
+            ``(batch, *shape)`` and the KL of one ``(batch,)``.
+        """
+        logp = self.policy.log_probabilities(x, codes)
+        logq = _log_q(logp, codes)
+        reward, mean, decoder_loss = self._decoder_loss(x, codes, logq.detach(), beta, noise)
+        eta = self.log_eta.detach().exp()
+        weights = importance_weights(reward, logq.detach(), eta=eta, beta=beta)
+        loss = decoder_loss - (weights * logq).sum()
+        return loss, (logq, reward, mean.detach(), self.kl(logp[:, 0].detach()))
+
+    def _prepare_step(
+        self, x: Tensor, codes: Tensor, beta: float, generator: torch.Generator
+    ) -> Tensor:
+        """Before the gradients of a step: random numbers ``(batch, ...)`` of its decoder."""
+        return x
 
     def _decoder_loss(
-        self, x: Tensor, codes: Tensor, logq: Tensor, beta: float, generator: torch.Generator
+        self, x: Tensor, codes: Tensor, logq: Tensor, beta: float, noise: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rewards ``(batch, samples)``, the mean of one sample, and the decoder's loss."""
+        """Rewards ``(batch, samples)``, the mean of one sample, and the loss, summed over x."""
         reward, mean = self.reward(x, codes)
-        return reward.detach(), mean[:, 0], -reward.mean()
+        return reward.detach(), mean[:, 0], -reward.mean(dim=1).sum()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         eta = {"params": [self.log_eta], "weight_decay": 0.0, "clip": False, "lr": 1e-3}
@@ -127,6 +153,7 @@ class DapsFromQuantizer(Daps):
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__(config, networks)
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        self._begun = False
 
     def _make_policy(self, networks: Networks) -> AutoregressivePolicy:
         model, method = self.config.model, self.config.method
@@ -175,21 +202,43 @@ class DapsFromQuantizer(Daps):
         }
         return StepResult(-reward.mean(), metrics, codes, mean.detach()[:, 0])
 
+    def _prepare_step(
+        self, x: Tensor, codes: Tensor, beta: float, generator: torch.Generator
+    ) -> Tensor:
+        # Asked of the device once, not at every step.
+        if not self._begun and not self.started:
+            self._start(x, codes, beta)
+        self._begun = True
+        rows = len(x) * self.team.size
+        noise = torch.rand(rows, generator=generator, device=x.device, dtype=x.dtype)
+        return self.team.share(noise)
+
+    @torch.no_grad()
+    def _start(self, x: Tensor, codes: Tensor, beta: float) -> None:
+        parts = [
+            (self.reward(a, z)[0], _log_q(self.policy.log_probabilities(a, z), z))
+            for a, z in zip(x.split(self.chunk(codes)), codes.split(self.chunk(codes)), strict=True)
+        ]
+        reward, logq = (self.team.join(torch.cat(p)) for p in zip(*parts, strict=True))
+        target = self.config.method.ess_target
+        self.log_eta.fill_(solve_log_eta(reward, logq, beta=beta, ess_target=target))
+        self.started.fill_(True)
+
     def _decoder_loss(
-        self, x: Tensor, codes: Tensor, logq: Tensor, beta: float, generator: torch.Generator
+        self, x: Tensor, codes: Tensor, logq: Tensor, beta: float, noise: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         with torch.no_grad():
             reward, _ = self.reward(x, codes)
-            if not self.started:
-                target = self.config.method.ess_target
-                self.log_eta.fill_(solve_log_eta(reward, logq, beta=beta, ess_target=target))
-                self.started.fill_(True)
             weights = importance_weights(reward, logq, eta=self.log_eta.exp(), beta=beta)
-            noise = torch.empty_like(weights).exponential_(generator=generator)
-            drawn = (weights / noise).argmax(dim=-1)
+            drawn = draw_tokens(weights.log(), noise=noise)
         chosen = codes[torch.arange(len(x), device=x.device), drawn]
         score, mean = self.reward(x, chosen[:, None])
-        return reward, mean[:, 0], -score.mean()
+        return reward, mean[:, 0], -score.sum()
+
+
+def _log_q(logp: Tensor, codes: Tensor) -> Tensor:
+    """log q ``(batch, samples)`` of sequences from log q of every token there could be."""
+    return logp.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
 
 
 def solve_log_eta(reward: Tensor, logq: Tensor, *, beta: float, ess_target: float) -> float:

@@ -41,7 +41,7 @@ class Reinforce(PolicyAutoencoder):
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         beta = self.beta(progress)
-        codes, _ = self.policy.sample(x, self.config.method.samples, generator=generator)
+        codes = self.draw(x, self.config.method.samples, generator)
         logp = self.policy.log_probabilities(x, codes)
         logq = logp.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
         reward, mean = self.reward(x, codes)

@@ -13,8 +13,13 @@ from motiontok.methods.base import DiscreteAutoencoder
 from motiontok.methods.networks import Networks
 from motiontok.methods.schedule import exponential_decay
 from motiontok.models import AutoregressivePolicy, FactorisedPolicy, Policy
+from motiontok.models.capture import CapturedSampler
 
 __all__ = ["PolicyAutoencoder"]
+
+# Bytes of the largest activation of a chunk: on a CPU what stays in its cache, on a GPU what
+# leaves room in 24 GB for some fifty of them.
+_CHUNK = {"cpu": 2**22, "cuda": 2**29}
 
 
 class PolicyAutoencoder(DiscreteAutoencoder):
@@ -33,6 +38,8 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         super().__init__(config, networks)
         self.decoder = self._make_decoder(networks)
         self.policy = self._make_policy(networks)
+        # A function, not the policy: the weights would be saved twice.
+        self._sampler = CapturedSampler(self._sample)
 
     def _make_decoder(self, networks: Networks) -> nn.Module:
         return networks.decoder()
@@ -54,9 +61,33 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         """KL(q || uniform) along a sequence, nats, of ``logp (..., codes, vocab)``."""
         return self.largest_kl + (logp.exp() * logp).sum(dim=(-1, -2))
 
+    def draw(self, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+        """Codes ``(batch, samples, codes)`` from the policy, for a training step."""
+        # Position by position, in the order in which they are used.
+        shape = (self.config.model.codes_per_window, len(x) * self.team.size, samples)
+        noise = torch.rand(shape, generator=generator, device=x.device, dtype=x.dtype)
+        return self._sampler(x, self.team.share(noise.permute(1, 2, 0)))
+
+    def _sample(self, x: Tensor, noise: Tensor) -> Tensor:
+        codes, _ = self.policy.sample(x, noise.shape[1], noise=noise)
+        # Weights that were cast without gradients are not for what comes next.
+        torch.clear_autocast_cache()
+        return codes
+
+    def chunk(self, codes: Tensor) -> int:
+        """Observations at a time in the gradient phase, of codes ``(batch, samples, codes)``."""
+        if self.config.train.chunk:
+            return self.config.train.chunk
+        model = self.config.model
+        widest = max(model.vocab_size, 4 * model.width, 4 * model.decoder_width)
+        each = codes[0].numel() * widest * 4
+        return max(1, _CHUNK.get(codes.device.type, _CHUNK["cuda"]) // each)
+
     def reward(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x | z) ``(batch, samples)`` and means of p ``(batch, samples, *shape)``."""
         found = self.decode_parameters(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+        # A sum over thousands of numbers, whatever autocast made of them.
+        found = found.to(torch.promote_types(found.dtype, torch.float32))
         return self.likelihood.log_density(x[:, None], found), self.likelihood.mean(found)
 
     @torch.no_grad()

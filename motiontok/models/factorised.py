@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from motiontok.models.encoder import LatentEncoder
 from motiontok.models.policy import Draw
-from motiontok.models.sampling import draw_tokens
+from motiontok.models.sampling import draw_tokens, log_softmax
 
 __all__ = ["FactorisedPolicy"]
 
@@ -33,7 +33,7 @@ class FactorisedPolicy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """log q(. | x) ``(batch, codes, vocab)``, normalised over the vocabulary."""
-        return torch.log_softmax(self.out(self.encoder(x)), dim=-1)
+        return log_softmax(self.out(self.encoder(x)))
 
     def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
         """log q(. | x), the same for every sequence.
@@ -55,6 +55,7 @@ class FactorisedPolicy(nn.Module):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw sequences.
 
@@ -63,13 +64,14 @@ class FactorisedPolicy(nn.Module):
             samples: sequences for each observation.
             temperature: divides the logits; 0 takes the most likely token (greedy).
             generator: source of randomness, on the device of ``x``.
+            noise: numbers of [0, 1) ``(batch, samples, codes)`` to draw with instead.
 
         Returns:
             Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)`` (at
             temperature 1).
         """
         logq = self(x)[:, None].expand(-1, samples, -1, -1)
-        codes = draw_tokens(logq, temperature=temperature, generator=generator)
+        codes = draw_tokens(logq, temperature=temperature, generator=generator, noise=noise)
         return codes, logq.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
 
     def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:

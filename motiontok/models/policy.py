@@ -19,8 +19,8 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from motiontok.models.layers import CausalBlock, Encoder, sinusoids
-from motiontok.models.sampling import draw_tokens
+from motiontok.models.layers import CausalBlock, Continuation, Encoder, sinusoids
+from motiontok.models.sampling import draw_tokens, log_softmax
 
 __all__ = ["AutoregressivePolicy", "Draw", "Policy", "TokenHead", "VocabularyHead"]
 
@@ -145,7 +145,7 @@ class AutoregressivePolicy(nn.Module):
         h = torch.cat([begin, self.head.embed(codes[..., :-1], 0)], dim=2) + self.positions
         for block, kv in zip(self._layers, memory, strict=True):
             h = block(h, kv)
-        return torch.log_softmax(self.head.logits(self.norm(h), context, 0), dim=-1)
+        return log_softmax(self.head.logits(self.norm(h), context, 0))
 
     @torch.no_grad()
     def sample(
@@ -155,6 +155,7 @@ class AutoregressivePolicy(nn.Module):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw sequences token by token with cached keys and values.
 
@@ -163,6 +164,8 @@ class AutoregressivePolicy(nn.Module):
             samples: sequences for each observation.
             temperature: divides the logits; 0 takes the most likely token (greedy).
             generator: source of randomness, on the device of ``x``.
+            noise: numbers of [0, 1) ``(batch, samples, codes)`` to draw with instead: what
+                is drawn is then a function of the arguments.
 
         Returns:
             Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)`` (at
@@ -172,17 +175,26 @@ class AutoregressivePolicy(nn.Module):
         memory, context = self._observe(x)
         codes = torch.empty(batch, samples, self.codes, dtype=torch.long, device=x.device)
         total = x.new_zeros(batch, samples)
-        token = self.begin.expand(batch, samples, 1, -1)
-        caches = [b.cache(batch * samples, self.codes, token) for b in self._layers]
+        blocks = [
+            Continuation(block, kv, samples, self.codes)
+            for block, kv in zip(self._layers, memory, strict=True)
+        ]
+        token = self.begin.expand(batch * samples, -1)
         for n in range(self.codes):
             h = token + self.positions[n]
-            for block, kv, cache in zip(self._layers, memory, caches, strict=True):
-                h = block(h, kv, cache)
-            logq = torch.log_softmax(self.head.logits(self.norm(h), context, n)[:, :, 0], dim=-1)
-            choice = draw_tokens(logq, temperature=temperature, generator=generator)
+            for block in blocks:
+                h = block(h, n)
+            hidden = self.norm(h).view(batch, samples, 1, -1)
+            logq = log_softmax(self.head.logits(hidden, context, n)[:, :, 0])
+            choice = draw_tokens(
+                logq,
+                temperature=temperature,
+                generator=generator,
+                noise=None if noise is None else noise[..., n],
+            )
             codes[..., n] = choice
             total += logq.gather(-1, choice[..., None])[..., 0]
-            token = self.head.embed(choice[..., None], n)
+            token = self.head.embed(choice[..., None], n).flatten(0, 2)
         return codes, total
 
     def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
@@ -207,7 +219,7 @@ class AutoregressivePolicy(nn.Module):
             h = token + self.positions[n]
             for block, kv, cache in zip(self._layers, memory, caches, strict=True):
                 h = block(h, kv, cache)
-            logs.append(torch.log_softmax(head.logits(self.norm(h), context, n)[:, 0, 0], dim=-1))
+            logs.append(log_softmax(head.logits(self.norm(h), context, n)[:, 0, 0]))
             drawn.append(draw(logs[-1]))
             token = head.embed_weights(drawn[-1])[:, None, None]
         return torch.stack(drawn, dim=1), torch.stack(logs, dim=1)

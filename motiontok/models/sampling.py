@@ -1,15 +1,25 @@
-"""Drawing tokens."""
+"""Probabilities of tokens, and drawing them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["draw_tokens"]
+__all__ = ["draw_tokens", "log_softmax"]
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """Log-probabilities ``(..., vocab)``, in float32 whatever autocast made of the logits."""
+    least = torch.promote_types(logits.dtype, torch.float32)
+    return torch.log_softmax(logits, dim=-1, dtype=least)
 
 
 def draw_tokens(
-    logq: Tensor, *, temperature: float = 1.0, generator: torch.Generator | None = None
+    logq: Tensor,
+    *,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+    noise: Tensor | None = None,
 ) -> Tensor:
     """Tokens ``(...)`` from log-probabilities ``(..., vocab)``.
 
@@ -20,12 +30,15 @@ def draw_tokens(
         logq: normalised over the vocabulary.
         temperature: divides the logits; 0 takes the most likely token (greedy).
         generator: source of randomness, on the device of ``logq``.
+        noise: numbers of [0, 1) ``(...)`` to draw with instead of the generator's.
     """
     if temperature == 0.0:
         return logq.argmax(dim=-1)
     q = logq.exp() if temperature == 1.0 else torch.softmax(logq / temperature, dim=-1)
     cumulative = q.cumsum(dim=-1)
     total = cumulative[..., -1:]
-    place = torch.rand(total.shape, generator=generator, device=q.device, dtype=q.dtype) * total
+    if noise is None:
+        noise = torch.rand(q.shape[:-1], generator=generator, device=q.device, dtype=q.dtype)
+    place = noise[..., None] * total
     # To the right of equals: a token without probability is never drawn.
     return torch.searchsorted(cumulative, place, right=True)[..., 0].clamp_max(q.shape[-1] - 1)

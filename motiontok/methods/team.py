@@ -1,0 +1,60 @@
+"""The processes that train one model together, as a method sees them.
+
+A batch is shared out in rows. What a process draws at random is its rows of what one process
+would draw for the whole batch, and means go over all rows, so that any number of processes
+computes the same step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed
+from torch import Tensor
+
+__all__ = ["Team"]
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among those of ``torch.distributed``'s default group.
+
+    Attributes:
+        rank: from 0.
+        size: processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, whole: Tensor) -> Tensor:
+        """This process's rows of ``whole (batch, ...)``."""
+        count = len(whole) // self.size
+        return whole[self.rank * count : (self.rank + 1) * count]
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean of a value over the processes; its gradient is that of this one's own value.
+
+        Gradients are averaged over the processes later, which makes them those of the mean.
+        """
+        if self.size == 1:
+            return value
+        total = value.detach().clone()
+        torch.distributed.all_reduce(total)
+        return value + (total / self.size - value.detach())
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum over the processes, without gradient."""
+        total = value.detach().clone()
+        if self.size > 1:
+            torch.distributed.all_reduce(total)
+        return total
+
+    def join(self, part: Tensor) -> Tensor:
+        """All rows ``(batch, ...)`` of which every process has its share."""
+        if self.size == 1:
+            return part
+        parts = [part.new_empty(part.shape) for _ in range(self.size)]
+        torch.distributed.all_gather(parts, part.contiguous())
+        return torch.cat(parts)

@@ -1,0 +1,83 @@
+"""Sampling as one CUDA graph.
+
+A policy of 64 tokens launches thousands of small kernels to draw one batch, and launching
+them takes longer than running them. Captured once, they are launched together.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["CapturedSampler"]
+
+Sampler = Callable[[Tensor, Tensor], Tensor]
+"""From observations ``(batch, ...)`` and noise ``(batch, samples, codes)`` to codes."""
+
+
+class CapturedSampler:
+    """A sampler without gradients that runs as a CUDA graph; elsewhere as it is.
+
+    A graph is made anew when shapes change, and reads the weights where they lie: they may be
+    trained, but not replaced. Random numbers come in as noise, so none are drawn inside.
+
+    Args:
+        sample: uses the device only: no transfers, no sizes that depend on values.
+    """
+
+    def __init__(self, sample: Sampler) -> None:
+        self._sample = sample
+        self._key: object = None
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs: tuple[Tensor, Tensor] | None = None
+        self._output: Tensor | None = None
+        self._refused = False
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Codes ``(batch, samples, codes)``."""
+        if not x.is_cuda or self._refused:
+            return self._sample(x, noise)
+        key = (x.shape, noise.shape, x.dtype, torch.is_autocast_enabled("cuda"))
+        if key != self._key:
+            try:
+                self._capture(x, noise)
+            except RuntimeError as error:
+                self._refused, self._graph = True, None
+                reason = str(error).strip().split("\n")[0]
+                warnings.warn(
+                    f"sampling goes on without a CUDA graph, which is slower: {reason}",
+                    stacklevel=2,
+                )
+                return self._sample(x, noise)
+            self._key = key
+        assert self._graph is not None and self._inputs is not None and self._output is not None
+        self._inputs[0].copy_(x)
+        self._inputs[1].copy_(noise)
+        self._graph.replay()
+        return self._output.clone()
+
+    def _capture(self, x: Tensor, noise: Tensor) -> None:
+        # What an earlier graph holds is freed before the next one asks for memory.
+        self._graph, self._output = None, None
+        self._inputs = (x.clone(), noise.clone())
+        # Libraries choose their kernels and workspaces before a capture, on its stream.
+        stream = torch.cuda.Stream(x.device)
+        stream.wait_stream(torch.cuda.current_stream(x.device))
+        with torch.cuda.stream(stream):
+            for _ in range(2):
+                self._run(*self._inputs)
+        torch.cuda.current_stream(x.device).wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads (NCCL's watchdog, pinned memory of data) may use the device meanwhile.
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            self._output = self._run(*self._inputs)
+        self._graph = graph
+
+    def _run(self, x: Tensor, noise: Tensor) -> Tensor:
+        # Weights that autocast has cast before are of a step long ago when a graph runs.
+        torch.clear_autocast_cache()
+        return self._sample(x, noise)
