@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -19,18 +20,24 @@ class Progress(Protocol):
 
 @contextmanager
 def progress(title: str, total: int, *, done: int = 0) -> Iterator[Progress]:
-    """Show how far a long job is, on standard error.
+    """Show how far a long job is, on standard error; of many processes, the first one's.
 
     Args:
         title: what is going on.
         total: size of the job.
         done: what was done before, on resuming.
     """
-    if sys.stderr.isatty():
+    if os.environ.get("RANK", "0") != "0":
+        yield _nothing
+    elif sys.stderr.isatty():
         with _bar(title, total, done) as update:
             yield update
     else:
         yield _lines(title, total, done)
+
+
+def _nothing(done: int, detail: str = "", *, total: int | None = None) -> None:
+    pass
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from motiontok.training import (
     require_same,
     train,
 )
+from motiontok.training.parallel import first_before_others, team
 
 __all__ = ["Run", "held_out_metrics", "resumed_config", "run_training"]
 
@@ -103,7 +104,8 @@ def run_training(
         require_same(config, checkpoint)
     # What cannot be built fails before clips are read, not after.
     fitted = not make_method(config, MotionNetworks(config)).shared_parameters()
-    with progress("reading clips", 1) as update:
+    # What the first process reads is in the cache of the others.
+    with first_before_others(), progress("reading clips", 1) as update:
         clips = load_clips(
             config.data,
             data,
@@ -111,7 +113,8 @@ def run_training(
             strict=strict,
             update=lambda n, of: update(n, total=of),
         )
-    _write_json(out / "config.json", config.to_dict())
+    if team().rank == 0:
+        _write_json(out / "config.json", config.to_dict())
     for name, reason in clips.skipped[:5]:
         say(f"skipped {name}: {reason}")
     if len(clips.skipped) > 5:

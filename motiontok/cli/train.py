@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,10 +51,12 @@ def train(
     mnist, mnist-short, cifar10, imagenet256 or pictures.
 
     Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
-    leaves a checkpoint that --resume continues from.
+    leaves a checkpoint that --resume continues from. `torchrun -m motiontok train ...` trains
+    with many processes (docs/training.md).
     """
     from motiontok.config import load_config
     from motiontok.runs import resumed_config, run_training
+    from motiontok.training.parallel import join_team, launched, restarted
 
     keys = list(overrides)
     keys += [f'method.name="{method}"'] if method is not None else []
@@ -62,13 +66,26 @@ def train(
     keys += [f"train.seed={seed}"] if seed is not None else []
     settings = load_config(config, keys)
     out = out or Path("runs") / settings.name
+
+    def say(line: str) -> None:
+        if speaks:
+            click.echo(line, err=as_json)
+
     if download:
         data = _download(settings.data.dataset, data)
+    where = use_device(device)
+    speaks = True
+    if launched():
+        # One line of command for a job's first start and for all that follow.
+        begun = (out / "checkpoint.safetensors").exists()
+        resume = begun and (resume or restarted())
+        where = join_team(where)
+        speaks = os.environ["RANK"] == "0"
     if resume:
         # A run goes on with what it was started with; nothing needs to be said twice.
         settings = resumed_config(settings.name, out, keys)
     if settings.data.is_images:
-        _train_on_images(config, settings, out, data, use_device(device), resume, as_json)
+        _train_on_images(config, settings, out, data, where, resume, as_json, say)
         return
     try:
         run = run_training(
@@ -76,9 +93,9 @@ def train(
             out=out,
             data=data,
             strict=strict,
-            device=use_device(device),
+            device=where,
             resume=resume,
-            say=lambda line: click.echo(line, err=as_json),
+            say=say,
         )
     except KeyboardInterrupt:
         _say_how_to_go_on(config, data, out)
@@ -107,6 +124,7 @@ def _train_on_images(
     device: str,
     resume: bool,
     as_json: bool,
+    say: Callable[[str], None],
 ) -> None:
     from motiontok.images.runs import run_image_training
 
@@ -117,7 +135,7 @@ def _train_on_images(
             data=data,
             device=device,
             resume=resume,
-            say=lambda line: click.echo(line, err=as_json),
+            say=say,
         )
     except KeyboardInterrupt:
         _say_how_to_go_on(config, data, out)

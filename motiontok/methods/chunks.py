@@ -47,7 +47,8 @@ def in_chunks(
                 gradients[n] = gradient
             elif gradient is not None:
                 before.add_(gradient)
-    loss = _Differentiated.apply(torch.stack(losses).sum(), gradients, *parameters)
+    apply: Any = _Differentiated.apply
+    loss = apply(torch.stack(losses).sum(), gradients, *parameters)
     return loss, tuple(torch.cat(values) for values in zip(*kept, strict=True))
 
 

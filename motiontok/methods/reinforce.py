@@ -31,6 +31,8 @@ class Reinforce(PolicyAutoencoder):
     a constant; the gradient of log q itself vanishes in expectation.
     """
 
+    in_teams = True
+
     def __init__(self, config: Config, networks: Networks) -> None:
         if config.method.samples < 2:
             raise ConfigError(

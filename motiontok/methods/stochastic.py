@@ -19,7 +19,7 @@ __all__ = ["PolicyAutoencoder"]
 
 # Bytes of the largest activation of a chunk: on a CPU what stays in its cache, on a GPU what
 # leaves room in 24 GB for some fifty of them.
-_CHUNK = {"cpu": 2**22, "cuda": 2**29}
+_CHUNK = {"cpu": 2**24, "cuda": 2**29}
 
 
 class PolicyAutoencoder(DiscreteAutoencoder):

@@ -31,9 +31,7 @@ class CapturedSampler:
     def __init__(self, sample: Sampler) -> None:
         self._sample = sample
         self._key: object = None
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._inputs: tuple[Tensor, Tensor] | None = None
-        self._output: Tensor | None = None
+        self._captured: tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor] | None = None
         self._refused = False
 
     @torch.no_grad()
@@ -43,10 +41,12 @@ class CapturedSampler:
             return self._sample(x, noise)
         key = (x.shape, noise.shape, x.dtype, torch.is_autocast_enabled("cuda"))
         if key != self._key:
+            # What an earlier graph holds is freed before the next one asks for memory.
+            self._captured = None
             try:
-                self._capture(x, noise)
+                self._captured = self._capture(x, noise)
             except RuntimeError as error:
-                self._refused, self._graph = True, None
+                self._refused = True
                 reason = str(error).strip().split("\n")[0]
                 warnings.warn(
                     f"sampling goes on without a CUDA graph, which is slower: {reason}",
@@ -54,28 +54,30 @@ class CapturedSampler:
                 )
                 return self._sample(x, noise)
             self._key = key
-        assert self._graph is not None and self._inputs is not None and self._output is not None
-        self._inputs[0].copy_(x)
-        self._inputs[1].copy_(noise)
-        self._graph.replay()
-        return self._output.clone()
+        assert self._captured is not None
+        graph, x_in, noise_in, codes = self._captured
+        x_in.copy_(x)
+        noise_in.copy_(noise)
+        graph.replay()
+        return codes.clone()
 
-    def _capture(self, x: Tensor, noise: Tensor) -> None:
-        # What an earlier graph holds is freed before the next one asks for memory.
-        self._graph, self._output = None, None
-        self._inputs = (x.clone(), noise.clone())
+    def _capture(
+        self, x: Tensor, noise: Tensor
+    ) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
+        """A graph, what it reads and what it writes."""
+        x_in, noise_in = x.clone(), noise.clone()
         # Libraries choose their kernels and workspaces before a capture, on its stream.
         stream = torch.cuda.Stream(x.device)
         stream.wait_stream(torch.cuda.current_stream(x.device))
         with torch.cuda.stream(stream):
             for _ in range(2):
-                self._run(*self._inputs)
+                self._run(x_in, noise_in)
         torch.cuda.current_stream(x.device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         # Other threads (NCCL's watchdog, pinned memory of data) may use the device meanwhile.
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            self._output = self._run(*self._inputs)
-        self._graph = graph
+            codes = self._run(x_in, noise_in)
+        return graph, x_in, noise_in, codes
 
     def _run(self, x: Tensor, noise: Tensor) -> Tensor:
         # Weights that autocast has cast before are of a step long ago when a graph runs.

@@ -39,6 +39,6 @@ def draw_tokens(
     total = cumulative[..., -1:]
     if noise is None:
         noise = torch.rand(q.shape[:-1], generator=generator, device=q.device, dtype=q.dtype)
-    place = noise[..., None] * total
+    place = (noise[..., None] * total).contiguous()
     # To the right of equals: a token without probability is never drawn.
     return torch.searchsorted(cumulative, place, right=True)[..., 0].clamp_max(q.shape[-1] - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from torch import Tensor
 from motiontok.config import Config, parse_config
 from motiontok.errors import TrainingError
 from motiontok.methods import DiscreteAutoencoder, Networks, make_method
-from motiontok.methods.schedule import cosine
+from motiontok.methods.team import Team
 from motiontok.progress import Progress
 from motiontok.training.checkpoint import (
     load_checkpoint,
@@ -22,10 +23,11 @@ from motiontok.training.checkpoint import (
     save_checkpoint,
     save_weights,
 )
-from motiontok.training.clipping import clip_adaptively
 from motiontok.training.data import TrainingSet, evaluate
 from motiontok.training.interrupt import deferred_interrupt
 from motiontok.training.log import RunLog
+from motiontok.training.parallel import agree, leave_team, require_shares, same_state, team
+from motiontok.training.updates import Updates
 
 __all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "require_same", "train"]
 
@@ -49,7 +51,7 @@ _EXPLODED = 100.0
 # Settings that a resumed run may change.
 _FREE = (
     "steps", "time_budget", "evaluate_every", "evaluations", "checkpoint_every", "log_every",
-    "validation_windows",
+    "validation_windows", "chunk",
 )  # fmt: skip
 
 
@@ -98,7 +100,8 @@ def train(
 
     Writes ``checkpoint.safetensors``, ``best.safetensors``, ``log.csv`` and, with
     tensorboardX, event files to ``out``. On Ctrl-C the step is finished and the state saved
-    before :class:`KeyboardInterrupt` is raised.
+    before :class:`KeyboardInterrupt` is raised. Of several processes (``torch.distributed``)
+    each takes its share of every batch, and the first one writes.
 
     Args:
         config: the run.
@@ -116,23 +119,22 @@ def train(
 
     Raises:
         TrainingError: divergence, or a checkpoint that cannot be used.
+        ConfigError: a method or a batch that several processes cannot share.
     """
     device = torch.device(device)
     settings = config.train
     torch.manual_seed(settings.seed)
     generator = torch.Generator(device).manual_seed(settings.seed)
     method = make_method(config, networks).to(device)
-    groups = method.parameter_groups()
-    clipped = [p for g in groups if g.pop("clip") for p in g["params"]]
-    # Some methods are fitted by prepare() and have nothing to train.
-    trainable = any(group["params"] for group in groups)
-    for group in groups:
-        group["follows"] = "lr" not in group
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+    method.team = members = team()
+    require_shares(config, method, members)
+    first = members.rank == 0
+    updates = Updates(method, settings)
+    optimizer = updates.optimizer
     usage = torch.zeros(config.model.codes_per_window, config.model.vocab_size, device=device)
     path = out / CHECKPOINT
     guard = _Guard(data, path)
-    step, skipped, in_a_row = 0, 0, 0
+    step = 0
     metrics: dict[str, float] = {}
     best: Best | None = None
     begin = clock()
@@ -141,21 +143,26 @@ def train(
         require_same(config, path, data=data.fingerprint)
         checkpoint = load_checkpoint(path)
         checkpoint.restore(method, optimizer, generator)
-        step, skipped = checkpoint.header["step"], checkpoint.header["skipped"]
+        step = checkpoint.header["step"]
+        updates.restore_count(checkpoint.header["skipped"])
         begin -= checkpoint.header["seconds"]
         metrics = checkpoint.header["validation"]
         # Checkpoints of before there was a best have none.
         best = Best(**checkpoint.header.get("best", {"step": step, "validation": metrics}))
         saved = checkpoint.extra("usage")
-        if saved is not None:
+        if saved is not None and first:
             usage.copy_(saved)
     else:
         method.prepare(lambda count: _draw(data, count, generator), generator)
+    same_state(method, generator, members)
     data.seek(step * settings.batch_size)
 
     origin = {"config": config.to_dict(), "data": data.fingerprint}
 
     def save() -> None:
+        total = members.sum(usage)
+        if not first:
+            return
         save_checkpoint(
             path,
             model=method,
@@ -163,13 +170,13 @@ def train(
             generator=generator,
             header={
                 "step": step,
-                "skipped": skipped,
+                "skipped": updates.counts()[0],
                 "seconds": clock() - begin,
                 "validation": metrics,
                 "best": asdict(best) if best else {},
                 **origin,
             },
-            extra={"usage": usage},
+            extra={"usage": total},
         )
 
     def done() -> int:
@@ -185,75 +192,68 @@ def train(
         guard.check(step, "val_mse", metrics["mse"])
         if best is None or metrics["mse"] < best.validation["mse"]:
             best = Best(step, metrics)
-            save_weights(out / BEST, model=method, header=asdict(best) | origin)
+            if first:
+                save_weights(out / BEST, model=method, header=asdict(best) | origin)
         if on_evaluation is not None:
             on_evaluation(method, step)
         return {f"val_{k}": v for k, v in metrics.items()}
 
-    first = None if resume else validate()
+    begun = None if resume else validate()
     columns = (*LOG_COLUMNS, *(f"val_{name}" for name in metrics))
-    progress = _progress(config, step, clock() - begin)
+    progress = _progress(config, step, agree(clock() - begin, False, members)[0])
     until = step if resume else None
-    with RunLog(out, columns, until=until) as log, deferred_interrupt() as interrupted:
-        if first is not None:
-            log.append({"step": 0, "seconds": clock() - begin, **first})
-        while trainable and progress < 1.0:
+    writing = RunLog(out, columns, until=until) if first else nullcontext()
+    half = settings.precision == "bfloat16"
+    with writing as log, deferred_interrupt() as interrupted:
+        if log is not None and begun is not None:
+            log.append({"step": 0, "seconds": clock() - begin, **begun})
+        while updates.trainable and progress < 1.0:
             method.train()
-            for group in optimizer.param_groups:
-                if group["follows"]:
-                    group["lr"] = cosine(
-                        progress, start=settings.learning_rate, end=settings.final_learning_rate
-                    )
-            x = data.batch(settings.batch_size, generator)
-            result = method.training_step(x, progress, generator)
-            optimizer.zero_grad(set_to_none=True)
-            result.loss.backward()
-            gradients = [
-                p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None
-            ]
-            # One host synchronisation a step buys that no bad gradient is ever applied.
-            finite = bool(torch.stack([g.isfinite().all() for g in gradients]).all())
-            if finite:
-                clip_adaptively(clipped)
-                optimizer.step()
-                in_a_row = 0
-            else:
-                skipped, in_a_row = skipped + 1, in_a_row + 1
+            x = members.share(data.batch(settings.batch_size, generator))
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+                result = method.training_step(x, progress, generator)
+            updates.step(result.loss, progress)
+            step += 1
+            _count(usage, result.codes)
+            seconds, stop = agree(clock() - begin, interrupted(), members)
+            before, progress = progress, _progress(config, step, seconds)
+            last = progress >= 1.0
+            parts = settings.evaluations
+            due = int(parts * progress) > int(parts * before)
+            due = due or last or step % settings.evaluate_every == 0
+            told = step % settings.log_every == 0 or due
+            kept = step % settings.checkpoint_every == 0 or last or stop
+            row: dict[str, Any] = {}
+            if told or kept or device.type == "cpu":
+                skipped, in_a_row = updates.counts()
                 if in_a_row > _MAX_SKIPPED:
                     guard.stop(
                         f"gradients not finite for {in_a_row} steps up to step {step}, "
                         f"loss {float(result.loss.detach()):g}"
                     )
-            step += 1
-            _count(usage, result.codes)
-            before, progress = progress, _progress(config, step, clock() - begin)
-            last = progress >= 1.0
-            parts = settings.evaluations
-            due = int(parts * progress) > int(parts * before)
-            due = due or last or step % settings.evaluate_every == 0
-            if step % settings.log_every == 0 or due:
-                row: dict[str, Any] = {k: float(v) for k, v in result.metrics.items()}
+            if told or kept:
+                # What is not good is not kept.
+                row = _means(result.metrics, members, device)
                 guard.check(step, "mse", row.get("mse", 0.0))
-                row["psnr"] = data.metrics(x, result.reconstruction)["psnr"]
-                row["code_usage"] = _used(usage)
+            if told:
+                errors = data.metrics(members.join(x), members.join(result.reconstruction))
+                row["psnr"] = errors["psnr"]
+                row["code_usage"] = _used(members.sum(usage))
                 row["skipped"] = skipped
                 if due:
                     row |= validate()
                 row |= {"step": step, "seconds": clock() - begin}
-                log.append(row)
-                if update is not None:
-                    update(done(), _describe(row, metrics))
-            elif update is not None:
-                update(done())
-            stop = interrupted()
-            if step % settings.checkpoint_every == 0 or last or stop:
-                # What is not good is not kept.
-                guard.check(step, "mse", float(result.metrics.get("mse", 0.0)))
+                if log is not None:
+                    log.append(row)
+            if update is not None:
+                update(done(), _describe(row, metrics) if told else "")
+            if kept:
                 save()
             if stop:
                 raise KeyboardInterrupt
     if step == 0:
         save()
+    leave_team()
     method.eval()
     assert best is not None
     return Trained(method, step, metrics, best, clock() - begin)
@@ -292,6 +292,14 @@ def _draw(data: TrainingSet, count: int, generator: torch.Generator) -> Tensor:
 
 def _count(usage: Tensor, codes: Tensor) -> None:
     usage.mul_(_USAGE_MEMORY).scatter_add_(1, codes.T, torch.ones_like(codes.T, dtype=usage.dtype))
+
+
+def _means(metrics: dict[str, Tensor], team: Team, device: torch.device) -> dict[str, Any]:
+    """Scalars of a step, over all processes, on the host after one transfer."""
+    if not metrics:
+        return {}
+    values = team.mean(torch.stack([v.detach().to(device).double() for v in metrics.values()]))
+    return dict(zip(metrics, values.tolist(), strict=True))
 
 
 def _used(usage: Tensor) -> float:

@@ -1,0 +1,162 @@
+"""Training with many processes: joining them, and what they tell each other.
+
+``torchrun`` starts the processes and says by environment variables who they are
+(docs/training.md). Each computes its share of every batch; gradients are averaged, after
+which all make the same update. The first alone writes files and shows progress.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed
+from torch import nn
+
+from motiontok.config import Config
+from motiontok.errors import ConfigError
+from motiontok.methods import DiscreteAutoencoder
+from motiontok.methods.team import Team
+
+__all__ = [
+    "agree",
+    "average_gradients",
+    "first_before_others",
+    "join_team",
+    "launched",
+    "leave_team",
+    "require_shares",
+    "restarted",
+    "same_state",
+    "team",
+]
+
+_joined = False
+
+
+def launched() -> bool:
+    """Whether ``torchrun`` started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def restarted() -> bool:
+    """Whether ``torchrun`` has started this job again, after one of its processes ended."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def join_team(device: str) -> str:
+    """Meet the other processes, and return the device of this one.
+
+    Args:
+        device: ``cpu``, or ``cuda`` for the GPU of this process's number on its machine.
+    """
+    global _joined
+    if device.partition(":")[0] == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(device)
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl")
+    else:
+        torch.distributed.init_process_group("gloo")
+    _joined = True
+    return device
+
+
+def leave_team() -> None:
+    """After training: go on alone. Processes other than the first end here, successfully.
+
+    Only where :func:`join_team` made the team: a program that made its own goes on.
+    """
+    global _joined
+    if not _joined:
+        return
+    _joined = False
+    rank = torch.distributed.get_rank()
+    _wait()
+    torch.distributed.destroy_process_group()
+    if rank:
+        raise SystemExit(0)
+
+
+def team() -> Team:
+    """The processes that train together: this one alone, unless a group was made."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return Team()
+    return Team(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+def require_shares(config: Config, method: DiscreteAutoencoder, team: Team) -> None:
+    """Refuse what many processes cannot share.
+
+    Raises:
+        ConfigError: the method, or a batch that the processes do not divide.
+    """
+    if team.size == 1:
+        return
+    if not method.in_teams:
+        raise ConfigError(
+            f"method.name {config.method.name} trains in one process: start it without torchrun, "
+            "or choose daps, daps-na, daps-pq or reinforce"
+        )
+    if config.train.batch_size % team.size:
+        raise ConfigError(
+            f"train.batch_size {config.train.batch_size} cannot be shared by {team.size} "
+            "processes: choose a multiple"
+        )
+
+
+@contextmanager
+def first_before_others() -> Iterator[None]:
+    """Let the first process do what the others then find done, such as filling a cache."""
+    members = team()
+    if members.rank:
+        _wait()
+    try:
+        yield
+    finally:
+        if members.size > 1 and not members.rank:
+            _wait()
+
+
+@torch.no_grad()
+def same_state(module: nn.Module, generator: torch.Generator, team: Team) -> None:
+    """Give all processes the first one's weights, buffers and random state."""
+    if team.size == 1:
+        return
+    # As bytes on the CPU: buffers are of many types, and this happens once.
+    for tensor in module.state_dict().values():
+        values = tensor.cpu().contiguous()
+        torch.distributed.broadcast(values.view(-1).view(torch.uint8), 0)
+        tensor.copy_(values)
+    state = generator.get_state()
+    torch.distributed.broadcast(state, 0)
+    generator.set_state(state)
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[nn.Parameter], team: Team) -> None:
+    """Replace gradients by their mean over the processes, all of them in one message."""
+    if team.size == 1:
+        return
+    with_gradient = [p for p in parameters if p.grad is not None]
+    flat = torch.cat([p.grad.flatten() for p in with_gradient if p.grad is not None])
+    torch.distributed.all_reduce(flat)
+    flat /= team.size
+    parts = flat.split([p.numel() for p in with_gradient])
+    for parameter, part in zip(with_gradient, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
+
+
+def agree(seconds: float, stop: bool, team: Team) -> tuple[float, bool]:
+    """The first process's clock, and whether any process is to stop."""
+    if team.size == 1:
+        return seconds, stop
+    said = torch.tensor([0.0 if team.rank else seconds, float(stop)], dtype=torch.float64)
+    torch.distributed.all_reduce(said)
+    return float(said[0]), bool(said[1] > 0)
+
+
+def _wait() -> None:
+    # On the CPU, where the longest wait is half an hour.
+    torch.distributed.all_reduce(torch.zeros(1))
