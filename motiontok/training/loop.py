@@ -26,7 +26,14 @@ from motiontok.training.checkpoint import (
 from motiontok.training.data import TrainingSet, evaluate
 from motiontok.training.interrupt import deferred_interrupt
 from motiontok.training.log import RunLog
-from motiontok.training.parallel import agree, leave_team, require_shares, same_state, team
+from motiontok.training.parallel import (
+    any_of,
+    first_of,
+    leave_team,
+    require_shares,
+    same_state,
+    team,
+)
 from motiontok.training.updates import Updates
 
 __all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "require_same", "train"]
@@ -179,6 +186,10 @@ def train(
             extra={"usage": total},
         )
 
+    def spent() -> float:
+        # By steps the clock does not matter, and need not be told.
+        return first_of(clock() - begin, members) if settings.time_budget else 0.0
+
     def done() -> int:
         # With a time budget the display counts thousandths of it.
         return min(int(1000 * progress), 1000) if settings.time_budget else step
@@ -200,7 +211,7 @@ def train(
 
     begun = None if resume else validate()
     columns = (*LOG_COLUMNS, *(f"val_{name}" for name in metrics))
-    progress = _progress(config, step, agree(clock() - begin, False, members)[0])
+    progress = _progress(config, step, spent())
     until = step if resume else None
     writing = RunLog(out, columns, until=until) if first else nullcontext()
     half = settings.precision == "bfloat16"
@@ -215,27 +226,23 @@ def train(
             updates.step(result.loss, progress)
             step += 1
             _count(usage, result.codes)
-            seconds, stop = agree(clock() - begin, interrupted(), members)
-            before, progress = progress, _progress(config, step, seconds)
+            before = progress
+            progress = _progress(config, step, spent())
             last = progress >= 1.0
             parts = settings.evaluations
             due = int(parts * progress) > int(parts * before)
             due = due or last or step % settings.evaluate_every == 0
             told = step % settings.log_every == 0 or due
-            kept = step % settings.checkpoint_every == 0 or last or stop
-            row: dict[str, Any] = {}
-            if told or kept or device.type == "cpu":
+            if told or device.type == "cpu":
                 skipped, in_a_row = updates.counts()
                 if in_a_row > _MAX_SKIPPED:
                     guard.stop(
-                        f"gradients not finite for {in_a_row} steps up to step {step}, "
+                        f"gradients not finite for {in_a_row} steps up to step {step - 1}, "
                         f"loss {float(result.loss.detach()):g}"
                     )
-            if told or kept:
-                # What is not good is not kept.
+            if told:
                 row = _means(result.metrics, members, device)
                 guard.check(step, "mse", row.get("mse", 0.0))
-            if told:
                 errors = data.metrics(members.join(x), members.join(result.reconstruction))
                 row["psnr"] = errors["psnr"]
                 row["code_usage"] = _used(members.sum(usage))
@@ -245,9 +252,15 @@ def train(
                 row |= {"step": step, "seconds": clock() - begin}
                 if log is not None:
                     log.append(row)
-            if update is not None:
-                update(done(), _describe(row, metrics) if told else "")
-            if kept:
+                if update is not None:
+                    update(done(), _describe(row, metrics))
+            elif update is not None:
+                update(done())
+            stop = any_of(interrupted(), members)
+            if step % settings.checkpoint_every == 0 or last or stop:
+                # What is not good is not kept.
+                values = _means(result.metrics, members, device)
+                guard.check(step, "mse", values.get("mse", 0.0))
                 save()
             if stop:
                 raise KeyboardInterrupt

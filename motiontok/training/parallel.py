@@ -21,9 +21,10 @@ from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.team import Team
 
 __all__ = [
-    "agree",
+    "any_of",
     "average_gradients",
     "first_before_others",
+    "first_of",
     "join_team",
     "launched",
     "leave_team",
@@ -148,13 +149,22 @@ def average_gradients(parameters: Iterable[nn.Parameter], team: Team) -> None:
         parameter.grad = part.view_as(parameter)
 
 
-def agree(seconds: float, stop: bool, team: Team) -> tuple[float, bool]:
-    """The first process's clock, and whether any process is to stop."""
+def first_of(value: float, team: Team) -> float:
+    """The first process's value, such as its clock's."""
     if team.size == 1:
-        return seconds, stop
-    said = torch.tensor([0.0 if team.rank else seconds, float(stop)], dtype=torch.float64)
+        return value
+    said = torch.tensor(value, dtype=torch.float64)
+    torch.distributed.broadcast(said, 0)
+    return float(said)
+
+
+def any_of(flag: bool, team: Team) -> bool:
+    """Whether it is so in any process."""
+    if team.size == 1:
+        return flag
+    said = torch.tensor(float(flag))
     torch.distributed.all_reduce(said)
-    return float(said[0]), bool(said[1] > 0)
+    return bool(said > 0)
 
 
 def _wait() -> None:

@@ -142,16 +142,16 @@ def _killed(step):
     from motiontok.cli.main import main
     from motiontok.training import loop
 
-    agree, steps = loop.agree, 0
+    any_of, steps = loop.any_of, 0
 
-    def dies(seconds, stop, members):
+    def dies(flag, members):
         nonlocal steps
         steps += 1
         if members.rank == 1 and steps == step and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
             os.kill(os.getpid(), 9)
-        return agree(seconds, stop, members)
+        return any_of(flag, members)
 
-    loop.agree = dies
+    loop.any_of = dies
     main()
 
 

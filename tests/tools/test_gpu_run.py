@@ -1,0 +1,57 @@
+"""The script for GPUs, in its quick size on a CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bvh import procedural, write
+
+ROOT = Path(__file__).parents[2]
+
+
+def gpu_run(*arguments, code=0):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "tools" / "gpu_run.py"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def test_clips_are_packed_measured_and_trained_on_and_nothing_twice(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
+    folder, clips, out = tmp_path / "bvh", tmp_path / "clips.npz", tmp_path / "out"
+    folder.mkdir()
+    for seed in range(3):
+        write(procedural.make("walk", seconds=2, seed=seed).to_clip(), folder / f"{seed}.bvh")
+    assert gpu_run("pack", folder, clips).startswith("3 clips")
+    with np.load(clips, allow_pickle=False) as file:
+        assert file["frames"].sum() == len(file["rotations"]) == len(file["root_positions"])
+
+    # Too little time for most of it: the record says what is missing.
+    gpu_run("run", out, "--clips", clips, "--quick", "--device", "cpu", "--minutes", 0.0)
+    text = (out / "record.md").read_text()
+    assert "Not run: tests (0.0 minutes were left; run it again)" in text
+    begun = set(json.loads((out / "record.json").read_text())["stages"])
+
+    gpu_run("run", out, "--clips", clips, "--quick", "--device", "cpu")
+    record = json.loads((out / "record.json").read_text())
+    assert begun < set(record["stages"])
+    assert "Not run: nothing" in (out / "record.md").read_text()
+    for name in ("lafan, float32", "imagenet256, bfloat16"):
+        stage = record["stages"][name]
+        assert stage["steps_per_second"] > 0
+        assert all(p["flop"] > 0 for p in stage["parts"] if p["name"] != "clipping and AdamW")
+    training = record["stages"]["training"]
+    assert training["steps"] > 0
+    assert len(training["curve"]) >= 2
+    assert training["held_out"] == 1
+
+    gpu_run("run", out, "--clips", clips, "--quick", "--device", "cpu")
+    again = json.loads((out / "record.json").read_text())
+    assert again["stages"] == record["stages"]
