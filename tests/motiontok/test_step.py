@@ -1,0 +1,131 @@
+"""A training step: chunks, precision, and updates judged on the device."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from motiontok.config import load_config
+from motiontok.errors import ConfigError
+from motiontok.methods import MotionNetworks, make_method
+from motiontok.methods.chunks import in_chunks
+from motiontok.training.updates import Updates
+
+
+def make(settings, *more):
+    config = load_config("demo", (*settings, 'method.name="daps"', *more))
+    torch.manual_seed(0)
+    return make_method(config, MotionNetworks(config, columns=3)), config
+
+
+def windows(config, count=10):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(count, config.data.window, 3, generator=generator)
+
+
+@pytest.mark.parametrize("name", ["daps", "daps-na", "daps-pq"])
+@pytest.mark.parametrize("chunk", [1, 3, 9])
+def test_gradients_and_metrics_do_not_depend_on_the_chunk(tiny_settings, name, chunk):
+    found = []
+    for size in (10, chunk):
+        settings = (f'method.name="{name}"', "method.decoder_first=0.0", f"train.chunk={size}")
+        method, config = make(tiny_settings, *settings)
+        method, x = method.double(), windows(config).double()
+        generator = torch.Generator().manual_seed(2)
+        method.prepare(lambda count, x=x: x, generator)
+        result = method.training_step(x, 0.5, generator)
+        (3.0 * result.loss).backward()
+        metrics = {k: float(v) for k, v in result.metrics.items()}
+        gradients = {k: p.grad for k, p in method.named_parameters() if p.grad is not None}
+        found.append((float(result.loss.detach()), metrics, gradients, result.reconstruction))
+    (loss, metrics, gradients, mean), (loss_, metrics_, gradients_, mean_) = found
+    assert loss_ == pytest.approx(loss, rel=1e-10)
+    assert metrics_ == pytest.approx(metrics, rel=1e-10)
+    assert gradients_.keys() == gradients.keys()
+    for key, gradient in gradients.items():
+        torch.testing.assert_close(gradients_[key], gradient, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(mean_, mean)
+
+
+def test_chunks_hold_one_part_at_a_time():
+    weight = torch.nn.Parameter(torch.tensor(2.0))
+    alive, most = 0, 0
+
+    class Watched(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            nonlocal alive, most
+            alive += 1
+            most = max(most, alive)
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            nonlocal alive
+            alive -= 1
+            return g
+
+    def part(rows):
+        values = Watched.apply(weight * torch.arange(10.0)[rows])
+        return values.sum(), (values,)
+
+    loss, (kept,) = in_chunks(part, [weight], batch=10, size=4)
+    loss.backward()
+    assert float(loss.detach()) == 90.0
+    assert torch.equal(kept, 2.0 * torch.arange(10.0))
+    assert float(weight.grad) == 45.0
+    assert most == 1
+
+
+def test_bfloat16_keeps_rewards_and_losses_in_float32(tiny_settings):
+    losses = []
+    for enabled in (False, True):
+        method, config = make(tiny_settings)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            result = method.training_step(
+                windows(config), 0.5, torch.Generator().manual_seed(2)
+            )
+        result.loss.backward()
+        assert result.loss.dtype == torch.float32
+        assert all(v.dtype == torch.float32 for v in result.metrics.values())
+        assert all(p.grad.dtype == torch.float32 for p in method.parameters())
+        # The policy learns although sampling has cast its weights without gradients.
+        assert method.policy.blocks[0].mlp[0].weight.grad.abs().max() > 0
+        losses.append(float(result.metrics["reward"]))
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+def test_an_unknown_precision_and_a_negative_chunk_are_refused():
+    with pytest.raises(ConfigError, match="precision must be one of float32, bfloat16"):
+        load_config("demo", ['train.precision="half"'])
+    with pytest.raises(ConfigError, match="chunk must be 0 or positive"):
+        load_config("demo", ["train.chunk=-1"])
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_gradients_that_are_not_finite_change_nothing_and_are_counted(tiny_settings, fused):
+    """``fused`` judges on the device, as on a GPU; the numbers are the same."""
+    method, config = make(tiny_settings)
+    updates = Updates(method, config.train, fused=fused)
+    x, generator = windows(config), torch.Generator().manual_seed(2)
+
+    def step(factor):
+        updates.step(factor * method.training_step(x, 0.5, generator).loss, 0.5)
+
+    def state():
+        optimizer = updates.optimizer.state_dict()["state"]
+        moments = [v.clone() for s in optimizer.values() for v in s.values()]
+        return [*(p.detach().clone() for p in method.parameters()), *moments]
+
+    step(1.0)
+    before = state()
+    assert updates.counts() == (0, 0)
+    for in_a_row, factor in enumerate((math.nan, math.inf), start=1):
+        step(factor)
+        assert updates.counts() == (in_a_row, in_a_row)
+        assert all(torch.equal(a, b) for a, b in zip(before, state(), strict=True))
+    step(1.0)
+    assert updates.counts() == (2, 0)
+    assert not all(torch.equal(a, b) for a, b in zip(before, state(), strict=True))
