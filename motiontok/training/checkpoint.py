@@ -58,12 +58,10 @@ class Checkpoint:
             TrainingError: the checkpoint belongs to another model or kind of device.
         """
         self.restore_weights(model)
-        # The fused optimiser counts its steps on the device.
-        fused = bool(optimizer.defaults.get("fused"))
         for name, parameter in model.named_parameters():
             prefix = f"optimizer.{name}."
             moments = {
-                k[len(prefix) :]: v.to(parameter.device if fused or v.dim() else "cpu")
+                k[len(prefix) :]: v.to(parameter.device)
                 for k, v in self.tensors.items()
                 if k.startswith(prefix)
             }

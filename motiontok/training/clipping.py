@@ -24,15 +24,23 @@ def clip_adaptively(
         ratio: largest allowed gradient norm relative to the weight norm.
         floor: least weight norm, so that zero-initialised weights can move.
     """
-    for parameter in parameters:
-        if parameter.grad is None:
-            continue
-        limit = ratio * _unit_norm(parameter).clamp_min(floor)
-        norm = _unit_norm(parameter.grad)
-        parameter.grad.mul_((limit / norm.clamp_min(1e-12)).clamp_max(1.0))
+    moved = [p for p in parameters if p.grad is not None]
+    if not moved:
+        return
+    gradients = [p.grad for p in moved if p.grad is not None]
+    # Few calls for many small tensors: on small models these are a tenth of a step.
+    scales = [_unit_norm(p) for p in moved]
+    norms = [_unit_norm(g) for g in gradients]
+    torch._foreach_clamp_min_(scales, floor)
+    torch._foreach_mul_(scales, ratio)
+    torch._foreach_clamp_min_(norms, 1e-12)
+    torch._foreach_div_(scales, norms)
+    torch._foreach_clamp_max_(scales, 1.0)
+    torch._foreach_mul_(gradients, scales)
 
 
 def _unit_norm(x: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm
     if x.dim() <= 1:
-        return x.norm()
-    return x.flatten(1).norm(dim=1).reshape(-1, *[1] * (x.dim() - 1))
+        return norm(x)
+    return norm(x, dim=tuple(range(1, x.dim())), keepdim=True)

@@ -17,18 +17,15 @@ __all__ = ["Updates"]
 class Updates:
     """AdamW on a method's parameters; gradients that are not finite change nothing.
 
-    On a GPU nothing waits for the device: what is not finite is told and counted there, and
-    the fused optimiser leaves weights, moments and its count of steps alone.
+    Nothing waits for the device: what is not finite is told and counted there, and the fused
+    optimiser leaves weights, moments and its count of steps alone.
 
     Args:
         method: on its device, with the processes that share its batches.
         settings: learning rates.
-        fused: whether to judge and count on the device; by default on GPUs.
     """
 
-    def __init__(
-        self, method: DiscreteAutoencoder, settings: TrainConfig, *, fused: bool | None = None
-    ) -> None:
+    def __init__(self, method: DiscreteAutoencoder, settings: TrainConfig) -> None:
         groups = method.parameter_groups()
         self._clipped = [p for g in groups if g.pop("clip") for p in g["params"]]
         # Some methods are fitted by prepare() and have nothing to train.
@@ -36,8 +33,7 @@ class Updates:
         for group in groups:
             group["follows"] = "lr" not in group
         self._method, self._settings = method, settings
-        self._fused = method.device.type == "cuda" if fused is None else fused
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=self._fused)
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
         # Steps without an update: in all, and in a row.
         self._counts = torch.zeros(2, dtype=torch.long, device=method.device)
 
@@ -65,11 +61,8 @@ class Updates:
         finite = _all_finite([p.grad for p in parameters if p.grad is not None])
         self._counts += ~finite
         self._counts[1] *= ~finite
-        if self._fused:
-            # What torch's own gradient scaler tells the fused optimiser by.
-            optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
-        elif not finite:
-            return
+        # What torch's own gradient scaler tells the fused optimiser by.
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         clip_adaptively(self._clipped)
         optimizer.step()
 
