@@ -193,7 +193,8 @@ class DapsFromQuantizer(Daps):
 
     def _decoder_step(self, x: Tensor, generator: torch.Generator) -> StepResult:
         with torch.no_grad():
-            codes = self.head.sample_prior(x, generator)
+            noise = self._noise(x, self.config.model.codes_per_window, generator=generator)
+            codes = self.head.sample_prior(x, noise)
         reward, mean = self.reward(x, codes[:, None])
         metrics = {
             "reward": reward.detach().mean(),
@@ -209,9 +210,13 @@ class DapsFromQuantizer(Daps):
         if not self._begun and not self.started:
             self._start(x, codes, beta)
         self._begun = True
+        return self._noise(x, generator=generator)
+
+    def _noise(self, x: Tensor, *shape: int, generator: torch.Generator) -> Tensor:
+        """Numbers of [0, 1) ``(batch, *shape)``: this process's share of the whole batch's."""
         rows = len(x) * self.team.size
-        noise = torch.rand(rows, generator=generator, device=x.device, dtype=x.dtype)
-        return self.team.share(noise)
+        whole = torch.rand(rows, *shape, generator=generator, device=x.device, dtype=x.dtype)
+        return self.team.share(whole)
 
     @torch.no_grad()
     def _start(self, x: Tensor, codes: Tensor, beta: float) -> None:

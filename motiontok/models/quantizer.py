@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
 from motiontok.models.policy import TokenHead
+from motiontok.models.sampling import draw_tokens, log_softmax
 
 __all__ = ["ENOUGH", "CodebookHead", "ProductQuantizer", "RefiningDecoder"]
 
@@ -174,15 +175,18 @@ class CodebookHead(TokenHead):
         scale = self.precision[here].exp() / (self.variance * self.beta)
         return score * scale[:, None]
 
-    def sample_prior(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def sample_prior(self, x: Tensor, noise: Tensor) -> Tensor:
         """Codes ``(batch, codes)`` from the policy as it was before it learnt anything.
 
         Its tokens are independent given ``x``, so no loop over them is needed.
+
+        Args:
+            x: ``(batch, frames, columns)``.
+            noise: numbers of [0, 1) ``(batch, codes)`` to draw with.
         """
         still = self.lift.new_zeros(len(x), 1, self.quantizer.codes, self.lift.shape[-1])
         logits = self.logits(still, self.context(x), 0)[:, 0]
-        noise = torch.empty_like(logits).exponential_(generator=generator)
-        return (logits - noise.log()).argmax(dim=-1)
+        return draw_tokens(log_softmax(logits), noise=noise)
 
 
 class RefiningDecoder(nn.Module):

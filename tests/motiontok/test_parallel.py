@@ -20,7 +20,8 @@ from motiontok.training.log import read_log
 from motiontok.training.parallel import average_gradients, join_team, require_shares, team
 
 ROOT = Path(__file__).parents[2]
-METHODS = ("daps", "daps-na", "daps-pq", "reinforce")
+# The second of daps-pq is its first phase, in which the decoder learns alone.
+METHODS = ("daps", "daps-na", "daps-pq", "daps-pq decoder", "reinforce")
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_gloo_available(), reason="needs a torch that was built with gloo"
 )
@@ -37,7 +38,9 @@ def torchrun(*arguments, processes=2, restarts=0):
 
 
 def tiny(name, settings):
-    return load_config("demo", (*settings, f'method.name="{name}"', "method.decoder_first=0.0"))
+    name, first, _ = name.partition(" ")
+    phase = f"method.decoder_first={0.9 if first else 0.0}"
+    return load_config("demo", (*settings, f'method.name="{name}"', phase))
 
 
 def gradients(name, settings, members):

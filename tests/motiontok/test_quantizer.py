@@ -221,7 +221,9 @@ def test_the_starting_policy_is_the_entropy_regularised_optimum():
 def test_the_prior_sampler_draws_from_the_starting_policy():
     method, x = daps_pq(), windows(1, seed=6)
     method.head.beta.fill_(20.0)
-    drawn = method.head.sample_prior(x.expand(8000, -1, -1), torch.Generator().manual_seed(0))
+    codes = method.config.model.codes_per_window
+    noise = torch.rand(8000, codes, generator=torch.Generator().manual_seed(0))
+    drawn = method.head.sample_prior(x.expand(8000, -1, -1), noise)
     codes = torch.zeros(1, 1, CODES, dtype=torch.long)
     probability = method.policy.log_probabilities(x, codes)[0, 0].exp()
     for n in range(CODES):
