@@ -1,15 +1,24 @@
 """Square crops of large photographs, in ImageNet's layout: a stand-in where there is no ImageNet.
 
-    python tools/imagenet/crops.py OUT FOLDER... [--size 256] [--crops 60]
+    python tools/imagenet/crops.py OUT --train FOLDER... --val FOLDER... [--size 256] [--crops 100]
 
-Photographs that anybody can get, from Debian packages (nothing is installed):
+Photographs that anybody can get, from Debian packages (nothing is installed), 28 to train on and
+9 held out; no part of a held-out one is trained on:
 
-    apt-get download mate-backgrounds lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
-    for f in *.deb; do mkdir "${f%%_*}" && dpkg -x "$f" "${f%%_*}"; done
+    apt-get download mate-backgrounds lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 \\
+        plasma-workspace-wallpapers
+    for f in *.deb; do dpkg -x "$f" .; done
+    mkdir train val
+    mv usr/share/backgrounds/mate/nature/*.jpg train
+    cd usr/share/backgrounds; mv *_by_Aitzol* *_by_freespace* Wine* seeding* ../../../val
+    mv Bridge* Dragonfly* free_* greentock* Kleiber* ../../../train; cd ../wallpapers
+    for n in BytheWater ColdRipple ColorfulCups DarkestHour EveningGlow FallenLeaf Grey Kite \\
+        OneStandsOut Path summer_1am; do
+        mv $n/contents/images/2560x1600.jpg ../../../train/$n.jpg
+    done
 
-Every eighth photograph is held out whole, so no part of one is trained on. One class stands in
-place of ImageNet's thousand. Crops are of all scales down to the size itself; those without
-anything in them (sky, gradients) are left out.
+One class stands in place of ImageNet's thousand. Crops are of all scales down to the size itself;
+those without anything in them (sky, gradients) are left out. They are JPEGs, as ImageNet's are.
 """
 
 from __future__ import annotations
@@ -25,46 +34,43 @@ from PIL import Image
 from bvh.files import atomic_path
 from motiontok.data.images import find_images
 
-HOLDOUT = 8
 LEAST_DEVIATION = 12.0
 ATTEMPTS = 4
 FINEST = 8
+QUALITY = 95
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--train", type=Path, nargs="+", required=True, metavar="FOLDER")
+    parser.add_argument("--val", type=Path, nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--crops", type=int, default=60, help="of one photograph, at most")
+    parser.add_argument("--crops", type=int, default=100, help="of one photograph, at most")
     arguments = parser.parse_args()
-    files = [file for folder in arguments.folders for file in find_images(folder)]
+    # Packages hold the same photograph under several names; what is held out comes first, so
+    # that none of it is trained on.
     seen: set[int] = set()
-    counts = {"train": 0, "val": 0}
-    kept = 0
-    for file in files:
-        raw = file.read()
-        # Packages hold the same photograph at several sizes and under several names.
-        key = zlib.crc32(raw)
-        if key in seen:
-            continue
-        seen.add(key)
-        part = "val" if kept % HOLDOUT == 0 else "train"
-        try:
-            made = crop(raw, arguments.size, arguments.crops, seed=key)
-        except OSError as error:
-            print(f"skipped {file.name}: {error}")
-            continue
-        if not made:
-            continue
-        kept += 1
-        name = Path(file.name).stem
-        for number, part_of_it in enumerate(made):
-            target = arguments.out / part / "photographs" / f"{name}_{number:04d}.png"
-            with atomic_path(target) as temporary:
-                part_of_it.save(temporary)
-        counts[part] += len(made)
-    print(f"{kept} photographs: {counts['train']} crops to train on, {counts['val']} held out")
+    for part, folders in (("val", arguments.val), ("train", arguments.train)):
+        photographs = crops = 0
+        for file in (file for folder in folders for file in find_images(folder)):
+            raw = file.read()
+            key = zlib.crc32(raw)
+            if key in seen:
+                continue
+            seen.add(key)
+            try:
+                made = crop(raw, arguments.size, arguments.crops, seed=key)
+            except OSError as error:
+                print(f"skipped {file.name}: {error}")
+                continue
+            for number, square in enumerate(made):
+                name = f"{Path(file.name).stem}_{number:04d}.JPEG"
+                with atomic_path(arguments.out / part / "photographs" / name) as temporary:
+                    square.save(temporary, "JPEG", quality=QUALITY)
+            photographs += bool(made)
+            crops += len(made)
+        print(f"{part}: {crops} crops of {photographs} photographs")
 
 
 def crop(raw: bytes, size: int, count: int, *, seed: int) -> list[Image.Image]:
