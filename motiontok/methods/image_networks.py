@@ -95,7 +95,7 @@ class PictureNetworks(ImageNetworks):
         return LearnedGaussianLikelihood(least=0.01, most=1.0, dimensions=3)
 
 
-_OF_MOTION = ("daps-pq", "pca-pq")
+_OF_MOTION = ("daps-pq", "lopq", "pca-pq")
 _OF_DATASET: dict[str, type[ImageNetworks]] = {"mnist": MnistNetworks, "cifar10": CifarNetworks}
 
 
