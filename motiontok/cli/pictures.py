@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_on_images", "decode_pictures", "encode_pictures", "eval_on_images"]
 
+_PART = 64
 _WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -30,7 +31,7 @@ def encode_pictures(
     """
     import numpy as np
 
-    from motiontok.data.images import ImageFile, find_images
+    from motiontok.data.images import ImageFile, Skipped, find_images
     from motiontok.errors import DataError
     from motiontok.images import ImageCodes, ImageTokenizer
     from motiontok.progress import progress
@@ -38,37 +39,36 @@ def encode_pictures(
     out = out or Path("codes.npy")
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file, one row a picture")
-    opened = ImageTokenizer.from_pretrained(folder, device=device)
     if source.suffix == ".npy":
         raise InputError(f"{source}: already codes; encode takes a picture or a folder of them")
+    opened = ImageTokenizer.from_pretrained(folder, device=device)
     several = source.is_dir()
     files = find_images(source) if several else [ImageFile(str(source), source.name)]
     if not files:
         raise DataError(f"{source}: no pictures (.jpg, .png, .webp, ...) in this folder")
-    rows, names = [], []
+    rows, names, skipped = [], [], Skipped()
     with progress("encoding", len(files)) as update:
-        for done, file in enumerate(files, start=1):
-            try:
-                rows.append(opened.encode(opened.load(file)[None], effort=effort))
-                names.append(file.name)
-            except DataError as error:
-                if not several:
-                    raise
-                click.echo(f"skipped: {error}", err=True)
-            update(done)
+        for file, row in opened.encode_files(files, skipped=skipped, effort=effort):
+            rows.append(row.astype(np.uint16))
+            names.append(file.name)
+            update(len(rows) + len(skipped.reasons))
+    if not rows and not several:
+        raise DataError(skipped.reasons[source.name])
+    for line in skipped.lines():
+        click.echo(line, err=True)
     if not rows:
         raise DataError(f"{source}: none of its {len(files)} pictures can be used")
     codes = ImageCodes(
-        np.concatenate(rows).astype(np.uint16),
+        np.stack(rows),
         fingerprint=opened.fingerprint,
         tokenizer=str(Path(folder).resolve()),
         names=tuple(names),
         licence=opened.licence,
     )
     codes.save(out)
-    skipped = len(files) - len(rows)
+    bad = len(skipped.reasons)
     click.echo(
-        f"{len(rows)} pictures{f', {skipped} skipped' if skipped else ''} -> "
+        f"{len(rows)} pictures{f', {bad} skipped' if bad else ''} -> "
         f"{opened.codes_per_image} codes of {opened.vocab_size} each "
         f"({opened.bits_per_image:.0f} bits) -> {out}",
         err=True,
@@ -86,6 +86,7 @@ def decode_pictures(path: Path, out: Path | None, tokenizer: str | None, device:
 
     from bvh.files import atomic_path
     from motiontok.images import ImageCodes, ImageTokenizer
+    from motiontok.progress import progress
 
     codes = ImageCodes.load(path)
     folder = tokenizer or codes.tokenizer
@@ -103,18 +104,26 @@ def decode_pictures(path: Path, out: Path | None, tokenizer: str | None, device:
     if out.suffix and len(codes.array) > 1:
         raise InputError(f"{path}: holds {len(codes.array)} pictures; give --out a folder")
     opened = ImageTokenizer.from_pretrained(folder, device=device)
-    pixels = opened.decode_codes(codes).transpose(0, 2, 3, 1)
-    names = codes.names or tuple(f"{n:06d}" for n in range(len(pixels)))
+    opened.check(codes)
+    count = len(codes.array)
+    names = codes.names or tuple(f"{n:06d}" for n in range(count))
     stems = tuple(str(Path(name).with_suffix("")) for name in names)
     if len(set(stems)) == len(stems):
         names = stems
-    for name, image in zip(names, pixels, strict=True):
-        # A name in a sidecar may say anything; only what stays inside the folder is used.
-        parts = [part for part in Path(f"{name}.png").parts if part not in ("/", "..")]
-        target = out if out.suffix else out.joinpath(*parts)
-        with atomic_path(target) as temporary:
-            Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary)
-    click.echo(f"{path.name}: {len(pixels)} pictures -> {out}")
+    with progress("decoding", count) as update:
+        for done in range(0, count, _PART):
+            pixels = opened.decode(codes.array[done : done + _PART]).transpose(0, 2, 3, 1)
+            for number, image in enumerate(pixels, start=done):
+                # A name in a sidecar may say anything; only what stays inside the folder is used.
+                name = Path(f"{names[number]}.png")
+                parts = [part for part in name.parts if part not in ("/", "..")]
+                target = out if out.suffix else out.joinpath(*parts)
+                with atomic_path(target) as temporary:
+                    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
+                        temporary
+                    )
+            update(min(done + _PART, count))
+    click.echo(f"{path.name}: {count} pictures -> {out}")
 
 
 def eval_on_images(
@@ -132,11 +141,14 @@ def eval_on_images(
     """Measure a tokenizer of images on the held-out images of its data set."""
     from bvh.files import atomic_path
     from motiontok.data.images import Skipped
+    from motiontok.errors import MissingDependencyError
     from motiontok.evaluate.machine import machine
     from motiontok.images import ImageTokenizer
     from motiontok.images.evaluation import evaluate_images, held_out_images
     from motiontok.images.fid import FrechetDistance, load_inception
-    from motiontok.images.report import evaluation_markdown
+    from motiontok.images.figures import plot_grid
+    from motiontok.images.report import evaluation_markdown, plot_code_use
+    from motiontok.images.runs import reconstruct
 
     opened = ImageTokenizer.from_pretrained(tokenizer, device=device)
     wanted = fid or inception is not None
@@ -148,8 +160,8 @@ def eval_on_images(
         seed=seed,
         distance=distance,
     )
-    for reason in list(skipped.reasons.values())[:5]:
-        click.echo(f"skipped {reason}", err=True)
+    for line in skipped.lines():
+        click.echo(line, err=True)
     split = "all pictures" if everything else "held out"
     left_out = f", {len(skipped.reasons)} unreadable left out" if skipped.reasons else ""
     result = {
@@ -172,7 +184,16 @@ def eval_on_images(
         ):
             with atomic_path(out / name) as temporary:
                 temporary.write_text(content, encoding="utf-8")
+        try:
+            plot_code_use({result["method"]: result}, out / "usage.png")
+            again = reconstruct(opened.method, found.shown.to(opened.device))
+            rows = {"held out": found.shown, result["method"]: again}
+            plot_grid(rows, opened.pixels, out / "grid.png")
+        except MissingDependencyError as error:
+            click.echo(str(error), err=True)
     click.echo(json.dumps(result) if as_json else text)
+    if out is not None:
+        click.echo(f"report -> {out / 'eval.md'}   numbers -> {out / 'eval.json'}", err=as_json)
 
 
 def compare_on_images(

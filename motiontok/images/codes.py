@@ -91,6 +91,11 @@ class ImageCodes:
                     f"{beside}: describes {values['images']} images, the codes beside it are of "
                     f"{len(array)}; remove it to decode with defaults"
                 )
+            if values["names"] and len(values["names"]) != len(array):
+                raise CodesError(
+                    f"{beside}: names {len(values['names'])} images, the codes beside it are of "
+                    f"{len(array)}; remove it to decode with defaults"
+                )
             return cls(
                 array.astype(np.uint16),
                 fingerprint=str(values["fingerprint"]),

@@ -27,10 +27,12 @@ from motiontok.evaluate.usage import CodeUsage
 from motiontok.images.fid import FrechetDistance
 from motiontok.images.measuring import measure_images
 from motiontok.images.tokenizer import ImageTokenizer
+from motiontok.models import Policy
 
 __all__ = ["ImageEvaluation", "evaluate_images", "held_out_images"]
 
 _CHUNK_BYTES = 2**27
+_SHOWN = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +44,13 @@ class ImageEvaluation:
         metrics: of :func:`~motiontok.images.measuring.measure_images`, bits and, with a
             network, ``fid``.
         usage: of codes, at each position.
+        shown: a random few of the images, standardised, to look at.
     """
 
     images: int
     metrics: dict[str, float]
     usage: CodeUsage
+    shown: Tensor
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for a JSON file."""
@@ -71,7 +75,8 @@ def evaluate_images(
         tokenizer: to measure.
         chunks: standardised images ``(images, channels, height, width)`` in parts.
         seed: of samples.
-        distance: also take the FID, on decoder means as the paper does.
+        distance: also take the FID, on decoder means of a sampled sequence an image where
+            the encoder is stochastic, as the paper does.
 
     Raises:
         DataError: there are no images.
@@ -79,6 +84,10 @@ def evaluate_images(
     pixels = tokenizer.pixels
     total: dict[str, float] = {}
     counts, images = np.zeros(0, dtype=np.int64), 0
+    shown: list[Tensor] = []
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator(tokenizer.device).manual_seed(seed)
+    temperature = 1.0 if isinstance(getattr(tokenizer.method, "policy", None), Policy) else 0.0
     for number, chunk in enumerate(chunks):
         x = chunk.to(tokenizer.device)
         found, usage = measure_images(
@@ -87,10 +96,16 @@ def evaluate_images(
         for key, value in found.items():
             total[key] = total.get(key, 0.0) + len(x) * value
         counts = usage.counts if images == 0 else counts + usage.counts
+        for n, image in enumerate(x, start=images):
+            # Reservoir sampling: how many there will be is not known.
+            place = n if n < _SHOWN else int(rng.integers(n + 1))
+            if place < _SHOWN:
+                shown[place : place + 1] = [image.cpu()]
         images += len(x)
         if distance is not None:
             with torch.no_grad():
-                y = tokenizer.method.decode(tokenizer.method.encode(x))
+                codes = tokenizer.method.encode(x, temperature=temperature, generator=generator)
+                y = tokenizer.method.decode(codes)
             distance.update(pixels.to_bytes(x), pixels.to_bytes(y))
     if not images:
         raise DataError("no images to measure on")
@@ -99,7 +114,7 @@ def evaluate_images(
     metrics["bits_per_image"] = tokenizer.bits_per_image
     if distance is not None:
         metrics["fid"] = distance.compute()
-    return ImageEvaluation(images, metrics, usage)
+    return ImageEvaluation(images, metrics, usage, torch.stack(shown))
 
 
 def held_out_images(

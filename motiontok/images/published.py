@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["PUBLISHED", "Published"]
+from motiontok.config import Config
+
+__all__ = ["PUBLISHED", "Published", "published_for"]
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,22 @@ PUBLISHED: dict[str, dict[str, Published]] = {
         "daps-na": Published(78_800.0, 24.40, 57.43),
     },
 }
+
+# Codes of an image and values of a code.
+_RATES = {"mnist": (8, 256), "cifar10": (64, 512), "imagenet": (1024, 1024)}
+
+
+def published_for(config: Config) -> Mapping[str, Published]:
+    """By method: what the paper reports for these images at this size and rate; else nothing.
+
+    Args:
+        config: of a run or of a comparison. The vocabulary may be a little smaller, as FSQ's
+            products of levels are.
+    """
+    data, model = config.data, config.model
+    codes, vocabulary = _RATES.get(data.dataset, (0, 0))
+    same_rate = (
+        model.codes_per_window == codes and 0.9 * vocabulary < model.vocab_size <= vocabulary
+    )
+    same_size = data.dataset != "imagenet" or data.size == 256
+    return PUBLISHED[data.dataset] if same_rate and same_size else {}

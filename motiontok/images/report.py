@@ -12,10 +12,10 @@ import numpy as np
 from motiontok.evaluate.bench import Bench
 from motiontok.images.compare import ImageOutcome
 from motiontok.images.figures import TIGHT
-from motiontok.images.published import PUBLISHED, Published
+from motiontok.images.published import Published, published_for
 from motiontok.plotting import new_figure, save_figure
 
-__all__ = ["comparison_markdown", "evaluation_markdown", "plot_comparison"]
+__all__ = ["comparison_markdown", "evaluation_markdown", "plot_code_use", "plot_comparison"]
 
 _MARKERS = "osD^vPX<>ph*"
 
@@ -53,7 +53,7 @@ def comparison_markdown(bench: Bench, outcomes: Sequence[ImageOutcome]) -> str:
     done = [o for o in outcomes if o.result is not None]
     if done:
         lines += [*_where([o.result for o in done if o.result is not None]), ""]
-    published = PUBLISHED.get(bench.base.data.dataset, {})
+    published = published_for(bench.base)
     for budget in dict.fromkeys(o.cell.budget for o in done):
         rows = {
             method: _numbers(
@@ -106,7 +106,7 @@ def plot_comparison(bench: Bench, outcomes: Sequence[ImageOutcome], folder: Path
     curves, usage = pictures.values()
     beta = bench.base.method.beta_end
     style = _styles(bench.methods)
-    published = PUBLISHED.get(bench.base.data.dataset, {})
+    published = published_for(bench.base)
     figure = new_figure(12, 4.6, doing="drawing curves")
     panels = figure.subplots(1, 2)
     values: tuple[Callable[[Mapping[str, float]], float | None], ...] = (
@@ -135,28 +135,43 @@ def plot_comparison(bench: Bench, outcomes: Sequence[ImageOutcome], folder: Path
         axes.legend(fontsize=7, ncols=2)
     save_figure(figure, folder / curves, **TIGHT)
 
+    results = {o.cell.method: o.result for o in outcomes if o.result is not None}
+    plot_code_use(results, folder / usage, style)
+    return pictures
+
+
+def plot_code_use(
+    results: Mapping[str, Mapping[str, Any]],
+    out: Path,
+    style: Mapping[str, tuple[Any, str]] | None = None,
+) -> None:
+    """Draw the use of codes by position.
+
+    Args:
+        results: by label: with ``used_per_position`` and ``perplexity_per_position``.
+        out: a picture.
+        style: colour and marker of each label.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
     figure = new_figure(12, 4.2, doing="drawing curves")
+    style = style or _styles(tuple(results))
     for axes, key, title in zip(
         figure.subplots(1, 2),
         ("used_per_position", "perplexity_per_position"),
         ("share of the vocabulary in use", "perplexity of codes"),
         strict=True,
     ):
-        for outcome in outcomes:
-            if outcome.result is None:
-                continue
-            colour, marker = style[outcome.cell.method]
-            label = outcome.cell.method
-            axes.plot(
-                outcome.result[key], color=colour, marker=marker, markersize=3, lw=1, label=label
-            )
+        for label, result in results.items():
+            colour, marker = style[label]
+            axes.plot(result[key], color=colour, marker=marker, markersize=3, lw=1, label=label)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("position of the code")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7, ncols=2)
-    save_figure(figure, folder / usage, **TIGHT)
-    return pictures
+    save_figure(figure, out, **TIGHT)
 
 
 def _psnr_of(row: Mapping[str, float]) -> float | None:

@@ -17,7 +17,7 @@ from motiontok.data.images import ImageSet, PictureSet, open_image_set
 from motiontok.errors import MissingDependencyError, TrainingError
 from motiontok.images.figures import plot_curves, plot_grid
 from motiontok.images.measuring import measure_images
-from motiontok.images.published import PUBLISHED
+from motiontok.images.published import published_for
 from motiontok.images.tokenizer import ImageTokenizer
 from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
@@ -133,13 +133,16 @@ def run_image_training(
     metrics, _ = measure_images(trained.method, images.validation, images.metrics)
     metrics |= {"bits_per_image": tokenizer.bits_per_image, "training_seconds": trained.seconds}
     if isinstance(images, PictureSet):
-        _say_skipped(images, say)
+        for line in images.skipped.lines():
+            say(line)
     _write_json(out / "metrics.json", metrics)
     try:
-        published = PUBLISHED.get(config.data.dataset, {}).get(config.method.name)
+        published = published_for(config).get(config.method.name)
         title = f"{config.name}: {config.method.name}"
         plot_curves(out / "log.csv", out / "curves.png", title, published)
-        shown = images.validation[:_SHOWN]
+        # Neighbours in a folder are of one class: what is shown is spread over all.
+        places = torch.linspace(0, len(images.validation) - 1, _SHOWN).round().long().unique()
+        shown = images.validation[places]
         plot_grid(
             {"held out": shown, config.method.name: reconstruct(trained.method, shown)},
             images.pixels,
@@ -154,16 +157,6 @@ def run_image_training(
 def reconstruct(method: DiscreteAutoencoder, x: torch.Tensor) -> torch.Tensor:
     """Images decoded from their greedy codes, standardised."""
     return method.eval().decode(method.encode(x))
-
-
-def _say_skipped(images: PictureSet, say: Callable[[str], None]) -> None:
-    reasons, enlarged = images.skipped.reasons, images.skipped.enlarged
-    for reason in list(reasons.values())[:5]:
-        say(f"skipped {reason}")
-    if reasons:
-        say(f"{len(reasons)} pictures skipped in all")
-    if enlarged:
-        say(f"{len(enlarged)} pictures were smaller than wanted and enlarged")
 
 
 def _write_json(path: Path, values: object) -> None:

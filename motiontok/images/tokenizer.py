@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from bvh.files import atomic_path
 from motiontok.config import Config, parse_config
-from motiontok.data.images import ImageFile, Pixels, load_square, pixels_of
+from motiontok.data.images import ImageFile, Pixels, Skipped, decode_all, load_square, pixels_of
 from motiontok.errors import CodesError, ConfigError, DataError, TokenizerError
 from motiontok.images.codes import ImageCodes
 from motiontok.methods import DiscreteAutoencoder, make_method
@@ -114,13 +115,23 @@ class ImageTokenizer:
             DataError: it cannot be read or decoded.
         """
         file = path if isinstance(path, ImageFile) else ImageFile(str(path), str(path))
-        channels, height, _ = self.shape
-        square = load_square(file, height)
-        if channels == 1:
-            # ITU-R 601 luminance, as Pillow has it.
-            grey = np.tensordot((0.299, 0.587, 0.114), square, axes=1)
-            square = grey.round().astype(np.uint8)[None]
-        return square
+        return self._seen(load_square(file, self.shape[1]))
+
+    def encode_files(
+        self, files: Sequence[ImageFile], *, skipped: Skipped, effort: int = 1
+    ) -> Iterator[tuple[ImageFile, NDArray[np.int64]]]:
+        """Codes ``(codes_per_image,)`` of many pictures, decoded by threads, in order.
+
+        Args:
+            files: pictures, of which only a few are in memory at a time.
+            skipped: where pictures that cannot be read or decoded, and are left out, are
+                noted.
+            effort: as in :meth:`encode`.
+        """
+        squares = decode_all(files, self.shape[1], skipped=skipped)
+        while part := list(islice(squares, self._chunk(effort))):
+            codes = self.encode(np.stack([self._seen(s) for _, s in part]), effort=effort)
+            yield from zip((file for file, _ in part), codes, strict=True)
 
     def encode(
         self,
@@ -172,7 +183,17 @@ class ImageTokenizer:
         """Bytes of a codes file.
 
         Raises:
-            CodesError: the codes were made by another tokenizer.
+            CodesError: as :meth:`check` does.
+        """
+        self.check(codes)
+        return self.decode(codes.array)
+
+    def check(self, codes: ImageCodes) -> None:
+        """Refuse a codes file that this tokenizer cannot decode.
+
+        Raises:
+            CodesError: the codes were made by another tokenizer, have a wrong shape or a
+                value outside the vocabulary.
         """
         if codes.fingerprint and codes.fingerprint != self.fingerprint:
             raise CodesError(
@@ -180,7 +201,8 @@ class ImageTokenizer:
                 f"{self.fingerprint}; give --tokenizer the folder they were encoded with"
                 + (f" ({codes.tokenizer})" if codes.tokenizer else "")
             )
-        return self.decode(codes.array)
+        sizes = {"codes_per_window": self.codes_per_image, "vocab_size": self.vocab_size}
+        check_codes(codes.array, **sizes)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.
@@ -240,6 +262,14 @@ class ImageTokenizer:
             )
         tokenizer.method.to(device)
         return tokenizer
+
+    def _seen(self, square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """An RGB square in the channels of this tokenizer."""
+        if self.shape[0] == 1:
+            # ITU-R 601 luminance, as Pillow has it.
+            grey = np.tensordot((0.299, 0.587, 0.114), square, axes=1)
+            return grey.round().astype(np.uint8)[None]
+        return square
 
     def _chunk(self, effort: int) -> int:
         """Images at a time that fit in memory."""

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from bvh.files import atomic_path
 from motiontok.cli.options import use_device
+from motiontok.config import parse_config
 from motiontok.data.images import Skipped
 from motiontok.evaluate.machine import machine
 from motiontok.images import ImageTokenizer
 from motiontok.images.evaluation import evaluate_images, held_out_images
 from motiontok.images.fid import FrechetDistance, load_inception
-from motiontok.images.published import PUBLISHED
+from motiontok.images.published import published_for
 
 
 def main() -> None:
@@ -61,8 +62,7 @@ def measure(folder: Path, path: Path, data: Path, network: object, device: str) 
         distance=FrechetDistance(network, device) if network is not None else None,
     )
     result = {
-        "dataset": tokenizer.config.data.dataset,
-        "method": tokenizer.config.method.name,
+        "config": tokenizer.config.to_dict(),
         "machine": machine(device),
         "skipped": skipped.reasons,
         **found.to_dict(),
@@ -73,7 +73,8 @@ def measure(folder: Path, path: Path, data: Path, network: object, device: str) 
 
 def row(name: Path, result: dict) -> str:
     metrics = result["metrics"]
-    published = PUBLISHED.get(result["dataset"], {}).get(result["method"])
+    config = parse_config(result["config"], str(name))
+    published = published_for(config).get(config.method.name)
     psnr = metrics.get("sampled_psnr", metrics["psnr"])
     cells = [
         str(name),

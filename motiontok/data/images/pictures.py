@@ -31,6 +31,8 @@ SUFFIXES = frozenset(
 _MOST_PIXELS = 2**28
 _ORIENTATION = 0x0112
 _TURNED_SIDEWAYS = {5, 6, 7, 8}
+_KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette"}
+_KINDS |= {"RGBA": "transparent", "I": "16-bit grey", "I;16": "16-bit grey"}
 
 
 def is_picture(name: str) -> bool:
@@ -85,10 +87,12 @@ class Picture:
 
     Attributes:
         width, height: pixels, as seen upright.
+        kind: what it is stored as, such as ``grey`` or ``CMYK``; empty for 8-bit RGB.
     """
 
     def __init__(self, image: Image, name: str) -> None:
         self._image = image
+        self.kind = "" if image.mode == "RGB" else _KINDS.get(image.mode, image.mode)
         self._name = name
         self._orientation = int(image.getexif().get(_ORIENTATION, 1))
         width, height = image.size

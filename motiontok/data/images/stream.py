@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from motiontok.data.images.files import ImageFile
 from motiontok.data.images.order import ShuffledOrder
-from motiontok.data.images.pictures import centre_crop, open_picture, random_crop
+from motiontok.data.images.pictures import Picture, centre_crop, open_picture, random_crop
 from motiontok.errors import DataError
 
 __all__ = ["PictureStream", "Skipped", "decode_all", "load_square"]
 
 _AHEAD = 4
 _ATTEMPTS = 20
+_NAMED = 5
 
 
 @dataclass
@@ -33,10 +34,31 @@ class Skipped:
     Attributes:
         reasons: by name, of pictures that could not be decoded.
         enlarged: names of pictures smaller than what they were made into.
+        converted: names of pictures that are not stored as 8-bit RGB, by what they are.
     """
 
     reasons: dict[str, str] = field(default_factory=dict)
     enlarged: set[str] = field(default_factory=set)
+    converted: dict[str, set[str]] = field(default_factory=dict)
+
+    def note(self, file: ImageFile, picture: Picture, size: int) -> None:
+        """Count a picture that was made into a square of ``size`` pixels."""
+        if min(picture.width, picture.height) < size:
+            self.enlarged.add(file.name)
+        if picture.kind:
+            self.converted.setdefault(picture.kind, set()).add(file.name)
+
+    def lines(self) -> list[str]:
+        """All of it for the user, a few lines; none if all was as wanted."""
+        out = [f"skipped {reason}" for reason in list(self.reasons.values())[:_NAMED]]
+        if len(self.reasons) > _NAMED:
+            out.append(f"{len(self.reasons)} pictures skipped in all")
+        if self.enlarged:
+            out.append(f"{len(self.enlarged)} pictures were smaller than wanted and enlarged")
+        if self.converted:
+            kinds = ", ".join(f"{len(names)} {k}" for k, names in sorted(self.converted.items()))
+            out.append(f"pictures converted to 8-bit RGB: {kinds}")
+        return out
 
 
 def load_square(
@@ -52,19 +74,20 @@ def load_square(
         file: where it is.
         size: side.
         generator: of the random part that is taken; without one it is the middle square.
-        skipped: where a picture that must be enlarged is noted.
+        skipped: where a picture that had to be enlarged or converted is noted.
 
     Raises:
         DataError: it cannot be read or decoded.
     """
     picture = open_picture(file.read(), file.name)
-    if skipped is not None and min(picture.width, picture.height) < size:
-        skipped.enlarged.add(file.name)
     if generator is None:
         crop = centre_crop(picture.width, picture.height)
     else:
         crop = random_crop(picture.width, picture.height, generator)
-    return picture.square(crop, size)
+    square = picture.square(crop, size)
+    if skipped is not None:
+        skipped.note(file, picture, size)
+    return square
 
 
 class PictureStream:

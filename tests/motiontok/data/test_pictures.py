@@ -21,6 +21,7 @@ from motiontok.data.images import (
     Skipped,
     centre_crop,
     decode_all,
+    find_images,
     load_square,
     open_picture,
     psnr,
@@ -208,6 +209,14 @@ def test_decoding_in_order_leaves_bad_ones_out(pictures, tmp_path):
     assert [int(s[0, 0, 0]) for _, s in found] == [20 * n for n in range(12)]
     assert list(skipped.reasons) == ["bad.jpg"]
     assert len(skipped.enlarged) == 12
+
+
+def test_what_pictures_are_stored_as_is_counted(tmp_path):
+    for mode, kind in (("RGB", "png"), ("L", "png"), ("CMYK", "jpg"), ("P", "png"), ("1", "png")):
+        plain(0, mode=mode).save(tmp_path / f"{mode}.{kind}")
+    skipped = Skipped()
+    assert len(list(decode_all(find_images(tmp_path), 8, skipped=skipped))) == 5
+    assert skipped.lines() == ["pictures converted to 8-bit RGB: 1 CMYK, 2 grey, 1 palette"]
 
 
 def test_a_set_of_pictures_trains_validates_and_resumes(pictures):

@@ -14,6 +14,7 @@ from motiontok.config import load_config
 from motiontok.errors import ConfigError, DataError, TrainingError
 from motiontok.evaluate.bench import load_bench
 from motiontok.images.compare import run_image_bench
+from motiontok.images.published import published_for
 from motiontok.images.report import comparison_markdown
 from motiontok.images.runs import run_image_training
 from motiontok.training.checkpoint import load_checkpoint
@@ -122,8 +123,9 @@ def test_runs_are_not_overwritten_and_only_their_own_settings_resume(
 def test_what_cannot_be_trained_is_said_before_anything_is_written(blobs, tiny_images, tmp_path):
     with pytest.raises(DataError, match="--data"):
         train(tiny_images, tmp_path / "a", None)
-    with pytest.raises(ConfigError, match="motion"):
-        train((*tiny_images, "method.name=daps-pq"), tmp_path / "b", blobs)
+    for method in ("daps-pq", "lopq", "pca-pq"):
+        with pytest.raises(ConfigError, match=f"{method}.*motion"):
+            train((*tiny_images, f"method.name={method}"), tmp_path / "b", blobs)
     assert not (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
 
@@ -131,7 +133,6 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(blobs, tiny_i
 BENCH = """
 config = "mnist"
 [model]
-vocab_size = 16
 width = 16
 heads = 2
 decoder_width = 16
@@ -173,6 +174,19 @@ def test_a_comparison_runs_reports_and_is_not_run_twice(blobs, tmp_path):
     path.write_text(BENCH.replace("batch_size = 8", "batch_size = 9"))
     with pytest.raises(ConfigError, match="other settings"):
         run_image_bench(load_bench(path), out=tmp_path / "out", data=blobs)
+
+
+def test_published_figures_stand_only_beside_runs_at_their_rate():
+    assert published_for(load_config("mnist"))["daps"].beta_elbo == -46.54
+    assert published_for(load_config("mnist", ("model.vocab_size=240",)))["fsq"].psnr == 18.42
+    assert published_for(load_config("imagenet256"))["fsq"].fid == 54.54
+    for name, settings in (
+        ("mnist", ("model.codes_per_window=16",)),
+        ("cifar10", ("model.vocab_size=64",)),
+        ("imagenet256", ("data.size=128",)),
+        ("pictures", ()),
+    ):
+        assert not published_for(load_config(name, settings)), name
 
 
 def test_the_train_command(blobs, tiny_images, tmp_path):

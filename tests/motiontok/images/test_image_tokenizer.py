@@ -36,6 +36,7 @@ def photos(tmp_path):
     for name in ("a.jpg", "sub/b.png"):
         image.fromarray(rng.integers(0, 256, (30, 60, 3), dtype=np.uint8)).save(folder / name)
     (folder / "broken.jpg").write_bytes(b"no")
+    image.new("CMYK", (9, 9)).save(folder / "tiny.jpg")
     return folder
 
 
@@ -138,12 +139,17 @@ def test_a_folder_through_the_commands_and_back(image_run, photos, tmp_path):
     codes = tmp_path / "codes.npy"
     result = run("encode", photos, "--tokenizer", image_run, "-o", codes)
     assert result.exit_code == 0, result.output
-    assert "skipped: broken.jpg" in result.output
+    assert "skipped broken.jpg" in result.output
+    assert "1 pictures were smaller than wanted" in result.output
+    assert "1 CMYK" in result.output
     array = np.load(codes, allow_pickle=False)
     assert array.dtype == np.uint16
-    assert array.shape == (2, 8)
-    assert json.loads(codes.with_suffix(".json").read_text())["names"] == ["a.jpg", "sub/b.png"]
+    assert array.shape == (3, 8)
+    names = ["a.jpg", "sub/b.png", "tiny.jpg"]
+    assert json.loads(codes.with_suffix(".json").read_text())["names"] == names
     assert is_image_codes(codes)
+    one = ImageTokenizer.from_pretrained(image_run).encode(photos / "sub" / "b.png")
+    np.testing.assert_array_equal(array[1:2], one)
     result = run("decode", codes, "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
     image = pytest.importorskip("PIL.Image", reason="needs: pip install pillow")
@@ -202,7 +208,13 @@ def test_damaged_sidecars_are_refused(tmp_path):
     ImageCodes(np.zeros((2, 8), dtype=np.uint16), names=("a", "b")).save(path)
     beside = path.with_suffix(".json")
     values = json.loads(beside.read_text())
-    for wrong in ({**values, "images": 3}, {**values, "kind": "sound"}, {"format": 1}, [1]):
+    for wrong in (
+        {**values, "images": 3},
+        {**values, "names": ["a"]},
+        {**values, "kind": "sound"},
+        {"format": 1},
+        [1],
+    ):
         beside.write_text(json.dumps(wrong))
         with pytest.raises(CodesError, match=r"codes\.json"):
             ImageCodes.load(path)
@@ -216,6 +228,8 @@ def test_damaged_sidecars_are_refused(tmp_path):
 def test_eval_reports_what_the_run_did(image_run, blobs, tmp_path):
     result = run("eval", image_run, "--data", blobs, "-o", tmp_path, "--device", "cpu")
     assert result.exit_code == 0, result.output
+    for name in ("usage.png", "grid.png"):
+        assert (tmp_path / name).stat().st_size > 1000, name
     found = json.loads((tmp_path / "eval.json").read_text())
     metrics = json.loads((image_run / "metrics.json").read_text())
     assert found["test"]["images"] == 64
