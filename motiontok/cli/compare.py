@@ -21,7 +21,7 @@ __all__ = ["compare"]
 @click.command()
 @click.argument("bench", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of all runs.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder or archive of BVH clips.")
+@click.option("--data", type=click.Path(path_type=Path), help="Where the clips or images are.")
 @click.option("--only", metavar="METHOD", multiple=True, help="Run only this method now.")
 @device_option
 @json_option

@@ -53,7 +53,7 @@ def encode_pictures(
             names.append(file.name)
             update(len(rows) + len(skipped.reasons))
     if not rows and not several:
-        raise DataError(skipped.reasons[source.name])
+        raise DataError(skipped.reasons[source.name].replace(source.name, str(source), 1))
     for line in skipped.lines():
         click.echo(line, err=True)
     if not rows:
@@ -68,7 +68,7 @@ def encode_pictures(
     codes.save(out)
     bad = len(skipped.reasons)
     click.echo(
-        f"{len(rows)} pictures{f', {bad} skipped' if bad else ''} -> "
+        f"{_pictures(len(rows))}{f', {bad} skipped' if bad else ''} -> "
         f"{opened.codes_per_image} codes of {opened.vocab_size} each "
         f"({opened.bits_per_image:.0f} bits) -> {out}",
         err=True,
@@ -123,7 +123,11 @@ def decode_pictures(path: Path, out: Path | None, tokenizer: str | None, device:
                         temporary
                     )
             update(min(done + _PART, count))
-    click.echo(f"{path.name}: {count} pictures -> {out}")
+    click.echo(f"{path.name}: {_pictures(count)} -> {out}")
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture{'s' if count != 1 else ''}"
 
 
 def eval_on_images(

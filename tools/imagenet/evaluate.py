@@ -2,9 +2,9 @@
 
     python tools/imagenet/evaluate.py RUNS --data IMAGENET [--inception inception-2015-12-05.pt]
 
-RUNS is what `motiontok compare` wrote. Writes RUNS/imagenet.md and, beside each run,
-evaluation.json; tokenizers that have one are not measured again. Without --inception there is
-no FID.
+RUNS is what `motiontok compare` wrote, also of other images. Writes RUNS/evaluation.md and, beside
+each run, evaluation.json; tokenizers that have one are not measured again, unless for the FID.
+Without --inception there is no FID.
 """
 
 from __future__ import annotations
@@ -44,13 +44,17 @@ def main() -> None:
     ]
     for folder in folders:
         path = folder / "evaluation.json"
-        if not path.exists():
+        if not path.exists() or (network is not None and not has_fid(path)):
             measure(folder, path, arguments.data, network, device)
         lines.append(row(folder.relative_to(arguments.runs), json.loads(path.read_text())))
         print(lines[-1])
-    with atomic_path(arguments.runs / "imagenet.md") as temporary:
+    with atomic_path(arguments.runs / "evaluation.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"-> {arguments.runs / 'imagenet.md'}")
+
+
+def has_fid(path: Path) -> bool:
+    return "fid" in json.loads(path.read_text(encoding="utf-8"))["metrics"]
 
 
 def measure(folder: Path, path: Path, data: Path, network: object, device: str) -> None:

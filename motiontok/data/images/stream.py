@@ -54,7 +54,7 @@ class Skipped:
         if len(self.reasons) > _NAMED:
             out.append(f"{len(self.reasons)} pictures skipped in all")
         if self.enlarged:
-            out.append(f"{len(self.enlarged)} pictures were smaller than wanted and enlarged")
+            out.append(f"pictures smaller than wanted and enlarged: {len(self.enlarged)}")
         if self.converted:
             kinds = ", ".join(f"{len(names)} {k}" for k, names in sorted(self.converted.items()))
             out.append(f"pictures converted to 8-bit RGB: {kinds}")

@@ -140,7 +140,7 @@ def test_a_folder_through_the_commands_and_back(image_run, photos, tmp_path):
     result = run("encode", photos, "--tokenizer", image_run, "-o", codes)
     assert result.exit_code == 0, result.output
     assert "skipped broken.jpg" in result.output
-    assert "1 pictures were smaller than wanted" in result.output
+    assert "smaller than wanted and enlarged: 1" in result.output
     assert "1 CMYK" in result.output
     array = np.load(codes, allow_pickle=False)
     assert array.dtype == np.uint16
