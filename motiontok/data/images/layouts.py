@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from motiontok.data.images.files import ImageFile, ImageFiles, find_images, tar_images
+from motiontok.data.images.files import ImageFile, ImageFiles, find_images
+from motiontok.data.images.index import indexed_images
 from motiontok.errors import DataError
 
 __all__ = ["find_imagenet", "find_pictures"]
@@ -82,9 +83,9 @@ def _has_training(folder: Path) -> bool:
 def _part(inside: Path, name: str, archive: str) -> Sequence[ImageFile]:
     folder = inside / name
     if (inside / archive).is_file() and not folder.is_dir():
-        folder, found = inside / archive, tar_images(inside / archive)
+        folder, found = inside / archive, indexed_images(inside / archive)
     elif folder.is_dir():
-        shards = sorted(folder.glob("*.tar"))
+        shards = sorted(folder.glob("[!.]*.tar"))
         found = [file for shard in shards for file in _shard(shard)] or find_images(folder)
     else:
         raise DataError(f"{inside}: no {name} folder and no {archive} in it")
@@ -94,7 +95,7 @@ def _part(inside: Path, name: str, archive: str) -> Sequence[ImageFile]:
 
 
 def _shard(path: Path) -> list[ImageFile]:
-    found = tar_images(path)
+    found = indexed_images(path)
     if not _CLASS.fullmatch(path.stem):
         return found
     # A class's own archive holds its pictures without a folder: its name is the class.

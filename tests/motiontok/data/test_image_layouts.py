@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from motiontok.data.images import find_imagenet, find_images, find_pictures, load_square, tar_images
+from motiontok.data.images.index import indexed_images
 from motiontok.errors import DataError
 
 Image = pytest.importorskip("PIL.Image", reason="needs: pip install pillow")
@@ -157,6 +158,36 @@ def test_a_truncated_archive_is_refused_by_name(tmp_path, cut):
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(DataError, match=r"shard\.tar: .*truncated"):
         tar_images(path)
+
+
+def test_places_in_a_large_archive_are_kept_until_it_changes(tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("MOTIONTOK_CACHE", str(cache))
+    monkeypatch.setattr("motiontok.data.images.index._WORTH", 3)
+    path = tmp_path / "shard.tar"
+    tar_of(path, {f"{n}.png": picture(n) for n in range(4)})
+    first = indexed_images(path)
+    (kept,) = cache.rglob("*.npz")
+    with monkeypatch.context() as patch:
+        patch.setattr("motiontok.data.images.index.tar_images", lambda path: pytest.fail("read"))
+        assert indexed_images(path) == first
+        assert values(indexed_images(path)) == [0, 1, 2, 3]
+    kept.write_bytes(kept.read_bytes()[:50])
+    assert indexed_images(path) == first
+    tar_of(path, {f"{n}.png": picture(50 + n) for n in range(6)})
+    assert values(indexed_images(path)) == [50, 51, 52, 53, 54, 55]
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(DataError, match="truncated"):
+        indexed_images(path)
+
+
+def test_a_cache_that_cannot_be_written_does_not_stand_in_the_way(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("motiontok.data.images.index._WORTH", 1)
+    tar_of(tmp_path / "shard.tar", {"0.png": picture(7)})
+    with pytest.warns(RuntimeWarning, match="MOTIONTOK_CACHE"):
+        assert values(indexed_images(tmp_path / "shard.tar")) == [7]
 
 
 def test_a_compressed_archive_is_refused_with_what_to_do(tmp_path):
