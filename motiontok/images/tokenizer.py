@@ -201,8 +201,7 @@ class ImageTokenizer:
                 f"{self.fingerprint}; give --tokenizer the folder they were encoded with"
                 + (f" ({codes.tokenizer})" if codes.tokenizer else "")
             )
-        sizes = {"codes_per_window": self.codes_per_image, "vocab_size": self.vocab_size}
-        check_codes(codes.array, **sizes)
+        check_codes(codes.array, codes_per_window=self.codes_per_image, vocab_size=self.vocab_size)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.
