@@ -50,7 +50,7 @@ def main() -> None:
         print(lines[-1])
     with atomic_path(arguments.runs / "evaluation.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"-> {arguments.runs / 'imagenet.md'}")
+    print(f"-> {arguments.runs / 'evaluation.md'}")
 
 
 def has_fid(path: Path) -> bool:
