@@ -22,7 +22,8 @@ class LocalCodes(nn.Module):
     """Codes of a :class:`~motiontok.models.local_quantizer.LocalQuantizer` as vectors.
 
     A code's vector is what it adds to the principal components of its window, scaled so
-    that at each position vectors have a mean square length of 1.
+    that at each position vectors have a mean square length of 1. All of it follows from the
+    tokenizer, so it is not saved with a prior.
 
     Args:
         codes, vocab_size: of the tokenizer.
@@ -49,11 +50,14 @@ class LocalCodes(nn.Module):
         self, *, codes: int, vocab_size: int, components: int, bases: int, coordinates: int
     ) -> None:
         super().__init__()
-        self.register_buffer("cells", torch.zeros(vocab_size, components))
-        self.register_buffer("base", torch.zeros(vocab_size, dtype=torch.long))
-        self.register_buffer("rows", torch.zeros(bases, coordinates, components))
-        self.register_buffer("words", torch.zeros(vocab_size, coordinates))
-        self.register_buffer("ends", torch.zeros(codes, dtype=torch.long))
+        self._keep("cells", torch.zeros(vocab_size, components))
+        self._keep("base", torch.zeros(vocab_size, dtype=torch.long))
+        self._keep("rows", torch.zeros(bases, coordinates, components))
+        self._keep("words", torch.zeros(vocab_size, coordinates))
+        self._keep("ends", torch.zeros(codes, dtype=torch.long))
+
+    def _keep(self, name: str, buffer: Tensor) -> None:
+        self.register_buffer(name, buffer, persistent=False)
 
     @torch.no_grad()
     def start_from(self, quantizer: LocalQuantizer) -> None:

@@ -17,6 +17,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from motiontok.methods import DiscreteAutoencoder
+from motiontok.methods.lopq import Lopq
 from motiontok.models.layers import CausalBlock, KeyValueCache
 from motiontok.prior.local import LocalCodes
 
@@ -156,6 +158,11 @@ class PriorModel(nn.Module):
         """
         self.table.copy_(effects)
         self.bias.copy_(frequencies.log() - frequencies.log().mean(dim=1, keepdim=True))
+
+    def read_codes_of(self, method: DiscreteAutoencoder) -> None:
+        """Take from a tokenizer's method what its codes say, where a table cannot hold it."""
+        if self.local is not None and isinstance(method, Lopq):
+            self.local.start_from(method.quantizer)
 
     def forward(self, codes: Tensor, conditions: Conditions) -> Tensor:
         """Log-probabilities of every code given those before it, by teacher forcing.

@@ -286,7 +286,8 @@ class TokenPrior:
 
         Args:
             folder: the folder, or ``"default"`` for the prior shipped with the package.
-            tokenizer: the one it is to be used with; any other is refused.
+            tokenizer: the one it is to be used with; any other is refused. A prior of a lopq
+                tokenizer cannot be read without it.
             device: where to put the weights.
 
         Raises:
@@ -322,6 +323,11 @@ class TokenPrior:
             raise TokenizerError(f"{path}: damaged or incomplete prior ({line})") from None
         if tokenizer is not None:
             prior.require(tokenizer)
+            model.read_codes_of(tokenizer.method)
+        elif model.local is not None:
+            raise TokenizerError(
+                f"{path}: a prior of a lopq tokenizer needs it to read codes: give tokenizer="
+            )
         return prior
 
     def _past(self, codes: NDArray[Any] | Tensor | None) -> Tensor:

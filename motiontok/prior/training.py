@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from motiontok.errors import TrainingError
-from motiontok.methods.lopq import Lopq
 from motiontok.methods.schedule import cosine
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.tokens import TokenSet
@@ -211,8 +210,7 @@ def train_prior(
         counts.scatter_add_(1, stretches.codes.T, torch.ones_like(stretches.codes.T).float())
         effects = code_effects(tokenizer, counts.argmax(dim=1), config.rank)
         model.start_from(effects, counts / counts.sum(dim=1, keepdim=True))
-        if model.local is not None and isinstance(tokenizer.method, Lopq):
-            model.local.start_from(tokenizer.method.quantizer.cpu())
+    model.read_codes_of(tokenizer.method)
     model.to(device)
     matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]
     chosen = {id(p) for p in matrices}

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
+from motiontok import MotionTokenizer
+from motiontok.config import load_config
+from motiontok.data.clips import load_clips, make_training_data
+from motiontok.errors import TokenizerError
+from motiontok.methods import MotionNetworks, make_method
 from motiontok.models import LocalQuantizer
+from motiontok.prior import TokenPrior
 from motiontok.prior.local import LocalCodes
+from motiontok.prior.runs import run_prior_training
 
 CODES, VOCAB, COMPONENTS = 6, 32, 24
 
@@ -82,3 +91,36 @@ def test_one_position_at_a_time_is_the_same(local, codes):
         torch.testing.assert_close(
             local.score(n, directions[:, n], codes[:, 0]), scores[:, n], atol=1e-5, rtol=1e-4
         )
+
+
+def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):
+    """Trained, saved without what the tokenizer knows, and read again beside it."""
+    config = load_config(
+        "demo",
+        (
+            "data.dataset=folder", "model.codes_per_window=8", "model.vocab_size=16",
+            "model.components=32", "model.bases=4", "data.holdout=4",
+        ),
+    )  # fmt: skip
+    ready = make_training_data(load_clips(config.data, labelled_clips, seed=0), config.data)
+    method = make_method(config, MotionNetworks(config))
+    generator = torch.Generator().manual_seed(0)
+    method.prepare(lambda count: ready.windows.batch(min(count, 2000), generator), generator)
+    tokenizer = MotionTokenizer(method, ready.statistics, offsets=ready.offsets)
+    run = run_prior_training(
+        tokenizer, data=labelled_clips, out=tmp_path, steps=3, shifts=1, width=16, layers=1
+    )
+    assert run.metrics["nats"] < 1.2 * run.metrics["nats_uniform"]
+    with safe_open(tmp_path / "prior" / "prior.safetensors", framework="pt") as file:
+        assert not [k for k in file.keys() if k.startswith("local.")]  # noqa: SIM118
+    again = TokenPrior.from_pretrained(tmp_path / "prior", tokenizer=tokenizer)
+    codes = run.prior.sample(2, seed=0, label="walk")
+    np.testing.assert_array_equal(again.sample(2, seed=0, label="walk"), codes)
+    np.testing.assert_allclose(again.log_prob(codes[0]), run.prior.log_prob(codes[0]))
+    with pytest.raises(TokenizerError, match="needs it to read codes: give tokenizer="):
+        TokenPrior.from_pretrained(tmp_path / "prior")
+    resumed = run_prior_training(
+        tokenizer, data=labelled_clips, out=tmp_path, steps=4, shifts=1, width=16, layers=1,
+        resume=True,
+    )  # fmt: skip
+    assert resumed.metrics["steps"] == 4
