@@ -103,33 +103,13 @@ def plot_usage(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -
 
 
 def plot_cost(rows: Mapping[str, Sequence[Row]], methods: Sequence[str], out: Path) -> None:
-    """Joint error of held-out clips over what training took; a panel for each budget.
+    """Joint error of held-out clips over what training took; a method's budgets are connected.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    figure = new_figure(5.5 * len(rows), 4.5, doing="drawing a comparison")
-    style = _styles(methods)
-    panels = figure.subplots(1, len(rows), squeeze=False)[0]
-    for (budget, of_budget), axes in zip(rows.items(), panels, strict=True):
-        for row in of_budget:
-            if "training_seconds" not in row.mean:
-                continue
-            colour, marker = style[row.method]
-            axes.plot(
-                [row.mean["training_seconds"]],
-                [row.mean["mpjpe_mm"]],
-                color=colour,
-                marker=marker,
-                markersize=7,
-                lw=0,
-                label=row.method,
-            )
-        axes.set_title(budget, fontsize=10)
-        axes.set_xlabel("training or fitting, s (of the processor, on a CPU)")
-        axes.set_ylabel("MPJPE of held-out clips, mm")
-        _logarithmic(axes, "xy")
-    _legend(figure)
+    axes, figure = _errors_over("training_seconds", rows, methods)
+    axes.set_xlabel("training or fitting, s (of the processor, on a CPU)")
     save_figure(figure, out)
 
 
@@ -141,12 +121,24 @@ def plot_rate_distortion(
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
+    axes, figure = _errors_over("bits_per_second", rows, methods)
+    axes.set_xlabel("bits a second")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    save_figure(figure, out)
+
+
+def _errors_over(
+    key: str, rows: Mapping[str, Sequence[Row]], methods: Sequence[str]
+) -> tuple[Any, Any]:
+    """Axes of joint errors over a figure of each row that has it, and their picture."""
     points: dict[str, list[tuple[float, float]]] = {}
     for of_budget in rows.values():
         for row in of_budget:
-            points.setdefault(row.method, []).append(
-                (row.mean["bits_per_second"], row.mean["mpjpe_mm"])
-            )
+            if key in row.mean:
+                pair = (row.mean[key], row.mean["mpjpe_mm"])
+                points.setdefault(row.method, []).append(pair)
     figure = new_figure(8, 5.5, doing="drawing a comparison")
     style = _styles(methods)
     axes = figure.subplots()
@@ -163,14 +155,10 @@ def plot_rate_distortion(
             lw=1,
             label=method,
         )
-    axes.set_xlabel("bits a second")
     axes.set_ylabel("MPJPE of held-out clips, mm")
     _logarithmic(axes, "xy")
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
     _legend(figure)
-    save_figure(figure, out)
+    return axes, figure
 
 
 def _styles(methods: Sequence[str]) -> dict[str, tuple[Any, str]]:
