@@ -8,12 +8,23 @@ rotations are therefore the T-pose facing +X.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from bvh.rotations import Array, multiply, rotate
 
-__all__ = ["DEFAULT_OFFSETS", "FEET", "JOINTS", "MIRROR", "PARENTS", "forward_kinematics"]
+__all__ = [
+    "DEFAULT_OFFSETS",
+    "FEET",
+    "JOINTS",
+    "MIRROR",
+    "PARENTS",
+    "by_joint",
+    "forward_kinematics",
+    "generations",
+    "take",
+]
 
 JOINTS: tuple[str, ...] = (
     "Hips",
@@ -80,16 +91,50 @@ def forward_kinematics(
     Returns:
         Global rotations ``(..., joints, 4)`` and positions ``(..., joints, 3)``.
     """
-    positions = np.broadcast_to(positions, (*rotations.shape[:-1], 3))
-    # One contiguous block per joint keeps the per-joint work in cache.
-    q: list[Array] = []
-    p: list[Array] = []
-    for joint, parent in enumerate(parents):
-        local_q, local_p = rotations[..., joint, :], positions[..., joint, :]
-        if parent < 0:
-            q.append(local_q)
-            p.append(local_p)
-        else:
-            q.append(multiply(q[parent], local_q))
-            p.append(p[parent] + rotate(q[parent], local_p))
-    return np.stack(q, axis=-2), np.stack(p, axis=-2)
+    order, steps = generations(tuple(parents))
+    q = by_joint(rotations, order)
+    p = by_joint(np.broadcast_to(positions, (*rotations.shape[:-1], 3)), order)
+    for here, above in steps:
+        turn = take(q, above)
+        p[here] = take(p, above) + rotate(turn, p[here])
+        q[here] = multiply(turn, q[here])
+    back = [order.index(joint) for joint in range(len(order))]
+    q, p = (take(x, back).swapaxes(0, 1) for x in (q, p))
+    return q.reshape(rotations.shape), p.reshape(*rotations.shape[:-1], 3)
+
+
+@lru_cache(maxsize=64)
+def generations(parents: tuple[int, ...]) -> tuple[list[int], list[tuple[slice, list[int]]]]:
+    """A tree's joints by their distance from the root.
+
+    What goes down a tree can be done for all joints of a generation at once: for the
+    22 canonical joints that is 7 steps instead of 21.
+
+    Returns:
+        Joints, roots first, then their children and so on; and for each generation but the
+        first, its rows in that order and those of its parents.
+    """
+    depth: list[int] = []
+    for parent in parents:
+        depth.append(0 if parent < 0 else depth[parent] + 1)
+    order = sorted(range(len(parents)), key=depth.__getitem__)
+    row = {joint: i for i, joint in enumerate(order)}
+    steps = []
+    for level in range(1, max(depth, default=0) + 1):
+        rows = [row[joint] for joint in order if depth[joint] == level]
+        above = [row[parents[order[i]]] for i in rows]
+        steps.append((slice(rows[0], rows[-1] + 1), above))
+    return order, steps
+
+
+def by_joint(values: Array, order: list[int]) -> Array:
+    """``(joints, frames, n)`` of ``(..., joints, n)``, component by component in memory."""
+    flat = values.reshape(-1, *values.shape[-2:])
+    return np.ascontiguousarray(flat.T).take(order, axis=1).transpose(1, 2, 0)
+
+
+def take(values: Array, rows: list[int]) -> Array:
+    """Rows of ``(joints, frames, ...)`` that lie in memory as :func:`by_joint` has them."""
+    components = range(2, values.ndim)
+    first = values.transpose(*components, 0, 1)
+    return first.take(rows, axis=-2).transpose(-2, -1, *range(values.ndim - 2))

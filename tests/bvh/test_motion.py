@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import bvh
 from bvh import DEFAULT_OFFSETS, JOINTS, BVHError, Motion, Source
-from bvh.rotations import angle_between, exp, from_axis_angle, identity, rotate
+from bvh.rotations import angle_between, exp, from_axis_angle, identity, multiply, rotate
+from bvh.skeleton import forward_kinematics
 
 FILES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -239,3 +240,20 @@ def test_rest_pose_in_the_file_is_the_t_pose() -> None:
     np.testing.assert_allclose(clip.offsets[:, [2, 0, 1]] / 100, DEFAULT_OFFSETS)
     head, hips = JOINTS.index("Head"), JOINTS.index("Hips")
     assert clip.global_positions()[0, head, 1] > clip.global_positions()[0, hips, 1]
+
+
+@given(st.integers(0, 1000), st.integers(1, 12), st.sampled_from([(), (0,), (5,), (2, 3)]))
+def test_joints_of_any_tree_hang_on_their_parents(seed, joints, shape):
+    rng = np.random.default_rng(seed)
+    parents = [-1] + [int(rng.integers(-1, j)) for j in range(1, joints)]
+    rotations = exp(rng.normal(size=(*shape, joints, 3)))
+    offsets = rng.normal(size=(joints, 3))
+    turns, places = forward_kinematics(rotations, offsets, parents)
+    assert turns.shape == (*shape, joints, 4)
+    for joint, parent in enumerate(parents):
+        turn, place = rotations[..., joint, :], np.broadcast_to(offsets[joint], (*shape, 3))
+        if parent >= 0:
+            place = places[..., parent, :] + rotate(turns[..., parent, :], place)
+            turn = multiply(turns[..., parent, :], turn)
+        np.testing.assert_allclose(turns[..., joint, :], turn, atol=1e-12)
+        np.testing.assert_allclose(places[..., joint, :], place, atol=1e-12)

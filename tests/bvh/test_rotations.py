@@ -165,6 +165,12 @@ def test_opposite_directions(axis: np.ndarray) -> None:
     np.testing.assert_allclose(np.linalg.norm(q), 1)
 
 
+def test_no_direction_means_no_turn() -> None:
+    nothing, way = np.zeros((1, 3)), np.array([[0.0, 3.0, 0.0]])
+    for a, b in ((nothing, way), (way, nothing), (nothing, nothing)):
+        np.testing.assert_array_equal(r.between(a, b), r.identity(1))
+
+
 @given(st.floats(-3, 3), st.floats(-1.5, 1.5), st.floats(-3, 3))
 def test_twist_and_heading(yaw: float, tilt: float, direction: float) -> None:
     horizontal = np.array([np.cos(direction), np.sin(direction), 0.0])
