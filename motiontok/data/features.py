@@ -23,6 +23,7 @@ twist. For features of a real motion the two agree and nothing is changed.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ import numpy as np
 from bvh import rotations as rot
 from bvh.motion import FPS, Motion, Source
 from bvh.rotations import Array
-from bvh.skeleton import FEET, JOINTS, PARENTS
+from bvh.skeleton import FEET, JOINTS, PARENTS, by_joint, generations, take
 from motiontok.errors import DataError
 
 __all__ = ["COLUMNS", "FEATURES", "Start", "from_motion", "to_motion"]
@@ -56,9 +57,27 @@ FEATURES = int(_ends[-1])
 """Number of feature columns."""
 
 _UP = np.array([0.0, 0.0, 1.0])
-_CHILDREN = tuple(
-    tuple(c for c, parent in enumerate(PARENTS) if parent == joint) for joint in range(len(JOINTS))
-)
+_SHORT = 1e-3  # m; a shorter bone has no direction
+_ORDER, _GENERATIONS = generations(PARENTS)
+_ROW = [_ORDER.index(joint) for joint in range(len(JOINTS))]
+
+
+def _bones() -> list[list[tuple[int, int, int]]]:
+    """By generation, rows of (parent, joint, only child) of joints that aim one bone."""
+    parent = {
+        joint: up
+        for here, above in _GENERATIONS
+        for joint, up in zip(range(here.start, here.stop), above, strict=True)
+    }
+    children = Counter(parent.values())
+    out = []
+    for here, _ in _GENERATIONS:
+        ends = {up: end for end, up in parent.items() if here.start <= up < here.stop}
+        out.append([(parent[j], j, end) for j, end in ends.items() if children[j] == 1])
+    return out
+
+
+_BONES = _bones()
 
 
 @dataclass(frozen=True)
@@ -82,12 +101,19 @@ def _six(q: Array) -> Array:
 
 
 def _from_six(six: Array) -> Array:
-    """Quaternions ``(..., 4)`` of 6D rotations ``(..., 6)`` by Gram-Schmidt."""
+    """Rotation matrices ``(..., 3, 3)`` of 6D rotations ``(..., 6)`` by Gram-Schmidt."""
     a, b = six[..., :3], six[..., 3:]
-    a = a / np.maximum(np.linalg.norm(a, axis=-1, keepdims=True), 1e-9)
-    b = b - np.sum(a * b, axis=-1, keepdims=True) * a
-    b = b / np.maximum(np.linalg.norm(b, axis=-1, keepdims=True), 1e-9)
-    return rot.from_matrix(np.stack([a, b, rot.cross(a, b)], axis=-1))
+    a = a / np.maximum(rot.length(a), 1e-9)
+    b = b - rot.dot(a, b)[..., None] * a
+    b = b / np.maximum(rot.length(b), 1e-9)
+    c = rot.cross(a, b)
+    out = rot.planar(six.shape[:-1], 3, 3)
+    out[..., 0], out[..., 1], out[..., 2] = a, b, c
+    flat = rot.dot(c, c) < 0.99
+    if flat.any():
+        # Columns that are zero or parallel state no rotation; any that fits them will do.
+        out[flat] = rot.to_matrix(rot.from_matrix(out[flat]))
+    return out
 
 
 def _contacts(positions: Array, fps: float) -> Array:
@@ -187,14 +213,15 @@ def to_motion(
     root_positions[:, :2] += [start.x, start.y]
     root_positions[:, 2] = features[:, 3]
 
-    local = np.empty((frames, len(JOINTS), 4))
-    local[:, 0] = _from_six(features[:, COLUMNS["tilt"]])
-    local[:, 1:] = _from_six(features[:, COLUMNS["rotations"]].reshape(frames, _BODY, 6))
+    six = features[:, COLUMNS["tilt"].start : COLUMNS["rotations"].stop]
+    local = _from_six(by_joint(six.reshape(frames, len(JOINTS), 6), _ORDER))
     wanted = np.zeros((frames, len(JOINTS), 3))
     wanted[:, 1:] = features[:, COLUMNS["positions"]].reshape(frames, _BODY, 3)
-    _aim(local, wanted, offsets)
-    local[:, 0] = rot.multiply(world_from_heading, local[:, 0])
-    return Motion(root_positions, local, offsets, FPS, source or Source())
+    _aim(local, by_joint(wanted, _ORDER), offsets[_ORDER])
+    turns = rot.from_matrix(local)
+    turns[0] = rot.multiply(world_from_heading, turns[0])
+    rotations = take(turns, _ROW).swapaxes(0, 1)
+    return Motion(root_positions, rotations, offsets, FPS, source or Source())
 
 
 def _aim(local: Array, wanted: Array, offsets: Array) -> None:
@@ -204,28 +231,49 @@ def _aim(local: Array, wanted: Array, offsets: Array) -> None:
     in the direction of its wanted position as seen from where the joint now is:
     errors do not add up along the limb. Twist is untouched.
 
+    All joints are in the order of :func:`bvh.skeleton.generations`.
+
     Args:
-        local: local rotations ``(frames, 22, 4)``, changed.
-        wanted: hips-relative positions ``(frames, 22, 3)``.
+        local: local rotation matrices ``(22, frames, 3, 3)``, changed.
+        wanted: hips-relative positions ``(22, frames, 3)``.
         offsets: ``(22, 3)``.
     """
-    world = np.empty_like(local)
-    placed = np.zeros_like(wanted)
-    for joint, parent in enumerate(PARENTS):
-        if parent < 0:
-            world[:, joint] = local[:, joint]
-        else:
-            placed[:, joint] = placed[:, parent] + rot.rotate(world[:, parent], offsets[joint])
-            world[:, joint] = rot.multiply(world[:, parent], local[:, joint])
-        if len(_CHILDREN[joint]) != 1:
-            continue
-        child = _CHILDREN[joint][0]
-        if np.linalg.norm(offsets[child]) < 1e-3:
-            continue
-        now = rot.rotate(world[:, joint], offsets[child])
-        swing = rot.between(now, wanted[:, child] - placed[:, joint])
-        world[:, joint] = rot.multiply(swing, world[:, joint])
-        if parent < 0:
-            local[:, joint] = world[:, joint]
-        else:
-            local[:, joint] = rot.multiply(rot.conjugate(world[:, parent]), world[:, joint])
+    world, placed = np.empty_like(local), np.zeros_like(wanted)
+    world[0] = local[0]
+    lengths = np.linalg.norm(offsets, axis=-1)
+    for (here, above), bones in zip(_GENERATIONS, _BONES, strict=True):
+        turn = take(world, above)
+        placed[here] = take(placed, above) + np.einsum("jfab,jb->jfa", turn, offsets[here])
+        aimed = [bone for bone in bones if lengths[bone[2]] >= _SHORT]
+        if aimed:
+            parents, joints, ends = map(list, zip(*aimed, strict=True))
+            way = take(wanted, ends) - take(placed, joints)
+            from_parent = np.einsum("jfab,jfa->jfb", take(world, parents), way)
+            directions = offsets[ends] / lengths[ends, None]
+            local[joints] = _swung(take(local, joints), directions, from_parent)
+        world[here] = np.einsum("jfab,jfbc->jfac", turn, local[here])
+
+
+def _swung(rotations: Array, bones: Array, ways: Array) -> Array:
+    """Rotations after the least turn that points their bones another way.
+
+    That turn is two half turns: about where the bone points, and about the direction
+    halfway from there to where it should. A way of no length turns nothing.
+
+    Args:
+        rotations: matrices ``(joints, frames, 3, 3)``.
+        bones: ``(joints, 3)`` unit, in the axes that are rotated.
+        ways: ``(joints, frames, 3)`` of any length.
+    """
+    now = np.einsum("jfab,jb->jfa", rotations, bones)
+    halfway = now + ways / np.maximum(rot.length(ways), 1e-300)
+    lost = rot.dot(halfway, halfway) <= 2e-9
+    if lost.any():
+        # Opposite directions: any axis perpendicular to the bone will do.
+        helper = np.where(np.abs(now[..., :1]) < 0.6, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+        halfway[lost] = rot.cross(now, helper)[lost]
+    halfway /= rot.length(halfway)
+    turned = 2.0 * now[..., None] * bones[:, None, None] - rotations
+    along = np.einsum("jfa,jfab->jfb", halfway, turned)
+    out: Array = 2.0 * halfway[..., None] * along[..., None, :] - turned
+    return out

@@ -9,7 +9,7 @@ from scipy.linalg import solveh_banded
 
 from bvh.motion import Motion
 from bvh.rotations import Array
-from bvh.skeleton import FEET
+from bvh.skeleton import FEET, PARENTS, forward_kinematics
 
 __all__ = ["plant_feet"]
 
@@ -40,7 +40,7 @@ def plant_feet(motion: Motion, contacts: Array, *, first: Array | None = None) -
     """
     if len(motion) < 2:
         return motion
-    feet = motion.global_positions()[:, list(FEET), :2]
+    feet = _feet(motion)
     # A foot stands during a step only if it does at both ends; squared, doubt counts little.
     held = np.clip(np.minimum(contacts[1:], contacts[:-1]), 0.0, 1.0)[..., None] ** 2
     weight = _FREE + held.sum(axis=1)
@@ -65,3 +65,13 @@ def plant_feet(motion: Motion, contacts: Array, *, first: Array | None = None) -
     positions = motion.root_positions.copy()
     positions[:, :2] += shift
     return replace(motion, root_positions=positions)
+
+
+def _feet(motion: Motion) -> Array:
+    """Places on the floor ``(frames, 4, 2)`` of feet and toes, metres."""
+    joints = max(FEET) + 1  # the legs come first, with all that they hang on
+    _, below_hips = forward_kinematics(
+        motion.rotations[:, :joints], motion.offsets[:joints], PARENTS[:joints]
+    )
+    feet: Array = below_hips[:, list(FEET), :2] - motion.offsets[0, :2]
+    return feet + motion.root_positions[:, None, :2]
