@@ -57,7 +57,7 @@ class AxisFinder:
         self._body = body
         self._contacts = contacts
         self._rest = rest
-        self._matrices = to_matrix(body.rotations)
+        self._matrices = to_matrix(body.rotations.swapaxes(0, 1)).swapaxes(0, 1)
         self._shape: Shape | None = None
         self._hips()
         self._chest()
@@ -71,7 +71,7 @@ class AxisFinder:
     def _local(self, joint: str, vectors: Array) -> Array:
         """World vectors ``(frames, 3)`` in the source axes of ``joint``."""
         matrices = self._matrices[:, INDEX[joint]]
-        out: Array = np.matmul(vectors[:, None, :], matrices)[:, 0]
+        out: Array = np.einsum("fa,fab->fb", vectors, matrices)
         return out
 
     def _rigid(self, joint: str, child: str) -> Array:

@@ -90,8 +90,9 @@ def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None
         BVHError: a value is not finite, or a limb has no length.
     """
     rotations, positions, has = _gather(clip, joints)
-    _check(clip, joints, positions, has)
+    _check_finite(clip, joints, positions)
     size = body_length(positions, has)
+    _check_limbs(clip, joints, positions, size)
     if up is None:
         hips, chest = positions[:, INDEX["Hips"]], positions[:, INDEX["Spine2"]]
         feet = positions[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
@@ -103,8 +104,9 @@ def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None
         raise BVHError(f"scale must be metres per source unit, above zero, got {scale}")
     world = world_from_source(up)
     return Body(
-        rotations=multiply(world, rotations),
-        positions=scale * rotate(world, positions),
+        # Joint by joint in memory, since that is how they are looked at.
+        rotations=multiply(world, rotations.swapaxes(0, 1)).swapaxes(0, 1),
+        positions=scale * rotate(world, positions.swapaxes(0, 1)).swapaxes(0, 1),
         has=has,
         frame_time=clip.frame_time,
         up=up,
@@ -133,7 +135,7 @@ def _gather(clip: Clip, joints: JointMap) -> tuple[Array, Array, Array]:
     return rotations, positions, has
 
 
-def _check(clip: Clip, joints: JointMap, positions: Array, has: Array) -> None:
+def _check_finite(clip: Clip, joints: JointMap, positions: Array) -> None:
     finite = np.isfinite(positions)
     if not finite.all():
         frame, joint = (int(i) for i in np.argwhere(~finite)[0][:2])
@@ -141,7 +143,9 @@ def _check(clip: Clip, joints: JointMap, positions: Array, has: Array) -> None:
             f"{clip.name}: position of {joints.names(clip)[JOINTS[joint]]} is not finite "
             f"in frame {frame}"
         )
-    size = body_length(positions, has)
+
+
+def _check_limbs(clip: Clip, joints: JointMap, positions: Array, size: float) -> None:
     for side, _ in SIDES:
         for limb in (("UpLeg", "Leg", "Foot"), ("Arm", "ForeArm")):
             for a, b in pairwise(limb):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bvh.rotations import Array, cross, from_matrix
+from bvh.rotations import Array, cross, dot, from_matrix, length
 
 __all__ = ["center", "frame", "mean_rotation", "perpendicular", "unit"]
 
@@ -15,7 +15,7 @@ _STEPS = 15
 
 def unit(v: Array) -> Array:
     """``v`` ``(..., 3)`` at length one; zero stays zero."""
-    out: Array = v / np.maximum(np.sqrt(np.sum(v * v, axis=-1, keepdims=True)), _TINY)
+    out: Array = v / np.maximum(length(v), _TINY)
     return out
 
 
@@ -27,7 +27,7 @@ def center(v: Array) -> Array:
     """
     out: Array = v.mean(axis=0)
     for _ in range(_STEPS):
-        away = np.sqrt(np.sum((v - out) ** 2, axis=-1))
+        away = length(v - out)[..., 0]
         if away.max() < _ALIKE:
             break
         weight = 1.0 / np.maximum(away, _ALIKE)
@@ -37,7 +37,7 @@ def center(v: Array) -> Array:
 
 def perpendicular(v: Array, axis: Array) -> Array:
     """The part of ``v`` ``(..., 3)`` that is perpendicular to unit ``axis`` ``(..., 3)``."""
-    out: Array = v - np.sum(v * axis, axis=-1, keepdims=True) * axis
+    out: Array = v - dot(v, axis)[..., None] * axis
     return out
 
 

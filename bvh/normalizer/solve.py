@@ -71,7 +71,7 @@ def solve(body: Body, axes: Array) -> Solution:
         body: global transforms of the source's joints.
         axes: ``(22, 4)`` canonical_from_source axes per joint.
     """
-    turns = multiply(body.rotations, conjugate(axes))
+    turns = multiply(body.rotations.swapaxes(0, 1), conjugate(axes)[:, None]).swapaxes(0, 1)
     positions = body.positions.copy()
     _fill(body, turns, positions)
     moved = _keep_lengths(positions, "Spine", "Spine1", "Spine2", turns)
