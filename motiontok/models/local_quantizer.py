@@ -144,12 +144,10 @@ class LocalQuantizer(nn.Module):
             return torch.bmm(x[:, None], matrices[base])[:, 0]
         # Sorted: a copy of its basis for every window would take longer than the products.
         order = base.argsort(stable=True)
-        counts = torch.bincount(base, minlength=len(matrices)).tolist()
-        parts = [
-            rows @ matrix
-            for rows, matrix in zip(x[order].split(counts), matrices, strict=True)
-            if len(rows)
-        ]
+        counts = torch.bincount(base).tolist()
+        used = [b for b, count in enumerate(counts) if count]
+        rows = x[order].split([counts[b] for b in used])
+        parts = [some @ matrices[b] for some, b in zip(rows, used, strict=True)]
         sorted_rows = torch.cat(parts)
         return torch.empty_like(sorted_rows).index_copy_(0, order, sorted_rows)
 
