@@ -79,12 +79,6 @@ class LocalCodes(nn.Module):
         """Columns of each code but the first."""
         return list(pairwise(self.ends.tolist()))
 
-    def quiet(self) -> Tensor:
-        """Codes ``(codes,)`` that add the least to a window; the first one is 0."""
-        least = [torch.zeros((), dtype=torch.long, device=self.words.device)]
-        least += [self.words[:, a:b].square().sum(dim=1).argmin() for a, b in self._slices()]
-        return torch.stack(least)
-
     def vectors(self, codes: Tensor) -> Tensor:
         """Vectors ``(windows, codes, components)`` of whole windows ``(windows, codes)``."""
         tokens = torch.arange(1, codes.shape[1], device=codes.device)

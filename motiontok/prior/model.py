@@ -39,8 +39,6 @@ class PriorConfig:
         width, heads, layers: of the transformer.
         rank: numbers a code is described by.
         components, bases, coordinates: of a lopq tokenizer's quantiser; 0 for others.
-        drawn: codes of a window that sampling draws, 0 for all; fewer only of lopq, whose
-            later codes are details that nothing predicts: drawn, they are noise.
     """
 
     codes_per_window: int
@@ -55,7 +53,6 @@ class PriorConfig:
     components: int = 0
     bases: int = 0
     coordinates: int = 0
-    drawn: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""

@@ -25,11 +25,6 @@ from motiontok.tokenizer import MotionTokenizer
 __all__ = ["PriorRun", "load_tokens", "run_prior_training"]
 
 
-# Of lopq's codes: the cell and the next three. Samples of more are farther from real windows
-# (docs/benchmarks/prior.md).
-_DRAWN = 4
-
-
 @dataclass(frozen=True, eq=False)
 class PriorRun:
     """A finished run.
@@ -168,5 +163,4 @@ def _local_sizes(tokenizer: MotionTokenizer) -> dict[str, int]:
     if not isinstance(tokenizer.method, Lopq):
         return {}
     bases, coordinates, components = tokenizer.method.quantizer.local.shape
-    drawn = min(_DRAWN, tokenizer.codes_per_window)
-    return {"bases": bases, "coordinates": coordinates, "components": components, "drawn": drawn}
+    return {"bases": bases, "coordinates": coordinates, "components": components}

@@ -79,8 +79,6 @@ def write_window(
 ) -> tuple[Tensor, Tensor]:
     """Draw the window after ``past``.
 
-    Codes that the prior does not draw are those that say the least.
-
     Args:
         model: the prior's network.
         past: ``(batch, windows, codes)``, fewer than its context.
@@ -90,8 +88,8 @@ def write_window(
         generator: source of randomness, on the model's device.
 
     Returns:
-        Codes ``(batch, samples, codes)`` and the log-probability ``(batch, samples)`` of those
-        that were drawn, nats, under the conditions and at temperature 1.
+        Codes ``(batch, samples, codes)`` and their log-probability ``(batch, samples)``,
+        nats, under the conditions and at temperature 1.
     """
     batch = len(past)
     guided = options.guidance != 1.0
@@ -103,7 +101,7 @@ def write_window(
     rows = batch * samples
     total = torch.zeros(rows, device=past.device)
     codes = []
-    for _ in range(model.config.drawn or model.config.codes_per_window):
+    for _ in range(model.config.codes_per_window):
         logits = writer.logits()
         own = logits[:rows]
         mixed = own
@@ -113,7 +111,5 @@ def write_window(
         total += own.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]
         writer.push(code.repeat(2) if guided else code)
         codes.append(code)
-    if model.local is not None:
-        codes += [code.expand(rows) for code in model.local.quiet()[len(codes) :]]
     drawn = torch.stack(codes, dim=1)
     return drawn.unflatten(0, (batch, samples)), total.unflatten(0, (batch, samples))

@@ -13,11 +13,9 @@ from motiontok.data.clips import load_clips, make_training_data
 from motiontok.errors import TokenizerError
 from motiontok.methods import MotionNetworks, make_method
 from motiontok.models import LocalQuantizer
-from motiontok.prior import SamplingOptions, TokenPrior
+from motiontok.prior import TokenPrior
 from motiontok.prior.local import LocalCodes
-from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.runs import run_prior_training
-from motiontok.prior.sampling import write_window
 
 CODES, VOCAB, COMPONENTS = 6, 32, 24
 
@@ -93,37 +91,6 @@ def test_one_position_at_a_time_is_the_same(local, codes):
         torch.testing.assert_close(
             local.score(n, directions[:, n], codes[:, 0]), scores[:, n], atol=1e-5, rtol=1e-4
         )
-
-
-def test_quiet_codes_add_the_least(local):
-    quiet = local.quiet()
-    every = torch.arange(VOCAB)
-    for n in range(1, CODES):
-        lengths = local.vector(n, every, torch.zeros(VOCAB, dtype=torch.long)).norm(dim=1)
-        # Coordinates of one code differ in spread, so the least of words is not quite of vectors.
-        assert lengths[quiet[n]] < 1.5 * lengths.min() + 0.05
-
-
-def test_codes_that_are_not_drawn_are_quiet(quantizer):
-    bases, coordinates, components = quantizer.local.shape
-    sizes = {"components": components, "bases": bases, "coordinates": coordinates}
-    torch.manual_seed(0)
-    model = PriorModel(PriorConfig(CODES, VOCAB, width=16, heads=2, layers=1, drawn=2, **sizes))
-    assert model.local is not None
-    model.local.start_from(quantizer)
-    generator = torch.Generator().manual_seed(0)
-    past = torch.zeros(1, 0, CODES, dtype=torch.long)
-    conditions = Conditions.none(1, 1)
-    codes, logp = write_window(
-        model.eval(), past, conditions, samples=20, options=SamplingOptions(), generator=generator
-    )
-    assert codes.shape == (1, 20, CODES)
-    assert (codes[..., 2:] == model.local.quiet()[2:]).all()
-    assert len(codes[..., :2].unique(dim=1)[0]) > 10
-    with torch.no_grad():
-        known = model(codes[0][:, None], Conditions.none(20, 1))[:, 0]
-    known = known.gather(-1, codes[0][..., None])[:, :2, 0].sum(dim=1)
-    torch.testing.assert_close(known, logp[0], atol=1e-4, rtol=1e-4)
 
 
 def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):
