@@ -19,7 +19,6 @@ from motiontok.config import Config, parse_config
 from motiontok.data import Statistics
 from motiontok.errors import ConfigError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
-from motiontok.models import LocalQuantizer
 from motiontok.paths import SHIPPED_TOKENIZERS
 
 __all__ = [
@@ -33,8 +32,6 @@ __all__ = [
 ]
 
 FORMAT = "motiontok-tokenizer-1"
-
-_SCALE = "#scale"
 
 
 class Parts(NamedTuple):
@@ -73,15 +70,11 @@ def fingerprint_of(parts: Parts) -> str:
 
 
 def rounded(parts: Parts) -> Parts:
-    """A copy whose weights fit 16 bits exactly; bases of a :class:`LocalQuantizer` fit 8."""
+    """A copy whose weights fit 16 bits exactly."""
     method = copy.deepcopy(parts.method)
     for tensor in (*method.parameters(), *method.buffers()):
         if tensor.is_floating_point():
             tensor.data = tensor.data.half().to(tensor.dtype)
-    for module in method.modules():
-        if isinstance(module, LocalQuantizer):
-            for basis in (module.basis, module.local):
-                basis.copy_(_from_bytes(*_to_bytes(basis)))
     return parts._replace(method=method)
 
 
@@ -103,7 +96,7 @@ def write_folder(folder: Path, parts: Parts, fingerprint: str) -> None:
     ):
         beside.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         try:
-            tensors = _narrowed(_tensors(parts))
+            tensors = {k: _narrow(v) for k, v in _tensors(parts).items()}
             save_file(tensors, temporary, metadata={"fingerprint": fingerprint})
         except SafetensorError as error:
             raise OSError(str(error)) from None
@@ -126,7 +119,7 @@ def read_folder(path: Path) -> tuple[Parts, str]:
         config: Config = parse_config(values["config"], str(path / "config.json"))
         method = make_method(config, MotionNetworks(config))
         with safe_open(path / "model.safetensors", framework="pt") as file:
-            tensors = _widened({k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
+            tensors = {k: _widen(file.get_tensor(k)) for k in file.keys()}  # noqa: SIM118
         method.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         statistics = Statistics(
             **{k[11:]: v for k, v in tensors.items() if k.startswith("statistics.")}
@@ -173,42 +166,13 @@ def _tensors(parts: Parts) -> dict[str, Tensor]:
     return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
 
 
-def _narrowed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors in 8 bits with a scale for each row, or in 16, where that loses nothing."""
-    out = {}
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or tensor.dim() == 0:
-            out[name] = tensor
-            continue
-        if tensor.dim() > 1:
-            integers, scale = _to_bytes(tensor)
-            if torch.equal(_from_bytes(integers, scale), tensor):
-                out |= {name: integers, name + _SCALE: scale}
-                continue
-        half = tensor.half()
-        out[name] = half if torch.equal(half.to(tensor.dtype), tensor) else tensor
-    return out
+def _narrow(tensor: Tensor) -> Tensor:
+    """The tensor in 16 bits where that loses nothing."""
+    if not tensor.is_floating_point() or tensor.dim() == 0:
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
 
 
-def _widened(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What :func:`_narrowed` was given."""
-    out = {}
-    for name, tensor in tensors.items():
-        if name.endswith(_SCALE):
-            continue
-        if tensor.dtype == torch.int8:
-            tensor = _from_bytes(tensor, tensors[name + _SCALE])
-        out[name] = tensor.float() if tensor.dtype == torch.float16 else tensor
-    return out
-
-
-def _to_bytes(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Integers of -127 to 127 and a scale ``(..., 1)`` for each row of ``x (..., n)``."""
-    scale = (x.abs().amax(dim=-1, keepdim=True) / 127.0).clamp_min(1e-30)
-    # In so few digits that products with the integers are exact: done twice it is done once.
-    scale = scale.bfloat16().to(x.dtype)
-    return (x / scale).round().to(torch.int8), scale
-
-
-def _from_bytes(integers: Tensor, scale: Tensor) -> Tensor:
-    return integers.to(scale.dtype) * scale
+def _widen(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor

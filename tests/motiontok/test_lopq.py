@@ -7,15 +7,11 @@ from itertools import pairwise
 
 import pytest
 import torch
-from safetensors import safe_open
 
-from bvh.skeleton import DEFAULT_OFFSETS as OFFSETS
 from motiontok.config import parse_config
-from motiontok.data import Statistics
 from motiontok.errors import ConfigError
 from motiontok.methods import MotionNetworks, make_method
 from motiontok.models import LocalPolicy, LocalQuantizer, Policy, ProductQuantizer
-from motiontok.tokens.folder import Parts, fingerprint_of, rounded, write_folder
 
 FRAMES, COLUMNS, CODES, VOCAB = 8, 6, 4, 32
 
@@ -232,21 +228,3 @@ def test_the_method_encodes_and_decodes_as_its_quantiser():
 def test_one_code_is_refused():
     with pytest.raises(ConfigError, match="codes_per_window must be at least 2"):
         lopq(codes_per_window=1)
-
-
-def test_a_folder_in_16_bits_keeps_its_bases_in_8(tmp_path):
-    method = lopq()
-    columns = torch.ones(COLUMNS)
-    parts = Parts(method, Statistics(0 * columns, columns, 0 * columns, columns), OFFSETS, "none")
-    small = rounded(parts)
-    write_folder(tmp_path, small, fingerprint_of(small))
-    with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
-        kinds = {k: file.get_tensor(k).dtype for k in file.keys()}  # noqa: SIM118
-    assert kinds["model.quantizer.basis"] == kinds["model.quantizer.local"] == torch.int8
-    assert kinds["model.quantizer.codewords"] == torch.float16
-    quantizer, again = method.quantizer, rounded(small).method.quantizer
-    # Rounding twice is rounding once, else a tokenizer would change when it is saved again.
-    for name, tensor in small.method.quantizer.state_dict().items():
-        assert torch.equal(tensor, again.state_dict()[name]), name
-    x = curved(300, seed=12)
-    assert error(small.method.quantizer, x) == pytest.approx(error(quantizer, x), rel=0.02)
