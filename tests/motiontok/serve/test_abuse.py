@@ -328,7 +328,9 @@ def test_killed_and_started_again_a_server_takes_its_clients_back(tiny_run, some
             after = client.push("plays", some_codes[:1])
             assert after["windows"] == 1
             state = next(s for s in iter(lambda: subscriber.receive(5.0), None) if s["frame"] < 5)
-            np.testing.assert_allclose(state["root_pos"][:2], before[:2], atol=0.3)
+            # Up to five frames on, and this hardly trained tokenizer goes fast; the start, where
+            # a new session would be, is a metre away.
+            np.testing.assert_allclose(state["root_pos"][:2], before[:2], atol=0.45)
             subscriber.close()
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
