@@ -115,6 +115,10 @@ def test_two_processes_train_the_model_of_one_and_one_goes_on(arguments, tmp_pat
     same_model(one, two)
 
 
+@pytest.mark.skipif(
+    "MOTIONTOK_TEST_ELASTIC" not in os.environ,
+    reason="restarts of processes depend on timing: set MOTIONTOK_TEST_ELASTIC=1 to run it",
+)
 def test_a_killed_process_ends_the_job_and_a_restart_goes_on(arguments, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     line = (*arguments, "--steps", 20, "--out", broken)
