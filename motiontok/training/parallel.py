@@ -14,6 +14,8 @@ from contextlib import contextmanager
 import torch
 import torch.distributed
 from torch import nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from motiontok.config import Config
 from motiontok.errors import ConfigError
@@ -44,7 +46,11 @@ def launched() -> bool:
 
 def restarted() -> bool:
     """Whether ``torchrun`` has started this job again, after one of its processes ended."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return _starts_before() > 0
+
+
+def _starts_before() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def join_team(device: str) -> str:
@@ -54,12 +60,16 @@ def join_team(device: str) -> str:
         device: ``cpu``, or ``cuda`` for the GPU of this process's number on its machine.
     """
     global _joined
+    backend = "gloo"
     if device.partition(":")[0] == "cuda":
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl")
-    else:
-        torch.distributed.init_process_group("gloo")
+        backend = "cpu:gloo,cuda:nccl"
+    # The store outlives the processes: after a restart the addresses of those that ended are
+    # in it still, and must not be taken for the others'.
+    store, rank, size = next(rendezvous("env://"))
+    store = PrefixStore(f"start-{_starts_before()}", store)
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     _joined = True
     return device
 

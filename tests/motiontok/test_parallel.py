@@ -115,19 +115,14 @@ def test_two_processes_train_the_model_of_one_and_one_goes_on(arguments, tmp_pat
     same_model(one, two)
 
 
-@pytest.mark.skipif(
-    "MOTIONTOK_TEST_ELASTIC" not in os.environ,
-    reason="restarts of processes depend on timing: set MOTIONTOK_TEST_ELASTIC=1 to run it",
-)
 def test_a_killed_process_ends_the_job_and_a_restart_goes_on(arguments, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     line = (*arguments, "--steps", 20, "--out", broken)
     done = torchrun(__file__, "--killed-at", 16, *line)
     assert done.returncode != 0
     assert read_header(broken / "checkpoint.safetensors")["step"] == 10
-    # It goes on at step 11, is killed again at 14, and started again by itself. More often than
-    # once: a new process may ask for one that is not listening yet, and then ends the attempt.
-    done = torchrun(__file__, "--killed-at", 4, *line, "--resume", restarts=5)
+    # It goes on at step 11, is killed again at 14, and started again by itself.
+    done = torchrun(__file__, "--killed-at", 4, *line, "--resume", restarts=1)
     assert done.returncode == 0, done.stderr
     assert read_header(broken / "checkpoint.safetensors")["step"] == 20
     alone(*arguments, "--steps", 20, "--out", whole)
