@@ -26,10 +26,7 @@ class LocalCodes(nn.Module):
     tokenizer, so it is not saved with a prior.
 
     Args:
-        codes, vocab_size: of the tokenizer.
-        components: of a window.
-        bases: local bases.
-        coordinates: local coordinates that codewords have in all.
+        quantizer: fitted.
 
     Attributes:
         cells: ``(vocab, components)``, vectors of the first code.
@@ -46,34 +43,24 @@ class LocalCodes(nn.Module):
     words: Tensor
     ends: Tensor
 
-    def __init__(
-        self, *, codes: int, vocab_size: int, components: int, bases: int, coordinates: int
-    ) -> None:
-        super().__init__()
-        self._keep("cells", torch.zeros(vocab_size, components))
-        self._keep("base", torch.zeros(vocab_size, dtype=torch.long))
-        self._keep("rows", torch.zeros(bases, coordinates, components))
-        self._keep("words", torch.zeros(vocab_size, coordinates))
-        self._keep("ends", torch.zeros(codes, dtype=torch.long))
-
-    def _keep(self, name: str, buffer: Tensor) -> None:
-        self.register_buffer(name, buffer, persistent=False)
-
     @torch.no_grad()
-    def start_from(self, quantizer: LocalQuantizer) -> None:
-        """Take over what a fitted quantiser's codes say."""
-        self.base.copy_(quantizer.base)
-        self.ends.copy_(quantizer.ends)
+    def __init__(self, quantizer: LocalQuantizer) -> None:
+        super().__init__()
+        self._keep("base", quantizer.base.clone())
+        self._keep("ends", quantizer.ends.clone())
         centroids = quantizer.centroids
-        self.cells.copy_(centroids / centroids.square().sum(dim=1).mean().sqrt())
+        self._keep("cells", centroids / centroids.square().sum(dim=1).mean().sqrt())
         deviation = quantizer.codewords.std(dim=0).clamp_min(1e-6)
-        self.words.copy_(quantizer.codewords / deviation)
+        self._keep("words", quantizer.codewords / deviation)
         lengths = quantizer.spread * deviation
         for low, high in self._slices():
             # Rows of a basis are orthonormal, so squares of lengths add up.
             length = lengths[:, low:high].square().sum(dim=1).mean().sqrt().clamp_min(1e-6)
             lengths[:, low:high] /= length
-        self.rows.copy_(quantizer.local * lengths[..., None])
+        self._keep("rows", quantizer.local * lengths[..., None])
+
+    def _keep(self, name: str, buffer: Tensor) -> None:
+        self.register_buffer(name, buffer, persistent=False)
 
     def _slices(self) -> list[tuple[int, int]]:
         """Columns of each code but the first."""

@@ -38,7 +38,7 @@ class PriorConfig:
         context: windows it sees at once, the one it writes included.
         width, heads, layers: of the transformer.
         rank: numbers a code is described by.
-        components, bases, coordinates: of a lopq tokenizer's quantiser; 0 for others.
+        components: of a window in a lopq tokenizer; 0 for others.
     """
 
     codes_per_window: int
@@ -51,8 +51,6 @@ class PriorConfig:
     layers: int = 3
     rank: int = 24
     components: int = 0
-    bases: int = 0
-    coordinates: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
@@ -137,13 +135,6 @@ class PriorModel(nn.Module):
         self.register_buffer("scale", torch.tensor(_COMMAND_SCALE), persistent=False)
         self.local: LocalCodes | None = None
         if config.components:
-            self.local = LocalCodes(
-                codes=codes,
-                vocab_size=config.vocab_size,
-                components=config.components,
-                bases=config.bases,
-                coordinates=config.coordinates,
-            )
             self.local_read = nn.Parameter(torch.randn(config.components, width))
             scale = 0.1 * width**-0.5
             self.local_write = nn.Parameter(scale * torch.randn(width, config.components))
@@ -161,8 +152,8 @@ class PriorModel(nn.Module):
 
     def read_codes_of(self, method: DiscreteAutoencoder) -> None:
         """Take from a tokenizer's method what its codes say, where a table cannot hold it."""
-        if self.local is not None and isinstance(method, Lopq):
-            self.local.start_from(method.quantizer)
+        if self.config.components and isinstance(method, Lopq):
+            self.local = LocalCodes(method.quantizer).to(self.begin.device)
 
     def forward(self, codes: Tensor, conditions: Conditions) -> Tensor:
         """Log-probabilities of every code given those before it, by teacher forcing.

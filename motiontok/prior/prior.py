@@ -260,10 +260,7 @@ class TokenPrior:
             "config": self.config.to_dict(),
         }
         state = self.model.state_dict()
-        state = {
-            k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous()
-            for k, v in state.items()
-        }
+        state = {k: v.detach().cpu().half().contiguous() for k, v in state.items()}
         with (
             atomic_path(folder / "prior.json") as beside,
             atomic_path(folder / "prior.safetensors") as temporary,
@@ -311,7 +308,7 @@ class TokenPrior:
             labels = {k: tuple(str(v) for v in sizes[k]) for k in ("actions", "styles")}
             model = PriorModel(PriorConfig(**{**sizes, **labels}))
             with safe_open(path / "prior.safetensors", framework="pt") as file:
-                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+                state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
             model.load_state_dict(state)
             prior = cls(
                 model.to(device),
@@ -324,7 +321,7 @@ class TokenPrior:
         if tokenizer is not None:
             prior.require(tokenizer)
             model.read_codes_of(tokenizer.method)
-        elif model.local is not None:
+        elif model.config.components:
             raise TokenizerError(
                 f"{path}: a prior of a lopq tokenizer needs it to read codes: give tokenizer="
             )

@@ -122,6 +122,8 @@ def run_prior_training(
         f"{len(tokens)} windows to train on (mirror images included), {len(held_out)} held out, "
         f"{len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
     )
+    method = tokenizer.method
+    components = len(method.quantizer.basis) if isinstance(method, Lopq) else 0
     config = PriorConfig(
         codes_per_window=tokenizer.codes_per_window,
         vocab_size=tokenizer.vocab_size,
@@ -129,7 +131,7 @@ def run_prior_training(
         styles=tokens.styles,
         width=width,
         layers=layers,
-        **_local_sizes(tokenizer),
+        components=components,
     )
     with progress("training the prior", steps) as update:
         trained = train_prior(
@@ -156,11 +158,3 @@ def run_prior_training(
     with atomic_path(out / "metrics.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     return PriorRun(prior, metrics)
-
-
-def _local_sizes(tokenizer: MotionTokenizer) -> dict[str, int]:
-    """What a prior must know of a lopq tokenizer's quantiser; nothing of another one."""
-    if not isinstance(tokenizer.method, Lopq):
-        return {}
-    bases, coordinates, components = tokenizer.method.quantizer.local.shape
-    return {"bases": bases, "coordinates": coordinates, "components": components}

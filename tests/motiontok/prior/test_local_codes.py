@@ -34,12 +34,7 @@ def quantizer():
 
 @pytest.fixture(scope="module")
 def local(quantizer):
-    bases, coordinates, components = quantizer.local.shape
-    out = LocalCodes(
-        codes=CODES, vocab_size=VOCAB, components=components, bases=bases, coordinates=coordinates
-    )
-    out.start_from(quantizer)
-    return out
+    return LocalCodes(quantizer)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from motiontok.errors import CodesError, InputError, TokenizerError
 from motiontok.models import LocalQuantizer
 from motiontok.prior import SamplingOptions, TokenPrior
+from motiontok.prior.local import LocalCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.sampling import choose, filter_logits, write_window
 
@@ -50,19 +51,19 @@ def test_the_most_likely_codes_need_no_seed(tiny_prior):
 def random_model(request):
     """A network with nothing learnt, so that every token depends on everything before it."""
     torch.manual_seed(0)
-    local = {"components": 9, "bases": 3, "coordinates": 8} if request.param == "local" else {}
+    components = 9 if request.param == "local" else 0
     config = PriorConfig(
-        5, 7, ("", "a", "b"), ("", "x"), width=16, heads=2, layers=2, rank=4, **local
+        5, 7, ("", "a", "b"), ("", "x"), width=16, heads=2, layers=2, rank=4, components=components
     )
     model = PriorModel(config)
-    if model.local is not None:
+    if components:
         quantizer = LocalQuantizer(
             frames=3, columns=4, codes=5, vocab_size=7, components=9, bases=3, size=2
         )
         x = torch.randn(200, 3, 4) * torch.linspace(0.5, 2.0, 4)
         quantizer.fit(lambda count: x[:count], torch.Generator().manual_seed(0))
         assert quantizer.local.shape == (3, 8, 9)
-        model.local.start_from(quantizer)
+        model.local = LocalCodes(quantizer)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
