@@ -83,9 +83,14 @@ def skate(motions: list[Motion]) -> float:
 
 
 def windows(
-    tokenizer: MotionTokenizer, prior: TokenPrior, run: Path, data: Path, guidances: list[float]
+    tokenizer: MotionTokenizer,
+    prior: TokenPrior,
+    run: Path,
+    data: Path,
+    guidances: list[float],
+    first: int | None,
 ) -> None:
-    """Likelihood, and samples beside real windows."""
+    """Likelihood, and samples, decoded from their ``first`` codes, beside real windows."""
     held_out = TokenSet.load(run / "held_out.npz", fingerprint=tokenizer.fingerprint)
     training = TokenSet.load(run / "tokens.npz", fingerprint=tokenizer.fingerprint)
     metrics = json.loads((run / "metrics.json").read_text())
@@ -143,16 +148,17 @@ def windows(
     own = [m[: len(m) // n * n] for m in split.held_out.motions if len(m) >= n]
     report("real, held out", cut, own)
 
-    def decoded(codes: list[Array]) -> tuple[list[Array], list[Motion]]:
-        motions = [tokenizer.decode(c.astype(np.int64)) for c in codes]
-        return [tokenizer.decode_features(c.astype(np.int64)) for c in codes], motions
+    def decoded(codes: list[Array], count: int | None) -> tuple[list[Array], list[Motion]]:
+        kept = [c[:, :count].astype(np.int64) for c in codes]
+        return [tokenizer.decode_features(c) for c in kept], [tokenizer.decode(c) for c in kept]
 
-    report("the same, encoded and decoded", *decoded([held_out.codes[r] for r in sequences]))
+    own_codes = [held_out.codes[r] for r in sequences]
+    report("the same, encoded and decoded", *decoded(own_codes, None))
     for guidance in guidances:
         codes = draw("conditioned", guidance)
-        report(f"samples, their commands and labels, guidance {guidance:g}", *decoded(codes))
-    report("samples, no conditions", *decoded(draw("free")))
-    report("unigram samples", *decoded(draw("unigram")))
+        report(f"samples, their commands and labels, guidance {guidance:g}", *decoded(codes, first))
+    report("samples, no conditions", *decoded(draw("free"), first))
+    report("unigram samples", *decoded(draw("unigram"), first))
 
 
 def plans(tokenizer: MotionTokenizer, prior: TokenPrior, targets: int) -> None:
@@ -206,12 +212,13 @@ def main() -> None:
     parser.add_argument("--part", choices=("windows", "plans", "both"), default="both")
     parser.add_argument("--targets", type=int, default=4, help="paths, and profiles, to plan")
     parser.add_argument("--guidance", type=float, nargs="*", default=[1.0, 1.5, 2.5])
+    parser.add_argument("--codes", type=int, help="of samples, decode only so many first codes")
     given = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer = MotionTokenizer.from_pretrained(given.tokenizer)
     prior = TokenPrior.from_pretrained(given.prior or given.run / "prior", tokenizer=tokenizer)
     if given.part != "plans":
-        windows(tokenizer, prior, given.run, given.data, given.guidance)
+        windows(tokenizer, prior, given.run, given.data, given.guidance, given.codes)
     if given.part != "windows":
         plans(tokenizer, prior, given.targets)
 
