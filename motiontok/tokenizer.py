@@ -221,19 +221,19 @@ class MotionTokenizer(Coder):
             plant=plant,
         )
 
-    def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
+    def save_pretrained(self, folder: str | os.PathLike[str], *, compact: bool = False) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.
 
         Args:
             folder: where to; made if it is not there.
-            half: keep weights in 16 bits, for half the size. They are rounded before the
-                fingerprint is taken, so this is another tokenizer than the one in memory:
-                read it back to encode with it.
+            compact: keep weights in 16 bits and most of lopq's in 8, for half and a third of
+                the size. They are rounded before the fingerprint is taken, so this is another
+                tokenizer than the one in memory: read it back to encode with it.
 
         Raises:
             OSError: the folder cannot be written, or the disk is full.
         """
-        parts = rounded(self._parts) if half else self._parts
+        parts = rounded(self._parts) if compact else self._parts
         write_folder(Path(folder), parts, fingerprint_of(parts))
 
     @classmethod

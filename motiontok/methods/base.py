@@ -52,10 +52,12 @@ class DiscreteAutoencoder(nn.Module):
             a coarser window.
         team: the processes that share the batches.
         in_teams: whether a step on a share of a batch is that share of the whole batch's step.
+        rows_in_8_bits: weights that may be kept in 8 bits, by name, and from which row on.
     """
 
     decodes_prefixes: ClassVar[bool] = False
     in_teams: ClassVar[bool] = False
+    rows_in_8_bits: ClassVar[dict[str, int]] = {}
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__()

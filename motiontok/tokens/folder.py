@@ -20,6 +20,7 @@ from motiontok.data import Statistics
 from motiontok.errors import ConfigError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.paths import SHIPPED_TOKENIZERS
+from motiontok.tokens.narrow import narrowed, rounded_rows, widened
 
 __all__ = [
     "FORMAT",
@@ -70,11 +71,13 @@ def fingerprint_of(parts: Parts) -> str:
 
 
 def rounded(parts: Parts) -> Parts:
-    """A copy whose weights fit 16 bits exactly."""
+    """A copy whose weights fit 16 bits exactly, and 8 where its method says that they may."""
     method = copy.deepcopy(parts.method)
-    for tensor in (*method.parameters(), *method.buffers()):
+    for name, tensor in (*method.named_parameters(), *method.named_buffers()):
         if tensor.is_floating_point():
             tensor.data = tensor.data.half().to(tensor.dtype)
+            if name in method.rows_in_8_bits:
+                tensor.data = rounded_rows(tensor.data, method.rows_in_8_bits[name])
     return parts._replace(method=method)
 
 
@@ -96,8 +99,7 @@ def write_folder(folder: Path, parts: Parts, fingerprint: str) -> None:
     ):
         beside.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         try:
-            tensors = {k: _narrow(v) for k, v in _tensors(parts).items()}
-            save_file(tensors, temporary, metadata={"fingerprint": fingerprint})
+            save_file(narrowed(_tensors(parts)), temporary, metadata={"fingerprint": fingerprint})
         except SafetensorError as error:
             raise OSError(str(error)) from None
 
@@ -119,7 +121,7 @@ def read_folder(path: Path) -> tuple[Parts, str]:
         config: Config = parse_config(values["config"], str(path / "config.json"))
         method = make_method(config, MotionNetworks(config))
         with safe_open(path / "model.safetensors", framework="pt") as file:
-            tensors = {k: _widen(file.get_tensor(k)) for k in file.keys()}  # noqa: SIM118
+            tensors = widened({k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
         method.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         statistics = Statistics(
             **{k[11:]: v for k, v in tensors.items() if k.startswith("statistics.")}
@@ -164,15 +166,3 @@ def _tensors(parts: Parts) -> dict[str, Tensor]:
     tensors |= {f"statistics.{k}": v for k, v in parts.statistics.state().items()}
     tensors["offsets"] = torch.tensor(parts.offsets)
     return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-
-
-def _narrow(tensor: Tensor) -> Tensor:
-    """The tensor in 16 bits where that loses nothing."""
-    if not tensor.is_floating_point() or tensor.dim() == 0:
-        return tensor
-    half = tensor.half()
-    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
-
-
-def _widen(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype == torch.float16 else tensor

@@ -259,12 +259,12 @@ def test_saving_and_loading_changes_nothing(tokenizer, motion, tmp_path):
 
 def test_half_precision_halves_the_file_and_stays_one_tokenizer(tokenizer, motion, tmp_path):
     tokenizer.save_pretrained(tmp_path / "whole")
-    tokenizer.save_pretrained(tmp_path / "half", half=True)
+    tokenizer.save_pretrained(tmp_path / "half", compact=True)
     sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("half", "whole")]
     assert sizes[0] < 0.7 * sizes[1]
     rounded = MotionTokenizer.from_pretrained(tmp_path / "half")
     assert rounded.fingerprint != tokenizer.fingerprint
-    rounded.save_pretrained(tmp_path / "again", half=True)
+    rounded.save_pretrained(tmp_path / "again", compact=True)
     again = MotionTokenizer.from_pretrained(tmp_path / "again")
     assert again.fingerprint == rounded.fingerprint
     codes = rounded.encode(motion)
@@ -380,7 +380,7 @@ def test_half_precision_folder_is_a_tokenizer_of_its_own(
 ) -> None:
     """Half the size, its own fingerprint, and it decodes nearly the same."""
     tokenizer.save_pretrained(tmp_path / "full")
-    tokenizer.save_pretrained(tmp_path / "half", half=True)
+    tokenizer.save_pretrained(tmp_path / "half", compact=True)
     sizes = [(tmp_path / k / "model.safetensors").stat().st_size for k in ("half", "full")]
     assert sizes[0] < 0.6 * sizes[1]
     half = MotionTokenizer.from_pretrained(tmp_path / "half")
