@@ -2,8 +2,10 @@
 
 A lopq tokenizer's codeword means another motion in every cell: it lies in the local basis
 of that cell. A table of codes cannot tell. Here codes are read as what they add to the
-decoded window, and scored by how well that agrees with a direction in the window that the
-network asks for: what is learnt in one cell then holds in all of them.
+decoded window, and scored as the tokenizer would choose them for a window that the network
+expects: by the distance of what they say from that window, with a precision that the
+network states. What is learnt in one cell then holds in all of them, and codewords far from
+anything expected are unlikely by themselves.
 """
 
 from __future__ import annotations
@@ -17,47 +19,56 @@ from motiontok.models import LocalQuantizer
 
 __all__ = ["LocalCodes"]
 
+_FLOOR = 0.01  # of the mean variance of components, below which none is blown up further
+
 
 class LocalCodes(nn.Module):
     """Codes of a :class:`~motiontok.models.local_quantizer.LocalQuantizer` as vectors.
 
-    A code's vector is what it adds to the principal components of its window, scaled so
-    that at each position vectors have a mean square length of 1. All of it follows from the
-    tokenizer, so it is not saved with a prior.
+    All of it follows from the tokenizer, so it is not saved with a prior.
 
     Args:
         quantizer: fitted.
 
     Attributes:
-        cells: ``(vocab, components)``, vectors of the first code.
+        centroids: ``(vocab, components)``, what the first code says.
         base: ``(vocab,)``, local basis of each cell.
-        rows: ``(bases, coordinates, components)``, what a unit of a coordinate adds.
-        words: ``(vocab, coordinates)``, codewords in units of their deviation; code n >= 1
-            has columns ``ends[n - 1]`` to ``ends[n]``.
+        directions: ``(bases, coordinates, components)``, orthonormal rows.
+        units: ``(bases, coordinates)``, how far along its direction a coordinate of 1 lies.
+        words: ``(vocab, coordinates)``, codewords; code n >= 1 has columns ``ends[n - 1]``
+            to ``ends[n]``.
         ends: ``(codes,)``, from 0 up.
+        scale: ``(codes,)``, root mean square of what a code adds: of its vector for the
+            first one, of a coordinate for the others.
+        whitening: ``(components,)``, what components are multiplied by to be comparable.
     """
 
-    cells: Tensor
+    centroids: Tensor
     base: Tensor
-    rows: Tensor
+    directions: Tensor
+    units: Tensor
     words: Tensor
     ends: Tensor
+    scale: Tensor
+    whitening: Tensor
 
     @torch.no_grad()
     def __init__(self, quantizer: LocalQuantizer) -> None:
         super().__init__()
+        centroids, spread, words = quantizer.centroids, quantizer.spread, quantizer.codewords
         self._keep("base", quantizer.base.clone())
         self._keep("ends", quantizer.ends.clone())
-        centroids = quantizer.centroids
-        self._keep("cells", centroids / centroids.square().sum(dim=1).mean().sqrt())
-        deviation = quantizer.codewords.std(dim=0).clamp_min(1e-6)
-        self._keep("words", quantizer.codewords / deviation)
-        lengths = quantizer.spread * deviation
-        for low, high in self._slices():
-            # Rows of a basis are orthonormal, so squares of lengths add up.
-            length = lengths[:, low:high].square().sum(dim=1).mean().sqrt().clamp_min(1e-6)
-            lengths[:, low:high] /= length
-        self._keep("rows", quantizer.local * lengths[..., None])
+        self._keep("centroids", centroids.clone())
+        self._keep("words", words.clone())
+        self._keep("directions", quantizer.local.clone())
+        self._keep("units", spread.clone())
+        # Codewords far beyond what windows do are a fifth of them: the median is of the others.
+        lengths = spread.square().mean(dim=0) * words.square().median(dim=0).values / 0.45
+        scale = [centroids.square().sum(dim=1).mean()]
+        scale += [lengths[low:high].mean() for low, high in self._slices()]
+        self._keep("scale", torch.stack(scale).sqrt().clamp_min(1e-6))
+        variance = centroids.square().mean(dim=0)
+        self._keep("whitening", (variance + _FLOOR * variance.mean()).clamp_min(1e-12).rsqrt())
 
     def _keep(self, name: str, buffer: Tensor) -> None:
         self.register_buffer(name, buffer, persistent=False)
@@ -67,41 +78,82 @@ class LocalCodes(nn.Module):
         return list(pairwise(self.ends.tolist()))
 
     def vectors(self, codes: Tensor) -> Tensor:
-        """Vectors ``(windows, codes, components)`` of whole windows ``(windows, codes)``."""
-        tokens = torch.arange(1, codes.shape[1], device=codes.device)
-        owner = tokens.repeat_interleave(self.ends.diff())
-        said = self.words.gather(0, codes[:, owner])
-        parts = said[..., None] * self.rows[self.base[codes[:, 0]]]
+        """What each code adds, ``(windows, codes, components)``, of ``(windows, codes)``."""
+        said, base, owner = self._said(codes)
+        parts = said[..., None] * self.directions[base]
         out = parts.new_zeros(*codes.shape, parts.shape[-1]).index_add_(1, owner, parts)
-        out[:, 0] = self.cells[codes[:, 0]]
+        out[:, 0] = self.centroids[codes[:, 0]]
         return out
 
-    def scores(self, directions: Tensor, cells: Tensor) -> Tensor:
-        """How far each code goes in a direction, ``(windows, codes, vocab)``.
-
-        Args:
-            directions: ``(windows, codes, components)``, one for each position.
-            cells: ``(windows,)`` the first codes.
-        """
-        rows = self.rows[self.base[cells]]
-        out = [directions[:, 0] @ self.cells.T]
-        for n, (low, high) in enumerate(self._slices(), start=1):
-            along = (rows[:, low:high] @ directions[:, n, :, None])[..., 0]
-            out.append(along @ self.words[:, low:high].T)
-        return torch.stack(out, dim=1)
+    def windows(self, codes: Tensor) -> Tensor:
+        """Components ``(windows, components)`` of whole windows: the sum of their vectors."""
+        said, base, _ = self._said(codes)
+        return self.centroids[codes[:, 0]] + (said[:, None] @ self.directions[base])[:, 0]
 
     def vector(self, position: int, codes: Tensor, cells: Tensor) -> Tensor:
-        """Vectors ``(rows, components)`` of codes ``(rows,)`` at a position."""
+        """What codes ``(rows,)`` at a position add, ``(rows, components)``."""
         if position == 0:
-            return self.cells[codes]
+            return self.centroids[codes]
         low, high = self._slices()[position - 1]
-        said = self.words[codes, low:high]
-        return (said[:, None] @ self.rows[self.base[cells], low:high])[:, 0]
+        base = self.base[cells]
+        said = self.words[codes, low:high] * self.units[base, low:high]
+        return (said[:, None] @ self.directions[base, low:high])[:, 0]
 
-    def score(self, position: int, directions: Tensor, cells: Tensor) -> Tensor:
-        """:meth:`scores` at one position, ``(rows, vocab)`` of ``(rows, components)``."""
+    def _said(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Local coordinates, local bases of windows, and which code says a coordinate."""
+        tokens = torch.arange(1, codes.shape[1], device=codes.device)
+        owner = tokens.repeat_interleave(self.ends.diff())
+        base = self.base[codes[:, 0]]
+        return self.words.gather(0, codes[:, owner]) * self.units[base], base, owner
+
+    def scores(self, expected: Tensor, changes: Tensor, precision: Tensor, cells: Tensor) -> Tensor:
+        """Log-densities of what each code says but for a constant, ``(windows, codes, vocab)``.
+
+        Args:
+            expected: ``(windows, components)``, what is expected of the whole window.
+            changes: ``(windows, codes, components)``, added to it at each position, in units
+                of ``scale``.
+            precision: ``(windows, codes)``, one over the variance in those units.
+            cells: ``(windows,)`` the first codes.
+        """
+        base = self.base[cells]
+        # One product for all positions: a row's part of what is expected of the window.
+        rest = (expected - self.centroids[cells])[..., None]
+        found = (self.directions[base] @ rest)[..., 0]
+        out = [self._cell_scores(expected, changes[:, 0], precision[:, 0])]
+        for n, (low, high) in enumerate(self._slices(), start=1):
+            directions = self.directions[base, low:high]
+            along = found[:, low:high] / self.scale[n]
+            along = along + (directions @ changes[:, n, :, None])[..., 0]
+            out.append(self._word_scores(n, along, precision[:, n], base))
+        return torch.stack(out, dim=1)
+
+    def score(
+        self, position: int, expected: Tensor, changes: Tensor, precision: Tensor, cells: Tensor
+    ) -> Tensor:
+        """:meth:`scores` at one position, ``(rows, vocab)``.
+
+        Args:
+            position: of the code.
+            expected, changes: ``(rows, components)``.
+            precision, cells: ``(rows,)``.
+        """
         if position == 0:
-            return directions @ self.cells.T
+            return self._cell_scores(expected, changes, precision)
         low, high = self._slices()[position - 1]
-        along = (self.rows[self.base[cells], low:high] @ directions[..., None])[..., 0]
-        return along @ self.words[:, low:high].T
+        base = self.base[cells]
+        meant = (expected - self.centroids[cells]) / self.scale[position] + changes
+        along = (self.directions[base, low:high] @ meant[..., None])[..., 0]
+        return self._word_scores(position, along, precision, base)
+
+    def _cell_scores(self, expected: Tensor, changes: Tensor, precision: Tensor) -> Tensor:
+        cells = self.centroids / self.scale[0]
+        meant = expected / self.scale[0] + changes
+        return precision[:, None] * (meant @ cells.T - 0.5 * cells.square().sum(dim=1))
+
+    def _word_scores(self, n: int, along: Tensor, precision: Tensor, base: Tensor) -> Tensor:
+        low, high = int(self.ends[n - 1]), int(self.ends[n])
+        words = self.words[:, low:high]
+        unit = self.units[base, low:high] / self.scale[n]
+        square = 0.5 * unit.square() @ words.square().T
+        return precision[:, None] * ((along * unit) @ words.T - square)

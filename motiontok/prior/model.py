@@ -5,16 +5,19 @@ vocabulary of its own: V vectors of low rank, that start as what the codes do to
 decoded motion and are used both to read a code and to score it. Between them stand the
 causal blocks of the tokenizer's policy. Where codes mean another motion in every cell, as a
 lopq tokenizer's do, they are read and scored as vectors in the window besides
-(:mod:`motiontok.prior.local`). Action and style are their memory; a window's
-commanded velocity and yaw rate are added to each of its tokens.
+(:mod:`motiontok.prior.local`): the network starts from what is linear in the window before
+and says how what it expects differs from that. Action and style are the blocks' memory; a
+window's commanded velocity and yaw rate are added to each of its tokens.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motiontok.methods import DiscreteAutoencoder
@@ -26,6 +29,9 @@ __all__ = ["Conditions", "PriorConfig", "PriorModel"]
 
 _COMMAND_SCALE = (1.0, 0.5, 1.0)
 """What forward and left velocity (m/s) and yaw rate (rad/s) are divided by."""
+_UNSEEN = 0.3  # windows that a code is taken to have been seen in besides
+_RARE = 0.1  # of a code's fair share of windows
+_MOST_PRECISE = 6.0  # of the logarithm: a variance of 1/400 of a position's own
 
 
 @dataclass(frozen=True)
@@ -105,14 +111,32 @@ class _Cache(KeyValueCache):
         return out
 
 
+class _State(NamedTuple):
+    """What the windows before say of windows of a lopq tokenizer.
+
+    Attributes:
+        past: ``(batch, windows, width)``, embedding of the window before.
+        expected: ``(batch, windows, components)``, linear in the window before.
+        follows: ``(batch, windows)``, whether there is one.
+    """
+
+    past: Tensor
+    expected: Tensor
+    follows: Tensor
+
+
 class PriorModel(nn.Module):
     """Autoregressive over the codes of up to ``context`` consecutive windows.
 
     Args:
         config: sizes.
+
+    Attributes:
+        known: ``(codes, vocab)``, codes that training windows have: the only ones to draw.
     """
 
     scale: Tensor
+    known: Tensor
 
     def __init__(self, config: PriorConfig) -> None:
         super().__init__()
@@ -132,23 +156,33 @@ class PriorModel(nn.Module):
             CausalBlock(width, config.heads, 4) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.register_buffer("known", torch.ones(codes, config.vocab_size, dtype=torch.bool))
         self.register_buffer("scale", torch.tensor(_COMMAND_SCALE), persistent=False)
         self.local: LocalCodes | None = None
         if config.components:
-            self.local_read = nn.Parameter(torch.randn(config.components, width))
-            scale = 0.1 * width**-0.5
-            self.local_write = nn.Parameter(scale * torch.randn(width, config.components))
+            kept, scale = config.components, width**-0.5
+            self.local_read = nn.Parameter(torch.randn(kept, width))
+            self.local_past = nn.Parameter(kept**-0.5 * torch.randn(kept, width))
+            self.local_surprise = nn.Parameter(kept**-0.5 * torch.randn(kept, width))
+            self.local_expect = nn.Parameter(torch.zeros(kept, kept))
+            self.local_write = nn.Parameter(0.1 * scale * torch.randn(width, kept))
+            self.local_sure = nn.Parameter(0.1 * scale * torch.randn(codes, width))
+            # Its logarithm, of windows without a past and with one.
+            self.local_precision = nn.Parameter(torch.full((2, codes), math.log(0.01)))
 
     @torch.no_grad()
-    def start_from(self, effects: Tensor, frequencies: Tensor) -> None:
+    def start_from(self, effects: Tensor, counts: Tensor) -> None:
         """Describe codes by what they do, and how often they occur.
 
         Args:
             effects: ``(codes, vocab, rank)``.
-            frequencies: ``(codes, vocab)``, rows sum to 1, positive.
+            counts: ``(codes, vocab)``, of training windows that have a code.
         """
         self.table.copy_(effects)
-        self.bias.copy_(frequencies.log() - frequencies.log().mean(dim=1, keepdim=True))
+        frequencies = (counts + _UNSEEN).log()
+        self.bias.copy_(frequencies - frequencies.mean(dim=1, keepdim=True))
+        # Of few windows it cannot be told which codes are rare.
+        self.known.copy_(counts >= int(_RARE * counts.mean()))
 
     def read_codes_of(self, method: DiscreteAutoencoder) -> None:
         """Take from a tokenizer's method what its codes say, where a table cannot hold it."""
@@ -166,17 +200,23 @@ class PriorModel(nn.Module):
             ``(batch, windows, codes, vocab)``, normalised over the vocabulary.
         """
         batch, windows, _ = codes.shape
-        h = self._embed(codes)
+        h, state = self._embed(codes)
         h = torch.cat([self.begin.expand(batch, 1, -1), h[:, :-1]], dim=1)
-        h = (h + self._places(conditions, 0, windows))[:, None]
+        h = (h + self._places(conditions, 0, windows, state))[:, None]
         for block, memory in zip(self._layers, self._memory(conditions), strict=True):
             h = block(h, memory)
         hidden = self.norm(h[:, 0]).unflatten(1, (windows, -1))
         vectors = torch.einsum("bwnd,ndr->bwnr", hidden, self.write)
         logits = torch.einsum("bwnr,nvr->bwnv", vectors, self.table) + self.bias
-        if self.local is not None:
-            directions = (hidden @ self.local_write).flatten(0, 1)
-            scores = self.local.scores(directions, codes[..., 0].flatten())
+        if self.local is not None and state is not None:
+            usual = self.local_precision[state.follows.long()]
+            sure = usual + (hidden * self.local_sure).sum(dim=-1)
+            scores = self.local.scores(
+                state.expected.flatten(0, 1),
+                (hidden @ self.local_write).flatten(0, 1),
+                sure.clamp_max(_MOST_PRECISE).exp().flatten(0, 1),
+                codes[..., 0].flatten(),
+            )
             logits = logits + scores.unflatten(0, (batch, windows))
         return torch.log_softmax(logits, dim=-1)
 
@@ -191,23 +231,42 @@ class PriorModel(nn.Module):
         """
         return WindowDecoder(self, past, conditions, samples)
 
-    def _embed(self, codes: Tensor) -> Tensor:
-        """Embeddings ``(batch, windows * codes, width)`` of whole windows."""
+    def _embed(self, codes: Tensor) -> tuple[Tensor, _State | None]:
+        """Embeddings ``(batch, windows * codes, width)`` of whole windows, and their state."""
         position = torch.arange(self.config.codes_per_window, device=codes.device)
         vectors = self.table[position, codes]
         embedded = torch.einsum("bwnr,nrd->bwnd", vectors, self.read)
-        if self.local is not None:
-            said = self.local.vectors(codes.flatten(0, 1)) @ self.local_read
-            embedded = embedded + said.unflatten(0, codes.shape[:2])
-        return embedded.flatten(1, 2)
+        if self.local is None:
+            return embedded.flatten(1, 2), None
+        added = self.local.vectors(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+        sums = added.cumsum(dim=2)
+        state = self._state(F.pad(sums[:, :-1, -1], (0, 0, 1, 0)))
+        return (embedded + self._said(added, sums, state.expected[:, :, None])).flatten(1, 2), state
 
-    def _places(self, conditions: Conditions, first: int, windows: int) -> Tensor:
-        """What is added to tokens ``(batch, windows * codes, width)``: place and command."""
+    def _said(self, added: Tensor, sums: Tensor, expected: Tensor, n: int | None = None) -> Tensor:
+        """Embedding of codes ``(..., [codes,] components)``, and of what so far surprises."""
+        assert self.local is not None
+        scale = self.local.scale[:, None] if n is None else self.local.scale[n]
+        surprise = (sums - expected) * self.local.whitening
+        return (added / scale) @ self.local_read + surprise @ self.local_surprise
+
+    def _state(self, before: Tensor) -> _State:
+        """What is known of windows ``(batch, windows, components)`` by those before them."""
+        assert self.local is not None
+        past = (before * self.local.whitening) @ self.local_past
+        return _State(past, before @ self.local_expect, before.any(dim=-1))
+
+    def _places(
+        self, conditions: Conditions, first: int, windows: int, state: _State | None
+    ) -> Tensor:
+        """What is added to tokens ``(batch, windows * codes, width)``: place, command, past."""
         commands = conditions.commands[:, first : first + windows]
         given = commands.isfinite().all(dim=-1, keepdim=True)
         values = torch.where(given, commands / self.scale, 0.0)
         asked = self.command(torch.cat([values, given.to(values)], dim=-1))
         window = asked + self.slots[first : first + windows]
+        if state is not None:
+            window = window + state.past
         return (window[:, :, None] + self.positions).flatten(1, 2)
 
     def _memory(self, conditions: Conditions) -> list[tuple[Tensor, Tensor]]:
@@ -236,10 +295,16 @@ class WindowDecoder:
         last = model.begin.expand(batch, 1, -1)
         length = (windows + 1) * codes
         self._caches = []
+        state, now = None, None
+        if model.local is not None:
+            before = last.new_zeros(batch, 1, model.config.components)
+            if windows:
+                before = model.local.windows(past[:, -1])[:, None]
+            now = model._state(before)
         if windows:
-            h = model._embed(past)
+            h, state = model._embed(past)
             h, last = torch.cat([last, h[:, :-1]], dim=1), h[:, -1:]
-            h = (h + model._places(conditions, 0, windows))[:, None]
+            h = (h + model._places(conditions, 0, windows, state))[:, None]
         for block, kv in zip(model._layers, memory, strict=True):
             empty = block.cache(batch, length, last)
             cache = _Cache(empty.keys, empty.values)
@@ -252,7 +317,13 @@ class WindowDecoder:
             (k.repeat_interleave(samples, 0), v.repeat_interleave(samples, 0)) for k, v in memory
         ]
         self._last = last.repeat_interleave(samples, 0)
-        self._place = model._places(conditions, windows, 1).repeat_interleave(samples, 0)
+        self._place = model._places(conditions, windows, 1, now).repeat_interleave(samples, 0)
+        if now is not None:
+            self._expected = now.expected[:, 0].repeat_interleave(samples, 0)
+            self._usual = model.local_precision[now.follows[:, 0].long()].repeat_interleave(
+                samples, 0
+            )
+            self._sum = torch.zeros_like(self._expected)
         self._position = 0
         self._cells = torch.zeros(rows, dtype=torch.long, device=past.device)
         self.rows = rows
@@ -267,7 +338,14 @@ class WindowDecoder:
         hidden = model.norm(h[:, 0, 0])
         logits = (hidden @ model.write[n]) @ model.table[n].T + model.bias[n]
         if model.local is not None:
-            logits = logits + model.local.score(n, hidden @ model.local_write, self._cells)
+            sure = self._usual[:, n] + hidden @ model.local_sure[n]
+            logits = logits + model.local.score(
+                n,
+                self._expected,
+                hidden @ model.local_write,
+                sure.clamp_max(_MOST_PRECISE).exp(),
+                self._cells,
+            )
         return logits
 
     @torch.no_grad()
@@ -278,6 +356,8 @@ class WindowDecoder:
             self._cells = codes
         last = model.table[n, codes] @ model.read[n]
         if model.local is not None:
-            last = last + model.local.vector(n, codes, self._cells) @ model.local_read
+            added = model.local.vector(n, codes, self._cells)
+            self._sum = self._sum + added
+            last = last + model._said(added, self._sum, self._expected, n)
         self._last = last[:, None]
         self._position += 1

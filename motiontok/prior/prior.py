@@ -260,7 +260,10 @@ class TokenPrior:
             "config": self.config.to_dict(),
         }
         state = self.model.state_dict()
-        state = {k: v.detach().cpu().half().contiguous() for k, v in state.items()}
+        state = {
+            k: (v.half() if v.is_floating_point() else v).cpu().contiguous()
+            for k, v in state.items()
+        }
         with (
             atomic_path(folder / "prior.json") as beside,
             atomic_path(folder / "prior.safetensors") as temporary,
@@ -308,7 +311,8 @@ class TokenPrior:
             labels = {k: tuple(str(v) for v in sizes[k]) for k in ("actions", "styles")}
             model = PriorModel(PriorConfig(**{**sizes, **labels}))
             with safe_open(path / "prior.safetensors", framework="pt") as file:
-                state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            # Copies into the model's own types, from 16 bits to 32.
             model.load_state_dict(state)
             prior = cls(
                 model.to(device),

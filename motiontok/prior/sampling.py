@@ -77,7 +77,7 @@ def write_window(
     options: SamplingOptions,
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
-    """Draw the window after ``past``.
+    """Draw the window after ``past``, of codes that training windows have.
 
     Args:
         model: the prior's network.
@@ -101,12 +101,14 @@ def write_window(
     rows = batch * samples
     total = torch.zeros(rows, device=past.device)
     codes = []
-    for _ in range(model.config.codes_per_window):
+    for position in range(model.config.codes_per_window):
         logits = writer.logits()
         own = logits[:rows]
         mixed = own
         if guided:
             mixed = logits[rows:] + options.guidance * (own - logits[rows:])
+        # Guidance extrapolates logits, most of all those of codes that nothing was learnt of.
+        mixed = mixed.masked_fill(~model.known[position], -torch.inf)
         code = choose(mixed, options, generator)
         total += own.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]
         writer.push(code.repeat(2) if guided else code)

@@ -14,6 +14,7 @@ from torch import Tensor
 from motiontok.errors import TrainingError
 from motiontok.methods.schedule import cosine
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
+from motiontok.prior.start import code_effects, expect_from_past
 from motiontok.prior.tokens import TokenSet
 from motiontok.progress import Progress
 from motiontok.tokenizer import MotionTokenizer
@@ -21,7 +22,7 @@ from motiontok.training.checkpoint import load_checkpoint, save_checkpoint
 from motiontok.training.interrupt import deferred_interrupt
 from motiontok.training.log import CsvLog
 
-__all__ = ["Stretches", "TrainedPrior", "code_effects", "held_out_nats", "train_prior"]
+__all__ = ["Stretches", "TrainedPrior", "held_out_nats", "train_prior"]
 
 _COLUMNS = ("step", "seconds", "nats", "val_nats")
 _DROP_ALL, _DROP_COMMAND, _DROP_WINDOW, _DROP_ACTION, _DROP_STYLE = 0.15, 0.1, 0.15, 0.15, 0.3
@@ -81,34 +82,6 @@ class TrainedPrior:
     step: int
     nats: float
     seconds: float
-
-
-@torch.no_grad()
-def code_effects(tokenizer: MotionTokenizer, usual: Tensor, rank: int) -> Tensor:
-    """What each code does to the decoded window, as ``rank`` numbers ``(codes, vocab, rank)``.
-
-    Every code is put in turn into a usual window; the decoded windows' leading principal
-    components tell codes apart that mean different motion.
-
-    Args:
-        tokenizer: decodes.
-        usual: ``(codes,)`` the commonest code at each position.
-        rank: numbers a code.
-    """
-    rows = []
-    for n in range(tokenizer.codes_per_window):
-        codes = usual.repeat(tokenizer.vocab_size, 1)
-        codes[:, n] = torch.arange(tokenizer.vocab_size)
-        parts = [tokenizer.method.decode(c.to(tokenizer.device)).cpu() for c in codes.split(256)]
-        effect = torch.cat(parts).flatten(1)
-        effect = effect - effect.mean(dim=0)
-        # The small Gram matrix has the same components as the large covariance.
-        values, vectors = torch.linalg.eigh((effect @ effect.T).double())
-        kept = min(rank, len(values))
-        part = (vectors[:, -kept:] * values[-kept:].clamp_min(0).sqrt()).float().flip(1)
-        part = torch.nn.functional.pad(part, (0, rank - kept))
-        rows.append(part / part.std().clamp_min(1e-6))
-    return torch.stack(rows)
 
 
 def _dropped(conditions: Conditions, generator: torch.Generator) -> Conditions:
@@ -206,11 +179,13 @@ def train_prior(
     path = out / "checkpoint.safetensors"
     header = {"prior": {**config.to_dict(), "tokenizer": tokenizer.fingerprint, "seed": seed}}
     if not resume:
-        counts = torch.full((config.codes_per_window, config.vocab_size), 0.3)
+        counts = torch.zeros(config.codes_per_window, config.vocab_size)
         counts.scatter_add_(1, stretches.codes.T, torch.ones_like(stretches.codes.T).float())
         effects = code_effects(tokenizer, counts.argmax(dim=1), config.rank)
-        model.start_from(effects, counts / counts.sum(dim=1, keepdim=True))
+        model.start_from(effects, counts)
     model.read_codes_of(tokenizer.method)
+    if model.local is not None and not resume:
+        expect_from_past(model, stretches.codes, stretches.sequence)
     model.to(device)
     matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]
     chosen = {id(p) for p in matrices}

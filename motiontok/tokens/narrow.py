@@ -32,11 +32,9 @@ def narrowed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         if not tensor.is_floating_point() or tensor.dim() == 0:
             out[name] = tensor
             continue
-        rows = tensor if tensor.dim() == 1 else tensor.flatten(0, -2)
-        first = _first_of_8_bits(rows) if tensor.dim() > 1 else len(rows)
-        # Of a stack of matrices all rows or none: a part of one would not have its shape.
-        if first == 0 or (tensor.dim() == 2 and first < len(rows)):
-            tail = tensor[first:] if first else tensor
+        first = _first_of_8_bits(tensor)
+        if first < len(tensor):
+            tail = tensor[first:]
             largest = tail.abs().amax(dim=-1, keepdim=True)
             out[name + _WHOLE] = _whole(tail, largest).to(torch.int8)
             out[name + _LARGEST] = largest.half()
@@ -64,13 +62,17 @@ def widened(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def _first_of_8_bits(rows: Tensor) -> int:
-    """From which row on all rows are what 8 bits can say."""
-    largest = rows.abs().amax(dim=1, keepdim=True)
-    same = (_values(_whole(rows, largest), largest) == rows).all(dim=1)
-    same &= (largest.half().to(rows) == largest)[:, 0]
-    other = (~same).nonzero()
-    return int(other[-1]) + 1 if len(other) else 0
+def _first_of_8_bits(tensor: Tensor) -> int:
+    """From which on all rows, or matrices of a stack, are what 8 bits can say."""
+    if tensor.dim() < 2 or tensor.dtype != torch.float32:
+        return len(tensor)
+    largest = tensor.abs().amax(dim=-1, keepdim=True)
+    found = _values(_whole(tensor, largest), largest)
+    # Bit for bit: -0 equals 0, and is another weight to a fingerprint.
+    other = (found.view(torch.int32) != tensor.view(torch.int32)).flatten(1).any(dim=1)
+    other |= (largest.half().to(tensor) != largest).flatten(1).any(dim=1)
+    last = other.nonzero()
+    return int(last[-1]) + 1 if len(last) else 0
 
 
 def _whole(rows: Tensor, largest: Tensor) -> Tensor:

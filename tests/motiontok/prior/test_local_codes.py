@@ -15,7 +15,9 @@ from motiontok.methods import MotionNetworks, make_method
 from motiontok.models import LocalQuantizer
 from motiontok.prior import TokenPrior
 from motiontok.prior.local import LocalCodes
+from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.runs import run_prior_training
+from motiontok.prior.start import expect_from_past
 
 CODES, VOCAB, COMPONENTS = 6, 32, 24
 
@@ -42,50 +44,76 @@ def codes():
     return torch.randint(VOCAB, (50, CODES), generator=torch.Generator().manual_seed(1))
 
 
-def test_vectors_say_what_codes_add_to_the_decoded_window(quantizer, local, codes):
-    """Changing one code moves the decoded components along the change of its vector."""
-    vectors = local.vectors(codes)
-    for n in range(1, CODES):
-        other = codes.clone()
-        other[:, n] = (other[:, n] + 1) % VOCAB
-        moved = quantizer.decode_components(other) - quantizer.decode_components(codes)
-        said = (local.vectors(other) - vectors)[:, n]
-        scale = (moved * said).sum() / said.square().sum()
-        torch.testing.assert_close(scale * said, moved, atol=1e-4, rtol=1e-3)
-        assert torch.equal(local.vectors(other)[:, :n], vectors[:, :n])
-    torch.testing.assert_close(
-        vectors[:, 0] * quantizer.centroids.square().sum(dim=1).mean().sqrt(),
-        quantizer.centroids[codes[:, 0]],
-    )
+@pytest.fixture
+def asked(codes):
+    """What is expected of windows, what changes it at each code, and how surely."""
+    generator = torch.Generator().manual_seed(3)
+    expected = torch.randn(len(codes), COMPONENTS, generator=generator)
+    changes = torch.randn(*codes.shape, COMPONENTS, generator=generator)
+    return expected, changes, torch.rand(codes.shape, generator=generator) + 0.1
 
 
-def test_vectors_are_about_one_long(local):
-    every = torch.randint(VOCAB, (4000, CODES), generator=torch.Generator().manual_seed(2))
-    lengths = local.vectors(every).square().sum(dim=-1).mean(dim=0)
-    torch.testing.assert_close(lengths, torch.ones(CODES), atol=0.15, rtol=0)
+def test_what_codes_add_is_the_decoded_window(quantizer, local, codes):
+    sums = local.vectors(codes).cumsum(dim=1)
+    for count in range(2, CODES + 1):
+        torch.testing.assert_close(
+            sums[:, count - 1], quantizer.decode_components(codes[:, :count]), atol=1e-4, rtol=1e-4
+        )
+    torch.testing.assert_close(local.windows(codes), sums[:, -1], atol=1e-4, rtol=1e-4)
 
 
-def test_scores_are_products_with_the_vectors(local, codes):
-    directions = torch.randn(50, CODES, COMPONENTS, generator=torch.Generator().manual_seed(3))
-    scores = local.scores(directions, codes[:, 0])
+def test_scores_fall_with_the_distance_from_what_is_expected(quantizer, local, codes, asked):
+    """Differences of scores are those of Gaussian log-densities along what a code can say."""
+    expected, changes, precision = asked
+    scores = local.scores(expected, changes, precision, codes[:, 0])
+    offset = quantizer.local[quantizer.base[codes[:, 0]]]
+    ends = quantizer.ends.tolist()
     for n in range(CODES):
-        for value in (0, 5, VOCAB - 1):
+        meant = expected / local.scale[n] + changes[:, n]
+        found = []
+        for value in range(VOCAB):
             other = codes.clone()
             other[:, n] = value
-            # The first code chooses its own cell; the others are scored in the cell given.
-            vectors = local.vectors(other)[:, n]
-            expected = (vectors * directions[:, n]).sum(dim=-1)
-            torch.testing.assert_close(scores[:, n, value], expected, atol=1e-4, rtol=1e-4)
-
-
-def test_one_position_at_a_time_is_the_same(local, codes):
-    directions = torch.randn(50, CODES, COMPONENTS, generator=torch.Generator().manual_seed(4))
-    vectors, scores = local.vectors(codes), local.scores(directions, codes[:, 0])
-    for n in range(CODES):
-        torch.testing.assert_close(local.vector(n, codes[:, n], codes[:, 0]), vectors[:, n])
+            said = local.vectors(other)[:, n] / local.scale[n]
+            if n == 0:
+                off = meant - said
+            else:
+                rows = offset[:, ends[n - 1] : ends[n]]
+                here = meant - quantizer.centroids[codes[:, 0]] / local.scale[n] - said
+                off = (rows @ here[..., None])[..., 0]
+            found.append(-0.5 * precision[:, n] * off.square().sum(dim=-1))
+        density = torch.stack(found, dim=1)
         torch.testing.assert_close(
-            local.score(n, directions[:, n], codes[:, 0]), scores[:, n], atol=1e-5, rtol=1e-4
+            scores[:, n] - scores[:, n, :1], density - density[:, :1], atol=2e-3, rtol=1e-3
         )
+
+
+def test_one_position_at_a_time_is_the_same(local, codes, asked):
+    expected, changes, precision = asked
+    cells = codes[:, 0]
+    vectors, scores = local.vectors(codes), local.scores(*asked, cells)
+    for n in range(CODES):
+        torch.testing.assert_close(local.vector(n, codes[:, n], cells), vectors[:, n])
+        one = local.score(n, expected, changes[:, n], precision[:, n], cells)
+        torch.testing.assert_close(one, scores[:, n], atol=1e-3, rtol=1e-4)
+
+
+def test_what_is_expected_is_learnt_from_the_windows_before(quantizer):
+    """Where each window says the next, codes are likelier at once than by counting."""
+    config = PriorConfig(
+        codes_per_window=CODES, vocab_size=VOCAB, width=16, layers=1, rank=4, components=COMPONENTS
+    )
+    torch.manual_seed(0)
+    model = PriorModel(config)
+    model.local = LocalCodes(quantizer)
+    generator = torch.Generator().manual_seed(5)
+    way = torch.randn(3000, 8, 6, generator=generator).cumsum(dim=0) * 0.3
+    codes = quantizer.encode(way)
+    expect_from_past(model, codes, torch.zeros(len(codes), dtype=torch.long))
+    pairs = torch.stack([codes[:-1], codes[1:]], dim=1)[::20]
+    logp = model(pairs, Conditions.none(len(pairs), 2)).gather(-1, pairs[..., None])
+    first, second = logp.mean(dim=(0, 2, 3))
+    assert second > first + 0.5
 
 
 def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):

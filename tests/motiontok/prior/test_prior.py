@@ -60,9 +60,10 @@ def random_model(request):
         quantizer = LocalQuantizer(
             frames=3, columns=4, codes=5, vocab_size=7, components=9, bases=3, size=2
         )
-        x = torch.randn(200, 3, 4) * torch.linspace(0.5, 2.0, 4)
-        quantizer.fit(lambda count: x[:count], torch.Generator().manual_seed(0))
-        assert quantizer.local.shape == (3, 8, 9)
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(200, 3, 4, generator=generator) * torch.linspace(0.5, 2.0, 4)
+        quantizer.fit(lambda count: x[:count], generator)
+        assert quantizer.ends[-1] > 4, "some codes are to say several coordinates"
         model.local = LocalCodes(quantizer)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -249,3 +250,28 @@ def test_damaged_folders_are_refused(tiny_prior_run, tmp_path, damage, words):
 def rewrite(folder, **changes):
     path = folder / "prior.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_only_codes_of_training_windows_are_drawn():
+    """However likely the network thinks a code that no window has, and whatever the guidance."""
+    torch.manual_seed(0)
+    model = PriorModel(PriorConfig(3, 8, width=16, heads=2, layers=1, rank=4))
+    counts = torch.full((3, 8), 100.0)
+    counts[:, 5], counts[1, 2] = 2.0, 0.0
+    model.start_from(torch.randn(3, 8, 4), counts)
+    with torch.no_grad():
+        model.bias[:, 5] = 20.0
+    for guidance in (1.0, 3.0):
+        codes, _ = write_window(
+            model,
+            torch.zeros(1, 0, 3, dtype=torch.long),
+            Conditions.none(1, 1),
+            samples=500,
+            options=SamplingOptions(guidance=guidance),
+            generator=torch.Generator().manual_seed(0),
+        )
+        assert set(codes[0, :, 0].tolist()) <= set(range(8)) - {5}
+        assert set(codes[0, :, 1].tolist()) <= set(range(8)) - {2, 5}
+    # Of a few windows all codes may be drawn.
+    model.start_from(torch.randn(3, 8, 4), torch.zeros(3, 8).fill_diagonal_(4.0))
+    assert bool(model.known.all())
