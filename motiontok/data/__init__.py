@@ -1,8 +1,8 @@
 """Features of motion, their statistics, and windows of them."""
 
 from motiontok.data.distortion import psnr, reconstruction_metrics
-from motiontok.data.features import COLUMNS, FEATURES, Start, from_motion, to_motion
-from motiontok.data.planting import plant_feet
+from motiontok.data.features import COLUMNS, FEATURES, Start, from_motion, to_motion, to_motions
+from motiontok.data.planting import plant_feet, plant_together
 from motiontok.data.seams import blend_seams
 from motiontok.data.statistics import Statistics
 from motiontok.data.windows import WindowSet, accumulate, differentiate, split_windows
@@ -18,8 +18,10 @@ __all__ = [
     "differentiate",
     "from_motion",
     "plant_feet",
+    "plant_together",
     "psnr",
     "reconstruction_metrics",
     "split_windows",
     "to_motion",
+    "to_motions",
 ]

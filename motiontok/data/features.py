@@ -24,6 +24,7 @@ twist. For features of a real motion the two agree and nothing is changed.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ from bvh.rotations import Array
 from bvh.skeleton import FEET, JOINTS, PARENTS, by_joint, generations, take
 from motiontok.errors import DataError
 
-__all__ = ["COLUMNS", "FEATURES", "Start", "from_motion", "to_motion"]
+__all__ = ["COLUMNS", "FEATURES", "Start", "from_motion", "to_motion", "to_motions"]
 
 _BODY = len(JOINTS) - 1
 _WIDTHS = {
@@ -190,6 +191,72 @@ def to_motion(
     Raises:
         DataError: wrong shape, no frames, or a value that is not finite.
     """
+    return to_motions(
+        [features], [offsets], starts=[start or Start()], sources=[source or Source()]
+    )[0]
+
+
+def to_motions(
+    features: Sequence[Array],
+    offsets: Sequence[Array],
+    *,
+    starts: Sequence[Start],
+    sources: Sequence[Source],
+) -> list[Motion]:
+    """:func:`to_motion` of several clips in one go: short ones take a third of the time.
+
+    Args:
+        features: ``(frames, 203)`` of each clip.
+        offsets: ``(22, 3)`` rest offsets of each, metres.
+        starts: where each begins.
+        sources: origin of each.
+
+    Raises:
+        DataError: as :func:`to_motion`.
+    """
+    checked = [_checked(*clip) for clip in zip(features, offsets, strict=True)]
+    lengths = [len(rows) for rows, _ in checked]
+    ends = np.cumsum(lengths)
+    clips = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    rows = np.concatenate([rows for rows, _ in checked])
+    bones = np.stack([bones for _, bones in checked])
+    frames = len(rows)
+
+    yaw = rows[:, 0] / FPS
+    for clip, start in zip(clips, starts, strict=True):
+        yaw[clip.start] = start.yaw
+        np.cumsum(yaw[clip], out=yaw[clip])
+    world_from_heading = rot.from_axis_angle(_UP, yaw)
+    step = np.zeros((frames, 3))
+    step[:, :2] = rows[:, COLUMNS["velocity"]] / FPS
+    roots = rot.rotate(world_from_heading, step)
+    for clip, start in zip(clips, starts, strict=True):
+        roots[clip.start, :2] = start.x, start.y
+        np.cumsum(roots[clip], axis=0, out=roots[clip])
+    roots[:, 2] = rows[:, 3]
+
+    six = rows[:, COLUMNS["tilt"].start : COLUMNS["rotations"].stop]
+    local = _from_six(by_joint(six.reshape(frames, len(JOINTS), 6), _ORDER))
+    wanted = np.zeros((frames, len(JOINTS), 3))
+    wanted[:, 1:] = rows[:, COLUMNS["positions"]].reshape(frames, _BODY, 3)
+    _aim(local, by_joint(wanted, _ORDER), by_joint(np.repeat(bones, lengths, axis=0), _ORDER))
+    turns = rot.from_matrix(local)
+    turns[0] = rot.multiply(world_from_heading, turns[0])
+    rotations = take(turns, _ROW).swapaxes(0, 1)
+    # Of several, each has memory of its own: one that is kept does not keep them all.
+    own = np.asarray if len(clips) == 1 else np.array
+    return [
+        Motion(own(roots[clip]), own(rotations[clip]), offset, FPS, source)
+        for clip, offset, source in zip(clips, bones, sources, strict=True)
+    ]
+
+
+def _checked(features: Array, offsets: Array) -> tuple[Array, Array]:
+    """Features and offsets as float64.
+
+    Raises:
+        DataError: wrong shape, no frames, or a value that is not finite.
+    """
     features = np.asarray(features, dtype=np.float64)
     if features.ndim != 2 or features.shape[1] != FEATURES or len(features) == 0:
         raise DataError(f"features: expected (frames, {FEATURES}), got {features.shape}")
@@ -199,29 +266,7 @@ def to_motion(
     offsets = np.asarray(offsets, dtype=np.float64)
     if offsets.shape != (len(JOINTS), 3):
         raise DataError(f"offsets: expected ({len(JOINTS)}, 3), got {offsets.shape}")
-    start = start or Start()
-    frames = len(features)
-
-    yaw_step = features[:, 0] / FPS
-    yaw_step[0] = start.yaw
-    yaw = np.cumsum(yaw_step)
-    world_from_heading = rot.from_axis_angle(_UP, yaw)
-    step = np.zeros((frames, 3))
-    step[1:, :2] = features[1:, COLUMNS["velocity"]] / FPS
-    step = rot.rotate(world_from_heading, step)
-    root_positions = np.cumsum(step, axis=0)
-    root_positions[:, :2] += [start.x, start.y]
-    root_positions[:, 2] = features[:, 3]
-
-    six = features[:, COLUMNS["tilt"].start : COLUMNS["rotations"].stop]
-    local = _from_six(by_joint(six.reshape(frames, len(JOINTS), 6), _ORDER))
-    wanted = np.zeros((frames, len(JOINTS), 3))
-    wanted[:, 1:] = features[:, COLUMNS["positions"]].reshape(frames, _BODY, 3)
-    _aim(local, by_joint(wanted, _ORDER), offsets[_ORDER])
-    turns = rot.from_matrix(local)
-    turns[0] = rot.multiply(world_from_heading, turns[0])
-    rotations = take(turns, _ROW).swapaxes(0, 1)
-    return Motion(root_positions, rotations, offsets, FPS, source or Source())
+    return features, offsets
 
 
 def _aim(local: Array, wanted: Array, offsets: Array) -> None:
@@ -236,21 +281,22 @@ def _aim(local: Array, wanted: Array, offsets: Array) -> None:
     Args:
         local: local rotation matrices ``(22, frames, 3, 3)``, changed.
         wanted: hips-relative positions ``(22, frames, 3)``.
-        offsets: ``(22, 3)``.
+        offsets: ``(22, frames, 3)``.
     """
     world, placed = np.empty_like(local), np.zeros_like(wanted)
     world[0] = local[0]
-    lengths = np.linalg.norm(offsets, axis=-1)
+    lengths = rot.length(offsets)
+    # A short bone has no direction, and a way of no length turns nothing.
+    long = lengths >= _SHORT
+    directions = np.where(long, offsets / np.maximum(lengths, _SHORT), _UP)
     for (here, above), bones in zip(_GENERATIONS, _BONES, strict=True):
         turn = take(world, above)
-        placed[here] = take(placed, above) + np.einsum("jfab,jb->jfa", turn, offsets[here])
-        aimed = [bone for bone in bones if lengths[bone[2]] >= _SHORT]
-        if aimed:
-            parents, joints, ends = map(list, zip(*aimed, strict=True))
-            way = take(wanted, ends) - take(placed, joints)
+        placed[here] = take(placed, above) + np.einsum("jfab,jfb->jfa", turn, offsets[here])
+        if bones:
+            parents, joints, ends = map(list, zip(*bones, strict=True))
+            way = (take(wanted, ends) - take(placed, joints)) * take(long, ends)
             from_parent = np.einsum("jfab,jfa->jfb", take(world, parents), way)
-            directions = offsets[ends] / lengths[ends, None]
-            local[joints] = _swung(take(local, joints), directions, from_parent)
+            local[joints] = _swung(take(local, joints), take(directions, ends), from_parent)
         world[here] = np.einsum("jfab,jfbc->jfac", turn, local[here])
 
 
@@ -262,10 +308,10 @@ def _swung(rotations: Array, bones: Array, ways: Array) -> Array:
 
     Args:
         rotations: matrices ``(joints, frames, 3, 3)``.
-        bones: ``(joints, 3)`` unit, in the axes that are rotated.
+        bones: ``(joints, frames, 3)`` unit, in the axes that are rotated.
         ways: ``(joints, frames, 3)`` of any length.
     """
-    now = np.einsum("jfab,jb->jfa", rotations, bones)
+    now = np.einsum("jfab,jfb->jfa", rotations, bones)
     halfway = now + ways / np.maximum(rot.length(ways), 1e-300)
     lost = rot.dot(halfway, halfway) <= 2e-9
     if lost.any():
@@ -273,7 +319,7 @@ def _swung(rotations: Array, bones: Array, ways: Array) -> Array:
         helper = np.where(np.abs(now[..., :1]) < 0.6, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
         halfway[lost] = rot.cross(now, helper)[lost]
     halfway /= rot.length(halfway)
-    turned = 2.0 * now[..., None] * bones[:, None, None] - rotations
+    turned = 2.0 * now[..., None] * bones[..., None, :] - rotations
     along = np.einsum("jfa,jfab->jfb", halfway, turned)
     out: Array = 2.0 * halfway[..., None] * along[..., None, :] - turned
     return out

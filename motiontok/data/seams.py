@@ -23,16 +23,14 @@ def blend_seams(features: Array, window: int) -> Array:
         features: ``(..., frames, columns)``, whole windows one after the other.
         window: frames a window.
     """
-    out = features.copy()
-    frames = features.shape[-2]
-    fade = 0.5 * (1.0 - (np.arange(REACH) + 0.5) / REACH) ** 2
     reach = min(REACH, window // 2)
-    for border in range(window, frames, window):
-        before = features[..., border - 2 : border, :]
-        after = features[..., border : border + 2, :]
-        step = 0.5 * (before[..., 1, :] - before[..., 0, :] + after[..., 1, :] - after[..., 0, :])
-        jump = after[..., 0, :] - before[..., 1, :] - step
-        share = fade[:reach, None] * jump[..., None, :]
-        out[..., border : border + reach, :] -= share
-        out[..., border - reach : border, :] += share[..., ::-1, :]
-    return out
+    fade = 0.5 * (1.0 - (np.arange(reach) + 0.5) / REACH) ** 2
+    windows = features.reshape(*features.shape[:-2], -1, window, features.shape[-1])
+    before, after = windows[..., :-1, -2:, :], windows[..., 1:, :2, :]
+    step = 0.5 * (before[..., 1, :] - before[..., 0, :] + after[..., 1, :] - after[..., 0, :])
+    jump = after[..., 0, :] - before[..., 1, :] - step
+    share = fade[:, None] * jump[..., None, :]
+    out = windows.copy()
+    out[..., 1:, :reach, :] -= share
+    out[..., :-1, window - reach :, :] += share[..., ::-1, :]
+    return out.reshape(features.shape)

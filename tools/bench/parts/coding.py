@@ -40,6 +40,9 @@ def measure() -> str:
                 "decode to motion, clip by clip": lambda t=tokenizer, c=codes: [
                     t.decode_codes(one) for one in c
                 ],
+                "decode to motion, 16 clips together": lambda t=tokenizer, c=codes: list(
+                    t.decode_many(c)
+                ),
             },
             rounds=5,
         )
