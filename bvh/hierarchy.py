@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -86,6 +87,18 @@ def parse_header(data: bytes, label: str) -> Header:
     return _Parser(data, label).parse()
 
 
+@dataclass(frozen=True)
+class _Tree:
+    """The text of a joint tree from the file's first byte on, and what it says."""
+
+    text: bytes
+    header: Header
+
+
+_last_tree = _Tree(b"", Header())
+"""Of the file read last: the next one is often of the same rig, and reading words is slow."""
+
+
 class _Parser:
     """A cursor over the header's words. Keywords are read in any letter case."""
 
@@ -96,13 +109,24 @@ class _Parser:
         self.word_at = 0
 
     def parse(self) -> Header:
+        global _last_tree
+        known = _last_tree  # taken once: another thread may put another in its place
+        if known.text and self.data.startswith(known.text):
+            header = deepcopy(known.header)
+            self.at = len(known.text)
+        else:
+            header = self._hierarchy()
+            _last_tree = _Tree(self.data[: self.at], deepcopy(header))
+        self._motion(header)
+        return header
+
+    def _hierarchy(self) -> Header:
         header = Header()
         if self._word().upper() != b"HIERARCHY":
             raise self._expected("HIERARCHY, the first word of a BVH file")
         if self._word().upper() != b"ROOT":
             raise self._expected("ROOT")
         self._tree(header)
-        self._motion(header)
         return header
 
     def _tree(self, header: Header) -> None:

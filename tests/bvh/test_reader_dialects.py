@@ -182,6 +182,28 @@ def test_repeated_names_get_numbers(tmp_path: Path) -> None:
     assert bvh.read(path).names == ("Hips", "Spine", "Spine_3", "Spine_2")
 
 
+def test_files_of_one_rig_have_nothing_in_common_but_what_they_say(tmp_path: Path) -> None:
+    """The reader remembers the last file's joint tree; users may change what they were given."""
+    first, second = tmp_path / "first.bvh", tmp_path / "second.bvh"
+    text = Document().text()
+    first.write_text(text)
+    second.write_text(text)
+    given = bvh.read(first)
+    given.offsets[:] = -1.0
+    for site in given.end_sites.values():
+        site[:] = -1.0
+    Document().check(bvh.read(second))
+    # A tree that only begins alike: one more joint at the end.
+    longer = Document((*BODY, replace(BODY[-1], name="Extra")))
+    second.write_text(longer.text())
+    longer.check(bvh.read(second))
+    # A fault behind a tree that is known still has its line.
+    second.write_text(text.replace("Frame Time:", "Frame Tine:"))
+    line = 1 + text[: text.index("Frame Time")].count("\n")
+    with pytest.raises(bvh.BVHError, match=f"line {line}: expected Frame Time"):
+        bvh.read(second)
+
+
 def test_first_of_two_end_sites_is_kept(tmp_path: Path) -> None:
     text = Document().text()
     end = text[text.index("End Site") : text.index("}", text.index("End Site")) + 1]
