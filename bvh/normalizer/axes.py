@@ -8,6 +8,8 @@ gives a constant C with canonical rotation ``G(t) = S(t) C^-1``, whatever the ax
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bvh.normalizer.body import INDEX, SIDES, Body
@@ -162,30 +164,36 @@ class AxisFinder:
             self._bone(side + "UpLeg", side + "Leg"),
             self._bone(side + "Leg", side + "Foot"),
         )
-        hips = self._canonical("Hips")
-        assumed = rotate(multiply(between(rotate(hips, -_Z), thigh), hips), _Y)
+
+        def assumed() -> Array:
+            hips = self._canonical("Hips")
+            return rotate(multiply(between(rotate(hips, -_Z), thigh), hips), _Y)
+
         self._limb(side + "UpLeg", -thigh, cross(thigh, shin), assumed, axes="zy")
 
     def _arm(self, side: str, sign: float) -> None:
         arm, fore, hand = side + "Arm", side + "ForeArm", side + "Hand"
         upper = self._bone(arm, fore)
         lower = self._bone(fore, hand) if self._body.present(hand) else upper
-        chest = self._canonical("Spine2")
-        hinge = -sign * cross(upper, lower)
-        if self._rest is None:
-            assumed = rotate(multiply(between(rotate(chest, sign * _Y), upper), chest), _Z)
-        else:
+
+        def assumed() -> Array:
+            if self._rest is None:
+                chest = self._canonical("Spine2")
+                return rotate(multiply(between(rotate(chest, sign * _Y), upper), chest), _Z)
             # In a T-, A- or N-pose the arm is swung, not twisted, from the T-pose.
             at_rest = rotate(self._rest.rotation, unit(self._rest.bone(arm, fore)))
             swung = rotate(between(sign * _Y, at_rest), _Z)
             local = rotate(conjugate(self._rest.rotation), swung)
-            assumed = rotate(self._body.rotations[:, INDEX[arm]], local)
-        self._limb(arm, sign * upper, hinge, assumed, axes="yz")
+            return rotate(self._body.rotations[:, INDEX[arm]], local)
+
+        self._limb(arm, sign * upper, -sign * cross(upper, lower), assumed, axes="yz")
         turns = self._canonical(arm)
         turns = multiply(between(rotate(turns, sign * _Y), lower), turns)
         self._open(hand, arm, turns, along=sign * _Y)
 
-    def _limb(self, joint: str, bone: Array, hinge: Array, assumed: Array, *, axes: str) -> None:
+    def _limb(
+        self, joint: str, bone: Array, hinge: Array, assumed: Callable[[], Array], *, axes: str
+    ) -> None:
         """Find a limb's axes: along its bone, and about its hinge as far as the clip bends it.
 
         The hinge axis is the mean of the bends' cross products ``(frames, 3)`` in the
@@ -198,10 +206,11 @@ class AxisFinder:
         total = np.sum(self._local(joint, hinge) * sine[:, None], axis=0)
         agree = float(np.linalg.norm(total)) / max(power, 1e-12)
         sure = _ramp(float(np.sqrt(power / len(sine))), _BEND) * _ramp(agree, _AGREE)
+        axis = unit(total)
         if sure < 1.0:
             self.problems.append(f"twist of {joint} assumed: the clip hardly bends it")
-        guess = unit(self._local(joint, assumed).mean(axis=0))
-        axis = sure * unit(total) + (1.0 - sure) * guess
+            guess = unit(self._local(joint, assumed()).mean(axis=0))
+            axis = sure * axis + (1.0 - sure) * guess
         self._set(joint, frame(direction, axis, axes=axes))
 
     def _foot(self, side: str) -> None:

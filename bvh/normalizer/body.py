@@ -9,10 +9,10 @@ import numpy as np
 
 from bvh.clip import Clip
 from bvh.errors import BVHError
-from bvh.normalizer.geometry import unit
+from bvh.normalizer.geometry import median, unit
 from bvh.normalizer.mapping import JointMap
 from bvh.normalizer.world import find_scale, find_up, world_from_source
-from bvh.rotations import Array, cross, identity, multiply, rotate
+from bvh.rotations import Array, cross, identity, length, multiply, rotate
 from bvh.skeleton import JOINTS
 
 __all__ = ["INDEX", "SIDES", "Body", "body_length", "check_time", "extract", "left_is_left"]
@@ -23,11 +23,9 @@ INDEX: dict[str, int] = {name: i for i, name in enumerate(JOINTS)}
 SIDES: tuple[tuple[str, float], ...] = (("Left", 1.0), ("Right", -1.0))
 """Side and the sign of its lateral axis (+Y is left)."""
 
-_CHAINS = (
-    ("LeftUpLeg", "LeftLeg", "LeftFoot"),
-    ("RightUpLeg", "RightLeg", "RightFoot"),
-    ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head"),
-)
+_LEGS = tuple(tuple(s + part for part in ("UpLeg", "Leg", "Foot")) for s, _ in SIDES)
+_ARMS = tuple((s + "Arm", s + "ForeArm") for s, _ in SIDES)
+_TRUNK = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +65,15 @@ class Body:
 
 def body_length(positions: Array, has: Array) -> float:
     """Mean leg plus hips-to-head length of ``(frames, 22, 3)``, summed along the bones."""
-    lengths = []
-    for chain in _CHAINS:
-        points = positions[:, [INDEX[j] for j in chain if has[INDEX[j]]]]
-        bones = np.linalg.norm(np.diff(points, axis=1), axis=-1)
-        lengths.append(float(np.median(bones, axis=0).sum()))
-    return (lengths[0] + lengths[1]) / 2 + lengths[2]
+    trunk = [joint for joint in _TRUNK if has[INDEX[joint]]]
+    legs = _median_lengths(positions, [bone for leg in _LEGS for bone in pairwise(leg)])
+    return float(legs.sum() / 2 + _median_lengths(positions, list(pairwise(trunk))).sum())
+
+
+def _median_lengths(positions: Array, bones: list[tuple[str, str]]) -> Array:
+    """Median length ``(bones,)`` of bones between two joints each, of ``(frames, 22, 3)``."""
+    upper, lower = ([INDEX[joint] for joint in ends] for ends in zip(*bones, strict=True))
+    return median(length(positions[:, lower] - positions[:, upper])[..., 0])
 
 
 def check_time(clip: Clip) -> None:
@@ -146,16 +147,14 @@ def _check_finite(clip: Clip, joints: JointMap, positions: Array) -> None:
 
 
 def _check_limbs(clip: Clip, joints: JointMap, positions: Array, size: float) -> None:
-    for side, _ in SIDES:
-        for limb in (("UpLeg", "Leg", "Foot"), ("Arm", "ForeArm")):
-            for a, b in pairwise(limb):
-                bone = positions[:, INDEX[side + a]] - positions[:, INDEX[side + b]]
-                if np.median(np.linalg.norm(bone, axis=-1)) <= 0.01 * size:
-                    names = joints.names(clip)
-                    raise BVHError(
-                        f"{clip.name}: {names[side + a]} and {names[side + b]} are at the same "
-                        "place, so they cannot be two joints of a limb; give another mapping"
-                    )
+    bones = [bone for limb in (*_LEGS, *_ARMS) for bone in pairwise(limb)]
+    for (a, b), length_ in zip(bones, _median_lengths(positions, bones), strict=True):
+        if length_ <= 0.01 * size:
+            names = joints.names(clip)
+            raise BVHError(
+                f"{clip.name}: {names[a]} and {names[b]} are at the same place, so they cannot "
+                "be two joints of a limb; give another mapping"
+            )
 
 
 def left_is_left(body: Body) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvh.normalizer.body import INDEX, SIDES, Body
+from bvh.normalizer.geometry import median, quantile
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS
 
@@ -48,15 +49,16 @@ def find_contacts(body: Body) -> Contacts:
         ],
         axis=1,
     )
-    still = (_speed(ankles, body.frame_time) < _STILL) & (_speed(toes, body.frame_time) < _STILL)
-    low = _lowest_level(toes[..., 2], _speed(toes, body.frame_time) < _STILL)
+    toes_still = _speed(toes, body.frame_time) < _STILL
+    still = (_speed(ankles, body.frame_time) < _STILL) & toes_still
+    low = _lowest_level(toes[..., 2], toes_still)
     flat = still & (np.abs(toes[..., 2] - low) < _BAND)
     for foot in range(2):
         if flat[:, foot].any():
             heights = ankles[:, foot, 2]
-            flat[:, foot] &= heights < np.percentile(heights[flat[:, foot]], 10) + _FLAT
+            flat[:, foot] &= heights < quantile(heights[flat[:, foot]], 0.1) + _FLAT
     standing = toes[..., 2][flat]
-    level = float(np.median(standing)) if standing.size else low
+    level = float(median(standing)) if standing.size else low
     problems = (
         () if standing.size else ("floor assumed under the lowest toe: no foot stands still",)
     )
@@ -74,5 +76,5 @@ def _speed(points: Array, frame_time: float) -> Array:
 def _lowest_level(heights: Array, still: Array) -> float:
     """Height at which toes come to rest: the middle of the lowest band of still heights."""
     values = heights[still] if still.any() else heights.ravel()
-    base = float(np.percentile(values, 5))
-    return float(np.median(values[np.abs(values - base) < _BAND]))
+    base = float(quantile(values, 0.05))
+    return float(median(values[np.abs(values - base) < _BAND]))

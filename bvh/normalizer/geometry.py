@@ -6,7 +6,7 @@ import numpy as np
 
 from bvh.rotations import Array, cross, dot, from_matrix, length
 
-__all__ = ["center", "frame", "mean_rotation", "perpendicular", "unit"]
+__all__ = ["center", "frame", "mean_rotation", "median", "perpendicular", "quantile", "unit"]
 
 _TINY = 1e-9
 _ALIKE = 1e-5
@@ -35,6 +35,22 @@ def center(v: Array) -> Array:
     return out
 
 
+def quantile(values: Array, share: float) -> Array:
+    """Quantiles over the first axis, linear between values; NumPy's take several times as long."""
+    rows = np.ascontiguousarray(np.moveaxis(values, 0, -1))
+    place = share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    rows = np.partition(rows, (low, high), axis=-1)
+    out: Array = rows[..., low] + (place - low) * (rows[..., high] - rows[..., low])
+    return out
+
+
+def median(values: Array) -> Array:
+    """Medians over the first axis."""
+    return quantile(values, 0.5)
+
+
 def perpendicular(v: Array, axis: Array) -> Array:
     """The part of ``v`` ``(..., 3)`` that is perpendicular to unit ``axis`` ``(..., 3)``."""
     out: Array = v - dot(v, axis)[..., None] * axis
@@ -49,8 +65,9 @@ def frame(primary: Array, secondary: Array, *, axes: str) -> Array:
         secondary: (3,) direction; only its part perpendicular to ``primary`` counts.
         axes: the canonical axes they belong to, such as ``"zx"``.
     """
-    first = unit(primary)
-    second = unit(perpendicular(secondary, first))
+    first = primary / max(_TINY, float(primary @ primary) ** 0.5)
+    second = secondary - (secondary @ first) * first
+    second = second / max(_TINY, float(second @ second) ** 0.5)
     i, j = "xyz".index(axes[0]), "xyz".index(axes[1])
     rows = np.empty((3, 3))
     rows[i], rows[j] = first, second

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvh.normalizer.body import INDEX, SIDES, Body
-from bvh.normalizer.geometry import perpendicular, unit
+from bvh.normalizer.geometry import median, perpendicular, unit
 from bvh.rotations import Array, between, conjugate, identity, multiply, rotate, slerp
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 
@@ -97,7 +97,7 @@ def _local(turns: Array, positions: Array, *, moved: bool) -> Solution:
     local = np.where(local[..., :1] < 0, -local, local)
     bones = rotate(to_parent, positions[:, 1:] - positions[:, parents])
     offsets = np.zeros((len(JOINTS), 3))
-    offsets[1:] = np.median(bones, axis=0)
+    offsets[1:] = median(bones)
     for child, direction in (_BONES | _HINGES).values():
         # Aimed bones lie along their rest direction; their length is all that is measured.
         offsets[INDEX[child]] = direction * (direction @ offsets[INDEX[child]])
@@ -112,8 +112,7 @@ def _fill(body: Body, turns: Array, positions: Array) -> None:
 
     def local(joint: str, base: str) -> Array:
         bone = positions[:, INDEX[joint]] - positions[:, INDEX[base]]
-        out: Array = np.median(rotate(conjugate(turns[:, INDEX[base]]), bone), axis=0)
-        return out
+        return median(rotate(conjugate(turns[:, INDEX[base]]), bone))
 
     def place(joint: str, base: str, offset: Array, turned_like: str) -> None:
         turned = rotate(turns[:, INDEX[turned_like]], offset)

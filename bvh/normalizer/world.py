@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bvh.errors import BVHError
+from bvh.normalizer.geometry import quantile
 from bvh.rotations import Array, from_matrix
 
 __all__ = ["UNITS", "UP_AXES", "find_scale", "find_up", "world_from_source"]
@@ -54,10 +55,9 @@ def find_up(hips: Array, chest: Array, feet: Array, points: Array, size: float) 
     """
     body = (_unit(chest - hips) + _unit(hips - feet.mean(axis=1))) / 2
     upright = np.mean(body, axis=0)
-    spread = [
-        np.subtract(*np.percentile(ends, [90, 10], axis=0)) / size
-        for ends in (points.min(axis=1), points.max(axis=1))
-    ]
+    by_joint = np.ascontiguousarray(points.swapaxes(0, 1))  # of few in a row numpy is slow
+    ends = np.stack([by_joint.min(axis=0), by_joint.max(axis=0)], axis=1)
+    spread = (quantile(ends, 0.9) - quantile(ends, 0.1)) / size
     scores = np.concatenate([upright - spread[0], -upright - spread[1]])
     return UP_AXES[int(np.argmax(scores))]
 
