@@ -71,9 +71,9 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.windows)
 
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
+    def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """``size`` windows ``(size, frames, 203)``, each valid start equally likely."""
-        return self.windows.batch(size, generator)
+        return self.windows.batch(size, generator, rows)
 
     def seek(self, drawn: int) -> None:
         """Nothing to do: the generator alone says which windows come next."""

@@ -97,12 +97,15 @@ class WindowSet:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
-        """``size`` windows ``(size, length, columns)``, each valid start equally likely."""
+    def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
+        """``size`` windows ``(size, length, columns)``, each valid start equally likely.
+
+        Only ``rows`` of them are gathered.
+        """
         index = torch.randint(
             len(self.starts), (size,), generator=generator, device=self.starts.device
         )
-        return self._gather(self.starts[index])
+        return self._gather(self.starts[index[rows]])
 
     def enumerated(self) -> Tensor:
         """The consecutive windows of every clip, ``(windows, length, columns)``, no overlap."""

@@ -23,6 +23,7 @@ from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
 from motiontok.progress import progress
 from motiontok.training import Trained, require_same, train
+from motiontok.training.parallel import first_before_others, team
 
 __all__ = ["ImageRun", "licence_note", "reconstruct", "run_image_training", "train_images"]
 
@@ -123,9 +124,13 @@ def run_image_training(
         require_same(config, checkpoint)
     # What cannot be built fails before images are read, not after.
     make_method(config, image_networks(config))
-    images = open_image_set(config, data, device=device)
+    # The places of pictures in archives that the first process finds are in the cache of the
+    # others.
+    with first_before_others():
+        images = open_image_set(config, data, device=device)
     say(images.note)
-    _write_json(out / "config.json", config.to_dict())
+    if team().rank == 0:
+        _write_json(out / "config.json", config.to_dict())
     with closing(images):
         trained = train_images(config, images, out=out, device=device, resume=resume)
     tokenizer = ImageTokenizer(trained.method, licence=licence_note(config))

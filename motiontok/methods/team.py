@@ -28,10 +28,14 @@ class Team:
     rank: int = 0
     size: int = 1
 
+    def rows(self, batch: int) -> slice:
+        """Which rows of a batch are this process's."""
+        count = batch // self.size
+        return slice(self.rank * count, (self.rank + 1) * count)
+
     def share(self, whole: Tensor) -> Tensor:
         """This process's rows of ``whole (batch, ...)``."""
-        count = len(whole) // self.size
-        return whole[self.rank * count : (self.rank + 1) * count]
+        return whole[self.rows(len(whole))]
 
     def mean(self, value: Tensor) -> Tensor:
         """Mean of a value over the processes; its gradient is that of this one's own value.

@@ -29,8 +29,11 @@ class TrainingSet(Protocol):
         """Number of observations to train on."""
         ...
 
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
-        """``size`` observations ``(size, *shape)`` drawn at random."""
+    def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
+        """``size`` observations ``(size, *shape)`` drawn at random, or only ``rows`` of them.
+
+        Whatever ``rows`` are, the same observations are drawn, and the next batch is the same.
+        """
         ...
 
     def seek(self, drawn: int) -> None:

@@ -136,6 +136,7 @@ def train(
     method.team = members = team()
     require_shares(config, method, members)
     first = members.rank == 0
+    rows = members.rows(settings.batch_size)
     updates = Updates(method, settings)
     optimizer = updates.optimizer
     usage = torch.zeros(config.model.codes_per_window, config.model.vocab_size, device=device)
@@ -220,7 +221,7 @@ def train(
             log.append({"step": 0, "seconds": clock() - begin, **begun})
         while updates.trainable and progress < 1.0:
             method.train()
-            x = members.share(data.batch(settings.batch_size, generator))
+            x = data.batch(settings.batch_size, generator, rows)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
                 result = method.training_step(x, progress, generator)
             updates.step(result.loss, progress)

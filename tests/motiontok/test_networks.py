@@ -99,8 +99,8 @@ class Data:
     def __len__(self):
         return len(self.patterns)
 
-    def batch(self, size, generator):
-        return self.patterns[torch.randint(8, (size,), generator=generator)]
+    def batch(self, size, generator, rows=slice(None)):
+        return self.patterns[torch.randint(8, (size,), generator=generator)[rows]]
 
     def seek(self, drawn):
         pass

@@ -115,6 +115,36 @@ def test_two_processes_train_the_model_of_one_and_one_goes_on(arguments, tmp_pat
     same_model(one, two)
 
 
+def test_processes_on_pictures_train_the_model_of_one(tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="needs: pip install pillow")
+    colours = torch.Generator().manual_seed(0)
+    (tmp_path / "pictures").mkdir()
+    for n in range(20):
+        pixels = torch.randint(256, (5, 7, 3), generator=colours, dtype=torch.uint8).numpy()
+        image.fromarray(pixels).resize((70, 50)).save(tmp_path / "pictures" / f"{n:02d}.png")
+    settings = (
+        "data.size=16", "data.holdout=5", "model.codes_per_window=4", "model.vocab_size=16",
+        "model.width=16", "model.heads=2", "model.decoder_width=16", "train.batch_size=8",
+        "train.evaluate_every=10", "train.checkpoint_every=10", "train.log_every=5",
+    )  # fmt: skip
+    line = ["train", "pictures", "--data", tmp_path / "pictures", "--steps", 12]
+    line += [part for s in settings for part in ("--set", s)]
+    one, two = tmp_path / "one", tmp_path / "two"
+    alone(*line, "--out", one)
+    done = torchrun("-m", "motiontok", *line, "--out", two)
+    assert done.returncode == 0, done.stderr
+    same_model(one, two)
+    for expected, found in zip(read_log(one / "log.csv"), read_log(two / "log.csv"), strict=True):
+        expected.pop("seconds")
+        found.pop("seconds")
+        assert found == pytest.approx(expected, rel=1e-3)
+    assert done.stdout.count("pictures to train on") == 1
+    assert (one / "config.json").read_bytes() == (two / "config.json").read_bytes()
+    assert {p.name for p in one.iterdir() if "events" not in p.name} == {
+        p.name for p in two.iterdir() if "events" not in p.name
+    }
+
+
 def test_a_killed_process_ends_the_job_and_a_restart_goes_on(arguments, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     line = (*arguments, "--steps", 20, "--out", broken)

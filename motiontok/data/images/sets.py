@@ -45,8 +45,8 @@ class ImageSet(ABC):
         """Images to train on."""
 
     @abstractmethod
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
-        """``size`` images ``(size, channels, height, width)`` to train on."""
+    def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
+        """``rows`` of ``size`` images ``(size, channels, height, width)`` to train on."""
 
     @abstractmethod
     def seek(self, drawn: int) -> None:
@@ -85,10 +85,10 @@ class ArraySet(ImageSet):
     def __len__(self) -> int:
         return len(self._training)
 
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
+    def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         device = self._training.device
         index = torch.randint(len(self._training), (size,), generator=generator, device=device)
-        return self.pixels.standardize(self._training[index])
+        return self.pixels.standardize(self._training[index[rows]])
 
     def seek(self, drawn: int) -> None:
         """Nothing to do: the generator alone says which images come next."""
@@ -107,7 +107,7 @@ class PictureSet(ImageSet):
         seed: of order, crops and flips.
         held_out: at most so many held-out pictures, evenly spread, are kept in memory.
         device: where training runs.
-        workers: threads; by default one a processor this process may use.
+        workers: threads; as :class:`~motiontok.data.images.PictureStream` has them.
 
     Raises:
         DataError: no held-out picture can be decoded.
@@ -145,8 +145,8 @@ class PictureSet(ImageSet):
     def __len__(self) -> int:
         return len(self._stream.files)
 
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
-        pixels = torch.from_numpy(self._stream.take(size))
+    def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
+        pixels = torch.from_numpy(self._stream.take(size, rows))
         if self._device.type == "cuda":
             pixels = pixels.pin_memory().to(self._device, non_blocking=True)
         return self.pixels.standardize(pixels)

@@ -100,7 +100,7 @@ class PictureStream:
         files: pictures.
         size: side of the square parts.
         seed: of order, parts and flips.
-        workers: threads; by default one a processor this process may use.
+        workers: threads; by default one a processor, fairly shared with torchrun's others.
 
     Attributes:
         skipped: pictures that could not be used so far.
@@ -115,26 +115,33 @@ class PictureStream:
         self._seed = seed
         self._order = ShuffledOrder(len(files), seed=seed)
         self._place = 0
-        self._waiting: deque[Future[NDArray[np.uint8]]] = deque()
-        self._pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)), "pictures")
+        self._waiting: dict[int, Future[NDArray[np.uint8]]] = {}
+        self._pool = ThreadPoolExecutor(workers or _processors(), "pictures")
 
     def seek(self, place: int) -> None:
         """Go on from a place: the number of pictures drawn before it."""
         self._drop()
         self._place = place
 
-    def take(self, count: int) -> NDArray[np.uint8]:
+    def take(self, count: int, rows: slice = slice(None)) -> NDArray[np.uint8]:
         """The next ``count`` pictures ``(count, 3, size, size)``; those after are begun.
+
+        Args:
+            count: pictures.
+            rows: which of them are wanted. The others are not decoded, but passed over.
 
         Raises:
             DataError: one picture after the other cannot be decoded.
         """
-        while len(self._waiting) < count * (1 + _AHEAD):
-            place = self._place + len(self._waiting)
-            self._waiting.append(self._pool.submit(self._decode, place, self._order[place]))
-        out = np.empty((count, 3, self.size, self.size), dtype=np.uint8)
-        for row in out:
-            row[:] = self._waiting.popleft().result()
+        wanted = [self._place + row for row in range(count)[rows]]
+        for batch in range(1 + _AHEAD):
+            for place in (batch * count + first for first in wanted):
+                if place not in self._waiting:
+                    item = self._order[place]
+                    self._waiting[place] = self._pool.submit(self._decode, place, item)
+        out = np.empty((len(wanted), 3, self.size, self.size), dtype=np.uint8)
+        for picture, place in zip(out, wanted, strict=True):
+            picture[:] = self._waiting.pop(place).result()
         self._place += count
         return out
 
@@ -144,7 +151,7 @@ class PictureStream:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _drop(self) -> None:
-        for future in self._waiting:
+        for future in self._waiting.values():
             future.cancel()
         self._waiting.clear()
 
@@ -171,9 +178,9 @@ def decode_all(
         files: pictures.
         size: side of the squares.
         skipped: where the others are noted.
-        workers: threads; by default one a processor this process may use.
+        workers: threads; by default one a processor, fairly shared with torchrun's others.
     """
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or _processors()
     with ThreadPoolExecutor(workers, "pictures") as pool:
         waiting: deque[tuple[ImageFile, Future[NDArray[np.uint8]]]] = deque()
         rest = iter(files)
@@ -191,3 +198,8 @@ def decode_all(
                 skipped.reasons[file.name] = str(error)
                 continue
             yield file, pixels
+
+
+def _processors() -> int:
+    """Processors for this process: its share, where ``torchrun`` has started others here."""
+    return max(len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)

@@ -189,6 +189,25 @@ def test_a_stream_goes_on_in_the_middle_of_an_epoch(pictures):
     assert not np.array_equal(PictureStream(pictures, 8, seed=6).take(5), expected[:5])
 
 
+def test_a_share_of_every_batch_is_decoded_and_no_more(pictures, monkeypatch):
+    whole = PictureStream(pictures, 8, seed=5)
+    expected = np.stack([whole.take(6) for _ in range(4)])
+    whole.close()
+    decoded = []
+
+    def counted(file, *arguments, **options):
+        decoded.append(file)
+        return load_square(file, *arguments, **options)
+
+    monkeypatch.setattr("motiontok.data.images.stream.load_square", counted)
+    part = PictureStream(pictures, 8, seed=5)
+    found = np.stack([part.take(6, slice(2, 4)) for _ in range(4)])
+    part.close()
+    np.testing.assert_array_equal(found, expected[:, 2:4])
+    # Four batches and the four after them that were begun.
+    assert len(decoded) <= 2 * (4 + 4)
+
+
 def test_bad_pictures_are_replaced_and_counted(pictures, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"no")
     bad = ImageFile(str(tmp_path / "bad.jpg"), "bad.jpg")
