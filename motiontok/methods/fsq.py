@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from motiontok.errors import ConfigError
 from motiontok.methods.latent import LatentAutoencoder, quantizers
+from motiontok.methods.networks import Networks
+from motiontok.models import Decoder
 
 __all__ = ["Fsq", "levels"]
 
@@ -18,7 +20,7 @@ def levels(vocab_size: int) -> tuple[int, ...]:
     """Levels of each scalar, whose product is exactly ``vocab_size``, as equal as they go.
 
     About one scalar for each three bits: 1000 is 10 x 10 x 10, 512 is 8 x 8 x 8 and 240
-    is 8 x 6 x 5, as in the paper DAPS compares with; 1024 is 16 x 8 x 8.
+    is 8 x 6 x 5, as the DAPS paper has them (but for ImageNet's 1000); 1024 is 16 x 8 x 8.
 
     Raises:
         ConfigError: there are no such levels from 3 to 32.
@@ -55,11 +57,18 @@ def _factorisations(number: int, largest: int) -> list[tuple[int, ...]]:
 
 
 class Fsq(LatentAutoencoder):
-    """A few bounded, rounded scalars a token; the codebook is their grid."""
+    """A few bounded, rounded scalars a token; the codebook is their grid.
 
-    def _make_quantizer(self) -> nn.Module:
+    Levels and layers between scalars and decoder are the networks' where the paper has its own.
+    """
+
+    def _make_decoder(self, networks: Networks) -> Decoder:
+        return networks.body_of_scalars(self.tokens, self.config.model.decoder_width)
+
+    def _make_quantizer(self, networks: Networks) -> nn.Module:
         model = self.config.model
-        return quantizers().FSQ(levels=levels(model.vocab_size), dim=model.decoder_width)
+        chosen = networks.levels.get(model.vocab_size) or levels(model.vocab_size)
+        return quantizers().FSQ(levels=chosen, dim=model.decoder_width)
 
     def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         quantized, codes = self.quantizer(latents)

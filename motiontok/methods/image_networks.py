@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -19,7 +20,12 @@ from motiontok.models import (
     LearnedGaussianLikelihood,
     Likelihood,
 )
-from motiontok.models.images import ConvolutionalDecoder, PatchReader, PerceptronDecoder
+from motiontok.models.images import (
+    ConvolutionalDecoder,
+    LinearFirst,
+    PatchReader,
+    PerceptronDecoder,
+)
 
 __all__ = ["CifarNetworks", "ImageNetworks", "MnistNetworks", "PictureNetworks", "image_networks"]
 
@@ -30,7 +36,13 @@ class ImageNetworks(Networks):
     Args:
         config: sizes and hyper-parameters.
         shape: channels, height and width of an image.
+
+    Attributes:
+        after_scalars: sizes of the linear layers between FSQ's scalars and the decoder, in
+            widths of the decoder.
     """
+
+    after_scalars: ClassVar[tuple[float, ...]]
 
     def __init__(self, config: Config, *, shape: tuple[int, ...]) -> None:
         super().__init__(config, shape=shape, likelihood=self._likelihood())
@@ -51,12 +63,17 @@ class ImageNetworks(Networks):
         except ValueError as error:
             raise ConfigError(f"model.codes_per_window {codes}: {error}") from None
 
+    def body_of_scalars(self, codes: int, width: int) -> Decoder:
+        sizes = (width, *(int(width * ratio) for ratio in self.after_scalars))
+        return LinearFirst(sizes, self.body(codes, sizes[-1]))
+
 
 class MnistNetworks(ImageNetworks):
     """Binary images; the decoder is a perceptron. Quantisers' encoders are a little wider."""
 
     encoder_depth: ClassVar[int] = 2
     encoder_mlp_ratio: ClassVar[int] = 7
+    after_scalars: ClassVar[tuple[float, ...]] = (4 / 3,)
 
     def _likelihood(self) -> Likelihood:
         return BernoulliLikelihood(dimensions=3)
@@ -83,6 +100,7 @@ class CifarNetworks(ImageNetworks):
 
     encoder_depth: ClassVar[int] = 2
     encoder_mlp_ratio: ClassVar[int] = 6
+    after_scalars: ClassVar[tuple[float, ...]] = (2, 1)
 
     def _likelihood(self) -> Likelihood:
         return LearnedGaussianLikelihood(least=torch.finfo(torch.float32).eps, dimensions=3)
@@ -90,6 +108,9 @@ class CifarNetworks(ImageNetworks):
 
 class PictureNetworks(ImageNetworks):
     """Photographs, learned variances from 0.01 to 1."""
+
+    levels: ClassVar[Mapping[int, tuple[int, ...]]] = {1000: (8, 5, 5, 5)}
+    after_scalars: ClassVar[tuple[float, ...]] = (4, 1)
 
     def _likelihood(self) -> Likelihood:
         return LearnedGaussianLikelihood(least=0.01, most=1.0, dimensions=3)

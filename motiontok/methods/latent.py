@@ -16,6 +16,7 @@ from motiontok.config import Config
 from motiontok.errors import MissingDependencyError
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
 from motiontok.methods.networks import Networks
+from motiontok.models import Decoder
 
 __all__ = ["COMMITMENT", "LatentAutoencoder", "quantizers", "seeded"]
 
@@ -62,15 +63,19 @@ class LatentAutoencoder(DiscreteAutoencoder):
         model = config.model
         self.tokens = model.codes_per_window // self._depth(networks)
         self.encoder = networks.encoder(self.tokens, outputs=model.decoder_width)
-        self.decoder = networks.body(self.tokens, model.decoder_width)
-        self.quantizer = self._make_quantizer()
+        self.decoder = self._make_decoder(networks)
+        self.quantizer = self._make_quantizer(networks)
 
     def _depth(self, networks: Networks) -> int:
         """Codes for each token of the transformers."""
         return 1
 
+    def _make_decoder(self, networks: Networks) -> Decoder:
+        """A decoder of vectors, without a table of tokens."""
+        return networks.body(self.tokens, self.config.model.decoder_width)
+
     @abstractmethod
-    def _make_quantizer(self) -> nn.Module:
+    def _make_quantizer(self, networks: Networks) -> nn.Module:
         """The library's layer on vectors of ``model.decoder_width``."""
 
     @abstractmethod

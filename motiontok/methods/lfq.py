@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from motiontok.errors import ConfigError
 from motiontok.methods.latent import COMMITMENT, LatentAutoencoder, quantizers
+from motiontok.methods.networks import Networks
 
 __all__ = ["Lfq"]
 
@@ -13,7 +14,7 @@ __all__ = ["Lfq"]
 class Lfq(LatentAutoencoder):
     """Signs of log2(V) scalars a token, with the entropy loss that spreads their use."""
 
-    def _make_quantizer(self) -> nn.Module:
+    def _make_quantizer(self, networks: Networks) -> nn.Module:
         model = self.config.model
         if model.vocab_size & (model.vocab_size - 1):
             raise ConfigError(

@@ -7,6 +7,7 @@ is coded. :class:`MotionNetworks` has those of windows of motion.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import nn
@@ -44,10 +45,13 @@ class Networks(ABC):
         encoder_depth: bidirectional layers of an encoder for each layer that
             ``model.layers`` gives both stacks of the autoregressive policy.
         encoder_mlp_ratio: of those layers.
+        levels: of FSQ's scalars for some sizes of vocabulary, where they are not what
+            :func:`~motiontok.methods.fsq.levels` takes.
     """
 
     encoder_depth: ClassVar[int] = 3
     encoder_mlp_ratio: ClassVar[int] = 4
+    levels: ClassVar[Mapping[int, tuple[int, ...]]] = {}
 
     def __init__(self, config: Config, *, shape: tuple[int, ...], likelihood: Likelihood) -> None:
         self.config = config
@@ -61,6 +65,10 @@ class Networks(ABC):
     @abstractmethod
     def body(self, codes: int, width: int) -> Decoder:
         """A decoder of ``codes`` vectors of ``width``, without a table of tokens."""
+
+    def body_of_scalars(self, codes: int, width: int) -> Decoder:
+        """A decoder of ``codes`` vectors of ``width`` that are a linear map of a few scalars."""
+        return self.body(codes, width)
 
     def fits(self, codes: int) -> bool:
         """Whether there are readers and decoders of so many vectors."""

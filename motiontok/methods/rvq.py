@@ -24,7 +24,7 @@ class Rvq(CodebookAutoencoder):
         depths = range(min(_DEPTH, codes), 0, -1)
         return next(d for d in depths if codes % d == 0 and networks.fits(codes // d))
 
-    def _make_quantizer(self) -> nn.Module:
+    def _make_quantizer(self, networks: Networks) -> nn.Module:
         return quantizers().ResidualVQ(
             dim=self.config.model.decoder_width,
             num_quantizers=self.config.model.codes_per_window // self.tokens,

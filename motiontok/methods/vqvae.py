@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from motiontok.methods.latent import CodebookAutoencoder, codebook_options, quantizers
+from motiontok.methods.networks import Networks
 
 __all__ = ["VqVae"]
 
@@ -17,7 +18,7 @@ class VqVae(CodebookAutoencoder):
     gradient that DAPS was first compared with.
     """
 
-    def _make_quantizer(self) -> nn.Module:
+    def _make_quantizer(self, networks: Networks) -> nn.Module:
         return quantizers().VectorQuantize(
             dim=self.config.model.decoder_width, **codebook_options(self.config, self.tokens)
         )

@@ -9,6 +9,7 @@ parameters: the score of one sample must not hang on the other samples of its ba
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from motiontok.models.decoder import Decoder
 
-__all__ = ["ConvolutionalDecoder", "PatchGrid", "PatchReader", "PerceptronDecoder"]
+__all__ = ["ConvolutionalDecoder", "LinearFirst", "PatchGrid", "PatchReader", "PerceptronDecoder"]
 
 _GROUPS = 8
 
@@ -151,6 +152,25 @@ class ConvolutionalDecoder(Decoder):
     def synthesize(self, latents: Tensor) -> Tensor:
         x = self.read(latents.mT.unflatten(2, self.grid))
         return self.layers(self.blocks(x)).unflatten(1, self.shape[:-2])
+
+
+class LinearFirst(Decoder):
+    """A decoder behind linear layers on each latent, as the paper's FSQ has them.
+
+    There is no activation between: they change how the decoder learns, not what it can be.
+
+    Args:
+        sizes: of the latents, and of the outputs of the layers.
+        body: decoder of latents of the last size.
+    """
+
+    def __init__(self, sizes: Sequence[int], body: Decoder) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*(_dense(a, b) for a, b in pairwise(sizes)))
+        self.body = body
+
+    def synthesize(self, latents: Tensor) -> Tensor:
+        return self.body.synthesize(self.layers(latents))
 
 
 class _Residual(nn.Module):

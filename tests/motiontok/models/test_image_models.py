@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -19,31 +21,55 @@ from motiontok.models.images import (
 )
 
 # Encoder and decoder, from the authors' code (jax.eval_shape). A begin-of-sequence embedding
-# of its own, one width more, is ours.
+# of its own, one width more, is ours. Their VQ-VAE has a codebook, V times the decoder's width,
+# besides, as ours has.
 PUBLISHED = {
     ("mnist", "daps"): (156_480 + 64, 267_344),
     ("mnist", "daps-na"): (160_640, 267_344),
     ("mnist", "vqvae"): (160_512, 250_960),
+    ("mnist", "fsq"): (160_707, 267_493),
     ("cifar10", "daps"): (1_060_992 + 128, 257_958),
     ("cifar10", "daps-na"): (1_143_296, 257_958),
     ("cifar10", "vqvae"): (1_077_248, 192_422),
+    ("cifar10", "fsq"): (1_077_635, 258_854),
     ("imagenet256", "daps"): (1_211_008 + 128, 330_198),
     ("imagenet256", "daps-na"): (1_360_128, 330_198),
     ("imagenet256", "vqvae"): (1_228_032, 199_126),
+    ("imagenet256", "fsq"): (1_228_548, 331_478),
 }
+FSQ_LEVELS = {"mnist": (8, 6, 5), "cifar10": (8, 8, 8), "imagenet256": (8, 5, 5, 5)}
 
 
 @pytest.mark.parametrize(("name", "method"), PUBLISHED)
 def test_sizes_are_the_papers(name, method):
-    if method == "vqvae":
+    settings = [f"method.name={method}"]
+    if method in ("vqvae", "fsq"):
         pytest.importorskip(
             "vector_quantize_pytorch", reason="needs: pip install 'motiontok[baselines]'"
         )
-    config = load_config(name, [f"method.name={method}"])
+    if method == "fsq":
+        settings.append(f"model.vocab_size={math.prod(FSQ_LEVELS[name])}")
+    config = load_config(name, settings)
     made = make_method(config, image_networks(config))
-    encoder = made.encoder if method == "vqvae" else made.policy
-    counts = tuple(sum(p.numel() for p in m.parameters()) for m in (encoder, made.decoder))
+    if method == "vqvae":
+        encoder, decoder = [made.encoder], [made.decoder]
+        assert made.quantizer.codebook.numel() == (
+            config.model.vocab_size * config.model.decoder_width
+        )
+    elif method == "fsq":
+        # To the scalars and back is the encoder's and the decoder's in the paper.
+        encoder = [made.encoder, made.quantizer.project_in]
+        decoder = [made.decoder, made.quantizer.project_out]
+        assert tuple(made.quantizer._levels.tolist()) == FSQ_LEVELS[name]
+    else:
+        encoder, decoder = [made.policy], [made.decoder]
+    counts = tuple(
+        sum(p.numel() for m in part for p in m.parameters()) for part in (encoder, decoder)
+    )
     assert counts == PUBLISHED[name, method]
+    if method in ("daps", "daps-na"):
+        # The trust region is the one parameter more.
+        assert sum(p.numel() for p in made.parameters()) == sum(counts) + 1
 
 
 @pytest.mark.parametrize(
