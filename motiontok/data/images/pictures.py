@@ -143,7 +143,7 @@ def open_picture(raw: bytes, name: str) -> Picture:
         MissingDependencyError: Pillow is not installed.
     """
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise MissingDependencyError(
             "images need Pillow: pip install 'motiontok[images]'"
@@ -151,7 +151,11 @@ def open_picture(raw: bytes, name: str) -> Picture:
     if not raw:
         raise DataError(f"{name}: empty file")
     with _explained(name):
-        image = Image.open(io.BytesIO(raw))
+        try:
+            image = Image.open(io.BytesIO(raw))
+        except UnidentifiedImageError:
+            # Pillow would name an object in memory.
+            raise DataError("not a picture of a kind that can be read") from None
         if image.width * image.height > _MOST_PIXELS:
             raise DataError(f"{image.width} x {image.height} pixels are more than {_MOST_PIXELS}")
         return Picture(image, name)
