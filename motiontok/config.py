@@ -115,7 +115,8 @@ class MethodConfig:
         beta_start, beta_end: entropy weight, annealed exponentially over the run.
         temperature_start, temperature_end: of the softmax that gumbel and grmck
             differentiate, exponential over the run.
-        variance: of the Gaussian likelihood, in standardised units.
+        variance: of the Gaussian likelihood, in standardised units; of images, whose variances
+            are learned, what daps-pq starts its policy by.
         decoder_first: share of the run in which only the decoder learns, on codes of the
             starting policy; needs a method that starts from a quantiser.
     """

@@ -123,7 +123,7 @@ def run_image_training(
     if resume:
         require_same(config, checkpoint)
     # What cannot be built fails before images are read, not after.
-    make_method(config, image_networks(config))
+    fitted = not make_method(config, image_networks(config)).shared_parameters()
     # The places of pictures in archives that the first process finds are in the cache of the
     # others.
     with first_before_others():
@@ -131,6 +131,8 @@ def run_image_training(
     say(images.note)
     if team().rank == 0:
         _write_json(out / "config.json", config.to_dict())
+    if fitted:
+        say(f"fitting {config.method.name} in one pass: it takes no steps and no time budget")
     with closing(images):
         trained = train_images(config, images, out=out, device=device, resume=resume)
     tokenizer = ImageTokenizer(trained.method, licence=licence_note(config))
@@ -144,7 +146,8 @@ def run_image_training(
     try:
         published = published_for(config).get(config.method.name)
         title = f"{config.name}: {config.method.name}"
-        plot_curves(out / "log.csv", out / "curves.png", title, published)
+        if not fitted:
+            plot_curves(out / "log.csv", out / "curves.png", title, published)
         # Neighbours in a folder are of one class: what is shown is spread over all.
         places = torch.linspace(0, len(images.validation) - 1, _SHOWN).round().long().unique()
         shown = images.validation[places]

@@ -163,12 +163,11 @@ class DapsFromQuantizer(Daps):
 
     def _make_decoder(self, networks: Networks) -> nn.Module:
         model = self.config.model
-        frames, columns = networks.shape
         quantizer = ProductQuantizer(
-            frames=frames,
-            columns=columns,
+            shape=networks.shape,
             codes=model.codes_per_window,
             vocab_size=model.vocab_size,
+            variances=networks.likelihood.parameters_per_value > 1,
         )
         return RefiningDecoder(quantizer, width=model.decoder_width, layers=model.decoder_layers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from motiontok.models.images import (
     PatchReader,
     PerceptronDecoder,
 )
+from motiontok.models.quantizer import component_count
 
 __all__ = ["CifarNetworks", "ImageNetworks", "MnistNetworks", "PictureNetworks", "image_networks"]
 
@@ -116,7 +118,7 @@ class PictureNetworks(ImageNetworks):
         return LearnedGaussianLikelihood(least=0.01, most=1.0, dimensions=3)
 
 
-_OF_MOTION = ("daps-pq", "lopq", "pca-pq")
+_LARGEST_BASIS = 2**26  # numbers, 256 MiB
 _OF_DATASET: dict[str, type[ImageNetworks]] = {"mnist": MnistNetworks, "cifar10": CifarNetworks}
 
 
@@ -124,12 +126,29 @@ def image_networks(config: Config) -> ImageNetworks:
     """Networks of the images that ``config.data.dataset`` names.
 
     Raises:
-        ConfigError: the method is one of motion only.
+        ConfigError: the method is not one of such images.
     """
-    if config.method.name in _OF_MOTION:
+    method, shape = config.method.name, image_shape(config)
+    if method == "lopq":
         raise ConfigError(
-            f"method.name {config.method.name} starts from principal components of motion; for "
-            "images choose another, such as daps"
+            "method.name lopq is of motion only; for images choose another, such as pca-pq"
         )
-    kind = _OF_DATASET.get(config.data.dataset, PictureNetworks)
-    return kind(config, shape=image_shape(config))
+    if method in ("daps-pq", "pca-pq"):
+        _require_components(config, shape)
+    return _OF_DATASET.get(config.data.dataset, PictureNetworks)(config, shape=shape)
+
+
+def _require_components(config: Config, shape: tuple[int, ...]) -> None:
+    """Refuse images that a quantiser of principal components cannot have."""
+    method, codes = config.method.name, config.model.codes_per_window
+    if config.data.dataset == "mnist":
+        raise ConfigError(
+            f"method.name {method} decodes to a Gaussian, but {config.data.dataset} is binary; "
+            "choose another, such as daps-na"
+        )
+    if component_count(shape, codes) * math.prod(shape) > _LARGEST_BASIS:
+        raise ConfigError(
+            f"method.name {method} keeps principal components of whole images: "
+            f"{component_count(shape, codes)} of {math.prod(shape)} numbers are too many; choose a "
+            "smaller data.size or fewer model.codes_per_window, or another method, such as daps"
+        )

@@ -27,12 +27,11 @@ class PcaPq(DiscreteAutoencoder):
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__(config, networks)
-        frames, columns = self.shape
         self.quantizer = ProductQuantizer(
-            frames=frames,
-            columns=columns,
+            shape=self.shape,
             codes=config.model.codes_per_window,
             vocab_size=config.model.vocab_size,
+            variances=self.likelihood.parameters_per_value > 1,
         ).requires_grad_(False)
 
     def prepare(self, draw: Draw, generator: torch.Generator) -> None:
@@ -53,4 +52,4 @@ class PcaPq(DiscreteAutoencoder):
         return self.quantizer.encode(x)
 
     def decode_parameters(self, codes: Tensor) -> Tensor:
-        return self.quantizer.decode(codes)
+        return self.quantizer.parameters_around(self.quantizer.decode(codes))

@@ -26,10 +26,10 @@ from motiontok.models.codebooks import allocate, k_means, nearest, principal_com
 from motiontok.models.policy import TokenHead
 from motiontok.models.sampling import draw_tokens, log_softmax
 
-__all__ = ["ENOUGH", "CodebookHead", "ProductQuantizer", "RefiningDecoder"]
+__all__ = ["ENOUGH", "CodebookHead", "ProductQuantizer", "RefiningDecoder", "component_count"]
 
 ENOUGH = 20_000
-"""Windows that are enough to fit a product quantiser to."""
+"""Observations that are enough to fit a product quantiser to."""
 
 
 class ProductQuantizer(nn.Module):
@@ -38,14 +38,23 @@ class ProductQuantizer(nn.Module):
     Groups are contiguous runs of components in order of variance, so tokens go from
     coarse to fine. A group ends where reverse water-filling has spent log2(V) bits.
 
+    Args:
+        shape: of an observation, a window ``(frames, columns)`` or a small image.
+        codes: tokens.
+        vocab_size: values of a token.
+        size: most components of a group.
+        variances: whether it also says how far values are from what is decoded, for a
+            likelihood whose variances are learned.
+
     Attributes:
-        mean: ``(frames * columns,)``.
-        basis: ``(components, frames * columns)``, orthonormal rows, then rows of zeros.
+        mean: ``(values,)``, values being the product of ``shape``.
+        basis: ``(components, values)``, orthonormal rows, then rows of zeros.
             More components than the groups use: what is not coded can be inferred.
         slots: ``(codes, size)``, component of each coordinate of a group, -1 for none.
         codewords: ``(codes, vocab, size)``.
         spread: ``(codes, size)``, deviation of the codewords' coordinates, 1 for none.
-        error: rms of what a window's components lack after quantisation.
+        error: rms of what an observation's components lack after quantisation.
+        log_variance: ``shape``, of what a value lacks, if ``variances``.
     """
 
     mean: Tensor
@@ -53,23 +62,34 @@ class ProductQuantizer(nn.Module):
     slots: Tensor
     spread: Tensor
     error: Tensor
+    log_variance: Tensor
 
     def __init__(
-        self, *, frames: int, columns: int, codes: int, vocab_size: int, size: int = 16
+        self,
+        *,
+        shape: tuple[int, ...],
+        codes: int,
+        vocab_size: int,
+        size: int = 16,
+        variances: bool = False,
     ) -> None:
         super().__init__()
-        self.frames, self.columns = frames, columns
+        self.shape = tuple(shape)
         self.codes, self.vocab_size, self.size = codes, vocab_size, size
-        self.register_buffer("mean", torch.zeros(frames * columns))
-        components = min(max(256, 8 * codes), frames * columns)
-        self.register_buffer("basis", torch.zeros(components, frames * columns))
+        self.variances = variances
+        values = math.prod(shape)
+        self.register_buffer("mean", torch.zeros(values))
+        components = component_count(shape, codes)
+        self.register_buffer("basis", torch.zeros(components, values))
         self.register_buffer("slots", torch.full((codes, size), -1))
         self.register_buffer("spread", torch.ones(codes, size))
         self.register_buffer("error", torch.ones(()))
         self.codewords = nn.Parameter(torch.zeros(codes, vocab_size, size))
+        if variances:
+            self.register_buffer("log_variance", torch.zeros(self.shape))
 
     def coefficients(self, x: Tensor) -> Tensor:
-        """Coefficients ``(batch, codes, size)`` of windows ``(batch, frames, columns)``."""
+        """Coefficients ``(batch, codes, size)`` of observations ``(batch, *shape)``."""
         y = (x.flatten(1) - self.mean) @ self.basis.T
         # Slot -1 picks the column of zeros.
         return torch.cat([y, y.new_zeros(len(y), 1)], dim=1)[:, self.slots]
@@ -81,9 +101,27 @@ class ProductQuantizer(nn.Module):
         return y[:, :-1]
 
     def synthesize(self, components: Tensor) -> Tensor:
-        """Windows ``(batch, frames, columns)`` of ``(batch, components)``."""
-        flat = components @ self.basis + self.mean
-        return flat.unflatten(1, (self.frames, self.columns))
+        """Observations ``(batch, *shape)`` of ``(batch, components)``."""
+        return (components @ self.basis + self.mean).unflatten(1, self.shape)
+
+    def parameters_around(self, mean: Tensor, change: Tensor | None = None) -> Tensor:
+        """Parameters of p(x | z) with means ``(batch, *shape)``.
+
+        Args:
+            mean: see there; without ``variances`` these are the parameters.
+            change: of the logarithms of the variances, in components ``(batch, components)``
+                so scaled that 1 in one of them is about 1 in a value.
+
+        Returns:
+            ``(batch, *shape)``, or ``(batch, 2, *shape)`` with variances.
+        """
+        if not self.variances:
+            return mean
+        log_variance = self.log_variance.expand_as(mean)
+        if change is not None:
+            moved = math.sqrt(math.prod(self.shape)) * change @ self.basis
+            log_variance = log_variance + moved.unflatten(1, self.shape)
+        return torch.stack([mean, log_variance], dim=1)
 
     def look_up(self, codes: Tensor, first: int = 0) -> Tensor:
         """Codewords ``(..., tokens, size)`` of codes ``(..., tokens)`` at ``first`` onwards."""
@@ -96,7 +134,7 @@ class ProductQuantizer(nn.Module):
         return torch.stack([nearest(y[:, n], self.codewords[n]) for n in range(self.codes)], 1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Windows ``(batch, frames, columns)`` of codes ``(batch, codes)``, or of the first ones.
+        """Observations ``(batch, *shape)`` of codes ``(batch, codes)``, or of the first ones.
 
         Groups without a code are at 0, their mean.
         """
@@ -105,7 +143,7 @@ class ProductQuantizer(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor, generator: torch.Generator, *, iterations: int = 8) -> None:
-        """Fit basis and codewords to windows ``x (windows, frames, columns)``."""
+        """Fit basis and codewords to observations ``x (count, *shape)``."""
         flat = x.flatten(1)
         self.mean.copy_(flat.mean(dim=0))
         centred = flat - self.mean
@@ -125,8 +163,17 @@ class ProductQuantizer(nn.Module):
             words = k_means(y[:, low:high], self.vocab_size, generator, iterations=iterations)
             self.codewords[n, : len(words), : high - low] = words
             self.spread[n, : high - low] = words.std(dim=0, unbiased=False).clamp_min(1e-6)
-        lacking = y[:4096] - self.components(self.look_up(self.encode(x[:4096])))[:, : len(basis)]
+        coded = self.components(self.look_up(self.encode(x[:4096])))
+        lacking = y[:4096] - coded[:, : len(basis)]
         self.error.copy_(lacking.square().mean().sqrt())
+        if self.variances:
+            square = (x[:4096] - self.synthesize(coded)).square().mean(dim=0)
+            self.log_variance.copy_(square.clamp_min(1e-6).log())
+
+
+def component_count(shape: tuple[int, ...], codes: int) -> int:
+    """Principal components that are kept: more than so many codes can say."""
+    return min(max(256, 8 * codes), math.prod(shape))
 
 
 class CodebookHead(TokenHead):
@@ -181,7 +228,7 @@ class CodebookHead(TokenHead):
         Its tokens are independent given ``x``, so no loop over them is needed.
 
         Args:
-            x: ``(batch, frames, columns)``.
+            x: ``(batch, *shape)``.
             noise: numbers of [0, 1) ``(batch, codes)`` to draw with.
         """
         still = self.lift.new_zeros(len(x), 1, self.quantizer.codes, self.lift.shape[-1])
@@ -196,7 +243,7 @@ class RefiningDecoder(nn.Module):
     principal components: coordinates within a codeword's cell, and components that carry
     no bits at all but depend on those that do. In that space a window is a few hundred
     numbers, so it costs a hundredth of a network over frames and minutes of training
-    go a long way.
+    go a long way. Where variances are learned it moves their logarithms likewise.
 
     Args:
         quantizer: fitted or to be fitted.
@@ -212,13 +259,16 @@ class RefiningDecoder(nn.Module):
         for inputs, outputs in pairwise(sizes):
             hidden += [nn.Linear(inputs, outputs), nn.GELU()]
         self.hidden = nn.Sequential(*hidden)
-        self.out = nn.Linear(width, len(quantizer.basis))
+        self.outputs = 2 if quantizer.variances else 1
+        self.out = nn.Linear(width, self.outputs * len(quantizer.basis))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Mean ``(batch, frames, columns)`` of codes ``(batch, codes)``."""
+        """Parameters of p(x | z) of codes ``(batch, codes)``."""
         quantizer = self.quantizer
         words = quantizer.look_up(codes)
         inferred = self.out(self.hidden((words / quantizer.spread).flatten(1)))
-        return quantizer.synthesize(quantizer.components(words) + quantizer.error * inferred)
+        moved, *change = inferred.chunk(self.outputs, dim=1)
+        mean = quantizer.synthesize(quantizer.components(words) + quantizer.error * moved)
+        return quantizer.parameters_around(mean, *change)

@@ -63,7 +63,7 @@ def error(quantizer, x, **kind) -> float:
 
 def test_beats_one_basis_for_all_at_equal_bits():
     new = curved(500, seed=1)
-    flat = ProductQuantizer(frames=FRAMES, columns=COLUMNS, codes=CODES, vocab_size=VOCAB)
+    flat = ProductQuantizer(shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB)
     flat.fit(curved(), torch.Generator().manual_seed(0))
     assert error(fitted(), new) < 0.7 * error(flat, new)
 

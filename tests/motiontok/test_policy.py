@@ -29,7 +29,7 @@ def vocabulary_policy(*, codes=4, vocab=4, frames=FRAMES, layers=2) -> Autoregre
 def codebook_policy(*, codes=4, vocab=4) -> AutoregressivePolicy:
     """A policy in a quantiser's space that has already learnt to move."""
     generator = torch.Generator().manual_seed(1)
-    quantizer = ProductQuantizer(frames=FRAMES, columns=COLUMNS, codes=codes, vocab_size=vocab)
+    quantizer = ProductQuantizer(shape=(FRAMES, COLUMNS), codes=codes, vocab_size=vocab)
     quantizer.fit(torch.randn(200, FRAMES, COLUMNS, generator=generator), generator)
     torch.manual_seed(0)
     head = CodebookHead(quantizer, width=WIDTH, variance=0.25)

@@ -27,9 +27,7 @@ def windows(count=600, seed=0):
 
 
 def fitted(*, codes=CODES, vocab=VOCAB, x=None, **kind) -> ProductQuantizer:
-    quantizer = ProductQuantizer(
-        frames=FRAMES, columns=COLUMNS, codes=codes, vocab_size=vocab, **kind
-    )
+    quantizer = ProductQuantizer(shape=(FRAMES, COLUMNS), codes=codes, vocab_size=vocab, **kind)
     quantizer.fit(windows() if x is None else x, torch.Generator().manual_seed(0))
     return quantizer
 
@@ -64,6 +62,15 @@ def test_basis_is_orthonormal():
     assert len(rows) >= 12
     torch.testing.assert_close(rows @ rows.T, torch.eye(len(rows)), atol=1e-5, rtol=0)
     assert used[: len(rows)].all()
+
+
+def test_variances_are_those_of_what_is_lost():
+    x = windows()
+    quantizer = fitted(x=x, variances=True)
+    parameters = quantizer.parameters_around(quantizer.decode(quantizer.encode(x)))
+    assert parameters.shape == (len(x), 2, FRAMES, COLUMNS)
+    lost = (x - parameters[:, 0]).square().mean(dim=0)
+    torch.testing.assert_close(parameters[0, 1].exp(), lost, rtol=1e-3, atol=0)
 
 
 def test_basis_finds_the_principal_components():

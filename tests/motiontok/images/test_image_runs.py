@@ -17,6 +17,7 @@ from motiontok.images.compare import run_image_bench
 from motiontok.images.published import published_for
 from motiontok.images.report import comparison_markdown
 from motiontok.images.runs import run_image_training
+from motiontok.images.tokenizer import ImageTokenizer
 from motiontok.training.checkpoint import load_checkpoint
 from motiontok.training.log import read_log
 
@@ -111,6 +112,24 @@ def test_every_method_trains_encodes_and_decodes(method, blobs, tiny_images, tmp
     assert ("beta_elbo" in run.metrics) == (method not in ("vqvae", "fsq", "rvq", "lfq"))
 
 
+def test_what_starts_from_a_product_quantiser_trains_on_pictures(pictures, tiny_images, tmp_path):
+    settings = (
+        *tiny_images, "data.dataset=pictures", "data.size=16", "data.holdout=5",
+        "model.codes_per_window=4", "train.batch_size=4", "train.evaluate_every=100",
+    )  # fmt: skip
+    fitted, said = train((*settings, "method.name=pca-pq"), tmp_path / "pca", pictures)
+    assert any("fitting pca-pq in one pass" in line for line in said)
+    assert fitted.trained.step == 0
+    run, _ = train((*settings, "method.name=daps-pq"), tmp_path / "daps", pictures)
+    rows = read_log(tmp_path / "daps" / "log.csv")
+    # It begins as the quantiser, and learns from there.
+    assert rows[0]["val_psnr"] == pytest.approx(fitted.metrics["psnr"], abs=1e-4)
+    assert rows[-1]["val_beta_elbo"] > rows[0]["val_beta_elbo"]
+    again = ImageTokenizer.from_pretrained(tmp_path / "daps")
+    codes = again.encode(np.zeros((3, 3, 16, 16), dtype=np.uint8))
+    np.testing.assert_array_equal(again.decode(codes), run.tokenizer.decode(codes))
+
+
 def test_runs_are_not_overwritten_and_only_their_own_settings_resume(
     image_run, blobs, tiny_images, tmp_path
 ):
@@ -123,9 +142,11 @@ def test_runs_are_not_overwritten_and_only_their_own_settings_resume(
 def test_what_cannot_be_trained_is_said_before_anything_is_written(blobs, tiny_images, tmp_path):
     with pytest.raises(DataError, match="--data"):
         train(tiny_images, tmp_path / "a", None)
-    for method in ("daps-pq", "lopq", "pca-pq"):
-        with pytest.raises(ConfigError, match=f"{method}.*motion"):
+    for method, why in (("lopq", "motion"), ("daps-pq", "binary"), ("pca-pq", "binary")):
+        with pytest.raises(ConfigError, match=f"{method}.*{why}"):
             train((*tiny_images, f"method.name={method}"), tmp_path / "b", blobs)
+    with pytest.raises(ConfigError, match=r"8192 of 196608 numbers.*data\.size"):
+        train(("method.name=daps-pq",), tmp_path / "b", blobs, config="imagenet256")
     assert not (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
 

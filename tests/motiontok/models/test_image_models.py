@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from motiontok.config import load_config
 from motiontok.errors import ConfigError
-from motiontok.methods import METHODS, make_method
+from motiontok.methods import make_method
 from motiontok.methods.image_networks import image_networks
 from motiontok.models.images import (
     ConvolutionalDecoder,
@@ -137,10 +137,3 @@ def test_codes_that_no_doubling_leads_from_are_a_config_error():
     config = load_config("cifar10", ["model.codes_per_window=36"])
     with pytest.raises(ConfigError, match="6 x 6 codes cannot be doubled to 32 x 32"):
         make_method(config, image_networks(config))
-
-
-@pytest.mark.parametrize("method", ["daps-pq", "pca-pq"])
-def test_methods_of_motion_are_refused(method):
-    assert method in METHODS
-    with pytest.raises(ConfigError, match=r"motion.*daps"):
-        image_networks(load_config("mnist", [f"method.name={method}"]))
