@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["SHIPPED_TOKENIZERS", "config_dir", "lasting_name"]
+__all__ = ["SHIPPED_TOKENIZER", "config_dir", "lasting_name"]
 
-SHIPPED_TOKENIZERS = {"default": "", "accurate": "accurate"}
-"""Folder, in the package's ``pretrained``, of each tokenizer that goes by a name."""
+SHIPPED_TOKENIZER = "default"
+"""The name of the tokenizer in the package's ``pretrained``."""
 
 
 def config_dir() -> Path:
@@ -23,4 +23,4 @@ def config_dir() -> Path:
 
 def lasting_name(tokenizer: str) -> str:
     """What codes.json calls a tokenizer: a shipped one's name, or the absolute path."""
-    return tokenizer if tokenizer in SHIPPED_TOKENIZERS else str(Path(tokenizer).resolve())
+    return tokenizer if tokenizer == SHIPPED_TOKENIZER else str(Path(tokenizer).resolve())

@@ -275,8 +275,7 @@ class MotionTokenizer(Coder):
         """Read a tokenizer folder, or the folder of the run that trained it.
 
         Args:
-            folder: the folder, or ``"default"`` or ``"accurate"`` for one shipped with the
-                package.
+            folder: the folder, or ``"default"`` for the one shipped with the package.
             device: where to put the weights.
 
         Raises:

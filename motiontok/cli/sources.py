@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motiontok.errors import InputError
-from motiontok.paths import SHIPPED_TOKENIZERS
+from motiontok.paths import SHIPPED_TOKENIZER
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
@@ -51,8 +51,8 @@ def open_codes(
     from motiontok.tokenizer import MotionTokenizer
 
     codes = Codes.load(path)
-    folder = tokenizer or codes.tokenizer or "default"
-    named = not tokenizer and folder not in SHIPPED_TOKENIZERS
+    folder = tokenizer or codes.tokenizer or SHIPPED_TOKENIZER
+    named = not tokenizer and folder != SHIPPED_TOKENIZER
     if named and not Path(folder).is_dir():
         raise InputError(
             f"{path}: its tokenizer {folder} is not there any more; give --tokenizer its folder"

@@ -19,7 +19,7 @@ from motiontok.config import Config, parse_config
 from motiontok.data import Statistics
 from motiontok.errors import ConfigError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
-from motiontok.paths import SHIPPED_TOKENIZERS
+from motiontok.paths import SHIPPED_TOKENIZER
 from motiontok.tokens.narrow import narrowed, rounded_rows, widened
 
 __all__ = [
@@ -138,13 +138,13 @@ def read_folder(path: Path) -> tuple[Parts, str]:
 
 
 def find_folder(folder: Path) -> Path:
-    """The folder of a tokenizer, given it, the run that trained it, or a shipped one's name.
+    """The folder of a tokenizer, given it, the run that trained it, or the shipped one's name.
 
     Raises:
         TokenizerError: there is none.
     """
-    if str(folder) in SHIPPED_TOKENIZERS:
-        folder = Path(__file__).parents[1] / "pretrained" / SHIPPED_TOKENIZERS[str(folder)]
+    if str(folder) == SHIPPED_TOKENIZER:
+        folder = Path(__file__).parents[1] / "pretrained"
         if not (folder / "config.json").is_file():
             raise TokenizerError(
                 "no tokenizer is shipped with this package: train one (motiontok train) and give "

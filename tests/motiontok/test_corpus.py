@@ -87,9 +87,9 @@ def test_clips_that_differ_in_their_endings_do_not_overwrite_each_other(tmp_path
 
 def test_codes_of_two_tokenizers_or_settings_are_never_mixed(clips, encoded, tiny_run):
     own = MotionTokenizer.from_pretrained(tiny_run).fingerprint
-    other = MotionTokenizer.from_pretrained("accurate").fingerprint
+    other = MotionTokenizer.from_pretrained("default").fingerprint
     with pytest.raises(DataError, match=f"{own}.*{other}"):
-        encode_folder(clips, encoded, tokenizer="accurate")
+        encode_folder(clips, encoded, tokenizer="default")
     with pytest.raises(DataError, match="effort 1"):
         encode_folder(clips, encoded, tokenizer=str(tiny_run), effort=2)
 

@@ -165,9 +165,9 @@ def test_codes_of_two_tokenizers_or_layouts_are_never_mixed(clips, tiny_run, tmp
     packed, files = tmp_path / "packed", tmp_path / "files"
     encode_packed(clips, packed, tokenizer=str(tiny_run))
     own = MotionTokenizer.from_pretrained(tiny_run).fingerprint
-    other = MotionTokenizer.from_pretrained("accurate").fingerprint
+    other = MotionTokenizer.from_pretrained("default").fingerprint
     with pytest.raises(DataError, match=f"{own}.*{other}"):
-        encode_packed(clips, packed, tokenizer="accurate")
+        encode_packed(clips, packed, tokenizer="default")
     with pytest.raises(DataError, match="effort 1"):
         encode_packed(clips, packed, tokenizer=str(tiny_run), effort=2)
     with pytest.raises(InputError, match="packed"):

@@ -22,7 +22,7 @@ from motiontok import MotionTokenizer
 from motiontok.codes import Codes
 from motiontok.data import Start, from_motion
 from motiontok.errors import CodesError, DataError, TokenizerError
-from motiontok.paths import SHIPPED_TOKENIZERS, lasting_name
+from motiontok.paths import SHIPPED_TOKENIZER, lasting_name
 
 
 @pytest.fixture(scope="module")
@@ -209,10 +209,10 @@ def test_many_clips_decode_as_each_by_itself(tokenizer):
 
 
 def test_first_codes_of_clips_decode_together_with_whole_ones():
-    accurate = MotionTokenizer.from_pretrained("accurate")
-    codes = [some_codes(accurate, 2, seed, given=given) for seed, given in enumerate((32, 8, 8))]
-    for motion, one in zip(accurate.decode_many(codes), codes, strict=True):
-        alone = accurate.decode_codes(one)
+    shipped = MotionTokenizer.from_pretrained("default")
+    codes = [some_codes(shipped, 2, seed, given=given) for seed, given in enumerate((32, 8, 8))]
+    for motion, one in zip(shipped.decode_many(codes), codes, strict=True):
+        alone = shipped.decode_codes(one)
         np.testing.assert_allclose(motion.global_positions(), alone.global_positions(), atol=1e-4)
 
 
@@ -465,14 +465,13 @@ def test_half_precision_folder_is_a_tokenizer_of_its_own(
     assert MotionTokenizer.from_pretrained(tmp_path / "again").fingerprint == half.fingerprint
 
 
-@pytest.mark.parametrize("name", SHIPPED_TOKENIZERS)
-def test_a_shipped_tokenizer_keeps_its_name(name):
+def test_the_shipped_tokenizer_keeps_its_name():
     """Codes and priors made with it name it; a new setting must not rename it."""
-    folder = Path(motiontok.__file__).parent / "pretrained" / SHIPPED_TOKENIZERS[name]
+    folder = Path(motiontok.__file__).parent / "pretrained"
     if not (folder / "config.json").is_file():
         pytest.skip("no tokenizer is shipped: train one and put it in motiontok/pretrained")
     stated = json.loads((folder / "config.json").read_text())["fingerprint"]
-    assert MotionTokenizer.from_pretrained(name).fingerprint == stated
+    assert MotionTokenizer.from_pretrained(SHIPPED_TOKENIZER).fingerprint == stated
     assert stated in (folder / "README.md").read_text()
-    assert lasting_name(name) == name
+    assert lasting_name(SHIPPED_TOKENIZER) == SHIPPED_TOKENIZER
     assert (folder / "model.safetensors").stat().st_size < 10e6
