@@ -136,10 +136,11 @@ class MotionTokenizer(Coder):
         *,
         effort: int = 1,
         hold_path: bool = False,
+        first: int | None = None,
     ) -> Motion:
         """Encode and decode, on the subject's own skeleton, from where it started."""
         loaded = motion_of(motion)
-        codes = self.encode(loaded, effort=effort, hold_path=hold_path)
+        codes = self.encode(loaded, effort=effort, hold_path=hold_path, first=first)
         return self.decode(
             codes,
             start=Start.of(loaded),
@@ -149,10 +150,16 @@ class MotionTokenizer(Coder):
         )
 
     def encode_to_codes(
-        self, motion: Motion, *, effort: int = 1, hold_path: bool = False, tokenizer: str = ""
+        self,
+        motion: Motion,
+        *,
+        effort: int = 1,
+        hold_path: bool = False,
+        first: int | None = None,
+        tokenizer: str = "",
     ) -> Codes:
         """Codes with everything their file needs beside them."""
-        array = self.encode(motion, effort=effort, hold_path=hold_path)
+        array = self.encode(motion, effort=effort, hold_path=hold_path, first=first)
         assert isinstance(array, np.ndarray)
         return Codes(
             array.astype(np.uint16),

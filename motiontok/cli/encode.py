@@ -31,6 +31,12 @@ __all__ = ["encode"]
     "--hold-path", is_flag=True, help="Steer each window back to the path: no drift, but slower."
 )
 @click.option(
+    "--codes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Keep the first N codes of each window: fewer bits, coarser motion.  [default: all]",
+)
+@click.option(
     "--pack", is_flag=True, help="Many clips a file, for training on codes of a whole folder."
 )
 @click.option(
@@ -46,6 +52,7 @@ def encode(
     tokenizer: str | None,
     effort: int,
     hold_path: bool,
+    codes: int | None,
     pack: bool,
     shard: str | None,
     device: str,
@@ -71,6 +78,8 @@ def encode(
         raise InputError(f"--shard {shard}: only packed codes can be shared out; add --pack")
     if pack and (is_image_tokenizer(folder) or not source.is_dir()):
         raise InputError(f"--pack: takes a folder of clips, and {source} with {folder} is none")
+    if codes and is_image_tokenizer(folder):
+        raise InputError(f"--codes {codes}: of motion only, and {folder} is a tokenizer of images")
     if is_image_tokenizer(folder):
         rows = encode_pictures(source, out, folder, effort, use_device(device))
         if as_json:
@@ -81,7 +90,7 @@ def encode(
             f"{source}: a picture; give --tokenizer the folder of a tokenizer of images, such as "
             "one that `motiontok train imagenet256` wrote"
         )
-    how: dict[str, Any] = {"effort": effort, "hold_path": hold_path}
+    how: dict[str, Any] = {"effort": effort, "hold_path": hold_path, "first": codes}
     if pack:
         result = _pack(source, out or Path("codes"), folder, use_device(device), shard, how)
         click.echo(json.dumps(result) if as_json else _told(result))
@@ -99,12 +108,13 @@ def encode(
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
     r = _encode_one(source, out, opened, lasting_name(folder), how)
+    kept = codes or opened.codes_per_window
+    bits = opened.bits_per_second * kept / opened.codes_per_window
     click.echo(
         json.dumps(r)
         if as_json
         else f"{source.name}: {r['frames']} frames -> {r['windows']} windows x "
-        f"{opened.codes_per_window} codes of {opened.vocab_size} "
-        f"({opened.bits_per_second:.0f} bits/s) -> {r['codes']}"
+        f"{kept} codes of {opened.vocab_size} ({bits:.0f} bits/s) -> {r['codes']}"
     )
 
 

@@ -43,7 +43,7 @@ class Entry:
         sha256: of the clip's bytes; empty if they could not be read.
         codes: file that holds its codes, relative to the folder of codes.
         fingerprint: of the tokenizer.
-        effort, hold_path: how it was encoded, see :meth:`MotionTokenizer.encode`.
+        effort, hold_path, first: how it was encoded, see :meth:`MotionTokenizer.encode`.
         frames: frames at the tokenizer's rate.
         windows: rows of its codes.
         error: why there are no codes; empty where there are.
@@ -60,6 +60,7 @@ class Entry:
     windows: int = 0
     error: str = ""
     row: int = 0
+    first: int | None = None
 
 
 def clips_in(folder: Path) -> list[str]:
@@ -133,11 +134,15 @@ def check_same(out: Path, old: Entry, new: Entry) -> None:
             f"{out}: holds codes of tokenizer {old.fingerprint}, this one is {new.fingerprint}; "
             "give another folder"
         )
-    if (old.effort, old.hold_path) != (new.effort, new.hold_path):
+    if _how(old) != _how(new):
         raise DataError(
-            f"{out}: holds codes of effort {old.effort} and hold_path {old.hold_path}, asked for "
-            f"{new.effort} and {new.hold_path}; give another folder"
+            f"{out}: holds codes of {_how(old)}, asked for {_how(new)}; give another folder"
         )
+
+
+def _how(entry: Entry) -> str:
+    codes = f"first {entry.first}" if entry.first else "all"
+    return f"effort {entry.effort}, hold_path {entry.hold_path}, {codes} codes of a window"
 
 
 def make_folder(out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def encode_folder(
     device: str = "cpu",
     effort: int = 1,
     hold_path: bool = False,
+    first: int | None = None,
     workers: int | None = None,
 ) -> list[Entry]:
     """Encode every clip of a folder, a few a core in memory at a time.
@@ -47,14 +49,15 @@ def encode_folder(
         out: folder of codes, laid out like ``source``.
         tokenizer: its folder, or the name of a shipped one.
         device: where to encode. On anything but the CPU one process does it all.
-        effort, hold_path: as :meth:`MotionTokenizer.encode` has them.
+        effort, hold_path, first: as :meth:`MotionTokenizer.encode` has them.
         workers: processes; by default one a core, or none for a few clips.
 
     Returns:
         An entry for each clip, in the order of their paths.
 
     Raises:
-        DataError: no clips, a damaged manifest, or one of another tokenizer or setting.
+        DataError: no clips, a damaged manifest, one of another tokenizer or setting, or first
+            codes that do not decode alone.
         InputError: another process encodes into this folder, or it holds packed codes.
         TokenizerError: the tokenizer cannot be opened.
         OSError: the folder cannot be written, or the disk is full.
@@ -62,8 +65,10 @@ def encode_folder(
     source, out = Path(source), Path(out)
     clips = clips_in(source)
     open_tokenizer.cache_clear()
-    fingerprint = open_tokenizer(tokenizer, device).fingerprint
-    wanted = [Entry(c, "", t, fingerprint, effort, hold_path) for c, t in _targets(clips).items()]
+    opened = open_tokenizer(tokenizer, device)
+    opened.require_first(first)
+    how = Entry("", "", "", opened.fingerprint, effort, hold_path, first=first)
+    wanted = [replace(how, file=c, codes=t) for c, t in _targets(clips).items()]
     make_folder(out)
     if next(out.glob("manifest-*-*.jsonl"), None):
         raise InputError(f"{out}: holds packed codes; add --pack, or give another folder")

@@ -93,6 +93,7 @@ def encode_packed(
     device: str = "cpu",
     effort: int = 1,
     hold_path: bool = False,
+    first: int | None = None,
     workers: int | None = None,
     share: tuple[int, int] = (0, 1),
 ) -> Packed:
@@ -106,7 +107,7 @@ def encode_packed(
     Args:
         source: folder of .bvh and .npz files, at any depth.
         out: folder of the shards, the same for all machines.
-        tokenizer, device, effort, hold_path, workers: as :func:`encode_folder` has them.
+        tokenizer, device, effort, hold_path, first, workers: as :func:`encode_folder` has them.
         share: which clips to encode: number and count of shares. Which share a clip is in
             depends on its path and the count alone.
 
@@ -124,7 +125,8 @@ def encode_packed(
     clips = [clip for clip in clips_in(source) if _share_of(clip, share[1]) == share[0]]
     open_tokenizer.cache_clear()
     opened = open_tokenizer(tokenizer, device)
-    wanted = Entry("", "", "", opened.fingerprint, effort, hold_path)
+    opened.require_first(first)
+    wanted = Entry("", "", "", opened.fingerprint, effort, hold_path, first=first)
     make_folder(out)
     if (out / MANIFEST).is_file():
         raise InputError(f"{out}: holds a file of codes a clip; give another folder")
@@ -331,6 +333,7 @@ def _packed(clips: list[Codes], how: Entry) -> bytes:
         "fps": str(clips[0].fps),
         "effort": str(how.effort),
         "hold_path": str(how.hold_path).lower(),
+        "first_codes": str(how.first or "all"),
         "sources": json.dumps([c.source for c in clips]),
     }
     return save(tensors, metadata=about)

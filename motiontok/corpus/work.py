@@ -77,7 +77,8 @@ def encode_batch(batch: Batch) -> list[Made]:
     def encode_waiting() -> None:
         if waiting:
             windows = np.concatenate([cut for _, _, cut in waiting])
-            rows = np.asarray(tokenizer.encode(windows))[:, 0].astype(np.uint16)
+            first = waiting[0][0].first
+            rows = np.asarray(tokenizer.encode(windows, first=first))[:, 0].astype(np.uint16)
             ends = np.cumsum([len(cut) for _, _, cut in waiting])
             for (entry, codes, _), own in zip(waiting, np.split(rows, ends[:-1]), strict=True):
                 made.append((entry, replace(codes, array=own)))
@@ -96,7 +97,11 @@ def encode_batch(batch: Batch) -> list[Made]:
             count = -(-len(motion) // tokenizer.frames_per_window)
             if entry.effort > 1 or entry.hold_path or count >= _TOGETHER:
                 codes = tokenizer.encode_to_codes(
-                    motion, effort=entry.effort, hold_path=entry.hold_path, tokenizer=name
+                    motion,
+                    effort=entry.effort,
+                    hold_path=entry.hold_path,
+                    first=entry.first,
+                    tokenizer=name,
                 )
                 made.append((entry, codes))
                 continue

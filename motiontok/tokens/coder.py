@@ -92,6 +92,7 @@ class Coder:
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
         hold_path: bool = False,
+        first: int | None = None,
     ) -> NDArray[np.int64] | Tensor:
         """Codes of a motion of any length.
 
@@ -104,20 +105,23 @@ class Coder:
                 temperature draws from torch's global one.
             hold_path: encode window by window and steer each one back to the path of the
                 motion, so that the root of a long motion does not drift.
+            first: keep only so many codes of each window, of a tokenizer whose first codes
+                decode alone (lopq, pca-pq): fewer bits for a coarser motion.
 
         Returns:
-            Integers ``(..., windows, codes_per_window)``: torch if torch came in, NumPy
-            otherwise. The last window is filled up by holding the last frame.
+            Integers ``(..., windows, codes_per_window)``, or ``first`` of them: torch if torch
+            came in, NumPy otherwise. The last window is filled up by holding the last frame.
 
         Raises:
-            DataError: wrong shape or values that are not finite, effort below 1 or a
-                negative temperature.
+            DataError: wrong shape or values that are not finite, effort below 1, a
+                negative temperature, or a count of codes that cannot be kept alone.
             BVHError: the path is no readable clip.
         """
         if effort < 1:
             raise DataError(f"effort must be at least 1, got {effort}")
         if not 0.0 <= temperature < float("inf"):
             raise DataError(f"temperature must be 0 or positive, got {temperature}")
+        self.require_first(first)
         if generator is None and temperature == 0.0:
             generator = torch.Generator(self.device).manual_seed(0)
 
@@ -129,7 +133,7 @@ class Coder:
                 effort=effort,
                 temperature=temperature,
                 generator=generator,
-            )
+            )[..., :first]
 
         features = features_of(motion)
         if hold_path:
@@ -147,6 +151,24 @@ class Coder:
         else:
             codes = encoded(cut_windows(features, self.frames_per_window))
         return codes.to(motion.device) if isinstance(motion, Tensor) else codes.cpu().numpy()
+
+    def require_first(self, first: int | None) -> None:
+        """Refuse a count of codes of a window that do not decode alone; None is all.
+
+        Raises:
+            DataError: the method decodes whole windows only, or has not so many codes.
+        """
+        if first is None:
+            return
+        if not self.method.decodes_prefixes:
+            raise DataError(
+                f"the first {first} codes of a window do not decode alone with a tokenizer of "
+                f"method {self.config.method.name}; those of lopq and pca-pq do"
+            )
+        if not 1 <= first <= self.codes_per_window:
+            raise DataError(
+                f"{first} codes asked of each window, which has {self.codes_per_window}"
+            )
 
     def log_prob(
         self,

@@ -12,8 +12,9 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.codes import Codes
 from motiontok.config import load_config
+from motiontok.corpus import Corpus, encode_folder, encode_packed, read_manifest
 from motiontok.data.clips import load_clips, make_training_data
-from motiontok.errors import CodesError
+from motiontok.errors import CodesError, DataError
 from motiontok.evaluate import compare_motions
 from motiontok.methods import MotionNetworks, make_method
 
@@ -73,6 +74,51 @@ def test_a_file_of_first_codes_decodes_in_place_and_length(tokenizer, motion, tm
     np.testing.assert_allclose(again.root_positions[0, :2], motion.root_positions[0, :2], atol=0.2)
 
 
+def test_encoding_keeps_the_first_codes_of_each_window(tokenizer, motion):
+    codes = tokenizer.encode(motion)
+    np.testing.assert_array_equal(tokenizer.encode(motion, first=3), codes[:, :3])
+    kept = tokenizer.encode_to_codes(motion, first=3)
+    np.testing.assert_array_equal(kept.array, codes[:, :3])
+    again = tokenizer.reconstruct(motion, first=3)
+    np.testing.assert_allclose(again.root_positions, tokenizer.decode_codes(kept).root_positions)
+
+
+def test_a_held_path_holds_with_the_codes_that_are_kept(tokenizer):
+    """Each window is steered back to what the kept codes have left, not all codes."""
+    motion = procedural.make("walk", seconds=20.0, seed=5)
+
+    def off(**options):
+        again = tokenizer.reconstruct(motion, first=6, **options)
+        return np.linalg.norm((again.root_positions - motion.root_positions)[-1, :2])
+
+    assert off(hold_path=True) < 0.5 * off()
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_no_window_has_so_many_first_codes(tokenizer, motion, count):
+    with pytest.raises(DataError, match=f"{count} codes asked of each window, which has 8"):
+        tokenizer.encode(motion, first=count)
+
+
+def test_a_folder_of_first_codes_is_of_one_count(tokenizer, motion, tmp_path):
+    """A file a clip or packed, and never mixed with other counts."""
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    motion.save(tmp_path / "clips" / "a.npz")
+    procedural.make("run", seconds=3.0, seed=1).save(tmp_path / "clips" / "b.npz")
+    how = {"tokenizer": str(tmp_path / "tokenizer"), "first": 3}
+    encode_folder(tmp_path / "clips", tmp_path / "files", **how)
+    encode_packed(tmp_path / "clips", tmp_path / "packed", **how)
+    corpus = Corpus(tmp_path / "packed")
+    for name in ("a", "b"):
+        alone = Codes.load(tmp_path / "files" / f"{name}.npy").array
+        assert alone.shape[1] == 3
+        np.testing.assert_array_equal(corpus[f"{name}.npz"].array, alone)
+    assert all(entry.first == 3 for entry in read_manifest(tmp_path / "files"))
+    for encode, out in ((encode_folder, "files"), (encode_packed, "packed")):
+        with pytest.raises(DataError, match=r"first 3 codes of a window, asked for .* all codes"):
+            encode(tmp_path / "clips", tmp_path / out, tokenizer=how["tokenizer"])
+
+
 def test_streams_take_first_codes_too(tokenizer, motion):
     codes = tokenizer.encode(motion)[:, :4]
     stream = tokenizer.stream_decoder(plant=False)
@@ -93,3 +139,5 @@ def test_a_network_needs_all_codes(tiny_run, motion):
     network = MotionTokenizer.from_pretrained(tiny_run)
     with pytest.raises(CodesError, match=r"expected \(\.\.\., windows, 8\), got"):
         network.decode(network.encode(motion)[:, :4])
+    with pytest.raises(DataError, match="do not decode alone with a tokenizer of method daps"):
+        network.encode(motion, first=4)
