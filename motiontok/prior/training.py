@@ -206,11 +206,6 @@ def train_prior(
         checkpoint.restore(model, optimizer, generator)
         step, checked = checkpoint.header["step"], checkpoint.header["nats"]
         begin -= checkpoint.header["seconds"]
-    weights = torch.ones(config.codes_per_window, device=device)
-    if model.local is not None:
-        # By how far a code moves the window: where the first ones are wrong, so is the motion,
-        # and most of the nats are in the many that say details.
-        weights = model.local.scale / model.local.scale.mean()
     log = CsvLog(out / "log.csv", _COLUMNS, until=step if resume else None)
     mean = 0.0
     with deferred_interrupt() as interrupted:
@@ -221,16 +216,13 @@ def train_prior(
                 group["lr"] = rate * min(1.0, (step + 1) / _WARM_UP)
             first = torch.randint(len(stretches), (batch,), generator=generator)
             codes, conditions, there = stretches.take(first)
-            nats = (
-                _nats(
-                    model,
-                    codes.to(device),
-                    _moved(_dropped(conditions, generator), device),
-                    there.to(device),
-                ).sum(dim=(0, 1))
-                / there.sum()
+            loss = _nats(
+                model,
+                codes.to(device),
+                _moved(_dropped(conditions, generator), device),
+                there.to(device),
             )
-            loss = (nats * weights).mean()
+            loss = loss.sum() / (there.sum() * config.codes_per_window)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -238,8 +230,7 @@ def train_prior(
                 raise TrainingError(f"training diverged at step {step}: try a lower learning rate")
             optimizer.step()
             step += 1
-            now = float(nats.detach().mean())
-            mean = 0.98 * mean + 0.02 * now if mean else now
+            mean = float(loss.detach()) if not mean else 0.98 * mean + 0.02 * float(loss.detach())
             last, stop = step == steps, interrupted()
             if step % _CHECK_EVERY == 0 or last:
                 checked, _ = held_out_nats(model.to("cpu"), validation)
