@@ -88,6 +88,18 @@ def same_model(a, b):
             torch.testing.assert_close(first[key], second[key], rtol=1e-4, atol=1e-5)
 
 
+def same_run(one, two):
+    """The same model, log and files: metrics and code usage are of the whole batch."""
+    same_model(one, two)
+    for expected, found in zip(read_log(one / "log.csv"), read_log(two / "log.csv"), strict=True):
+        expected.pop("seconds")
+        found.pop("seconds")
+        assert found == pytest.approx(expected, rel=1e-3)
+    assert {p.name for p in one.iterdir() if "events" not in p.name} == {
+        p.name for p in two.iterdir() if "events" not in p.name
+    }
+
+
 def alone(*arguments):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "motiontok", *map(str, arguments)]
@@ -100,16 +112,8 @@ def test_two_processes_train_the_model_of_one_and_one_goes_on(arguments, tmp_pat
     alone(*arguments, "--steps", 20, "--out", one)
     done = torchrun("-m", "motiontok", *arguments, "--steps", 20, "--out", two)
     assert done.returncode == 0, done.stderr
-    same_model(one, two)
-    # Metrics and code usage are of the whole batch, and one process says and writes them.
-    for expected, found in zip(read_log(one / "log.csv"), read_log(two / "log.csv"), strict=True):
-        expected.pop("seconds")
-        found.pop("seconds")
-        assert found == pytest.approx(expected, rel=1e-3)
+    same_run(one, two)
     assert done.stdout.count("clips to train on") == 1
-    assert {p.name for p in one.iterdir() if "events" not in p.name} == {
-        p.name for p in two.iterdir() if "events" not in p.name
-    }
     for folder in (one, two):
         alone(*arguments, "--steps", 24, "--out", folder, "--resume")
     same_model(one, two)
@@ -133,16 +137,9 @@ def test_processes_on_pictures_train_the_model_of_one(tmp_path):
     alone(*line, "--out", one)
     done = torchrun("-m", "motiontok", *line, "--out", two)
     assert done.returncode == 0, done.stderr
-    same_model(one, two)
-    for expected, found in zip(read_log(one / "log.csv"), read_log(two / "log.csv"), strict=True):
-        expected.pop("seconds")
-        found.pop("seconds")
-        assert found == pytest.approx(expected, rel=1e-3)
+    same_run(one, two)
     assert done.stdout.count("pictures to train on") == 1
     assert (one / "config.json").read_bytes() == (two / "config.json").read_bytes()
-    assert {p.name for p in one.iterdir() if "events" not in p.name} == {
-        p.name for p in two.iterdir() if "events" not in p.name
-    }
 
 
 def test_a_killed_process_ends_the_job_and_a_restart_goes_on(arguments, tmp_path):
