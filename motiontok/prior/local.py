@@ -58,6 +58,8 @@ class LocalCodes(nn.Module):
         centroids, spread, words = quantizer.centroids, quantizer.spread, quantizer.codewords
         self._keep("base", quantizer.base.clone())
         self._keep("ends", quantizer.ends.clone())
+        # Columns of each code; of the first, which has none, nothing.
+        self._slices = [slice(0), *(slice(*ends) for ends in pairwise(quantizer.ends.tolist()))]
         self._keep("centroids", centroids.clone())
         self._keep("words", words.clone())
         self._keep("directions", quantizer.local.clone())
@@ -65,17 +67,13 @@ class LocalCodes(nn.Module):
         # Codewords far beyond what windows do are a fifth of them: the median is of the others.
         lengths = spread.square().mean(dim=0) * words.square().median(dim=0).values / 0.45
         scale = [centroids.square().sum(dim=1).mean()]
-        scale += [lengths[low:high].mean() for low, high in self._slices()]
+        scale += [lengths[here].mean() for here in self._slices[1:]]
         self._keep("scale", torch.stack(scale).sqrt().clamp_min(1e-6))
         variance = centroids.square().mean(dim=0)
         self._keep("whitening", (variance + _FLOOR * variance.mean()).clamp_min(1e-12).rsqrt())
 
     def _keep(self, name: str, buffer: Tensor) -> None:
         self.register_buffer(name, buffer, persistent=False)
-
-    def _slices(self) -> list[tuple[int, int]]:
-        """Columns of each code but the first."""
-        return list(pairwise(self.ends.tolist()))
 
     def vectors(self, codes: Tensor) -> Tensor:
         """What each code adds, ``(windows, codes, components)``, of ``(windows, codes)``."""
@@ -94,10 +92,9 @@ class LocalCodes(nn.Module):
         """What codes ``(rows,)`` at a position add, ``(rows, components)``."""
         if position == 0:
             return self.centroids[codes]
-        low, high = self._slices()[position - 1]
-        base = self.base[cells]
-        said = self.words[codes, low:high] * self.units[base, low:high]
-        return (said[:, None] @ self.directions[base, low:high])[:, 0]
+        here, base = self._slices[position], self.base[cells]
+        said = self.words[codes, here] * self.units[base, here]
+        return (said[:, None] @ self.directions[base, here])[:, 0]
 
     def _said(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Local coordinates, local bases of windows, and which code says a coordinate."""
@@ -121,10 +118,9 @@ class LocalCodes(nn.Module):
         rest = (expected - self.centroids[cells])[..., None]
         found = (self.directions[base] @ rest)[..., 0]
         out = [self._cell_scores(expected, changes[:, 0], precision[:, 0])]
-        for n, (low, high) in enumerate(self._slices(), start=1):
-            directions = self.directions[base, low:high]
-            along = found[:, low:high] / self.scale[n]
-            along = along + (directions @ changes[:, n, :, None])[..., 0]
+        for n, here in enumerate(self._slices[1:], start=1):
+            along = found[:, here] / self.scale[n]
+            along = along + (self.directions[base, here] @ changes[:, n, :, None])[..., 0]
             out.append(self._word_scores(n, along, precision[:, n], base))
         return torch.stack(out, dim=1)
 
@@ -140,10 +136,10 @@ class LocalCodes(nn.Module):
         """
         if position == 0:
             return self._cell_scores(expected, changes, precision)
-        low, high = self._slices()[position - 1]
         base = self.base[cells]
         meant = (expected - self.centroids[cells]) / self.scale[position] + changes
-        along = (self.directions[base, low:high] @ meant[..., None])[..., 0]
+        directions = self.directions[base, self._slices[position]]
+        along = (directions @ meant[..., None])[..., 0]
         return self._word_scores(position, along, precision, base)
 
     def _cell_scores(self, expected: Tensor, changes: Tensor, precision: Tensor) -> Tensor:
@@ -152,8 +148,8 @@ class LocalCodes(nn.Module):
         return precision[:, None] * (meant @ cells.T - 0.5 * cells.square().sum(dim=1))
 
     def _word_scores(self, n: int, along: Tensor, precision: Tensor, base: Tensor) -> Tensor:
-        low, high = int(self.ends[n - 1]), int(self.ends[n])
-        words = self.words[:, low:high]
-        unit = self.units[base, low:high] / self.scale[n]
+        here = self._slices[n]
+        words = self.words[:, here]
+        unit = self.units[base, here] / self.scale[n]
         square = 0.5 * unit.square() @ words.square().T
         return precision[:, None] * ((along * unit) @ words.T - square)
