@@ -78,9 +78,11 @@ def encode(
         raise InputError(f"--shard {shard}: only packed codes can be shared out; add --pack")
     if pack and (is_image_tokenizer(folder) or not source.is_dir()):
         raise InputError(f"--pack: takes a folder of clips, and {source} with {folder} is none")
-    if codes and is_image_tokenizer(folder):
-        raise InputError(f"--codes {codes}: of motion only, and {folder} is a tokenizer of images")
     if is_image_tokenizer(folder):
+        if codes:
+            raise InputError(
+                f"--codes {codes}: of motion only, and {folder} is a tokenizer of images"
+            )
         rows = encode_pictures(source, out, folder, effort, use_device(device))
         if as_json:
             click.echo(json.dumps(rows if source.is_dir() else rows[0]))

@@ -19,7 +19,15 @@ from motiontok.corpus.entries import (
     make_folder,
     read_manifest,
 )
-from motiontok.corpus.work import FEW, Batch, batches, digest, encode_batch, open_tokenizer
+from motiontok.corpus.work import (
+    FEW,
+    Batch,
+    batches,
+    digest,
+    encode_batch,
+    open_tokenizer,
+    settings_of,
+)
 from motiontok.errors import InputError
 from motiontok.progress import progress
 
@@ -64,10 +72,7 @@ def encode_folder(
     """
     source, out = Path(source), Path(out)
     clips = clips_in(source)
-    open_tokenizer.cache_clear()
-    opened = open_tokenizer(tokenizer, device)
-    opened.require_first(first)
-    how = Entry("", "", "", opened.fingerprint, effort, hold_path, first=first)
+    how = settings_of(tokenizer, device, effort, hold_path, first)
     wanted = [replace(how, file=c, codes=t) for c, t in _targets(clips).items()]
     make_folder(out)
     if next(out.glob("manifest-*-*.jsonl"), None):

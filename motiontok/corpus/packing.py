@@ -37,7 +37,7 @@ from motiontok.corpus.entries import (
     make_folder,
     read_manifest,
 )
-from motiontok.corpus.work import FEW, Made, batches, encode_batch, open_tokenizer
+from motiontok.corpus.work import FEW, Made, batches, encode_batch, open_tokenizer, settings_of
 from motiontok.data import Start
 from motiontok.errors import InputError
 from motiontok.progress import progress
@@ -123,10 +123,7 @@ def encode_packed(
     if not 0 <= share[0] < share[1]:
         raise InputError(f"share {share[0]} of {share[1]}: count from 0")
     clips = [clip for clip in clips_in(source) if _share_of(clip, share[1]) == share[0]]
-    open_tokenizer.cache_clear()
-    opened = open_tokenizer(tokenizer, device)
-    opened.require_first(first)
-    wanted = Entry("", "", "", opened.fingerprint, effort, hold_path, first=first)
+    wanted = settings_of(tokenizer, device, effort, hold_path, first)
     make_folder(out)
     if (out / MANIFEST).is_file():
         raise InputError(f"{out}: holds a file of codes a clip; give another folder")
@@ -142,7 +139,7 @@ def encode_packed(
         )
         if workers is None and (device != "cpu" or len(clips) < FEW):
             workers = 1
-        result = Packed(opened.fingerprint, len(clips))
+        result = Packed(wanted.fingerprint, len(clips))
         done = 0
         with (
             _Shard(out, name) as shard,

@@ -23,7 +23,16 @@ from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.checks import motion_of
 from motiontok.tokens.windows import cut_windows
 
-__all__ = ["FEW", "Batch", "Made", "batches", "digest", "encode_batch", "open_tokenizer"]
+__all__ = [
+    "FEW",
+    "Batch",
+    "Made",
+    "batches",
+    "digest",
+    "encode_batch",
+    "open_tokenizer",
+    "settings_of",
+]
 
 FEW = 16
 """Below so many clips, processes take longer to start than the clips to encode."""
@@ -141,6 +150,20 @@ def _filled(entry: Entry, codes: Codes) -> Entry:
 def open_tokenizer(tokenizer: str, device: str) -> MotionTokenizer:
     """The tokenizer, opened once a process."""
     return MotionTokenizer.from_pretrained(tokenizer, device=device)
+
+
+def settings_of(
+    tokenizer: str, device: str, effort: int, hold_path: bool, first: int | None
+) -> Entry:
+    """How clips are to be encoded, as an entry without a clip. The tokenizer is opened anew.
+
+    Raises:
+        DataError: its first codes do not decode alone, and some of them are asked for.
+    """
+    open_tokenizer.cache_clear()
+    opened = open_tokenizer(tokenizer, device)
+    opened.require_first(first)
+    return Entry("", "", "", opened.fingerprint, effort, hold_path, first=first)
 
 
 def digest(path: Path) -> str:
