@@ -13,9 +13,14 @@ __all__ = ["Progress", "progress"]
 
 
 class Progress(Protocol):
-    """Called with how much is done and, optionally, a few words and a corrected total."""
+    """Called with how much is done and, optionally, a few words and a corrected total.
 
-    def __call__(self, done: int, detail: str = "", *, total: int | None = None) -> None: ...
+    A job that finds only later how much was done before says so by ``before``.
+    """
+
+    def __call__(
+        self, done: int, detail: str = "", *, total: int | None = None, before: int | None = None
+    ) -> None: ...
 
 
 @contextmanager
@@ -36,7 +41,9 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Progress]:
         yield _lines(title, total, done)
 
 
-def _nothing(done: int, detail: str = "", *, total: int | None = None) -> None:
+def _nothing(
+    done: int, detail: str = "", *, total: int | None = None, before: int | None = None
+) -> None:
     pass
 
 
@@ -64,7 +71,11 @@ def _bar(title: str, total: int, done: int) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, completed=done, detail="")
 
-        def update(done: int, detail: str = "", *, total: int | None = None) -> None:
+        def update(
+            done: int, detail: str = "", *, total: int | None = None, before: int | None = None
+        ) -> None:
+            if before is not None:
+                bar.reset(task, completed=before)
             bar.update(task, completed=done, total=total)
             if detail:
                 bar.update(task, detail=detail)
@@ -78,10 +89,14 @@ def _lines(title: str, total: int, first: int) -> Progress:
     last = begin
     whole = total
 
-    def update(done: int, detail: str = "", *, total: int | None = None) -> None:
-        nonlocal last, whole
+    def update(
+        done: int, detail: str = "", *, total: int | None = None, before: int | None = None
+    ) -> None:
+        nonlocal begin, first, last, whole
         whole = total or whole
         now = time.monotonic()
+        if before is not None:
+            begin, first = now, before
         if done < whole and now - last < 10.0:
             return
         last = now

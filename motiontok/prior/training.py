@@ -206,6 +206,8 @@ def train_prior(
         checkpoint.restore(model, optimizer, generator)
         step, checked = checkpoint.header["step"], checkpoint.header["nats"]
         begin -= checkpoint.header["seconds"]
+        if update is not None:
+            update(step, before=step)
     log = CsvLog(out / "log.csv", _COLUMNS, until=step if resume else None)
     mean = 0.0
     with deferred_interrupt() as interrupted:

@@ -216,6 +216,8 @@ def train(
     until = step if resume else None
     writing = RunLog(out, columns, until=until) if first else nullcontext()
     half = settings.precision == "bfloat16"
+    if resume and update is not None:
+        update(done(), before=done())
     with writing as log, deferred_interrupt() as interrupted:
         if log is not None and begun is not None:
             log.append({"step": 0, "seconds": clock() - begin, **begun})

@@ -52,7 +52,7 @@ def run(data, tiny_settings):
 def press_ctrl_c(at_step):
     """A progress callback that sends this process SIGINT when a step is done."""
 
-    def update(done, detail="", *, total=None):
+    def update(done, detail="", **_):
         if done == at_step:
             os.kill(os.getpid(), signal.SIGINT)
 

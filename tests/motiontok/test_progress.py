@@ -1,0 +1,43 @@
+"""The display of long jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from motiontok import progress as module
+from motiontok.progress import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that is moved by hand."""
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.delenv("RANK", raising=False)
+    return now
+
+
+def test_an_eta_is_by_what_was_done_since_the_beginning(clock, capsys):
+    with progress("walking", 100) as update:
+        clock[0] += 20.0
+        update(20, "well")
+    assert capsys.readouterr().err == "walking 20/100, ETA 80 s  well\n"
+
+
+def test_what_was_done_before_a_resume_says_nothing_of_the_speed(clock, capsys):
+    with progress("training", 1000) as update:
+        clock[0] += 5.0
+        update(800, before=800)
+        clock[0] += 20.0
+        update(820)
+        clock[0] += 180.0
+        update(1000)
+    assert capsys.readouterr().err == "training 820/1000, ETA 180 s\ntraining 1000/1000\n"
+
+
+def test_other_processes_say_nothing(clock, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with progress("walking", 2) as update:
+        update(1, before=0)
+        update(2)
+    assert capsys.readouterr().err == ""
