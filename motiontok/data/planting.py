@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg import solveh_banded
 
 from bvh.motion import Motion
 from bvh.rotations import Array
@@ -44,12 +43,12 @@ def plant_feet(motion: Motion, contacts: Array, *, first: Array | None = None) -
     bands, pull = _equations(_feet([motion]), contacts, [])
     shift = np.empty((len(motion), 2))
     if first is None:
-        shift[:] = solveh_banded(bands, pull)
+        shift[:] = _solved(bands, pull)
     else:
         shift[0] = first
         pull[1] -= bands[0, 1] * shift[0]
         bands[0, 1] = 0.0
-        shift[1:] = solveh_banded(bands[:, 1:], pull[1:])
+        shift[1:] = _solved(bands[:, 1:], pull[1:])
     return _shifted(motion, shift)
 
 
@@ -61,7 +60,7 @@ def plant_together(motions: Sequence[Motion], contacts: Array) -> list[Motion]:
         contacts: ``(frames, 4)`` of all of them, one after the other.
     """
     ends = [int(end) for end in np.cumsum([len(motion) for motion in motions])[:-1]]
-    shifts = solveh_banded(*_equations(_feet(motions), contacts, ends))
+    shifts = _solved(*_equations(_feet(motions), contacts, ends))
     return [_shifted(m, s) for m, s in zip(motions, np.split(shifts, ends), strict=True)]
 
 
@@ -110,3 +109,10 @@ def _feet(motions: Sequence[Motion]) -> Array:
 
 def _joined(parts: list[Array]) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _solved(bands: Array, pull: Array) -> Array:
+    # Encoding plants nothing: it need not wait for this to be imported.
+    from scipy.linalg import solveh_banded
+
+    return np.asarray(solveh_banded(bands, pull))
