@@ -39,12 +39,20 @@ prior_option: Callable[[Any], Any] = click.option(
 
 
 def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How codes are drawn: temperature, top-k, top-p, guidance."""
+    """How codes are drawn: temperature, top-k, top-p, guidance, tolerance."""
     for option in (
+        click.option(
+            "--tolerance",
+            type=float,
+            default=0.1,
+            show_default=True,
+            help="What velocity (m/s) and yaw rate (rad/s) are held to; inf leaves them to the "
+            "network.",
+        ),
         click.option(
             "--guidance",
             type=float,
-            default=1.5,
+            default=1.0,
             show_default=True,
             help="How closely conditions are followed; 1 as in training.",
         ),

@@ -87,6 +87,7 @@ def plan(
     top_k: int,
     top_p: float,
     guidance: float,
+    tolerance: float,
     seed: int,
     device: str,
     as_json: bool,
@@ -111,7 +112,9 @@ def plan(
         raise InputError("give either --waypoints or --velocity-profile")
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
-    options = SamplingOptions(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance)
+    options = SamplingOptions(
+        temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, tolerance=tolerance
+    )
     target: p.PathTarget | p.VelocityProfile
     if waypoints is not None:
         target = p.PathTarget.read(waypoints, speed=speed)

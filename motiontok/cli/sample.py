@@ -73,6 +73,7 @@ def sample(
     top_k: int,
     top_p: float,
     guidance: float,
+    tolerance: float,
     seed: int,
     device: str,
     as_json: bool,
@@ -95,7 +96,9 @@ def sample(
 
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
-    options = SamplingOptions(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance)
+    options = SamplingOptions(
+        temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, tolerance=tolerance
+    )
     where = use_device(device)
     opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
     loaded = TokenPrior.from_pretrained(prior, tokenizer=opened, device=where)

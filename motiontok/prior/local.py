@@ -96,6 +96,24 @@ class LocalCodes(nn.Module):
         said = self.words[codes, here] * self.units[base, here]
         return (said[:, None] @ self.directions[base, here])[:, 0]
 
+    def effects(self, position: int, along: Tensor, cells: Tensor) -> Tensor:
+        """What each code at a position adds, seen along some directions.
+
+        Args:
+            position: of the code.
+            along: ``(components, directions)``.
+            cells: ``(rows,)``, the first codes; those of the first position have none yet.
+
+        Returns:
+            ``(rows, vocab, directions)``.
+        """
+        if position == 0:
+            return (self.centroids @ along).expand(len(cells), -1, -1)
+        here, base = self._slices[position], self.base[cells]
+        return self.words[:, here] @ (
+            self.units[base, here, None] * (self.directions[base, here] @ along)
+        )
+
     def _said(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Local coordinates, local bases of windows, and which code says a coordinate."""
         tokens = torch.arange(1, codes.shape[1], device=codes.device)

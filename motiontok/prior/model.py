@@ -22,16 +22,16 @@ from torch import Tensor, nn
 
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.lopq import Lopq
-from motiontok.models.layers import CausalBlock, KeyValueCache
+from motiontok.models.layers import CausalBlock
 from motiontok.prior.local import LocalCodes
 
-__all__ = ["Conditions", "PriorConfig", "PriorModel"]
+__all__ = ["MOST_PRECISE", "Conditions", "PriorConfig", "PriorModel", "State"]
 
 _COMMAND_SCALE = (1.0, 0.5, 1.0)
 """What forward and left velocity (m/s) and yaw rate (rad/s) are divided by."""
 _UNSEEN = 0.3  # windows that a code is taken to have been seen in besides
 _RARE = 0.1  # of a code's fair share of windows
-_MOST_PRECISE = 6.0  # of the logarithm: a variance of 1/400 of a position's own
+MOST_PRECISE = 6.0  # of the logarithm: a variance of 1/400 of a position's own
 
 
 @dataclass(frozen=True)
@@ -92,26 +92,7 @@ class Conditions:
         )
 
 
-class _Cache(KeyValueCache):
-    """A cache that takes several tokens at once and can be copied for several samples."""
-
-    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        end = self.length + key.shape[2]
-        self.keys[:, :, self.length : end] = key
-        self.values[:, :, self.length : end] = value
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-    def repeated(self, samples: int) -> _Cache:
-        out = _Cache(
-            self.keys.repeat_interleave(samples, dim=0),
-            self.values.repeat_interleave(samples, dim=0),
-        )
-        out.length = self.length
-        return out
-
-
-class _State(NamedTuple):
+class State(NamedTuple):
     """What the windows before say of windows of a lopq tokenizer.
 
     Attributes:
@@ -133,10 +114,16 @@ class PriorModel(nn.Module):
 
     Attributes:
         known: ``(codes, vocab)``, codes that training windows have: the only ones to draw.
+        says: ``(components + 1, 3)``, what a window's components, and a last one that is
+            always 1, say of its mean velocity (m/s) and yaw rate (rad/s).
+        says_later: ``(codes, 3)``, root mean square of what the codes after each one add to
+            them.
     """
 
     scale: Tensor
     known: Tensor
+    says: Tensor
+    says_later: Tensor
 
     def __init__(self, config: PriorConfig) -> None:
         super().__init__()
@@ -169,6 +156,9 @@ class PriorModel(nn.Module):
             self.local_sure = nn.Parameter(0.1 * scale * torch.randn(codes, width))
             # Its logarithm, of windows without a past and with one.
             self.local_precision = nn.Parameter(torch.full((2, codes), math.log(0.01)))
+            # Of motiontok.prior.steering.
+            self.register_buffer("says", torch.zeros(kept + 1, 3))
+            self.register_buffer("says_later", torch.zeros(codes, 3))
 
     @torch.no_grad()
     def start_from(self, effects: Tensor, counts: Tensor) -> None:
@@ -200,10 +190,10 @@ class PriorModel(nn.Module):
             ``(batch, windows, codes, vocab)``, normalised over the vocabulary.
         """
         batch, windows, _ = codes.shape
-        h, state = self._embed(codes)
+        h, state = self.embed(codes)
         h = torch.cat([self.begin.expand(batch, 1, -1), h[:, :-1]], dim=1)
-        h = (h + self._places(conditions, 0, windows, state))[:, None]
-        for block, memory in zip(self._layers, self._memory(conditions), strict=True):
+        h = (h + self.places(conditions, 0, windows, state))[:, None]
+        for block, memory in zip(self.layers, self.memory(conditions), strict=True):
             h = block(h, memory)
         hidden = self.norm(h[:, 0]).unflatten(1, (windows, -1))
         vectors = torch.einsum("bwnd,ndr->bwnr", hidden, self.write)
@@ -214,24 +204,13 @@ class PriorModel(nn.Module):
             scores = self.local.scores(
                 state.expected.flatten(0, 1),
                 (hidden @ self.local_write).flatten(0, 1),
-                sure.clamp_max(_MOST_PRECISE).exp().flatten(0, 1),
+                sure.clamp_max(MOST_PRECISE).exp().flatten(0, 1),
                 codes[..., 0].flatten(),
             )
             logits = logits + scores.unflatten(0, (batch, windows))
         return torch.log_softmax(logits, dim=-1)
 
-    @torch.no_grad()
-    def begin_window(self, past: Tensor, conditions: Conditions, samples: int) -> WindowDecoder:
-        """Start writing the window after ``past``.
-
-        Args:
-            past: ``(batch, windows, codes)``, fewer than ``context`` windows, maybe none.
-            conditions: of those windows and the one to write.
-            samples: windows to write for each past.
-        """
-        return WindowDecoder(self, past, conditions, samples)
-
-    def _embed(self, codes: Tensor) -> tuple[Tensor, _State | None]:
+    def embed(self, codes: Tensor) -> tuple[Tensor, State | None]:
         """Embeddings ``(batch, windows * codes, width)`` of whole windows, and their state."""
         position = torch.arange(self.config.codes_per_window, device=codes.device)
         vectors = self.table[position, codes]
@@ -240,24 +219,24 @@ class PriorModel(nn.Module):
             return embedded.flatten(1, 2), None
         added = self.local.vectors(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
         sums = added.cumsum(dim=2)
-        state = self._state(F.pad(sums[:, :-1, -1], (0, 0, 1, 0)))
-        return (embedded + self._said(added, sums, state.expected[:, :, None])).flatten(1, 2), state
+        state = self.state_after(F.pad(sums[:, :-1, -1], (0, 0, 1, 0)))
+        return (embedded + self.said(added, sums, state.expected[:, :, None])).flatten(1, 2), state
 
-    def _said(self, added: Tensor, sums: Tensor, expected: Tensor, n: int | None = None) -> Tensor:
+    def said(self, added: Tensor, sums: Tensor, expected: Tensor, n: int | None = None) -> Tensor:
         """Embedding of codes ``(..., [codes,] components)``, and of what so far surprises."""
         assert self.local is not None
         scale = self.local.scale[:, None] if n is None else self.local.scale[n]
         surprise = (sums - expected) * self.local.whitening
         return (added / scale) @ self.local_read + surprise @ self.local_surprise
 
-    def _state(self, before: Tensor) -> _State:
+    def state_after(self, before: Tensor) -> State:
         """What is known of windows ``(batch, windows, components)`` by those before them."""
         assert self.local is not None
         past = (before * self.local.whitening) @ self.local_past
-        return _State(past, before @ self.local_expect, before.any(dim=-1))
+        return State(past, before @ self.local_expect, before.any(dim=-1))
 
-    def _places(
-        self, conditions: Conditions, first: int, windows: int, state: _State | None
+    def places(
+        self, conditions: Conditions, first: int, windows: int, state: State | None
     ) -> Tensor:
         """What is added to tokens ``(batch, windows * codes, width)``: place, command, past."""
         commands = conditions.commands[:, first : first + windows]
@@ -269,95 +248,12 @@ class PriorModel(nn.Module):
             window = window + state.past
         return (window[:, :, None] + self.positions).flatten(1, 2)
 
-    def _memory(self, conditions: Conditions) -> list[tuple[Tensor, Tensor]]:
+    def memory(self, conditions: Conditions) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values of the labels, for each layer."""
         labels = torch.stack([self.action(conditions.action), self.style(conditions.style)], 1)
-        return [block.cross_attention.keys_values(labels) for block in self._layers]
+        return [block.cross_attention.keys_values(labels) for block in self.layers]
 
     @property
-    def _layers(self) -> list[CausalBlock]:
+    def layers(self) -> list[CausalBlock]:
+        """The causal blocks."""
         return cast("list[CausalBlock]", list(self.blocks))
-
-
-class WindowDecoder:
-    """Writes one window code by code, with cached keys and values.
-
-    Args:
-        model, past, conditions, samples: as :meth:`PriorModel.begin_window` has them.
-    """
-
-    def __init__(
-        self, model: PriorModel, past: Tensor, conditions: Conditions, samples: int
-    ) -> None:
-        self.model = model
-        batch, windows, codes = past.shape
-        rows = batch * samples
-        memory = model._memory(conditions)
-        last = model.begin.expand(batch, 1, -1)
-        length = (windows + 1) * codes
-        self._caches = []
-        state, now = None, None
-        if model.local is not None:
-            before = last.new_zeros(batch, 1, model.config.components)
-            if windows:
-                before = model.local.windows(past[:, -1])[:, None]
-            now = model._state(before)
-        if windows:
-            h, state = model._embed(past)
-            h, last = torch.cat([last, h[:, :-1]], dim=1), h[:, -1:]
-            h = (h + model._places(conditions, 0, windows, state))[:, None]
-        for block, kv in zip(model._layers, memory, strict=True):
-            empty = block.cache(batch, length, last)
-            cache = _Cache(empty.keys, empty.values)
-            if windows:
-                y = block.norm_self(h).flatten(0, 1)
-                cache.append(*block.self_attention.keys_values(y))
-                h = block(h, kv)
-            self._caches.append(cache.repeated(samples))
-        self._memory = [
-            (k.repeat_interleave(samples, 0), v.repeat_interleave(samples, 0)) for k, v in memory
-        ]
-        self._last = last.repeat_interleave(samples, 0)
-        self._place = model._places(conditions, windows, 1, now).repeat_interleave(samples, 0)
-        if now is not None:
-            self._expected = now.expected[:, 0].repeat_interleave(samples, 0)
-            self._usual = model.local_precision[now.follows[:, 0].long()].repeat_interleave(
-                samples, 0
-            )
-            self._sum = torch.zeros_like(self._expected)
-        self._position = 0
-        self._cells = torch.zeros(rows, dtype=torch.long, device=past.device)
-        self.rows = rows
-
-    @torch.no_grad()
-    def logits(self) -> Tensor:
-        """Logits ``(batch * samples, vocab)`` of the next code."""
-        model, n = self.model, self._position
-        h = (self._last + self._place[:, n : n + 1])[:, None]
-        for block, kv, cache in zip(model._layers, self._memory, self._caches, strict=True):
-            h = block(h, kv, cache)
-        hidden = model.norm(h[:, 0, 0])
-        logits = (hidden @ model.write[n]) @ model.table[n].T + model.bias[n]
-        if model.local is not None:
-            sure = self._usual[:, n] + hidden @ model.local_sure[n]
-            logits = logits + model.local.score(
-                n,
-                self._expected,
-                hidden @ model.local_write,
-                sure.clamp_max(_MOST_PRECISE).exp(),
-                self._cells,
-            )
-        return logits
-
-    @torch.no_grad()
-    def push(self, codes: Tensor) -> None:
-        """Say which code each row ``(batch * samples,)`` has taken."""
-        model, n = self.model, self._position
-        if n == 0:
-            self._cells = codes
-        last = model.table[n, codes] @ model.read[n]
-        if model.local is not None:
-            added = model.local.vector(n, codes, self._cells)
-            self._sum = self._sum + added
-            last = last + model._said(added, self._sum, self._expected, n)
-        self._last = last[:, None]
-        self._position += 1

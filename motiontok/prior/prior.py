@@ -19,7 +19,7 @@ from torch import Tensor
 from bvh.files import atomic_path
 from motiontok.errors import CodesError, InputError, TokenizerError
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.sampling import SamplingOptions, write_window
+from motiontok.prior.sampling import Draft, SamplingOptions
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.checks import check_codes
 
@@ -143,7 +143,7 @@ class TokenPrior:
             batch: sequences.
             velocity, yaw_rate, label, style: as :meth:`conditions` has them.
             prefix: ``(windows, codes_per_window)`` to continue; it is not returned.
-            options: temperature, top-k, top-p, guidance.
+            options: temperature, top-k, top-p, guidance, tolerance.
             seed: makes the result reproducible; or give a ``generator``.
             generator: source of randomness, on the prior's device.
 
@@ -164,7 +164,7 @@ class TokenPrior:
         past = self._past(prefix).expand(batch, -1, -1)
         given = past.shape[1]
         for n in range(windows):
-            codes, _ = self.next_window(
+            draft = self.draft(
                 past,
                 Conditions(
                     asked.commands[:, : n + 1].expand(batch, -1, -1),
@@ -174,10 +174,11 @@ class TokenPrior:
                 options=options or SamplingOptions(),
                 generator=generator,
             )
-            past = torch.cat([past, codes], dim=1)
+            draft.write(self.config.codes_per_window)
+            past = torch.cat([past, draft.codes[:, None]], dim=1)
         return past[:, given:].cpu().numpy()
 
-    def next_window(
+    def draft(
         self,
         past: Tensor,
         conditions: Conditions,
@@ -185,8 +186,8 @@ class TokenPrior:
         samples: int = 1,
         options: SamplingOptions,
         generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Draw one window after each of several pasts: what planners are made of.
+    ) -> Draft:
+        """Begin a window after each of several pasts: what planners are made of.
 
         Args:
             past: ``(batch, windows, codes)`` of any length; the last ones are looked at.
@@ -197,13 +198,13 @@ class TokenPrior:
             generator: source of randomness.
 
         Returns:
-            Codes ``(batch, samples, codes)`` and log-probabilities ``(batch, samples)``.
+            Windows without a code yet; :meth:`~motiontok.prior.sampling.Draft.write` draws.
         """
         seen = past[:, max(0, past.shape[1] - self.config.context + 1) :]
         known = conditions.commands[:, -(seen.shape[1] + 1) :]
         missing = seen.shape[1] + 1 - known.shape[1]
         commands = torch.nn.functional.pad(known, (0, 0, missing, 0), value=torch.nan)
-        return write_window(
+        return Draft(
             self.model,
             seen,
             Conditions(commands, conditions.action, conditions.style),

@@ -1,16 +1,18 @@
-"""Choosing codes: temperature, top-k, top-p, classifier-free guidance."""
+"""Choosing codes: temperature, top-k, top-p, guidance, steering."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from motiontok.errors import InputError
 from motiontok.prior.model import Conditions, PriorModel
+from motiontok.prior.steering import Steering
+from motiontok.prior.writer import WindowWriter
 
-__all__ = ["SamplingOptions", "choose", "filter_logits", "write_window"]
+__all__ = ["Draft", "SamplingOptions", "choose", "filter_logits"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,9 @@ class SamplingOptions:
         guidance: classifier-free guidance (Ho and Salimans 2022): logits are
             ``free + guidance * (conditioned - free)``. 1 follows the conditions as in
             training, more follows them more closely, 0 ignores them.
+        tolerance: standard deviation (m/s and rad/s) that the mean velocity and yaw rate of
+            a window are held to (:mod:`motiontok.prior.steering`); infinity leaves commands
+            to the network alone, as do codes of tokenizers other than lopq.
 
     Raises:
         InputError: a value outside its range.
@@ -34,6 +39,7 @@ class SamplingOptions:
     top_k: int = 0
     top_p: float = 1.0
     guidance: float = 1.0
+    tolerance: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature < float("inf"):
@@ -44,6 +50,8 @@ class SamplingOptions:
             raise InputError(f"top-p must be above 0 and at most 1, got {self.top_p}")
         if not 0.0 <= self.guidance < float("inf"):
             raise InputError(f"guidance must be 0 or positive, got {self.guidance}")
+        if not self.tolerance > 0.0:
+            raise InputError(f"tolerance must be positive, got {self.tolerance}")
 
 
 def filter_logits(logits: Tensor, *, top_k: int, top_p: float) -> Tensor:
@@ -67,17 +75,11 @@ def choose(logits: Tensor, options: SamplingOptions, generator: torch.Generator 
     return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator)[:, 0]
 
 
-@torch.no_grad()
-def write_window(
-    model: PriorModel,
-    past: Tensor,
-    conditions: Conditions,
-    *,
-    samples: int,
-    options: SamplingOptions,
-    generator: torch.Generator | None,
-) -> tuple[Tensor, Tensor]:
-    """Draw the window after ``past``, of codes that training windows have.
+class Draft:
+    """Windows being drawn, of codes that training windows have.
+
+    Codes go from coarse to fine, so that many windows can be begun, judged by what they are
+    so far, and the good ones alone be finished.
 
     Args:
         model: the prior's network.
@@ -87,31 +89,72 @@ def write_window(
         options: how to draw.
         generator: source of randomness, on the model's device.
 
-    Returns:
-        Codes ``(batch, samples, codes)`` and their log-probability ``(batch, samples)``,
-        nats, under the conditions and at temperature 1.
+    Attributes:
+        codes: ``(rows, written)``, first all samples of the first past.
+        logp: ``(rows,)`` log-probability of those codes, nats, under the conditions and at
+            temperature 1.
     """
-    batch = len(past)
-    guided = options.guidance != 1.0
-    if guided:
-        free = Conditions.none(batch, past.shape[1] + 1, past.device)
-        writer = model.begin_window(past.repeat(2, 1, 1), conditions.join(free), samples)
-    else:
-        writer = model.begin_window(past, conditions, samples)
-    rows = batch * samples
-    total = torch.zeros(rows, device=past.device)
-    codes = []
-    for position in range(model.config.codes_per_window):
-        logits = writer.logits()
-        own = logits[:rows]
-        mixed = own
-        if guided:
-            mixed = logits[rows:] + options.guidance * (own - logits[rows:])
-        # Guidance extrapolates logits, most of all those of codes that nothing was learnt of.
-        mixed = mixed.masked_fill(~model.known[position], -torch.inf)
-        code = choose(mixed, options, generator)
-        total += own.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]
-        writer.push(code.repeat(2) if guided else code)
-        codes.append(code)
-    drawn = torch.stack(codes, dim=1)
-    return drawn.unflatten(0, (batch, samples)), total.unflatten(0, (batch, samples))
+
+    def __init__(
+        self,
+        model: PriorModel,
+        past: Tensor,
+        conditions: Conditions,
+        *,
+        samples: int,
+        options: SamplingOptions,
+        generator: torch.Generator | None,
+    ) -> None:
+        self._model, self._options, self._generator = model, options, generator
+        self._guided = options.guidance != 1.0
+        self._steering: Steering | None = None
+        if model.local is not None and options.tolerance < float("inf"):
+            asked = conditions.commands[:, -1].repeat_interleave(samples, dim=0)
+            self._steering = Steering(model, asked, tolerance=options.tolerance)
+        batch = len(past)
+        rows = torch.arange(batch, device=past.device).repeat_interleave(samples)
+        if self._guided:
+            free = Conditions.none(batch, past.shape[1] + 1, past.device)
+            past, conditions = past.repeat(2, 1, 1), conditions.join(free)
+        self._writer = WindowWriter(model, past, conditions)
+        self._writer.take(self._both(rows, batch))
+        self.codes = past.new_empty(len(rows), 0)
+        self.logp = torch.zeros(len(rows), device=past.device)
+
+    def _both(self, rows: Tensor, batch: int) -> Tensor:
+        """Rows of the writer: guidance has each one twice, with conditions and without."""
+        return torch.cat([rows, rows + batch]) if self._guided else rows
+
+    @torch.no_grad()
+    def write(self, until: int, *, heat: float = 1.0) -> None:
+        """Draw codes until each window has so many.
+
+        Args:
+            until: codes a window.
+            heat: what the temperature is multiplied by.
+        """
+        options = replace(self._options, temperature=heat * self._options.temperature)
+        for position in range(self.codes.shape[1], until):
+            logits = self._writer.logits()
+            own = logits[: len(self.codes)]
+            mixed = own
+            if self._guided:
+                free = logits[len(own) :]
+                mixed = free + options.guidance * (own - free)
+            if self._steering is not None:
+                mixed = mixed + self._steering.scores(position)
+            # Guidance extrapolates logits, most of all those of codes nothing was learnt of.
+            mixed = mixed.masked_fill(~self._model.known[position], -torch.inf)
+            code = choose(mixed, options, self._generator)
+            self.logp = self.logp + own.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]
+            self._writer.push(code.repeat(2) if self._guided else code)
+            if self._steering is not None:
+                self._steering.push(position, code)
+            self.codes = torch.cat([self.codes, code[:, None]], dim=1)
+
+    def take(self, rows: Tensor) -> None:
+        """Go on with these rows only, ``(kept,)``."""
+        self._writer.take(self._both(rows, len(self.codes)))
+        if self._steering is not None:
+            self._steering.take(rows)
+        self.codes, self.logp = self.codes[rows], self.logp[rows]

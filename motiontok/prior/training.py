@@ -15,6 +15,7 @@ from motiontok.errors import TrainingError
 from motiontok.methods.schedule import cosine
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.start import code_effects, expect_from_past
+from motiontok.prior.steering import fit_steering
 from motiontok.prior.tokens import TokenSet
 from motiontok.progress import Progress
 from motiontok.tokenizer import MotionTokenizer
@@ -186,6 +187,7 @@ def train_prior(
     model.read_codes_of(tokenizer.method)
     if model.local is not None and not resume:
         expect_from_past(model, stretches.codes, stretches.sequence)
+        fit_steering(model, stretches.codes, stretches.commands)
     model.to(device)
     matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]
     chosen = {id(p) for p in matrices}

@@ -11,7 +11,7 @@ from motiontok.errors import InputError
 
 __all__ = ["OPTIONS", "number", "pop", "sampling", "start_of", "take", "text", "whole"]
 
-OPTIONS = ("temperature", "top_k", "top_p", "guidance")
+OPTIONS = ("temperature", "top_k", "top_p", "guidance", "tolerance")
 
 
 def pop(request: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -86,5 +86,6 @@ def sampling(given: dict[str, Any]) -> Any:
         temperature=number(given, "temperature", 1.0),
         top_k=whole(given, "top_k", 0),
         top_p=number(given, "top_p", 0.95),
-        guidance=number(given, "guidance", 1.5),
+        guidance=number(given, "guidance", 1.0),
+        tolerance=number(given, "tolerance", 0.1),
     )

@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,6 +88,7 @@ def windows(
     prior: TokenPrior,
     run: Path,
     data: Path,
+    tolerances: list[float],
     guidances: list[float],
     first: int | None,
 ) -> None:
@@ -94,6 +96,12 @@ def windows(
     held_out = TokenSet.load(run / "held_out.npz", fingerprint=tokenizer.fingerprint)
     training = TokenSet.load(run / "tokens.npz", fingerprint=tokenizer.fingerprint)
     metrics = json.loads((run / "metrics.json").read_text())
+    assert prior.model.local is not None
+    said = prior.model.local.windows(torch.from_numpy(held_out.codes.astype(np.int64)))
+    missed = (
+        said @ prior.model.says[:-1] + prior.model.says[-1] - torch.from_numpy(held_out.commands)
+    )
+    print("commands that codes say, root mean square error:", missed.square().mean(dim=0).sqrt())
     print("nats a code:", {k: round(v, 3) for k, v in metrics.items() if "nats" in k})
 
     clips = dataset.load(data)
@@ -106,26 +114,33 @@ def windows(
 
     sequences = [np.flatnonzero(held_out.sequence == s) for s in np.unique(held_out.sequence)]
 
-    def draw(mode: str, guidance: float = 1.0, seed: int = 0) -> list[Array]:
+    def draw(mode: str, seed: int = 0, **how: float) -> list[Array]:
         """Codes as long as each held-out clip's, with its conditions."""
         out = []
-        options = SamplingOptions(guidance=guidance, top_p=0.95)
+        options = SamplingOptions(top_p=0.95, **how)
         rng = np.random.default_rng(seed)
         for k, rows in enumerate(sequences):
             if mode == "unigram":
                 pick = rng.integers(0, len(training), (len(rows), tokenizer.codes_per_window))
                 out.append(training.codes[pick, np.arange(tokenizer.codes_per_window)])
                 continue
-            asked = {}
-            if mode == "conditioned":
-                asked = {
-                    "velocity": held_out.commands[rows, :2],
-                    "yaw_rate": held_out.commands[rows, 2],
-                    "label": held_out.actions[held_out.action[rows[0]]] or None,
-                    "style": held_out.styles[held_out.style[rows[0]]] or None,
-                }
-            drawn = prior.sample(len(rows), options=options, seed=1000 * seed + k, **asked)
-            out.append(drawn[0])
+            # All windows of a clip at once, or each after the real ones before it.
+            parts = [rows[i : i + 1] for i in range(len(rows))] if mode == "one" else [rows]
+            drawn = []
+            for part in parts:
+                asked: dict[str, Any] = {}
+                if mode != "free":
+                    asked = {
+                        "velocity": held_out.commands[part, :2],
+                        "yaw_rate": held_out.commands[part, 2],
+                        "label": held_out.actions[held_out.action[rows[0]]] or None,
+                        "style": held_out.styles[held_out.style[rows[0]]] or None,
+                        "prefix": held_out.codes[rows[0] : part[0]] if part[0] > rows[0] else None,
+                    }
+                drawn.append(
+                    prior.sample(len(part), options=options, seed=1000 * seed + k, **asked)[0]
+                )
+            out.append(np.concatenate(drawn))
         return out
 
     def report(name: str, features: list[Array], motions: list[Motion] | None = None) -> None:
@@ -154,9 +169,14 @@ def windows(
 
     own_codes = [held_out.codes[r] for r in sequences]
     report("the same, encoded and decoded", *decoded(own_codes, None))
+    for tolerance in tolerances:
+        codes = draw("conditioned", tolerance=tolerance)
+        name = f"samples, their commands and labels, tolerance {tolerance:g}"
+        report(name, *decoded(codes, first))
     for guidance in guidances:
-        codes = draw("conditioned", guidance)
-        report(f"samples, their commands and labels, guidance {guidance:g}", *decoded(codes, first))
+        codes = draw("conditioned", guidance=guidance)
+        report(f"the same, tolerance 0.1, guidance {guidance:g}", *decoded(codes, first))
+    report("each after the real ones before it", *decoded(draw("one"), first))
     report("samples, no conditions", *decoded(draw("free"), first))
     report("unigram samples", *decoded(draw("unigram"), first))
 
@@ -164,9 +184,10 @@ def windows(
 def plans(tokenizer: MotionTokenizer, prior: TokenPrior, targets: int) -> None:
     """Search beside sampling alone."""
     print(
-        "\n| search (samples, horizon, beam) | path m | end m | velocity m/s | yaw rad/s | x real |"
+        "\n| samples, horizon, beam | tolerance | path m | end m | velocity m/s | yaw rad/s "
+        "| x real |"
     )
-    print("|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|")
     rng = np.random.default_rng(0)
     paths = [
         PathTarget.through(
@@ -182,14 +203,19 @@ def plans(tokenizer: MotionTokenizer, prior: TokenPrior, targets: int) -> None:
         )
         for _ in range(targets)
     ]
-    for samples, horizon, beam in ((1, 1, 1), (8, 1, 1), (16, 1, 1), (32, 1, 1), (32, 2, 4)):
+    inf = float("inf")
+    for samples, horizon, beam, tolerance in (
+        (1, 1, 1, inf), (1, 1, 1, 0.1), (8, 1, 1, 0.1), (32, 1, 1, inf), (32, 1, 1, 0.1),
+        (32, 2, 4, inf), (32, 2, 4, 0.1), (64, 2, 8, 0.1),
+    ):  # fmt: skip
         found: dict[str, list[float]] = {}
         spent = length = 0.0
-        for targets, cost in ((paths, track_path), (profiles, track_velocity)):
-            for seed, target in enumerate(targets):
+        options = SamplingOptions(top_p=0.95, tolerance=tolerance)
+        for wanted, cost in ((paths, track_path), (profiles, track_velocity)):
+            for seed, target in enumerate(wanted):
                 planner = SearchPlanner(
                     prior, tokenizer, [cost(target)], steer=target.steer, samples=samples,
-                    horizon=horizon, beam=beam, seed=seed,
+                    horizon=horizon, beam=beam, options=options, seed=seed,
                 )  # fmt: skip
                 began = time.process_time()
                 codes = follow(planner, tokenizer, seconds=target.duration, start=Start())
@@ -200,7 +226,7 @@ def plans(tokenizer: MotionTokenizer, prior: TokenPrior, targets: int) -> None:
                     found.setdefault(k, []).append(v)
         row = [f"{np.mean(v):.2f}" for v in found.values()]
         name = f"{samples}, {horizon}, {beam}" + (" (sampling alone)" if samples == 1 else "")
-        print(f"| {name} | {' | '.join(row)} | {length / spent:.1f} |", flush=True)
+        print(f"| {name} | {tolerance:g} | {' | '.join(row)} | {length / spent:.1f} |", flush=True)
 
 
 def main() -> None:
@@ -210,15 +236,20 @@ def main() -> None:
     parser.add_argument("--tokenizer", default="default")
     parser.add_argument("--prior")
     parser.add_argument("--part", choices=("windows", "plans", "both"), default="both")
-    parser.add_argument("--targets", type=int, default=4, help="paths, and profiles, to plan")
-    parser.add_argument("--guidance", type=float, nargs="*", default=[1.0, 1.5, 2.5])
+    parser.add_argument("--targets", type=int, default=12, help="paths, and profiles, to plan")
+    parser.add_argument(
+        "--tolerance", type=float, nargs="*", default=[float("inf"), 0.2, 0.1, 0.05]
+    )
+    parser.add_argument("--guidance", type=float, nargs="*", default=[1.5])
     parser.add_argument("--codes", type=int, help="of samples, decode only so many first codes")
     given = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer = MotionTokenizer.from_pretrained(given.tokenizer)
     prior = TokenPrior.from_pretrained(given.prior or given.run / "prior", tokenizer=tokenizer)
     if given.part != "plans":
-        windows(tokenizer, prior, given.run, given.data, given.guidance, given.codes)
+        windows(
+            tokenizer, prior, given.run, given.data, given.tolerance, given.guidance, given.codes
+        )
     if given.part != "windows":
         plans(tokenizer, prior, given.targets)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bvh.motion import FPS
 from bvh.rotations import Array
 from motiontok.data import COLUMNS, Start
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
@@ -39,18 +40,47 @@ class Rollout:
     window: int
 
 
+_LAST = 10  # frames that say how a body goes on
+
 Cost = Callable[[Rollout], Array]
 """One number a candidate ``(candidates,)``, lower is better."""
 
 
-def track_path(path: PathTarget) -> Cost:
-    """Mean squared distance (m2) to where the path is at each time."""
+def track_path(path: PathTarget, *, coast: float = 1.0) -> Cost:
+    """Mean squared distance (m2) to where the path is at each time.
+
+    Args:
+        path: to keep to.
+        coast: seconds after a rollout for which its mean squared distance is added as if the
+            body went on as in its last third of a second: what is near the path at its end
+            but heads away from it is no good beginning.
+    """
 
     def cost(rollout: Rollout) -> Array:
         apart = rollout.positions - path.at(rollout.times)
-        return np.asarray((apart**2).sum(axis=-1).mean(axis=-1))
+        total = (apart**2).sum(axis=-1).mean(axis=-1)
+        if coast > 0.0:
+            later = np.arange(1, max(1, round(coast * FPS)) + 1) / FPS
+            apart = _gone_on(rollout, later) - path.at(rollout.times[-1] + later)
+            total = total + (apart**2).sum(axis=-1).mean(axis=-1)
+        return np.asarray(total)
 
     return cost
+
+
+def _gone_on(rollout: Rollout, later: Array) -> Array:
+    """Positions ``(candidates, times, 2)`` later, at the speed and turn of a rollout's end."""
+    span = min(_LAST, rollout.positions.shape[1] - 1) / FPS
+    if not span:
+        return np.repeat(rollout.positions[:, -1:], len(later), axis=1)
+    before = -1 - round(span * FPS)
+    speed = (rollout.positions[:, -1] - rollout.positions[:, before]) / span
+    turn = (rollout.yaw[:, -1] - rollout.yaw[:, before])[:, None] * (later + span / 2) / span
+    cos, sin = np.cos(turn), np.sin(turn)
+    x, y = speed[:, :1], speed[:, 1:]
+    velocity = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+    moved = velocity * np.diff(later, prepend=0.0)[:, None]
+    return np.asarray(rollout.positions[:, -1:] + np.cumsum(moved, axis=1))
 
 
 def track_velocity(profile: VelocityProfile) -> Cost:

@@ -17,7 +17,7 @@ from motiontok.prior.model import Conditions
 from motiontok.prior.planning.costs import Cost, Rollout
 from motiontok.prior.planning.protocol import State
 from motiontok.prior.prior import TokenPrior
-from motiontok.prior.sampling import SamplingOptions
+from motiontok.prior.sampling import Draft, SamplingOptions
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.path import root_path
 
@@ -34,16 +34,15 @@ class _Beam:
     Attributes:
         codes: ``(candidates, windows, codes)``.
         features: ``(candidates, frames, 203)``.
-        logp: ``(candidates,)`` of all their windows, nats.
+        nats: ``(candidates,)`` -log p of a code, summed over windows of the mean over codes.
     """
 
     codes: Tensor
     features: Array
-    logp: Tensor
+    nats: Array
 
     def take(self, index: NDArray[np.int64]) -> _Beam:
-        chosen = torch.from_numpy(index)
-        return _Beam(self.codes[chosen], self.features[index], self.logp[chosen])
+        return _Beam(self.codes[torch.from_numpy(index)], self.features[index], self.nats[index])
 
 
 class SearchPlanner:
@@ -54,6 +53,10 @@ class SearchPlanner:
     returned, and the next call searches anew from there. With ``samples=1`` it is
     sampling alone.
 
+    Where the first codes of a window decode without the others, and say most of where it
+    leads, candidates are judged by those, and only the ones that stay are written to their
+    end: many more can be looked at in the same time.
+
     Args:
         prior: proposes.
         tokenizer: decodes.
@@ -62,6 +65,9 @@ class SearchPlanner:
         samples: candidates in each step.
         horizon: windows to look ahead.
         beam: candidates that are extended.
+        judged: codes of a window that it is judged by, where the tokenizer decodes prefixes.
+        heat: what the temperature of those codes is multiplied by, so that candidates differ
+            more than likely windows do; not of one sample alone, nor of whole windows.
         label, style: to condition on.
         plausibility: weight of a code's mean -log p beside the costs.
         options: how to draw.
@@ -82,6 +88,8 @@ class SearchPlanner:
         samples: int = 32,
         horizon: int = 2,
         beam: int = 4,
+        judged: int = 8,
+        heat: float = 1.5,
         label: str | None = None,
         style: str | None = None,
         plausibility: float = 0.01,
@@ -89,51 +97,63 @@ class SearchPlanner:
         seed: int = 0,
     ) -> None:
         prior.require(tokenizer)
-        for name, value in (("samples", samples), ("horizon", horizon), ("beam", beam)):
+        sizes = {"samples": samples, "horizon": horizon, "beam": beam, "judged": judged}
+        for name, value in sizes.items():
             if value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
         self.prior, self.tokenizer = prior, tokenizer
         self.costs, self.steer = tuple(costs), steer
         self.samples, self.horizon, self.beam = samples, horizon, beam
+        whole = prior.config.codes_per_window
+        self.judged = min(judged, whole) if tokenizer.method.decodes_prefixes else whole
+        self.heat = heat if samples > 1 and self.judged < whole else 1.0
         self.plausibility = plausibility
-        self.options = options or SamplingOptions(guidance=1.5, top_p=0.95)
+        self.options = options or SamplingOptions(top_p=0.95)
         self._labels = prior.conditions(1, label=label, style=style)
         self._generator = torch.Generator(prior.device).manual_seed(seed)
 
     def __call__(self, state: State) -> NDArray[np.int64]:
         """Codes ``(codes_per_window,)`` of the next window."""
         past = torch.from_numpy(np.asarray(state.codes, dtype=np.int64)).to(self.prior.device)
-        beam = _Beam(
-            torch.empty(1, 0, past.shape[1], dtype=torch.long, device=past.device),
-            np.empty((1, 0, 0)),
-            torch.zeros(1),
-        )
-        for ahead in range(self.horizon):
-            grown = self._extend(beam, past, state)
-            order = np.argsort(self._score(grown, state), kind="stable")
-            beam = grown.take(order[: 1 if ahead == self.horizon - 1 else self.beam])
+        empty = torch.empty(1, 0, self.prior.config.codes_per_window, dtype=torch.long)
+        beam = _Beam(empty.to(past.device), np.empty((1, 0, 0)), np.zeros(1))
+        while beam.codes.shape[1] < self.horizon:
+            beam = self._extend(beam, past, state)
         return beam.codes[0, 0].cpu().numpy()
 
     def _extend(self, beam: _Beam, past: Tensor, state: State) -> _Beam:
+        """The best candidates with one more window, best first."""
         count, ahead = beam.codes.shape[:2]
         samples = max(1, self.samples // count)
-        seen = torch.cat([past.expand(count, -1, -1), beam.codes], dim=1)
-        codes, logp = self.prior.next_window(
-            seen,
+        draft = self.prior.draft(
+            torch.cat([past.expand(count, -1, -1), beam.codes], dim=1),
             self._conditions(beam, state, ahead),
             samples=samples,
             options=self.options,
             generator=self._generator,
         )
-        codes = codes.flatten(0, 1)
-        fresh = self.tokenizer.decode_features(codes[:, None].cpu().numpy())
-        grown = beam.take(np.repeat(np.arange(count), samples))
-        features = np.concatenate([grown.features, fresh], axis=1) if ahead else fresh
-        return _Beam(
-            torch.cat([grown.codes, codes[:, None]], dim=1),
-            features,
-            grown.logp + logp.flatten().cpu(),
-        )
+        draft.write(self.judged, heat=self.heat)
+        begun = beam.take(np.repeat(np.arange(count), samples))
+        grown = self._with(begun, draft)
+        best = np.argsort(self._score(grown, state), kind="stable")[: self.beam]
+        last = ahead == self.horizon - 1
+        if last and ahead:
+            # What is returned has been written already.
+            return grown.take(best)
+        draft.take(torch.from_numpy(best).to(past.device))
+        draft.write(self.prior.config.codes_per_window)
+        grown = self._with(begun.take(best), draft)
+        return grown.take(np.argsort(self._score(grown, state), kind="stable"))
+
+    def _with(self, beam: _Beam, draft: Draft) -> _Beam:
+        """Candidates and the window that was drafted after each; codes not written are 0."""
+        features = self.tokenizer.decode_features(draft.codes[:, None].cpu().numpy())
+        if beam.codes.shape[1]:
+            features = np.concatenate([beam.features, features], axis=1)
+        written = draft.codes.shape[1]
+        window = torch.nn.functional.pad(draft.codes, (0, beam.codes.shape[2] - written))
+        nats = beam.nats - draft.logp.double().cpu().numpy() / written
+        return _Beam(torch.cat([beam.codes, window[:, None]], dim=1), features, nats)
 
     def _conditions(self, beam: _Beam, state: State, ahead: int) -> Conditions:
         count, device = len(beam.codes), self.prior.device
@@ -163,7 +183,7 @@ class SearchPlanner:
             beam.features,
             self.tokenizer.frames_per_window,
         )
-        total = -self.plausibility * beam.logp.double().numpy() / beam.codes[0].numel()
+        total = self.plausibility * beam.nats / beam.codes.shape[1]
         for cost in self.costs:
             total = total + cost(rollout)
         return total

@@ -9,8 +9,10 @@ import pytest
 
 from bvh import procedural
 from bvh import rotations as rot
+from motiontok import MotionTokenizer
 from motiontok.data import Start, from_motion, to_motion
 from motiontok.errors import CodesError, InputError
+from motiontok.prior import TokenPrior
 from motiontok.prior.planning import (
     PathTarget,
     Rollout,
@@ -92,7 +94,8 @@ def test_costs_are_zero_where_all_is_well_and_grow_with_the_error():
     line = np.stack([np.linspace(0, 1, 31)[1:], np.zeros(30)], axis=-1)
     aside = line + [0.0, 0.5]
     path = PathTarget.through(np.array([[1.0, 0.0]]), speed=1.0)
-    np.testing.assert_allclose(track_path(path)(rollout([line, aside])), [0, 0.25], atol=1e-9)
+    cost = track_path(path, coast=0.0)
+    np.testing.assert_allclose(cost(rollout([line, aside])), [0, 0.25], atol=1e-9)
     disc = no_go_disc(0.0, 0.5, 0.25)(rollout([line, aside]))
     assert disc[0] == 0
     assert disc[1] > 0
@@ -101,6 +104,24 @@ def test_costs_are_zero_where_all_is_well_and_grow_with_the_error():
     assert end_pose(Start(), time=2.0)(rollout([line]))[0] == 0.0
     turned = rollout([aside], yaw=np.full((1, 30), 2 * np.pi))
     np.testing.assert_allclose(end(turned), 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.8, -1.5])
+def test_a_body_is_taken_to_go_on_as_it_turns_and_goes(turn):
+    """On the arc of a circle it stays on it; what only ends there and turns away does not."""
+    times = np.arange(1, 241) / 30
+    yaw = turn * times
+    arc = np.cumsum(np.stack([np.cos(yaw), np.sin(yaw)], axis=-1) / 30, axis=0)
+    path = PathTarget(np.concatenate([[0.0], times]), np.concatenate([[[0.0, 0.0]], arc]))
+    wrong = yaw[:30] + np.linspace(0.0, 0.6, 30) ** 2
+    both = rollout([arc[:30], arc[:30]], yaw=[yaw[:30], wrong])
+    good, bad = track_path(path, coast=2.0)(both)
+    assert good < 1e-3
+    assert bad > 0.1
+    np.testing.assert_allclose(track_path(path, coast=0.0)(both), 0.0, atol=1e-9)
+    # A rollout of one frame has no speed to go on at.
+    one = rollout([arc[:1]], yaw=[yaw[:1]])
+    assert np.isfinite(track_path(path)(one)).all()
 
 
 def test_velocity_is_compared_as_a_windows_mean():
@@ -147,6 +168,31 @@ def test_search_does_better_than_sampling_alone(tiny_prior, tiny_tokenizer):
             total += tracking_errors(motion, path)["path_error_m"]
         errors.append(total / 3)
     assert max(errors[1:]) < 0.8 * errors[0]
+
+
+def test_candidates_judged_by_their_first_codes_are_written_to_their_end():
+    tokenizer = MotionTokenizer.from_pretrained("default")
+    prior = TokenPrior.from_pretrained("default", tokenizer=tokenizer)
+    path = PathTarget.through(np.array([[4.0, 1.0]]), speed=1.0)
+
+    def plan(judged, horizon, beam):
+        planner = SearchPlanner(
+            prior,
+            tokenizer,
+            [track_path(path)],
+            steer=path.steer,
+            samples=12,
+            horizon=horizon,
+            beam=beam,
+            judged=judged,
+        )
+        codes = follow(planner, tokenizer, seconds=path.duration)
+        assert codes.array.shape == (4, tokenizer.codes_per_window)
+        # Code 0 all over is what a window that was not finished would have.
+        assert (codes.array[:, -8:] != 0).any(axis=1).all()
+        return tracking_errors(tokenizer.decode_codes(codes), path)["path_error_m"]
+
+    assert max(plan(4, 1, 1), plan(4, 2, 3), plan(32, 1, 1)) < 0.5
 
 
 def test_a_search_is_reproducible(tiny_prior, tiny_tokenizer):

@@ -16,7 +16,7 @@ from motiontok.models import LocalQuantizer
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.local import LocalCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.sampling import choose, filter_logits, write_window
+from motiontok.prior.sampling import Draft, choose, filter_logits
 
 
 def test_a_prior_knows_its_labels_and_its_tokenizer(tiny_prior, tiny_tokenizer):
@@ -81,7 +81,7 @@ def test_sampling_and_teacher_forcing_agree(random_model, past, guidance):
         torch.tensor([1, 2]),
         torch.tensor([0, 1]),
     )
-    codes, logp = write_window(
+    draft = Draft(
         random_model,
         seen,
         conditions,
@@ -89,11 +89,20 @@ def test_sampling_and_teacher_forcing_agree(random_model, past, guidance):
         options=SamplingOptions(guidance=guidance),
         generator=generator,
     )
-    assert codes.shape == (2, 3, 5)
-    for k in range(3):
-        whole = torch.cat([seen, codes[:, k : k + 1]], dim=1)
-        forced = random_model(whole, conditions)[:, -1].gather(-1, codes[:, k, :, None])[..., 0]
-        torch.testing.assert_close(forced.sum(dim=-1), logp[:, k], atol=1e-4, rtol=1e-4)
+    draft.write(2)
+    begun = draft.codes
+    assert begun.shape == (6, 2)
+    # Three samples of the first past, then of the second; these go on.
+    kept = torch.tensor([5, 0, 2, 2])
+    draft.take(kept)
+    draft.write(5)
+    assert draft.codes.shape == (4, 5)
+    torch.testing.assert_close(draft.codes[:, :2], begun[kept])
+    own = torch.tensor([1, 0, 0, 0])
+    asked = Conditions(conditions.commands[own], conditions.action[own], conditions.style[own])
+    whole = torch.cat([seen[own], draft.codes[:, None]], dim=1)
+    forced = random_model(whole, asked)[:, -1].gather(-1, draft.codes[..., None])[..., 0]
+    torch.testing.assert_close(forced.sum(dim=-1), draft.logp, atol=1e-4, rtol=1e-4)
 
 
 def test_no_token_sees_what_follows(random_model):
@@ -128,15 +137,16 @@ def test_log_prob_is_that_of_sampling(tiny_prior):
     own = tiny_prior.log_prob(codes, label="run", velocity=(2.0, 0.0))
     assert own.shape == codes.shape
     assert (own < 0).all()
-    window, logp = tiny_prior.next_window(
+    draft = tiny_prior.draft(
         torch.from_numpy(codes[None, :2]),
         tiny_prior.conditions(3, label="run", velocity=(2.0, 0.0)),
         options=SamplingOptions(),
         generator=torch.Generator().manual_seed(0),
     )
-    again = np.concatenate([codes[:2], window[0].numpy()])
+    draft.write(codes.shape[1])
+    again = np.concatenate([codes[:2], draft.codes.numpy()])
     expected = tiny_prior.log_prob(again, label="run", velocity=(2.0, 0.0))[2].sum()
-    assert float(logp) == pytest.approx(expected, abs=1e-3)
+    assert float(draft.logp) == pytest.approx(expected, abs=1e-3)
 
 
 @given(
@@ -262,7 +272,7 @@ def test_only_codes_of_training_windows_are_drawn():
     with torch.no_grad():
         model.bias[:, 5] = 20.0
     for guidance in (1.0, 3.0):
-        codes, _ = write_window(
+        draft = Draft(
             model,
             torch.zeros(1, 0, 3, dtype=torch.long),
             Conditions.none(1, 1),
@@ -270,8 +280,9 @@ def test_only_codes_of_training_windows_are_drawn():
             options=SamplingOptions(guidance=guidance),
             generator=torch.Generator().manual_seed(0),
         )
-        assert set(codes[0, :, 0].tolist()) <= set(range(8)) - {5}
-        assert set(codes[0, :, 1].tolist()) <= set(range(8)) - {2, 5}
+        draft.write(3)
+        assert set(draft.codes[:, 0].tolist()) <= set(range(8)) - {5}
+        assert set(draft.codes[:, 1].tolist()) <= set(range(8)) - {2, 5}
     # Of a few windows all codes may be drawn.
     model.start_from(torch.randn(3, 8, 4), torch.zeros(3, 8).fill_diagonal_(4.0))
     assert bool(model.known.all())

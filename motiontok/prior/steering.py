@@ -1,0 +1,84 @@
+"""Holding windows to their commands while their codes are drawn.
+
+The network was trained on commands that go with motion people made; told to turn harder than
+they do, it mostly goes on as before. But the components of a lopq tokenizer's window say its
+mean velocity and yaw rate by a linear map, to a hundredth of a m/s, and so does every code for
+its own part. What a code would make of them is known before it is drawn: codes are weighed by
+a normal density of what is then still lacking. The product is what is likely both to follow
+the windows before and to do as commanded.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from motiontok.prior.model import PriorModel
+
+__all__ = ["Steering", "fit_steering"]
+
+_SOME = 20_000
+_RIDGE = 1e-6  # of the components' mean square
+
+
+@torch.no_grad()
+def fit_steering(model: PriorModel, codes: Tensor, commands: Tensor) -> None:
+    """Find what components say of velocity and yaw rate, and what codes leave open of them.
+
+    Args:
+        model: reads codes of a lopq tokenizer.
+        codes: ``(windows, codes)`` of training windows.
+        commands: ``(windows, 3)``, their mean velocity forward and left (m/s) and yaw rate
+            (rad/s).
+    """
+    local = model.local
+    assert local is not None
+    every = max(1, len(codes) // _SOME)
+    codes, commands = codes[::every], commands[::every]
+    components = torch.cat([local.windows(part) for part in codes.split(256)])
+    one = torch.ones(len(components), 1, device=components.device)
+    x = torch.cat([components, one], dim=1).double()
+    gram = x.T @ x
+    gram += _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), device=gram.device)
+    says = torch.linalg.solve(gram, x.T @ commands.to(x)).float()
+    model.says.copy_(says)
+    open_ = torch.zeros(codes.shape[1], 3, device=says.device)
+    for part in codes.split(256):
+        so_far = (local.vectors(part) @ says[:-1]).cumsum(dim=1)
+        open_ += (so_far - so_far[:, -1:]).square().sum(dim=0)
+    model.says_later.copy_((open_ / len(codes)).sqrt())
+
+
+class Steering:
+    """Scores of codes by the command of the window they are drawn for.
+
+    Args:
+        model: of a lopq tokenizer's codes.
+        commands: ``(rows, 3)``; a row that is not finite asks for nothing.
+        tolerance: standard deviation (m/s and rad/s) that whole windows are held to; a code is
+            held to as much more as the later ones usually add.
+    """
+
+    def __init__(self, model: PriorModel, commands: Tensor, *, tolerance: float) -> None:
+        assert model.local is not None
+        self._local, self._map = model.local, model.says[:-1]
+        self._precision = 1.0 / (tolerance**2 + model.says_later.square())
+        self._asked = commands.isfinite().all(dim=-1, keepdim=True)
+        self._lacking = torch.where(self._asked, commands - model.says[-1], 0.0)
+        self._cells = torch.zeros(len(commands), dtype=torch.long, device=commands.device)
+
+    def take(self, rows: Tensor) -> None:
+        """Go on with these rows, ``(kept,)``."""
+        self._asked, self._lacking = self._asked[rows], self._lacking[rows]
+        self._cells = self._cells[rows]
+
+    def scores(self, position: int) -> Tensor:
+        """Log-densities ``(rows, vocab)`` of the codes at a position, but for a constant."""
+        left = self._lacking[:, None] - self._local.effects(position, self._map, self._cells)
+        return -0.5 * self._asked * (left.square() @ self._precision[position])
+
+    def push(self, position: int, codes: Tensor) -> None:
+        """Say which code each row ``(rows,)`` has taken."""
+        if position == 0:
+            self._cells = codes
+        self._lacking = self._lacking - self._local.vector(position, codes, self._cells) @ self._map
