@@ -92,6 +92,7 @@ def sample(
     from motiontok.errors import InputError
     from motiontok.paths import lasting_name
     from motiontok.prior import SamplingOptions, TokenPrior
+    from motiontok.prior.tokens import commands_of
     from motiontok.tokenizer import MotionTokenizer
 
     if out.suffix != ".npy":
@@ -134,11 +135,21 @@ def sample(
             frames=len(head.array) * opened.frames_per_window + frames,
             tokenizer=named,
         ).save(path)
+    window = opened.frames_per_window
+    does = [commands_of(opened.decode_features(c), window).mean(axis=0) for c in drawn]
     if as_json:
-        click.echo(json.dumps({"codes": [str(p) for p in paths], "frames": frames, "seed": seed}))
+        result = {"codes": [str(p) for p in paths], "frames": frames, "seed": seed}
+        result |= {
+            "velocity": [[float(v) for v in d[:2]] for d in does],
+            "yaw_rate": [float(d[2]) for d in does],
+        }
+        click.echo(json.dumps(result))
         return
-    for path in paths:
-        click.echo(f"{frames} frames, {frames / opened.fps:.1f} s -> {path}")
+    for path, (forward, left, turn) in zip(paths, does, strict=True):
+        click.echo(
+            f"{frames} frames, {frames / opened.fps:.1f} s, {forward:.2f} m/s forward, "
+            f"{left:.2f} left, {turn:.2f} rad/s -> {path}"
+        )
 
 
 def _prefix(path: Path, tokenizer: MotionTokenizer) -> Codes:

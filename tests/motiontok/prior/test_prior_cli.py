@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from bvh import procedural
+from bvh import rotations as rot
+from motiontok import MotionTokenizer
 from motiontok.codes import Codes
 
 
@@ -43,6 +45,19 @@ def test_count_and_seed(run, base, tmp_path):
     np.testing.assert_array_equal(arrays[0], arrays[2])
     np.testing.assert_array_equal(arrays[1], arrays[3])
     assert (arrays[0] != arrays[1]).any()
+
+
+def test_a_sample_does_as_it_is_told_and_says_what_it_does(run, tmp_path):
+    asked = ["--velocity", 1.2, 0, "--yaw-rate", 0.4, "--seconds", 4, "-o", tmp_path / "a.npy"]
+    code, said, _ = run("sample", *asked, "--json")
+    assert code == 0
+    (velocity,), (turn,) = (json.loads(said)[k] for k in ("velocity", "yaw_rate"))
+    np.testing.assert_allclose([*velocity, turn], [1.2, 0.0, 0.4], atol=0.2)
+    motion = MotionTokenizer.from_pretrained("default").decode_codes(Codes.load(tmp_path / "a.npy"))
+    turned = np.unwrap(rot.yaw_of(motion.rotations[:, 0]))
+    assert (turned[-1] - turned[0]) / motion.duration == pytest.approx(turn, abs=0.1)
+    code, said, _ = run("sample", *asked)
+    assert f"{velocity[0]:.2f} m/s forward" in said
 
 
 def test_a_clip_is_continued_from_where_it_was(run, base, tmp_path, tiny_tokenizer):
