@@ -75,6 +75,12 @@ def train_images(
     def measure(method: DiscreteAutoencoder) -> dict[str, float]:
         return measure_images(method, held_out, data.metrics)[0]
 
+    def tell_others(method: DiscreteAutoencoder, step: int) -> None:
+        # What each process could not use of its share, before the others leave.
+        if isinstance(data, PictureSet):
+            for text in team().texts(data.skipped.to_json()):
+                data.skipped.add_json(text)
+
     total = config.train.steps if not config.train.time_budget else 1000
     with progress(f"training {config.name}", total) as update:
         return train(
@@ -86,6 +92,7 @@ def train_images(
             resume=resume,
             update=update,
             measure=measure,
+            on_evaluation=tell_others,
             clock=clock,
         )
 

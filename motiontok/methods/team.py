@@ -62,3 +62,16 @@ class Team:
         parts = [part.new_empty(part.shape) for _ in range(self.size)]
         torch.distributed.all_gather(parts, part.contiguous())
         return torch.cat(parts)
+
+    def texts(self, text: str) -> list[str]:
+        """What every process says, by rank; their texts may be of any lengths."""
+        if self.size == 1:
+            return [text]
+        said = torch.tensor(list(text.encode()), dtype=torch.uint8)
+        lengths = self.join(torch.tensor([len(said)])).tolist()
+        padded = torch.zeros(max(lengths), dtype=torch.uint8)
+        padded[: len(said)] = said
+        rows = self.join(padded[None])
+        return [
+            bytes(row[:length].tolist()).decode() for row, length in zip(rows, lengths, strict=True)
+        ]

@@ -126,6 +126,10 @@ def test_processes_on_pictures_train_the_model_of_one(tmp_path):
     for n in range(20):
         pixels = torch.randint(256, (5, 7, 3), generator=colours, dtype=torch.uint8).numpy()
         image.fromarray(pixels).resize((70, 50)).save(tmp_path / "pictures" / f"{n:02d}.png")
+    # Of four the end is missing: some are in each process's share.
+    for n in (2, 7, 11, 16):
+        file = tmp_path / "pictures" / f"{n:02d}.png"
+        file.write_bytes(file.read_bytes()[:300])
     settings = (
         "data.size=16", "data.holdout=5", "model.codes_per_window=4", "model.vocab_size=16",
         "model.width=16", "model.heads=2", "model.decoder_width=16", "train.batch_size=8",
@@ -139,6 +143,10 @@ def test_processes_on_pictures_train_the_model_of_one(tmp_path):
     assert done.returncode == 0, done.stderr
     same_run(one, two)
     assert done.stdout.count("pictures to train on") == 1
+    # In one pass over the pictures no process meets them all; what each skipped is told.
+    done = torchrun("-m", "motiontok", *line, "--out", tmp_path / "short", "--steps", 2)
+    for n in (2, 7, 11, 16):
+        assert done.stdout.count(f"{n:02d}.png") == 1
     assert (one / "config.json").read_bytes() == (two / "config.json").read_bytes()
 
 

@@ -6,6 +6,7 @@ nothing has to be copied between processes.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,19 @@ class Skipped:
             self.enlarged.add(file.name)
         if picture.kind:
             self.converted.setdefault(picture.kind, set()).add(file.name)
+
+    def to_json(self) -> str:
+        """All of it, for another process."""
+        converted = {kind: list(names) for kind, names in dict(self.converted).items()}
+        return json.dumps([dict(self.reasons), list(self.enlarged), converted])
+
+    def add_json(self, text: str) -> None:
+        """Add what another process found."""
+        reasons, enlarged, converted = json.loads(text)
+        self.reasons |= reasons
+        self.enlarged |= set(enlarged)
+        for kind, names in converted.items():
+            self.converted.setdefault(kind, set()).update(names)
 
     def lines(self) -> list[str]:
         """All of it for the user, a few lines; none if all was as wanted."""
