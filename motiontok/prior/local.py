@@ -15,11 +15,32 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from bvh.motion import FPS
+from motiontok.data import COLUMNS, Statistics
 from motiontok.models import LocalQuantizer
 
-__all__ = ["LocalCodes"]
+__all__ = ["LocalCodes", "command_map"]
 
 _FLOOR = 0.01  # of the mean variance of components, below which none is blown up further
+
+
+@torch.no_grad()
+def command_map(quantizer: LocalQuantizer, statistics: Statistics) -> Tensor:
+    """What components say of a window's mean velocity (m/s) and yaw rate (rad/s).
+
+    Exactly: windows are coded with running sums of velocities, and a sum over the whole window
+    is its mean but for the window's length.
+
+    Returns:
+        ``(components + 1, 3)``, forward, left and turn; the last row is added.
+    """
+    columns = [*range(COLUMNS["velocity"].start, COLUMNS["velocity"].stop)]
+    columns.append(COLUMNS["yaw_rate"].start)
+    last = (quantizer.frames - 1) * quantizer.columns + torch.tensor(columns)
+    scale, mean = (v[columns].to(quantizer.mean) for v in (statistics.scale, statistics.mean))
+    rows = torch.cat([quantizer.basis[:, last], quantizer.mean[None, last]]) * scale
+    rows[-1] += mean
+    return rows * (FPS / quantizer.frames)
 
 
 class LocalCodes(nn.Module):

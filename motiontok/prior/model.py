@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.lopq import Lopq
 from motiontok.models.layers import CausalBlock
-from motiontok.prior.local import LocalCodes
+from motiontok.prior.local import LocalCodes, command_map
+from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["MOST_PRECISE", "Conditions", "PriorConfig", "PriorModel", "State"]
 
@@ -157,7 +157,7 @@ class PriorModel(nn.Module):
             # Its logarithm, of windows without a past and with one.
             self.local_precision = nn.Parameter(torch.full((2, codes), math.log(0.01)))
             # Of motiontok.prior.steering.
-            self.register_buffer("says", torch.zeros(kept + 1, 3))
+            self.register_buffer("says", torch.zeros(kept + 1, 3), persistent=False)
             self.register_buffer("says_later", torch.zeros(codes, 3))
 
     @torch.no_grad()
@@ -174,10 +174,12 @@ class PriorModel(nn.Module):
         # Of few windows it cannot be told which codes are rare.
         self.known.copy_(counts >= int(_RARE * counts.mean()))
 
-    def read_codes_of(self, method: DiscreteAutoencoder) -> None:
-        """Take from a tokenizer's method what its codes say, where a table cannot hold it."""
+    def read_codes_of(self, tokenizer: MotionTokenizer) -> None:
+        """Take from a tokenizer what its codes say, where a table cannot hold it."""
+        method, device = tokenizer.method, self.begin.device
         if self.config.components and isinstance(method, Lopq):
-            self.local = LocalCodes(method.quantizer).to(self.begin.device)
+            self.local = LocalCodes(method.quantizer).to(device)
+            self.says = command_map(method.quantizer, tokenizer.statistics).to(device)
 
     def forward(self, codes: Tensor, conditions: Conditions) -> Tensor:
         """Log-probabilities of every code given those before it, by teacher forcing.

@@ -325,7 +325,7 @@ class TokenPrior:
             raise TokenizerError(f"{path}: damaged or incomplete prior ({line})") from None
         if tokenizer is not None:
             prior.require(tokenizer)
-            model.read_codes_of(tokenizer.method)
+            model.read_codes_of(tokenizer)
         elif model.config.components:
             raise TokenizerError(
                 f"{path}: a prior of a lopq tokenizer needs it to read codes: give tokenizer="

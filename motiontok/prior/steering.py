@@ -1,9 +1,9 @@
 """Holding windows to their commands while their codes are drawn.
 
 The network was trained on commands that go with motion people made; told to turn harder than
-they do, it mostly goes on as before. But the components of a lopq tokenizer's window say its
-mean velocity and yaw rate by a linear map, to a hundredth of a m/s, and so does every code for
-its own part. What a code would make of them is known before it is drawn: codes are weighed by
+they do, it mostly goes on as before. But a window's mean velocity and yaw rate are linear in the
+components of a lopq tokenizer (:func:`motiontok.prior.local.command_map`), and every code says its
+own part of them. What a code would make of them is known before it is drawn: codes are weighed by
 a normal density of what is then still lacking. The product is what is likely both to follow
 the windows before and to do as commanded.
 """
@@ -17,36 +17,21 @@ from motiontok.prior.model import PriorModel
 
 __all__ = ["Steering", "fit_steering"]
 
-_SOME = 20_000
-_RIDGE = 1e-6  # of the components' mean square
-
 
 @torch.no_grad()
-def fit_steering(model: PriorModel, codes: Tensor, commands: Tensor) -> None:
-    """Find what components say of velocity and yaw rate, and what codes leave open of them.
+def fit_steering(model: PriorModel, codes: Tensor) -> None:
+    """Find how much of velocity and yaw rate the codes after each one usually say.
 
     Args:
         model: reads codes of a lopq tokenizer.
         codes: ``(windows, codes)`` of training windows.
-        commands: ``(windows, 3)``, their mean velocity forward and left (m/s) and yaw rate
-            (rad/s).
     """
-    local = model.local
-    assert local is not None
-    every = max(1, len(codes) // _SOME)
-    codes, commands = codes[::every], commands[::every]
-    components = torch.cat([local.windows(part) for part in codes.split(256)])
-    one = torch.ones(len(components), 1, device=components.device)
-    x = torch.cat([components, one], dim=1).double()
-    gram = x.T @ x
-    gram += _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), device=gram.device)
-    says = torch.linalg.solve(gram, x.T @ commands.to(x)).float()
-    model.says.copy_(says)
-    open_ = torch.zeros(codes.shape[1], 3, device=says.device)
+    assert model.local is not None
+    total = torch.zeros_like(model.says_later)
     for part in codes.split(256):
-        so_far = (local.vectors(part) @ says[:-1]).cumsum(dim=1)
-        open_ += (so_far - so_far[:, -1:]).square().sum(dim=0)
-    model.says_later.copy_((open_ / len(codes)).sqrt())
+        so_far = (model.local.vectors(part) @ model.says[:-1]).cumsum(dim=1)
+        total += (so_far - so_far[:, -1:]).square().sum(dim=0)
+    model.says_later.copy_((total / len(codes)).sqrt())
 
 
 class Steering:

@@ -184,10 +184,10 @@ def train_prior(
         counts.scatter_add_(1, stretches.codes.T, torch.ones_like(stretches.codes.T).float())
         effects = code_effects(tokenizer, counts.argmax(dim=1), config.rank)
         model.start_from(effects, counts)
-    model.read_codes_of(tokenizer.method)
+    model.read_codes_of(tokenizer)
     if model.local is not None and not resume:
         expect_from_past(model, stretches.codes, stretches.sequence)
-        fit_steering(model, stretches.codes, stretches.commands)
+        fit_steering(model, stretches.codes)
     model.to(device)
     matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]
     chosen = {id(p) for p in matrices}
