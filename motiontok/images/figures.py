@@ -60,6 +60,7 @@ def plot_curves(log: Path, out: Path, title: str, published: Published | None = 
                 axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
         axes.set_title(name, fontsize=10)
         axes.set_xlabel("step")
+        axes.locator_params(axis="x", nbins=5)
         axes.grid(alpha=0.3)
         if logarithmic and axes.lines:
             axes.set_yscale("log")
