@@ -126,7 +126,7 @@ def test_the_benchmark_of_all_methods_loads():
     rates = {
         c.config.model.codes_per_window * math.log2(c.config.model.vocab_size) for c in bench.cells
     }
-    assert rates == {640.0, 160.0}
+    assert rates == {1280.0, 640.0, 160.0, 32.0}
 
 
 @pytest.mark.parametrize(
