@@ -94,14 +94,15 @@ def plan(
 ) -> None:
     """Plan a motion along waypoints or a velocity profile, as codes.
 
-    Searches over a prior's draws window by window. --samples 1 is sampling alone.
+    Searches over a prior's draws window by window. --samples 1 is sampling alone. A picture
+    of the plan beside what was asked is written too: OUT with the ending .plan.png.
     """
     import math
     import time
     from dataclasses import replace
 
     from motiontok.data import Start
-    from motiontok.errors import InputError
+    from motiontok.errors import InputError, MissingDependencyError
     from motiontok.paths import lasting_name
     from motiontok.prior import SamplingOptions, TokenPrior
     from motiontok.prior import planning as p
@@ -156,6 +157,12 @@ def plan(
         "real_time_factor": motion.duration / spent,
         **p.tracking_errors(motion, target),
     }
+    picture = out.with_suffix(".plan.png")
+    try:
+        p.plot_plan(motion, target, picture, discs=discs, end=end)
+        result["picture"] = str(picture)
+    except MissingDependencyError as error:
+        click.echo(str(error), err=True)
     if robot_name is not None:
         from motiontok.robots import load_robot, retarget
 
@@ -169,4 +176,7 @@ def plan(
         f"{motion.duration:.1f} s planned in {spent:.1f} s "
         f"({motion.duration / spent:.1f} x real time); {errors}"
     )
-    click.echo(f"codes -> {out}" + (f"   robot -> {result['robot']}" if robot_name else ""))
+    files = [
+        f"{name} -> {result[name]}" for name in ("codes", "picture", "robot") if name in result
+    ]
+    click.echo("   ".join(files))

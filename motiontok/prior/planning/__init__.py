@@ -8,6 +8,7 @@ from motiontok.prior.planning.costs import (
     track_path,
     track_velocity,
 )
+from motiontok.prior.planning.picture import plot_plan
 from motiontok.prior.planning.protocol import Planner, State, follow
 from motiontok.prior.planning.search import SearchPlanner
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
@@ -24,6 +25,7 @@ __all__ = [
     "end_pose",
     "follow",
     "no_go_disc",
+    "plot_plan",
     "track_path",
     "track_velocity",
     "tracking_errors",

@@ -21,6 +21,7 @@ from motiontok.prior.planning import (
     end_pose,
     follow,
     no_go_disc,
+    plot_plan,
     track_path,
     track_velocity,
     tracking_errors,
@@ -219,6 +220,18 @@ def test_tracking_errors_of_a_known_motion(motion):
     assert tracking_errors(motion, path)["path_error_m"] == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.parametrize("frames", [1, 20, 95])
+def test_plans_of_any_length_are_drawn(motion, tmp_path, frames):
+    part = motion[:frames]
+    path = PathTarget.through(np.array([[2.0, 1.0]]), speed=1.0)
+    profile = VelocityProfile(np.array([0.0]), np.array([[1.0, 0.0, 0.2]]))
+    for n, target in enumerate((path, profile)):
+        out = tmp_path / f"{n}.png"
+        plot_plan(part, target, out, discs=[(1.0, 1.0, 0.3)], end=(2.0, 1.0, 0.5))
+        assert out.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "0.png").read_bytes() != (tmp_path / "1.png").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -248,6 +261,7 @@ def test_plan_from_the_command_line(tiny_run, tiny_prior_run, tmp_path, run):
     assert code == 0, error
     assert "x real time" in said
     assert "path_error_m" in said
+    assert f"picture -> {tmp_path / 'codes.plan.png'}" in said
     code, said, error = run(*base, "--velocity-profile", tmp_path / "v.csv", "--json")
     assert code == 0, error
     assert json.loads(said)["seconds"] == pytest.approx(2.0)
