@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from bvh.motion import FPS
-from motiontok.data import COLUMNS, Statistics
+from motiontok.data import Statistics
 from motiontok.models import LocalQuantizer
+from motiontok.prior.tokens import COMMAND_COLUMNS
 
 __all__ = ["LocalCodes", "command_map"]
 
@@ -34,10 +35,9 @@ def command_map(quantizer: LocalQuantizer, statistics: Statistics) -> Tensor:
     Returns:
         ``(components + 1, 3)``, forward, left and turn; the last row is added.
     """
-    columns = [*range(COLUMNS["velocity"].start, COLUMNS["velocity"].stop)]
-    columns.append(COLUMNS["yaw_rate"].start)
-    last = (quantizer.frames - 1) * quantizer.columns + torch.tensor(columns)
-    scale, mean = (v[columns].to(quantizer.mean) for v in (statistics.scale, statistics.mean))
+    last = (quantizer.frames - 1) * quantizer.columns + torch.tensor(COMMAND_COLUMNS)
+    found = (statistics.scale, statistics.mean)
+    scale, mean = (values[COMMAND_COLUMNS].to(quantizer.mean) for values in found)
     rows = torch.cat([quantizer.basis[:, last], quantizer.mean[None, last]]) * scale
     rows[-1] += mean
     return rows * (FPS / quantizer.frames)

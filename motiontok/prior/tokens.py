@@ -18,8 +18,14 @@ from motiontok.data import COLUMNS, from_motion
 from motiontok.errors import DataError
 from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["TokenSet", "commands_of", "labels_of", "tokenize_clips"]
+__all__ = ["COMMAND_COLUMNS", "TokenSet", "commands_of", "labels_of", "tokenize_clips"]
 
+COMMAND_COLUMNS = [
+    COLUMNS["velocity"].start,
+    COLUMNS["velocity"].start + 1,
+    COLUMNS["yaw_rate"].start,
+]
+"""Features that commands are means of: velocity forward and left, yaw rate."""
 _FIELDS = ("codes", "commands", "sequence", "action", "style")
 
 
@@ -93,12 +99,7 @@ def commands_of(features: Array, window: int) -> NDArray[np.float32]:
         features: ``(windows * window, 203)`` raw.
         window: frames a window.
     """
-    columns = [
-        COLUMNS["velocity"].start,
-        COLUMNS["velocity"].start + 1,
-        COLUMNS["yaw_rate"].start,
-    ]
-    return features[:, columns].reshape(-1, window, 3).mean(axis=1).astype(np.float32)
+    return features[:, COMMAND_COLUMNS].reshape(-1, window, 3).mean(axis=1).astype(np.float32)
 
 
 def tokenize_clips(

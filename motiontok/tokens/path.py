@@ -11,10 +11,17 @@ from bvh.motion import FPS
 from bvh.rotations import Array
 from motiontok.data import COLUMNS, Start, split_windows
 
-__all__ = ["encode_on_path", "root_path"]
+__all__ = ["encode_on_path", "root_path", "rotated"]
 
 _TURN = COLUMNS["yaw_rate"].start
 _VELOCITY = COLUMNS["velocity"]
+
+
+def rotated(vectors: Array, angle: Array) -> Array:
+    """Vectors ``(..., 2)`` on the floor turned to the left by angles ``(...)``, rad."""
+    x, y = np.moveaxis(vectors, -1, 0)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
 
 def root_path(features: Array, pose: Start) -> tuple[Array, Array]:
@@ -25,9 +32,7 @@ def root_path(features: Array, pose: Start) -> tuple[Array, Array]:
         pose: of the frame before the first one.
     """
     yaw = pose.yaw + np.cumsum(features[..., _TURN], axis=-1) / FPS
-    forward, left = np.moveaxis(features[..., _VELOCITY], -1, 0) / FPS
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    step = np.stack([cos * forward - sin * left, sin * forward + cos * left], axis=-1)
+    step = rotated(features[..., _VELOCITY] / FPS, yaw)
     return np.cumsum(step, axis=-2) + [pose.x, pose.y], yaw
 
 
@@ -64,10 +69,7 @@ def encode_on_path(
         yaw = turned[-1] + np.cumsum(steered[:, _TURN]) / FPS
         step = np.diff(place[last : last + window + 1], axis=0)
         step = step + (place[last] - positions[-1]) / window
-        cos, sin = np.cos(yaw), np.sin(yaw)
-        steered[:, _VELOCITY] = FPS * np.stack(
-            [cos * step[:, 0] + sin * step[:, 1], cos * step[:, 1] - sin * step[:, 0]], axis=-1
-        )
+        steered[:, _VELOCITY] = FPS * rotated(step, -yaw)
         codes.append(encode(steered))
         x_now, y_now = positions[-1]
         pose = Start(float(x_now), float(y_now), float(turned[-1]))

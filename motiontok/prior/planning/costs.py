@@ -15,8 +15,10 @@ import numpy as np
 
 from bvh.motion import FPS
 from bvh.rotations import Array
-from motiontok.data import COLUMNS, Start
+from motiontok.data import Start
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
+from motiontok.prior.tokens import COMMAND_COLUMNS
+from motiontok.tokens.path import rotated
 
 __all__ = ["Cost", "Rollout", "end_pose", "no_go_disc", "track_path", "track_velocity"]
 
@@ -76,10 +78,7 @@ def _gone_on(rollout: Rollout, later: Array) -> Array:
     before = -1 - round(span * FPS)
     speed = (rollout.positions[:, -1] - rollout.positions[:, before]) / span
     turn = (rollout.yaw[:, -1] - rollout.yaw[:, before])[:, None] * (later + span / 2) / span
-    cos, sin = np.cos(turn), np.sin(turn)
-    x, y = speed[:, :1], speed[:, 1:]
-    velocity = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
-    moved = velocity * np.diff(later, prepend=0.0)[:, None]
+    moved = rotated(speed[:, None], turn) * np.diff(later, prepend=0.0)[:, None]
     return np.asarray(rollout.positions[:, -1:] + np.cumsum(moved, axis=1))
 
 
@@ -92,8 +91,7 @@ def track_velocity(profile: VelocityProfile) -> Cost:
     def cost(rollout: Rollout) -> Array:
         shape = (len(rollout.features), -1, rollout.window)
         error = 0.0
-        columns = (COLUMNS["velocity"].start, COLUMNS["velocity"].start + 1, 0)
-        for wanted, column in zip(profile.at(rollout.times).T, columns, strict=True):
+        for wanted, column in zip(profile.at(rollout.times).T, COMMAND_COLUMNS, strict=True):
             miss = (rollout.features[..., column] - wanted).reshape(shape).mean(axis=-1)
             error = error + (miss**2).mean(axis=-1)
         return np.asarray(error)

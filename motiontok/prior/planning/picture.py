@@ -10,10 +10,9 @@ import numpy as np
 
 from bvh import rotations as rot
 from bvh.motion import Motion
-from motiontok.data import from_motion
 from motiontok.plotting import new_figure, save_figure
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
-from motiontok.prior.tokens import commands_of
+from motiontok.prior.planning.tracking import commands_by_second, distances_to
 
 __all__ = ["plot_plan"]
 
@@ -61,8 +60,7 @@ def plot_plan(
     left.set_aspect("equal", adjustable="datalim")
     left.set(xlabel="x, m", ylabel="y, m", title="from above, heading at each second")
     if isinstance(target, PathTarget):
-        apart = np.linalg.norm(motion.root_positions[:, :2] - target.at(times), axis=-1)
-        right.plot(times, apart, color=_DONE)
+        right.plot(times, distances_to(motion, target), color=_DONE)
         right.set(ylabel="m", title="distance to where the path is at that time", ylim=(0, None))
     else:
         _over_time(right, motion, target, times)
@@ -89,13 +87,10 @@ def _from_above(
 
 
 def _over_time(axes: Any, motion: Motion, target: VelocityProfile, times: np.ndarray) -> None:
-    span = min(round(motion.fps), len(motion))
-    whole = len(motion) // span * span
-    done = commands_of(from_motion(motion)[:whole], span)
-    middle = times[:whole].reshape(-1, span).mean(axis=1)
+    seconds, done = commands_by_second(motion)
     asked = target.at(times)
     names = ("forward, m/s", "left, m/s", "yaw rate, rad/s")
     for n, (name, color) in enumerate(zip(names, (_DONE, "#d95f0e", "#31a354"), strict=True)):
         axes.plot(times, asked[:, n], color=color, ls="--", lw=1)
-        axes.plot(middle, done[:, n], color=color, marker="o", ms=3, label=name)
+        axes.plot(seconds.mean(axis=1), done[:, n], color=color, marker="o", ms=3, label=name)
     axes.set_title("asked (dashed) and planned, means of a second")
