@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bvh.files import atomic_path
 from motiontok.errors import MissingDependencyError
 
-__all__ = ["new_figure", "save_figure"]
+__all__ = ["draw_series", "new_figure", "save_figure"]
 
 
 def new_figure(width: float, height: float, *, doing: str) -> Any:
@@ -31,6 +32,28 @@ def new_figure(width: float, height: float, *, doing: str) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def draw_series(
+    axes: Any, rows: Sequence[Mapping[str, float]], series: Sequence[tuple[str, str]], title: str
+) -> None:
+    """Draw columns of a run's log over its steps; what is of held-out data has markers.
+
+    Args:
+        axes: where.
+        rows: of the log; a row may lack a column.
+        series: columns and their labels.
+        title: of the panel.
+    """
+    for key, label in series:
+        points = [(r["step"], r[key]) for r in rows if key in r]
+        if points:
+            marker = "o" if key.startswith("val_") else None
+            axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel("step")
+    axes.locator_params(axis="x", nbins=5)
+    axes.grid(alpha=0.3)
 
 
 def save_figure(figure: Any, out: Path, *, dpi: int = 110, **options: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from motiontok.plotting import new_figure, save_figure
+from motiontok.plotting import draw_series, new_figure, save_figure
 from motiontok.training.log import read_log
 
 __all__ = ["plot_curves"]
@@ -29,15 +29,7 @@ def plot_curves(log: Path, out: Path, *, title: str) -> None:
     rows = read_log(log)
     figure.suptitle(title)
     for axes, (name, series, logarithmic) in zip(figure.subplots(2, 3).flat, _PANELS, strict=True):
-        for key, label in series:
-            points = [(r["step"], r[key]) for r in rows if key in r]
-            if points:
-                marker = "o" if key.startswith("val_") else None
-                axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
-        axes.set_title(name, fontsize=10)
-        axes.set_xlabel("step")
-        axes.locator_params(axis="x", nbins=5)
-        axes.grid(alpha=0.3)
+        draw_series(axes, rows, series, name)
         if logarithmic:
             axes.set_yscale("log")
         elif axes.get_ylim()[0] >= 0 or name.startswith(("Vocab", "Effective", "Joint")):

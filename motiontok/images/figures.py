@@ -11,7 +11,7 @@ from torch import Tensor
 
 from motiontok.data.images import Pixels
 from motiontok.images.published import Published
-from motiontok.plotting import new_figure, save_figure
+from motiontok.plotting import draw_series, new_figure, save_figure
 from motiontok.training.log import read_log
 
 __all__ = ["TIGHT", "plot_curves", "plot_grid"]
@@ -41,7 +41,8 @@ def plot_curves(log: Path, out: Path, title: str, published: Published | None = 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    rows = read_log(log)
+    # The untrained networks at step 0 would leave no room for the rest.
+    rows = [row for row in read_log(log) if row["step"] > 0]
     figure = new_figure(12, 6.5, doing="drawing curves")
     figure.suptitle(title)
     goals = {
@@ -52,16 +53,7 @@ def plot_curves(log: Path, out: Path, title: str, published: Published | None = 
         goal = next((goals[key] for key, _ in series if goals.get(key) is not None), None)
         if goal is not None:
             axes.axhline(goal, color="0.4", ls="--", lw=1, label="published end point")
-        for key, label in series:
-            # The untrained networks at step 0 would leave no room for the rest.
-            points = [(r["step"], r[key]) for r in rows if key in r and r["step"] > 0]
-            if points:
-                marker = "o" if key.startswith("val_") else None
-                axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
-        axes.set_title(name, fontsize=10)
-        axes.set_xlabel("step")
-        axes.locator_params(axis="x", nbins=5)
-        axes.grid(alpha=0.3)
+        draw_series(axes, rows, series, name)
         if logarithmic and axes.lines:
             axes.set_yscale("log")
         if len(axes.lines) > 1:
