@@ -15,7 +15,7 @@ __all__ = ["Progress", "progress"]
 class Progress(Protocol):
     """Called with how much is done and, optionally, a few words and a corrected total.
 
-    A job that finds only later how much was done before says so by ``before``.
+    A job that is resumed says first how much was done ``before``.
     """
 
     def __call__(
@@ -24,21 +24,20 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: int, *, done: int = 0) -> Iterator[Progress]:
+def progress(title: str, total: int) -> Iterator[Progress]:
     """Show how far a long job is, on standard error; of many processes, the first one's.
 
     Args:
         title: what is going on.
         total: size of the job.
-        done: what was done before, on resuming.
     """
     if os.environ.get("RANK", "0") != "0":
         yield _nothing
     elif sys.stderr.isatty():
-        with _bar(title, total, done) as update:
+        with _bar(title, total) as update:
             yield update
     else:
-        yield _lines(title, total, done)
+        yield _lines(title, total)
 
 
 def _nothing(
@@ -48,7 +47,7 @@ def _nothing(
 
 
 @contextmanager
-def _bar(title: str, total: int, done: int) -> Iterator[Progress]:
+def _bar(title: str, total: int) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -69,7 +68,7 @@ def _bar(title: str, total: int, done: int) -> Iterator[Progress]:
         TextColumn("{task.fields[detail]}", style="dim"),
     )
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, completed=done, detail="")
+        task = bar.add_task(title, total=total, detail="")
 
         def update(
             done: int, detail: str = "", *, total: int | None = None, before: int | None = None
@@ -83,11 +82,11 @@ def _bar(title: str, total: int, done: int) -> Iterator[Progress]:
         yield update
 
 
-def _lines(title: str, total: int, first: int) -> Progress:
+def _lines(title: str, total: int) -> Progress:
     """Updates as lines, at most one every ten seconds, and the last one."""
     begin = time.monotonic()
     last = begin
-    whole = total
+    first, whole = 0, total
 
     def update(
         done: int, detail: str = "", *, total: int | None = None, before: int | None = None

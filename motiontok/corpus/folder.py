@@ -91,8 +91,9 @@ def encode_folder(
         with (
             (out / MANIFEST).open("a", encoding="utf-8") as manifest,
             Workers(workers) as pool,
-            progress("encoding", len(clips), done=len(done)) as update,
+            progress("encoding", len(clips)) as update,
         ):
+            update(len(done), before=len(done))
             for _, entries in pool.map(partial(_encode, out), tasks):
                 manifest.write("".join(map(line_of, entries)))
                 manifest.flush()
