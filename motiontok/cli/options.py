@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
@@ -39,7 +40,13 @@ prior_option: Callable[[Any], Any] = click.option(
 
 
 def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How codes are drawn: temperature, top-k, top-p, guidance, tolerance."""
+    """Options of how codes are drawn, which the command takes together as ``drawing``."""
+
+    @wraps(command)
+    def taken(**given: Any) -> Any:
+        names = ("temperature", "top_k", "top_p", "guidance", "tolerance")
+        return command(drawing={name: given.pop(name) for name in names}, **given)
+
     for option in (
         click.option(
             "--tolerance",
@@ -78,8 +85,8 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="0 takes the most likely code.",
         ),
     ):
-        command = option(command)
-    return command
+        taken = option(taken)
+    return taken
 
 
 def use_device(name: str) -> str:

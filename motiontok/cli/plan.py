@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -83,11 +84,7 @@ def plan(
     robot_name: str | None,
     tokenizer: str,
     prior: str,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    guidance: float,
-    tolerance: float,
+    drawing: dict[str, Any],
     seed: int,
     device: str,
     as_json: bool,
@@ -113,9 +110,7 @@ def plan(
         raise InputError("give either --waypoints or --velocity-profile")
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
-    options = SamplingOptions(
-        temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, tolerance=tolerance
-    )
+    options = SamplingOptions(**drawing)
     target: p.PathTarget | p.VelocityProfile
     if waypoints is not None:
         target = p.PathTarget.read(waypoints, speed=speed)
@@ -151,11 +146,12 @@ def plan(
     codes = replace(codes, tokenizer=named, licence=planner.prior.licence)
     codes.save(out)
     motion = opened.decode_codes(codes)
+    missed = p.tracking_errors(motion, target)
     result = {
         "codes": str(out),
         "seconds": motion.duration,
         "real_time_factor": motion.duration / spent,
-        **p.tracking_errors(motion, target),
+        **missed,
     }
     picture = out.with_suffix(".plan.png")
     try:
@@ -171,7 +167,7 @@ def plan(
     if as_json:
         click.echo(json.dumps(result))
         return
-    errors = ", ".join(f"{k} {v:.2f}" for k, v in p.tracking_errors(motion, target).items())
+    errors = ", ".join(f"{k} {v:.2f}" for k, v in missed.items())
     click.echo(
         f"{motion.duration:.1f} s planned in {spent:.1f} s "
         f"({motion.duration / spent:.1f} x real time); {errors}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -69,11 +69,7 @@ def sample(
     count: int,
     tokenizer: str,
     prior: str,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    guidance: float,
-    tolerance: float,
+    drawing: dict[str, Any],
     seed: int,
     device: str,
     as_json: bool,
@@ -97,9 +93,7 @@ def sample(
 
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
-    options = SamplingOptions(
-        temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, tolerance=tolerance
-    )
+    options = SamplingOptions(**drawing)
     where = use_device(device)
     opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
     loaded = TokenPrior.from_pretrained(prior, tokenizer=opened, device=where)
