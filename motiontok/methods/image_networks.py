@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -49,8 +50,9 @@ class ImageNetworks(Networks):
     def __init__(self, config: Config, *, shape: tuple[int, ...]) -> None:
         super().__init__(config, shape=shape, likelihood=self._likelihood())
 
+    @abstractmethod
     def _likelihood(self) -> Likelihood:
-        raise NotImplementedError
+        """p(x | z), whose parameters the decoders give."""
 
     def reader(self, codes: int, width: int) -> nn.Module:
         channels, height, across = self.shape
