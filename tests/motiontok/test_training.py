@@ -384,7 +384,8 @@ def test_progress_on_a_pipe_is_lines_with_an_eta(capsys, monkeypatch):
 def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    with progress_module.progress("working", 4, done=1) as update:
+    with progress_module.progress("working", 4) as update:
+        update(1, before=1)
         update(2)
         update(4, "psnr 30", total=4)
     said = capsys.readouterr().err
