@@ -113,8 +113,12 @@ def test_a_killed_run_loses_and_repeats_nothing(tmp_path, tiny_run):
     with subprocess.Popen(
         [sys.executable, "-m", "motiontok", *command], stderr=subprocess.PIPE, text=True
     ) as run:
-        while run.poll() is None and not (out / "003.npy").exists():
+        # Codes come first and are entered some clips at a time: wait for an entry. Stopped,
+        # the run cannot end before it is killed, however slow this process is.
+        manifest = out / MANIFEST
+        while run.poll() is None and not (manifest.exists() and manifest.stat().st_size):
             time.sleep(0.01)
+        os.kill(run.pid, signal.SIGSTOP)
         with pytest.raises(InputError, match="another process"):
             encode_folder(clips, out, tokenizer=str(tiny_run))
         os.kill(run.pid, signal.SIGKILL)
