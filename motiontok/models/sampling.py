@@ -34,7 +34,8 @@ def draw_tokens(
     """
     if temperature == 0.0:
         return logq.argmax(dim=-1)
-    q = logq.exp() if temperature == 1.0 else torch.softmax(logq / temperature, dim=-1)
+    # Not exp, which on a CPU is several times as slow, and more where it underflows.
+    q = torch.softmax(logq if temperature == 1.0 else logq / temperature, dim=-1)
     cumulative = q.cumsum(dim=-1)
     total = cumulative[..., -1:]
     if noise is None:
