@@ -30,6 +30,7 @@ from motiontok.methods.networks import Networks
 from motiontok.methods.stochastic import PolicyAutoencoder
 from motiontok.models import AutoregressivePolicy, CodebookHead, ProductQuantizer, RefiningDecoder
 from motiontok.models.quantizer import ENOUGH
+from motiontok.models.recall import Product
 from motiontok.models.sampling import draw_tokens
 
 __all__ = ["Daps", "DapsFromQuantizer", "importance_weights", "solve_log_eta"]
@@ -67,11 +68,13 @@ class Daps(PolicyAutoencoder):
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         method = self.config.method
         beta = self.beta(progress)
-        codes = self.draw(x, method.samples, generator)
+        recall = self.recall(x)
+        codes = self.draw(x, method.samples, generator, recall)
         noise = self._prepare_step(x, codes, beta, generator)
 
         def part(rows: slice) -> tuple[Tensor, tuple[Tensor, ...]]:
-            return self._part(x[rows], codes[rows], beta, noise[rows])
+            product = None if recall is None else recall.product(rows)
+            return self._part(x[rows], codes[rows], beta, noise[rows], product)
 
         total, (logq, reward, mean, kl) = in_chunks(
             part, self.shared_parameters(), batch=len(x), size=self.chunk(codes)
@@ -97,7 +100,7 @@ class Daps(PolicyAutoencoder):
         return StepResult(total / len(x) + eta_loss, metrics, codes[:, 0], mean)
 
     def _part(
-        self, x: Tensor, codes: Tensor, beta: float, noise: Tensor
+        self, x: Tensor, codes: Tensor, beta: float, noise: Tensor, product: Product | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Loss of the networks, summed over observations, and what the rest of a step needs.
 
@@ -105,13 +108,19 @@ class Daps(PolicyAutoencoder):
             The loss; log q and rewards ``(batch, samples)``, the mean of one sample
             ``(batch, *shape)`` and the KL of one ``(batch,)``.
         """
-        logp = self.policy.log_probabilities(x, codes)
-        logq = _log_q(logp, codes)
+        logq, logp = self.log_q(x, codes, product)
         reward, mean, decoder_loss = self._decoder_loss(x, codes, logq.detach(), beta, noise)
         eta = self.log_eta.detach().exp()
         weights = importance_weights(reward, logq.detach(), eta=eta, beta=beta)
         loss = decoder_loss - (weights * logq).sum()
         return loss, (logq, reward, mean.detach(), self.kl(logp[:, 0].detach()))
+
+    def log_q(self, x: Tensor, codes: Tensor, product: Product | None) -> tuple[Tensor, Tensor]:
+        """log q ``(batch, samples)`` of drawn codes, and log q of every token there could be."""
+        if product is not None:
+            return cast(AutoregressivePolicy, self.policy).log_q(x, codes, product)
+        logp = self.policy.log_probabilities(x, codes)
+        return _log_q(logp, codes), logp
 
     def _prepare_step(
         self, x: Tensor, codes: Tensor, beta: float, generator: torch.Generator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,16 @@ from motiontok.methods.networks import Networks
 from motiontok.methods.schedule import exponential_decay
 from motiontok.models import AutoregressivePolicy, FactorisedPolicy, Policy
 from motiontok.models.capture import CapturedSampler
+from motiontok.models.recall import Recall
 
 __all__ = ["PolicyAutoencoder"]
 
 # Bytes of the largest activation of a chunk: on a CPU what stays in its cache, on a GPU what
 # leaves room in 24 GB for some fifty of them.
 _CHUNK = {"cpu": 2**24, "cuda": 2**29}
+# Bytes that sampling may keep of a batch for its gradients: twice what 64 tokens of 1,024 values,
+# 8 times for each of 32 windows, take.
+_RECALL = 2**29
 
 
 class PolicyAutoencoder(DiscreteAutoencoder):
@@ -61,12 +65,41 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         """KL(q || uniform) along a sequence, nats, of ``logp (..., codes, vocab)``."""
         return self.largest_kl + (logp.exp() * logp).sum(dim=(-1, -2))
 
-    def draw(self, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+    def recall(self, x: Tensor) -> Recall | None:
+        """What keeps products of drawing codes of ``x`` for their gradients, if it pays.
+
+        It does on a CPU without autocast, in batches of which it can keep all: a GPU draws by
+        a captured graph, and autocast casts between products.
+        """
+        model, samples = self.config.model, self.config.method.samples
+        # Of a token: attention's four and two products, the MLP's four widths and one; logits.
+        each = model.layers * 11 * model.width + model.vocab_size
+        count = len(x) * samples * model.codes_per_window * each
+        if (
+            x.device.type != "cpu"
+            or torch.is_autocast_enabled("cpu")
+            or not isinstance(self.policy, AutoregressivePolicy)
+            or count * x.element_size() > _RECALL
+        ):
+            return None
+        return Recall(samples, model.codes_per_window)
+
+    def draw(
+        self,
+        x: Tensor,
+        samples: int,
+        generator: torch.Generator,
+        recall: Recall | None = None,
+    ) -> Tensor:
         """Codes ``(batch, samples, codes)`` from the policy, for a training step."""
         # Position by position, in the order in which they are used.
         shape = (self.config.model.codes_per_window, len(x) * self.team.size, samples)
         noise = torch.rand(shape, generator=generator, device=x.device, dtype=x.dtype)
-        return self._sampler(x, self.team.share(noise.permute(1, 2, 0)))
+        noise = self.team.share(noise.permute(1, 2, 0))
+        if recall is not None:
+            policy = cast(AutoregressivePolicy, self.policy)
+            return policy.sample(x, samples, noise=noise, recall=recall)[0]
+        return self._sampler(x, noise)
 
     def _sample(self, x: Tensor, noise: Tensor) -> Tensor:
         codes, _ = self.policy.sample(x, noise.shape[1], noise=noise)

@@ -8,10 +8,13 @@ observation's memory, whose keys and values are projected once for all K.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from motiontok.models.recall import Product, Recall, compute
 
 __all__ = [
     "CausalBlock",
@@ -100,14 +103,21 @@ class _Attention(nn.Module):
         """``(..., tokens, width)`` to ``(..., heads, tokens, width / heads)``."""
         return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
 
-    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.split(self.key(x)), self.split(self.value(x))
+    def keys_values(self, x: Tensor, product: Product = compute) -> tuple[Tensor, Tensor]:
+        return self.split(product(self.key, x)), self.split(product(self.value, x))
 
-    def attend(self, x: Tensor, keys: Tensor, values: Tensor, *, causal: bool = False) -> Tensor:
-        y = F.scaled_dot_product_attention(
-            self.split(self.query(x)), keys, values, is_causal=causal
-        )
-        return self.out(y.transpose(-2, -3).flatten(-2))
+    def attend(
+        self,
+        x: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        *,
+        causal: bool = False,
+        product: Product = compute,
+    ) -> Tensor:
+        query = self.split(product(self.query, x))
+        y = F.scaled_dot_product_attention(query, keys, values, is_causal=causal)
+        return product(self.out, y.transpose(-2, -3).flatten(-2))
 
 
 class EncoderBlock(nn.Module):
@@ -194,13 +204,19 @@ class Continuation:
         memory: as :meth:`CausalBlock.forward` takes it.
         samples: sequences for each observation.
         length: tokens of a sequence.
+        recall: keeps the outputs of products.
     """
 
     def __init__(
-        self, block: CausalBlock, memory: tuple[Tensor, Tensor], samples: int, length: int
+        self,
+        block: CausalBlock,
+        memory: tuple[Tensor, Tensor],
+        samples: int,
+        length: int,
+        recall: Recall | None = None,
     ) -> None:
         own, (keys, _) = block.self_attention, memory
-        self.block, self.memory, self.samples = block, memory, samples
+        self.block, self.memory, self.samples, self.recall = block, memory, samples, recall
         # In the type of the memory: autocast does not keep what it makes of this product.
         parts = (own.query.weight, own.key.weight, own.value.weight)
         self.weight = torch.cat(parts).to(keys.dtype)
@@ -212,14 +228,25 @@ class Continuation:
         block, (memory_keys, memory_values) = self.block, self.memory
         _, rows, heads, _, size = self.past.shape
         own, cross = block.self_attention, block.cross_attention
-        y = F.linear(block.norm_self(x), self.weight).view(rows, 3, heads, 1, size)
+        y = F.linear(block.norm_self(x), self.weight)
+        y = self._kept(y, place, own.query, own.key, own.value).view(rows, 3, heads, 1, size)
         self.past[:, :, :, place : place + 1] = y[:, 1:].transpose(0, 1)
         keys, values = self.past[:, :, :, : place + 1].unbind()
-        x = x + own.out(_attend_one(y[:, 0], keys, values).flatten(1))
-        y = cross.query(block.norm_cross(x)).view(-1, self.samples, heads, size).transpose(1, 2)
+        y = own.out(_attend_one(y[:, 0], keys, values).flatten(1))
+        x = x + self._kept(y, place, own.out)
+        y = self._kept(cross.query(block.norm_cross(x)), place, cross.query)
+        y = y.view(-1, self.samples, heads, size).transpose(1, 2)
         y = F.scaled_dot_product_attention(y, memory_keys, memory_values)
-        x = x + cross.out(y.transpose(1, 2).reshape(rows, -1))
-        return x + block.mlp(block.norm_mlp(x))
+        y = cross.out(y.transpose(1, 2).reshape(rows, -1))
+        x = x + self._kept(y, place, cross.out)
+        widen, narrow = block.mlp_layers
+        y = self._kept(widen(block.norm_mlp(x)), place, widen)
+        return x + self._kept(narrow(torch.relu(y)), place, narrow)
+
+    def _kept(self, y: Tensor, place: int, *layers: nn.Linear) -> Tensor:
+        if self.recall is not None:
+            self.recall.keep(y, place, *layers)
+        return y
 
 
 class CausalBlock(nn.Module):
@@ -247,8 +274,17 @@ class CausalBlock(nn.Module):
         kind = DifferentiableCache if differentiable else KeyValueCache
         return kind(like.new_empty(shape), like.new_empty(shape))
 
+    @property
+    def mlp_layers(self) -> tuple[nn.Linear, nn.Linear]:
+        """The layers of the MLP, before and after its ReLU."""
+        return cast(nn.Linear, self.mlp[0]), cast(nn.Linear, self.mlp[2])
+
     def forward(
-        self, x: Tensor, memory: tuple[Tensor, Tensor], cache: KeyValueCache | None = None
+        self,
+        x: Tensor,
+        memory: tuple[Tensor, Tensor],
+        cache: KeyValueCache | None = None,
+        product: Product = compute,
     ) -> Tensor:
         """One block.
 
@@ -257,15 +293,18 @@ class CausalBlock(nn.Module):
             memory: keys and values that ``cross_attention.keys_values`` made of the
                 observation's memory.
             cache: earlier tokens of these sequences, extended by this one.
+            product: how outputs of layers are come by.
         """
         batch, samples, tokens, _ = x.shape
         y = self.norm_self(x).flatten(0, 1)
-        keys, values = self.self_attention.keys_values(y)
+        keys, values = self.self_attention.keys_values(y, product)
         if cache is not None:
             keys, values = cache.append(keys, values)
-        y = self.self_attention.attend(y, keys, values, causal=cache is None)
+        y = self.self_attention.attend(y, keys, values, causal=cache is None, product=product)
         x = x + y.unflatten(0, (batch, samples))
         # The memory has no mask, so the K sequences can share one query axis.
-        y = self.cross_attention.attend(self.norm_cross(x).flatten(1, 2), *memory)
+        y = self.norm_cross(x).flatten(1, 2)
+        y = self.cross_attention.attend(y, *memory, product=product)
         x = x + y.unflatten(1, (samples, tokens))
-        return x + self.mlp(self.norm_mlp(x))
+        widen, narrow = self.mlp_layers
+        return x + product(narrow, torch.relu(product(widen, self.norm_mlp(x))))

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from motiontok.models.layers import CausalBlock, Continuation, Encoder, sinusoids
+from motiontok.models.recall import Product, Recall, choose, compute
 from motiontok.models.sampling import draw_tokens, log_softmax
 
 __all__ = ["AutoregressivePolicy", "Draw", "Policy", "TokenHead", "VocabularyHead"]
@@ -139,13 +140,42 @@ class AutoregressivePolicy(nn.Module):
         Returns:
             ``(batch, samples, codes, vocab)``, normalised over the vocabulary.
         """
+        hidden, context = self._read_back(x, codes)
+        return log_softmax(self.head.logits(hidden, context, 0))
+
+    def log_q(self, x: Tensor, codes: Tensor, product: Product) -> tuple[Tensor, Tensor]:
+        """log q of sequences that have been drawn, from what was kept of drawing them.
+
+        Args:
+            x: ``(batch, ...)``.
+            codes: ``(batch, samples, codes)``.
+            product: of the :class:`~motiontok.models.recall.Recall` that :meth:`sample` filled.
+
+        Returns:
+            log q ``(batch, samples)``, and without gradients what :meth:`log_probabilities`
+            returns.
+        """
+        hidden, context = self._read_back(x, codes, product)
+        if isinstance(self.head, VocabularyHead):
+            # Kept as log-probabilities: for a softmax these are the same logits.
+            logits = product(self.head.out, hidden)
+            logp = logits.detach()
+        else:
+            logits = self.head.logits(hidden, context, 0)
+            logp = log_softmax(logits.detach())
+        return choose(logits, logp, codes).sum(dim=-1), logp
+
+    def _read_back(
+        self, x: Tensor, codes: Tensor, product: Product = compute
+    ) -> tuple[Tensor, Any]:
+        """Hidden states ``(batch, samples, codes, width)`` before each code, and the context."""
         batch, samples, _ = codes.shape
         memory, context = self._observe(x)
         begin = self.begin.expand(batch, samples, 1, -1)
         h = torch.cat([begin, self.head.embed(codes[..., :-1], 0)], dim=2) + self.positions
         for block, kv in zip(self._layers, memory, strict=True):
-            h = block(h, kv)
-        return log_softmax(self.head.logits(self.norm(h), context, 0))
+            h = block(h, kv, product=product)
+        return self.norm(h), context
 
     @torch.no_grad()
     def sample(
@@ -156,6 +186,7 @@ class AutoregressivePolicy(nn.Module):
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
         noise: Tensor | None = None,
+        recall: Recall | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw sequences token by token with cached keys and values.
 
@@ -166,6 +197,7 @@ class AutoregressivePolicy(nn.Module):
             generator: source of randomness, on the device of ``x``.
             noise: numbers of [0, 1) ``(batch, samples, codes)`` to draw with instead: what
                 is drawn is then a function of the arguments.
+            recall: keeps what :meth:`log_q` needs.
 
         Returns:
             Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)`` (at
@@ -176,7 +208,7 @@ class AutoregressivePolicy(nn.Module):
         codes = torch.empty(batch, samples, self.codes, dtype=torch.long, device=x.device)
         total = x.new_zeros(batch, samples)
         blocks = [
-            Continuation(block, kv, samples, self.codes)
+            Continuation(block, kv, samples, self.codes, recall)
             for block, kv in zip(self._layers, memory, strict=True)
         ]
         token = self.begin.expand(batch * samples, -1)
@@ -186,6 +218,8 @@ class AutoregressivePolicy(nn.Module):
                 h = block(h, n)
             hidden = self.norm(h).view(batch, samples, 1, -1)
             logq = log_softmax(self.head.logits(hidden, context, n)[:, :, 0])
+            if recall is not None and isinstance(self.head, VocabularyHead):
+                recall.keep(logq.flatten(0, 1), n, self.head.out)
             choice = draw_tokens(
                 logq,
                 temperature=temperature,

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from motiontok.config import load_config
 from motiontok.errors import ConfigError
@@ -47,6 +48,73 @@ def test_gradients_and_metrics_do_not_depend_on_the_chunk(tiny_settings, name, c
     for key, gradient in gradients.items():
         torch.testing.assert_close(gradients_[key], gradient, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(mean_, mean)
+
+
+def without_recall(method):
+    method.recall = lambda x: None
+    return method
+
+
+@pytest.mark.parametrize("name", ["daps", "daps-pq"])
+@pytest.mark.parametrize("chunk", [3, 10])
+def test_what_sampling_has_computed_changes_no_gradient(tiny_settings, name, chunk):
+    """Nor a metric."""
+    settings = (f'method.name="{name}"', "method.decoder_first=0.0", f"train.chunk={chunk}")
+    found = []
+    for change in (lambda m: m, without_recall):
+        method, config = make(tiny_settings, *settings)
+        method = change(method).double()
+        generator = torch.Generator().manual_seed(2)
+        x = windows(config).double()
+        method.prepare(lambda count, x=x: x, generator)
+        for p in method.policy.parameters():
+            # Also of daps-pq's head, which starts at zeros.
+            p.data += 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+        result = method.training_step(x, 0.5, generator)
+        result.loss.backward()
+        metrics = {k: float(v) for k, v in result.metrics.items()}
+        gradients = {k: p.grad for k, p in method.named_parameters() if p.grad is not None}
+        found.append((metrics, gradients))
+    (metrics, gradients), (metrics_, gradients_) = found
+    assert metrics == pytest.approx(metrics_, rel=1e-10)
+    assert gradients.keys() == gradients_.keys()
+    for key, gradient in gradients_.items():
+        torch.testing.assert_close(gradients[key], gradient, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["daps", "daps-pq"])
+def test_products_of_sampling_are_not_computed_again(tiny_settings, name):
+    """A token's share of the blocks that go on from token to token, and of the paper's head."""
+    counted = []
+    for change in (lambda m: m, without_recall):
+        method, config = make(
+            tiny_settings, f'method.name="{name}"', "method.decoder_first=0.0", "train.chunk=3"
+        )
+        generator, x = torch.Generator().manual_seed(2), windows(config)
+        method.prepare(lambda count, x=x: x, generator)
+        with FlopCounterMode(display=False) as counter:
+            change(method).training_step(x, 0.5, generator).loss.backward()
+        counted.append(counter.get_total_flops())
+    layers = [m for m in method.policy.blocks.modules() if isinstance(m, torch.nn.Linear)]
+    # Keys and values of what is observed belong to no token.
+    shared = [
+        m for b in method.policy.blocks for m in (b.cross_attention.key, b.cross_attention.value)
+    ]
+    weights = sum(m.weight.numel() for m in layers) - sum(m.weight.numel() for m in shared)
+    if name == "daps":
+        weights += method.policy.head.out.weight.numel()
+    tokens = len(x) * config.method.samples * config.model.codes_per_window
+    assert counted[1] - counted[0] == 2 * tokens * weights
+
+
+def test_sampling_keeps_nothing_where_that_does_not_pay(tiny_settings):
+    method, config = make(tiny_settings)
+    x = windows(config)
+    assert method.recall(x) is not None
+    assert method.recall(x[:1].expand(10**6, -1, -1)) is None
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert method.recall(x) is None
+    assert make(tiny_settings, 'method.name="daps-na"')[0].recall(x) is None
 
 
 def test_chunks_hold_one_part_at_a_time():

@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from motiontok.config import Config, load_config
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.methods.image_networks import image_networks
+from motiontok.models.recall import Recall
 from motiontok.training.updates import Updates
 
 
@@ -108,17 +109,21 @@ def measure(config: Config, *, batch: int, device: torch.device, repetitions: in
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
 
     def sample(x: Tensor) -> Tensor:
+        nonlocal recall
         with autocast():
-            return method.draw(x, samples, generator)
+            recall = method.recall(x)
+            return method.draw(x, samples, generator, recall)
 
+    recall: Recall | None = None
     codes = sample(x)
     size = method.chunk(codes)
 
     def policy(x: Tensor, codes: Tensor) -> None:
-        for a, z in zip(x.split(size), codes.split(size), strict=True):
+        for start in range(0, len(x), size):
+            rows = slice(start, start + size)
             with autocast():
-                logp = method.policy.log_probabilities(a, z)
-                loss = logp.gather(-1, z[..., None]).sum()
+                product = None if recall is None else recall.product(rows)
+                loss = method.log_q(x[rows], codes[rows], product)[0].sum()
             torch.autograd.grad(loss, networks, allow_unused=True)
 
     def decoder(x: Tensor, codes: Tensor) -> None:
@@ -137,6 +142,9 @@ def measure(config: Config, *, batch: int, device: torch.device, repetitions: in
         updates.step(result.loss, 0.5)
 
     one, its = x[:1], codes[:1]
+    # The policy's part takes what sampling before it has kept, here and below.
+    if recall is not None:
+        sample(one)
     flop = {
         "sampling": batch * flop_of(lambda: method._sample(one, torch.rand(its.shape).to(x))),
         "policy, forward and backward": batch * flop_of(lambda: policy(one, its)),
