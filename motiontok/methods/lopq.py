@@ -36,10 +36,8 @@ class Lopq(DiscreteAutoencoder):
             raise ConfigError(
                 "model.codes_per_window must be at least 2 for lopq: a cell and a codeword in it"
             )
-        frames, columns = self.shape
         self.quantizer = LocalQuantizer(
-            frames=frames,
-            columns=columns,
+            shape=self.shape,
             codes=model.codes_per_window,
             vocab_size=model.vocab_size,
             components=model.components,

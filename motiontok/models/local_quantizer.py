@@ -26,7 +26,10 @@ __all__ = ["LocalQuantizer"]
 _ENOUGH = 16_384  # windows for the common basis
 _WINDOWS_PER_CELL = 100
 _WINDOWS_PER_BASE = 1200  # twice and more the components whose covariance is estimated
+# Observations in memory at a time: so many, more of small ones, of which all there are is better
+# than some of them twice.
 _DRAW = 8192
+_DRAW_VALUES = 50_000_000
 # Codewords beyond what training windows do: they cost hardly anything on windows like
 # those, and without them a faster run than any seen cannot be said at all.
 _FAR_SHARE = 0.2
@@ -46,16 +49,17 @@ class LocalQuantizer(nn.Module):
     profile of deviations that all have on average.
 
     Args:
-        frames, columns: shape of a window.
+        shape: of an observation, a window ``(frames, columns)`` or a small image.
         codes: tokens, the cell's included; at least 2.
         vocab_size: values of a token, hence also the number of cells.
         components: leading principal components that are kept of a window.
         bases: local bases.
         size: most local components a token may code.
+        far: whether a fifth of the codewords lie beyond what training windows do.
 
     Attributes:
-        mean: ``(frames * columns,)``.
-        basis: ``(components, frames * columns)``, orthonormal rows.
+        mean: ``(values,)``, values being the product of ``shape``.
+        basis: ``(components, values)``, orthonormal rows.
         centroids: ``(vocab, components)``.
         base: ``(vocab,)``, local basis of each cell.
         local: ``(bases, coordinates, components)``, orthonormal rows.
@@ -81,18 +85,18 @@ class LocalQuantizer(nn.Module):
     def __init__(
         self,
         *,
-        frames: int,
-        columns: int,
+        shape: tuple[int, ...],
         codes: int,
         vocab_size: int,
         components: int,
         bases: int,
         size: int = 16,
+        far: bool = True,
     ) -> None:
         super().__init__()
-        self.frames, self.columns = frames, columns
-        self.codes, self.vocab_size, self.size = codes, vocab_size, size
-        numbers = frames * columns
+        self.shape = tuple(shape)
+        self.codes, self.vocab_size, self.size, self.far = codes, vocab_size, size, far
+        numbers = math.prod(shape)
         kept = min(components, numbers)
         bases = min(bases, vocab_size)
         self.register_buffer("mean", torch.zeros(numbers))
@@ -118,13 +122,12 @@ class LocalQuantizer(nn.Module):
         self.codewords = self.codewords.new_zeros(self.vocab_size, coordinates)
 
     def components(self, x: Tensor) -> Tensor:
-        """Components ``(batch, components)`` of windows ``(batch, frames, columns)``."""
+        """Components ``(batch, components)`` of windows ``(batch, *shape)``."""
         return (x.flatten(1) - self.mean) @ self.basis.T
 
     def synthesize(self, components: Tensor) -> Tensor:
-        """Windows ``(batch, frames, columns)`` of ``(batch, components)``."""
-        flat = components @ self.basis + self.mean
-        return flat.unflatten(1, (self.frames, self.columns))
+        """Windows ``(batch, *shape)`` of ``(batch, components)``."""
+        return (components @ self.basis + self.mean).unflatten(1, self.shape)
 
     def coordinates(self, y: Tensor, cells: Tensor) -> Tensor:
         """Local coordinates ``(batch, coordinates)`` of components in cells ``(batch,)``."""
@@ -187,7 +190,7 @@ class LocalQuantizer(nn.Module):
         """Codes ``(batch, codes)``: the best of coding ``x`` in each of its nearest cells.
 
         Args:
-            x: ``(batch, frames, columns)``.
+            x: ``(batch, *shape)``.
             cells: how many to try.
         """
         y = self.components(x)
@@ -205,7 +208,7 @@ class LocalQuantizer(nn.Module):
         return self.reconstruct(codes[:, 0], self.words(codes))
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Windows ``(batch, frames, columns)`` of codes ``(batch, codes)``."""
+        """Windows ``(batch, *shape)`` of codes ``(batch, codes)``."""
         return self.synthesize(self.decode_components(codes))
 
     @torch.no_grad()
@@ -213,7 +216,7 @@ class LocalQuantizer(nn.Module):
         """Fit to training windows.
 
         Args:
-            draw: gives windows ``(count, frames, columns)``, at most so many.
+            draw: gives windows ``(count, *shape)``, at most so many.
             generator: source of randomness.
         """
         flat = draw(_ENOUGH).flatten(1)
@@ -236,11 +239,12 @@ class LocalQuantizer(nn.Module):
         """Components of enough windows to know every cell's neighbourhood."""
         parts = []
         wanted = max(_WINDOWS_PER_CELL * self.vocab_size, _WINDOWS_PER_BASE * len(self.local))
+        most = max(_DRAW, _DRAW_VALUES // len(self.mean))
         while wanted > 0:
-            part = draw(_DRAW)
+            part = draw(most)
             parts.append(self.components(part))
             wanted -= len(part)
-            if len(part) < _DRAW:
+            if len(part) < most:
                 break  # there are no more than these
         return torch.cat(parts)
 
@@ -286,7 +290,9 @@ class LocalQuantizer(nn.Module):
         self.codewords.zero_()
         for low, high in zip(self.ends.tolist(), self.ends[1:].tolist(), strict=False):
             if high > low:
-                words = _with_far_words(z[:, low:high], self.vocab_size, generator)
+                points = z[:, low:high]
+                far = int(_FAR_SHARE * self.vocab_size) if self.far else 0
+                words = _with_far_words(points, self.vocab_size, far, generator)
                 self.codewords[: len(words), low:high] = words
         some = slice(0, 8192)
         self.noise_variance.fill_(1.0)
@@ -295,9 +301,8 @@ class LocalQuantizer(nn.Module):
         self.noise_variance.copy_(square.mean().clamp_min(1e-12))
 
 
-def _with_far_words(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Codewords ``(<= count, size)`` for points, and for points several times as far out."""
-    far = int(_FAR_SHARE * count)
+def _with_far_words(points: Tensor, count: int, far: int, generator: torch.Generator) -> Tensor:
+    """Codewords ``(<= count, size)`` for points, ``far`` of them for some several times as far."""
     words = k_means(points, count - far, generator, iterations=10)
     pick = torch.randint(len(points), (16 * count,), generator=generator, device=points.device)
     reach = torch.rand(16 * count, 1, generator=generator, device=points.device)

@@ -35,12 +35,13 @@ def command_map(quantizer: LocalQuantizer, statistics: Statistics) -> Tensor:
     Returns:
         ``(components + 1, 3)``, forward, left and turn; the last row is added.
     """
-    last = (quantizer.frames - 1) * quantizer.columns + torch.tensor(COMMAND_COLUMNS)
+    frames, columns = quantizer.shape
+    last = (frames - 1) * columns + torch.tensor(COMMAND_COLUMNS)
     found = (statistics.scale, statistics.mean)
     scale, mean = (values[COMMAND_COLUMNS].to(quantizer.mean) for values in found)
     rows = torch.cat([quantizer.basis[:, last], quantizer.mean[None, last]]) * scale
     rows[-1] += mean
-    return rows * (FPS / quantizer.frames)
+    return rows * (FPS / frames)
 
 
 class LocalCodes(nn.Module):

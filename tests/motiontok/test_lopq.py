@@ -32,7 +32,7 @@ def curved(count=3000, seed=0):
 
 def fitted(x=None, *, codes=CODES, vocab=VOCAB, bases=8, components=24) -> LocalQuantizer:
     quantizer = LocalQuantizer(
-        frames=FRAMES, columns=COLUMNS, codes=codes, vocab_size=vocab,
+        shape=(FRAMES, COLUMNS), codes=codes, vocab_size=vocab,
         components=components, bases=bases,
     )  # fmt: skip
     windows = curved() if x is None else x
@@ -155,7 +155,7 @@ def test_one_seed_is_one_quantiser():
 def test_another_quantiser_of_the_same_sizes_loads_it():
     quantizer, x = fitted(), curved(10, seed=5)
     other = LocalQuantizer(
-        frames=FRAMES, columns=COLUMNS, codes=CODES, vocab_size=VOCAB, components=24, bases=8
+        shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB, components=24, bases=8
     )
     other.load_state_dict(quantizer.state_dict())
     assert torch.equal(other.encode(x), quantizer.encode(x))
@@ -165,7 +165,7 @@ def test_spoilt_weights_are_refused():
     state = fitted().state_dict()
     state["codewords"] = state["codewords"][:, :-1]
     other = LocalQuantizer(
-        frames=FRAMES, columns=COLUMNS, codes=CODES, vocab_size=VOCAB, components=24, bases=8
+        shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB, components=24, bases=8
     )
     with pytest.raises(RuntimeError, match="codewords"):
         other.load_state_dict(state)

@@ -28,7 +28,7 @@ def quantizer():
     x = torch.randn(4000, 8, 6, generator=generator) * torch.linspace(0.2, 3.0, 6)
     x = x + 4.0 * torch.randn(20, 8, 6, generator=generator).repeat(200, 1, 1)
     out = LocalQuantizer(
-        frames=8, columns=6, codes=CODES, vocab_size=VOCAB, components=COMPONENTS, bases=4
+        shape=(8, 6), codes=CODES, vocab_size=VOCAB, components=COMPONENTS, bases=4
     )
     out.fit(lambda count: x[:count], generator)
     return out

@@ -58,7 +58,7 @@ def random_model(request):
     model = PriorModel(config)
     if components:
         quantizer = LocalQuantizer(
-            frames=3, columns=4, codes=5, vocab_size=7, components=9, bases=3, size=2
+            shape=(3, 4), codes=5, vocab_size=7, components=9, bases=3, size=2
         )
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(200, 3, 4, generator=generator) * torch.linspace(0.5, 2.0, 4)

@@ -32,7 +32,7 @@ def model(windows):
     """A network that knows nothing, of codes whose windows go where their columns' means say."""
     torch.manual_seed(0)
     quantizer = LocalQuantizer(
-        frames=8, columns=6, codes=CODES, vocab_size=VOCAB, components=COMPONENTS, bases=4
+        shape=(8, 6), codes=CODES, vocab_size=VOCAB, components=COMPONENTS, bases=4
     )
     quantizer.fit(lambda count: windows[:count], torch.Generator().manual_seed(0))
     config = PriorConfig(
