@@ -9,7 +9,7 @@ from typing import Any
 from bvh.files import atomic_path
 from motiontok.errors import MissingDependencyError
 
-__all__ = ["draw_series", "new_figure", "save_figure"]
+__all__ = ["draw_series", "legend_below", "new_figure", "save_figure"]
 
 
 def new_figure(width: float, height: float, *, doing: str) -> Any:
@@ -54,6 +54,15 @@ def draw_series(
     axes.set_xlabel("step")
     axes.locator_params(axis="x", nbins=5)
     axes.grid(alpha=0.3)
+
+
+def legend_below(figure: Any) -> None:
+    """One legend for all panels, below them, where it covers no curve."""
+    named: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    figure.legend(named.values(), named, loc="outside lower center", ncols=8, fontsize=8)
 
 
 def save_figure(figure: Any, out: Path, *, dpi: int = 110, **options: Any) -> None:

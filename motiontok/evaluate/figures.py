@@ -13,7 +13,7 @@ import numpy as np
 
 from motiontok.evaluate.compare import Outcome
 from motiontok.evaluate.report import Row
-from motiontok.plotting import new_figure, save_figure
+from motiontok.plotting import legend_below, new_figure, save_figure
 
 __all__ = ["plot_cost", "plot_rate_distortion", "plot_usage", "plot_validation"]
 
@@ -54,7 +54,7 @@ def plot_validation(outcomes: Sequence[Outcome], methods: Sequence[str], out: Pa
             axes.set_title(f"{budget}: joint error of held-out windows, mm", fontsize=10)
             axes.set_xlabel(label)
             _logarithmic(axes, "y")
-    _legend(figure)
+    legend_below(figure)
     save_figure(figure, out)
 
 
@@ -98,7 +98,7 @@ def plot_usage(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -
             axes.set_ylim(bottom=0)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
-    _legend(figure)
+    legend_below(figure)
     save_figure(figure, out)
 
 
@@ -132,23 +132,27 @@ def plot_rate_distortion(
 def _errors_over(
     key: str, rows: Mapping[str, Sequence[Row]], methods: Sequence[str]
 ) -> tuple[Any, Any]:
-    """Axes of joint errors over a figure of each row that has it, and their picture."""
-    points: dict[str, list[tuple[float, float]]] = {}
+    """Axes of joint errors over a figure of each row that has it, and their picture.
+
+    A method's points are connected in the order of their rates.
+    """
+    points: dict[str, list[tuple[float, float, float]]] = {}
     for of_budget in rows.values():
         for row in of_budget:
             if key in row.mean:
-                pair = (row.mean[key], row.mean["mpjpe_mm"])
-                points.setdefault(row.method, []).append(pair)
+                point = (row.mean["bits_per_second"], row.mean[key], row.mean["mpjpe_mm"])
+                points.setdefault(row.method, []).append(point)
     figure = new_figure(8, 5.5, doing="drawing a comparison")
     style = _styles(methods)
     axes = figure.subplots()
     for method in methods:
-        pairs = points.get(method, [])
-        if not pairs:
+        if method not in points:
             continue
+        _, x, y = zip(*sorted(points[method]), strict=True)
         colour, marker = style[method]
         axes.plot(
-            *zip(*sorted(pairs), strict=True),
+            x,
+            y,
             color=colour,
             marker=marker,
             markersize=6,
@@ -157,7 +161,7 @@ def _errors_over(
         )
     axes.set_ylabel("MPJPE of held-out clips, mm")
     _logarithmic(axes, "xy")
-    _legend(figure)
+    legend_below(figure)
     return axes, figure
 
 
@@ -179,12 +183,3 @@ def _logarithmic(axes: Any, which: str) -> None:
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
-
-
-def _legend(figure: Any) -> None:
-    """One for all panels, below them, where it covers no curve."""
-    named: dict[str, Any] = {}
-    for axes in figure.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            named.setdefault(label, handle)
-    figure.legend(named.values(), named, loc="outside lower center", ncols=8, fontsize=8)

@@ -13,7 +13,7 @@ from motiontok.evaluate.bench import Bench
 from motiontok.images.compare import ImageOutcome
 from motiontok.images.figures import TIGHT
 from motiontok.images.published import Published, published_for
-from motiontok.plotting import new_figure, save_figure
+from motiontok.plotting import legend_below, new_figure, save_figure
 
 __all__ = ["comparison_markdown", "evaluation_markdown", "plot_code_use", "plot_comparison"]
 
@@ -107,7 +107,7 @@ def plot_comparison(bench: Bench, outcomes: Sequence[ImageOutcome], folder: Path
     beta = bench.base.method.beta_end
     style = _styles(bench.methods)
     published = published_for(bench.base)
-    figure = new_figure(12, 4.6, doing="drawing curves")
+    figure = new_figure(12, 5.0, doing="drawing curves")
     panels = figure.subplots(1, 2)
     values: tuple[Callable[[Mapping[str, float]], float | None], ...] = (
         _psnr_of,
@@ -132,7 +132,7 @@ def plot_comparison(bench: Bench, outcomes: Sequence[ImageOutcome], folder: Path
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("seconds of training")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7, ncols=2)
+    legend_below(figure)
     save_figure(figure, folder / curves, **TIGHT)
 
     results = {o.cell.method: o.result for o in outcomes if o.result is not None}
@@ -155,7 +155,7 @@ def plot_code_use(
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    figure = new_figure(12, 4.2, doing="drawing curves")
+    figure = new_figure(12, 4.8, doing="drawing curves")
     style = style or _styles(tuple(results))
     for axes, key, title in zip(
         figure.subplots(1, 2),
@@ -170,7 +170,7 @@ def plot_code_use(
         axes.set_xlabel("position of the code")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7, ncols=2)
+    legend_below(figure)
     save_figure(figure, out, **TIGHT)
 
 
