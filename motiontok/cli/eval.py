@@ -35,6 +35,13 @@ _BASELINES = "lafan-baselines"
     type=click.Path(path_type=Path),
     help="Folder for eval.md, eval.json and usage.png.",
 )
+@click.option(
+    "--effort",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="As encode has it.",
+)
 @seed_option
 @device_option
 @json_option
@@ -45,6 +52,7 @@ def eval(
     fid: bool,
     inception: Path | None,
     out: Path | None,
+    effort: int,
     seed: int,
     device: str,
     as_json: bool,
@@ -73,6 +81,7 @@ def eval(
             fid=fid,
             inception=inception,
             out=out,
+            effort=effort,
             seed=seed,
             device=use_device(device),
             as_json=as_json,
@@ -88,11 +97,14 @@ def eval(
     motions, trained_on, split = _motions(opened, data, everything)
     windows = _windows(opened, motions)
     with progress("measuring", len(motions)) as update:
-        evaluation = evaluate_tokenizer(opened, windows, motions, seed=seed, update=update)
+        evaluation = evaluate_tokenizer(
+            opened, windows, motions, seed=seed, effort=effort, update=update
+        )
     result = {
         "tokenizer": tokenizer,
         "fingerprint": opened.fingerprint,
         "method": opened.config.method.name,
+        "effort": effort,
         "machine": machine(str(opened.device)),
         "test": {
             "split": split,

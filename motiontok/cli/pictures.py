@@ -138,6 +138,7 @@ def eval_on_images(
     inception: Path | None,
     fid: bool,
     out: Path | None,
+    effort: int,
     seed: int,
     device: str,
     as_json: bool,
@@ -162,6 +163,7 @@ def eval_on_images(
         opened,
         held_out_images(opened.config, data, skipped=skipped, everything=everything),
         seed=seed,
+        effort=effort,
         distance=distance,
     )
     for line in skipped.lines():
@@ -172,6 +174,7 @@ def eval_on_images(
         "tokenizer": tokenizer,
         "fingerprint": opened.fingerprint,
         "method": opened.config.method.name,
+        "effort": effort,
         "beta": opened.config.method.beta_end,
         "machine": machine(device),
         "test": {
@@ -190,7 +193,7 @@ def eval_on_images(
                 temporary.write_text(content, encoding="utf-8")
         try:
             plot_code_use({result["method"]: result}, out / "usage.png")
-            again = reconstruct(opened.method, found.shown.to(opened.device))
+            again = reconstruct(opened.method, found.shown.to(opened.device), effort=effort)
             rows = {"held out": found.shown, result["method"]: again}
             plot_grid(rows, opened.pixels, out / "grid.png")
         except MissingDependencyError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,7 @@ def evaluate_tokenizer(
     motions: Sequence[Motion],
     *,
     seed: int = 0,
+    effort: int = 1,
     update: Update | None = None,
 ) -> Evaluation:
     """Measure a tokenizer on windows and on whole clips.
@@ -84,17 +86,24 @@ def evaluate_tokenizer(
         windows: ``(windows, frames, 203)``, standardised by the tokenizer's statistics.
         motions: clips to reconstruct, each on its own skeleton.
         seed: of the sampled codes of stochastic encoders.
+        effort: of encoding.
         update: called with the number of clips done.
     """
     windows = windows.to(tokenizer.device)
     method = tokenizer.method
-    metrics, codes = evaluate_windows(method, windows, tokenizer.statistics, seed=seed)
+    metrics, codes = evaluate_windows(
+        method, windows, tokenizer.statistics, seed=seed, effort=effort
+    )
     usage = CodeUsage.of(codes.cpu().numpy(), tokenizer.vocab_size)
     of_clips, actions = _motion_metrics(
-        motions, tokenizer.reconstruct, tokenizer.frames_per_window, update
+        motions,
+        lambda motion: tokenizer.reconstruct(motion, effort=effort),
+        tokenizer.frames_per_window,
+        update,
     )
     metrics |= of_clips | usage.summary()
-    metrics |= coding_speed(method.encode, method.decode, windows)
+    encode = partial(method.encode, effort=effort)
+    metrics |= coding_speed(encode, method.decode, windows)
     bits = tokenizer.codes_per_window * float(np.log2(tokenizer.vocab_size))
     metrics |= {"bits_per_window": bits, "bits_per_second": tokenizer.bits_per_second}
     metrics["parameters"] = sum(p.numel() for p in method.parameters())

@@ -25,8 +25,9 @@ def evaluate_observations(
     *,
     seed: int = 0,
     batch: int = 128,
+    effort: int = 1,
 ) -> tuple[dict[str, float], Tensor]:
-    """Reconstruction greedily and, where the encoder is a policy, by a sample.
+    """Reconstruction as tokens are used and, where the encoder is a policy, by a sample.
 
     Args:
         method: in evaluation mode.
@@ -34,20 +35,21 @@ def evaluate_observations(
         errors: of the kind of data.
         seed: of the samples.
         batch: observations at a time.
+        effort: of encoding, see :meth:`DiscreteAutoencoder.encode`.
 
     Returns:
-        Metrics, and the greedy codes ``(observations, codes)``. Metrics are ``errors`` of
-        greedy codes, and ``log_p``, the log-likelihood of an observation given its codes,
-        nats. For a stochastic encoder ``log_p`` is taken at one sampled sequence an
-        observation, as in the paper, and there are also ``kl`` (to the uniform prior, along
-        the sampled sequence), ``elbo`` = log_p - kl, ``beta_elbo`` = log_p - beta_end kl,
-        and ``sampled_*``: ``errors`` of the samples.
+        Metrics, and the codes ``(observations, codes)``, greedy ones at ``effort`` 1. Metrics
+        are ``errors`` of these codes, and ``log_p``, the log-likelihood of an observation
+        given its codes, nats. For a stochastic encoder ``log_p`` is taken at one sampled
+        sequence an observation, as in the paper, and there are also ``kl`` (to the uniform
+        prior, along the sampled sequence), ``elbo`` = log_p - kl, ``beta_elbo`` = log_p -
+        beta_end kl, and ``sampled_*``: ``errors`` of the samples.
     """
     policy = getattr(method, "policy", None)
     generator = torch.Generator(observations.device).manual_seed(seed)
     greedy, sampled, codes, log_p, kl = [], [], [], [], []
     for x in observations.split(batch):
-        codes.append(method.encode(x))
+        codes.append(method.encode(x, effort=effort, generator=generator))
         greedy.append(method.decode(codes[-1]))
         drawn = None
         if isinstance(policy, Policy):

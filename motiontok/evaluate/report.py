@@ -157,10 +157,13 @@ def evaluation_markdown(name: str, result: Mapping[str, Any]) -> str:
 
     Args:
         name: of the tokenizer.
-        result: with ``metrics``, ``machine`` and ``test``, as ``result.json`` has them.
+        result: with ``metrics``, ``machine`` and ``test``, as ``result.json`` has them, and
+            ``effort``.
     """
     row = Row(name, 1, _numbers(result), {})
     lines = [f"# {name}", "", *_where([result]), ""]
+    if result["effort"] > 1:
+        lines[-1:] = [f"- encoded with effort {result['effort']}", ""]
     for title, columns in _TABLES:
         shown = [c for c in columns if c[0] in row.mean]
         lines += [f"| {title} | |", "|---|---:|"]

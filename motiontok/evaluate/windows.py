@@ -18,6 +18,7 @@ def evaluate_windows(
     *,
     seed: int = 0,
     batch: int = 128,
+    effort: int = 1,
 ) -> tuple[dict[str, float], Tensor]:
     """Reconstruction of windows, greedily and, where the encoder is a policy, by a sample.
 
@@ -27,6 +28,7 @@ def evaluate_windows(
         statistics: of the features.
         seed: of the samples.
         batch: windows at a time.
+        effort: of encoding.
 
     Returns:
         Metrics, and the greedy codes ``(windows, codes)``, as
@@ -39,4 +41,5 @@ def evaluate_windows(
         lambda x, y: reconstruction_metrics(x, y, statistics),
         seed=seed,
         batch=batch,
+        effort=effort,
     )

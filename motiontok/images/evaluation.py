@@ -67,6 +67,7 @@ def evaluate_images(
     chunks: Iterable[Tensor],
     *,
     seed: int = 0,
+    effort: int = 1,
     distance: FrechetDistance | None = None,
 ) -> ImageEvaluation:
     """Measure a tokenizer.
@@ -75,6 +76,7 @@ def evaluate_images(
         tokenizer: to measure.
         chunks: standardised images ``(images, channels, height, width)`` in parts.
         seed: of samples.
+        effort: of encoding.
         distance: also take the FID, on decoder means of a sampled sequence an image where
             the encoder is stochastic, as the paper does.
 
@@ -91,7 +93,11 @@ def evaluate_images(
     for number, chunk in enumerate(chunks):
         x = chunk.to(tokenizer.device)
         found, usage = measure_images(
-            tokenizer.method, x, lambda a, b: errors_of(a, b, pixels), seed=seed + number
+            tokenizer.method,
+            x,
+            lambda a, b: errors_of(a, b, pixels),
+            seed=seed + number,
+            effort=effort,
         )
         for key, value in found.items():
             total[key] = total.get(key, 0.0) + len(x) * value
@@ -104,7 +110,9 @@ def evaluate_images(
         images += len(x)
         if distance is not None:
             with torch.no_grad():
-                codes = tokenizer.method.encode(x, temperature=temperature, generator=generator)
+                codes = tokenizer.method.encode(
+                    x, effort=effort, temperature=temperature, generator=generator
+                )
                 y = tokenizer.method.decode(codes)
             distance.update(pixels.to_bytes(x), pixels.to_bytes(y))
     if not images:

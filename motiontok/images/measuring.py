@@ -14,7 +14,7 @@ _VALUES = 2**22
 
 
 def measure_images(
-    method: DiscreteAutoencoder, images: Tensor, errors: Errors, *, seed: int = 0
+    method: DiscreteAutoencoder, images: Tensor, errors: Errors, *, seed: int = 0, effort: int = 1
 ) -> tuple[dict[str, float], CodeUsage]:
     """The paper's metrics of reconstructed images, and how codes are used.
 
@@ -23,6 +23,7 @@ def measure_images(
         images: ``(images, channels, height, width)``, standardised.
         errors: of reconstructions from originals.
         seed: of samples.
+        effort: of encoding.
 
     Returns:
         Metrics of :func:`~motiontok.evaluate.observations.evaluate_observations` (``mse``,
@@ -34,7 +35,7 @@ def measure_images(
     model = method.config.model
     largest = max(images[0].numel(), model.codes_per_window * model.vocab_size)
     metrics, codes = evaluate_observations(
-        method, images, errors, seed=seed, batch=max(_VALUES // largest, 1)
+        method, images, errors, seed=seed, effort=effort, batch=max(_VALUES // largest, 1)
     )
     usage = CodeUsage.of(codes.cpu().numpy(), model.vocab_size)
     return metrics | usage.summary(), usage

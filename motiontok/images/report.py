@@ -84,11 +84,14 @@ def evaluation_markdown(name: str, result: Mapping[str, Any]) -> str:
 
     Args:
         name: of the tokenizer.
-        result: with ``metrics``, ``machine`` and ``test``.
+        result: with ``metrics``, ``machine``, ``test``, ``beta`` and ``effort``.
     """
     beta = float(result["beta"])
     metrics = _with_elbo(result["metrics"], beta)
-    lines = [f"# {name}", "", *_where([result]), "", "| | |", "|---|---:|"]
+    lines = [f"# {name}", "", *_where([result])]
+    if result["effort"] > 1:
+        lines.append(f"- encoded with effort {result['effort']}, where it says greedy")
+    lines += ["", "| | |", "|---|---:|"]
     columns = (*_QUALITY, ("bits_per_image", "bits an image", 0, 1), *_CODES_AND_COST)
     for key, heading, decimals, factor in columns:
         if key in metrics:

@@ -169,9 +169,9 @@ def run_image_training(
 
 
 @torch.no_grad()
-def reconstruct(method: DiscreteAutoencoder, x: torch.Tensor) -> torch.Tensor:
-    """Images decoded from their greedy codes, standardised."""
-    return method.eval().decode(method.encode(x))
+def reconstruct(method: DiscreteAutoencoder, x: torch.Tensor, *, effort: int = 1) -> torch.Tensor:
+    """Images decoded from their codes, standardised."""
+    return method.eval().decode(method.encode(x, effort=effort))
 
 
 def _write_json(path: Path, values: object) -> None:

@@ -493,6 +493,11 @@ def test_eval_measures_a_tokenizer_on_its_held_out_clips(command, finished, tmp_
     code, shown, _ = command("eval", folder, "--json", "--device", "cpu")
     assert code == 0
     assert json.loads(shown)["fingerprint"] == result["fingerprint"]
+    code, shown, _ = command("eval", folder, "--json", "--device", "cpu", "--effort", 8)
+    assert code == 0
+    harder = json.loads(shown)
+    assert harder["effort"] == 8
+    assert harder["metrics"]["mse"] < result["metrics"]["mse"]
 
 
 def test_eval_takes_all_clips_of_a_folder(command, finished, tmp_path):

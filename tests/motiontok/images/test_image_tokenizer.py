@@ -235,6 +235,10 @@ def test_eval_reports_what_the_run_did(image_run, blobs, tmp_path):
     assert found["test"]["images"] == 64
     for key in ("psnr", "ssim", "mse", "code_usage"):
         assert found["metrics"][key] == pytest.approx(metrics[key], rel=1e-4), key
+    result = run("eval", image_run, "--data", blobs, "--effort", 8, "--json", "--device", "cpu")
+    harder = json.loads(result.output)
+    assert harder["effort"] == 8
+    assert harder["metrics"]["psnr"] > metrics["psnr"]
 
 
 class Twist(torch.nn.Module):
