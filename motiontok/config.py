@@ -86,8 +86,8 @@ class ModelConfig:
         vocab_size: values a token can take, at most 65,536.
         width, heads, layers: policy, both of its stacks.
         decoder_width, decoder_layers: decoder.
-        components: principal components that lopq keeps of a window.
-        bases: neighbourhoods with a basis of their own in lopq.
+        components: principal components that lopq, lopq-net and daps-lopq keep.
+        bases: neighbourhoods with a basis of their own in these.
     """
 
     codes_per_window: int = 64
@@ -118,7 +118,7 @@ class MethodConfig:
         variance: of the Gaussian likelihood, in standardised units; of images, whose variances
             are learned, what daps-pq starts its policy by.
         decoder_first: share of the run in which only the decoder learns, on codes of the
-            starting policy; needs a method that starts from a quantiser.
+            starting policy; for daps-pq and daps-lopq.
     """
 
     name: str = "daps"
@@ -151,8 +151,8 @@ class TrainConfig:
         seed: of every random number of the run.
         precision: ``float32``, or ``bfloat16`` for products, with probabilities, rewards,
             losses and statistics in float32: for GPUs (docs/training.md).
-        chunk: observations at a time in the gradients of ``daps``, ``daps-na`` and
-            ``daps-pq``; 0 takes what fits a CPU's cache, or half of a GPU of 24 GB. The
+        chunk: observations at a time in the gradients of ``daps`` and what derives from
+            it; 0 takes what fits a CPU's cache, or half of a GPU of 24 GB. The
             gradients are the same.
     """
 

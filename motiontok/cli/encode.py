@@ -25,7 +25,7 @@ __all__ = ["encode"]
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Candidates a window; the best reconstructing one is kept.",
+    help="Candidates a window or image, or rounds of search; the best one is kept.",
 )
 @click.option(
     "--hold-path", is_flag=True, help="Steer each window back to the path: no drift, but slower."

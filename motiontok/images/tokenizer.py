@@ -143,7 +143,7 @@ class ImageTokenizer:
 
         Args:
             images: the path of a picture, or bytes ``(images, channels, height, width)``.
-            effort: candidates an image; the one that decodes best is kept.
+            effort: candidates an image, or rounds of search; what decodes best is kept.
 
         Raises:
             DataError: no readable picture, or an array of another shape or type.

@@ -3,13 +3,16 @@
 from motiontok.config import Config
 from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, StepResult
-from motiontok.methods.daps import Daps, DapsFromQuantizer
+from motiontok.methods.daps import Daps
+from motiontok.methods.daps_lopq import DapsFromLopq
 from motiontok.methods.daps_na import DapsFactorised
+from motiontok.methods.daps_pq import DapsFromQuantizer
 from motiontok.methods.fsq import Fsq
 from motiontok.methods.grmck import GumbelRao, GumbelRaoFactorised
 from motiontok.methods.gumbel import Gumbel, GumbelFactorised
 from motiontok.methods.lfq import Lfq
 from motiontok.methods.lopq import Lopq
+from motiontok.methods.lopq_net import LopqNet
 from motiontok.methods.networks import MotionNetworks, Networks
 from motiontok.methods.pca_pq import PcaPq
 from motiontok.methods.ppo import Ppo
@@ -30,6 +33,7 @@ METHODS: dict[str, type[DiscreteAutoencoder]] = {
     "daps": Daps,
     "daps-na": DapsFactorised,
     "daps-pq": DapsFromQuantizer,
+    "daps-lopq": DapsFromLopq,
     "gumbel": Gumbel,
     "gumbel-na": GumbelFactorised,
     "grmck": GumbelRao,
@@ -41,6 +45,7 @@ METHODS: dict[str, type[DiscreteAutoencoder]] = {
     "rvq": Rvq,
     "lfq": Lfq,
     "lopq": Lopq,
+    "lopq-net": LopqNet,
     "pca-pq": PcaPq,
 }
 """Every method by name."""

@@ -96,7 +96,8 @@ class DiscreteAutoencoder(nn.Module):
 
         Args:
             x: ``(batch, *shape)``.
-            effort: candidates for each x, of which the best reconstructing one is kept.
+            effort: candidates for each x, of which the best reconstructing one is kept, or
+                rounds of a search for better ones.
             temperature: 0 takes the most likely code at each position; at ``effort`` 1
                 a positive value samples.
             generator: source of randomness.

@@ -24,16 +24,14 @@ from torch import Tensor, nn
 
 from motiontok.config import Config
 from motiontok.errors import ConfigError
-from motiontok.methods.base import Draw, StepResult
+from motiontok.methods.base import StepResult
 from motiontok.methods.chunks import in_chunks
 from motiontok.methods.networks import Networks
 from motiontok.methods.stochastic import PolicyAutoencoder
-from motiontok.models import AutoregressivePolicy, CodebookHead, ProductQuantizer, RefiningDecoder
-from motiontok.models.quantizer import ENOUGH
+from motiontok.models import AutoregressivePolicy
 from motiontok.models.recall import Product
-from motiontok.models.sampling import draw_tokens
 
-__all__ = ["Daps", "DapsFromQuantizer", "importance_weights", "solve_log_eta"]
+__all__ = ["Daps", "importance_weights", "solve_log_eta"]
 
 
 def importance_weights(reward: Tensor, logq: Tensor, *, eta: Tensor | float, beta: float) -> Tensor:
@@ -120,7 +118,7 @@ class Daps(PolicyAutoencoder):
         if product is not None:
             return cast(AutoregressivePolicy, self.policy).log_q(x, codes, product)
         logp = self.policy.log_probabilities(x, codes)
-        return _log_q(logp, codes), logp
+        return logp.gather(-1, codes[..., None])[..., 0].sum(dim=-1), logp
 
     def _prepare_step(
         self, x: Tensor, codes: Tensor, beta: float, generator: torch.Generator
@@ -141,117 +139,6 @@ class Daps(PolicyAutoencoder):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         return [p for p in super().shared_parameters() if p is not self.log_eta]
-
-
-class DapsFromQuantizer(Daps):
-    """DAPS started from a product quantiser instead of from noise.
-
-    Policy and decoder equal the fitted quantiser at step 0 (motiontok.models.quantizer).
-    Three more departures from the plain method, for runs of minutes instead of days:
-
-    - for the first ``decoder_first`` of the run only the decoder learns, on codes of the
-      starting policy, which is known in closed form and needs no autoregression;
-    - eta is solved for the ESS target when the policy begins to learn, instead of
-      walking there from 100 over thousands of steps;
-    - the decoder learns from one sequence a window, drawn by the weights w, instead of
-      all K unweighted: better sequences, and a K-th of the gradient work.
-    """
-
-    started: Tensor
-
-    def __init__(self, config: Config, networks: Networks) -> None:
-        super().__init__(config, networks)
-        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
-        self._begun = False
-
-    def _make_policy(self, networks: Networks) -> AutoregressivePolicy:
-        model, method = self.config.model, self.config.method
-        return networks.policy(
-            CodebookHead(self.quantizer, width=model.width, variance=method.variance)
-        )
-
-    def _make_decoder(self, networks: Networks) -> nn.Module:
-        model = self.config.model
-        quantizer = ProductQuantizer(
-            shape=networks.shape,
-            codes=model.codes_per_window,
-            vocab_size=model.vocab_size,
-            variances=networks.likelihood.parameters_per_value > 1,
-        )
-        return RefiningDecoder(quantizer, width=model.decoder_width, layers=model.decoder_layers)
-
-    @property
-    def quantizer(self) -> ProductQuantizer:
-        """The fitted starting point."""
-        return cast(RefiningDecoder, self.decoder).quantizer
-
-    @property
-    def head(self) -> CodebookHead:
-        """The policy's head."""
-        return cast(CodebookHead, cast(AutoregressivePolicy, self.policy).head)
-
-    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
-        self.quantizer.fit(draw(ENOUGH), generator)
-
-    def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
-        self.head.beta.fill_(self.beta(progress))
-        if progress < self.config.method.decoder_first:
-            return self._decoder_step(x, generator)
-        return super().training_step(x, progress, generator)
-
-    def _decoder_step(self, x: Tensor, generator: torch.Generator) -> StepResult:
-        with torch.no_grad():
-            noise = self._noise(x, self.config.model.codes_per_window, generator=generator)
-            codes = self.head.sample_prior(x, noise)
-        reward, mean = self.reward(x, codes[:, None])
-        metrics = {
-            "reward": reward.detach().mean(),
-            "mse": ((x - mean.detach()[:, 0]) ** 2).mean(),
-            "beta": self.head.beta.clone(),
-        }
-        return StepResult(-reward.mean(), metrics, codes, mean.detach()[:, 0])
-
-    def _prepare_step(
-        self, x: Tensor, codes: Tensor, beta: float, generator: torch.Generator
-    ) -> Tensor:
-        # Asked of the device once, not at every step.
-        if not self._begun and not self.started:
-            self._start(x, codes, beta)
-        self._begun = True
-        return self._noise(x, generator=generator)
-
-    def _noise(self, x: Tensor, *shape: int, generator: torch.Generator) -> Tensor:
-        """Numbers of [0, 1) ``(batch, *shape)``: this process's share of the whole batch's."""
-        rows = len(x) * self.team.size
-        whole = torch.rand(rows, *shape, generator=generator, device=x.device, dtype=x.dtype)
-        return self.team.share(whole)
-
-    @torch.no_grad()
-    def _start(self, x: Tensor, codes: Tensor, beta: float) -> None:
-        parts = [
-            (self.reward(a, z)[0], _log_q(self.policy.log_probabilities(a, z), z))
-            for a, z in zip(x.split(self.chunk(codes)), codes.split(self.chunk(codes)), strict=True)
-        ]
-        reward, logq = (self.team.join(torch.cat(p)) for p in zip(*parts, strict=True))
-        target = self.config.method.ess_target
-        self.log_eta.fill_(solve_log_eta(reward, logq, beta=beta, ess_target=target))
-        self.started.fill_(True)
-
-    def _decoder_loss(
-        self, x: Tensor, codes: Tensor, logq: Tensor, beta: float, noise: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        with torch.no_grad():
-            reward, _ = self.reward(x, codes)
-            weights = importance_weights(reward, logq, eta=self.log_eta.exp(), beta=beta)
-            drawn = draw_tokens(weights.log(), noise=noise)
-        chosen = codes[torch.arange(len(x), device=x.device), drawn]
-        score, mean = self.reward(x, chosen[:, None])
-        return reward, mean[:, 0], -score.sum()
-
-
-def _log_q(logp: Tensor, codes: Tensor) -> Tensor:
-    """log q ``(batch, samples)`` of sequences from log q of every token there could be."""
-    return logp.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
 
 
 def solve_log_eta(reward: Tensor, logq: Tensor, *, beta: float, ess_target: float) -> float:

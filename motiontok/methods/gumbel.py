@@ -11,7 +11,7 @@ from motiontok.methods.base import StepResult
 from motiontok.methods.relaxation import straight_through
 from motiontok.methods.schedule import exponential_decay
 from motiontok.methods.stochastic import PolicyAutoencoder
-from motiontok.models import Decoder
+from motiontok.models import AutoregressivePolicy, Decoder, FactorisedPolicy
 
 __all__ = ["Gumbel", "GumbelFactorised"]
 
@@ -35,9 +35,8 @@ class Gumbel(PolicyAutoencoder):
         temperature = exponential_decay(
             progress, start=method.temperature_start, end=method.temperature_end
         )
-        weights, logp = self.policy.unroll(
-            x, lambda logits: self.relax(logits, temperature, generator)
-        )
+        policy = cast(AutoregressivePolicy | FactorisedPolicy, self.policy)
+        weights, logp = policy.unroll(x, lambda logits: self.relax(logits, temperature, generator))
         found = cast(Decoder, self.decoder).relaxed(weights)
         reward = self.likelihood.log_density(x, found)
         kl = self.kl(logp)

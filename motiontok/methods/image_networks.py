@@ -46,6 +46,7 @@ class ImageNetworks(Networks):
     """
 
     after_scalars: ClassVar[tuple[float, ...]]
+    far: ClassVar[bool] = False  # pixels have bounds
 
     def __init__(self, config: Config, *, shape: tuple[int, ...]) -> None:
         super().__init__(config, shape=shape, likelihood=self._likelihood())
@@ -133,9 +134,9 @@ def image_networks(config: Config) -> ImageNetworks:
     method, shape = config.method.name, image_shape(config)
     if method == "lopq":
         raise ConfigError(
-            "method.name lopq is of motion only; for images choose another, such as pca-pq"
+            "method.name lopq is of motion only; for images choose another, such as lopq-net"
         )
-    if method in ("daps-pq", "pca-pq"):
+    if method in ("daps-pq", "pca-pq", "daps-lopq", "lopq-net"):
         _require_components(config, shape)
     return _OF_DATASET.get(config.data.dataset, PictureNetworks)(config, shape=shape)
 
@@ -143,14 +144,17 @@ def image_networks(config: Config) -> ImageNetworks:
 def _require_components(config: Config, shape: tuple[int, ...]) -> None:
     """Refuse images that a quantiser of principal components cannot have."""
     method, codes = config.method.name, config.model.codes_per_window
-    if config.data.dataset == "mnist":
+    local = method in ("daps-lopq", "lopq-net")
+    if config.data.dataset == "mnist" and not local:
         raise ConfigError(
             f"method.name {method} decodes to a Gaussian, but {config.data.dataset} is binary; "
-            "choose another, such as daps-na"
+            "choose another, such as lopq-net"
         )
-    if component_count(shape, codes) * math.prod(shape) > _LARGEST_BASIS:
+    kept = config.model.components if local else component_count(shape, codes)
+    if kept * math.prod(shape) > _LARGEST_BASIS:
         raise ConfigError(
             f"method.name {method} keeps principal components of whole images: "
-            f"{component_count(shape, codes)} of {math.prod(shape)} numbers are too many; choose a "
-            "smaller data.size or fewer model.codes_per_window, or another method, such as daps"
+            f"{kept} of {math.prod(shape)} numbers are too many; choose a smaller data.size or "
+            f"fewer model.{'components' if local else 'codes_per_window'}, or another method, "
+            "such as daps"
         )

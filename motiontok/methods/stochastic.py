@@ -12,8 +12,8 @@ from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder
 from motiontok.methods.networks import Networks
 from motiontok.methods.schedule import exponential_decay
-from motiontok.models import AutoregressivePolicy, FactorisedPolicy, Policy
-from motiontok.models.capture import CapturedSampler
+from motiontok.models import AutoregressivePolicy, FactorisedPolicy, MovingPolicy, Policy
+from motiontok.models.capture import CapturedSampler, Sampler
 from motiontok.models.recall import Recall
 
 __all__ = ["PolicyAutoencoder"]
@@ -36,19 +36,21 @@ class PolicyAutoencoder(DiscreteAutoencoder):
 
     factorised: ClassVar[bool] = False
     decoder: nn.Module
-    policy: AutoregressivePolicy | FactorisedPolicy
+    policy: AutoregressivePolicy | FactorisedPolicy | MovingPolicy
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__(config, networks)
         self.decoder = self._make_decoder(networks)
         self.policy = self._make_policy(networks)
         # A function, not the policy: the weights would be saved twice.
-        self._sampler = CapturedSampler(self._sample)
+        self._sampler: Sampler = CapturedSampler(self._sample)
 
     def _make_decoder(self, networks: Networks) -> nn.Module:
         return networks.decoder()
 
-    def _make_policy(self, networks: Networks) -> AutoregressivePolicy | FactorisedPolicy:
+    def _make_policy(
+        self, networks: Networks
+    ) -> AutoregressivePolicy | FactorisedPolicy | MovingPolicy:
         return networks.factorised_policy() if self.factorised else networks.policy()
 
     @property

@@ -9,8 +9,10 @@ from motiontok.models.likelihood import (
     LearnedGaussianLikelihood,
     Likelihood,
 )
+from motiontok.models.local_decoder import LocalDecoder
 from motiontok.models.local_policy import LocalPolicy
 from motiontok.models.local_quantizer import LocalQuantizer
+from motiontok.models.moving_policy import MovingPolicy
 from motiontok.models.policy import AutoregressivePolicy, Policy, VocabularyHead
 from motiontok.models.quantizer import CodebookHead, ProductQuantizer, RefiningDecoder
 
@@ -24,8 +26,10 @@ __all__ = [
     "LatentEncoder",
     "LearnedGaussianLikelihood",
     "Likelihood",
+    "LocalDecoder",
     "LocalPolicy",
     "LocalQuantizer",
+    "MovingPolicy",
     "Policy",
     "ProductQuantizer",
     "RefiningDecoder",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["CapturedSampler"]
+__all__ = ["CapturedSampler", "Sampler"]
 
 Sampler = Callable[[Tensor, Tensor], Tensor]
 """From observations ``(batch, ...)`` and noise ``(batch, samples, codes)`` to codes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -53,6 +54,15 @@ class Likelihood(ABC):
     def mean(self, parameters: Tensor) -> Tensor:
         """Mean of p(x | z) ``(..., *shape)``."""
 
+    @abstractmethod
+    def around(self, mean: Tensor, square: Tensor) -> Tensor:
+        """Parameters of a p(x | z) with about these means, for a network to start from.
+
+        Args:
+            mean: ``(..., *shape)``.
+            square: mean square by which values differ from them, ``(..., *shape)``.
+        """
+
     def _sum(self, values: Tensor) -> Tensor:
         return values.flatten(-self.dimensions).sum(dim=-1)
 
@@ -76,6 +86,9 @@ class GaussianLikelihood(Likelihood):
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters
+
+    def around(self, mean: Tensor, square: Tensor) -> Tensor:
+        return mean
 
 
 class LearnedGaussianLikelihood(Likelihood):
@@ -104,6 +117,10 @@ class LearnedGaussianLikelihood(Likelihood):
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.select(-self.dimensions - 1, 0)
 
+    def around(self, mean: Tensor, square: Tensor) -> Tensor:
+        log_variance = square.clamp(self.least, self.most).log()
+        return torch.stack([mean, log_variance.expand_as(mean)], dim=-self.dimensions - 1)
+
     def variance(self, parameters: Tensor) -> Tensor:
         """Variances of p(x | z) ``(..., *shape)``."""
         return self._log_variance(parameters).exp()
@@ -121,3 +138,8 @@ class BernoulliLikelihood(Likelihood):
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.sigmoid()
+
+    def around(self, mean: Tensor, square: Tensor) -> Tensor:
+        # Linear, since means come from linear maps and may lie beyond 0 and 1: with the slope
+        # of the logarithm of the odds there would be no end to it, with 6 a 1 is a 0.95.
+        return 6.0 * (mean - 0.5)

@@ -113,7 +113,7 @@ def require_shares(config: Config, method: DiscreteAutoencoder, team: Team) -> N
     if not method.in_teams:
         raise ConfigError(
             f"method.name {config.method.name} trains in one process: start it without torchrun, "
-            "or choose daps, daps-na, daps-pq or reinforce"
+            "or choose one that starts with daps, lopq-net or reinforce"
         )
     if config.train.batch_size % team.size:
         raise ConfigError(

@@ -394,12 +394,12 @@ def test_a_toy_source_is_coded_at_its_global_optimum():
     assert error < 0.01 * patterns.var()
 
 
-@pytest.mark.parametrize("name", ["daps", "daps-pq"])
+@pytest.mark.parametrize("name", ["daps", "daps-pq", "daps-lopq"])
 def test_one_seed_is_one_result(name):
     x = torch.randn(16, FRAMES, COLUMNS, generator=torch.Generator().manual_seed(5))
 
     def run(seed):
-        method = make(name, codes=2, samples=4, decoder_first=0.3 if name == "daps-pq" else 0.0)
+        method = make(name, codes=2, samples=4, decoder_first=0.3 if "pq" in name else 0.0)
         method.prepare(lambda count: x[:count], torch.Generator().manual_seed(seed))
         train(method, x, 10, seed=seed)
         return torch.cat([p.detach().flatten() for p in method.parameters()])
@@ -408,10 +408,11 @@ def test_one_seed_is_one_result(name):
     assert not torch.equal(run(1), run(2))
 
 
-def test_starting_from_a_quantiser_learns_decoder_first_then_both():
+@pytest.mark.parametrize("name", ["daps-pq", "daps-lopq"])
+def test_starting_from_a_quantiser_learns_decoder_first_then_both(name):
     x = torch.randn(64, FRAMES, COLUMNS, generator=torch.Generator().manual_seed(5))
     schedule = {"decoder_first": 0.5, "beta_start": 20.0, "beta_end": 20.0}
-    method = make("daps-pq", codes=2, samples=16, ess_target=0.96, **schedule)
+    method = make(name, codes=2, samples=16, ess_target=0.96, **schedule)
     generator = torch.Generator().manual_seed(0)
     method.prepare(lambda count: x[:count], generator)
     optimizer = torch.optim.Adam(method.decoder.parameters(), lr=1e-2)
@@ -439,20 +440,21 @@ def test_the_quantiser_start_is_its_own_target():
     assert float(method.training_step(x, 0.2, generator).metrics["ess"]) > 0.999
 
 
-@pytest.mark.parametrize("name", ["daps", "daps-na", "daps-pq"])
+@pytest.mark.parametrize("name", ["daps", "daps-na", "daps-pq", "daps-lopq"])
 def test_a_single_sample_has_nothing_to_be_weighed_against(name):
     with pytest.raises(ConfigError, match=r"method\.samples must be at least 2 for daps"):
         make(name, codes=2, samples=1)
 
 
 def test_weight_decay_spares_eta_biases_norms_and_embeddings():
-    for name in ("daps", "daps-pq"):
+    for name in ("daps", "daps-pq", "daps-lopq"):
         method = make(name, codes=2)
         names = {id(p): n for n, p in method.named_parameters()}
         groups = method.parameter_groups()
         decayed = {names[id(p)] for g in groups if g["weight_decay"] for p in g["params"]}
         assert decayed
         assert not [n for n in decayed if "norm" in n or "bias" in n or "table" in n or "eta" in n]
+        assert not [n for n in decayed if "kind" in n]
         listed = [id(p) for g in groups for p in g["params"]]
         assert sorted(listed) == sorted(names)
         (own,) = [g for g in groups if not g["clip"]]

@@ -105,3 +105,22 @@ def test_the_paper_relates_reward_to_error():
     expected = -722.5 - 6400 * float(((x - mean) ** 2).mean())
     found = GaussianLikelihood(0.25, dimensions=2).log_density(x, mean)
     assert float(found) == pytest.approx(expected, abs=0.1)
+
+
+@settings(max_examples=50)
+@given(SEEDS, SHAPES, st.floats(0.01, 0.5), st.floats(0.5, 3.0))
+def test_parameters_around_a_mean_have_it_and_its_error(seed, shape, least, most):
+    mean, square = normal(seed, 4, *shape), normal(seed + 1, *shape).square() + 1e-9
+    fixed = GaussianLikelihood(0.25, dimensions=len(shape))
+    assert torch.equal(fixed.mean(fixed.around(mean, square)), mean)
+    learned = LearnedGaussianLikelihood(least=least, most=most, dimensions=len(shape))
+    parameters = learned.around(mean, square)
+    assert torch.equal(learned.mean(parameters), mean)
+    expected = square.clamp(least, most).expand_as(mean)
+    torch.testing.assert_close(learned.variance(parameters), expected)
+    bits = BernoulliLikelihood(dimensions=len(shape))
+    # Near a half as steep as 1.5, sure to 0.05 at 0 and 1, and on the same side beyond.
+    chance = bits.mean(bits.around(mean, square))
+    assert torch.equal(chance > 0.5, mean > 0.5)
+    ends = bits.mean(bits.around(torch.tensor([[0.0, 1.0]]), torch.tensor(1.0)))
+    assert ends.flatten().tolist() == pytest.approx([0.0474, 0.9526], abs=1e-3)

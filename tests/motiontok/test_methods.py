@@ -113,7 +113,8 @@ def test_a_training_step_is_finite_and_reaches_encoder_and_decoder(name):
     assert all(g.isfinite().all() for g in gradients.values())
     moved = {n.partition(".")[0] for n, g in gradients.items() if g.abs().max() > 0}
     assert "decoder" in moved
-    assert moved & {"policy", "encoder"}
+    # lopq-net encodes with its fitted quantiser and by search: nothing there has a gradient.
+    assert moved & {"policy", "encoder"} or method.config.method.name == "lopq-net"
 
 
 @pytest.mark.parametrize("name", EVERY)

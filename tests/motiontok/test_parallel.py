@@ -21,7 +21,9 @@ from motiontok.training.parallel import average_gradients, join_team, require_sh
 
 ROOT = Path(__file__).parents[2]
 # The second of daps-pq is its first phase, in which the decoder learns alone.
-METHODS = ("daps", "daps-na", "daps-pq", "daps-pq decoder", "reinforce")
+METHODS = (
+    "daps", "daps-na", "daps-pq", "daps-pq decoder", "daps-lopq", "lopq-net", "reinforce",
+)  # fmt: skip
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_gloo_available(), reason="needs a torch that was built with gloo"
 )

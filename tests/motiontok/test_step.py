@@ -26,7 +26,7 @@ def windows(config, count=10):
     return torch.randn(count, config.data.window, 3, generator=generator)
 
 
-@pytest.mark.parametrize("name", ["daps", "daps-na", "daps-pq"])
+@pytest.mark.parametrize("name", ["daps", "daps-na", "daps-pq", "daps-lopq"])
 @pytest.mark.parametrize("chunk", [1, 3, 9])
 def test_gradients_and_metrics_do_not_depend_on_the_chunk(tiny_settings, name, chunk):
     found = []

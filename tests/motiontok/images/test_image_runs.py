@@ -23,7 +23,7 @@ from motiontok.training.log import read_log
 
 METHODS = (
     "daps", "daps-na", "gumbel", "gumbel-na", "grmck", "grmck-na", "reinforce", "ppo",
-    "vqvae", "fsq", "rvq", "lfq",
+    "vqvae", "fsq", "rvq", "lfq", "lopq-net", "daps-lopq",
 )  # fmt: skip
 
 
@@ -109,7 +109,8 @@ def test_every_method_trains_encodes_and_decodes(method, blobs, tiny_images, tmp
     codes = run.tokenizer.encode(np.zeros((3, 1, 28, 28), dtype=np.uint8))
     assert codes.shape == (3, 8)
     assert run.tokenizer.decode(codes).shape == (3, 1, 28, 28)
-    assert ("beta_elbo" in run.metrics) == (method not in ("vqvae", "fsq", "rvq", "lfq"))
+    certain = ("vqvae", "fsq", "rvq", "lfq", "lopq-net")
+    assert ("beta_elbo" in run.metrics) == (method not in certain)
 
 
 def test_what_starts_from_a_product_quantiser_trains_on_pictures(pictures, tiny_images, tmp_path):
@@ -127,6 +128,20 @@ def test_what_starts_from_a_product_quantiser_trains_on_pictures(pictures, tiny_
     assert rows[-1]["val_beta_elbo"] > rows[0]["val_beta_elbo"]
     again = ImageTokenizer.from_pretrained(tmp_path / "daps")
     codes = again.encode(np.zeros((3, 3, 16, 16), dtype=np.uint8))
+    np.testing.assert_array_equal(again.decode(codes), run.tokenizer.decode(codes))
+
+
+def test_what_searches_for_its_codes_trains_on_pictures(pictures, tiny_images, tmp_path):
+    settings = (
+        *tiny_images, "data.dataset=pictures", "data.size=16", "data.holdout=5",
+        "model.codes_per_window=4", "train.batch_size=4", "method.name=lopq-net",
+        "model.components=64", "model.bases=4",
+    )  # fmt: skip
+    run, _ = train(settings, tmp_path / "run", pictures)
+    assert math.isfinite(run.metrics["log_p"])
+    again = ImageTokenizer.from_pretrained(tmp_path / "run")
+    noise = np.random.default_rng(0).integers(0, 256, (5, 3, 16, 16), dtype=np.uint8)
+    codes = again.encode(noise, effort=3)
     np.testing.assert_array_equal(again.decode(codes), run.tokenizer.decode(codes))
 
 

@@ -1,0 +1,144 @@
+"""Locally optimised product quantisation with a trained decoder, and encoding by search."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from motiontok.config import Config
+from motiontok.errors import ConfigError
+from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
+from motiontok.methods.networks import Networks
+from motiontok.models import LocalDecoder, LocalPolicy, LocalQuantizer
+
+__all__ = ["ENOUGH", "LopqNet", "make_local_decoder"]
+
+ENOUGH = 4096
+"""Observations that are enough to learn scales from."""
+
+_CELLS = 8
+_WORDS = 8
+_VALUES = 2**24  # of p(x | z) at a time while encoding
+
+
+class LopqNet(DiscreteAutoencoder):
+    """:class:`~motiontok.models.local_quantizer.LocalQuantizer`, decoded by a network.
+
+    The quantiser is fitted and stays; the decoder learns by maximum likelihood. It is also
+    the judge of codes: an observation is coded in each of its nearest cells, and what
+    p(x | z) likes best is kept, in training as in encoding. ``effort`` beyond 1 goes
+    on from there: so many rounds less one in which each token in turn may become another
+    of the codewords nearest to the observation, if p(x | z) then likes the whole better
+    (iterated conditional modes, Besag 1986).
+    """
+
+    in_teams = True
+
+    def __init__(self, config: Config, networks: Networks) -> None:
+        super().__init__(config, networks)
+        self.decoder = make_local_decoder(config, networks)
+
+    @property
+    def quantizer(self) -> LocalQuantizer:
+        """The fitted part."""
+        return self.decoder.quantizer
+
+    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
+        self.quantizer.fit(draw, generator)
+        self.decoder.fit(draw(ENOUGH))
+
+    def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
+        # Distances between nearby codewords do not survive 16 bits, and nothing here is large
+        # enough to gain by them.
+        with torch.autocast(x.device.type, enabled=False):
+            codes, _ = self._best_cell(x)
+            found = self.decoder(codes)
+        reward = self.likelihood.log_density(x, found).mean()
+        mean = self.likelihood.mean(found.detach())
+        metrics = {"reward": reward.detach(), "mse": ((x - mean) ** 2).mean()}
+        # By the values of an observation: gradients of one size, whatever is coded.
+        return StepResult(-reward / math.prod(self.shape), metrics, codes, mean)
+
+    @torch.no_grad()
+    def encode(
+        self,
+        x: Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        if temperature:
+            policy = LocalPolicy(self.quantizer)
+            return policy.sample(x, 1, temperature=temperature, generator=generator)[0][:, 0]
+        most = max(_VALUES // (max(_CELLS, _WORDS) * math.prod(self.shape)), 1)
+        return torch.cat([self._search(part, effort) for part in x.split(most)])
+
+    def decode_parameters(self, codes: Tensor) -> Tensor:
+        return self.decoder(codes)
+
+    def _search(self, x: Tensor, effort: int) -> Tensor:
+        codes, score = self._best_cell(x)
+        y = self.quantizer.components(x)
+        for _ in range(effort - 1):
+            before = codes
+            codes, score = self._improve(x, y, codes, score)
+            if torch.equal(codes, before):
+                break
+        return codes
+
+    @torch.no_grad()
+    def _best_cell(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes ``(batch, codes)`` in the best of the nearest cells, and their log p(x | z)."""
+        y = self.quantizer.components(x)
+        near = self.quantizer.cell_scores(y).topk(min(_CELLS, self.quantizer.vocab_size)).indices
+        tries = near.shape[1]
+        codes = self.quantizer.quantize(y.repeat_interleave(tries, dim=0), near.flatten())
+        return self._best(x, codes.unflatten(0, near.shape))
+
+    def _improve(self, x: Tensor, y: Tensor, codes: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+        """One round over the tokens after the cell's."""
+        z = self.quantizer.coordinates(y, codes[:, 0])
+        for token in range(1, self.quantizer.codes):
+            words = self.quantizer.word_scores(z, codes[:, 0], token)
+            near = words.topk(min(_WORDS, self.quantizer.vocab_size)).indices
+            tried = codes[:, None].repeat(1, near.shape[1], 1)
+            tried[:, :, token] = near
+            best, found = self._best(x, tried)
+            better = found > score
+            codes = torch.where(better[:, None], best, codes)
+            score = torch.where(better, found, score)
+        return codes, score
+
+    def _best(self, x: Tensor, tried: Tensor) -> tuple[Tensor, Tensor]:
+        """Of ``tried (batch, tries, codes)`` those that p(x | z) likes best, and log p."""
+        found = self.decoder(tried.flatten(0, 1)).unflatten(0, tried.shape[:2])
+        score, place = self.likelihood.log_density(x[:, None], found).max(dim=1)
+        return tried[torch.arange(len(x), device=x.device), place], score
+
+
+def make_local_decoder(config: Config, networks: Networks) -> LocalDecoder:
+    """A quantiser to be fitted, and the network on top of it.
+
+    Raises:
+        ConfigError: there are too few codes for a cell and a codeword.
+    """
+    model = config.model
+    if model.codes_per_window < 2:
+        raise ConfigError(
+            f"model.codes_per_window must be at least 2 for {config.method.name}: a cell and a "
+            "codeword in it"
+        )
+    quantizer = LocalQuantizer(
+        shape=networks.shape,
+        codes=model.codes_per_window,
+        vocab_size=model.vocab_size,
+        components=model.components,
+        bases=model.bases,
+        far=networks.far,
+    )
+    return LocalDecoder(
+        quantizer, networks.likelihood, width=model.decoder_width, layers=model.decoder_layers
+    )
