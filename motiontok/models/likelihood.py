@@ -140,6 +140,6 @@ class BernoulliLikelihood(Likelihood):
         return parameters.sigmoid()
 
     def around(self, mean: Tensor, square: Tensor) -> Tensor:
-        # Linear, since means come from linear maps and may lie beyond 0 and 1: with the slope
-        # of the logarithm of the odds there would be no end to it, with 6 a 1 is a 0.95.
+        # Not the logarithm of the odds: means of linear maps may lie beyond 0 and 1. With this
+        # slope a mean of 1 is a probability of 0.95.
         return 6.0 * (mean - 0.5)
