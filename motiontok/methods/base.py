@@ -114,6 +114,22 @@ class DiscreteAutoencoder(nn.Module):
         """Mean of p(x | z), ``(batch, *shape)``, of codes ``(batch, codes)``."""
         return self.likelihood.mean(self.decode_parameters(codes))
 
+    def log_p(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """log p(x | z) ``(batch, samples)`` of codes ``(batch, samples, codes)``.
+
+        Returns:
+            Beside it the parameters of p ``(batch, samples, ...)``.
+        """
+        found = self.decode_parameters(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+        # A sum over thousands of numbers, whatever autocast made of them.
+        found = found.to(torch.promote_types(found.dtype, torch.float32))
+        return self.likelihood.log_density(x[:, None], found), found
+
+    def likeliest(self, x: Tensor, tried: Tensor) -> tuple[Tensor, Tensor]:
+        """Of ``tried (batch, tries, codes)`` those that p(x | z) likes best, and log p."""
+        score, place = self.log_p(x, tried)[0].max(dim=1)
+        return tried[torch.arange(len(x), device=x.device), place], score
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW groups: weight decay on matrices only, none on biases, norms and embeddings.
 

@@ -74,7 +74,7 @@ class DapsStarted(Daps):
     @torch.no_grad()
     def _start(self, x: Tensor, codes: Tensor, beta: float) -> None:
         parts = [
-            (self.reward(a, z)[0], self.log_q(a, z, None)[0])
+            (self.log_p(a, z)[0], self.log_q(a, z, None)[0])
             for a, z in zip(x.split(self.chunk(codes)), codes.split(self.chunk(codes)), strict=True)
         ]
         reward, logq = (self.team.join(torch.cat(p)) for p in zip(*parts, strict=True))
@@ -86,7 +86,7 @@ class DapsStarted(Daps):
         self, x: Tensor, codes: Tensor, logq: Tensor, beta: float, noise: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         with torch.no_grad():
-            reward, _ = self.reward(x, codes)
+            reward, _ = self.log_p(x, codes)
             weights = importance_weights(reward, logq, eta=self.log_eta.exp(), beta=beta)
             drawn = draw_tokens(weights.log(), noise=noise)
         chosen = codes[torch.arange(len(x), device=x.device), drawn]

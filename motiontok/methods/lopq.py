@@ -13,7 +13,7 @@ from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import LocalPolicy, LocalQuantizer
 
-__all__ = ["Lopq"]
+__all__ = ["Lopq", "make_local_quantizer"]
 
 
 class Lopq(DiscreteAutoencoder):
@@ -31,18 +31,7 @@ class Lopq(DiscreteAutoencoder):
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__(config, networks)
-        model = config.model
-        if model.codes_per_window < 2:
-            raise ConfigError(
-                "model.codes_per_window must be at least 2 for lopq: a cell and a codeword in it"
-            )
-        self.quantizer = LocalQuantizer(
-            shape=self.shape,
-            codes=model.codes_per_window,
-            vocab_size=model.vocab_size,
-            components=model.components,
-            bases=model.bases,
-        )
+        self.quantizer = make_local_quantizer(config, networks)
 
     @property
     def policy(self) -> LocalPolicy:
@@ -71,3 +60,25 @@ class Lopq(DiscreteAutoencoder):
 
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.quantizer.decode(codes)
+
+
+def make_local_quantizer(config: Config, networks: Networks) -> LocalQuantizer:
+    """A quantiser to be fitted.
+
+    Raises:
+        ConfigError: there are too few codes for a cell and a codeword.
+    """
+    model = config.model
+    if model.codes_per_window < 2:
+        raise ConfigError(
+            f"model.codes_per_window must be at least 2 for {config.method.name}: a cell and a "
+            "codeword in it"
+        )
+    return LocalQuantizer(
+        shape=networks.shape,
+        codes=model.codes_per_window,
+        vocab_size=model.vocab_size,
+        components=model.components,
+        bases=model.bases,
+        far=networks.far,
+    )

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from motiontok.config import Config
-from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
+from motiontok.methods.lopq import make_local_quantizer
 from motiontok.methods.networks import Networks
 from motiontok.models import LocalDecoder, LocalPolicy, LocalQuantizer
 
@@ -53,7 +53,7 @@ class LopqNet(DiscreteAutoencoder):
         # Distances between nearby codewords do not survive 16 bits, and nothing here is large
         # enough to gain by them.
         with torch.autocast(x.device.type, enabled=False):
-            codes, _ = self._best_cell(x)
+            codes, _ = self._best_cell(x, self.quantizer.components(x))
             found = self.decoder(codes)
         reward = self.likelihood.log_density(x, found).mean()
         mean = self.likelihood.mean(found.detach())
@@ -80,8 +80,8 @@ class LopqNet(DiscreteAutoencoder):
         return self.decoder(codes)
 
     def _search(self, x: Tensor, effort: int) -> Tensor:
-        codes, score = self._best_cell(x)
         y = self.quantizer.components(x)
+        codes, score = self._best_cell(x, y)
         for _ in range(effort - 1):
             before = codes
             codes, score = self._improve(x, y, codes, score)
@@ -90,13 +90,12 @@ class LopqNet(DiscreteAutoencoder):
         return codes
 
     @torch.no_grad()
-    def _best_cell(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _best_cell(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Codes ``(batch, codes)`` in the best of the nearest cells, and their log p(x | z)."""
-        y = self.quantizer.components(x)
         near = self.quantizer.cell_scores(y).topk(min(_CELLS, self.quantizer.vocab_size)).indices
         tries = near.shape[1]
         codes = self.quantizer.quantize(y.repeat_interleave(tries, dim=0), near.flatten())
-        return self._best(x, codes.unflatten(0, near.shape))
+        return self.likeliest(x, codes.unflatten(0, near.shape))
 
     def _improve(self, x: Tensor, y: Tensor, codes: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
         """One round over the tokens after the cell's."""
@@ -106,17 +105,11 @@ class LopqNet(DiscreteAutoencoder):
             near = words.topk(min(_WORDS, self.quantizer.vocab_size)).indices
             tried = codes[:, None].repeat(1, near.shape[1], 1)
             tried[:, :, token] = near
-            best, found = self._best(x, tried)
+            best, found = self.likeliest(x, tried)
             better = found > score
             codes = torch.where(better[:, None], best, codes)
             score = torch.where(better, found, score)
         return codes, score
-
-    def _best(self, x: Tensor, tried: Tensor) -> tuple[Tensor, Tensor]:
-        """Of ``tried (batch, tries, codes)`` those that p(x | z) likes best, and log p."""
-        found = self.decoder(tried.flatten(0, 1)).unflatten(0, tried.shape[:2])
-        score, place = self.likelihood.log_density(x[:, None], found).max(dim=1)
-        return tried[torch.arange(len(x), device=x.device), place], score
 
 
 def make_local_decoder(config: Config, networks: Networks) -> LocalDecoder:
@@ -125,20 +118,9 @@ def make_local_decoder(config: Config, networks: Networks) -> LocalDecoder:
     Raises:
         ConfigError: there are too few codes for a cell and a codeword.
     """
-    model = config.model
-    if model.codes_per_window < 2:
-        raise ConfigError(
-            f"model.codes_per_window must be at least 2 for {config.method.name}: a cell and a "
-            "codeword in it"
-        )
-    quantizer = LocalQuantizer(
-        shape=networks.shape,
-        codes=model.codes_per_window,
-        vocab_size=model.vocab_size,
-        components=model.components,
-        bases=model.bases,
-        far=networks.far,
-    )
     return LocalDecoder(
-        quantizer, networks.likelihood, width=model.decoder_width, layers=model.decoder_layers
+        make_local_quantizer(config, networks),
+        networks.likelihood,
+        width=config.model.decoder_width,
+        layers=config.model.decoder_layers,
     )

@@ -120,10 +120,8 @@ class PolicyAutoencoder(DiscreteAutoencoder):
 
     def reward(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x | z) ``(batch, samples)`` and means of p ``(batch, samples, *shape)``."""
-        found = self.decode_parameters(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
-        # A sum over thousands of numbers, whatever autocast made of them.
-        found = found.to(torch.promote_types(found.dtype, torch.float32))
-        return self.likelihood.log_density(x[:, None], found), self.likelihood.mean(found)
+        score, found = self.log_p(x, codes)
+        return score, self.likelihood.mean(found)
 
     @torch.no_grad()
     def encode(
@@ -139,9 +137,7 @@ class PolicyAutoencoder(DiscreteAutoencoder):
             return policy.sample(x, 1, temperature=temperature, generator=generator)[0][:, 0]
         greedy, _ = policy.sample(x, 1, temperature=0.0)
         drawn, _ = policy.sample(x, effort - 1, temperature=temperature or 1.0, generator=generator)
-        codes = torch.cat([greedy, drawn], dim=1)
-        best = self.reward(x, codes)[0].argmax(dim=1)
-        return codes[torch.arange(len(x), device=x.device), best]
+        return self.likeliest(x, torch.cat([greedy, drawn], dim=1))[0]
 
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decoder(codes)
