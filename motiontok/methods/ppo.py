@@ -26,14 +26,11 @@ def clipped_objective(ratio: Tensor, advantage: Tensor, *, clip: float = _CLIP) 
     return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
 
 
-def adapt_penalty(penalty: float, kl: float) -> float:
+def adapt_penalty(penalty: Tensor, kl: Tensor) -> Tensor:
     """The KL penalty's weight: doubled above 1.5 times the target KL, halved below a 1.5th."""
-    if kl > 1.5 * _KL_TARGET:
-        penalty *= 2.0
-    elif kl < _KL_TARGET / 1.5:
-        penalty *= 0.5
-    low, high = _PENALTY_RANGE
-    return min(max(penalty, low), high)
+    penalty = torch.where(kl > 1.5 * _KL_TARGET, 2.0 * penalty, penalty)
+    penalty = torch.where(kl < _KL_TARGET / 1.5, 0.5 * penalty, penalty)
+    return penalty.clamp(*_PENALTY_RANGE)
 
 
 class Critic(nn.Module):
@@ -82,11 +79,11 @@ class Ppo(PolicyAutoencoder):
         objective = clipped_objective(change.exp(), advantage)
         step_kl = (old.exp() * (old - new)).sum(dim=(-1, -2)).mean()
         kl = self.kl(new[:, 0]).mean()
-        penalty = float(self.penalty)
-        policy_loss = -objective.mean() + penalty * step_kl + beta * kl
+        # A copy: the gradient needs this step's, which is about to change.
+        policy_loss = -objective.mean() + self.penalty.clone() * step_kl + beta * kl
         critic_loss = ((reward.detach() / dimensions - value) ** 2).mean()
         with torch.no_grad():
-            self.penalty.fill_(adapt_penalty(penalty, float(step_kl)))
+            self.penalty.copy_(adapt_penalty(self.penalty, step_kl))
             # From here on "old" is the policy before the update that follows this step.
             self.old_policy.load_state_dict(self.policy.state_dict())
         metrics = {

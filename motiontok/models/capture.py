@@ -6,8 +6,10 @@ them takes longer than running them. Captured once, they are launched together.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,6 +35,10 @@ class CapturedSampler:
         self._key: object = None
         self._captured: tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor] | None = None
         self._refused = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CapturedSampler:
+        # A copy has its own weights, and a graph reads the weights that it was captured with.
+        return CapturedSampler(copy.deepcopy(self._sample, memo))
 
     @torch.no_grad()
     def __call__(self, x: Tensor, noise: Tensor) -> Tensor:

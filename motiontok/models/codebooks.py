@@ -31,7 +31,8 @@ def principal_components(
 def allocate(variance: Tensor, groups: int, bits: float, size: int) -> list[tuple[int, int]]:
     """Contiguous ranges of components that each need ``bits`` at the common distortion."""
     total = groups * bits
-    logs = 0.5 * torch.log2(variance.double().clamp_min(1e-12))
+    # On the CPU: a few numbers, read one by one.
+    logs = 0.5 * torch.log2(variance.double().cpu().clamp_min(1e-12))
     # Reverse water-filling: the largest count of components whose common level lies
     # below the smallest of their variances.
     counts = torch.arange(1, len(logs) + 1)

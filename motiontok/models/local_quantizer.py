@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -109,14 +110,25 @@ class LocalQuantizer(nn.Module):
         self.register_buffer("ends", torch.zeros(codes, dtype=torch.long))
         self.register_buffer("cell_variance", torch.ones(()))
         self.register_buffer("noise_variance", torch.ones(()))
+        # Of every coordinate its token, and the ends again: slicing must not wait for a device.
+        self.register_buffer("_owner", torch.zeros(0, dtype=torch.long), persistent=False)
+        self._ends = [0] * codes
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         # How many coordinates are coded is known only after fitting.
         if prefix + "spread" in state:
-            self._resize(state[prefix + "spread"].shape[-1])
+            ends, coordinates = state[prefix + "ends"].tolist(), state[prefix + "spread"].shape[-1]
+            if ends[-1] != coordinates:
+                raise RuntimeError(f"tokens end at coordinate {ends[-1]} of {coordinates}")
+            self._resize(ends)
         super()._load_from_state_dict(state, prefix, *rest)
 
-    def _resize(self, coordinates: int) -> None:
+    def _resize(self, ends: list[int]) -> None:
+        coordinates = ends[-1]
+        self._ends = ends
+        self.ends.copy_(torch.tensor(ends))
+        owner = torch.arange(1, self.codes).repeat_interleave(torch.tensor(ends).diff())
+        self._owner = owner.to(self.ends.device)
         self.local = self.local.new_zeros(len(self.local), coordinates, self.local.shape[2])
         self.spread = self.spread.new_zeros(len(self.spread), coordinates)
         self.codewords = self.codewords.new_zeros(self.vocab_size, coordinates)
@@ -164,7 +176,7 @@ class LocalQuantizer(nn.Module):
 
         Distances are those in the window: the spread of a coordinate is its weight.
         """
-        here = slice(int(self.ends[token - 1]), int(self.ends[token]))
+        here = slice(self._ends[token - 1], self._ends[token])
         words = self.codewords[:, here]
         weights = self.spread[self.base[cells], here] ** 2 / self.noise_variance
         return (weights * coordinates[:, here]) @ words.T - 0.5 * weights @ (words**2).T
@@ -174,11 +186,9 @@ class LocalQuantizer(nn.Module):
 
         Coordinates of tokens that are left out at the end are 0, their mean.
         """
-        given = codes.shape[1]
-        tokens = torch.arange(1, given, device=codes.device)
-        owner = tokens.repeat_interleave(self.ends.diff()[: given - 1])
-        said = self.codewords[:, : len(owner)].gather(0, codes[:, owner])
-        return F.pad(said, (0, self.codewords.shape[1] - len(owner)))
+        given = self._ends[codes.shape[1] - 1]
+        said = self.codewords[:, :given].gather(0, codes[:, self._owner[:given]])
+        return F.pad(said, (0, self.codewords.shape[1] - given))
 
     def quantize(self, y: Tensor, cells: Tensor) -> Tensor:
         """Codes ``(batch, codes)`` of components in given cells: the nearest codewords."""
@@ -279,16 +289,15 @@ class LocalQuantizer(nn.Module):
         profile = torch.exp((share[:, None] * deviation.log()).sum(dim=0))
         bits = math.log2(self.vocab_size)
         edges = allocate(profile**2, self.codes - 1, bits, self.size)
-        self.ends[1:] = torch.tensor([high for _, high in edges])
         coded = edges[-1][1]
-        self._resize(coded)
+        self._resize([0, *(high for _, high in edges)])
         self.local.copy_(rows[:, :coded])
         self.spread.copy_(deviation[:, :coded] / profile[:coded])
 
     def _fit_words(self, y: Tensor, cells: Tensor, generator: torch.Generator) -> None:
         z = self.coordinates(y, cells)
         self.codewords.zero_()
-        for low, high in zip(self.ends.tolist(), self.ends[1:].tolist(), strict=False):
+        for low, high in pairwise(self._ends):
             if high > low:
                 points = z[:, low:high]
                 far = int(_FAR_SHARE * self.vocab_size) if self.far else 0

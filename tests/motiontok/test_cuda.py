@@ -6,6 +6,8 @@ import copy
 
 import pytest
 import torch
+from test_methods import EVERY, patterns
+from test_methods import make as make_small
 
 from motiontok.config import load_config
 from motiontok.methods import MotionNetworks, make_method
@@ -93,3 +95,36 @@ def test_bfloat16_gradients_point_where_float32_ones_do(tiny_settings):
         loss.backward()
         found.append(torch.cat([p.grad.flatten() for p in method.policy.parameters()]))
     assert torch.cosine_similarity(*found, dim=0) > 0.99
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", EVERY)
+def test_every_method_is_fitted_and_trained(name, precision):
+    method, generator = make_small(name).cuda(), torch.Generator("cuda").manual_seed(1)
+    x = patterns(256, torch.Generator().manual_seed(1)).cuda()
+    method.prepare(lambda count: x[:count], generator)
+    updates = Updates(method, method.config.train)
+    for step in range(4 if updates.trainable else 0):
+        method.train()
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+            result = method.training_step(x[:64], step / 4, generator)
+        updates.step(result.loss, step / 4)
+        assert all(torch.isfinite(v) for v in result.metrics.values())
+    assert updates.counts() == (0, 0)
+
+    copies = copy.deepcopy(method).cpu(), make_small(name)
+    copies[1].load_state_dict(method.state_dict())
+    method.eval()
+    codes = method.encode(x)
+    for there in copies:
+        there.eval()
+        assert (there.encode(x.cpu()) == codes.cpu()).float().mean() > 0.98
+        torch.testing.assert_close(
+            there.decode(codes.cpu()), method.decode(codes).cpu(), atol=1e-3, rtol=1e-3
+        )
+    for found in (
+        method.encode(x, effort=3, generator=generator),
+        method.encode(x, temperature=1.0, generator=generator),
+    ):
+        assert found.is_cuda
+        assert found.shape == codes.shape

@@ -130,9 +130,15 @@ def test_clipping_stops_the_gradient_where_the_step_went_far_enough():
     torch.testing.assert_close(slope, torch.tensor([1.0, 0.0, 1.0, 0.0, -1.0]))
 
 
-def test_the_penalty_follows_the_size_of_steps_within_its_range():
-    assert adapt_penalty(8.0, 0.1) == 16.0
-    assert adapt_penalty(8.0, 0.001) == 4.0
-    assert adapt_penalty(8.0, 0.025) == 8.0
-    assert adapt_penalty(1000.0, 1.0) == 1000.0
-    assert adapt_penalty(1 / 16, 0.0) == 1 / 16
+@pytest.mark.parametrize(
+    ("before", "kl", "after"),
+    [
+        (8.0, 0.1, 16.0),
+        (8.0, 0.001, 4.0),
+        (8.0, 0.025, 8.0),
+        (1000.0, 1.0, 1000.0),
+        (1 / 16, 0.0, 1 / 16),
+    ],
+)
+def test_the_penalty_follows_the_size_of_steps_within_its_range(before, kl, after):
+    assert float(adapt_penalty(torch.tensor(before), torch.tensor(kl))) == after

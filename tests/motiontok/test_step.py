@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import threading
 
 import pytest
 import torch
@@ -194,3 +196,22 @@ def test_gradients_that_are_not_finite_change_nothing_and_are_counted(tiny_setti
     step(1.0)
     assert updates.counts() == (2, 0)
     assert not all(torch.equal(a, b) for a, b in zip(before, state(), strict=True))
+
+
+def test_a_copy_draws_from_its_own_weights(tiny_settings):
+    """What was captured for the first method cannot be copied, and would be of its weights."""
+    method, config = make(tiny_settings)
+    x = windows(config)
+    method._sampler._captured = threading.Lock()
+    other = copy.deepcopy(method)
+    for parameter in other.policy.parameters():
+        parameter.data += 0.5 * torch.randn(parameter.shape)
+    first, second = (m.draw(x, 4, torch.Generator().manual_seed(2)) for m in (method, other))
+    assert not torch.equal(first, second)
+    expected = other.policy.sample(x, 4, noise=noise_of(config, len(x)))[0]
+    assert torch.equal(second, expected)
+
+
+def noise_of(config, count):
+    shape = (config.model.codes_per_window, count, 4)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(2)).permute(1, 2, 0)

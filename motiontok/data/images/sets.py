@@ -148,8 +148,8 @@ class PictureSet(ImageSet):
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         pixels = torch.from_numpy(self._stream.take(size, rows))
         if self._device.type == "cuda":
-            pixels = pixels.pin_memory().to(self._device, non_blocking=True)
-        return self.pixels.standardize(pixels)
+            pixels = pixels.pin_memory()
+        return self.pixels.standardize(pixels.to(self._device, non_blocking=True))
 
     def seek(self, drawn: int) -> None:
         self._stream.seek(drawn)
