@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["sample"]
+
+# A miss that is told: m/s or rad/s, and as a share of what was asked. A start from standing costs
+# less than that.
+_MISS = 0.25
 
 
 @click.command()
@@ -131,6 +136,10 @@ def sample(
         ).save(path)
     window = opened.frames_per_window
     does = [commands_of(opened.decode_features(c), window).mean(axis=0) for c in drawn]
+    asked = (*(velocity or (math.nan, math.nan)), math.nan if yaw_rate is None else yaw_rate)
+    for path, done in zip(paths, does, strict=True):
+        if missed := _missed(asked, done):
+            click.echo(f"note: {path}: {missed}; the prior knows no such motion", err=True)
     if as_json:
         result = {"codes": [str(p) for p in paths], "frames": frames, "seed": seed}
         result |= {
@@ -144,6 +153,16 @@ def sample(
             f"{frames} frames, {frames / opened.fps:.1f} s, {forward:.2f} m/s forward, "
             f"{left:.2f} left, {turn:.2f} rad/s -> {path}"
         )
+
+
+def _missed(asked: Sequence[float], done: Sequence[float]) -> str:
+    """What a sample does otherwise than it was asked to; what was not asked is NaN."""
+    names = ("m/s forward", "m/s left", "rad/s")
+    return ", ".join(
+        f"asked for {wanted:g} {name}, got {found:.2f}"
+        for name, wanted, found in zip(names, asked, done, strict=True)
+        if abs(found - wanted) > max(_MISS, _MISS * abs(wanted))
+    )
 
 
 def _prefix(path: Path, tokenizer: MotionTokenizer) -> Codes:

@@ -56,8 +56,18 @@ def test_a_sample_does_as_it_is_told_and_says_what_it_does(run, tmp_path):
     motion = MotionTokenizer.from_pretrained("default").decode_codes(Codes.load(tmp_path / "a.npy"))
     turned = np.unwrap(rot.yaw_of(motion.rotations[:, 0]))
     assert (turned[-1] - turned[0]) / motion.duration == pytest.approx(turn, abs=0.1)
-    code, said, _ = run("sample", *asked)
+    code, said, noted = run("sample", *asked)
     assert f"{velocity[0]:.2f} m/s forward" in said
+    assert not noted
+
+
+def test_a_sample_that_cannot_do_as_it_is_told_says_so(run, tmp_path):
+    asked = ["--velocity", 30, 0, "--seconds", 2, "-o", tmp_path / "a.npy"]
+    code, said, noted = run("sample", *asked, "--json")
+    assert code == 0
+    (velocity,) = json.loads(said)["velocity"]
+    assert f"asked for 30 m/s forward, got {velocity[0]:.2f}" in noted
+    assert "left" not in noted
 
 
 def test_a_clip_is_continued_from_where_it_was(run, base, tmp_path, tiny_tokenizer):
