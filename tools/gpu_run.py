@@ -2,12 +2,13 @@
 
     python tools/gpu_run.py pack path/to/bvh clips.npz        # anywhere, once
     python tools/gpu_run.py run out --clips clips.npz         # on the GPU, as often as needed
+    python tools/gpu_run.py run out --mnist path/to/mnist     # likewise
 
 Stages: tests that need CUDA; the parts of a training step against their arithmetic floor, at
 LAFAN's and ImageNet's sizes, in float32 and bfloat16; a training run on the clips with its
-quality over time. Each stage that ends is kept in OUT/record.json, the training in its
-checkpoint. OUT/record.md says what was measured and what was not. ``--quick`` is the same in
-sizes for a CPU.
+quality over time; the paper's 250,000 steps on MNIST, as many of them as there is time for. Each
+stage that ends is kept in OUT/record.json, training in its checkpoint. OUT/record.md says what
+was measured and what was not. ``--quick`` is the same in sizes for a CPU.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -38,7 +41,7 @@ from motiontok.config import Config, load_config  # noqa: E402
 from motiontok.data.clips import Clips, make_training_data  # noqa: E402
 from motiontok.errors import DataError  # noqa: E402
 from motiontok.methods import MotionNetworks  # noqa: E402
-from motiontok.training import CHECKPOINT, train  # noqa: E402
+from motiontok.training import CHECKPOINT, read_header, train  # noqa: E402
 from motiontok.training.log import read_log  # noqa: E402
 
 SPAN = 2**15 - 1
@@ -145,6 +148,25 @@ def step_stage(name: str, precision: str, batch: int) -> Callable[..., dict[str,
     return stage
 
 
+MOTION_COLUMNS = {
+    "step": "step", "seconds": "s", "val_mse": "held-out mse", "val_psnr": "PSNR, dB",
+    "val_mpjpe_mm": "MPJPE, mm", "ess": "ESS", "kl": "KL, nats", "skipped": "skipped",
+}  # fmt: skip
+MNIST_COLUMNS = {
+    "step": "step", "seconds": "s", "val_sampled_psnr": "PSNR, dB", "val_log_p": "log p",
+    "val_beta_elbo": "beta-ELBO", "val_code_usage": "codes used", "ess": "ESS", "kl": "KL, nats",
+}  # fmt: skip
+
+
+def curve_of(log: list[dict[str, float]], columns: dict[str, str]) -> list[dict[str, float]]:
+    """The validations of a log, by the columns' titles."""
+    return [
+        {title: row[key] for key, title in columns.items() if key in row}
+        for row in log
+        if "val_mse" in row
+    ]
+
+
 def training_config(quick: bool, device: torch.device) -> Config:
     """The paper's method on the clips, with schedules for a run of minutes."""
     precision = "bfloat16" if device.type == "cuda" else "float32"
@@ -179,16 +201,46 @@ def run_training(
         device=device,
         resume=(folder / CHECKPOINT).exists(),
     )
-    rows = [r for r in read_log(folder / "log.csv") if "val_mse" in r]
-    keys = ("step", "seconds", "val_mse", "val_psnr", "val_mpjpe_mm", "ess", "kl", "skipped")
-    curve = [{k: r[k] for k in keys if k in r} for r in rows]
     return {
+        "about": f"{done.step} steps in {done.seconds:.0f} s on {len(clips)} clips, "
+        f"{len(held)} of them held out.",
         "steps": done.step,
         "seconds": done.seconds,
-        "clips": len(clips),
-        "held_out": len(held),
         "validation": done.validation,
-        "curve": curve,
+        "curve": curve_of(read_log(folder / "log.csv"), MOTION_COLUMNS),
+    }
+
+
+def run_mnist(
+    data: Path, out: Path, device: torch.device, quick: bool, minutes: float
+) -> dict[str, Any]:
+    """Go on with the published run on MNIST: Ctrl-C comes when the time is up."""
+    folder = out / "mnist"
+    checkpoint = folder / CHECKPOINT
+    before = read_header(checkpoint)["step"] if checkpoint.exists() else 0
+    command = [sys.executable, "-m", "motiontok", "train", "mnist", "--data", str(data)]
+    command += ["--out", str(folder), "--device", str(device)]
+    command += ["--resume"] if before else []
+    small = (*QUICK, "train.batch_size=16", "train.validation_windows=64")
+    for setting in (*small, f"train.steps={before + 4}") if quick else ():
+        command += ["--set", setting]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(command, env=environment)
+    try:
+        running.wait(None if quick else 60.0 * minutes)
+    except subprocess.TimeoutExpired:
+        running.send_signal(signal.SIGINT)
+        running.wait(60.0)
+    if running.returncode not in (0, 130):
+        raise RuntimeError(f"train mnist ended with {running.returncode}: see its output")
+    state, wanted = read_header(checkpoint), load_config("mnist").train.steps
+    steps, seconds = state["step"], state["seconds"]
+    return {
+        "about": f"{steps} of {wanted} steps in {seconds:.0f} s, {steps / seconds:.1f} steps/s.",
+        "steps": steps,
+        "seconds": seconds,
+        "unfinished": steps < wanted,
+        "curve": curve_of(read_log(folder / "log.csv"), MNIST_COLUMNS),
     }
 
 
@@ -211,17 +263,11 @@ def to_record(record: dict[str, Any], planned: list[str]) -> str:
                 stage["table"],
             ]
         elif "curve" in stage:
+            titles = list(stage["curve"][0])
+            lines += [stage["about"], "", f"| {' | '.join(titles)} |", "|---:" * len(titles) + "|"]
             lines += [
-                f"{stage['steps']} steps in {stage['seconds']:.0f} s on {stage['clips']} clips, "
-                f"{stage['held_out']} of them held out.",
-                "",
-                "| step | s | held-out mse | PSNR, dB | MPJPE, mm |",
-                "|---:|---:|---:|---:|---:|",
-            ]
-            lines += [
-                f"| {r['step']:.0f} | {r['seconds']:.0f} | {r['val_mse']:.4f} | "
-                f"{r['val_psnr']:.2f} | {r['val_mpjpe_mm']:.1f} |"
-                for r in stage["curve"]
+                "| " + " | ".join(f"{row[t]:.6g}" if t in row else "" for t in titles) + " |"
+                for row in stage["curve"]
             ]
         else:
             lines += [
@@ -234,9 +280,21 @@ def to_record(record: dict[str, Any], planned: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(out: Path, *, clips: Path | None, device: torch.device, quick: bool, minutes: float) -> int:
+def run(
+    out: Path,
+    *,
+    clips: Path | None,
+    mnist: Path | None,
+    device: torch.device,
+    quick: bool,
+    minutes: float,
+) -> int:
     """Run what has not been run yet, while there is time. Returns the number of failures."""
     begin = time.monotonic()
+
+    def left() -> float:
+        return max(minutes - (time.monotonic() - begin) / 60.0, 0.0)
+
     out.mkdir(parents=True, exist_ok=True)
     path = out / "record.json"
     record: dict[str, Any] = {"stages": {}}
@@ -253,6 +311,12 @@ def run(out: Path, *, clips: Path | None, device: torch.device, quick: bool, min
     motions = unpack(clips) if clips is not None else []
     training = 0.0 if quick else TRAIN_MINUTES
     stages["training"] = (training, lambda: run_training(motions, out, device, quick))
+    if mnist is not None:
+        # A little is kept for its last checkpoint and the record.
+        stages["mnist"] = (
+            0.0 if quick else 1.0,
+            lambda: run_mnist(mnist, out, device, quick, left() - 0.4),
+        )
     failures = 0
 
     def save() -> None:
@@ -262,13 +326,12 @@ def run(out: Path, *, clips: Path | None, device: torch.device, quick: bool, min
             temporary.write_text(to_record(record, list(stages)), encoding="utf-8")
 
     for name, (needs, stage) in stages.items():
-        left = max(minutes - (time.monotonic() - begin) / 60.0, 0.0)
-        if name in record["stages"]:
+        if name in record["stages"] and not record["stages"][name].get("unfinished"):
             continue
         if name == "training" and not motions:
             record["reasons"][name] = "no --clips were given"
-        elif left < needs:
-            record["reasons"][name] = f"{left:.1f} minutes were left; run it again"
+        elif left() < needs:
+            record["reasons"][name] = f"{left():.1f} minutes were left; run it again"
         else:
             print(f"{name} ...", flush=True)
             try:
@@ -293,7 +356,8 @@ def main() -> None:
     packing.add_argument("--every", type=int, default=1, help="keep each so-manieth clip")
     running = commands.add_parser("run", help="measure and train")
     running.add_argument("out", type=Path)
-    running.add_argument("--clips", type=Path)
+    running.add_argument("--clips", type=Path, help="what `pack` wrote, to train on")
+    running.add_argument("--mnist", type=Path, help="folder of MNIST, to train on as published")
     running.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     running.add_argument("--minutes", type=float, default=9.5)
     running.add_argument("--quick", action="store_true")
@@ -309,6 +373,7 @@ def main() -> None:
         run(
             options.out,
             clips=options.clips,
+            mnist=options.mnist,
             device=torch.device(options.device),
             quick=options.quick,
             minutes=options.minutes,
