@@ -12,7 +12,7 @@ import numpy as np
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.files import atomic_path
-from bvh.rotations import Array, multiply, normalize, rotate
+from bvh.rotations import Array, dot, multiply, normalize, rotate
 from bvh.skeleton import JOINTS, MIRROR, PARENTS, forward_kinematics
 
 __all__ = ["FPS", "Motion", "Source"]
@@ -46,15 +46,15 @@ class Motion:
 
     Attributes:
         root_positions: ``(frames, 3)`` world position of the hips, metres.
-        rotations: ``(frames, 22, 4)`` local unit quaternions (w, x, y, z); identity
-            is the T-pose facing +X. Row 0 is the hips in the world.
+        rotations: ``(frames, 22, 4)`` local quaternions (w, x, y, z), brought to unit length;
+            identity is the T-pose facing +X. Row 0 is the hips in the world.
         offsets: ``(22, 3)`` rest offset of each joint from its parent, metres:
             the subject's own bone lengths.
         fps: frames per second.
         source: origin of the motion.
 
     Raises:
-        BVHError: shapes disagree, or a value is NaN or infinite.
+        BVHError: shapes disagree, a value is NaN or infinite, or a quaternion is 0.
     """
 
     root_positions: Array
@@ -78,6 +78,7 @@ class Motion:
                 where = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
                 raise BVHError(f"motion {key}: value at {where} is not finite")
             object.__setattr__(self, key, value)
+        object.__setattr__(self, "rotations", _unit(self.rotations))
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise BVHError(f"motion fps must be positive, got {self.fps}")
 
@@ -217,3 +218,18 @@ class Motion:
             # Damage shows as almost any exception of zipfile, zlib, numpy's header parser or json.
             what = " ".join(str(error).split()) or type(error).__name__
             raise BVHError(f"{path}: not a motion file ({what})") from None
+
+
+def _unit(rotations: Array) -> Array:
+    """Quaternions of unit length: as they are where they have it, as from a network they may not.
+
+    Raises:
+        BVHError: one has no length, and is no rotation.
+    """
+    square = dot(rotations, rotations)
+    if not (np.abs(square - 1.0) > 1e-6).any():
+        return rotations
+    if (square < 1e-12).any():
+        where = tuple(int(i) for i in np.argwhere(square < 1e-12)[0])
+        raise BVHError(f"motion rotations: the quaternion at {where} has no length")
+    return normalize(rotations)

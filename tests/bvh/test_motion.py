@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bvh
-from bvh import DEFAULT_OFFSETS, JOINTS, BVHError, Motion, Source
+from bvh import DEFAULT_OFFSETS, JOINTS, BVHError, Motion, Source, procedural
 from bvh.rotations import angle_between, exp, from_axis_angle, identity, multiply, rotate
 from bvh.skeleton import forward_kinematics
 
@@ -78,6 +78,24 @@ def test_what_is_not_finite_is_refused(key: str, value: float) -> None:
     array[1, 2] = value
     with pytest.raises(BVHError, match=rf"motion {key}: value at \(1, 2.*\) is not finite"):
         replace(make_motion(), **{key: array})
+
+
+@pytest.mark.parametrize("factor", [1.02, 0.5, -3.0])
+def test_quaternions_of_any_length_are_rotations(factor: float) -> None:
+    motion = procedural.make("walk", seconds=1, seed=1)
+    other = Motion(motion.root_positions, motion.rotations * factor, motion.offsets)
+    np.testing.assert_allclose(np.linalg.norm(other.rotations, axis=-1), 1.0, atol=1e-12)
+    np.testing.assert_allclose(other.global_positions(), motion.global_positions(), atol=1e-12)
+    # What is of unit length is left as it is.
+    again = Motion(motion.root_positions, motion.rotations, motion.offsets)
+    np.testing.assert_array_equal(again.rotations, motion.rotations)
+
+
+def test_a_quaternion_without_length_is_no_rotation() -> None:
+    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (4, 22, 1))
+    rotations[2, 5] = 0.0
+    with pytest.raises(BVHError, match=r"quaternion at \(2, 5\) has no length"):
+        Motion(np.zeros((4, 3)), rotations, DEFAULT_OFFSETS)
 
 
 def test_slices() -> None:
