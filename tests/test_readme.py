@@ -37,7 +37,10 @@ def test_python_example_runs(tiny_run: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"\(\d+, \d+\) \d+ \d+ bits/s", done.stdout)
-    assert re.search(r"mean joint error \d+ mm", done.stdout)
+    found = re.search(r"mean joint error ([\d.]+) mm", done.stdout)
+    # Of this hardly trained tokenizer; of a body that faces another way it would be twice as much.
+    assert found is not None
+    assert float(found[1]) < 120.0
 
 
 @pytest.mark.parametrize("arguments", _commands(), ids=" ".join)
