@@ -19,7 +19,7 @@ from torch import Tensor
 from bvh.files import atomic_path
 from motiontok.errors import CodesError, InputError, TokenizerError
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.sampling import Draft, SamplingOptions
+from motiontok.prior.sampling import Draft, SamplingOptions, require_whole
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.checks import check_codes
 
@@ -97,7 +97,8 @@ class TokenPrior:
             windows: how many.
             velocity: forward and left in the body's heading, m/s: ``(2,)`` for all windows
                 or ``(windows, 2)``.
-            yaw_rate: rad/s, one or ``(windows,)``; 0 where only a velocity is given.
+            yaw_rate: rad/s, one or ``(windows,)``; 0 where only a velocity is given. Given
+                alone it leaves the velocity open.
             label: action, one of :attr:`actions`.
             style: one of :attr:`styles`.
 
@@ -105,17 +106,11 @@ class TokenPrior:
             InputError: unknown label, wrong shape or a value that is not finite.
         """
         commands = np.full((1, windows, 3), np.nan, dtype=np.float32)
-        if velocity is not None or yaw_rate is not None:
-            try:
-                commands[0, :, :2] = np.zeros(2) if velocity is None else np.asarray(velocity)
-                commands[0, :, 2] = 0.0 if yaw_rate is None else np.asarray(yaw_rate)
-            except (ValueError, TypeError):
-                raise InputError(
-                    f"velocity must be of shape (2,) or ({windows}, 2) and yaw rate a number or "
-                    f"({windows},), got {_shape(velocity)} and {_shape(yaw_rate)}"
-                ) from None
-            if not np.isfinite(commands).all():
-                raise InputError("velocity and yaw rate must be finite")
+        if velocity is not None:
+            commands[..., :2] = _command(velocity, "velocity", (2,), windows)
+            commands[..., 2] = 0.0
+        if yaw_rate is not None:
+            commands[..., 2] = _command(yaw_rate, "yaw rate", (), windows)
         return Conditions(
             torch.from_numpy(commands).to(self.device),
             _label(label, self.config.actions, "label", self.device),
@@ -239,6 +234,7 @@ class TokenPrior:
         asked = self.conditions(
             z.shape[1], velocity=velocity, yaw_rate=yaw_rate, label=label, style=style
         )
+        require_whole(asked.commands)
         context, rows = self.config.context, []
         for n in range(z.shape[1]):
             first = max(0, n + 1 - context)
@@ -286,7 +282,8 @@ class TokenPrior:
         """Read a prior's folder.
 
         Args:
-            folder: the folder, or ``"default"`` for the prior shipped with the package.
+            folder: the folder, that of the run that trained it, or ``"default"`` for the prior
+                shipped with the package.
             tokenizer: the one it is to be used with; any other is refused. A prior of a lopq
                 tokenizer cannot be read without it.
             device: where to put the weights.
@@ -297,6 +294,8 @@ class TokenPrior:
         path = Path(folder)
         if str(folder) == "default":
             path = Path(__file__).parents[1] / "pretrained" / "prior"
+        if not (path / "prior.json").is_file() and (path / "prior" / "prior.json").is_file():
+            path = path / "prior"
         if not (path / "prior.json").is_file():
             raise TokenizerError(
                 f"{folder}: no prior there (prior.json); train one with `motiontok train-prior`"
@@ -356,8 +355,16 @@ def _label(text: str | None, known: Sequence[str], what: str, device: torch.devi
     return torch.tensor([known.index(text)], device=device)
 
 
-def _shape(value: Any) -> tuple[int, ...] | str:
+def _command(value: Any, name: str, shape: tuple[int, ...], windows: int) -> NDArray[Any]:
+    """Numbers of ``shape`` for all windows, or of ``(windows, *shape)``."""
     try:
-        return np.shape(value)
-    except ValueError:
-        return "rows of different lengths"
+        found = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        raise InputError(f"{name}: numbers expected, got {value!r:.60}") from None
+    if found.shape not in (shape, (windows, *shape)):
+        raise InputError(
+            f"{name} must be of shape {shape} or {(windows, *shape)}, got {found.shape}"
+        )
+    if not np.isfinite(found).all():
+        raise InputError(f"{name} must be finite")
+    return found

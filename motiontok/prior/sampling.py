@@ -75,6 +75,20 @@ def choose(logits: Tensor, options: SamplingOptions, generator: torch.Generator 
     return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator)[:, 0]
 
 
+def require_whole(commands: Tensor) -> None:
+    """Refuse commands ``(..., 3)`` in part, which the network alone cannot read.
+
+    Raises:
+        InputError: a yaw rate without a velocity.
+    """
+    given = commands.isfinite()
+    if bool((given.any(dim=-1) & ~given.all(dim=-1)).any()):
+        raise InputError(
+            "a yaw rate without a velocity is held by tolerance alone, which needs a prior of a "
+            "lopq tokenizer and a finite tolerance: give a velocity too"
+        )
+
+
 class Draft:
     """Windows being drawn, of codes that training windows have.
 
@@ -108,9 +122,12 @@ class Draft:
         self._model, self._options, self._generator = model, options, generator
         self._guided = options.guidance != 1.0
         self._steering: Steering | None = None
+        asked = conditions.commands[:, -1]
         if model.local is not None and options.tolerance < float("inf"):
-            asked = conditions.commands[:, -1].repeat_interleave(samples, dim=0)
-            self._steering = Steering(model, asked, tolerance=options.tolerance)
+            each = asked.repeat_interleave(samples, dim=0)
+            self._steering = Steering(model, each, tolerance=options.tolerance)
+        else:
+            require_whole(asked)
         batch = len(past)
         rows = torch.arange(batch, device=past.device).repeat_interleave(samples)
         if self._guided:

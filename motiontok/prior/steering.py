@@ -39,7 +39,7 @@ class Steering:
 
     Args:
         model: of a lopq tokenizer's codes.
-        commands: ``(rows, 3)``; a row that is not finite asks for nothing.
+        commands: ``(rows, 3)``; what is not finite is not asked.
         tolerance: standard deviation (m/s and rad/s) that whole windows are held to; a code is
             held to as much more as the later ones usually add.
     """
@@ -48,7 +48,7 @@ class Steering:
         assert model.local is not None
         self._local, self._map = model.local, model.says[:-1]
         self._precision = 1.0 / (tolerance**2 + model.says_later.square())
-        self._asked = commands.isfinite().all(dim=-1, keepdim=True)
+        self._asked = commands.isfinite()
         self._lacking = torch.where(self._asked, commands - model.says[-1], 0.0)
         self._cells = torch.zeros(len(commands), dtype=torch.long, device=commands.device)
 
@@ -60,7 +60,7 @@ class Steering:
     def scores(self, position: int) -> Tensor:
         """Log-densities ``(rows, vocab)`` of the codes at a position, but for a constant."""
         left = self._lacking[:, None] - self._local.effects(position, self._map, self._cells)
-        return -0.5 * self._asked * (left.square() @ self._precision[position])
+        return -0.5 * ((self._asked[:, None] * left).square() @ self._precision[position])
 
     def push(self, position: int, codes: Tensor) -> None:
         """Say which code each row ``(rows,)`` has taken."""

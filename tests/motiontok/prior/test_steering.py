@@ -106,6 +106,23 @@ def test_what_is_not_commanded_is_left_alone(model):
     torch.testing.assert_close(drawn(model, asked, tolerance=0.01), free)
 
 
+def test_a_turn_alone_leaves_the_velocity_open(model):
+    codes = torch.randint(VOCAB, (4, CODES), generator=torch.Generator().manual_seed(3))
+    asked = commands(model, codes)
+    asked[:, :2] = torch.nan
+    free = commands(model, drawn(model, asked[:, :] * torch.nan, tolerance=1.0).flatten(0, 1))
+    held = commands(model, drawn(model, asked, tolerance=0.05).flatten(0, 1))
+    free, held = free.unflatten(0, (4, 40)), held.unflatten(0, (4, 40))
+    wanted = asked[:, None, 2]
+
+    def miss(got):
+        return float((got[..., 2] - wanted).square().mean().sqrt())
+
+    assert miss(held) < 0.5 * miss(free)
+    # Velocities are as spread as they were.
+    assert float(held[..., :2].std()) > 0.5 * float(free[..., :2].std())
+
+
 def test_rows_that_are_kept_keep_their_command(model):
     asked = torch.tensor([[3.0, 1.0, 0.5], [-2.0, 0.0, -1.0]])
     none = Conditions.none(2, 1)
