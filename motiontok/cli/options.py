@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -11,6 +12,8 @@ import click
 from motiontok.errors import InputError
 
 __all__ = [
+    "SECONDS",
+    "FiniteNumber",
     "device_option",
     "json_option",
     "prior_option",
@@ -20,10 +23,32 @@ __all__ = [
     "use_device",
 ]
 
+
+class FiniteNumber(click.FloatRange):
+    """A number in a range; NaN and infinity, which compare with none, are refused too."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+SECONDS = FiniteNumber(min=0.1, max=3600.0)
+"""Length of what is made up."""
+
 device_option = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, or auto."
 )
-seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Random seed.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 tokenizer_option: Callable[[Any], Any] = click.option(
     "--tokenizer",

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from motiontok.cli.options import (
+    SECONDS,
+    FiniteNumber,
     device_option,
     json_option,
     prior_option,
@@ -35,19 +37,19 @@ __all__ = ["plan"]
     type=click.Path(path_type=Path),
     help="CSV with columns t,forward,left,yaw_rate (s, m/s, m/s, rad/s).",
 )
-@click.option("--speed", type=click.FloatRange(min=0.05), default=1.0, show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=0.1), help="Length [default: the target's].")
+@click.option("--speed", type=FiniteNumber(min=0.05), default=1.0, show_default=True)
+@click.option("--seconds", type=SECONDS, help="Length [default: the target's].")
 @click.option(
     "--no-go",
     "discs",
-    type=float,
+    type=FiniteNumber(),
     nargs=3,
     multiple=True,
     metavar="X Y RADIUS",
     help="Disc to stay out of, metres; may be repeated.",
 )
 @click.option(
-    "--end", type=float, nargs=3, metavar="X Y YAW", help="Pose to arrive at (m, m, rad)."
+    "--end", type=FiniteNumber(), nargs=3, metavar="X Y YAW", help="Pose to arrive at (m, m, rad)."
 )
 @click.option("--label", help="What to do, such as walk.")
 @click.option("--style", help="How to do it.")
@@ -111,6 +113,11 @@ def plan(
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
     options = SamplingOptions(**drawing)
+    robot = None
+    if robot_name is not None:
+        from motiontok.robots import load_robot, retarget
+
+        robot = load_robot(robot_name)
     target: p.PathTarget | p.VelocityProfile
     if waypoints is not None:
         target = p.PathTarget.read(waypoints, speed=speed)
@@ -159,11 +166,9 @@ def plan(
         result["picture"] = str(picture)
     except MissingDependencyError as error:
         click.echo(str(error), err=True)
-    if robot_name is not None:
-        from motiontok.robots import load_robot, retarget
-
+    if robot is not None:
         result["robot"] = str(out.with_suffix(".robot.npz"))
-        retarget(motion, load_robot(robot_name)).save(out.with_suffix(".robot.npz"))
+        retarget(motion, robot).save(out.with_suffix(".robot.npz"))
     if as_json:
         click.echo(json.dumps(result))
         return

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motiontok.cli.options import (
+    SECONDS,
+    FiniteNumber,
     device_option,
     json_option,
     prior_option,
@@ -38,15 +40,19 @@ _MISS = 0.25
     show_default=True,
     help="Codes file; with --count, codes-0.npy, codes-1.npy, ...",
 )
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True)
+@click.option("--seconds", type=SECONDS, default=5.0, show_default=True)
 @click.option(
     "--velocity",
-    type=float,
+    type=FiniteNumber(),
     nargs=2,
     metavar="FORWARD LEFT",
     help="Wanted mean velocity in the body's own heading, m/s.",
 )
-@click.option("--yaw-rate", type=float, help="Wanted mean turn, rad/s, left is positive.")
+@click.option(
+    "--yaw-rate",
+    type=FiniteNumber(),
+    help="Wanted mean turn, rad/s, left is positive; alone, velocity is open.",
+)
 @click.option("--label", help="What to do, such as walk; a wrong one lists all.")
 @click.option("--style", help="How to do it, such as active; a wrong one lists all.")
 @click.option(

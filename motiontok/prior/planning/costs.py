@@ -16,6 +16,7 @@ import numpy as np
 from bvh.motion import FPS
 from bvh.rotations import Array
 from motiontok.data import Start
+from motiontok.errors import InputError
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
 from motiontok.prior.tokens import COMMAND_COLUMNS
 from motiontok.tokens.path import rotated
@@ -100,7 +101,15 @@ def track_velocity(profile: VelocityProfile) -> Cost:
 
 
 def no_go_disc(x: float, y: float, radius: float, *, weight: float = 100.0) -> Cost:
-    """Mean depth (m) inside a disc that the hips must stay out of."""
+    """Mean depth (m) inside a disc that the hips must stay out of.
+
+    Raises:
+        InputError: a number is not finite, or the radius not positive.
+    """
+    if not (np.isfinite([x, y, radius]).all() and radius > 0.0):
+        raise InputError(
+            f"no-go disc {x:g} {y:g} {radius:g}: finite numbers and a positive radius expected"
+        )
 
     def cost(rollout: Rollout) -> Array:
         apart = np.linalg.norm(rollout.positions - [x, y], axis=-1)
@@ -110,7 +119,13 @@ def no_go_disc(x: float, y: float, radius: float, *, weight: float = 100.0) -> C
 
 
 def end_pose(pose: Start, *, time: float, weight: float = 1.0) -> Cost:
-    """Squared distance (m2) and heading error (rad2) at ``time`` and after; 0 before."""
+    """Squared distance (m2) and heading error (rad2) at ``time`` and after; 0 before.
+
+    Raises:
+        InputError: the pose is not finite.
+    """
+    if not np.isfinite([pose.x, pose.y, pose.yaw]).all():
+        raise InputError(f"end pose {pose.x:g} {pose.y:g} {pose.yaw:g}: finite numbers expected")
 
     def cost(rollout: Rollout) -> Array:
         late = rollout.times >= time

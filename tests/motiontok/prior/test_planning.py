@@ -273,6 +273,31 @@ def test_plan_from_the_command_line(tiny_run, tiny_prior_run, tmp_path, run):
     assert "none.csv: no such file" in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--no-go", "nan", "0", "1"], "nan is not a finite number"),
+        (["--no-go", "1", "0", "-1"], "no-go disc 1 0 -1: finite numbers and a positive radius"),
+        (["--end", "0", "inf", "0"], "inf is not a finite number"),
+        (["--speed", "nan"], "nan is not a finite number"),
+        (["--seconds", "nan"], "nan is not a finite number"),
+        (["--seconds", "1e9"], "is not in the range 0.1<=x<=3600"),
+        (["--seed", "9" * 30], "is not in the range"),
+        (["--robot", "nobot"], "no robot 'nobot'"),
+    ],
+)
+def test_what_cannot_be_planned_is_said_before_anything_is(
+    tiny_run, tiny_prior_run, tmp_path, run, arguments, words
+):
+    (tmp_path / "w.csv").write_text("x,y\n2,0\n")
+    base = ["--tokenizer", tiny_run, "--prior", tiny_prior_run, "-o", tmp_path / "codes.npy"]
+    code, _, error = run("plan", *base, "--waypoints", tmp_path / "w.csv", *arguments)
+    assert code == 2
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["w.csv"]
+
+
 def test_a_plan_goes_onto_a_robot(tiny_run, tiny_prior_run, tmp_path, run):
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
     from motiontok.robots import Trajectory

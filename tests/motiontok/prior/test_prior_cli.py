@@ -15,7 +15,8 @@ from motiontok.codes import Codes
 
 @pytest.fixture
 def base(tiny_run, tiny_prior_run):
-    return ["--tokenizer", tiny_run, "--prior", tiny_prior_run / "prior"]
+    # The folder of the run, in which the prior is.
+    return ["--tokenizer", tiny_run, "--prior", tiny_prior_run]
 
 
 def test_a_sample_is_a_codes_file_that_decodes(run, base, tmp_path, tiny_tokenizer):
@@ -90,6 +91,8 @@ def test_a_clip_is_continued_from_where_it_was(run, base, tmp_path, tiny_tokeniz
     [
         (["--label", "fly"], "no label 'fly'"),
         (["--top-p", "2"], "top-p must be"),
+        (["--seconds", "nan"], "nan is not a finite number"),
+        (["--velocity", "inf", "0"], "inf is not a finite number"),
         (["-o", "codes.txt"], "written to a .npy file"),
         (["--prefix", "nothing.bvh"], "nothing.bvh"),
         (["--prior", "nowhere"], "no prior there"),
