@@ -50,11 +50,17 @@ def load_tokens(
 
     The split is that of the tokenizer's training, so that neither has seen what is
     measured on. A second call reads ``out/tokens.npz`` and ``out/held_out.npz``.
+
+    Raises:
+        DataError: the tokens in ``out`` are of other clips, cuts or another tokenizer.
     """
+    origin = f"{data.resolve()} cut {shifts} times"
     files = (out / "tokens.npz", out / "held_out.npz")
     if all(file.is_file() for file in files):
         say(f"using the tokens in {out}")
-        first, second = (TokenSet.load(f, fingerprint=tokenizer.fingerprint) for f in files)
+        first, second = (
+            TokenSet.load(f, fingerprint=tokenizer.fingerprint, origin=origin) for f in files
+        )
         return first, second
     with progress("reading clips", 1) as update:
         clips = dataset.load(data, progress=lambda n, of: update(n, total=of))
@@ -77,7 +83,7 @@ def load_tokens(
                 )
             )
     for tokens, file in zip(sets, files, strict=True):
-        tokens.save(file, fingerprint=tokenizer.fingerprint)
+        tokens.save(file, fingerprint=tokenizer.fingerprint, origin=origin)
     return sets[0], sets[1]
 
 

@@ -53,8 +53,14 @@ class TokenSet:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def save(self, path: Path, *, fingerprint: str) -> None:
-        """Write a ``.npz`` that :meth:`load` reads for the same tokenizer."""
+    def save(self, path: Path, *, fingerprint: str, origin: str) -> None:
+        """Write a ``.npz`` that :meth:`load` reads for the same tokenizer and clips.
+
+        Args:
+            path: of the file.
+            fingerprint: of the tokenizer.
+            origin: says of what clips the tokens are, and how these were cut.
+        """
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -62,14 +68,15 @@ class TokenSet:
                 actions=np.array(self.actions),
                 styles=np.array(self.styles),
                 fingerprint=fingerprint,
+                origin=origin,
             )
 
     @classmethod
-    def load(cls, path: Path, *, fingerprint: str) -> TokenSet:
+    def load(cls, path: Path, *, fingerprint: str, origin: str) -> TokenSet:
         """Read what :meth:`save` wrote.
 
         Raises:
-            DataError: damaged, or made by another tokenizer.
+            DataError: damaged, or made by another tokenizer or of other clips.
         """
         try:
             with np.load(path, allow_pickle=False) as data:
@@ -77,6 +84,13 @@ class TokenSet:
                 if made_by != fingerprint:
                     raise DataError(
                         f"{path}: tokens of tokenizer {made_by}, this one is {fingerprint}; "
+                        "remove the file or use another --out"
+                    )
+                # Files of before there was an origin have none.
+                made_of = str(data["origin"]) if "origin" in data else origin
+                if made_of != origin:
+                    raise DataError(
+                        f"{path}: tokens of {made_of}, this run asks for {origin}; "
                         "remove the file or use another --out"
                     )
                 fields: dict[str, Any] = {name: data[name] for name in _FIELDS}

@@ -256,7 +256,8 @@ def train_prior(
                     extra={},
                 )
             if update is not None:
-                update(step, f"{mean:.3f} nats a code, held out {checked:.3f}")
+                held = "" if math.isnan(checked) else f", held out {checked:.3f}"
+                update(step, f"{mean:.3f} nats a code{held}")
             if stop:
                 raise KeyboardInterrupt
     return TrainedPrior(model.to("cpu").eval(), step, checked, time.monotonic() - begin)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,4 +151,20 @@ def test_a_run_writes_what_it_measured(tiny_prior_run, tiny_tokenizer, labelled_
 
 def test_tokens_of_another_tokenizer_are_not_used(tiny_prior_run):
     with pytest.raises(DataError, match="this one is 0000"):
-        TokenSet.load(tiny_prior_run / "tokens.npz", fingerprint="0000")
+        TokenSet.load(tiny_prior_run / "tokens.npz", fingerprint="0000", origin="")
+
+
+@pytest.mark.parametrize("change", [{"shifts": 3}, {"data": "elsewhere"}])
+def test_a_run_goes_on_with_its_own_clips_only(
+    tiny_prior_run, tiny_tokenizer, labelled_clips, tmp_path, change
+):
+    shutil.copytree(tiny_prior_run, tmp_path / "run")
+    asked = {"data": labelled_clips, "shifts": 4} | change
+    with pytest.raises(DataError, match=r"tokens of .* cut 4 times, this run asks for"):
+        run_prior_training(
+            tiny_tokenizer,
+            out=tmp_path / "run",
+            steps=61,
+            resume=True,
+            **asked | {"data": Path(asked["data"])},
+        )
