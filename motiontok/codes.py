@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bvh.files import atomic_path
 from bvh.motion import FPS
 from bvh.skeleton import DEFAULT_OFFSETS
-from motiontok.data.features import Start
+from motiontok.data import Start
 from motiontok.errors import CodesError
 
 __all__ = ["FORMAT", "Codes"]

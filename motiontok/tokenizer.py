@@ -19,10 +19,13 @@ from motiontok.codes import Codes
 from motiontok.data import (
     COLUMNS,
     Start,
+    StartLike,
     Statistics,
     blend_seams,
+    offsets_of,
     plant_feet,
     plant_together,
+    start_of,
     to_motion,
     to_motions,
 )
@@ -92,7 +95,7 @@ class MotionTokenizer(Coder):
         self,
         codes: NDArray[Any] | Tensor,
         *,
-        start: Start | None = None,
+        start: StartLike | None = None,
         offsets: Array | None = None,
         frames: int | None = None,
         source: Source | None = None,
@@ -106,7 +109,8 @@ class MotionTokenizer(Coder):
 
         Args:
             codes: integers.
-            start: place and heading of frame 0; the origin facing +X by default.
+            start: place and heading of frame 0, or its x, y (m) and yaw (rad); the origin
+                facing +X by default.
             offsets: ``(22, 3)`` the subject's rest offsets; the tokenizer's by default.
             frames: frames to keep, at most ``windows * frames_per_window``.
             source: origin to record.
@@ -116,6 +120,7 @@ class MotionTokenizer(Coder):
 
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
+            DataError: a place or bones that no body has.
         """
         features = self._joined(codes, on_invalid)
         if features.ndim != 2:
@@ -232,18 +237,21 @@ class MotionTokenizer(Coder):
 
         Args:
             offsets: ``(22, 3)`` the subject's rest offsets; the tokenizer's by default.
+
+        Raises:
+            DataError: bones that no body has.
         """
         return StreamEncoder(
             lambda features: np.asarray(self.encode(features)),
             window=self.frames_per_window,
             codes=self.codes_per_window,
-            offsets=self.offsets if offsets is None else offsets,
+            offsets=self.offsets if offsets is None else offsets_of(offsets),
         )
 
     def stream_decoder(
         self,
         *,
-        start: Start | None = None,
+        start: StartLike | None = None,
         offsets: Array | None = None,
         plant: bool = True,
     ) -> StreamDecoder:
@@ -251,12 +259,15 @@ class MotionTokenizer(Coder):
 
         Args:
             start, offsets, plant: as :meth:`decode` has them.
+
+        Raises:
+            DataError: a place or bones that no body has.
         """
         return StreamDecoder(
             self._decoded,
             window=self.frames_per_window,
-            start=start or Start(),
-            offsets=self.offsets if offsets is None else offsets,
+            start=start_of(start),
+            offsets=self.offsets if offsets is None else offsets_of(offsets),
             plant=plant,
         )
 

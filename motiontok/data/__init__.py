@@ -1,7 +1,8 @@
 """Features of motion, their statistics, and windows of them."""
 
 from motiontok.data.distortion import psnr, reconstruction_metrics
-from motiontok.data.features import COLUMNS, FEATURES, Start, from_motion, to_motion, to_motions
+from motiontok.data.features import COLUMNS, FEATURES, from_motion, to_motion, to_motions
+from motiontok.data.place import Start, StartLike, offsets_of, start_of
 from motiontok.data.planting import plant_feet, plant_together
 from motiontok.data.seams import blend_seams
 from motiontok.data.statistics import Statistics
@@ -11,17 +12,20 @@ __all__ = [
     "COLUMNS",
     "FEATURES",
     "Start",
+    "StartLike",
     "Statistics",
     "WindowSet",
     "accumulate",
     "blend_seams",
     "differentiate",
     "from_motion",
+    "offsets_of",
     "plant_feet",
     "plant_together",
     "psnr",
     "reconstruction_metrics",
     "split_windows",
+    "start_of",
     "to_motion",
     "to_motions",
 ]

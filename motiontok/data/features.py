@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,9 +32,10 @@ from bvh import rotations as rot
 from bvh.motion import FPS, Motion, Source
 from bvh.rotations import Array
 from bvh.skeleton import FEET, JOINTS, PARENTS, by_joint, generations, take
+from motiontok.data.place import StartLike, offsets_of, start_of
 from motiontok.errors import DataError
 
-__all__ = ["COLUMNS", "FEATURES", "Start", "from_motion", "to_motion", "to_motions"]
+__all__ = ["COLUMNS", "FEATURES", "from_motion", "to_motion", "to_motions"]
 
 _BODY = len(JOINTS) - 1
 _WIDTHS = {
@@ -79,21 +79,6 @@ def _bones() -> list[list[tuple[int, int, int]]]:
 
 
 _BONES = _bones()
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a motion begins: place on the floor (metres) and heading (rad) of frame 0."""
-
-    x: float = 0.0
-    y: float = 0.0
-    yaw: float = 0.0
-
-    @classmethod
-    def of(cls, motion: Motion) -> Start:
-        """Start of a motion."""
-        x, y = motion.root_positions[0, :2]
-        return cls(float(x), float(y), float(rot.yaw_of(motion.rotations[0, 0])))
 
 
 def _six(q: Array) -> Array:
@@ -177,7 +162,7 @@ def to_motion(
     features: Array,
     offsets: Array,
     *,
-    start: Start | None = None,
+    start: StartLike | None = None,
     source: Source | None = None,
 ) -> Motion:
     """Motion of features ``(frames, 203)``.
@@ -189,10 +174,11 @@ def to_motion(
         source: origin to record.
 
     Raises:
-        DataError: wrong shape, no frames, or a value that is not finite.
+        DataError: wrong shape, no frames, a value that is not finite, or a place or bones that
+            no body has.
     """
     return to_motions(
-        [features], [offsets], starts=[start or Start()], sources=[source or Source()]
+        [features], [offsets], starts=[start_of(start)], sources=[source or Source()]
     )[0]
 
 
@@ -200,7 +186,7 @@ def to_motions(
     features: Sequence[Array],
     offsets: Sequence[Array],
     *,
-    starts: Sequence[Start],
+    starts: Sequence[StartLike],
     sources: Sequence[Source],
 ) -> list[Motion]:
     """:func:`to_motion` of several clips in one go: short ones take a third of the time.
@@ -217,20 +203,21 @@ def to_motions(
     checked = [_checked(*clip) for clip in zip(features, offsets, strict=True)]
     lengths = [len(rows) for rows, _ in checked]
     ends = np.cumsum(lengths)
+    poses = [start_of(start) for start in starts]
     clips = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
     rows = np.concatenate([rows for rows, _ in checked])
     bones = np.stack([bones for _, bones in checked])
     frames = len(rows)
 
     yaw = rows[:, 0] / FPS
-    for clip, start in zip(clips, starts, strict=True):
+    for clip, start in zip(clips, poses, strict=True):
         yaw[clip.start] = start.yaw
         np.cumsum(yaw[clip], out=yaw[clip])
     world_from_heading = rot.from_axis_angle(_UP, yaw)
     step = np.zeros((frames, 3))
     step[:, :2] = rows[:, COLUMNS["velocity"]] / FPS
     roots = rot.rotate(world_from_heading, step)
-    for clip, start in zip(clips, starts, strict=True):
+    for clip, start in zip(clips, poses, strict=True):
         roots[clip.start, :2] = start.x, start.y
         np.cumsum(roots[clip], axis=0, out=roots[clip])
     roots[:, 2] = rows[:, 3]
@@ -255,7 +242,7 @@ def _checked(features: Array, offsets: Array) -> tuple[Array, Array]:
     """Features and offsets as float64.
 
     Raises:
-        DataError: wrong shape, no frames, or a value that is not finite.
+        DataError: wrong shape, no frames, a value that is not finite, or bones that no body has.
     """
     features = np.asarray(features, dtype=np.float64)
     if features.ndim != 2 or features.shape[1] != FEATURES or len(features) == 0:
@@ -263,10 +250,7 @@ def _checked(features: Array, offsets: Array) -> tuple[Array, Array]:
     if not np.isfinite(features).all():
         frame, column = np.argwhere(~np.isfinite(features))[0]
         raise DataError(f"features: value at frame {frame}, column {column} is not finite")
-    offsets = np.asarray(offsets, dtype=np.float64)
-    if offsets.shape != (len(JOINTS), 3):
-        raise DataError(f"offsets: expected ({len(JOINTS)}, 3), got {offsets.shape}")
-    return features, offsets
+    return features, offsets_of(offsets)
 
 
 def _aim(local: Array, wanted: Array, offsets: Array) -> None:

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from motiontok.data import Start
 from motiontok.errors import InputError
 
-__all__ = ["OPTIONS", "number", "pop", "sampling", "start_of", "take", "text", "whole"]
+__all__ = ["OPTIONS", "number", "pop", "sampling", "take", "text", "whole"]
 
 OPTIONS = ("temperature", "top_k", "top_p", "guidance", "tolerance")
 
@@ -47,11 +46,6 @@ def take(request: dict[str, Any], **shapes: tuple[int | None, ...] | None) -> li
     if request:
         raise InputError(f"unknown field {str(next(iter(request)))[:40]!r}")
     return found
-
-
-def start_of(values: Any) -> Start:
-    """Place and heading of ``(3,)`` numbers; the origin of None."""
-    return Start() if values is None else Start(*map(float, values))
 
 
 def whole(given: dict[str, Any], name: str, default: int | None = None) -> int:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bvh.motion import Motion
+from motiontok.data import offsets_of, start_of
 from motiontok.errors import InputError
-from motiontok.serve.fields import OPTIONS, number, pop, sampling, start_of, take, text, whole
+from motiontok.serve.fields import OPTIONS, number, pop, sampling, take, text, whole
 from motiontok.serve.sessions import Session
 from motiontok.serve.wire import VERSION
 from motiontok.tokenizer import MotionTokenizer
@@ -123,7 +124,7 @@ class Handlers:
         if not 0 < len(positions) <= most:
             raise InputError(f"encode takes 1 to {most} frames, got {len(positions)}")
         motion = Motion(
-            positions, rotations, self.tokenizer.offsets if offsets is None else offsets
+            positions, rotations, self.tokenizer.offsets if offsets is None else offsets_of(offsets)
         )
         codes = self.tokenizer.encode_to_codes(motion)
         start = codes.start

@@ -180,6 +180,52 @@ def test_decoding_starts_where_it_is_told(tokenizer, motion):
     np.testing.assert_array_equal(origin.offsets, tokenizer.offsets)
 
 
+def test_a_start_may_be_its_three_numbers(tokenizer, motion):
+    codes = tokenizer.encode(motion)
+    for start in ((2.0, -1.0, 0.5), np.array([2.0, -1.0, 0.5])):
+        np.testing.assert_array_equal(
+            tokenizer.decode(codes, start=start).root_positions,
+            tokenizer.decode(codes, start=Start(2.0, -1.0, 0.5)).root_positions,
+        )
+        assert tokenizer.stream_decoder(start=start).pose == Start(2.0, -1.0, 0.5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "start", [(0.0, 0.0), 5.0, "here", Start(x=np.nan), (1e300, 0, 0), (0, 0, np.inf)]
+)
+def test_a_start_that_is_none_is_refused(tokenizer, start):
+    codes = np.zeros((1, 8), int)
+    for use in (
+        lambda: tokenizer.decode(codes, start=start),
+        lambda: tokenizer.stream_decoder(start=start),
+        lambda: tokenizer.decode_codes(Codes(codes, start=start)),
+    ):
+        with pytest.raises(DataError, match="start: expected x and y in m and yaw in rad"):
+            use()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("offsets", "words"),
+    [
+        (np.zeros((22, 3)), "all are 0"),
+        (np.full((22, 3), np.nan), r"value nan at \(0, 0\)"),
+        (np.full((22, 3), -1e200), r"value -1e\+200 at \(0, 0\)"),
+        (np.zeros((21, 3)), r"expected \(22, 3\), got \(21, 3\)"),
+        ("long", r"expected numbers \(22, 3\), got 'long'"),
+    ],
+)
+def test_bones_that_no_body_has_are_refused(tokenizer, offsets, words):
+    for use in (
+        lambda: tokenizer.decode(np.zeros((1, 8), int), offsets=offsets),
+        lambda: tokenizer.stream_decoder(offsets=offsets),
+        lambda: tokenizer.stream_encoder(offsets=offsets),
+    ):
+        with pytest.raises(DataError, match=f"offsets: {words}"):
+            use()
+
+
 def some_codes(tokenizer, windows, seed, *, given=8, frames=None):
     rng = np.random.default_rng(seed)
     return Codes(

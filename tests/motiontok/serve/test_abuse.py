@@ -72,6 +72,21 @@ def answer(socket):
         (pack({"op": "decode", "codes": [[0] * 8], "frames": 33}), "33 frames asked"),
         (pack({"op": "decode", "codes": [[0] * 8], "start": [0, 0]}), "start: expected shape (3)"),
         (pack({"op": "decode", "codes": [[0] * 8], "on_invalid": "guess"}), "must be 'error'"),
+        (pack({"op": "decode", "codes": [[0] * 8], "start": [1e300, 0, 0]}), "start: expected x"),
+        (
+            pack({"op": "decode", "codes": [[0] * 8], "offsets": np.full((22, 3), 1e200)}),
+            "offsets: value 1e+200 at (0, 0) is no length of a bone",
+        ),
+        (
+            pack({"op": "decode", "codes": [[0] * 8], "offsets": np.full((22, 3), np.nan)}),
+            "offsets: holds a value that is not finite",
+        ),
+        (pack({"op": "decode", "codes": [[0] * 8], "offsets": np.zeros((22, 3))}), "all are 0"),
+        (pack({"op": "open", "session": "far", "start": [0, -1e7, 0]}), "start: expected x"),
+        (
+            pack({"op": "open", "session": "big", "offsets": np.full((22, 3), 1e7)}),
+            "offsets: value 10000000.0 at (0, 0)",
+        ),
         (pack({"op": "encode"}), "encode needs root_positions and rotations"),
         (
             poses(np.zeros((1, 3)), np.zeros((2, 22, 4))),

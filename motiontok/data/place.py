@@ -1,0 +1,91 @@
+"""Where a body begins and how long its bones are, as a user gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bvh import rotations as rot
+from bvh.motion import Motion
+from bvh.rotations import Array
+from bvh.skeleton import JOINTS
+from motiontok.errors import DataError
+
+__all__ = ["Start", "StartLike", "offsets_of", "start_of"]
+
+_MOST = 1e6
+"""Metres and rad, generously: single precision, as states are sent, is 6 cm coarse there."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a motion begins: place on the floor (metres) and heading (rad) of frame 0."""
+
+    x: float = 0.0
+    y: float = 0.0
+    yaw: float = 0.0
+
+    @classmethod
+    def of(cls, motion: Motion) -> Start:
+        """Start of a motion."""
+        x, y = motion.root_positions[0, :2]
+        return cls(float(x), float(y), float(rot.yaw_of(motion.rotations[0, 0])))
+
+
+StartLike: TypeAlias = Start | Sequence[float] | NDArray[Any]
+"""A start, or its x, y and yaw."""
+
+
+def start_of(start: StartLike | None) -> Start:
+    """The start that was given; the origin facing +X of None.
+
+    Raises:
+        DataError: not three numbers, or one that no body can stand at.
+    """
+    if start is None:
+        return Start()
+    try:
+        given = (start.x, start.y, start.yaw) if isinstance(start, Start) else start
+        values = np.asarray(given, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        values = np.empty(0)
+    if values.shape != (3,) or not (np.abs(values) <= _MOST).all():
+        raise DataError(
+            f"start: expected x and y in m and yaw in rad, finite and at most {_MOST:.0e}, "
+            f"got {_short(start)}"
+        )
+    return Start(*map(float, values))
+
+
+def offsets_of(offsets: Array) -> Array:
+    """Rest offsets ``(22, 3)`` of a subject as float64, metres.
+
+    Raises:
+        DataError: wrong shape, or lengths that no body has.
+    """
+    shape = (len(JOINTS), 3)
+    try:
+        values = np.asarray(offsets, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise DataError(f"offsets: expected numbers {shape}, got {_short(offsets)}") from None
+    if values.shape != shape:
+        raise DataError(f"offsets: expected {shape}, got {values.shape}")
+    wrong = ~(np.abs(values) <= _MOST)
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise DataError(
+            f"offsets: value {values[where]} at {where} is no length of a bone in m: they are "
+            f"finite and at most {_MOST:.0e}"
+        )
+    if not values[1:].any():
+        raise DataError("offsets: all are 0, so that no bone has a length")
+    return values
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
