@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from bvh.files import atomic_path
 from bvh.motion import FPS
 from bvh.skeleton import DEFAULT_OFFSETS
-from motiontok.data import Start
-from motiontok.errors import CodesError
+from motiontok.data import Start, offsets_of, start_of
+from motiontok.errors import CodesError, DataError
 
 __all__ = ["FORMAT", "Codes"]
 
@@ -53,29 +53,27 @@ class Codes:
         """Write ``path`` (.npy) and its sidecar, both or neither.
 
         Raises:
-            CodesError: the name does not end in ``.npy``.
+            CodesError: the name does not end in ``.npy``, or :meth:`load` would refuse what is
+                to be written.
             OSError: the folder cannot be written, or the disk is full.
         """
         path = Path(path)
         if path.suffix != ".npy":
             raise CodesError(f"{path}: codes are written to a .npy file")
+        array = _checked(np.asarray(self.array), path)
+        about = _values(vars(self), path)
         sidecar = {
             "format": FORMAT,
-            "fingerprint": self.fingerprint,
-            "tokenizer": self.tokenizer,
-            "fps": self.fps,
-            "frames": self.frames,
-            "windows": len(self.array),
-            "start": asdict(self.start),
-            "offsets": np.asarray(self.offsets).tolist(),
-            "source": self.source,
-            "licence": self.licence,
+            "windows": len(array),
+            **about,
+            "start": asdict(about["start"]),
+            "offsets": about["offsets"].tolist(),
         }
         # Both are written before either is renamed, so old codes never get a new sidecar.
         with atomic_path(path.with_suffix(".json")) as beside, atomic_path(path) as temporary:
             beside.write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
             with temporary.open("wb") as file:
-                np.save(file, self.array.astype(np.uint16), allow_pickle=False)
+                np.save(file, array, allow_pickle=False)
 
     @classmethod
     def load(cls, path: str | Path) -> Codes:
@@ -94,16 +92,11 @@ class Codes:
             raise CodesError(f"{path}: no such file") from None
         except (OSError, ValueError, EOFError, MemoryError) as error:
             raise CodesError(f"{path}: not a .npy array of codes ({error})") from None
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "ui" or array.ndim != 2:
-            what = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
-            raise CodesError(f"{path}: expected integers (windows, codes_per_window), found {what}")
-        if array.size == 0:
-            raise CodesError(f"{path}: holds no codes (shape {array.shape})")
-        if array.min() < 0 or array.max() > 65_535:
+        if not isinstance(array, np.ndarray):
             raise CodesError(
-                f"{path}: codes must lie in 0 to 65535, found {array.min()} to {array.max()}"
+                f"{path}: expected integers (windows, codes_per_window), found an archive"
             )
-        array = array.astype(np.uint16)
+        array = _checked(array, path)
         beside = path.with_suffix(".json")
         if not beside.is_file():
             print(
@@ -112,6 +105,22 @@ class Codes:
             )
             return cls(array, source=path.stem)
         return cls(array, **_read_sidecar(beside, len(array)))
+
+
+def _checked(array: NDArray[Any], path: Path) -> NDArray[np.uint16]:
+    """Codes as they are kept in a file."""
+    if array.dtype.kind not in "ui" or array.ndim != 2:
+        raise CodesError(
+            f"{path}: expected integers (windows, codes_per_window), found {array.dtype} "
+            f"{array.shape}"
+        )
+    if array.size == 0:
+        raise CodesError(f"{path}: holds no codes (shape {array.shape})")
+    if array.min() < 0 or array.max() > 65_535:
+        raise CodesError(
+            f"{path}: codes must lie in 0 to 65535, found {array.min()} to {array.max()}"
+        )
+    return array.astype(np.uint16)
 
 
 def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
@@ -129,26 +138,35 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
                 f"{path}: describes {values['windows']} windows, the codes beside it have "
                 f"{windows}; remove it to decode with defaults"
             )
-        start = Start(**{k: float(values["start"][k]) for k in ("x", "y", "yaw")})
-        offsets = np.asarray(values["offsets"], dtype=np.float64).reshape(22, 3)
-        frames = int(values["frames"])
-        finite = np.isfinite(offsets).all() and np.isfinite([start.x, start.y, start.yaw]).all()
-        if frames < 0 or not finite:
-            raise CodesError(f"{path}: frames must not be negative, start and offsets be finite")
-        return {
-            "fingerprint": str(values["fingerprint"]),
-            "tokenizer": str(values["tokenizer"]),
-            "fps": float(values["fps"]),
-            "frames": frames,
-            "start": start,
-            "offsets": offsets,
-            "source": str(values["source"]),
-            "licence": str(values["licence"]),
-        }
+        values["start"] = [values["start"][k] for k in ("x", "y", "yaw")]
+        return _values(values, path)
     except CodesError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CodesError(
             f"{path}: damaged sidecar ({type(error).__name__}: {error}); remove it to decode "
             "with defaults"
         ) from None
+
+
+def _values(given: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What a sidecar says of its codes, checked one by one."""
+    fps, frames = given["fps"], given["frames"]
+    if isinstance(fps, bool) or fps != FPS:
+        raise CodesError(f"{path}: fps is {fps!r}; codes are of motion at {FPS:g} frames/s")
+    if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 0:
+        raise CodesError(f"{path}: frames is {frames!r}, which is no count; 0 means all")
+    try:
+        start, offsets = start_of(given["start"]), offsets_of(given["offsets"])
+    except DataError as error:
+        raise CodesError(f"{path}: {error}") from None
+    return {
+        "fingerprint": str(given["fingerprint"]),
+        "tokenizer": str(given["tokenizer"]),
+        "fps": float(fps),
+        "frames": int(frames),
+        "start": start,
+        "offsets": offsets,
+        "source": str(given["source"]),
+        "licence": str(given["licence"]),
+    }

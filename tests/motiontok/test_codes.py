@@ -168,16 +168,24 @@ def changed(**values):
         (lambda s: json.dumps({k: v for k, v in s.items() if k != "start"}), "'start'"),
         (changed(format=2), "format 2 is not 1"),
         (changed(windows=3), "describes 3 windows, the codes beside it have 2"),
-        (changed(frames=-5), "frames must not be negative"),
-        (changed(frames="many"), "damaged sidecar"),
-        (changed(frames=float("inf")), "damaged sidecar"),
-        (changed(frames=None), "damaged sidecar"),
-        (changed(start={"x": 0.0, "y": float("nan"), "yaw": 0.0}), "finite"),
+        (changed(frames=-5), "frames is -5"),
+        (changed(frames="many"), "frames is 'many'"),
+        (changed(frames=float("inf")), "frames is inf"),
+        (changed(frames=1.7), "frames is 1.7"),
+        (changed(frames=None), "frames is None"),
+        (changed(start={"x": 0.0, "y": float("nan"), "yaw": 0.0}), "start: expected x and y"),
+        (changed(start={"x": 0.0, "y": 1e300, "yaw": 0.0}), "got [0.0, 1e+300, 0.0]"),
         (changed(start={"x": 0.0}), "damaged sidecar"),
         (changed(start=5), "damaged sidecar"),
-        (changed(offsets=[[0.0, 0.0, 0.0]]), "damaged sidecar"),
-        (changed(offsets=[[float("inf")] * 3] * 22), "finite"),
-        (changed(fps="fast"), "damaged sidecar"),
+        (changed(start={"x": 10**400, "y": 0.0, "yaw": 0.0}), "start: expected x and y"),
+        (changed(offsets=[[10**400] * 3] * 22), "offsets: expected numbers"),
+        (changed(offsets=[[0.0, 0.0, 0.0]]), "offsets: expected (22, 3), got (1, 3)"),
+        (changed(offsets=[[float("inf")] * 3] * 22), "offsets: value inf at (0, 0)"),
+        (changed(offsets=[[0.0] * 3] * 22), "offsets: all are 0"),
+        (changed(fps="fast"), "fps is 'fast'"),
+        (changed(fps=60), "fps is 60; codes are of motion at 30 frames/s"),
+        (changed(fps=-1), "fps is -1"),
+        (changed(fps=float("nan")), "fps is nan"),
     ],
 )
 def test_bad_sidecars_are_refused_by_name(path, write, words):
@@ -189,6 +197,47 @@ def test_bad_sidecars_are_refused_by_name(path, write, words):
     assert message.startswith(str(beside))
     assert words in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.full((2, 8), 65_541), "must lie in 0 to 65535, found 65541 to 65541"),
+        (np.full((2, 8), -1), "must lie in 0 to 65535, found -1"),
+        (np.full((2, 8), 1.7), "expected integers (windows, codes_per_window), found float64"),
+        (np.zeros((2, 8), bool), "found bool"),
+        (np.zeros(8, int), "found int64 (8,)"),
+        (np.zeros((0, 8), int), "holds no codes (shape (0, 8))"),
+    ],
+)
+def test_codes_that_could_not_be_read_are_not_written(tmp_path, array, words):
+    with pytest.raises(CodesError) as caught:
+        Codes(array).save(tmp_path / "codes.npy")
+    assert words in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"fps": 60.0}, "fps is 60.0"),
+        ({"frames": 1.5}, "frames is 1.5"),
+        ({"start": Start(x=np.nan)}, "start: expected x and y"),
+        ({"offsets": np.zeros((22, 3))}, "offsets: all are 0"),
+    ],
+)
+def test_what_stands_beside_codes_is_checked_before_it_is_written(tmp_path, given, words):
+    with pytest.raises(CodesError, match=words):
+        Codes(np.zeros((2, 8), int), **given).save(tmp_path / "codes.npy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_any_integers_within_the_range_are_written(tmp_path):
+    for array in (np.full((2, 8), 65_535), [[0, 1], [2, 3]]):
+        Codes(array, frames=np.int64(3)).save(tmp_path / "codes.npy")
+        again = Codes.load(tmp_path / "codes.npy")
+        np.testing.assert_array_equal(again.array, array)
+        assert again.frames == 3
 
 
 def test_a_sidecar_that_promises_too_many_frames_is_refused(path, tokenizer):
