@@ -49,7 +49,8 @@ class Client:
         self._address, self._timeout = address, timeout
         self._context = self._zmq.Context()
         self._number = 0
-        self._poses: dict[str, list[float]] = {}
+        # What each session that was opened here is opened with when it is lost: pose and bones.
+        self._opened: dict[str, dict[str, Any]] = {}
         self._connect()
 
     def _connect(self) -> None:
@@ -101,7 +102,12 @@ class Client:
 
     def open(self, session: str, **fields: Any) -> dict[str, Any]:
         """Begin a session, or with ``resume=True`` come back to it."""
-        return self.request("open", session=session, **fields)
+        reply = self.request("open", session=session, **fields)
+        # A session that was still there keeps its bones, whatever was asked for.
+        kept = self._opened.get(session) if reply["resumed"] else None
+        offsets = kept["offsets"] if kept else fields.get("offsets")
+        self._opened[session] = {"start": reply["pose"], "offsets": offsets}
+        return reply
 
     def push(self, session: str, codes: NDArray[Any], *, reopen: bool = True) -> dict[str, Any]:
         """Codes to play.
@@ -109,22 +115,25 @@ class Client:
         Args:
             session: its name.
             codes: ``(windows, codes_per_window)``.
-            reopen: where the server was restarted and does not know the session, open it
-                again at the pose that was reached.
+            reopen: where the session is lost, the server restarted or the session idle for
+                too long, open it again at the pose that was reached, with the bones it had;
+                only one that this client opened.
         """
         codes = np.asarray(codes)
         try:
             reply = self.request("push", session=session, codes=codes)
         except ServerError as error:
-            if error.kind != "NoSession" or not reopen:
+            if error.kind != "NoSession" or not reopen or session not in self._opened:
                 raise
-            self.open(session, resume=True, start=self._poses.get(session))
+            self.open(session, resume=True, **self._opened[session])
             reply = self.request("push", session=session, codes=codes)
-        self._poses[session] = reply["pose"]
+        if session in self._opened:
+            self._opened[session]["start"] = reply["pose"]
         return reply
 
     def end(self, session: str) -> dict[str, Any]:
         """End a session."""
+        self._opened.pop(session, None)
         return self.request("close", session=session)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bvh.motion import Motion
-from motiontok.data import offsets_of, start_of
+from motiontok.data import Start, offsets_of, start_of
 from motiontok.errors import InputError
 from motiontok.serve.fields import OPTIONS, number, pop, sampling, take, text, whole
 from motiontok.serve.sessions import Session
@@ -127,11 +127,10 @@ class Handlers:
             positions, rotations, self.tokenizer.offsets if offsets is None else offsets_of(offsets)
         )
         codes = self.tokenizer.encode_to_codes(motion)
-        start = codes.start
         return {
             "codes": codes.array,
             "frames": codes.frames,
-            "start": [start.x, start.y, start.yaw],
+            "start": _numbers(codes.start),
             "fingerprint": codes.fingerprint,
         }
 
@@ -268,6 +267,7 @@ class Handlers:
             "resumed": resumed,
             "windows": session.windows,
             "queued_seconds": session.queued_seconds,
+            "pose": _numbers(session.pose),
         }
 
     def push(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -276,11 +276,10 @@ class Handlers:
         (codes,) = take(request, codes=(None, None))
         session = self._session(given)
         queued = session.push(self._codes(codes))
-        pose = session.pose
         return {
             "queued_seconds": queued,
             "windows": session.windows,
-            "pose": [pose.x, pose.y, pose.yaw],
+            "pose": _numbers(session.pose),
         }
 
     def close(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -326,3 +325,7 @@ class Handlers:
         if session is None:
             raise NoSession(f"no session {given['session']!r}: open it first")
         return session
+
+
+def _numbers(pose: Start) -> list[float]:
+    return [pose.x, pose.y, pose.yaw]

@@ -117,6 +117,45 @@ def test_sessions_are_named_resumed_and_ended(client, some_codes):
     assert caught.value.kind == "NoSession"
 
 
+@pytest.mark.parametrize("pushed", [False, True])
+def test_a_lost_session_is_opened_again_where_and_as_it_was(
+    server, client, states_address, small_tokenizer, some_codes, pushed
+):
+    """Before and after the first codes. Where held feet put the body depends on its bones."""
+    subscriber = Subscriber("a", states_address)
+    offsets = 3.0 * small_tokenizer.offsets
+    pose = client.open("a", start=[10.0, 5.0, 1.57], offsets=offsets)["pose"]
+    assert pose == [10.0, 5.0, 1.57]
+    assert subscriber.receive(0.3) is None
+    if pushed:
+        pose = client.push("a", some_codes)["pose"]
+        assert subscriber.receive(5.0)
+    server.handlers.sessions.clear()  # as when it is restarted, or the session idle for too long
+    assert client.push("a", some_codes)["windows"] == 3
+    state = next(s for s in iter(lambda: subscriber.receive(5.0), None) if s["frame"] == 0)
+    subscriber.close()
+    known, other = (
+        small_tokenizer.stream_decoder(start=pose, offsets=bones).push(some_codes)
+        for bones in (offsets, None)
+    )
+    assert np.abs(known.root_positions[0] - other.root_positions[0]).max() > 0.01
+    np.testing.assert_allclose(state["root_pos"], known.root_positions[0], atol=1e-4)
+
+
+def test_only_sessions_that_a_client_opened_are_opened_again(client, some_codes):
+    def refused():
+        with pytest.raises(ServerError) as caught:
+            client.push("b", some_codes)
+        return caught.value.kind
+
+    assert refused() == "NoSession"
+    client.open("b")
+    client.push("b", some_codes)
+    client.end("b")
+    assert refused() == "NoSession"
+    assert client.info()["sessions"] == 0
+
+
 def test_two_sessions_do_not_mix(client, states_address, some_codes):
     names = ("one", "one2")
     subscribers = [Subscriber(name, states_address) for name in names]
