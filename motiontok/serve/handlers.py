@@ -64,6 +64,7 @@ class Handlers:
         robot: that sessions move, if any.
         rate: states a second.
         limits: what may be asked for.
+        topic: of all states; of each session its own if not given.
     """
 
     def __init__(
@@ -74,9 +75,10 @@ class Handlers:
         robot: Robot | None,
         rate: float,
         limits: Limits,
+        topic: str | None = None,
     ) -> None:
         self.tokenizer, self.prior, self.robot = tokenizer, prior, robot
-        self.rate, self.limits = rate, limits
+        self.rate, self.limits, self.topic = rate, limits, topic
         self.sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
         self.quick: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -263,7 +265,7 @@ class Handlers:
                 )
                 self.sessions[name] = session
         return {
-            "topic": f"state.{name}",
+            "topic": self.topic or f"state.{name}",
             "resumed": resumed,
             "windows": session.windows,
             "queued_seconds": session.queued_seconds,

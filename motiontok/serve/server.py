@@ -76,11 +76,17 @@ class Server:
         if sonic is not None and robot is None:
             raise InputError("the sonic stream is of a robot: give one")
         self._zmq, _ = libraries()
+        topic = None
         if sonic is not None:
+            from motiontok.serve.sonic import TOPIC
+
+            topic = TOPIC.decode()
             # A controller follows one body.
             limits = Limits(**{**vars(limits or Limits()), "sessions": 1})
         self.limits = limits or Limits()
-        self.handlers = Handlers(tokenizer, prior=prior, robot=robot, rate=RATE, limits=self.limits)
+        self.handlers = Handlers(
+            tokenizer, prior=prior, robot=robot, rate=RATE, limits=self.limits, topic=topic
+        )
         self._log = log
         self._order = None
         if sonic is not None and robot is not None:

@@ -17,7 +17,7 @@ from bvh.rotations import Array
 from motiontok.errors import InputError
 from motiontok.robots import Robot
 
-__all__ = ["HEADER_SIZE", "joint_order", "pack_pose"]
+__all__ = ["HEADER_SIZE", "TOPIC", "joint_order", "pack_pose"]
 
 HEADER_SIZE = 1280
 TOPIC = b"pose"

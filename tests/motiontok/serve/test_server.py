@@ -215,7 +215,7 @@ def test_sonic_messages_are_as_the_controller_reads_them(small_tokenizer, some_c
         socket.setsockopt(zmq.SUBSCRIBE, b"pose")
         socket.connect(f"tcp://127.0.0.1:{server.states_port}")
         with Client(f"tcp://127.0.0.1:{server.port}") as client:
-            client.open("only")
+            assert client.open("only")["topic"] == "pose"
             with pytest.raises(ServerError, match="1 sessions are open"):
                 client.open("other")
             client.push("only", some_codes)
