@@ -20,11 +20,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from motiontok.codes import Codes
-from motiontok.data import COLUMNS, Start
-from motiontok.errors import CodesError
+from motiontok.data import COLUMNS, Start, StartLike, start_of
+from motiontok.errors import CodesError, InputError
 from motiontok.tokenizer import MotionTokenizer
+from motiontok.tokens.checks import check_codes
 from motiontok.tokens.path import root_path
 
 __all__ = ["Planner", "State", "follow"]
@@ -59,8 +61,8 @@ def follow(
     tokenizer: MotionTokenizer,
     *,
     seconds: float,
-    start: Start | None = None,
-    prefix: NDArray[Any] | None = None,
+    start: StartLike | None = None,
+    prefix: NDArray[Any] | Tensor | None = None,
     licence: str = "",
     update: Callable[[int], object] | None = None,
 ) -> Codes:
@@ -70,29 +72,36 @@ def follow(
         planner: chooses.
         tokenizer: whose codes they are.
         seconds: length of what is planned, the prefix not counted.
-        start: place and heading of frame 0; the origin facing +X by default.
+        start: place and heading of frame 0, or its x, y (m) and yaw (rad); the origin facing
+            +X by default.
         prefix: ``(windows, codes_per_window)`` already done; the result begins with it.
         licence: note to write beside the codes.
         update: called with the number of windows planned.
 
     Raises:
-        CodesError: the planner gave something that is no window of codes.
+        CodesError: the prefix, or what the planner gave, is not made of whole windows of codes.
+        InputError: there is no such time.
+        DataError: there is no such place.
     """
     size, window = tokenizer.codes_per_window, tokenizer.frames_per_window
+    if not 0.0 < seconds < math.inf:
+        raise InputError(f"seconds must be positive and finite, got {seconds}")
     frames = max(1, round(seconds * tokenizer.fps))
-    begin = start or Start()
-    codes = np.empty((0, size), dtype=np.int64) if prefix is None else np.array(prefix, np.int64)
-    pose = begin
+    pose = begin = start_of(start)
+    codes = np.empty((0, size), dtype=np.int64)
+    if prefix is not None and len(prefix):
+        codes = _windows(prefix, tokenizer, "prefix")
     if len(codes):
         pose = _after(tokenizer, codes, begin, first=True)
     given = len(codes)
     for n in range(math.ceil(frames / window)):
         time = n * window / tokenizer.fps
-        chosen = np.asarray(planner(State(codes, pose, time)))
-        if chosen.shape != (size,):
-            raise CodesError(f"the planner gave codes of shape {chosen.shape}, not ({size},)")
-        pose = _after(tokenizer, chosen[None], pose, first=not len(codes))
-        codes = np.concatenate([codes, chosen[None].astype(np.int64)])
+        answer = planner(State(codes, pose, time))
+        if np.shape(answer) != (size,):
+            raise CodesError(f"the planner gave codes of shape {np.shape(answer)}, not ({size},)")
+        chosen = _windows(np.asarray(answer)[None], tokenizer, "the planner's codes")
+        pose = _after(tokenizer, chosen, pose, first=not len(codes))
+        codes = np.concatenate([codes, chosen])
         if update is not None:
             update(n + 1)
     return Codes(
@@ -104,6 +113,20 @@ def follow(
         source="plan",
         licence=licence or tokenizer.licence,
     )
+
+
+def _windows(
+    codes: NDArray[Any] | Tensor, tokenizer: MotionTokenizer, what: str
+) -> NDArray[np.int64]:
+    """Whole windows ``(windows, codes_per_window)`` of codes, checked."""
+    size = tokenizer.codes_per_window
+    try:
+        z, _ = check_codes(codes, codes_per_window=size, vocab_size=tokenizer.vocab_size)
+    except CodesError as error:
+        raise CodesError(f"{what}: {error}") from None
+    if z.dim() != 2:
+        raise CodesError(f"{what}: expected one sequence (windows, {size}), got {tuple(z.shape)}")
+    return z.cpu().numpy()
 
 
 def _after(

@@ -83,9 +83,38 @@ def test_a_prefix_is_kept_and_counted(tiny_tokenizer):
     codes = follow(lambda state: state.codes[-1], tiny_tokenizer, seconds=1.0, prefix=prefix)
     np.testing.assert_array_equal(codes.array, [*prefix, prefix[-1]])
     assert codes.frames == 64 + 30
+    none = follow(lambda state: prefix[0], tiny_tokenizer, seconds=1.0, prefix=prefix[:0])
+    np.testing.assert_array_equal(none.array, prefix[:1])
 
 
-@pytest.mark.parametrize("answer", [np.zeros(7, int), np.zeros((1, 8), int), np.full(8, 16)])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"prefix": np.full((2, 8), 1.7)}, "prefix: codes: expected integers, got float64"),
+        ({"prefix": np.zeros((2, 7), int)}, "prefix: codes: expected .* got \\(2, 7\\)"),
+        ({"prefix": np.full((2, 8), 16)}, "prefix: codes: value 16 at \\(0, 0\\)"),
+        ({"prefix": np.zeros((1, 2, 8), int)}, "prefix: expected one sequence"),
+        ({"prefix": [[0] * 8, [0] * 7]}, "prefix: codes: .* rows of different lengths"),
+        ({"seconds": float("nan")}, "seconds must be positive and finite, got nan"),
+        ({"seconds": float("inf")}, "seconds must be positive"),
+        ({"seconds": -3}, "seconds must be positive and finite, got -3"),
+        ({"start": (1.0, 2.0)}, "start: expected x and y"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_before_the_planner_is_asked(
+    tiny_tokenizer, given, words
+):
+    def planner(state):
+        raise AssertionError("asked")
+
+    with pytest.raises(InputError, match=words):
+        follow(planner, tiny_tokenizer, **{"seconds": 1.0, **given})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [np.zeros(7, int), np.zeros((1, 8), int), np.full(8, 16), np.full(8, 1.5), [0] * 7],
+)
 def test_a_planner_that_gives_no_window_is_refused(tiny_tokenizer, answer):
     with pytest.raises(CodesError):
         follow(lambda state: answer, tiny_tokenizer, seconds=1.0)
