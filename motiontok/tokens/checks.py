@@ -14,14 +14,21 @@ from torch import Tensor
 from bvh.motion import Motion
 from bvh.rotations import Array
 from motiontok.data import COLUMNS, FEATURES, from_motion
-from motiontok.errors import CodesError, DataError
+from motiontok.errors import CodesError, DataError, InputError
 
-__all__ = ["OnInvalid", "check_codes", "features_of", "hold_invalid", "motion_of"]
+__all__ = ["OnInvalid", "check_codes", "features_of", "hold_invalid", "motion_of", "whole"]
 
 OnInvalid = Literal["error", "hold"]
 """What to do about windows with codes outside the vocabulary."""
 
 _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
+
+
+def whole(value: Any, name: str, error: type[InputError]) -> int:
+    """A whole number, one of NumPy's included; anything else is the error, which names it."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise error(f"{name} must be a whole number, got {value!r}")
+    return int(value)
 
 
 def motion_of(motion: Motion | str | os.PathLike[str]) -> Motion:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motiontok.errors import CodesError
-from motiontok.tokens.checks import OnInvalid
+from motiontok.tokens.checks import OnInvalid, whole
 
 __all__ = ["codes_from_ids", "ids_of_codes"]
 
@@ -23,7 +23,7 @@ def ids_of_codes(
     the code.
 
     Raises:
-        CodesError: bos, eos or a negative offset would be taken for a code.
+        CodesError: offset, bos or eos is no whole number, or would be taken for a code.
     """
     _check_special(vocab_size, offset, bos, eos)
     ids = codes.reshape(*codes.shape[:-2], -1) + offset
@@ -85,10 +85,10 @@ def codes_from_ids(
 
 
 def _check_special(vocab_size: int, offset: int, bos: int | None, eos: int | None) -> None:
-    if offset < 0:
+    if whole(offset, "offset", CodesError) < 0:
         raise CodesError(f"offset must not be negative, got {offset}")
     for name, value in (("bos", bos), ("eos", eos)):
-        if value is not None and offset <= value < offset + vocab_size:
+        if value is not None and offset <= whole(value, name, CodesError) < offset + vocab_size:
             raise CodesError(
                 f"{name} {value} is also the id of a code; codes are {offset} to "
                 f"{offset + vocab_size - 1}: give another offset"

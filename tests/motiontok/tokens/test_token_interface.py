@@ -131,6 +131,19 @@ def test_ids_that_do_not_decode_are_refused(tokenizer, ids, options, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "special", [{"offset": 2.5}, {"offset": True}, {"bos": 0.5}, {"eos": 99.0}, {"bos": "<s>"}]
+)
+def test_ids_are_whole_numbers(tokenizer, special):
+    ((name, value),) = special.items()
+    for use in (
+        lambda: tokenizer.to_ids(np.zeros((1, 8), int), **special),
+        lambda: tokenizer.from_ids([20] * 8, **special),
+    ):
+        with pytest.raises(CodesError, match=f"{name} must be a whole number, got {value!r}"):
+            use()
+
+
 def test_invalid_windows_hold_the_pose_before_them(tokenizer, motion):
     codes = tokenizer.encode(motion)
     assert len(codes) == 4
