@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from motiontok.data import Start
     from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["MotionTokenizer"]
+__all__ = ["MotionTokenizer", "Start"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from motiontok.tokenizer import MotionTokenizer
 
         return MotionTokenizer
+    if name == "Start":
+        from motiontok.data import Start
+
+        return Start
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

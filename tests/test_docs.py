@@ -1,0 +1,42 @@
+"""What the page on tokens shows has to work."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bvh import procedural
+
+ROOT = Path(__file__).resolve().parents[1]
+TOKENS = (ROOT / "docs" / "tokens.md").read_text(encoding="utf-8")
+
+
+def test_the_examples_of_the_page_on_tokens_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # What the page takes for granted: a motion, and a policy of the reader's own.
+    names = {
+        "motion": procedural.make("walk", seconds=4.2, seed=5),
+        "my_policy": lambda pose, codes: [0] * 32,
+    }
+    blocks = re.findall(r"```python\n(.*?)```", TOKENS, flags=re.DOTALL)
+    assert len(blocks) >= 4
+    for block in blocks:
+        exec(block, names)
+    assert (tmp_path / "codes.npy").is_file()
+
+
+def test_importing_the_package_loads_neither_torch_nor_numpy() -> None:
+    program = (
+        "import sys, motiontok; print([n for n in ('torch', 'numpy') if n in sys.modules]); "
+        "from motiontok import Start; print(Start(1.0, 0.0, 0.5).yaw)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["[]", "0.5"]
