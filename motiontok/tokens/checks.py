@@ -98,7 +98,11 @@ def check_codes(
     )
     if not fits or 0 in z.shape:
         expected = f"(..., windows, {codes_per_window}{' or fewer' if prefixes else ''})"
-        raise CodesError(f"codes: expected {expected}, got {tuple(z.shape)}")
+        few = not prefixes and z.ndim >= 2 and 0 < z.shape[-1] < codes_per_window
+        raise CodesError(
+            f"codes: expected {expected}, got {tuple(z.shape)}"
+            + (f": the first {z.shape[-1]} of each window do not do, all are needed" if few else "")
+        )
     if not isinstance(z, Tensor):
         if z.dtype.kind not in "ui":
             raise CodesError(f"codes: expected integers, got {z.dtype}")

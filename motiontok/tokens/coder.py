@@ -229,14 +229,15 @@ class Coder:
         """Flat ids ``(..., length)`` of codes: ``offset`` plus each, window by window.
 
         Args:
-            codes: ``(..., windows, codes_per_window)``.
+            codes: ``(..., windows, codes_per_window)``, or the first codes of each window
+                where they decode alone.
             offset: id of code 0.
             bos, eos: ids to begin and end with, if given.
 
         Raises:
             CodesError: bad codes, or bos or eos is also the id of a code.
         """
-        z, _ = self._check(codes)
+        z, _ = self._check(codes, prefixes=self.method.decodes_prefixes)
         ids = ids_of_codes(
             z.cpu().numpy(), vocab_size=self.vocab_size, offset=offset, bos=bos, eos=eos
         )
@@ -250,6 +251,7 @@ class Coder:
         bos: int | None = None,
         eos: int | None = None,
         on_invalid: OnInvalid = "error",
+        first: int | None = None,
     ) -> NDArray[np.int64] | Tensor:
         """Codes ``(windows, codes_per_window)`` of one sequence of flat ids.
 
@@ -258,13 +260,16 @@ class Coder:
             offset, bos, eos: as given to it.
             on_invalid: ids that are no code are an ``"error"``, or with ``"hold"`` become
                 -1, which :meth:`decode` can hold, and an incomplete last window is dropped.
+            first: codes that were kept of each window, as :meth:`encode` has it.
 
         Raises:
             CodesError: an id is no code, or the codes are no whole number of windows.
+            DataError: a count of codes that cannot be kept alone.
         """
+        self.require_first(first)
         codes = codes_from_ids(
             ids,
-            codes_per_window=self.codes_per_window,
+            codes_per_window=first or self.codes_per_window,
             vocab_size=self.vocab_size,
             offset=offset,
             bos=bos,

@@ -214,6 +214,10 @@ def test_impossible_sampling_options_are_refused(options):
 def test_a_prefix_of_other_codes_is_refused(tiny_prior):
     with pytest.raises(CodesError, match="outside the vocabulary"):
         tiny_prior.sample(1, prefix=np.full((2, 8), 16))
+    few = np.zeros((2, 3), int)
+    for use in (lambda: tiny_prior.sample(1, prefix=few), lambda: tiny_prior.log_prob(few)):
+        with pytest.raises(CodesError, match="the first 3 of each window do not do, all are need"):
+            use()
     with pytest.raises(CodesError, match=r"expected one sequence \(windows, 8\)"):
         tiny_prior.log_prob(np.zeros((1, 2, 8), int))
 

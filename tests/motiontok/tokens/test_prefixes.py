@@ -17,6 +17,7 @@ from motiontok.data.clips import load_clips, make_training_data
 from motiontok.errors import CodesError, DataError
 from motiontok.evaluate import compare_motions
 from motiontok.methods import MotionNetworks, make_method
+from motiontok.prior.planning import follow
 
 
 @pytest.fixture(scope="module", params=["lopq", "pca-pq"])
@@ -130,9 +131,30 @@ def test_more_codes_than_a_window_has_are_refused(tokenizer, motion):
     codes = tokenizer.encode(motion)
     with pytest.raises(CodesError, match=r"windows, 8 or fewer\), got \(4, 16\)"):
         tokenizer.decode(np.concatenate([codes, codes], axis=1))
-    # Ids and likelihoods are of whole windows.
-    with pytest.raises(CodesError, match=r"\(\.\.\., windows, 8\), got \(4, 3\)"):
-        tokenizer.to_ids(codes[:, :3])
+
+
+def test_ids_of_first_codes_there_and_back(tokenizer, motion):
+    codes = tokenizer.encode(motion, first=3)
+    special = {"offset": 5, "bos": 0, "eos": 1}
+    ids = tokenizer.to_ids(codes, **special)
+    assert len(ids) == 2 + codes.size
+    np.testing.assert_array_equal(tokenizer.from_ids(ids, first=3, **special), codes)
+    with pytest.raises(CodesError, match="no whole number of windows of 8; 4 are missing"):
+        tokenizer.from_ids(ids, **special)
+    with pytest.raises(CodesError, match="no whole number of windows of 5"):
+        tokenizer.from_ids(ids, first=5, **special)
+    with pytest.raises(DataError, match="9 codes asked of each window, which has 8"):
+        tokenizer.from_ids(ids, first=9, **special)
+
+
+def test_where_whole_windows_are_needed_it_is_said(tokenizer, motion):
+    few = tokenizer.encode(motion, first=3)
+    for use in (
+        lambda: tokenizer.log_prob(motion, few),
+        lambda: follow(lambda state: few[0], tokenizer, seconds=1.0, prefix=few),
+    ):
+        with pytest.raises(CodesError, match=r"got \(4, 3\): the first 3 of each window do not do"):
+            use()
 
 
 def test_a_network_needs_all_codes(tiny_run, motion):
@@ -141,3 +163,5 @@ def test_a_network_needs_all_codes(tiny_run, motion):
         network.decode(network.encode(motion)[:, :4])
     with pytest.raises(DataError, match="do not decode alone with a tokenizer of method daps"):
         network.encode(motion, first=4)
+    with pytest.raises(DataError, match="do not decode alone with a tokenizer of method daps"):
+        network.from_ids([0] * 4, first=4)
