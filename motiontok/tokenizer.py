@@ -254,13 +254,15 @@ class MotionTokenizer(Coder):
         start: StartLike | None = None,
         offsets: Array | None = None,
         plant: bool = True,
+        on_invalid: OnInvalid = "error",
     ) -> StreamDecoder:
         """Decode windows as they come.
 
         Args:
-            start, offsets, plant: as :meth:`decode` has them.
+            start, offsets, plant, on_invalid: as :meth:`decode` has them.
 
         Raises:
+            CodesError: no such ``on_invalid``.
             DataError: a place or bones that no body has.
         """
         return StreamDecoder(
@@ -269,6 +271,7 @@ class MotionTokenizer(Coder):
             start=start_of(start),
             offsets=self.offsets if offsets is None else offsets_of(offsets),
             plant=plant,
+            on_invalid=on_invalid,
         )
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, compact: bool = False) -> None:

@@ -109,24 +109,33 @@ class Client:
         self._opened[session] = {"start": reply["pose"], "offsets": offsets}
         return reply
 
-    def push(self, session: str, codes: NDArray[Any], *, reopen: bool = True) -> dict[str, Any]:
+    def push(
+        self,
+        session: str,
+        codes: NDArray[Any],
+        *,
+        on_invalid: str | None = None,
+        reopen: bool = True,
+    ) -> dict[str, Any]:
         """Codes to play.
 
         Args:
             session: its name.
             codes: ``(windows, codes_per_window)``.
+            on_invalid: what the server is to do about codes outside the vocabulary: an
+                ``"error"``, the default, or ``"hold"`` the pose before them.
             reopen: where the session is lost, the server restarted or the session idle for
                 too long, open it again at the pose that was reached, with the bones it had;
                 only one that this client opened.
         """
-        codes = np.asarray(codes)
+        fields = {"session": session, "codes": np.asarray(codes), "on_invalid": on_invalid}
         try:
-            reply = self.request("push", session=session, codes=codes)
+            reply = self.request("push", **fields)
         except ServerError as error:
             if error.kind != "NoSession" or not reopen or session not in self._opened:
                 raise
             self.open(session, resume=True, **self._opened[session])
-            reply = self.request("push", session=session, codes=codes)
+            reply = self.request("push", **fields)
         if session in self._opened:
             self._opened[session]["start"] = reply["pose"]
         return reply

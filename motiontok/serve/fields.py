@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from motiontok.errors import InputError
+from motiontok.tokens.checks import OnInvalid
 
-__all__ = ["OPTIONS", "number", "pop", "sampling", "take", "text", "whole"]
+__all__ = ["OPTIONS", "number", "on_invalid", "pop", "sampling", "take", "text", "whole"]
 
 OPTIONS = ("temperature", "top_k", "top_p", "guidance", "tolerance")
 
@@ -70,6 +71,11 @@ def text(given: dict[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise InputError(f"{name} must be text, got {type(value).__name__}")
     return value
+
+
+def on_invalid(given: dict[str, Any]) -> OnInvalid:
+    """What to do about codes outside the vocabulary; an error if it is not said."""
+    return cast("OnInvalid", text(given, "on_invalid") or "error")
 
 
 def sampling(given: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bvh.motion import Motion
 from motiontok.data import Start, offsets_of, start_of
 from motiontok.errors import InputError
-from motiontok.serve.fields import OPTIONS, number, pop, sampling, take, text, whole
+from motiontok.serve.fields import OPTIONS, number, on_invalid, pop, sampling, take, text, whole
 from motiontok.serve.sessions import Session
 from motiontok.serve.wire import VERSION
 from motiontok.tokenizer import MotionTokenizer
@@ -145,7 +145,7 @@ class Handlers:
             start=start_of(start),
             offsets=offsets,
             frames=None if options["frames"] is None else whole(options, "frames"),
-            on_invalid=options["on_invalid"] or "error",
+            on_invalid=on_invalid(options),
         )
         return {
             "root_positions": motion.root_positions.astype(np.float32),
@@ -274,10 +274,10 @@ class Handlers:
 
     def push(self, request: dict[str, Any]) -> dict[str, Any]:
         """Codes to play."""
-        given = pop(request, "session")
+        given = pop(request, "session", "on_invalid")
         (codes,) = take(request, codes=(None, None))
         session = self._session(given)
-        queued = session.push(self._codes(codes))
+        queued = session.push(self._codes(codes), on_invalid=on_invalid(given))
         return {
             "queued_seconds": queued,
             "windows": session.windows,

@@ -16,6 +16,7 @@ from motiontok.data import Start
 from motiontok.errors import InputError
 from motiontok.robots.trajectory import wxyz_from_xyzw
 from motiontok.tokenizer import MotionTokenizer
+from motiontok.tokens.checks import OnInvalid
 
 if TYPE_CHECKING:
     from motiontok.robots import Robot
@@ -105,8 +106,12 @@ class Session:
         """Place and heading of the last frame that was added."""
         return self._decoder.pose
 
-    def push(self, codes: Array) -> float:
+    def push(self, codes: Array, *, on_invalid: OnInvalid = "error") -> float:
         """Add windows of codes; returns the seconds that now wait.
+
+        Args:
+            codes: ``(windows, codes_per_window)``.
+            on_invalid: as :meth:`MotionTokenizer.decode` has it.
 
         Raises:
             CodesError: they are none.
@@ -121,7 +126,7 @@ class Session:
                     f"session {self.name}: {waiting / FPS:.1f} s wait and {more / FPS:.1f} s more "
                     f"come, at most {self._most / FPS:.0f} s may wait; push later"
                 )
-            motion = self._decoder.push(codes)
+            motion = self._decoder.push(codes, on_invalid=on_invalid)
             for position, rotations in zip(motion.root_positions, motion.rotations, strict=True):
                 if self._follower is not None:
                     q = self._follower.push(position, rotations)

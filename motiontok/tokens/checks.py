@@ -16,7 +16,15 @@ from bvh.rotations import Array
 from motiontok.data import COLUMNS, FEATURES, from_motion
 from motiontok.errors import CodesError, DataError, InputError
 
-__all__ = ["OnInvalid", "check_codes", "features_of", "hold_invalid", "motion_of", "whole"]
+__all__ = [
+    "OnInvalid",
+    "check_codes",
+    "check_on_invalid",
+    "features_of",
+    "hold_invalid",
+    "motion_of",
+    "whole",
+]
 
 OnInvalid = Literal["error", "hold"]
 """What to do about windows with codes outside the vocabulary."""
@@ -62,6 +70,12 @@ def features_of(motion: Motion | str | os.PathLike[str] | Array | Tensor) -> Arr
     return from_motion(motion_of(motion))
 
 
+def check_on_invalid(on_invalid: Any) -> None:
+    """Refuse what is no :data:`OnInvalid`."""
+    if on_invalid not in ("error", "hold"):
+        raise CodesError(f"on_invalid must be 'error' or 'hold', got {on_invalid!r}")
+
+
 def check_codes(
     codes: NDArray[Any] | Tensor,
     *,
@@ -69,6 +83,7 @@ def check_codes(
     vocab_size: int,
     on_invalid: OnInvalid = "error",
     prefixes: bool = False,
+    goes_on: bool = False,
 ) -> tuple[Tensor, NDArray[np.bool_]]:
     """Codes as an int64 tensor, and which windows are valid.
 
@@ -79,6 +94,7 @@ def check_codes(
         on_invalid: ``"error"``, or ``"hold"`` to let windows with other codes pass, which
             are then all 0 and marked.
         prefixes: let windows of fewer codes pass.
+        goes_on: a valid window came before these, so that none of them needs be.
 
     Returns:
         Codes ``(..., windows, codes_per_window)`` and booleans ``(..., windows)``.
@@ -87,8 +103,7 @@ def check_codes(
         CodesError: wrong shape or type, a value outside the vocabulary (with
             ``"hold"``: in every window of a sequence), or another ``on_invalid``.
     """
-    if on_invalid not in ("error", "hold"):
-        raise CodesError(f"on_invalid must be 'error' or 'hold', got {on_invalid!r}")
+    check_on_invalid(on_invalid)
     try:
         z = codes if isinstance(codes, Tensor) else np.asarray(codes)
     except ValueError:
@@ -111,7 +126,8 @@ def check_codes(
         raise CodesError(f"codes: expected integers, got {z.dtype}")
     z = z.long()
     valid = ((z >= 0) & (z < vocab_size)).all(dim=-1)
-    if not valid.all() and (on_invalid == "error" or not valid.any(dim=-1).all()):
+    held = on_invalid == "hold" and (goes_on or bool(valid.any(dim=-1).all()))
+    if not valid.all() and not held:
         low, high = int(z.min()), int(z.max())
         bad = high if high >= vocab_size else low
         where = tuple(int(i) for i in (z == bad).nonzero()[0])
@@ -122,17 +138,18 @@ def check_codes(
     return torch.where(valid[..., None], z, 0), valid.cpu().numpy()
 
 
-def hold_invalid(features: Array, valid: NDArray[np.bool_]) -> Array:
+def hold_invalid(features: Array, valid: NDArray[np.bool_], before: Array | None = None) -> Array:
     """Features in which the body stands still where codes were invalid.
 
     Args:
         features: ``(..., windows, frames, 203)`` raw, not yet blended.
-        valid: ``(..., windows)``; an invalid window holds the last frame of the valid one
-            before it, the first ones hold the first frame of the first valid one.
+        valid: ``(..., windows)``; an invalid window holds the last frame of the one before
+            it, the first ones ``before`` or the first frame of the first valid one.
+        before: ``(203,)`` the frame before the first one, if there is one.
     """
     out = features.reshape(-1, *features.shape[-3:]).copy()
     for sequence, good in zip(out, valid.reshape(len(out), -1), strict=True):
-        pose = sequence[int(np.argmax(good)), 0].copy()
+        pose = sequence[int(np.argmax(good)), 0].copy() if before is None else before
         for n, fine in enumerate(good):
             if not fine:
                 sequence[n] = pose

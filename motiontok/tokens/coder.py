@@ -284,6 +284,7 @@ class Coder:
         on_invalid: OnInvalid = "error",
         *,
         prefixes: bool = False,
+        goes_on: bool = False,
     ) -> tuple[Tensor, NDArray[np.bool_]]:
         return check_codes(
             codes,
@@ -291,13 +292,30 @@ class Coder:
             vocab_size=self.vocab_size,
             on_invalid=on_invalid,
             prefixes=prefixes,
+            goes_on=goes_on,
         )
 
-    def _decoded(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid = "error") -> Array:
-        """Raw features ``(..., windows, frames_per_window, 203)``, borders as they are."""
-        z, valid = self._check(codes, on_invalid, prefixes=self.method.decodes_prefixes)
+    def _decoded(
+        self,
+        codes: NDArray[Any] | Tensor,
+        on_invalid: OnInvalid = "error",
+        before: Array | None = None,
+    ) -> Array:
+        """Raw features ``(..., windows, frames_per_window, 203)``, borders as they are.
+
+        Args:
+            codes: ``(..., windows, codes_per_window)``.
+            on_invalid: as :meth:`decode` has it.
+            before: ``(203,)`` the frame before the first one, if there is one to hold.
+        """
+        z, valid = self._check(
+            codes,
+            on_invalid,
+            prefixes=self.method.decodes_prefixes,
+            goes_on=before is not None,
+        )
         raw = decode_windows(self.method, self.statistics, z)
-        return raw if valid.all() else hold_invalid(raw, valid)
+        return raw if valid.all() else hold_invalid(raw, valid, before)
 
     def _joined(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid) -> Array:
         """Raw features ``(..., frames, 203)``, borders blended."""

@@ -14,6 +14,7 @@ from bvh.skeleton import JOINTS
 from motiontok.data import COLUMNS, Start, blend_seams, from_motion, plant_feet, to_motion
 from motiontok.data.seams import REACH
 from motiontok.errors import DataError
+from motiontok.tokens.checks import OnInvalid, check_on_invalid
 
 __all__ = ["StreamDecoder", "StreamEncoder"]
 
@@ -112,11 +113,13 @@ class StreamDecoder:
     follows, so here they differ a little (docs/tokens.md has by how much).
 
     Args:
-        decode: from codes to raw features ``(windows, window, 203)``, not blended.
+        decode: from codes, what to do about invalid ones, and the frame before them, if
+            there is one, to raw features ``(windows, window, 203)``, not blended.
         window: frames a window.
         start: place and heading of frame 0.
         offsets: ``(22, 3)`` rest offsets of the body to move, metres.
         plant: hold standing feet in place.
+        on_invalid: what to do about a window with a code outside the vocabulary.
 
     Attributes:
         look_ahead: frames of a window that come with the next one.
@@ -125,18 +128,21 @@ class StreamDecoder:
 
     def __init__(
         self,
-        decode: Callable[[Any], Array],
+        decode: Callable[[Any, OnInvalid, Array | None], Array],
         *,
         window: int,
         start: Start,
         offsets: Array,
         plant: bool,
+        on_invalid: OnInvalid,
     ) -> None:
+        check_on_invalid(on_invalid)
         self._decode = decode
         self._window = window
         self._first = start
         self._offsets = offsets
         self._plant = plant
+        self._on_invalid = on_invalid
         self.look_ahead = min(REACH, window // 2)
         self._reset()
 
@@ -148,19 +154,22 @@ class StreamDecoder:
         # The frame before those to come, so that their velocities have something to go on from.
         self._last: Array | None = None
 
-    def push(self, codes: Any) -> Motion:
+    def push(self, codes: Any, *, on_invalid: OnInvalid | None = None) -> Motion:
         """Frames that are now final.
 
         Args:
             codes: ``(windows, codes_per_window)`` or, of one window, ``(codes_per_window,)``.
+            on_invalid: for these windows another choice than the decoder's.
 
         Raises:
-            CodesError: wrong shape, type or a value outside the vocabulary.
+            CodesError: wrong shape, type or a value outside the vocabulary; with ``"hold"``
+                only where the stream has no valid window yet.
         """
         if np.ndim(codes) == 1:
             codes = codes[None] if hasattr(codes, "ndim") else [codes]
         ready = []
-        for raw in self._decode(codes):
+        before = None if self._raw is None else self._raw[-1]
+        for raw in self._decode(codes, on_invalid or self._on_invalid, before):
             if self._raw is None:
                 blended = raw
             else:

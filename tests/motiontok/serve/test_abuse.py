@@ -72,6 +72,10 @@ def answer(socket):
         (pack({"op": "decode", "codes": [[0] * 8], "frames": 33}), "33 frames asked"),
         (pack({"op": "decode", "codes": [[0] * 8], "start": [0, 0]}), "start: expected shape (3)"),
         (pack({"op": "decode", "codes": [[0] * 8], "on_invalid": "guess"}), "must be 'error'"),
+        (
+            pack({"op": "decode", "codes": [[0] * 8], "on_invalid": np.zeros(2)}),
+            "on_invalid must be text",
+        ),
         (pack({"op": "decode", "codes": [[0] * 8], "start": [1e300, 0, 0]}), "start: expected x"),
         (
             pack({"op": "decode", "codes": [[0] * 8], "offsets": np.full((22, 3), 1e200)}),

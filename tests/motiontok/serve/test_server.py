@@ -156,6 +156,21 @@ def test_only_sessions_that_a_client_opened_are_opened_again(client, some_codes)
     assert client.info()["sessions"] == 0
 
 
+def test_a_session_holds_invalid_windows_where_it_is_asked_to(client, some_codes):
+    broken = np.full((1, 8), -1)
+    client.open("h")
+    for options in ({}, {"on_invalid": "hold"}):  # there is nothing to hold yet, either
+        with pytest.raises(ServerError, match="outside the vocabulary"):
+            client.push("h", broken, **options)
+    client.push("h", some_codes)
+    reply = client.push("h", np.repeat(broken, 2, axis=0), on_invalid="hold")
+    assert reply["windows"] == 5
+    still = client.push("h", broken, on_invalid="hold")["pose"]
+    assert still == pytest.approx(reply["pose"], abs=1e-6)
+    with pytest.raises(ServerError, match="on_invalid must be 'error' or 'hold'"):
+        client.push("h", broken, on_invalid="guess")
+
+
 def test_two_sessions_do_not_mix(client, states_address, some_codes):
     names = ("one", "one2")
     subscribers = [Subscriber(name, states_address) for name in names]

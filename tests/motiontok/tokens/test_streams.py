@@ -110,6 +110,39 @@ def test_one_window_may_come_without_its_axis(tokenizer):
     assert len(stream.push([0] * 8)) == 32
 
 
+@settings(max_examples=25)
+@given(
+    valid=st.lists(st.booleans(), min_size=1, max_size=5),
+    borders=st.lists(st.integers(0, 6)),
+    seed=st.integers(0, 10**6),
+)
+def test_invalid_windows_are_held_in_pieces_as_at_once(tokenizer, valid, borders, seed):
+    """Also where a piece has no valid window; only the first piece needs one."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 16, (len(valid) + 1, 8))
+    codes[1:][~np.array(valid), 3] = rng.choice([-1, 16])
+    whole = tokenizer.decode(codes, plant=False, on_invalid="hold")
+    stream = tokenizer.stream_decoder(plant=False, on_invalid="hold")
+    parts = decode_in_pieces(stream, codes, borders)
+    positions = np.concatenate([p.root_positions for p in parts])
+    rotations = np.concatenate([p.rotations for p in parts])
+    np.testing.assert_allclose(positions, whole.root_positions, atol=1e-5)
+    np.testing.assert_allclose(rotations, whole.rotations, atol=5e-4)
+
+
+def test_a_stream_has_nothing_to_hold_before_its_first_valid_window(tokenizer):
+    stream = tokenizer.stream_decoder(on_invalid="hold")
+    with pytest.raises(CodesError, match="no window of the sequence is valid"):
+        stream.push(np.full((2, 8), -1))
+    assert len(stream.push(np.zeros((1, 8), int))) == 26
+    assert len(stream.push(np.full((2, 8), -1))) == 64
+    # One push may choose otherwise.
+    with pytest.raises(CodesError, match="outside the vocabulary"):
+        stream.push(np.full((2, 8), -1), on_invalid="error")
+    with pytest.raises(CodesError, match="on_invalid must be 'error' or 'hold', got 'guess'"):
+        tokenizer.stream_decoder(on_invalid="guess")
+
+
 def test_feet_are_held_in_a_stream_nearly_as_at_once(shared_data, real_clips):
     """On real clips: path of the stream against that of the whole, and how much feet slide."""
     tokenizer = MotionTokenizer.from_pretrained("default")
