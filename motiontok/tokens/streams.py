@@ -32,8 +32,8 @@ class StreamEncoder:
         offsets: ``(22, 3)`` the subject's rest offsets, metres.
 
     Attributes:
-        frames: frames pushed so far.
-        start: place and heading of the first frame; None before it.
+        frames: frames pushed so far, after :meth:`flush` until the next push too.
+        start: place and heading of the first frame, likewise; None before it.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class StreamEncoder:
         self._positions = np.empty((0, 3))
         self._rotations = np.empty((0, len(JOINTS), 4))
         self._ahead = False
+        self._ended = False
 
     def push(self, root_positions: Array, rotations: Array) -> NDArray[np.int64]:
         """Codes ``(windows, codes_per_window)`` of the windows that are now full, often none.
@@ -74,6 +75,8 @@ class StreamEncoder:
         piece = Motion(positions, rotations, self._offsets)
         if not len(piece):
             return np.empty((0, self._codes), dtype=np.int64)
+        if self._ended:
+            self._reset()
         if self.start is None:
             self.start = Start.of(piece)
         self.frames += len(piece)
@@ -85,12 +88,14 @@ class StreamEncoder:
         return self._take(whole * self._window + self._ahead)
 
     def flush(self) -> NDArray[np.int64]:
-        """Codes of what is left, its last frame held to the window's end; then begin anew."""
-        left = len(self._positions) > self._ahead
-        codes = (
-            self._take(len(self._positions)) if left else np.empty((0, self._codes), dtype=np.int64)
-        )
-        self._reset()
+        """Codes of what is left, its last frame held to the window's end.
+
+        The next push begins anew; until then :attr:`start` and :attr:`frames` say what a file
+        of the codes needs.
+        """
+        left = not self._ended and len(self._positions) > self._ahead
+        codes = self._take(len(self._positions)) if left else np.empty((0, self._codes), np.int64)
+        self._ended = True
         return codes
 
     def _take(self, count: int) -> NDArray[np.int64]:

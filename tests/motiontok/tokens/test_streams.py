@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bvh import normalize, procedural, read
 from bvh.errors import BVHError
 from motiontok import MotionTokenizer
+from motiontok.codes import Codes
 from motiontok.data import Start
 from motiontok.errors import CodesError, DataError
 
@@ -45,8 +46,25 @@ def test_encoding_in_pieces_is_encoding_at_once(tokenizer, motion, frames, borde
     assert sum(map(len, parts)) == frames // 32
     codes = np.concatenate([*parts, stream.flush()])
     np.testing.assert_array_equal(codes, tokenizer.encode(whole))
-    assert stream.frames == 0
     assert len(stream.flush()) == 0
+
+
+def test_what_a_file_needs_is_known_until_the_next_stream_begins(tokenizer, motion):
+    stream = tokenizer.stream_encoder(offsets=motion.offsets)
+    for piece in (motion[:40], motion[60:170]):
+        parts = [stream.push(piece.root_positions, piece.rotations), stream.flush()]
+        assert len(stream.flush()) == 0
+        assert len(stream.push(piece.root_positions[:0], piece.rotations[:0])) == 0
+        codes = Codes(
+            np.concatenate(parts),
+            frames=stream.frames,
+            start=stream.start,
+            offsets=motion.offsets,
+        )
+        np.testing.assert_array_equal(
+            tokenizer.decode_codes(codes).root_positions,
+            tokenizer.reconstruct(piece).root_positions,
+        )
 
 
 def test_frame_by_frame_the_codes_come_with_a_windows_last_frame(tokenizer, motion):
