@@ -31,7 +31,7 @@ from motiontok.data import (
 )
 from motiontok.errors import CodesError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.tokens.checks import OnInvalid, motion_of
+from motiontok.tokens.checks import OnInvalid, motion_of, usable_device, whole
 from motiontok.tokens.coder import Coder
 from motiontok.tokens.folder import (
     FORMAT,
@@ -156,24 +156,34 @@ class MotionTokenizer(Coder):
 
     def encode_to_codes(
         self,
-        motion: Motion,
+        motion: Motion | str | os.PathLike[str],
         *,
         effort: int = 1,
         hold_path: bool = False,
         first: int | None = None,
         tokenizer: str = "",
     ) -> Codes:
-        """Codes with everything their file needs beside them."""
-        array = self.encode(motion, effort=effort, hold_path=hold_path, first=first)
+        """Codes with everything their file needs beside them.
+
+        Args:
+            motion: a motion, or the path of a clip (.bvh) or motion (.npz).
+            effort, hold_path, first: as :meth:`encode` has them.
+            tokenizer: where this one is found, a note for whoever decodes.
+
+        Raises:
+            DataError, BVHError: as :meth:`encode`.
+        """
+        loaded = motion_of(motion)
+        array = self.encode(loaded, effort=effort, hold_path=hold_path, first=first)
         assert isinstance(array, np.ndarray)
         return Codes(
             array.astype(np.uint16),
             fingerprint=self.fingerprint,
             tokenizer=tokenizer,
-            frames=len(motion),
-            start=Start.of(motion),
-            offsets=motion.offsets,
-            source=motion.source.name,
+            frames=len(loaded),
+            start=Start.of(loaded),
+            offsets=loaded.offsets,
+            source=loaded.source.name,
             licence=self.licence,
         )
 
@@ -181,8 +191,9 @@ class MotionTokenizer(Coder):
         """Refuse codes of another tokenizer; codes that name none pass.
 
         Raises:
-            CodesError: they were made by another one.
+            CodesError: they were made by another one, or are no :class:`Codes`.
         """
+        _require_codes(codes)
         if codes.fingerprint and codes.fingerprint != self.fingerprint:
             raise CodesError(
                 f"{codes.source}: codes were made by tokenizer {codes.fingerprint}, this one is "
@@ -301,7 +312,9 @@ class MotionTokenizer(Coder):
 
         Raises:
             TokenizerError: missing, incomplete, damaged or of another version.
+            InputError: this machine has no such device.
         """
+        place = usable_device(device)
         path = find_folder(Path(folder))
         parts, fingerprint = read_folder(path)
         tokenizer = cls(
@@ -312,7 +325,7 @@ class MotionTokenizer(Coder):
                 f"{path}: config.json says fingerprint {fingerprint}, the weights have "
                 f"{tokenizer.fingerprint}; the two files do not belong together"
             )
-        return tokenizer.to(device)
+        return tokenizer.to(place)
 
     def _checked(self, codes: Codes) -> Tensor:
         """Integers of a codes file that can be decoded; an error names the file."""
@@ -327,7 +340,7 @@ class MotionTokenizer(Coder):
 
     def _require_frames(self, frames: int, windows: int) -> None:
         most = windows * self.frames_per_window
-        if not 0 < frames <= most:
+        if not 0 < whole(frames, "frames", CodesError) <= most:
             raise CodesError(f"{frames} frames asked of {windows} windows that hold {most}")
 
     @property
@@ -339,6 +352,7 @@ def _batches(codes: Iterable[Codes]) -> Iterator[list[Codes]]:
     """Clips to decode together: a few windows, with as many codes in each."""
     some: list[Codes] = []
     for one in codes:
+        _require_codes(one)
         windows = sum(len(other.array) for other in some) + len(one.array)
         if some and (windows > _TOGETHER or one.array.shape[1:] != some[0].array.shape[1:]):
             yield some
@@ -346,3 +360,11 @@ def _batches(codes: Iterable[Codes]) -> Iterator[list[Codes]]:
         some.append(one)
     if some:
         yield some
+
+
+def _require_codes(codes: Any) -> None:
+    if not isinstance(codes, Codes):
+        raise CodesError(
+            f"expected Codes, as encode_to_codes and Codes.load give them, got "
+            f"{type(codes).__name__}; decode takes arrays"
+        )

@@ -23,6 +23,7 @@ __all__ = [
     "features_of",
     "hold_invalid",
     "motion_of",
+    "usable_device",
     "whole",
 ]
 
@@ -39,10 +40,32 @@ def whole(value: Any, name: str, error: type[InputError]) -> int:
     return int(value)
 
 
+def usable_device(device: torch.device | str) -> torch.device:
+    """A device, after something was put there.
+
+    Raises:
+        InputError: this machine, or this build of torch, has no such device.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"device {str(device)!r} is not available here ({reason})") from None
+
+
 def motion_of(motion: Motion | str | os.PathLike[str]) -> Motion:
-    """The motion itself, or that of a clip (.bvh) or motion (.npz) file."""
+    """The motion itself, or that of a clip (.bvh) or motion (.npz) file.
+
+    Raises:
+        BVHError: the path is no readable clip.
+        DataError: neither a motion nor a path.
+    """
     if isinstance(motion, Motion):
         return motion
+    if not isinstance(motion, str | os.PathLike):
+        raise DataError(
+            f"motion: expected a Motion or the path of a clip, got {type(motion).__name__}"
+        )
     if Path(motion).suffix == ".npz":
         return Motion.load(motion)
     from bvh import normalize, read

@@ -16,7 +16,7 @@ from motiontok.config import Config
 from motiontok.data import Statistics, blend_seams
 from motiontok.errors import DataError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.tokens.checks import OnInvalid, check_codes, features_of, hold_invalid
+from motiontok.tokens.checks import OnInvalid, check_codes, features_of, hold_invalid, whole
 from motiontok.tokens.ids import codes_from_ids, ids_of_codes
 from motiontok.tokens.path import encode_on_path
 from motiontok.tokens.windows import (
@@ -113,11 +113,11 @@ class Coder:
             came in, NumPy otherwise. The last window is filled up by holding the last frame.
 
         Raises:
-            DataError: wrong shape or values that are not finite, effort below 1, a
+            DataError: no motion, wrong shape or values that are not finite, effort below 1, a
                 negative temperature, or a count of codes that cannot be kept alone.
             BVHError: the path is no readable clip.
         """
-        if effort < 1:
+        if whole(effort, "effort", DataError) < 1:
             raise DataError(f"effort must be at least 1, got {effort}")
         if not 0.0 <= temperature < float("inf"):
             raise DataError(f"temperature must be 0 or positive, got {temperature}")
@@ -160,6 +160,7 @@ class Coder:
         """
         if first is None:
             return
+        whole(first, "first", DataError)
         if not self.method.decodes_prefixes:
             raise DataError(
                 f"the first {first} codes of a window do not decode alone with a tokenizer of "

@@ -21,7 +21,7 @@ from bvh import rotations as rot
 from motiontok import MotionTokenizer
 from motiontok.codes import Codes
 from motiontok.data import Start, from_motion
-from motiontok.errors import CodesError, DataError, TokenizerError
+from motiontok.errors import CodesError, DataError, InputError, TokenizerError
 from motiontok.paths import SHIPPED_TOKENIZER, lasting_name
 
 
@@ -224,6 +224,38 @@ def test_bones_that_no_body_has_are_refused(tokenizer, offsets, words):
     ):
         with pytest.raises(DataError, match=f"offsets: {words}"):
             use()
+
+
+def test_a_path_does_where_a_motion_does(tokenizer, motion, tmp_path):
+    motion.save(tmp_path / "clip.npz")
+    codes = tokenizer.encode_to_codes(tmp_path / "clip.npz")
+    np.testing.assert_array_equal(codes.array, tokenizer.encode(motion))
+    assert codes.frames == len(motion)
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda t, m: t.encode_to_codes(5), "motion: expected a Motion or the path .* got int"),
+        (lambda t, m: t.encode(None), "motion: expected a Motion or the path .* got NoneType"),
+        (lambda t, m: t.encode(m, effort=2.5), "effort must be a whole number, got 2.5"),
+        (lambda t, m: t.encode(m, first=2.5), "first must be a whole number, got 2.5"),
+        (lambda t, m: t.decode(t.encode(m), frames=5.0), "frames must be a whole number, got 5.0"),
+        (lambda t, m: t.decode_codes(t.encode(m)), "expected Codes, .* got ndarray; decode takes"),
+        (lambda t, m: list(t.decode_many([t.encode(m)])), "expected Codes, .* got ndarray"),
+        (lambda t, m: t.require(t.encode(m)), "expected Codes, .* got ndarray"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_said_in_a_line(tokenizer, motion, use, words):
+    with pytest.raises(InputError, match=words) as caught:
+        use(tokenizer, motion)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", 2.5])
+def test_a_device_that_is_not_there_is_said(tiny_run, device):
+    with pytest.raises(InputError, match=f"device '{device}' is not available here"):
+        MotionTokenizer.from_pretrained(tiny_run, device=device)
 
 
 def some_codes(tokenizer, windows, seed, *, given=8, frames=None):
