@@ -49,6 +49,11 @@ class Codes:
     licence: str = ""
     fps: float = FPS
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, np.shape(self.array)))
+        by = f"tokenizer {self.fingerprint}" if self.fingerprint else "of no known tokenizer"
+        return f"<Codes {self.source!r}: {shape}, {self.frames or 'all'} frames, {by}>"
+
     def save(self, path: str | Path) -> None:
         """Write ``path`` (.npy) and its sidecar, both or neither.
 

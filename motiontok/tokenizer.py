@@ -84,6 +84,13 @@ class MotionTokenizer(Coder):
         self.licence = licence
         self._fingerprint: str | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"<MotionTokenizer {self.fingerprint}: {self.config.method.name}, "
+            f"{self.codes_per_window} codes of {self.vocab_size} values for "
+            f"{self.frames_per_window} frames, {self.bits_per_second:.0f} bits/s>"
+        )
+
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change with any weight, statistic or size."""

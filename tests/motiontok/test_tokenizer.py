@@ -258,6 +258,19 @@ def test_a_device_that_is_not_there_is_said(tiny_run, device):
         MotionTokenizer.from_pretrained(tiny_run, device=device)
 
 
+def test_what_is_printed_is_short_and_says_what_it_is(tokenizer, motion):
+    assert repr(tokenizer) == (
+        f"<MotionTokenizer {tokenizer.fingerprint}: daps-pq, 8 codes of 16 values for 32 frames, "
+        "30 bits/s>"
+    )
+    codes = tokenizer.encode_to_codes(motion)
+    assert repr(codes) == (
+        f"<Codes {motion.source.name!r}: {len(codes.array)} x 8, {len(motion)} frames, "
+        f"tokenizer {tokenizer.fingerprint}>"
+    )
+    assert "all frames, of no known tokenizer" in repr(Codes(codes.array))
+
+
 def some_codes(tokenizer, windows, seed, *, given=8, frames=None):
     rng = np.random.default_rng(seed)
     return Codes(
