@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import numpy as np
@@ -26,6 +27,17 @@ def small_prior(small_tokenizer):
     """Nothing learnt: requests are what is tested."""
     config = PriorConfig(8, 16, ("", "walk"), ("", "old"), width=8, heads=2, layers=1, rank=4)
     return TokenPrior(PriorModel(config), fingerprint=small_tokenizer.fingerprint)
+
+
+@pytest.fixture
+def interruptible():
+    """Processes that the test starts heed Ctrl-C.
+
+    A shell's background ignores it, and so does all that is started there.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
