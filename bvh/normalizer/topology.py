@@ -146,11 +146,11 @@ def _assign(
 
 def _limb(tree: _Tree, top: int, first: int, parts: tuple[str, ...]) -> dict[str, int] | None:
     """Name the joints of one limb: its two long bones, and what follows them."""
-    chain = [top, *tree.longest(first)[1]]
-    size = sum(tree.bone(j) for j in chain[1:])
+    way = [top, *tree.longest(first)[1]]
+    size = sum(tree.bone(j) for j in way[1:])
     # Of joints at one place, the last carries the bone.
     kept = [
-        j for j, after in zip(chain, [*chain[1:], None], strict=True)
+        j for j, after in zip(way, [*way[1:], None], strict=True)
         if after is None or tree.bone(after) > _ZERO * size
     ]  # fmt: skip
     middle = [
@@ -161,8 +161,27 @@ def _limb(tree: _Tree, top: int, first: int, parts: tuple[str, ...]) -> dict[str
     for chain in ([kept[0], *middle, kept[-1]], kept):
         found = _two_bones(tree, chain)
         if found is not None:
-            return dict(zip(parts, chain[found:], strict=False))
+            start, bend, end = chain[found : found + 3]
+            below = way[way.index(bend) + 1 :]
+            inner = _stiff_joint(tree, start, bend, below, end)
+            ends = [end] if inner is None else [inner, end]
+            return dict(zip(parts, [start, bend, *ends, *chain[found + 3 :]], strict=False))
     return None
+
+
+def _stiff_joint(tree: _Tree, start: int, bend: int, below: list[int], end: int) -> int | None:
+    """The wrist of an arm (or ankle) that never bends there, if there is one before ``end``."""
+    between = below[: below.index(end)]
+    for joint in between:
+        if len(tree.children(joint)) > 1:  # fingers begin here
+            return joint
+    if end != below[-1]:
+        return None
+    # Nothing bends down to the tip: lengths tell twist joints, the wrist and fingers apart.
+    real = [j for j in (*between, end) if j < tree.real]
+    upper = tree.length(start, bend)
+    found = min(real, key=lambda j: abs(tree.length(bend, j) - upper), default=end)
+    return None if found == end else found
 
 
 def _two_bones(tree: _Tree, chain: list[int]) -> int | None:

@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rerigging import renamed, with_joint_above, with_parent, with_random_axes
+from rerigging import (
+    renamed,
+    with_children,
+    with_joint_above,
+    with_parent,
+    with_random_axes,
+)
 from rigs import RIGS, put_on
 
 import bvh
@@ -98,13 +104,13 @@ def test_other_axes_and_no_t_pose(clip: Clip) -> None:
         assert angles[side + "Foot"] < 12
 
 
-def test_names_that_say_nothing(clip: Clip, motion: Motion, family: str) -> None:
-    # A joint is known by its bending, and made-up motion holds the wrists stiff.
+@pytest.mark.parametrize("wrists", ["stiff", "bending"])
+def test_names_that_say_nothing(clip: Clip, motion: Motion, family: str, wrists: str) -> None:
     turns = motion.rotations.copy()
-    hands = [JOINTS.index("LeftHand"), JOINTS.index("RightHand")]
-    turns[:, hands] = rot.from_axis_angle([0, 0, 1], 0.3 * np.sin(np.arange(len(turns)) / 7))[
-        :, None
-    ]
+    if wrists == "bending":
+        hands = [JOINTS.index("LeftHand"), JOINTS.index("RightHand")]
+        bend = 0.3 * np.sin(np.arange(len(turns)) / 7)
+        turns[:, hands] = rot.from_axis_angle([0, 0, 1], bend)[:, None]
     rig, unit = RIGS[family]
     clip = put_on(rig, replace(motion, rotations=turns), METRE[unit])
     anonymous = replace(clip, names=tuple(f"joint{i}" for i in range(len(clip.names))))
@@ -117,6 +123,29 @@ def test_names_that_say_nothing(clip: Clip, motion: Motion, family: str) -> None
             continue
         plain = name.removesuffix(" End Site")
         assert back[plain] == expected.source.joints[canonical].removesuffix(" End Site")
+    assert {"LeftHand", "RightHand"} <= found.source.joints.keys()
+
+
+@pytest.mark.parametrize("fingers", [{}, {"f1": (9.0, 0.0, 2.0), "f2": (9.0, 0.0, -2.0)}])
+@pytest.mark.parametrize("twist", [False, True])
+def test_stiff_wrists_of_nameless_joints_are_found(
+    motion: Motion, fingers: dict[str, tuple[float, float, float]], twist: bool
+) -> None:
+    clip = put_on(RIGS["mixamo"][0], motion, 100.0)
+    expected = bvh.normalize(clip)
+    for side, sign in (("Left", 1), ("Right", -1)):
+        hand = f"mixamorig:{side}Hand"
+        if twist:
+            clip = with_joint_above(clip, hand, f"{side}Twist", 0.5)
+        if fingers:
+            ends = {side + f: (sign * x, y, z) for f, (x, y, z) in fingers.items()}
+            clip = with_children(clip, hand, ends)
+    nameless = replace(clip, names=tuple(f"joint{i}" for i in range(len(clip.names))))
+    found = bvh.normalize(nameless)
+    for side in ("Left", "Right"):
+        hand = clip.names.index(f"mixamorig:{side}Hand")
+        assert found.source.joints[f"{side}Hand"] == nameless.names[hand]
+    np.testing.assert_allclose(found.global_positions(), expected.global_positions(), atol=2e-3)
 
 
 @pytest.mark.parametrize("prefix", ["", "mixamorig:", "mixamorig1:", "mixamorig_", "Actor:"])
