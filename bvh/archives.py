@@ -9,7 +9,8 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -23,6 +24,7 @@ __all__ = [
     "is_lfs_pointer",
     "is_motion_file",
     "natural_key",
+    "result_names",
     "unpack",
 ]
 
@@ -96,6 +98,29 @@ def find_motion_files(folder: Path) -> list[str]:
             elif is_motion_file(name) and entry.is_file():
                 found.append(name)
     return sorted(found, key=natural_key)
+
+
+def result_names(names: Sequence[str], suffix: str) -> dict[str, str]:
+    """File of motion -> a file made of it, with ``suffix`` instead of its own.
+
+    Files that differ in their suffixes only, such as ``walk.bvh`` and ``walk.npz``, keep
+    them (``walk.bvh.npy``), so that no two results have one name.
+
+    Args:
+        names: relative POSIX paths that :func:`find_motion_files` found.
+        suffix: of the results, such as ``.npy``.
+    """
+    found = {name: f"{_without_suffix(name)}{suffix}" for name in names}
+    while len(set(found.values())) < len(found):
+        count = Counter(found.values())
+        found = {n: r if count[r] == 1 else f"{n}{suffix}" for n, r in found.items()}
+    return found
+
+
+def _without_suffix(name: str) -> str:
+    # The longest, so that .bvh.gz is taken away as a whole.
+    fitting = [s for s in MOTION_SUFFIXES if name.lower().endswith(s)]
+    return name[: -max(map(len, fitting), default=0) or None]
 
 
 def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:

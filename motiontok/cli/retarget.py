@@ -154,28 +154,30 @@ def _folder(
     import json
 
     from bvh import BVHError
+    from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
     from motiontok.cli.sources import load_motion
     from motiontok.errors import InputError
     from motiontok.progress import progress
     from motiontok.robots import retarget_all
 
-    files = sorted(p for p in source.rglob("*") if p.suffix in (".bvh", ".npz"))
-    if not files:
-        raise InputError(f"{source}: no .bvh or .npz files in this folder")
     if output.suffix in (".npz", ".csv"):
         raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
+    files = find_motion_files(source)
+    if not files:
+        raise InputError(f"{source}: no {', '.join(MOTION_SUFFIXES)} files in this folder")
+    results = result_names(files, ".npz")
     # Reading runs ahead of solving: names wait here until their trajectories come.
-    names: deque[Path] = deque()
+    names: deque[str] = deque()
     broken: list[str] = []
 
     def motions() -> Iterator[Motion]:
         for file in files:
             try:
-                motion = load_motion(file)
+                motion = load_motion(source / file)
             except BVHError as error:
                 broken.append(str(error))
                 continue
-            names.append(file.relative_to(source).with_suffix(".npz"))
+            names.append(results[file])
             yield motion
 
     written = 0
@@ -184,7 +186,7 @@ def _folder(
             name = names.popleft()
             trajectory.save(output / name, order=order)
             written += 1
-            update(written + len(broken), str(name))
+            update(written + len(broken), name)
     for line in broken:
         click.echo(f"skipped {line}", err=True)
     if as_json:

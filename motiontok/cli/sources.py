@@ -29,14 +29,15 @@ def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str =
         InputError, BVHError: the file cannot be used.
     """
     path = Path(path)
-    if path.suffix == ".npy":
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
         codes, opened = open_codes(path, tokenizer=tokenizer, device=device)
         return opened.decode_codes(codes)
-    if path.suffix == ".npz":
+    if suffix == ".npz":
         from bvh.motion import Motion
 
         return Motion.load(path)
-    if path.suffix == ".json" and path.with_suffix(".npy").is_file():
+    if suffix == ".json" and path.with_suffix(".npy").is_file():
         raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
     from bvh import normalize, read
 

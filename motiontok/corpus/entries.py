@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bvh.archives import MOTION_SUFFIXES, find_motion_files
 from motiontok.errors import DataError, InputError
 
 if sys.platform != "win32":
@@ -64,18 +65,15 @@ class Entry:
 
 
 def clips_in(folder: Path) -> list[str]:
-    """Paths of the clips in a folder, at any depth and relative to it, sorted.
+    """Paths of the clips in a folder, at any depth and relative to it, in natural order.
 
     Raises:
+        BVHError: a folder cannot be listed.
         DataError: there are none.
     """
-    clips = sorted(
-        p.relative_to(folder).as_posix()
-        for p in folder.rglob("*")
-        if p.suffix.lower() in (".bvh", ".npz")
-    )
+    clips = find_motion_files(folder)
     if not clips:
-        raise DataError(f"{folder}: no .bvh or .npz files in this folder")
+        raise DataError(f"{folder}: no {', '.join(MOTION_SUFFIXES)} files in this folder")
     return clips
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from bvh.archives import result_names
 from bvh.files import atomic_path
 from bvh.workers import Workers
 from motiontok.corpus.entries import (
@@ -53,7 +53,7 @@ def encode_folder(
     cannot be read are entered with the reason. Progress goes to standard error.
 
     Args:
-        source: folder of .bvh and .npz files, at any depth.
+        source: folder of .bvh, .bvh.gz and .npz files, at any depth.
         out: folder of codes, laid out like ``source``.
         tokenizer: its folder, or the name of a shipped one.
         device: where to encode. On anything but the CPU one process does it all.
@@ -73,7 +73,7 @@ def encode_folder(
     source, out = Path(source), Path(out)
     clips = clips_in(source)
     how = settings_of(tokenizer, device, effort, hold_path, first)
-    wanted = [replace(how, file=c, codes=t) for c, t in _targets(clips).items()]
+    wanted = [replace(how, file=c, codes=t) for c, t in result_names(clips, ".npy").items()]
     make_folder(out)
     if next(out.glob("manifest-*-*.jsonl"), None):
         raise InputError(f"{out}: holds packed codes; add --pack, or give another folder")
@@ -101,13 +101,6 @@ def encode_folder(
                 update(len(done))
     open_tokenizer.cache_clear()
     return [done[clip] for clip in clips]
-
-
-def _targets(clips: list[str]) -> dict[str, str]:
-    """Clip -> codes; clips that differ only in their endings keep them."""
-    plain = {clip: str(Path(clip).with_suffix(".npy").as_posix()) for clip in clips}
-    count = Counter(plain.values())
-    return {clip: name if count[name] == 1 else f"{clip}.npy" for clip, name in plain.items()}
 
 
 def _is_done(source: Path, out: Path, wanted: Entry, known: dict[str, Entry]) -> bool:

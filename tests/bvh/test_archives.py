@@ -14,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bvh import BVHError
-from bvh.archives import find_motion_files, is_lfs_pointer, is_motion_file, natural_key, unpack
+from bvh.archives import (
+    find_motion_files,
+    is_lfs_pointer,
+    is_motion_file,
+    natural_key,
+    result_names,
+    unpack,
+)
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:ea9180\nsize 144051503\n"
 
@@ -52,6 +59,17 @@ def test_numbers_sort_as_numbers_and_case_does_not_matter() -> None:
 @given(st.lists(st.text(max_size=8), max_size=6))
 def test_any_names_can_be_sorted(names: list[str]) -> None:
     assert sorted(sorted(names, key=natural_key)) == sorted(names)
+
+
+def test_results_are_named_after_their_sources_and_never_alike() -> None:
+    names = ["a.bvh.gz", "b/x.bvh", "b/x.NPZ", "c.v2.npz", "b/x.bvh.bvh"]
+    assert result_names(names, ".npy") == {
+        "a.bvh.gz": "a.npy",
+        "b/x.bvh": "b/x.bvh.npy",
+        "b/x.NPZ": "b/x.NPZ.npy",
+        "c.v2.npz": "c.v2.npy",
+        "b/x.bvh.bvh": "b/x.bvh.bvh.npy",
+    }
 
 
 def test_folders_are_searched_and_hidden_and_foreign_files_left_out(tmp_path: Path) -> None:

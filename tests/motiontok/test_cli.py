@@ -250,7 +250,7 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
 
     encode(walk, "-o", "codes.txt", words="codes.txt: codes are written to a .npy file")
     encode(codes, "-o", "again.npy", words="already codes")
-    encode(tmp_path / "here", words="no .bvh or .npz files in this folder")
+    encode(tmp_path / "here", words="no .bvh, .bvh.gz, .npz files in this folder")
     encode(tmp_path, "-o", "folder.npy", words="encoded into a folder")
     encode(codes.with_suffix(".json"), "-o", "again.npy", words="sidecar")
     (tmp_path / "m.npz").write_bytes(b"PK")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import time
 import numpy as np
 import pytest
 
+import bvh
 from bvh import procedural
 from motiontok.corpus import MANIFEST, encode_folder, read_manifest
 from motiontok.errors import DataError, InputError
@@ -83,6 +85,16 @@ def test_clips_that_differ_in_their_endings_do_not_overwrite_each_other(tmp_path
     shutil.copy(tmp_path / "in" / "x.npz", tmp_path / "in" / "x.NPZ")
     entries = encode_folder(tmp_path / "in", tmp_path / "out", tokenizer=str(tiny_run))
     assert len({entry.codes for entry in entries}) == 2
+
+
+def test_gzipped_clips_are_encoded_too(tmp_path, tiny_run):
+    bvh.write(procedural.make("walk", seconds=1, seed=0).to_clip(), tmp_path / "a.bvh")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    with gzip.open(folder / "a.bvh.gz", "wb") as file:
+        file.write((tmp_path / "a.bvh").read_bytes())
+    (entry,) = encode_folder(folder, tmp_path / "out", tokenizer=str(tiny_run))
+    assert (entry.file, entry.codes, entry.error) == ("a.bvh.gz", "a.npy", "")
 
 
 def test_codes_of_two_tokenizers_or_settings_are_never_mixed(clips, encoded, tiny_run):

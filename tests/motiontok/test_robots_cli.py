@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
+import bvh
 from bvh import procedural
 from motiontok.cli.retarget import retarget
 from motiontok.cli.robots import robots
@@ -82,6 +84,22 @@ def test_a_folder_becomes_a_folder_and_a_broken_clip_is_not_the_end(clip, tmp_pa
     assert [p.relative_to(out).as_posix() for p in out.rglob("*.npz")] == ["deep/walk.npz"]
     (folder / "deep" / "walk.npz").unlink()
     assert run("retarget", folder, "-o", out).returncode == 2
+
+
+def test_every_clip_of_a_folder_has_a_result_of_its_own(clip, tmp_path):
+    folder, out = tmp_path / "clips", tmp_path / "robots"
+    folder.mkdir()
+    bvh.write(procedural.make("walk", seconds=0.5, seed=1).to_clip(), folder / "walk.bvh")
+    text = (folder / "walk.bvh").read_bytes()
+    (folder / "loud.BVH").write_bytes(text)
+    with gzip.open(folder / "small.bvh.gz", "wb") as file:
+        file.write(text)
+    clip.rename(folder / "walk.npz")
+    done = run("retarget", folder, "-o", out, "--json")
+    assert done.returncode == 0, done.stderr
+    names = ["loud.npz", "small.npz", "walk.bvh.npz", "walk.npz.npz"]
+    assert sorted(p.name for p in out.iterdir()) == names
+    assert json.loads(done.stdout)["written"] == len(names)
 
 
 def test_bad_retarget_input(clip, tmp_path):
