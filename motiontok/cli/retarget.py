@@ -88,9 +88,11 @@ def retarget(
         raise InputError(f"{output}: a robot trajectory is written as .npz or .csv")
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{plot}: a plot is written as .png, .svg or .pdf")
+    from motiontok.cli.outputs import refuse_inputs
     from motiontok.cli.sources import load_motion
     from motiontok.cli.trajectories import is_trajectory
 
+    refuse_inputs([output], [source])
     if is_trajectory(source):
         raise InputError(f"{source}: this is a robot's trajectory; give the clip, motion or codes")
     motion = load_motion(source, tokenizer=tokenizer)
@@ -155,7 +157,9 @@ def _folder(
 
     from bvh import BVHError
     from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
+    from motiontok.cli.outputs import refuse_inputs
     from motiontok.cli.sources import load_motion
+    from motiontok.cli.trajectories import is_trajectory
     from motiontok.errors import InputError
     from motiontok.progress import progress
     from motiontok.robots import retarget_all
@@ -163,12 +167,20 @@ def _folder(
     if output.suffix in (".npz", ".csv"):
         raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
     files = find_motion_files(source)
+    solved = {file for file in files if is_trajectory(source / file)}
+    files = [file for file in files if file not in solved]
     if not files:
         raise InputError(f"{source}: no {', '.join(MOTION_SUFFIXES)} files in this folder")
     results = result_names(files, ".npz")
+    refuse_inputs((output / name for name in results.values()), (source / file for file in files))
     # Reading runs ahead of solving: names wait here until their trajectories come.
     names: deque[str] = deque()
-    broken: list[str] = []
+    # What an earlier run wrote, into this folder or one below it, is not worth a word.
+    broken = [
+        f"{source / file}: this is a robot's trajectory"
+        for file in sorted(solved)
+        if output.resolve() not in (source / file).resolve().parents
+    ]
 
     def motions() -> Iterator[Motion]:
         for file in files:
@@ -181,7 +193,7 @@ def _folder(
             yield motion
 
     written = 0
-    with progress("inverse kinematics", len(files)) as update:
+    with progress("inverse kinematics", len(files) + len(broken)) as update:
         for trajectory in retarget_all(motions(), robot, fps=fps):
             name = names.popleft()
             trajectory.save(output / name, order=order)

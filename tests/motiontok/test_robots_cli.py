@@ -102,6 +102,30 @@ def test_every_clip_of_a_folder_has_a_result_of_its_own(clip, tmp_path):
     assert json.loads(done.stdout)["written"] == len(names)
 
 
+def test_no_result_replaces_its_source(clip, tmp_path):
+    other = clip.with_name("other.npz")
+    other.symlink_to(clip)
+    before = clip.read_bytes()
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "m.npz").write_bytes(before)
+    for source, output in ((clip, clip), (clip, other), (folder, folder / ".." / "clips")):
+        done = run("retarget", source, "-o", output)
+        assert done.returncode == 2
+        assert "the output is an input" in done.stderr
+    assert clip.read_bytes() == before
+    assert (folder / "m.npz").read_bytes() == before
+
+
+def test_what_a_run_wrote_beside_its_sources_is_no_source_of_the_next(tmp_path):
+    bvh.write(procedural.make("walk", seconds=0.5, seed=1).to_clip(), tmp_path / "walk.bvh")
+    for _ in range(2):
+        done = run("retarget", tmp_path, "-o", tmp_path, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["skipped"] == []
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["walk.bvh", "walk.npz"]
+
+
 def test_bad_retarget_input(clip, tmp_path):
     spoilt, empty = tmp_path / "nan.npz", tmp_path / "empty.npz"
     with np.load(clip) as data:
