@@ -73,8 +73,6 @@ def smooth(
     smoothness = smoothness or Smoothness()
     q = q.copy()
     model = quadratic(kinematics, tasks, q)
-    if len(q) < 3:
-        return q, model.cost, np.zeros(len(q), dtype=bool)
     limits, rate = speed_limits / fps, fps / 30.0
     movement = _movement(q[:, 7:], limits, rate, smoothness)
     band = np.zeros((len(q), kinematics.nv, kinematics.nv + 1), dtype=np.float32)

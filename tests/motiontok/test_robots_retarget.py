@@ -84,6 +84,18 @@ def test_one_frame_no_frames_and_other_rates(g1):
         evaluate(faster, motion, g1)
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_few_frames_are_followed_as_well_as_many(g1, frames):
+    motion = procedural.make("walk", seconds=1, seed=3)
+    motion = motion[10 : 10 + frames]
+    trajectory = retarget(motion, g1)
+    report = evaluate(trajectory, motion, g1)
+    assert report.position_error < 0.015
+    assert report.foot_slide < 0.02
+    assert report.self_penetration < 0.002
+    assert frames == 1 or report.joint_speed_max > 1.0
+
+
 def test_targets_out_of_reach_give_a_bounded_result(g1):
     motion = procedural.make("wave", seconds=1, seed=0)
     rng = np.random.default_rng(0)
