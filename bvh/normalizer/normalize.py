@@ -15,6 +15,7 @@ from bvh.normalizer.body import check_time, extract
 from bvh.normalizer.calibration import Calibration, measure
 from bvh.normalizer.canonical import Canonical, from_canonical
 from bvh.normalizer.contacts import TOE_HEIGHT, find_contacts
+from bvh.normalizer.plausible import check_places, find_jumps
 from bvh.normalizer.resample import resample
 from bvh.normalizer.solve import Solution, solve
 from bvh.rotations import Array
@@ -79,8 +80,8 @@ def normalize(
             ``mapping``, ``up`` and ``scale``.
 
     Raises:
-        BVHError: no frames, no humanoid, values that are not finite, a mapping that
-            does not fit, or a calibration for another rig.
+        BVHError: no frames, no humanoid, values that are not finite or that no body can
+            have, a mapping that does not fit, or a calibration for another rig.
     """
     return examine(clip, mapping=mapping, up=up, scale=scale, fps=fps, calibration=calibration)[0]
 
@@ -100,6 +101,7 @@ def examine(
     if calibration is not None and (mapping, up, scale) != (None, None, None):
         raise BVHError("give a calibration, or mapping, up and scale, not both")
     check_time(clip)
+    check_places(clip)
     if calibration is not None:
         calibration.check(clip)
     if (mapping, up, scale) == (None, None, None):
@@ -122,7 +124,12 @@ def examine(
         scale=calibration.scale,
         floor=contacts.floor,
         height=_height(solution.offsets),
-        problems=(*calibration.problems, *contacts.problems, *_stretched(solution)),
+        problems=(
+            *calibration.problems,
+            *contacts.problems,
+            *_stretched(solution),
+            *find_jumps(solution.positions, clip.fps),
+        ),
     )
     positions = solution.positions - [0.0, 0.0, contacts.floor]
     return _motion(clip, positions, solution.rotations, solution.offsets, report, fps=fps), report
@@ -138,7 +145,7 @@ def _take_over(clip: Clip, canonical: Canonical, *, fps: float) -> tuple[Motion,
         scale=canonical.scale,
         floor=0.0,
         height=_height(canonical.offsets),
-        problems=(),
+        problems=find_jumps(canonical.positions, clip.fps),
     )
     turns, offsets = canonical.rotations, canonical.offsets
     return _motion(clip, canonical.positions, turns, offsets, report, fps=fps), report

@@ -18,7 +18,7 @@ __all__ = ["load_motion", "open_codes"]
 
 
 def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str = "cpu") -> Motion:
-    """Canonical motion of a file, chosen by its name's ending.
+    """Canonical motion of a file, chosen by its name's ending; a note where it jumps.
 
     Args:
         path: ``.bvh`` (also ``.bvh.gz`` or a member of an archive), ``.npz`` or ``.npy``.
@@ -33,15 +33,15 @@ def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str =
     if suffix == ".npy":
         codes, opened = open_codes(path, tokenizer=tokenizer, device=device)
         return opened.decode_codes(codes)
-    if suffix == ".npz":
-        from bvh.motion import Motion
-
-        return Motion.load(path)
     if suffix == ".json" and path.with_suffix(".npy").is_file():
         raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
-    from bvh import normalize, read
+    from bvh import Motion, normalize, read
+    from bvh.normalizer.plausible import find_jumps
 
-    return normalize(read(path))
+    motion = Motion.load(path) if suffix == ".npz" else normalize(read(path))
+    for line in find_jumps(motion.root_positions, motion.fps):
+        print(f"note: {path}: {line}", file=sys.stderr)
+    return motion
 
 
 def open_codes(

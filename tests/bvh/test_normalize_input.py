@@ -66,6 +66,27 @@ def test_values_that_are_not_finite_are_located(clip: Clip, value: float) -> Non
         bvh.normalize(replace(clip, positions=positions))
 
 
+@pytest.mark.parametrize("names", ["canonical", "known", "unknown"])
+def test_places_no_body_can_be_at_are_refused_and_jumps_told(
+    clip: Clip, motion: Motion, names: str
+) -> None:
+    if names == "canonical":
+        clip = motion.to_clip()
+    elif names == "unknown":
+        clip = replace(clip, names=tuple(f"j{i}" for i in range(len(clip.names))))
+    assert not any("jumps" in p for p in bvh.examine(clip)[1].problems)
+    place = clip.positions.copy()
+    place[7, 0, 0] = 1e30
+    with pytest.raises(BVHError, match=r"position x of .* is 1e\+30 in frame 7"):
+        bvh.normalize(replace(clip, positions=place))
+    place[7] = clip.positions[7]
+    place[40, 0, 0] += 5000.0
+    problems = bvh.examine(replace(clip, positions=place))[1].problems
+    told = [p for p in problems if "jumps" in p]
+    assert len(told) == 1
+    assert "50 m from frame 39 to 40" in told[0]
+
+
 def test_no_humanoid_is_refused() -> None:
     count = 5
     chain = Clip(

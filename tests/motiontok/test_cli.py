@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -336,6 +337,16 @@ def test_a_member_of_an_archive_is_encoded(motiontok, tiny_run, walk, tmp_path):
     done = motiontok("encode", f"{archive}/walk.bvh", "--tokenizer", tiny_run, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["frames"] == 60
+
+
+def test_a_jump_of_the_root_is_noted(motiontok, tiny_run, tmp_path):
+    motion = procedural.make("walk", seconds=1)
+    places = motion.root_positions.copy()
+    places[20:, 0] += 50.0
+    replace(motion, root_positions=places).save(tmp_path / "jump.npz")
+    done = motiontok("encode", tmp_path / "jump.npz", "--tokenizer", tiny_run)
+    assert done.code == 0, done.err
+    assert "jump.npz: the root jumps 50" in done.err
 
 
 def test_codes_without_a_sidecar_decode_with_a_note(motiontok, tiny_run, codes, tmp_path):
