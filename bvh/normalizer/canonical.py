@@ -8,16 +8,20 @@ import numpy as np
 
 from bvh.clip import Clip
 from bvh.normalizer.body import INDEX, body_length
-from bvh.normalizer.geometry import unit
+from bvh.normalizer.geometry import quantile, unit
 from bvh.normalizer.shapes import recognize
-from bvh.normalizer.world import UP_AXES, find_scale, world_from_source
+from bvh.normalizer.world import UP_AXES, find_scale, find_up, world_from_source
 from bvh.rotations import Array, conjugate, multiply, rotate
-from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS, forward_kinematics
 
 __all__ = ["Canonical", "from_canonical"]
 
 _ALIGNED = 1.0 - 1e-6
 _TURNED = 0.01  # rad
+_LOOKS = 60  # frames that tell whether the body is turned
+_UPRIGHT = 0.5  # cosine; a body that crouches or bends forward is above, one that lies below
+_BELOW, _ABOVE = 0.05, 0.3  # m; the lowest joint of a body on its floor
+_FAR_BELOW = 0.2  # m; no body hangs so far below its floor all the time
 _STRAIGHT = [
     INDEX[j]
     for j in ("Spine1", "Spine2", *(
@@ -38,6 +42,7 @@ class Canonical:
         up: source axis that points up.
         scale: metres per source unit.
         unit: that unit's name.
+        lies: whether the body lies or is upside down for most of the clip.
     """
 
     positions: Array
@@ -46,13 +51,15 @@ class Canonical:
     up: str
     scale: float
     unit: str
+    lies: bool
 
 
 def from_canonical(clip: Clip) -> Canonical | None:
     """Take over a clip that has the canonical joints in the canonical rest pose.
 
     That is: the 22 joints with their parents, the zero pose a T-pose with its bones
-    along the axes, and no position channels but the root's. None for any other clip.
+    along the axes, no position channels but the root's, and its floor under the body.
+    None for any other clip.
     Only so does a motion that was written come back with all of its rotations, also
     those that positions do not show.
     """
@@ -72,7 +79,52 @@ def from_canonical(clip: Clip) -> Canonical | None:
     scale, unit_name = find_scale(body_length(rest, np.ones(len(JOINTS), dtype=bool)))
     rotations = multiply(multiply(world, clip.rotations), conjugate(world))
     positions = scale * rotate(world, clip.positions[:, 0])
-    return Canonical(positions, rotations, scale * offsets, up, scale, unit_name)
+    points = _some_points(positions, rotations, scale * offsets)
+    lies = _lies(points)
+    if lies and _is_turned(points):
+        return None
+    return Canonical(positions, rotations, scale * offsets, up, scale, unit_name, lies)
+
+
+def _some_points(positions: Array, rotations: Array, offsets: Array) -> Array:
+    """Joints ``(n, 22, 3)`` in frames spread over the clip."""
+    frames = np.unique(np.linspace(0, len(positions) - 1, _LOOKS).astype(int))
+    local = np.broadcast_to(offsets, (len(frames), *offsets.shape)).copy()
+    local[:, 0] = positions[frames]
+    return forward_kinematics(rotations[frames], local, PARENTS)[1]
+
+
+def _lies(points: Array) -> bool:
+    hips, chest, feet = _trunk(points)
+    body = (unit(chest - hips) + unit(hips - feet.mean(axis=1))) / 2
+    return bool(np.median(body[:, 2]) < _UPRIGHT)
+
+
+def _is_turned(points: Array) -> bool:
+    """Whether a body that lies does so because the file's root turns it out of its rest pose.
+
+    It then hangs far below its floor, or off it while it stands on the floor of another
+    axis. A body that lies on its own floor is left lying.
+    """
+    lowest = points[..., 2].min(axis=1)
+    if np.median(lowest) < -_FAR_BELOW:
+        return True
+    if _on_floor(lowest) or not np.isfinite(points).all():
+        return False
+    up = find_up(*_trunk(points), points, body_length(points, np.ones(len(JOINTS), dtype=bool)))
+    heights = points[..., "xyz".index(up[-1])] * (-1.0 if up[0] == "-" else 1.0)
+    return up != "z" and _on_floor(heights.min(axis=1))
+
+
+def _on_floor(lowest: Array) -> bool:
+    """Whether heights ``(n,)`` of the lowest joint are those of a body on its floor."""
+    return bool(quantile(lowest, 0.1) >= -_BELOW and quantile(lowest, 0.9) <= _ABOVE)
+
+
+def _trunk(points: Array) -> tuple[Array, Array, Array]:
+    """Hips ``(n, 3)``, chest ``(n, 3)`` and feet ``(n, 2, 3)``."""
+    feet = points[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
+    return points[:, INDEX["Hips"]], points[:, INDEX["Spine2"]], feet
 
 
 def _is_t_pose(offsets: Array) -> bool:

@@ -25,6 +25,7 @@ __all__ = ["Report", "examine", "normalize"]
 
 _CROWN = 0.18  # m; from the head joint to the top of the head
 _STRETCH = 0.005  # m; a bone that changes length by more is worth a remark
+_LIES = "the body lies most of the time; if it should stand, say which axis points up"
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,10 @@ def _take_over(clip: Clip, canonical: Canonical, *, fps: float) -> tuple[Motion,
         scale=canonical.scale,
         floor=0.0,
         height=_height(canonical.offsets),
-        problems=find_jumps(canonical.positions, clip.fps),
+        problems=(
+            *([_LIES] if canonical.lies else []),
+            *find_jumps(canonical.positions, clip.fps),
+        ),
     )
     turns, offsets = canonical.rotations, canonical.offsets
     return _motion(clip, canonical.positions, turns, offsets, report, fps=fps), report

@@ -16,6 +16,7 @@ from rigs import RIGS, put_on
 import bvh
 from bvh import JOINTS, BVHError, Calibration, Clip, Motion, procedural
 from bvh import rotations as rot
+from bvh.normalizer.world import world_from_source
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +315,32 @@ def test_a_body_on_the_ground_keeps_its_up_axis(clip: Clip) -> None:
     assert report.up == "y"
     assert found.root_positions[:60, 2].min() > 0.7
     assert found.root_positions[60:, 2].max() < 0.3
+
+
+@pytest.mark.parametrize("up", ["x", "z", "-x", "-y", "-z"])
+def test_a_canonical_file_whose_root_was_turned_is_put_upright(motion: Motion, up: str) -> None:
+    clip = motion.to_clip()
+    turn = rot.multiply(rot.conjugate(world_from_source(up)), world_from_source("y"))
+    rotations, place = clip.rotations.copy(), clip.positions.copy()
+    rotations[:, 0] = rot.multiply(turn, rotations[:, 0])
+    place[:, 0] = rot.rotate(turn, place[:, 0])
+    found, report = bvh.examine(replace(clip, rotations=rotations, positions=place))
+    assert report.up == up
+    np.testing.assert_allclose(found.global_positions()[..., 2],
+                               motion.global_positions()[..., 2], atol=0.02)  # fmt: skip
+
+
+@pytest.mark.parametrize("height", [0.15, 0.6])  # on the floor, on a bed
+def test_a_canonical_body_that_lies_is_left_lying_and_told(motion: Motion, height: float) -> None:
+    back = rot.from_axis_angle([0.0, 1.0, 0.0], -np.pi / 2)
+    lying = motion.moved(back, np.zeros(3))
+    places = lying.root_positions.copy()
+    places[:] = [1.0, 2.0, height]
+    lying = replace(lying, root_positions=places)
+    found, report = bvh.examine(lying.to_clip())
+    assert report.family == "canonical"
+    assert "lies" in report.problems[0]
+    np.testing.assert_allclose(found.global_positions(), lying.global_positions(), atol=1e-9)
 
 
 def test_a_pelvis_is_upright_where_the_body_stands(motion: Motion) -> None:
