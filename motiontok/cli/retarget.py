@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["retarget"]
 
+_MOST_FPS = 1000
+
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
@@ -76,8 +78,8 @@ def retarget(
     from motiontok.errors import InputError
     from motiontok.robots import load_robot
 
-    if fps is not None and not fps > 0:
-        raise InputError(f"--fps must be positive, got {fps:g}")
+    if fps is not None and not 0 < fps <= _MOST_FPS:
+        raise InputError(f"--fps must be above 0 and at most {_MOST_FPS}, got {fps:g}")
     if source.is_dir():
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")

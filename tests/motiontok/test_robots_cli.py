@@ -144,6 +144,7 @@ def test_bad_retarget_input(clip, tmp_path):
         ([clip, "-o", tmp_path / "robot.txt"], ".npz or .csv"),
         ([clip, "-o", tmp_path / "r.npz", "--robot", "atlas"], "choose from"),
         ([clip, "-o", tmp_path / "r.npz", "--fps", "0"], "--fps"),
+        ([clip, "-o", tmp_path / "r.npz", "--fps", "1e9"], "at most 1000"),
         ([tmp_path / "none.bvh", "-o", tmp_path / "r.npz"], "none.bvh"),
         ([clip, "-o", tmp_path / "r.npz", "--plot", tmp_path / "p.txt"], ".png"),
     ):
