@@ -164,7 +164,7 @@ def _folder(
     from motiontok.cli.trajectories import is_trajectory
     from motiontok.errors import InputError
     from motiontok.progress import progress
-    from motiontok.robots import retarget_all
+    from motiontok.robots import Report, retarget_and_evaluate_all
 
     if output.suffix in (".npz", ".csv"):
         raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
@@ -191,21 +191,44 @@ def _folder(
             except BVHError as error:
                 broken.append(str(error))
                 continue
-            names.append(results[file])
+            names.append(file)
             yield motion
 
-    written = 0
+    rows: list[dict[str, object]] = []
+    reports: list[Report] = []
+    frames: list[int] = []
     with progress("inverse kinematics", len(files) + len(broken)) as update:
-        for trajectory in retarget_all(motions(), robot, fps=fps):
-            name = names.popleft()
-            trajectory.save(output / name, order=order)
-            written += 1
-            update(written + len(broken), name)
+        for trajectory, report in retarget_and_evaluate_all(motions(), robot, fps=fps):
+            file = names.popleft()
+            trajectory.save(output / results[file], order=order)
+            reports.append(report)
+            frames.append(len(trajectory))
+            rows.append(
+                {
+                    "source": str(source / file),
+                    "output": str(output / results[file]),
+                    "frames": len(trajectory),
+                    "fps": trajectory.fps,
+                    **report.to_dict(),
+                }
+            )
+            update(len(rows) + len(broken), results[file])
     for line in broken:
         click.echo(f"skipped {line}", err=True)
-    if as_json:
-        click.echo(json.dumps({"output": str(output), "written": written, "skipped": broken}))
-    else:
-        click.echo(f"wrote {written} trajectories for {robot.name} to {output}")
-    if not written:
+    if not rows:
         raise InputError(f"{source}: none of {len(files)} files could be used")
+    together = Report.of_many(reports, frames)
+    if as_json:
+        summary = {
+            "output": str(output),
+            "robot": robot.name,
+            "written": len(rows),
+            "skipped": broken,
+            "frames": sum(frames),
+            **together.to_dict(),
+            "files": rows,
+        }
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(together.table())
+    click.echo(f"wrote {len(rows)} trajectories, {sum(frames)} frames for {robot.name} to {output}")

@@ -19,7 +19,7 @@ from motiontok.robots.maps import available
 from motiontok.robots.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from motiontok.robots.batch import retarget_all
+    from motiontok.robots.batch import retarget_all, retarget_and_evaluate_all
     from motiontok.robots.model import Robot, load_robot
     from motiontok.robots.online import Follower
     from motiontok.robots.report import Report, evaluate
@@ -35,6 +35,7 @@ __all__ = [
     "load_robot",
     "retarget",
     "retarget_all",
+    "retarget_and_evaluate_all",
     "sized_like",
 ]
 
@@ -47,6 +48,7 @@ _LAZY = {
     "load_robot": "motiontok.robots.model",
     "retarget": "motiontok.robots.retargeting",
     "retarget_all": "motiontok.robots.batch",
+    "retarget_and_evaluate_all": "motiontok.robots.batch",
     "sized_like": "motiontok.robots.retargeting",
 }
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from multiprocessing import get_context
+from typing import TypeVar
 
 from bvh.motion import Motion
 from motiontok.robots.model import Robot, load_robot
+from motiontok.robots.report import Report, evaluate
 from motiontok.robots.retargeting import retarget
 from motiontok.robots.trajectory import Trajectory
 
-__all__ = ["retarget_all"]
+__all__ = ["retarget_all", "retarget_and_evaluate_all"]
 
+_T = TypeVar("_T")
+_Solve = Callable[[Motion, Robot, float | None, bool], _T]
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _robot: Robot | None = None
 
@@ -45,15 +49,52 @@ def retarget_all(
     Raises:
         RobotError: a motion has no frames, or the rate is not positive.
     """
+    yield from _over_processes(_trajectory, motions, robot, fps, self_collision, workers)
+
+
+def retarget_and_evaluate_all(
+    motions: Iterable[Motion],
+    robot: Robot,
+    *,
+    fps: float | None = None,
+    self_collision: bool = True,
+    workers: int | None = None,
+) -> Iterator[tuple[Trajectory, Report]]:
+    """:func:`retarget_all`, with the figures of each trajectory, taken at its motion's rate."""
+    yield from _over_processes(_with_report, motions, robot, fps, self_collision, workers)
+
+
+def _trajectory(
+    motion: Motion, robot: Robot, fps: float | None, self_collision: bool
+) -> Trajectory:
+    return retarget(motion, robot, fps=fps, self_collision=self_collision)
+
+
+def _with_report(
+    motion: Motion, robot: Robot, fps: float | None, self_collision: bool
+) -> tuple[Trajectory, Report]:
+    trajectory = retarget(motion, robot, self_collision=self_collision)
+    report = evaluate(trajectory, motion, robot)
+    return (trajectory if fps is None else trajectory.resample(fps)), report
+
+
+def _over_processes(
+    solve: _Solve[_T],
+    motions: Iterable[Motion],
+    robot: Robot,
+    fps: float | None,
+    self_collision: bool,
+    workers: int | None,
+) -> Iterator[_T]:
     count = workers or len(_cores())
     if count == 1:
         for motion in motions:
-            yield retarget(motion, robot, fps=fps, self_collision=self_collision)
+            yield solve(motion, robot, fps, self_collision)
         return
     before = {name: os.environ.get(name) for name in _THREADS}
     # A process a core: threads within each would only get in each other's way.
     os.environ.update(dict.fromkeys(_THREADS, "1"))
-    source, waiting = iter(motions), deque[Future[Trajectory]]()
+    source, waiting = iter(motions), deque[Future[_T]]()
     map_path = None if robot.map.path is None else str(robot.map.path)
     try:
         with ProcessPoolExecutor(
@@ -63,11 +104,11 @@ def retarget_all(
             initargs=(robot.name, str(robot.urdf), map_path),
         ) as pool:
             for motion in islice(source, 2 * count):
-                waiting.append(pool.submit(_solve, motion, fps, self_collision))
+                waiting.append(pool.submit(_on_own_robot, solve, motion, fps, self_collision))
             while waiting:
                 yield waiting.popleft().result()
                 for motion in islice(source, 1):
-                    waiting.append(pool.submit(_solve, motion, fps, self_collision))
+                    waiting.append(pool.submit(_on_own_robot, solve, motion, fps, self_collision))
     finally:
         for name, value in before.items():
             if value is None:
@@ -87,6 +128,6 @@ def _open(name: str, urdf: str, map_path: str | None) -> None:
     _robot = replace(load_robot(urdf, map=map_path), name=name)
 
 
-def _solve(motion: Motion, fps: float | None, self_collision: bool) -> Trajectory:
+def _on_own_robot(solve: _Solve[_T], motion: Motion, fps: float | None, self_collision: bool) -> _T:
     assert _robot is not None
-    return retarget(motion, _robot, fps=fps, self_collision=self_collision)
+    return solve(motion, _robot, fps, self_collision)

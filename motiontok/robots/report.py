@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
@@ -19,6 +20,15 @@ from motiontok.robots.tasks import PoseTask
 from motiontok.robots.trajectory import Trajectory
 
 __all__ = ["Measurement", "Report", "evaluate", "measure"]
+
+_LARGEST = (
+    "position_error_max",
+    "cost_max",
+    "limit_violation",
+    "joint_speed_max",
+    "foot_depth",
+    "self_penetration",
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,24 @@ class Report:
     deep_frames: float
     self_penetration: float
     colliding_frames: float
+
+    @classmethod
+    def of_many(cls, reports: Sequence[Report], frames: Sequence[int]) -> Report:
+        """The figures of several trajectories together.
+
+        Args:
+            reports: one a trajectory, at least one.
+            frames: of each trajectory: means and shares are weighted by them, and the
+                largest values are the largest of all.
+        """
+        figures = {}
+        for field in fields(cls):
+            values = [getattr(report, field.name) for report in reports]
+            largest = field.name in _LARGEST
+            figures[field.name] = float(
+                max(values) if largest else np.average(values, weights=frames)
+            )
+        return cls(**figures)
 
     def to_dict(self) -> dict[str, float]:
         """The figures by name, SI units."""

@@ -99,7 +99,15 @@ def test_every_clip_of_a_folder_has_a_result_of_its_own(clip, tmp_path):
     assert done.returncode == 0, done.stderr
     names = ["loud.npz", "small.npz", "walk.bvh.npz", "walk.npz.npz"]
     assert sorted(p.name for p in out.iterdir()) == names
-    assert json.loads(done.stdout)["written"] == len(names)
+    told = json.loads(done.stdout)
+    assert told["written"] == len(names)
+    # Each file has its figures, and they add up.
+    assert [row["output"] for row in told["files"]] == [str(out / name) for name in names]
+    frames = [row["frames"] for row in told["files"]]
+    assert frames == [len(Trajectory.load(out / name)) for name in names]
+    errors = [row["position_error"] for row in told["files"]]
+    assert told["position_error"] == pytest.approx(np.average(errors, weights=frames))
+    assert told["self_penetration"] == max(row["self_penetration"] for row in told["files"])
 
 
 def test_no_result_replaces_its_source(clip, tmp_path):
