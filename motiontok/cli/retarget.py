@@ -31,6 +31,7 @@ _MOST_FPS = 1000
     help="Robot trajectory: .npz (qpos, joint names, fps) or .csv (one row a frame); a folder"
     " if SOURCE is one.",
 )
+@click.option("--csv", is_flag=True, help="Into a folder: .csv files instead of .npz.")
 @click.option(
     "--robot",
     "robot_name",
@@ -62,6 +63,7 @@ _MOST_FPS = 1000
 def retarget(
     source: Path,
     output: Path,
+    csv: bool,
     robot_name: str,
     map_path: Path | None,
     tokenizer: str | None,
@@ -84,8 +86,11 @@ def retarget(
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
         robot = load_robot(robot_name, map=map_path)
-        _folder(source, output, robot, fps=fps, order=order, as_json=as_json)
+        suffix = ".csv" if csv else ".npz"
+        _folder(source, output, robot, suffix=suffix, fps=fps, order=order, as_json=as_json)
         return
+    if csv:
+        raise InputError(f"--csv is for a folder of clips; for {source} give -o NAME.csv")
     if output.suffix not in (".npz", ".csv"):
         raise InputError(f"{output}: a robot trajectory is written as .npz or .csv")
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
@@ -153,7 +158,14 @@ def _clip(
 
 
 def _folder(
-    source: Path, output: Path, robot: Robot, *, fps: float | None, order: Order, as_json: bool
+    source: Path,
+    output: Path,
+    robot: Robot,
+    *,
+    suffix: str,
+    fps: float | None,
+    order: Order,
+    as_json: bool,
 ) -> None:
     import json
 
@@ -173,7 +185,7 @@ def _folder(
     files = [file for file in files if file not in solved]
     if not files:
         raise InputError(f"{source}: no {', '.join(MOTION_SUFFIXES)} files in this folder")
-    results = result_names(files, ".npz")
+    results = result_names(files, suffix)
     refuse_inputs((output / name for name in results.values()), (source / file for file in files))
     # Reading runs ahead of solving: names wait here until their trajectories come.
     names: deque[str] = deque()

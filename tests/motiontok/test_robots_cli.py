@@ -110,6 +110,20 @@ def test_every_clip_of_a_folder_has_a_result_of_its_own(clip, tmp_path):
     assert told["self_penetration"] == max(row["self_penetration"] for row in told["files"])
 
 
+def test_a_folder_becomes_tables_where_asked(clip, tmp_path):
+    folder, out = tmp_path / "clips", tmp_path / "tables"
+    folder.mkdir()
+    clip.rename(folder / "walk.npz")
+    done = run("retarget", folder, "-o", out, "--csv")
+    assert done.returncode == 0, done.stderr
+    assert "position error" in done.stdout
+    assert [p.name for p in out.iterdir()] == ["walk.csv"]
+    assert np.loadtxt(out / "walk.csv", delimiter=",").shape == (30, 36)
+    refused = run("retarget", folder / "walk.npz", "-o", tmp_path / "r.npz", "--csv")
+    assert refused.returncode == 2
+    assert "-o NAME.csv" in refused.stderr
+
+
 def test_no_result_replaces_its_source(clip, tmp_path):
     other = clip.with_name("other.npz")
     other.symlink_to(clip)
