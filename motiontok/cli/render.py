@@ -125,6 +125,9 @@ def render(
             "tokens": tokens,
         }
         if moment is not None:
+            end = max(len(actor) / actor.fps for actor in actors)
+            if moment > end:
+                raise InputError(f"--time {moment:g}: what is drawn ends after {end:.4g} s")
             render_image(actors, output, time=moment, **options)
         elif suffix in _PICTURES:
             with _progress() as update:

@@ -127,6 +127,7 @@ def test_overlaid_person_and_robot_stay_together(clips: Path, tmp_path: Path) ->
         (["{npz}", "-o", "a.mp4", "--columns", "3"], "--columns and --rows are for pictures"),
         (["{npz}", "-o", "a.png", "--fps", "3"], "--fps is for videos"),
         (["{npz}", "-o", "a.png", "--time", "1", "--rows", "2"], "choose one"),
+        (["{npz}", "-o", "a.png", "--time", "99"], "--time 99: what is drawn ends after"),
         (["{npz}", "-o", "a.png", "--label", "x", "--label", "y"], "2 --label for 1 panels"),
         (["{npz}", "-o", "a.png", "--robot", "hal9000"], "no robot 'hal9000'"),
         (["{broken}", "-o", "a.png"], "broken.npz: not a motion file"),
