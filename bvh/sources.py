@@ -93,10 +93,12 @@ def _member(file: IO[bytes], archive: Path, path: Path) -> bytes:
             name = PurePosixPath(*path.parts[len(archive.parts) :]).as_posix()
         elif len(clips) == 1:
             name = next(iter(clips))
+        elif not clips:
+            raise BVHError(f"{path}: a zip archive without BVH files")
         else:
             raise BVHError(
-                f"{path}: a zip archive of {len(clips)} BVH files"
-                + (f" ({listing}); name one as {path.name}/{next(iter(clips))}" if clips else "")
+                f"{path}: a zip archive of {len(clips)} BVH files ({listing}); "
+                f"name one as {path.name}/{next(iter(clips))}"
             )
         if name not in clips:
             raise BVHError(f"{path}: no {name} in {archive.name}, which holds {listing or 'none'}")

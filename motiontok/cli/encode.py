@@ -67,6 +67,7 @@ def encode(
     or torchrun). With a tokenizer of images SOURCE is a picture or a folder of them, and
     codes.npy has a row for each.
     """
+    from bvh.archives import is_archive
     from motiontok.data.images import is_picture
     from motiontok.errors import InputError
     from motiontok.images import is_image_tokenizer
@@ -107,6 +108,13 @@ def encode(
         return
     opened = MotionTokenizer.from_pretrained(folder, device=use_device(device))
     out = out or Path("codes.npy")
+    if not any(path.is_file() for path in (source, *source.parents)):
+        raise InputError(f"{source}: no such file or folder")
+    if out.suffix != ".npy" and is_archive(source):
+        raise InputError(
+            f"{source}: an archive; unpack it to encode all of its clips, or name one "
+            f"({source.name}/clip.bvh)"
+        )
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
     r = _encode_one(source, out, opened, lasting_name(folder), how)

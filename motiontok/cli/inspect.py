@@ -53,16 +53,20 @@ def inspect(
     import json
 
     from bvh import BVHError, examine, read
+    from motiontok.cli.sources import in_file
+    from motiontok.errors import InputError
 
+    if clip.suffix.lower() == ".npz":
+        raise InputError(f"{clip}: inspect shows how a .bvh file is understood, and this is none")
     source = read(clip)
     try:
         motion, report = examine(source, mapping=mapping, up=up, scale=scale)
-    except BVHError:
+    except BVHError as error:
         # What is in the file helps to find out why it is no humanoid.
         if not as_json:
             click.echo(_headline(source))
             click.echo(_tree(source, {}))
-        raise
+        raise in_file(clip, source, error) from None
     if picture is not None:
         from motiontok.render.inspection import draw_pose
 

@@ -10,11 +10,11 @@ from motiontok.errors import InputError
 from motiontok.paths import SHIPPED_TOKENIZER
 
 if TYPE_CHECKING:
-    from bvh.motion import Motion
+    from bvh import BVHError, Clip, Motion
     from motiontok.codes import Codes
     from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["load_motion", "open_codes"]
+__all__ = ["in_file", "load_motion", "open_codes"]
 
 
 def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str = "cpu") -> Motion:
@@ -35,13 +35,39 @@ def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str =
         return opened.decode_codes(codes)
     if suffix == ".json" and path.with_suffix(".npy").is_file():
         raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
-    from bvh import Motion, normalize, read
     from bvh.normalizer.plausible import find_jumps
 
-    motion = Motion.load(path) if suffix == ".npz" else normalize(read(path))
+    motion = _load_npz(path) if suffix == ".npz" else _load_bvh(path)
     for line in find_jumps(motion.root_positions, motion.fps):
         print(f"note: {path}: {line}", file=sys.stderr)
     return motion
+
+
+def _load_bvh(path: Path) -> Motion:
+    from bvh import BVHError, normalize, read
+
+    clip = read(path)
+    try:
+        return normalize(clip)
+    except BVHError as error:
+        raise in_file(path, clip, error) from None
+
+
+def in_file(path: Path, clip: Clip, error: BVHError) -> BVHError:
+    """The error said of the file: the normaliser knows a clip's name only, which many may have."""
+    message, name = str(error), f"{clip.name}: "
+    return type(error)(f"{path}: {message[len(name) :]}" if message.startswith(name) else message)
+
+
+def _load_npz(path: Path) -> Motion:
+    import zipfile
+
+    from bvh import BVHError, Motion
+
+    # NumPy takes whatever is no archive for a pickle, and says so.
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise BVHError(f"{path}: not a motion file (no .npz archive)")
+    return Motion.load(path)
 
 
 def open_codes(

@@ -117,7 +117,10 @@ def encode_batch(batch: Batch) -> list[Made]:
             cut = cut_windows(from_motion(motion), tokenizer.frames_per_window)
             waiting.append((entry, _codes_to_be(motion, tokenizer, name), cut))
         except (BVHError, DataError) as error:
-            made.append((replace(entry, sha256=found, codes="", error=str(error)), None))
+            reason = str(error)
+            # The normaliser knows the clip's name only, and of those there may be many.
+            reason = reason if str(path) in reason else f"{path}: {reason}"
+            made.append((replace(entry, sha256=found, codes="", error=reason), None))
         except (OSError, MemoryError) as error:
             # Not the clip's content but the machine: without a hash it is tried again next time.
             reason = f"{path}: {error or 'out of memory'}"

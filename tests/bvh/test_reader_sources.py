@@ -59,7 +59,7 @@ def test_zip_archive_of_many_clips_lists_them(tmp_path: Path) -> None:
         bvh.read(archive)
     with pytest.raises(BVHError, match=r"no 9.bvh in clips.zip, which holds 0.bvh, "):
         bvh.read(archive / "9.bvh")
-    with pytest.raises(BVHError, match=r"0 BVH files$"):
+    with pytest.raises(BVHError, match=r"archive without BVH files$"):
         bvh.read(make_zip(tmp_path / "none.zip", {"README.md": b"hello"}))
 
 

@@ -256,6 +256,14 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
     encode(codes.with_suffix(".json"), "-o", "again.npy", words="sidecar")
     (tmp_path / "m.npz").write_bytes(b"PK")
     encode(tmp_path / "m.npz", words="m.npz: not a motion file")
+    (tmp_path / "m.npz").write_text("1 2 3")
+    encode(tmp_path / "m.npz", words="m.npz: not a motion file (no .npz archive)")
+    encode(tmp_path / "nope", "-o", "x", words="nope: no such file or folder")
+    archive = shutil.make_archive(str(tmp_path / "clips"), "zip", tmp_path, walk.name)
+    encode(archive, "-o", "folder", words="clips.zip: an archive; unpack it")
+    still = walk.with_name("still.bvh")
+    still.write_text(walk.read_text().split("Frames:")[0] + "Frames: 0\nFrame Time: 0.03\n")
+    encode(still, words=f"{still}: no frames to normalise")
 
 
 def test_a_run_from_clips_to_codes_and_back(motiontok, tiny_settings, walk, tmp_path):

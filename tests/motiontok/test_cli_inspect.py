@@ -97,6 +97,13 @@ def test_bad_wishes_are_refused(clip, words, message, tmp_path, capsys, monkeypa
     assert not list(tmp_path.glob("pose.*"))
 
 
+def test_a_motion_is_no_bvh_file(tmp_path, capsys, monkeypatch) -> None:
+    procedural.make("walk", seconds=1).save(tmp_path / "m.npz")
+    code, _, err = run(capsys, monkeypatch, tmp_path / "m.npz")
+    assert code == 2
+    assert "m.npz: inspect shows how a .bvh file is understood" in err
+
+
 def test_what_is_no_humanoid_is_still_shown(tmp_path, capsys, monkeypatch) -> None:
     path = tmp_path / "box.bvh"
     path.write_text(
@@ -107,4 +114,4 @@ def test_what_is_no_humanoid_is_still_shown(tmp_path, capsys, monkeypatch) -> No
     code, out, err = run(capsys, monkeypatch, path)
     assert code == 2
     assert "  Lid             X rotation" in out
-    assert err.startswith("error: box: no humanoid skeleton found among 2 joints (Box, Lid)")
+    assert err.startswith(f"error: {path}: no humanoid skeleton found among 2 joints (Box, Lid)")

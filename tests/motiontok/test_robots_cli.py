@@ -76,10 +76,12 @@ def test_a_folder_becomes_a_folder_and_a_broken_clip_is_not_the_end(clip, tmp_pa
     (folder / "deep").mkdir(parents=True)
     clip.rename(folder / "deep" / "walk.npz")
     (folder / "broken.bvh").write_text("no")
+    (folder / "none.npz").write_text("no")
     out = tmp_path / "robots"
     done = run("retarget", folder, "-o", out, "--json")
     assert done.returncode == 0, done.stderr
     assert "broken.bvh" in done.stderr
+    assert "none.npz: not a motion file" in done.stderr
     assert json.loads(done.stdout)["written"] == 1
     assert [p.relative_to(out).as_posix() for p in out.rglob("*.npz")] == ["deep/walk.npz"]
     (folder / "deep" / "walk.npz").unlink()
