@@ -203,6 +203,9 @@ def _folder(
             except BVHError as error:
                 broken.append(str(error))
                 continue
+            if not len(motion):
+                broken.append(f"{source / file}: has no frames")
+                continue
             names.append(file)
             yield motion
 

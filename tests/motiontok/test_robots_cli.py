@@ -14,7 +14,7 @@ from click.testing import CliRunner
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 import bvh
-from bvh import procedural
+from bvh import Motion, procedural
 from motiontok.cli.retarget import retarget
 from motiontok.cli.robots import robots
 from motiontok.robots import Trajectory
@@ -77,11 +77,13 @@ def test_a_folder_becomes_a_folder_and_a_broken_clip_is_not_the_end(clip, tmp_pa
     clip.rename(folder / "deep" / "walk.npz")
     (folder / "broken.bvh").write_text("no")
     (folder / "none.npz").write_text("no")
+    Motion.load(folder / "deep" / "walk.npz")[:0].save(folder / "empty.npz")
     out = tmp_path / "robots"
     done = run("retarget", folder, "-o", out, "--json")
     assert done.returncode == 0, done.stderr
     assert "broken.bvh" in done.stderr
     assert "none.npz: not a motion file" in done.stderr
+    assert "empty.npz: has no frames" in done.stderr
     assert json.loads(done.stdout)["written"] == 1
     assert [p.relative_to(out).as_posix() for p in out.rglob("*.npz")] == ["deep/walk.npz"]
     (folder / "deep" / "walk.npz").unlink()
