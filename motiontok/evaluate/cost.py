@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.training.clipping import clip_adaptively
+from motiontok.training.clipping import clip_adaptively, transposed_weights
 
 __all__ = ["clock_of", "coding_speed", "training_cost"]
 
@@ -43,12 +43,13 @@ def training_cost(method: DiscreteAutoencoder, x: Tensor) -> dict[str, float]:
     if not any(group["params"] for group in groups):
         return {}
     clipped = [p for g in groups if g["clip"] for p in g["params"]]
+    transposed = transposed_weights(method)
     optimizer = torch.optim.AdamW([{"params": g["params"]} for g in groups], lr=0.0)
     generator = torch.Generator(x.device).manual_seed(0)
 
     def step() -> None:
         method.training_step(x, 1.0 - 1e-6, generator).loss.backward()
-        clip_adaptively(clipped)
+        clip_adaptively(clipped, transposed=transposed)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["clip_adaptively"]
+__all__ = ["clip_adaptively", "transposed_weights"]
+
+
+def transposed_weights(module: nn.Module) -> frozenset[Tensor]:
+    """Weights whose outputs are their second dimension, as torch has transposed convolutions."""
+    kinds = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+    return frozenset(m.weight for m in module.modules() if isinstance(m, kinds))
 
 
 @torch.no_grad()
 def clip_adaptively(
-    parameters: Iterable[nn.Parameter], *, ratio: float = 1.0, floor: float = 1e-3
+    parameters: Iterable[nn.Parameter],
+    *,
+    transposed: Collection[Tensor] = frozenset(),
+    ratio: float = 1.0,
+    floor: float = 1e-3,
 ) -> None:
     """Scale gradients in place so that no unit's exceeds ``ratio`` times its weights' norm.
 
-    A unit is an output row of a matrix or of a convolution, the whole of a vector.
+    A unit is an output row of a matrix or an output channel of a convolution, a token's row of
+    an embedding, the whole of a vector, and one position's part of what each position has of
+    its own (codewords, and the maps from and to them).
     DAPS losses are sums over thousands of dimensions, so this acts on nearly every step.
 
     Args:
         parameters: those with a gradient are clipped.
+        transposed: :func:`transposed_weights` of the module they are of.
         ratio: largest allowed gradient norm relative to the weight norm.
         floor: least weight norm, so that zero-initialised weights can move.
     """
@@ -29,8 +42,9 @@ def clip_adaptively(
         return
     gradients = [p.grad for p in moved if p.grad is not None]
     # Few calls for many small tensors: on small models these are a tenth of a step.
-    scales = [_unit_norm(p) for p in moved]
-    norms = [_unit_norm(g) for g in gradients]
+    outputs = [1 if p in transposed else 0 for p in moved]
+    scales = [_unit_norm(p, dim) for p, dim in zip(moved, outputs, strict=True)]
+    norms = [_unit_norm(g, dim) for g, dim in zip(gradients, outputs, strict=True)]
     torch._foreach_clamp_min_(scales, floor)
     torch._foreach_mul_(scales, ratio)
     torch._foreach_clamp_min_(norms, 1e-12)
@@ -39,8 +53,8 @@ def clip_adaptively(
     torch._foreach_mul_(gradients, scales)
 
 
-def _unit_norm(x: Tensor) -> Tensor:
+def _unit_norm(x: Tensor, outputs: int) -> Tensor:
     norm = torch.linalg.vector_norm
     if x.dim() <= 1:
         return norm(x)
-    return norm(x, dim=tuple(range(1, x.dim())), keepdim=True)
+    return norm(x, dim=tuple(d for d in range(x.dim()) if d != outputs), keepdim=True)

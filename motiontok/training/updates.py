@@ -8,7 +8,7 @@ from torch import Tensor
 from motiontok.config import TrainConfig
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.schedule import cosine
-from motiontok.training.clipping import clip_adaptively
+from motiontok.training.clipping import clip_adaptively, transposed_weights
 from motiontok.training.parallel import average_gradients
 
 __all__ = ["Updates"]
@@ -28,6 +28,7 @@ class Updates:
     def __init__(self, method: DiscreteAutoencoder, settings: TrainConfig) -> None:
         groups = method.parameter_groups()
         self._clipped = [p for g in groups if g.pop("clip") for p in g["params"]]
+        self._transposed = transposed_weights(method)
         # Some methods are fitted by prepare() and have nothing to train.
         self.trainable = any(group["params"] for group in groups)
         for group in groups:
@@ -63,7 +64,7 @@ class Updates:
         self._counts[1] *= ~finite
         # What torch's own gradient scaler tells the fused optimiser by.
         optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
-        clip_adaptively(self._clipped)
+        clip_adaptively(self._clipped, transposed=self._transposed)
         optimizer.step()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from motiontok.training.clipping import clip_adaptively
+from motiontok.training.clipping import clip_adaptively, transposed_weights
 
 
 def parameter(value, gradient):
@@ -37,6 +38,26 @@ def test_an_output_channel_of_a_convolution_is_one_unit():
     )
     clip_adaptively([weight])
     torch.testing.assert_close(weight.grad, torch.ones(2, 3, 4))
+
+
+@pytest.mark.parametrize("layer", [nn.ConvTranspose1d(3, 2, 4), nn.ConvTranspose2d(3, 2, 4)])
+def test_an_output_channel_of_a_transposed_convolution_is_one_unit(layer):
+    """Torch has its weights as (inputs, outputs, kernel ...)."""
+    nn.init.ones_(layer.weight)
+    gradient = torch.ones_like(layer.weight)
+    gradient[:, 0] = 5.0
+    layer.weight.grad = gradient.clone()
+    decoder = nn.Sequential(nn.Linear(2, 2), layer)
+    clip_adaptively(decoder.parameters(), transposed=transposed_weights(decoder))
+    torch.testing.assert_close(layer.weight.grad, torch.ones_like(layer.weight))
+
+
+def test_a_token_of_an_embedding_is_one_unit():
+    table = nn.Embedding(2, 2)
+    nn.init.ones_(table.weight)
+    table.weight.grad = torch.tensor([[5.0, 5.0], [1.0, 1.0]])
+    clip_adaptively(table.parameters(), transposed=transposed_weights(table))
+    torch.testing.assert_close(table.weight.grad, torch.ones(2, 2))
 
 
 def test_a_number_is_one_unit():

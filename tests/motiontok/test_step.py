@@ -198,6 +198,16 @@ def test_gradients_that_are_not_finite_change_nothing_and_are_counted(tiny_setti
     assert not all(torch.equal(a, b) for a, b in zip(before, state(), strict=True))
 
 
+def test_gradients_are_clipped_by_output_channels_where_tokens_are_made_more(tiny_settings):
+    method, config = make(tiny_settings)
+    (layer,) = (m for m in method.modules() if isinstance(m, torch.nn.ConvTranspose1d))
+    longest = layer.weight.detach().norm(dim=(0, 2))
+    x, generator = windows(config), torch.Generator().manual_seed(2)
+    loss = method.training_step(x, 0.5, generator).loss
+    Updates(method, config.train).step(1e6 * loss, 0.5)
+    torch.testing.assert_close(layer.weight.grad.norm(dim=(0, 2)), longest)
+
+
 def test_a_copy_draws_from_its_own_weights(tiny_settings):
     """What was captured for the first method cannot be copied, and would be of its weights."""
     method, config = make(tiny_settings)
