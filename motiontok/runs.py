@@ -27,7 +27,7 @@ from motiontok.training import (
     require_same,
     train,
 )
-from motiontok.training.parallel import first_before_others, team
+from motiontok.training.parallel import first_before_others
 
 __all__ = ["Run", "held_out_metrics", "resumed_config", "run_training"]
 
@@ -113,8 +113,6 @@ def run_training(
             strict=strict,
             update=lambda n, of: update(n, total=of),
         )
-    if team().rank == 0:
-        _write_json(out / "config.json", config.to_dict())
     for name, reason in clips.skipped[:5]:
         say(f"skipped {name}: {reason}")
     if len(clips.skipped) > 5:

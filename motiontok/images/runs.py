@@ -136,8 +136,6 @@ def run_image_training(
     with first_before_others():
         images = open_image_set(config, data, device=device)
     say(images.note)
-    if team().rank == 0:
-        _write_json(out / "config.json", config.to_dict())
     if fitted:
         say(f"fitting {config.method.name} in one pass: it takes no steps and no time budget")
     with closing(images):

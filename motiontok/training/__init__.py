@@ -8,9 +8,9 @@ from motiontok.training.loop import (
     LOG_COLUMNS,
     Best,
     Trained,
-    require_same,
     train,
 )
+from motiontok.training.resuming import require_same
 
 __all__ = [
     "BEST",

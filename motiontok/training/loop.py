@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -12,19 +13,20 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from motiontok.config import Config, parse_config
+from bvh.files import atomic_path
+from motiontok.config import Config
 from motiontok.errors import TrainingError
 from motiontok.methods import DiscreteAutoencoder, Networks, make_method
 from motiontok.methods.team import Team
 from motiontok.progress import Progress
 from motiontok.training.checkpoint import (
     load_checkpoint,
-    read_header,
     save_checkpoint,
     save_weights,
 )
 from motiontok.training.data import TrainingSet, evaluate
 from motiontok.training.interrupt import deferred_interrupt
+from motiontok.training.lock import alone_in
 from motiontok.training.log import RunLog
 from motiontok.training.parallel import (
     any_of,
@@ -34,9 +36,11 @@ from motiontok.training.parallel import (
     same_state,
     team,
 )
+from motiontok.training.resuming import require_same
 from motiontok.training.updates import Updates
+from motiontok.training.writing import written
 
-__all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "require_same", "train"]
+__all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "train"]
 
 CHECKPOINT = "checkpoint.safetensors"
 """The last step of a run, to go on from."""
@@ -55,11 +59,6 @@ _USAGE_MEMORY = 0.999
 _MAX_SKIPPED = 100
 # A hundred times the error of coding nothing: no step on the way to anything.
 _EXPLODED = 100.0
-# Settings that a resumed run may change.
-_FREE = (
-    "steps", "time_budget", "evaluate_every", "evaluations", "checkpoint_every", "log_every",
-    "validation_windows", "chunk",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def train(
 ) -> Trained:
     """Train a discrete autoencoder; one without trainable parameters is only fitted.
 
-    Writes ``checkpoint.safetensors``, ``best.safetensors``, ``log.csv`` and, with
+    Writes ``config.json``, ``checkpoint.safetensors``, ``best.safetensors``, ``log.csv`` and, with
     tensorboardX, event files to ``out``. On Ctrl-C the step is finished and the state saved
     before :class:`KeyboardInterrupt` is raised. Of several processes (``torch.distributed``)
     each takes its share of every batch, and the first one writes.
@@ -125,10 +124,38 @@ def train(
             comparable on a processor that is shared.
 
     Raises:
-        TrainingError: divergence, or a checkpoint that cannot be used.
+        TrainingError: divergence, a checkpoint that cannot be used, or another process that
+            trains in ``out``.
         ConfigError: a method or a batch that several processes cannot share.
     """
-    device = torch.device(device)
+    # Of many processes that train together the first one writes.
+    with nullcontext() if team().rank else alone_in(out):
+        return _train(
+            config,
+            data,
+            networks,
+            out,
+            torch.device(device),
+            resume,
+            update,
+            measure,
+            on_evaluation,
+            clock,
+        )
+
+
+def _train(
+    config: Config,
+    data: TrainingSet,
+    networks: Networks,
+    out: Path,
+    device: torch.device,
+    resume: bool,
+    update: Progress | None,
+    measure: Callable[[DiscreteAutoencoder], dict[str, float]] | None,
+    on_evaluation: Callable[[DiscreteAutoencoder, int], None] | None,
+    clock: Callable[[], float],
+) -> Trained:
     settings = config.train
     torch.manual_seed(settings.seed)
     generator = torch.Generator(device).manual_seed(settings.seed)
@@ -162,6 +189,10 @@ def train(
             usage.copy_(saved)
     else:
         method.prepare(lambda count: _draw(data, count, generator), generator)
+    if first:
+        settings_path = out / "config.json"
+        with written(settings_path), atomic_path(settings_path) as temporary:
+            temporary.write_text(json.dumps(config.to_dict(), indent=1) + "\n", encoding="utf-8")
     same_state(method, generator, members)
     data.seek(step * settings.batch_size)
 
@@ -338,33 +369,3 @@ def _describe(row: dict[str, Any], validation: dict[str, float]) -> str:
     if row["skipped"]:
         parts.append(f"skipped {row['skipped']}")
     return "  ".join(parts)
-
-
-def require_same(config: Config, path: Path, *, data: str = "") -> None:
-    """Refuse to go on from a checkpoint with other data, another model or method.
-
-    Lengths and intervals may change: a finished run goes on with more steps.
-
-    Args:
-        config: of the run now.
-        path: of the checkpoint.
-        data: fingerprint of the data, once it is known.
-
-    Raises:
-        TrainingError: the checkpoint cannot be read, or a setting or the data differs.
-    """
-    header = read_header(path)
-    if data and header.get("data", data) != data:
-        raise TrainingError(
-            f"{path}: was trained on other data (fingerprint {header['data']}, now {data}): clips "
-            "were added, removed or cut; resume with the same data or use another --out"
-        )
-    # What a setting that came later stood for is its default.
-    saved, now = parse_config(header["config"], str(path)).to_dict(), config.to_dict()
-    for section in ("data", "model", "method", "train"):
-        for key, value in now[section].items():
-            if key not in _FREE and saved[section].get(key) != value:
-                raise TrainingError(
-                    f"{path}: was trained with {section}.{key} = {saved[section].get(key)!r}, this "
-                    f"run asks for {value!r}; resume with the same settings or use another --out"
-                )

@@ -393,8 +393,14 @@ def test_a_training_run_on_a_full_disk_ends_with_one_message(run, tmp_path):
     with pytest.raises(TrainingError, match="cannot save"), largest_file(20_000):
         run(tmp_path, resume=True)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
-    with pytest.raises(TrainingError, match=r"cannot write .*log\.csv"), largest_file(600):
+    with pytest.raises(TrainingError, match=r"cannot write .*config\.json"), largest_file(600):
         run(tmp_path, resume=True)
+    rows = ("train.steps=40", "train.log_every=1", "train.evaluate_every=100")
+    with (
+        pytest.raises(TrainingError, match=r"cannot write .*(log\.csv|events)"),
+        largest_file(3000),
+    ):
+        run(tmp_path, *rows, "train.checkpoint_every=100", resume=True)
     assert run(tmp_path, resume=True).step == 12
 
 

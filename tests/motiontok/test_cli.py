@@ -516,6 +516,32 @@ def test_download_goes_with_lafan_alone(tmp_path):
         assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_run_folder_is_trained_in_by_one_process(motiontok, tiny_settings, tmp_path):
+    """The one that was first is left alone; when it dies, by whatever, the folder is free."""
+    run = tmp_path / "run"
+    script = """
+import sys, time
+from pathlib import Path
+from motiontok.training.lock import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("in", flush=True)
+    time.sleep(600)
+"""
+    settings = [word for setting in tiny_settings for word in ("--set", setting)]
+    train = ("train", "demo", "--out", run, "--steps", 2, *settings)
+    command = [sys.executable, "-c", script, str(run)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "in\n"
+        done = motiontok(*train)
+        left = list(run.iterdir())
+        other.kill()
+    assert done.code == 1
+    assert f"error: {run}: another process is training here; wait" in done.err
+    assert not left
+    assert motiontok(*train).code == 0
+    assert json.loads((run / "config.json").read_text())["train"]["steps"] == 2
+
+
 def test_strict_stops_at_a_broken_clip(tmp_path):
     """One broken file ends a strict run, naming it."""
     for seed in range(2):
