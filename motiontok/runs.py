@@ -22,6 +22,7 @@ from motiontok.training import (
     BEST,
     CHECKPOINT,
     Trained,
+    is_done,
     load_checkpoint,
     read_header,
     require_same,
@@ -93,7 +94,7 @@ def run_training(
 
     Raises:
         TrainingError: ``out`` already holds a run and ``resume`` is not set, or the run
-            there was trained with other settings.
+            there was trained with other settings or for longer.
     """
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
@@ -102,6 +103,8 @@ def run_training(
         )
     if resume:
         require_same(config, checkpoint)
+        if is_done(config, checkpoint):
+            say(f"nothing left to train: {out} is at the end of what is asked for")
     # What cannot be built fails before clips are read, not after.
     fitted = not make_method(config, MotionNetworks(config)).shared_parameters()
     # What the first process reads is in the cache of the others.

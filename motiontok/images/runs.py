@@ -22,7 +22,7 @@ from motiontok.images.tokenizer import ImageTokenizer
 from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
 from motiontok.progress import progress
-from motiontok.training import Trained, require_same, train
+from motiontok.training import Trained, is_done, require_same, train
 from motiontok.training.parallel import first_before_others, team
 
 __all__ = ["ImageRun", "licence_note", "reconstruct", "run_image_training", "train_images"]
@@ -120,7 +120,7 @@ def run_image_training(
     Raises:
         DataError: the images are missing or cannot be used.
         TrainingError: ``out`` already holds a run and ``resume`` is not set, or the run
-            there was trained with other settings.
+            there was trained with other settings or for longer.
     """
     checkpoint = out / "checkpoint.safetensors"
     if checkpoint.exists() and not resume:
@@ -129,6 +129,8 @@ def run_image_training(
         )
     if resume:
         require_same(config, checkpoint)
+        if is_done(config, checkpoint):
+            say(f"nothing left to train: {out} is at the end of what is asked for")
     # What cannot be built fails before images are read, not after.
     fitted = not make_method(config, image_networks(config)).shared_parameters()
     # The places of pictures in archives that the first process finds are in the cache of the

@@ -10,7 +10,7 @@ from motiontok.training.loop import (
     Trained,
     train,
 )
-from motiontok.training.resuming import require_same
+from motiontok.training.resuming import is_done, require_same
 
 __all__ = [
     "BEST",
@@ -20,6 +20,7 @@ __all__ = [
     "Trained",
     "TrainingSet",
     "evaluate",
+    "is_done",
     "load_checkpoint",
     "read_header",
     "require_same",

@@ -36,7 +36,7 @@ from motiontok.training.parallel import (
     same_state,
     team,
 )
-from motiontok.training.resuming import require_same
+from motiontok.training.resuming import is_done, require_same
 from motiontok.training.updates import Updates
 from motiontok.training.writing import written
 
@@ -176,6 +176,7 @@ def _train(
 
     if resume:
         require_same(config, path, data=data.fingerprint)
+        is_done(config, path)
         checkpoint = load_checkpoint(path)
         checkpoint.restore(method, optimizer, generator)
         step = checkpoint.header["step"]

@@ -8,7 +8,7 @@ from motiontok.config import Config, parse_config
 from motiontok.errors import TrainingError
 from motiontok.training.checkpoint import read_header
 
-__all__ = ["require_same"]
+__all__ = ["is_done", "require_same"]
 
 # Settings that a resumed run may change.
 _FREE = (
@@ -45,3 +45,36 @@ def require_same(config: Config, path: Path, *, data: str = "") -> None:
                     f"{path}: was trained with {section}.{key} = {saved[section].get(key)!r}, this "
                     f"run asks for {value!r}; resume with the same settings or use another --out"
                 )
+
+
+def is_done(config: Config, path: Path) -> bool:
+    """Whether a checkpoint is just where the run now is to end.
+
+    Args:
+        config: of the run now.
+        path: of the checkpoint.
+
+    Raises:
+        TrainingError: the checkpoint cannot be read, or more was trained than is asked for.
+    """
+    header, train = read_header(path), config.train
+    step, minutes = header["step"], header["seconds"] / 60.0
+    # Methods that are only fitted take no steps.
+    if step == 0:
+        return False
+    if not train.time_budget:
+        if step > train.steps:
+            raise TrainingError(
+                f"{path}: is at step {step}, this run asks for {train.steps}; give --steps of "
+                f"{step} or more, or use another --out"
+            )
+        return step == train.steps
+    if minutes < train.time_budget:
+        return False
+    # The last step ends a little after the budget does.
+    if header["config"]["train"].get("time_budget") != train.time_budget:
+        raise TrainingError(
+            f"{path}: has trained for {minutes:.1f} minutes, this run asks for "
+            f"{train.time_budget:g}; give a longer --time-budget, or use another --out"
+        )
+    return True

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -464,3 +465,32 @@ def test_a_log_goes_on_where_the_checkpoint_was(tmp_path):
     assert read_log(path)[2:] == [{"step": 3, "loss": 1.0}, {"step": 4}]
     CsvLog(path, ("step", "loss"), until=None)
     assert read_log(path) == []
+
+
+def test_a_run_does_not_go_on_to_less_than_was_done(run, tmp_path):
+    """Before its end too: the end would come in the middle of its schedules."""
+    run(tmp_path, "train.steps=4")
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match=r"is at step 4, this run asks for 3; give --steps"):
+        run(tmp_path, "train.steps=3", resume=True)
+    with pytest.raises(TrainingError, match="asks for 1e-06; give a longer --time-budget"):
+        run(tmp_path, "train.time_budget=1e-6", resume=True)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+    assert run(tmp_path, "train.steps=4", resume=True).step == 4
+
+
+def test_a_run_by_the_clock_is_at_its_end_once(run, tmp_path):
+    budget = "train.time_budget=1e-5"
+    step = run(tmp_path, budget, clock=itertools.count(step=1e-4).__next__).step
+    assert step > 0
+    assert run(tmp_path, budget, resume=True).step == step
+    with pytest.raises(TrainingError, match="give a longer --time-budget"):
+        run(tmp_path, "train.time_budget=5e-6", resume=True)
+
+
+def test_a_finished_run_says_that_nothing_is_left(tiny_run, tiny_settings, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    said = []
+    config = load_config("demo", tiny_settings)
+    run_training(config, out=tmp_path / "run", resume=True, say=said.append)
+    assert said[0].startswith("nothing left to train")
