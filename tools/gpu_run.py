@@ -18,6 +18,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -122,7 +123,26 @@ def run_tests(device: torch.device, quick: bool) -> dict[str, Any]:
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
     )
-    return {"passed": done.returncode == 0, "output": done.stdout[-3000:] + done.stderr[-1000:]}
+    last = (done.stdout.strip().splitlines() or [""])[-1]
+    counts = {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|error|skipped)", last)}
+    return {
+        "passed": done.returncode == 0 and counts.get("passed", 0) > 0,
+        "counts": counts,
+        "output": done.stdout[-3000:] + done.stderr[-1000:],
+    }
+
+
+def verdict(stage: dict[str, Any]) -> str:
+    """How the tests went, in a sentence."""
+    counts = stage.get("counts", {})
+    said = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+    if stage["passed"]:
+        how = "Passed"
+    elif set(counts) == {"skipped"}:
+        how = "Not passed, none was run"
+    else:
+        how = "Failed"
+    return f"{how}: {said}." if said else f"{how}."
 
 
 def step_stage(name: str, precision: str, batch: int) -> Callable[..., dict[str, Any]]:
@@ -271,7 +291,7 @@ def to_record(record: dict[str, Any], planned: list[str]) -> str:
             ]
         else:
             lines += [
-                "Passed." if stage["passed"] else "Failed.",
+                verdict(stage),
                 "",
                 "```",
                 stage["output"],

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from bvh import procedural, write
 
@@ -52,6 +53,14 @@ def test_clips_are_packed_measured_and_trained_on_and_nothing_twice(tmp_path, mo
         stage = record["stages"][name]
         assert stage["steps_per_second"] > 0
         assert all(p["flop"] > 0 for p in stage["parts"] if p["name"] != "clipping and AdamW")
+    tests = record["stages"]["tests"]
+    if not torch.cuda.is_available():
+        assert set(tests["counts"]) == {"skipped"}
+        assert not tests["passed"]
+        assert (
+            f"Not passed, none was run: {tests['counts']['skipped']} skipped."
+            in (out / "record.md").read_text()
+        )
     training = record["stages"]["training"]
     assert training["steps"] > 0
     assert len(training["curve"]) >= 2
