@@ -17,8 +17,7 @@ __all__ = ["Critic", "Ppo", "adapt_penalty", "clipped_objective"]
 
 _CLIP = 0.2
 _PENALTY_START = 10.0
-_PENALTY_RANGE = (1.0 / 16.0, 1e3)
-_KL_TARGET = 0.025
+_MOST_PENALTY = 1e3
 
 
 def clipped_objective(ratio: Tensor, advantage: Tensor, *, clip: float = _CLIP) -> Tensor:
@@ -26,11 +25,11 @@ def clipped_objective(ratio: Tensor, advantage: Tensor, *, clip: float = _CLIP) 
     return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
 
 
-def adapt_penalty(penalty: Tensor, kl: Tensor) -> Tensor:
+def adapt_penalty(penalty: Tensor, kl: Tensor, *, target: float, least: float) -> Tensor:
     """The KL penalty's weight: doubled above 1.5 times the target KL, halved below a 1.5th."""
-    penalty = torch.where(kl > 1.5 * _KL_TARGET, 2.0 * penalty, penalty)
-    penalty = torch.where(kl < _KL_TARGET / 1.5, 0.5 * penalty, penalty)
-    return penalty.clamp(*_PENALTY_RANGE)
+    penalty = torch.where(kl > 1.5 * target, 2.0 * penalty, penalty)
+    penalty = torch.where(kl < target / 1.5, 0.5 * penalty, penalty)
+    return penalty.clamp(least, _MOST_PENALTY)
 
 
 class Critic(nn.Module):
@@ -50,9 +49,14 @@ class Ppo(PolicyAutoencoder):
 
     The paper's setting: sequence-level ratio, no normalisation of advantages, loss
     -mean(min(r A, clip(r) A)) + c KL(old || new) + beta KL(new || uniform), A = R minus
-    the critic. c starts at 10 and adapts to a KL target of 0.025 nats. The critic works
-    per dimension, and shares learning rate and clipping with the rest: at the paper's
-    1e-4 it lags behind in short runs, which leaves all advantages with one sign.
+    the critic. c starts at 10 and adapts to a KL target. The critic works per dimension, and
+    shares learning rate and clipping with the rest: at the paper's 1e-4 it lags behind in
+    short runs, which leaves all advantages with one sign.
+
+    Attributes:
+        penalty: c.
+        kl_target: of an update, nats: 0.05 on MNIST, else 0.025.
+        least_penalty: of c: 1e-3 on images, 1/16 on motion.
     """
 
     penalty: Tensor
@@ -62,6 +66,8 @@ class Ppo(PolicyAutoencoder):
         self.old_policy = copy.deepcopy(self.policy).requires_grad_(False)
         self.critic = Critic(networks)
         self.register_buffer("penalty", torch.tensor(_PENALTY_START))
+        self.kl_target = 0.05 if config.data.dataset == "mnist" else 0.025
+        self.least_penalty = 1e-3 if config.data.is_images else 1.0 / 16.0
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         beta = self.beta(progress)
@@ -83,7 +89,11 @@ class Ppo(PolicyAutoencoder):
         policy_loss = -objective.mean() + self.penalty.clone() * step_kl + beta * kl
         critic_loss = ((reward.detach() / dimensions - value) ** 2).mean()
         with torch.no_grad():
-            self.penalty.copy_(adapt_penalty(self.penalty, step_kl))
+            self.penalty.copy_(
+                adapt_penalty(
+                    self.penalty, step_kl, target=self.kl_target, least=self.least_penalty
+                )
+            )
             # From here on "old" is the policy before the update that follows this step.
             self.old_policy.load_state_dict(self.policy.state_dict())
         metrics = {

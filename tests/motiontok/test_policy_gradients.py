@@ -7,8 +7,9 @@ import itertools
 import pytest
 import torch
 
-from motiontok.config import parse_config
+from motiontok.config import load_config, parse_config
 from motiontok.methods import MotionNetworks, make_method
+from motiontok.methods.image_networks import image_networks
 from motiontok.methods.ppo import adapt_penalty, clipped_objective
 from motiontok.methods.reinforce import leave_one_out
 
@@ -141,4 +142,21 @@ def test_clipping_stops_the_gradient_where_the_step_went_far_enough():
     ],
 )
 def test_the_penalty_follows_the_size_of_steps_within_its_range(before, kl, after):
-    assert float(adapt_penalty(torch.tensor(before), torch.tensor(kl))) == after
+    found = adapt_penalty(torch.tensor(before), torch.tensor(kl), target=0.025, least=1 / 16)
+    assert float(found) == after
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "target"),
+    [("demo", 1 / 16, 0.025), ("cifar10", 1e-3, 0.025), ("mnist", 1e-3, 0.05)],
+)
+def test_target_and_least_penalty_are_the_papers_for_the_data(name, least, target):
+    """The first updates, which the optimiser does not make, halve the penalty to its least."""
+    config = load_config(name, ['method.name="ppo"', "model.width=8", "model.decoder_width=8"])
+    networks = image_networks(config) if config.data.is_images else MotionNetworks(config)
+    method, generator = make_method(config, networks), torch.Generator().manual_seed(0)
+    x = torch.rand(2, *method.shape).round()
+    for _ in range(15):
+        method.training_step(x, 0.5, generator)
+    assert float(method.penalty) == pytest.approx(least)
+    assert method.kl_target == target
