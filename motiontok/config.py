@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from motiontok.errors import ConfigError
-from motiontok.paths import config_dir
+from motiontok.paths import config_dir, shipped_configs
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,7 +40,7 @@ __all__ = [
 T = TypeVar("T")
 
 PRECISIONS = ("float32", "bfloat16")
-
+MOTION_DATASETS = ("lafan", "bandai", "folder", "procedural")
 IMAGE_DATASETS = ("mnist", "cifar10", "imagenet", "pictures")
 
 
@@ -184,11 +184,6 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionary, as :func:`parse_config` reads it."""
         return dataclasses.asdict(self)
-
-
-def shipped_configs() -> tuple[str, ...]:
-    """Names of the configurations that come with the package."""
-    return tuple(sorted(p.stem for p in config_dir().glob("*.toml")))
 
 
 def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
@@ -355,6 +350,13 @@ def _check(config: Config, where: str) -> None:
     for key, value in positive.items():
         if not 0 < value < float("inf"):
             raise ConfigError(f"{where}: {key} must be positive, got {value}")
+    known = (*MOTION_DATASETS, *IMAGE_DATASETS)
+    if data.dataset not in known:
+        near = difflib.get_close_matches(data.dataset, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"{where}: no data set {data.dataset!r}: {hint}give one of {', '.join(known)}"
+        )
     if data.window < 2:
         raise ConfigError(f"{where}: data.window must be at least 2, got {data.window}")
     if data.holdout < 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["SHIPPED_TOKENIZER", "config_dir", "lasting_name"]
+__all__ = ["SHIPPED_TOKENIZER", "config_dir", "lasting_name", "shipped_configs"]
 
 SHIPPED_TOKENIZER = "default"
 """The name of the tokenizer in the package's ``pretrained``."""
@@ -24,3 +24,8 @@ def config_dir() -> Path:
 def lasting_name(tokenizer: str) -> str:
     """What codes.json calls a tokenizer: a shipped one's name, or the absolute path."""
     return tokenizer if tokenizer == SHIPPED_TOKENIZER else str(Path(tokenizer).resolve())
+
+
+def shipped_configs() -> tuple[str, ...]:
+    """Names of the configurations that come with the package."""
+    return tuple(sorted(p.stem for p in config_dir().glob("*.toml")))

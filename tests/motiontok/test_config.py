@@ -183,3 +183,13 @@ def test_broken_toml_is_named_with_its_line(write):
 def test_a_section_that_is_a_value_is_refused(write):
     with pytest.raises(ConfigError, match="train is a section, got 5"):
         load_config(write("train = 5\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("cifarr", "did you mean cifar10"), ("cmu", "give one of lafan, ")]
+)
+def test_an_unknown_data_set_is_answered_with_all_known_ones(name, near):
+    with pytest.raises(ConfigError, match=f"no data set '{name}': {near}") as caught:
+        load_config("mnist", [f"data.dataset={name}"])
+    for known in ("lafan", "bandai", "folder", "procedural", "mnist", "imagenet", "pictures"):
+        assert known in str(caught.value)
