@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from motiontok.cli.options import device_option, json_option, use_device
+from motiontok.paths import shipped_configs
 
 if TYPE_CHECKING:
     from motiontok.config import Config
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
-@click.command()
+class _Train(click.Command):
+    """Whose help names the configurations there are."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        assert self.help is not None
+        self.help = self.help.format(configs=", ".join(shipped_configs()))
+        super().format_help_text(ctx, formatter)
+
+
+@click.command(cls=_Train)
 @click.argument("config")
 @click.option("--data", type=click.Path(path_type=Path), help="Where the clips or images are.")
 @click.option("--download", is_flag=True, help="Fetch LAFAN1 (144 MB) if it is not there yet.")
@@ -47,8 +57,9 @@ def train(
     device: str,
     as_json: bool,
 ) -> None:
-    """Train a tokenizer. CONFIG is demo, lafan, bandai, folder, or a TOML file; for images
-    mnist, mnist-short, cifar10, imagenet256 or pictures.
+    """Train a tokenizer.
+
+    CONFIG is a TOML file, or one of those that come with motiontok: {configs}.
 
     Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
     leaves a checkpoint that --resume continues from. `torchrun -m motiontok train ...` trains

@@ -20,6 +20,7 @@ import bvh
 from bvh import procedural
 from bvh.motion import Motion
 from motiontok.cli.main import COMMANDS, main
+from motiontok.config import shipped_configs
 from motiontok.training.checkpoint import read_header
 from motiontok.training.log import read_log
 
@@ -124,6 +125,13 @@ def full_disk(size=1000):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_help_of_train_names_every_configuration(motiontok):
+    done = motiontok("train", "--help")
+    assert done.code == 0
+    words = done.out.replace(",", " ").replace(".", " ").split()
+    assert set(shipped_configs()) <= set(words)
 
 
 HEAVY = ("torch", "numpy", "scipy", "pinocchio", "pyrender", "matplotlib", "safetensors", "rich")
