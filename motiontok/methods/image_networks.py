@@ -129,9 +129,15 @@ def image_networks(config: Config) -> ImageNetworks:
     """Networks of the images that ``config.data.dataset`` names.
 
     Raises:
-        ConfigError: the method is not one of such images.
+        ConfigError: the method is not one of such images, or more codes than patches.
     """
     method, shape = config.method.name, image_shape(config)
+    codes, most = config.model.codes_per_window, shape[1] // 2 * (shape[2] // 2)
+    if codes > most:
+        raise ConfigError(
+            f"model.codes_per_window {codes}: an image of {shape[1]} x {shape[2]} pixels has no "
+            f"more than {most} patches of 2 x 2, one a code"
+        )
     if method == "lopq":
         raise ConfigError(
             "method.name lopq is of motion only; for images choose another, such as lopq-net"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from motiontok.config import Config
+from motiontok.config import Config, DataConfig
 from motiontok.data.images.cifar import load_cifar10
 from motiontok.data.images.files import ImageFiles
 from motiontok.data.images.layouts import find_imagenet, find_pictures
 from motiontok.data.images.mnist import load_mnist
 from motiontok.data.images.pixels import BINARY, CIFAR10, IMAGENET, Pixels
 from motiontok.data.images.sets import ArraySet, ImageSet, PictureSet
-from motiontok.errors import DataError
+from motiontok.errors import ConfigError, DataError
 
 __all__ = ["image_shape", "open_image_files", "open_image_set", "pixels_of"]
 
@@ -49,12 +49,18 @@ def open_image_set(
 
     Raises:
         DataError: no path, or nothing usable there.
+        ConfigError: a size that the data set's images do not have.
     """
     dataset, size = config.data.dataset, config.data.size
     if path is None:
         raise DataError(f"{dataset} needs --data: {_NEEDS[dataset]}")
     pixels = pixels_of(config)
     if dataset in _SHAPES:
+        side = _SHAPES[dataset][1]
+        if size not in (side, DataConfig.size):
+            raise ConfigError(
+                f"data.size {size}: images of {dataset} have {side} pixels a side; leave it out"
+            )
         arrays = load_mnist(path) if dataset == "mnist" else load_cifar10(path)
         if arrays.training.shape[1:] != image_shape(config):
             raise DataError(

@@ -225,6 +225,20 @@ def test_published_figures_stand_only_beside_runs_at_their_rate():
         assert not published_for(load_config(name, settings)), name
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model.codes_per_window=197", "28 x 28 pixels has no more than 196 patches"),
+        ("data.size=3", "data.size 3: images of mnist have 28 pixels a side"),
+    ],
+)
+def test_what_the_images_cannot_have_is_refused(setting, message, blobs, tiny_images, tmp_path):
+    config = load_config("mnist", (*tiny_images, setting))
+    with pytest.raises(ConfigError, match=message):
+        run_image_training(config, out=tmp_path / "run", data=blobs)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_train_command(blobs, tiny_images, tmp_path):
     from click.testing import CliRunner
 
