@@ -202,6 +202,9 @@ def test_a_comparison_runs_reports_and_is_not_run_twice(blobs, tmp_path):
     done = [o.result for o in outcomes if o.result]
     for result in done:
         assert f"{result['metrics']['psnr']:.2f}" in text
+    # FSQ encodes in one way only: its PSNR stands where the published one is compared with.
+    psnr = f"{done[1]['metrics']['psnr']:.2f}"
+    assert f"| fsq | {psnr} | {psnr} |" in text
     said.clear()
     run_image_bench(bench, out=tmp_path / "out", data=blobs, say=said.append, only=["daps"])
     assert said == ["2 of 3 runs are there already"]
