@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,10 +108,7 @@ def decode_pictures(path: Path, out: Path | None, tokenizer: str | None, device:
     opened = ImageTokenizer.from_pretrained(folder, device=device)
     opened.check(codes)
     count = len(codes.array)
-    names = codes.names or tuple(f"{n:06d}" for n in range(count))
-    stems = tuple(str(Path(name).with_suffix("")) for name in names)
-    if len(set(stems)) == len(stems):
-        names = stems
+    names = _without_endings(codes.names) or tuple(f"{n:06d}" for n in range(count))
     with progress("decoding", count) as update:
         for done in range(0, count, _PART):
             pixels = opened.decode(codes.array[done : done + _PART]).transpose(0, 2, 3, 1)
@@ -124,6 +123,17 @@ def decode_pictures(path: Path, out: Path | None, tokenizer: str | None, device:
                     )
             update(min(done + _PART, count))
     click.echo(f"{path.name}: {_pictures(count)} -> {out}")
+
+
+def _without_endings(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of pictures without ``.jpg`` and the like, but for those that only it tells apart."""
+    stems = [str(Path(name).with_suffix("")) for name in names]
+    # a.jpg, a.png and a.jpg.png: the last may not take the first one's name either.
+    taken = Counter([*stems, *names])
+    return tuple(
+        name if taken[stem] > 1 and stem != name else stem
+        for name, stem in zip(names, stems, strict=True)
+    )
 
 
 def _pictures(count: int) -> str:

@@ -164,6 +164,17 @@ def test_one_picture_through_the_commands_and_back(image_run, photos, tmp_path):
     assert out.is_file()
 
 
+def test_only_pictures_that_their_ending_tells_apart_keep_it(tokenizer, image_run, tmp_path):
+    codes, out = tmp_path / "codes.npy", tmp_path / "out"
+    names = ("gray.png", "good.jpg", "good.png", "sub/good.jpg", "b.jpg.png", "b.jpg")
+    array = np.zeros((len(names), tokenizer.codes_per_image), dtype=np.uint16)
+    ImageCodes(array, tokenizer=str(image_run), names=names).save(codes)
+    assert run("decode", codes, "-o", out).exit_code == 0
+    assert {str(p.relative_to(out)) for p in out.rglob("*.png")} == {
+        "gray.png", "good.jpg.png", "good.png.png", "sub/good.png", "b.jpg.png.png", "b.png",
+    }  # fmt: skip
+
+
 def test_names_in_a_sidecar_do_not_lead_outside(tokenizer, image_run, tmp_path):
     codes = tmp_path / "in" / "codes.npy"
     array = np.zeros((2, 8), dtype=np.uint16)
