@@ -166,7 +166,7 @@ def _motions(
         clips = load_clips(
             replace(of_data), data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
         )
-    how = f"every {of_data.holdout}th clip held out"
+    how = f"1 in {of_data.holdout} clips held out"
     if of_data.holdout_actions:
         how = f"{of_data.holdout_actions} held out"
     if of_data.dataset == "lafan":

@@ -487,7 +487,7 @@ def test_eval_measures_a_tokenizer_on_its_held_out_clips(command, finished, tmp_
     result = json.loads((tmp_path / "eval" / "eval.json").read_text())
     assert (tmp_path / "eval" / "eval.md").read_text() in shown
     assert is_picture(tmp_path / "eval" / "usage.png")
-    assert result["test"]["split"].startswith("procedural, every 20th clip")
+    assert result["test"]["split"].startswith("procedural, 1 in 20 clips")
     for key in ("mpjpe_mm", "mse", "psnr", "log_p", "kl", "perplexity"):
         assert math.isfinite(result["metrics"][key])
     code, shown, _ = command("eval", folder, "--json", "--device", "cpu")

@@ -34,7 +34,7 @@ def find_pictures(folder: Path, *, holdout: int) -> ImageFiles:
         )
     held_out = found[::holdout]
     training = [f for n, f in enumerate(found) if n % holdout]
-    return ImageFiles(training, held_out, f"every {holdout}th picture held out")
+    return ImageFiles(training, held_out, f"1 in {holdout} pictures held out")
 
 
 def find_imagenet(root: Path) -> ImageFiles:

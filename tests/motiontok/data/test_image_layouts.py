@@ -235,6 +235,7 @@ def test_any_folder_in_natural_order(tmp_path):
     found = find_pictures(tmp_path, holdout=5)
     assert values(found.held_out) == [1, 6, 11]
     assert values(found.training) == [2, 3, 4, 5, 7, 8, 9, 10]
+    assert found.note == "1 in 5 pictures held out"
 
 
 def test_folders_without_pictures_are_refused(tmp_path):
