@@ -31,8 +31,8 @@ SUFFIXES = frozenset(
 _MOST_PIXELS = 2**28
 _ORIENTATION = 0x0112
 _TURNED_SIDEWAYS = {5, 6, 7, 8}
-_KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette"}
-_KINDS |= {"RGBA": "transparent", "I": "16-bit grey", "I;16": "16-bit grey"}
+_KINDS = {"1": "grey", "L": "grey", "I": "16-bit grey", "I;16": "16-bit grey", "P": "palette"}
+_KINDS |= dict.fromkeys(("LA", "PA", "RGBA"), "transparent")
 
 
 def is_picture(name: str) -> bool:

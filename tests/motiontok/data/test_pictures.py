@@ -233,9 +233,13 @@ def test_decoding_in_order_leaves_bad_ones_out(pictures, tmp_path):
 def test_what_pictures_are_stored_as_is_counted(tmp_path):
     for mode, kind in (("RGB", "png"), ("L", "png"), ("CMYK", "jpg"), ("P", "png"), ("1", "png")):
         plain(0, mode=mode).save(tmp_path / f"{mode}.{kind}")
+    for mode in ("LA", "RGBA"):
+        plain(0, mode=mode).save(tmp_path / f"{mode}.png")
     skipped = Skipped()
-    assert len(list(decode_all(find_images(tmp_path), 8, skipped=skipped))) == 5
-    assert skipped.lines() == ["pictures converted to 8-bit RGB: 1 CMYK, 2 grey, 1 palette"]
+    assert len(list(decode_all(find_images(tmp_path), 8, skipped=skipped))) == 7
+    assert skipped.lines() == [
+        "pictures converted to 8-bit RGB: 1 CMYK, 2 grey, 1 palette, 2 transparent"
+    ]
 
 
 def test_a_set_of_pictures_trains_validates_and_resumes(pictures):
