@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import math
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +35,8 @@ _ORIENTATION = 0x0112
 _TURNED_SIDEWAYS = {5, 6, 7, 8}
 _KINDS = {"1": "grey", "L": "grey", "I": "16-bit grey", "I;16": "16-bit grey", "P": "palette"}
 _KINDS |= dict.fromkeys(("LA", "PA", "RGBA"), "transparent")
+# Filters of warnings are the whole process's: headers are read one at a time.
+_HEADERS = threading.Lock()
 
 
 def is_picture(name: str) -> bool:
@@ -152,7 +156,10 @@ def open_picture(raw: bytes, name: str) -> Picture:
         raise DataError(f"{name}: empty file")
     with _explained(name):
         try:
-            image = Image.open(io.BytesIO(raw))
+            # Pillow warns of less than what is refused below.
+            with _HEADERS, warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                image = Image.open(io.BytesIO(raw))
         except UnidentifiedImageError:
             # Pillow would name an object in memory.
             raise DataError("not a picture of a kind that can be read") from None

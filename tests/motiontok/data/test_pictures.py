@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -240,6 +241,17 @@ def test_what_pictures_are_stored_as_is_counted(tmp_path):
     assert skipped.lines() == [
         "pictures converted to 8-bit RGB: 1 CMYK, 2 grey, 1 palette, 2 transparent"
     ]
+
+
+def test_a_large_picture_is_read_without_a_warning(monkeypatch):
+    """Pillow's own limit is a third of ours; elsewhere it goes on warning."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    raw = packed(Image.new("RGB", (12, 12)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert square(raw).shape[0] == 3
+    with pytest.warns(Image.DecompressionBombWarning):
+        Image.open(io.BytesIO(raw))
 
 
 def test_a_set_of_pictures_trains_validates_and_resumes(pictures):
