@@ -21,6 +21,7 @@ from motiontok.prior.tokens import TokenSet, labels_of, tokenize_clips
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
+from motiontok.training.lock import alone_in
 
 __all__ = ["PriorRun", "load_tokens", "run_prior_training"]
 
@@ -116,7 +117,8 @@ def run_prior_training(
         say: prints a line for the user.
 
     Raises:
-        TrainingError: ``out`` already holds a run and ``resume`` is not set.
+        TrainingError: ``out`` already holds a run and ``resume`` is not set, another process
+            trains there, or it has taken more steps than are asked for.
     """
     if (out / "checkpoint.safetensors").exists() and not resume:
         raise TrainingError(
@@ -139,7 +141,7 @@ def run_prior_training(
         layers=layers,
         components=components,
     )
-    with progress("training the prior", steps) as update:
+    with alone_in(out), progress("training the prior", steps) as update:
         trained = train_prior(
             tokenizer,
             tokens,

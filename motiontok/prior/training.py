@@ -205,6 +205,11 @@ def train_prior(
                 f"{path}: was trained with other sizes, labels, seed or another tokenizer; "
                 "resume with the same or use another --out"
             )
+        if checkpoint.header["step"] > steps:
+            raise TrainingError(
+                f"{path}: has taken {checkpoint.header['step']} steps, {steps} are asked for; ask "
+                "for more, or use another --out"
+            )
         checkpoint.restore(model, optimizer, generator)
         step, checked = checkpoint.header["step"], checkpoint.header["nats"]
         begin -= checkpoint.header["seconds"]

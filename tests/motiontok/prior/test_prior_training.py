@@ -21,6 +21,7 @@ from motiontok.prior.model import PriorConfig
 from motiontok.prior.runs import run_prior_training
 from motiontok.prior.tokens import TokenSet, commands_of, tokenize_clips
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
+from motiontok.training.lock import alone_in
 
 
 def tokens(codes, *, sequence=None, action=None, commands=None):
@@ -152,6 +153,21 @@ def test_a_run_writes_what_it_measured(tiny_prior_run, tiny_tokenizer, labelled_
 def test_tokens_of_another_tokenizer_are_not_used(tiny_prior_run):
     with pytest.raises(DataError, match="this one is 0000"):
         TokenSet.load(tiny_prior_run / "tokens.npz", fingerprint="0000", origin="")
+
+
+def test_a_run_is_not_continued_for_fewer_steps(tiny_prior_run, tiny_tokenizer, labelled_clips):
+    asked = {"data": labelled_clips, "out": tiny_prior_run, "resume": True}
+    with pytest.raises(TrainingError, match="has taken 60 steps, 59 are asked for"):
+        run_prior_training(tiny_tokenizer, steps=59, **{**asked, "width": 16, "layers": 1})
+
+
+def test_a_run_is_trained_in_by_one_process(
+    tiny_prior_run, tiny_tokenizer, labelled_clips, tmp_path
+):
+    shutil.copytree(tiny_prior_run, tmp_path / "run")
+    sizes = {"width": 16, "layers": 1, "data": labelled_clips, "out": tmp_path / "run"}
+    with alone_in(tmp_path / "run"), pytest.raises(TrainingError, match="another process"):
+        run_prior_training(tiny_tokenizer, steps=61, resume=True, **sizes)
 
 
 @pytest.mark.parametrize("change", [{"shifts": 3}, {"data": "elsewhere"}])
