@@ -96,7 +96,9 @@ class Codes:
         except FileNotFoundError:
             raise CodesError(f"{path}: no such file") from None
         except (OSError, ValueError, EOFError, MemoryError) as error:
-            raise CodesError(f"{path}: not a .npy array of codes ({error})") from None
+            # NumPy takes whatever it does not know for a pickle, and says how to load it.
+            reason = "no .npy file, or one of objects" if "pickle" in str(error) else error
+            raise CodesError(f"{path}: not a .npy array of codes ({reason})") from None
         if not isinstance(array, np.ndarray):
             raise CodesError(
                 f"{path}: expected integers (windows, codes_per_window), found an archive"

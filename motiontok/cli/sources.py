@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from motiontok.codes import Codes
     from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["in_file", "load_motion", "open_codes"]
+__all__ = ["in_file", "load_motion", "open_codes", "open_tokenizer_of"]
 
 
 def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str = "cpu") -> Motion:
@@ -75,9 +75,17 @@ def open_codes(
 ) -> tuple[Codes, MotionTokenizer]:
     """Codes and the tokenizer to decode them with."""
     from motiontok.codes import Codes
-    from motiontok.tokenizer import MotionTokenizer
 
     codes = Codes.load(path)
+    return codes, open_tokenizer_of(codes, path, tokenizer=tokenizer, device=device)
+
+
+def open_tokenizer_of(
+    codes: Codes, path: Path, *, tokenizer: str | None, device: str
+) -> MotionTokenizer:
+    """The tokenizer that is given, or that codes of a file or folder name."""
+    from motiontok.tokenizer import MotionTokenizer
+
     folder = tokenizer or codes.tokenizer or SHIPPED_TOKENIZER
     named = not tokenizer and folder != SHIPPED_TOKENIZER
     if named and not Path(folder).is_dir():
@@ -86,4 +94,4 @@ def open_codes(
         )
     if named:
         print(f"decoding with {folder}, which {path.name} names", file=sys.stderr)
-    return codes, MotionTokenizer.from_pretrained(folder, device=device)
+    return MotionTokenizer.from_pretrained(folder, device=device)

@@ -62,8 +62,9 @@ def train(
     CONFIG is a TOML file, or one of those that come with motiontok: {configs}.
 
     Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
-    leaves a checkpoint that --resume continues from. `torchrun -m motiontok train ...` trains
-    with many processes (docs/training.md).
+    leaves a checkpoint that --resume continues from; lopq and pca-pq are fitted in one pass,
+    which leaves none. `torchrun -m motiontok train ...` trains with many processes
+    (docs/training.md).
     """
     from motiontok.config import load_config
     from motiontok.runs import resumed_config, run_training

@@ -23,6 +23,7 @@ __all__ = [
     "alone",
     "check_same",
     "clips_in",
+    "has_manifest",
     "line_of",
     "make_folder",
     "read_manifest",
@@ -77,6 +78,16 @@ def clips_in(folder: Path) -> list[str]:
     return clips
 
 
+def has_manifest(folder: Path) -> bool:
+    """Whether ``motiontok encode CLIPS -o FOLDER`` wrote this folder."""
+    return bool(_manifests(folder))
+
+
+def _manifests(folder: Path) -> list[Path]:
+    whole = folder / MANIFEST
+    return [whole] if whole.is_file() else sorted(folder.glob("manifest-*-*.jsonl"), key=_number)
+
+
 def read_manifest(folder: str | Path) -> Iterator[Entry]:
     """Entries of a folder of codes, in the order in which they were made.
 
@@ -87,8 +98,7 @@ def read_manifest(folder: str | Path) -> Iterator[Entry]:
         DataError: there is no manifest, or a line of it is damaged.
     """
     folder = Path(folder)
-    whole = folder / MANIFEST
-    paths = [whole] if whole.is_file() else sorted(folder.glob("manifest-*-*.jsonl"), key=_number)
+    paths = _manifests(folder)
     if not paths:
         raise DataError(f"{folder}: no {MANIFEST} in it; `motiontok encode CLIPS -o` writes one")
     for path in paths:
