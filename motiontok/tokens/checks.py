@@ -66,7 +66,7 @@ def motion_of(motion: Motion | str | os.PathLike[str]) -> Motion:
         raise DataError(
             f"motion: expected a Motion or the path of a clip, got {type(motion).__name__}"
         )
-    if Path(motion).suffix == ".npz":
+    if Path(motion).suffix.lower() == ".npz":
         return Motion.load(motion)
     from bvh import normalize, read
 
