@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["Progress", "progress"]
+__all__ = ["Progress", "Tell", "progress", "silent"]
+
+Tell = Callable[[float, str], object]
+"""Hears how far something is, in [0, 1], and what it does."""
+
+
+def silent(share: float, doing: str) -> None:
+    """A :data:`Tell` that says nothing."""
 
 
 class Progress(Protocol):

@@ -19,6 +19,7 @@ from bvh.rotations import Array
 from motiontok.config import DataConfig
 from motiontok.data.distortion import reconstruction_metrics
 from motiontok.data.features import from_motion
+from motiontok.data.once import Once
 from motiontok.data.statistics import Statistics
 from motiontok.data.windows import WindowSet, accumulate, split_windows
 from motiontok.errors import DataError
@@ -74,6 +75,10 @@ class TrainingData:
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """``size`` windows ``(size, frames, 203)``, each valid start equally likely."""
         return self.windows.batch(size, generator, rows)
+
+    def once(self, generator: torch.Generator) -> Once:
+        """Every window once, in random order."""
+        return self.windows.once(generator)
 
     def seek(self, drawn: int) -> None:
         """Nothing to do: the generator alone says which windows come next."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from bvh.motion import FPS
 from bvh.rotations import Array
 from motiontok.data.features import COLUMNS
+from motiontok.data.once import Once
 from motiontok.data.statistics import Statistics
 from motiontok.errors import DataError
 
@@ -106,6 +107,11 @@ class WindowSet:
             len(self.starts), (size,), generator=generator, device=self.starts.device
         )
         return self._gather(self.starts[index[rows]])
+
+    def once(self, generator: torch.Generator) -> Once:
+        """Every window once, in random order."""
+        places = torch.randperm(len(self.starts), generator=generator, device=self.starts.device)
+        return Once(self.starts[places], self._gather)
 
     def enumerated(self) -> Tensor:
         """The consecutive windows of every clip, ``(windows, length, columns)``, no overlap."""

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from motiontok.config import Config
 from motiontok.methods.networks import Networks
 from motiontok.methods.team import Team
+from motiontok.progress import Tell, silent
 
 __all__ = ["DiscreteAutoencoder", "Draw", "StepResult"]
 
 Draw = Callable[[int], Tensor]
-"""Random observations ``(count, *shape)``, at most so many, fewer of a small set of data."""
+"""Random observations ``(<= count, *shape)``: none twice before all, and fewer where they end."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,13 @@ class DiscreteAutoencoder(nn.Module):
         """Where the weights are; a fitted method has buffers only."""
         return next(chain(self.parameters(), self.buffers())).device
 
-    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
+    def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
         """Look at training data once before the first step; most methods need not.
 
         Args:
             draw: gives training observations.
             generator: source of randomness.
+            tell: hears how far it is, where it takes long.
         """
 
     @abstractmethod

@@ -13,6 +13,7 @@ from motiontok.methods.daps_started import DapsStarted
 from motiontok.methods.lopq_net import ENOUGH, make_local_decoder
 from motiontok.methods.networks import Networks
 from motiontok.models import LocalDecoder, MovingPolicy
+from motiontok.progress import Tell, silent
 
 __all__ = ["DapsFromLopq"]
 
@@ -33,9 +34,9 @@ class DapsFromLopq(DapsStarted):
         decoder = cast(LocalDecoder, self.decoder)
         return MovingPolicy(decoder.quantizer, width=model.width, layers=model.layers)
 
-    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
+    def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
         decoder, policy = cast(LocalDecoder, self.decoder), cast(MovingPolicy, self.policy)
-        decoder.quantizer.fit(draw, generator)
+        decoder.quantizer.fit(draw, generator, tell)
         some = draw(ENOUGH)
         decoder.fit(some)
         policy.fit(some)

@@ -12,6 +12,7 @@ from motiontok.methods.daps_started import DapsStarted
 from motiontok.methods.networks import Networks
 from motiontok.models import AutoregressivePolicy, CodebookHead, ProductQuantizer, RefiningDecoder
 from motiontok.models.quantizer import ENOUGH
+from motiontok.progress import Tell, silent
 
 __all__ = ["DapsFromQuantizer"]
 
@@ -45,7 +46,7 @@ class DapsFromQuantizer(DapsStarted):
         """The policy's head."""
         return cast(CodebookHead, cast(AutoregressivePolicy, self.policy).head)
 
-    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
+    def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
         self.quantizer.fit(draw(ENOUGH), generator)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:

@@ -17,6 +17,7 @@ from motiontok.errors import MissingDependencyError
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
 from motiontok.methods.networks import Networks
 from motiontok.models import Decoder
+from motiontok.progress import Tell, silent
 
 __all__ = ["COMMITMENT", "LatentAutoencoder", "quantizers", "seeded"]
 
@@ -150,7 +151,7 @@ def codebook_options(config: Config, tokens: int) -> dict[str, Any]:
 class CodebookAutoencoder(LatentAutoencoder):
     """One with learned codebooks, started by k-means on training windows."""
 
-    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
+    def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
         enough = max(16 * self.config.model.vocab_size // self.tokens, 1)
         self.quantizer.train()
         with torch.no_grad(), seeded(generator):

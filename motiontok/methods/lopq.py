@@ -12,6 +12,7 @@ from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import LocalPolicy, LocalQuantizer
+from motiontok.progress import Tell, silent
 
 __all__ = ["Lopq", "make_local_quantizer"]
 
@@ -38,8 +39,8 @@ class Lopq(DiscreteAutoencoder):
         """The quantiser as a distribution over codes."""
         return LocalPolicy(self.quantizer)
 
-    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
-        self.quantizer.fit(draw, generator)
+    def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
+        self.quantizer.fit(draw, generator, tell)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:
         raise NotImplementedError("lopq is fitted by prepare(); it takes no training steps")

@@ -12,6 +12,7 @@ from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
 from motiontok.methods.lopq import make_local_quantizer
 from motiontok.methods.networks import Networks
 from motiontok.models import LocalDecoder, LocalPolicy, LocalQuantizer
+from motiontok.progress import Tell, silent
 
 __all__ = ["ENOUGH", "LopqNet", "make_local_decoder"]
 
@@ -45,8 +46,8 @@ class LopqNet(DiscreteAutoencoder):
         """The fitted part."""
         return self.decoder.quantizer
 
-    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
-        self.quantizer.fit(draw, generator)
+    def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
+        self.quantizer.fit(draw, generator, tell)
         self.decoder.fit(draw(ENOUGH))
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:

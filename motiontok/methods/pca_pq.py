@@ -12,6 +12,7 @@ from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import ProductQuantizer
 from motiontok.models.quantizer import ENOUGH
+from motiontok.progress import Tell, silent
 
 __all__ = ["PcaPq"]
 
@@ -34,7 +35,7 @@ class PcaPq(DiscreteAutoencoder):
             variances=self.likelihood.parameters_per_value > 1,
         ).requires_grad_(False)
 
-    def prepare(self, draw: Draw, generator: torch.Generator) -> None:
+    def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
         self.quantizer.fit(draw(ENOUGH), generator)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:

@@ -21,16 +21,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
+from motiontok.progress import Tell, silent
 
 __all__ = ["LocalQuantizer"]
 
 _ENOUGH = 16_384  # windows for the common basis
 _WINDOWS_PER_CELL = 100
 _WINDOWS_PER_BASE = 1200  # twice and more the components whose covariance is estimated
-# Observations in memory at a time: so many, more of small ones, of which all there are is better
-# than some of them twice.
-_DRAW = 8192
-_DRAW_VALUES = 50_000_000
+_DRAW = 8192  # windows in memory at a time
 # Codewords beyond what training windows do: they cost hardly anything on windows like
 # those, and without them a faster run than any seen cannot be said at all.
 _FAR_SHARE = 0.2
@@ -39,6 +37,8 @@ _FAR_REACH = 12.0
 # few windows knows few directions, and a new clip will go in others too.
 _SHRINK = 0.003
 _PRIOR_WINDOWS = 2.0
+# The fewer there are, the closer in time they lie as well, and the less each of them adds.
+_PRIOR_SQUARE = 5000.0
 
 
 class LocalQuantizer(nn.Module):
@@ -222,39 +222,49 @@ class LocalQuantizer(nn.Module):
         return self.synthesize(self.decode_components(codes))
 
     @torch.no_grad()
-    def fit(self, draw: Callable[[int], Tensor], generator: torch.Generator) -> None:
+    def fit(
+        self,
+        draw: Callable[[int], Tensor],
+        generator: torch.Generator,
+        tell: Tell = silent,
+    ) -> None:
         """Fit to training windows.
 
         Args:
-            draw: gives windows ``(count, *shape)``, at most so many.
+            draw: gives windows ``(<= count, *shape)``: none twice until all were given,
+                fewer where they end.
             generator: source of randomness.
+            tell: hears how far it is, about in proportion to time, and what it does.
         """
+        tell(0.0, "common basis")
         flat = draw(_ENOUGH).flatten(1)
         self.mean.copy_(flat.mean(dim=0))
         wanted = min(len(self.basis), *flat.shape)
         variance, basis = principal_components(flat - self.mean, wanted, generator)
         self.basis.zero_()
         self.basis[: len(basis)] = basis
-        y = self._components_of(draw)
+        tell(0.25, "windows")
+        y = self._components_of(flat, draw)
         scale = torch.zeros(len(self.basis)).to(y)
         scale[: len(variance)] = variance
 
+        tell(0.35, "cells")
         cells = self._fit_cells(y, generator)
         rest = y - self.centroids[cells]
         self.cell_variance.copy_(rest.square().mean().clamp_min(1e-12))
-        self._fit_bases(rest, self.base[cells], scale)
-        self._fit_words(y, cells, generator)
+        self._fit_bases(rest, self.base[cells], scale, lambda part: tell(0.5 + 0.2 * part, "bases"))
+        self._fit_words(y, cells, generator, lambda part: tell(0.7 + 0.3 * part, "codewords"))
 
-    def _components_of(self, draw: Callable[[int], Tensor]) -> Tensor:
-        """Components of enough windows to know every cell's neighbourhood."""
-        parts = []
-        wanted = max(_WINDOWS_PER_CELL * self.vocab_size, _WINDOWS_PER_BASE * len(self.local))
-        most = max(_DRAW, _DRAW_VALUES // len(self.mean))
-        while wanted > 0:
-            part = draw(most)
+    def _components_of(self, flat: Tensor, draw: Callable[[int], Tensor]) -> Tensor:
+        """Components of enough windows to know every cell's neighbourhood, ``flat`` among them."""
+        parts, wanted = [self.components(flat)], _ENOUGH
+        if len(flat) == _ENOUGH:
+            wanted = max(_WINDOWS_PER_CELL * self.vocab_size, _WINDOWS_PER_BASE * len(self.local))
+        for first in range(_ENOUGH, wanted, _DRAW):
+            asked = min(_DRAW, wanted - first)
+            part = draw(asked)
             parts.append(self.components(part))
-            wanted -= len(part)
-            if len(part) < most:
+            if len(part) < asked:
                 break  # there are no more than these
         return torch.cat(parts)
 
@@ -273,16 +283,20 @@ class LocalQuantizer(nn.Module):
         self.base.copy_(nearest(self.centroids, kinds))
         return cells
 
-    def _fit_bases(self, rest: Tensor, base: Tensor, variance: Tensor) -> None:
+    def _fit_bases(
+        self, rest: Tensor, base: Tensor, variance: Tensor, tell: Callable[[float], object]
+    ) -> None:
         """Principal components of each neighbourhood, and how many of them are coded."""
         kept = rest.shape[1]
         rows = rest.new_zeros(len(self.local), kept, kept)
         deviation = rest.new_zeros(len(self.local), kept)
         share = torch.bincount(base, minlength=len(self.local)).to(rest) / len(rest)
         for b in range(len(self.local)):
+            tell(b / len(self.local))
             mine = rest[base == b]
-            general = (_SHRINK * len(mine) + _PRIOR_WINDOWS) * variance
-            covariance = (mine.T @ mine + torch.diag(general)) / (len(mine) + _PRIOR_WINDOWS)
+            prior = max(_PRIOR_WINDOWS, _PRIOR_SQUARE / max(len(mine), 1))
+            general = (_SHRINK * len(mine) + prior) * variance
+            covariance = (mine.T @ mine + torch.diag(general)) / (len(mine) + prior)
             values, vectors = torch.linalg.eigh(covariance)
             rows[b] = vectors.flip(1).T
             deviation[b] = values.flip(0).clamp_min(1e-12).sqrt()
@@ -294,10 +308,17 @@ class LocalQuantizer(nn.Module):
         self.local.copy_(rows[:, :coded])
         self.spread.copy_(deviation[:, :coded] / profile[:coded])
 
-    def _fit_words(self, y: Tensor, cells: Tensor, generator: torch.Generator) -> None:
+    def _fit_words(
+        self,
+        y: Tensor,
+        cells: Tensor,
+        generator: torch.Generator,
+        tell: Callable[[float], object],
+    ) -> None:
         z = self.coordinates(y, cells)
         self.codewords.zero_()
-        for low, high in pairwise(self._ends):
+        for token, (low, high) in enumerate(pairwise(self._ends)):
+            tell(token / (self.codes - 1))
             if high > low:
                 points = z[:, low:high]
                 far = int(_FAR_SHARE * self.vocab_size) if self.far else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor
 
 from motiontok.methods import DiscreteAutoencoder
 
-__all__ = ["TrainingSet", "evaluate"]
+__all__ = ["Drawing", "TrainingSet", "evaluate"]
+
+_BYTES = 2**30  # of what is drawn at a time
 
 
 class TrainingSet(Protocol):
@@ -36,6 +39,13 @@ class TrainingSet(Protocol):
         """
         ...
 
+    def once(self, generator: torch.Generator) -> Callable[[int], Tensor]:
+        """A function of a count that gives so many random observations, each of them once.
+
+        Where they end it gives fewer, and then none.
+        """
+        ...
+
     def seek(self, drawn: int) -> None:
         """Go on after ``drawn`` observations, if the order is not the generator's."""
         ...
@@ -47,6 +57,23 @@ class TrainingSet(Protocol):
         keys are always the same.
         """
         ...
+
+
+class Drawing:
+    """Observations to prepare on: none twice before all were given, nor more than memory holds."""
+
+    def __init__(self, data: TrainingSet, generator: torch.Generator) -> None:
+        self._data, self._generator = data, generator
+        self._fitting = max(_BYTES // data.validation[:1].nbytes, 1)
+        self._give = data.once(generator)
+
+    def __call__(self, count: int) -> Tensor:
+        count = min(count, self._fitting)
+        found = self._give(count)
+        if not len(found):
+            self._give = self._data.once(self._generator)
+            found = self._give(count)
+        return found
 
 
 @torch.no_grad()

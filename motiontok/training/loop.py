@@ -24,7 +24,7 @@ from motiontok.training.checkpoint import (
     save_checkpoint,
     save_weights,
 )
-from motiontok.training.data import TrainingSet, evaluate
+from motiontok.training.data import Drawing, TrainingSet, evaluate
 from motiontok.training.interrupt import deferred_interrupt
 from motiontok.training.lock import alone_in
 from motiontok.training.log import RunLog
@@ -54,7 +54,6 @@ LOG_COLUMNS = (
 )  # fmt: skip
 """Columns of the log that every kind of data has; those of its validation come after."""
 
-_PREPARE_BYTES = 2**30
 _USAGE_MEMORY = 0.999
 _MAX_SKIPPED = 100
 # A hundred times the error of coding nothing: no step on the way to anything.
@@ -174,6 +173,12 @@ def _train(
     best: Best | None = None
     begin = clock()
 
+    def preparing(share: float, doing: str) -> None:
+        # The display counts steps; of what is only fitted, thousandths of the fit.
+        if update is not None:
+            part = {} if updates.trainable else {"total": 1000}
+            update(int(1000 * share) if part else 0, doing, **part)
+
     if resume:
         require_same(config, path, data=data.fingerprint)
         is_done(config, path)
@@ -189,7 +194,9 @@ def _train(
         if saved is not None and first:
             usage.copy_(saved)
     else:
-        method.prepare(lambda count: _draw(data, count, generator), generator)
+        method.prepare(Drawing(data, generator), generator, preparing)
+        if not updates.trainable:
+            preparing(1.0, "measuring")
     if first:
         settings_path = out / "config.json"
         with written(settings_path), atomic_path(settings_path) as temporary:
@@ -330,12 +337,6 @@ def _progress(config: Config, step: int, seconds: float) -> float:
     """How far the run is, 1 at its end: by the clock with a time budget, else by steps."""
     budget = 60.0 * config.train.time_budget
     return seconds / budget if budget else step / config.train.steps
-
-
-def _draw(data: TrainingSet, count: int, generator: torch.Generator) -> Tensor:
-    """Observations to prepare on: never more than memory should hold, or than are new."""
-    fitting = _PREPARE_BYTES // data.validation[:1].nbytes
-    return data.batch(max(min(count, 4 * len(data), fitting), 1), generator)
 
 
 def _count(usage: Tensor, codes: Tensor) -> None:

@@ -141,6 +141,34 @@ def test_few_windows_still_fit(count):
     assert ((out - x) ** 2).mean() < 0.1 * x.var()
 
 
+def test_few_windows_do_not_pass_for_all_there_are(monkeypatch):
+    """What a small neighbourhood has not seen is not taken to be impossible."""
+    few, others = curved(60), curved(500, seed=1)
+    found = error(fitted(few), others)
+    monkeypatch.setattr("motiontok.models.local_quantizer._PRIOR_SQUARE", 0.0)
+    monkeypatch.setattr("motiontok.models.local_quantizer._PRIOR_WINDOWS", 0.0)
+    assert found < 0.8 * error(fitted(few), others)
+
+
+def test_fitting_says_how_far_it_is():
+    heard = []
+    quantizer = LocalQuantizer(
+        shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB, components=24, bases=8
+    )
+    quantizer.fit(
+        lambda count: curved()[:count],
+        torch.Generator().manual_seed(0),
+        lambda share, doing: heard.append((share, doing)),
+    )
+    shares = [share for share, _ in heard]
+    assert shares == sorted(shares)
+    assert shares[0] == 0.0
+    assert shares[-1] < 1.0
+    assert {doing for _, doing in heard} == {
+        "common basis", "windows", "cells", "bases", "codewords",
+    }  # fmt: skip
+
+
 def test_constant_windows_are_coded_exactly():
     x = torch.full((50, FRAMES, COLUMNS), 2.5)
     quantizer = fitted(x)

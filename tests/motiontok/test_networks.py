@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from motiontok.config import parse_config
+from motiontok.data.once import Once
 from motiontok.methods import METHODS, Networks, make_method
 from motiontok.models import BernoulliLikelihood, Decoder, LearnedGaussianLikelihood
 from motiontok.training import train
@@ -101,6 +102,9 @@ class Data:
 
     def batch(self, size, generator, rows=slice(None)):
         return self.patterns[torch.randint(8, (size,), generator=generator)[rows]]
+
+    def once(self, generator):
+        return Once(torch.randperm(8, generator=generator), lambda places: self.patterns[places])
 
     def seek(self, drawn):
         pass

@@ -22,6 +22,7 @@ from motiontok.data import (
 )
 from motiontok.data.clips import Clips, load_clips, make_training_data
 from motiontok.errors import DataError
+from motiontok.training.data import Drawing
 
 
 def rows(frames: int, columns: int = 5, first: float = 0.0) -> np.ndarray:
@@ -78,6 +79,30 @@ def test_one_seed_draws_one_batch():
     draws = [windows.batch(16, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
+
+
+@pytest.mark.parametrize("part", [1, 5, 100])
+def test_what_is_fitted_to_is_drawn_once_before_it_comes_again(part):
+    windows = window_set(10, 7, 4, length=4)
+
+    class Set:
+        validation = windows.enumerated()
+
+        def once(self, generator):
+            return windows.once(generator)
+
+    draw = Drawing(Set(), torch.Generator().manual_seed(0))
+    expected = [*range(7), *range(1000, 1004), 2000]
+    orders = []
+    for _ in range(2):
+        drawn = []
+        while len(drawn) < len(expected):
+            found = draw(part)[:, 0, -1]
+            assert len(found) == min(part, len(expected) - len(drawn))
+            drawn += found.tolist()
+        assert sorted(drawn) == expected
+        orders.append(drawn)
+    assert orders[0] != orders[1]
 
 
 def test_enumerated_windows_do_not_overlap():

@@ -15,9 +15,12 @@ from motiontok.data.images.fidelity import errors_of
 from motiontok.data.images.files import ImageFile, ImageFiles
 from motiontok.data.images.pixels import Pixels
 from motiontok.data.images.stream import PictureStream, Skipped, decode_all
+from motiontok.data.once import Once
 from motiontok.errors import DataError
 
 __all__ = ["ArraySet", "ImageSet", "PictureSet"]
+
+_CROPS = 4  # of a picture, before they say little new
 
 
 class ImageSet(ABC):
@@ -47,6 +50,10 @@ class ImageSet(ABC):
     @abstractmethod
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """``rows`` of ``size`` images ``(size, channels, height, width)`` to train on."""
+
+    @abstractmethod
+    def once(self, generator: torch.Generator) -> Once:
+        """Every image once, in random order, some at a time."""
 
     @abstractmethod
     def seek(self, drawn: int) -> None:
@@ -89,6 +96,11 @@ class ArraySet(ImageSet):
         device = self._training.device
         index = torch.randint(len(self._training), (size,), generator=generator, device=device)
         return self.pixels.standardize(self._training[index[rows]])
+
+    def once(self, generator: torch.Generator) -> Once:
+        device = self._training.device
+        order = torch.randperm(len(self._training), generator=generator, device=device)
+        return Once(order, lambda places: self.pixels.standardize(self._training[places]))
 
     def seek(self, drawn: int) -> None:
         """Nothing to do: the generator alone says which images come next."""
@@ -150,6 +162,14 @@ class PictureSet(ImageSet):
         if self._device.type == "cuda":
             pixels = pixels.pin_memory()
         return self.pixels.standardize(pixels.to(self._device, non_blocking=True))
+
+    def once(self, generator: torch.Generator) -> Once:
+        """Every picture four times: a crop of it is another each time."""
+
+        def gather(places: Tensor) -> Tensor:
+            return self.batch(len(places), generator) if len(places) else self.validation[:0]
+
+        return Once(torch.arange(_CROPS * len(self)), gather)
 
     def seek(self, drawn: int) -> None:
         self._stream.seek(drawn)
