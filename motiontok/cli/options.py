@@ -122,13 +122,10 @@ def use_device(name: str) -> str:
     """
     import torch
 
+    from motiontok.tokens.checks import usable_device
+
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name.partition(":")[0] not in ("cpu", "cuda"):
         raise InputError(f"--device {name}: no such device; choose from cpu, cuda, cuda:1 and auto")
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"--device {name}: not available here ({reason})") from None
-    return name
+    return str(usable_device(name))

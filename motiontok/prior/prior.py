@@ -21,7 +21,7 @@ from motiontok.errors import CodesError, InputError, TokenizerError
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.sampling import Draft, SamplingOptions, require_whole
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.tokens.checks import check_codes
+from motiontok.tokens.checks import check_codes, usable_device
 
 __all__ = ["FORMAT", "TokenPrior"]
 
@@ -290,7 +290,9 @@ class TokenPrior:
 
         Raises:
             TokenizerError: missing, damaged or made for another tokenizer.
+            InputError: this machine has no such device.
         """
+        place = usable_device(device)
         path = Path(folder)
         if str(folder) == "default":
             path = Path(__file__).parents[1] / "pretrained" / "prior"
@@ -315,7 +317,7 @@ class TokenPrior:
             # Copies into the model's own types, from 16 bits to 32.
             model.load_state_dict(state)
             prior = cls(
-                model.to(device),
+                model.to(place),
                 fingerprint=str(values["tokenizer"]),
                 licence=str(values["licence"]),
             )

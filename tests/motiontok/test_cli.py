@@ -194,7 +194,7 @@ def test_help_lists_every_command(motiontok):
         (["train", "demo", "--time-budget", "-1"], "train.time_budget"),
         (["train", "demo", "--method", "dpas"], ["no method 'dpas'", "daps-pq"]),
         (["train", "demo", "--device", "warp"], ["--device warp", "cuda"]),
-        (["train", "demo", "--device", "cuda:77"], "--device cuda:77"),
+        (["train", "demo", "--device", "cuda:77"], "device 'cuda:77' is not available here"),
         (["train", "demo", "--data", "."], "made, not read"),
         (["train", "demo", "--set", "data.dataset=cmu"], ["no data set 'cmu'", "lafan"]),
         (["train", "lafan"], ["LAFAN1", "git clone", "lafan1.zip", "--data"]),
