@@ -128,15 +128,23 @@ class Mode(TorchDispatchMode):
 
 
 class Backend:
-    """What torch asks of the module of a device."""
+    """What torch asks of the module of a device. Outside :func:`elsewhere` there is none of it."""
+
+    devices = 0
 
     is_initialized = staticmethod(lambda: True)
-    is_available = staticmethod(lambda: True)
     current_device = staticmethod(lambda: 0)
-    device_count = staticmethod(lambda: 1)
     _is_in_bad_fork = staticmethod(lambda: False)
     manual_seed_all = staticmethod(lambda seed: None)
     get_amp_supported_dtype = staticmethod(lambda: [torch.bfloat16, torch.float16])
+    get_rng_state = staticmethod(lambda device=None: torch.get_rng_state())
+    set_rng_state = staticmethod(lambda state, device=None: torch.set_rng_state(state))
+
+    def is_available(self) -> bool:
+        return bool(self.devices)
+
+    def device_count(self) -> int:
+        return self.devices
 
 
 CpuGenerator = torch.Generator
@@ -171,5 +179,6 @@ def elsewhere(monkeypatch: Any) -> Iterator[Crossings]:
     with monkeypatch.context() as patch, torch.autograd.set_multithreading_enabled(False):
         patch.setattr(torch, "Generator", Generator)
         patch.setattr(torch, "tensor", tensor)
+        patch.setattr(Backend, "devices", 1)
         with Mode() as mode:
             yield mode.crossings
