@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
+_HELP = f"""Train a tokenizer.
 
-class _Train(click.Command):
-    """Whose help names the configurations there are."""
+CONFIG is a TOML file, or one of those that come with motiontok: {", ".join(shipped_configs())}.
 
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        assert self.help is not None
-        self.help = self.help.format(configs=", ".join(shipped_configs()))
-        super().format_help_text(ctx, formatter)
+Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
+leaves a checkpoint that --resume continues from; lopq and pca-pq are fitted in one pass,
+which leaves none. `torchrun -m motiontok train ...` trains with many processes
+(docs/training.md).
+"""
 
 
-@click.command(cls=_Train)
+@click.command(help=_HELP)
 @click.argument("config")
 @click.option("--data", type=click.Path(path_type=Path), help="Where the clips or images are.")
 @click.option("--download", is_flag=True, help="Fetch LAFAN1 (144 MB) if it is not there yet.")
@@ -57,15 +58,6 @@ def train(
     device: str,
     as_json: bool,
 ) -> None:
-    """Train a tokenizer.
-
-    CONFIG is a TOML file, or one of those that come with motiontok: {configs}.
-
-    Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
-    leaves a checkpoint that --resume continues from; lopq and pca-pq are fitted in one pass,
-    which leaves none. `torchrun -m motiontok train ...` trains with many processes
-    (docs/training.md).
-    """
     from motiontok.config import load_config
     from motiontok.runs import resumed_config, run_training
     from motiontok.training.parallel import join_team, launched, restarted
