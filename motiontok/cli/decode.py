@@ -103,7 +103,6 @@ def _decode_folder(source: Path, out: Path, tokenizer: str | None, device: str) 
     with progress("decoding", len(names)) as update:
         for motion in opened.decode_many(chain([first], found)):
             path = out / names[waiting.popleft()]
-            path.parent.mkdir(parents=True, exist_ok=True)
             write(motion.to_clip(), path)
             frames, count = frames + len(motion), count + 1
             update(count + len(broken))
