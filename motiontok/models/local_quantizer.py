@@ -68,6 +68,7 @@ class LocalQuantizer(nn.Module):
         codewords: ``(vocab, coordinates)``; token n >= 1 has columns
             ``ends[n - 1]`` to ``ends[n]``.
         ends: ``(codes,)``, from 0 up.
+        owner: ``(coordinates,)``, the token of each.
         cell_variance: mean square of a component within its cell.
         noise_variance: mean square of what quantising leaves of a coded coordinate.
     """
@@ -80,6 +81,7 @@ class LocalQuantizer(nn.Module):
     spread: Tensor
     codewords: Tensor
     ends: Tensor
+    owner: Tensor
     cell_variance: Tensor
     noise_variance: Tensor
 
@@ -111,7 +113,7 @@ class LocalQuantizer(nn.Module):
         self.register_buffer("cell_variance", torch.ones(()))
         self.register_buffer("noise_variance", torch.ones(()))
         # Of every coordinate its token, and the ends again: slicing must not wait for a device.
-        self.register_buffer("_owner", torch.zeros(0, dtype=torch.long), persistent=False)
+        self.register_buffer("owner", torch.zeros(0, dtype=torch.long), persistent=False)
         self._ends = [0] * codes
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -128,7 +130,7 @@ class LocalQuantizer(nn.Module):
         self._ends = ends
         self.ends.copy_(torch.tensor(ends))
         owner = torch.arange(1, self.codes).repeat_interleave(torch.tensor(ends).diff())
-        self._owner = owner.to(self.ends.device)
+        self.owner = owner.to(self.ends.device)
         self.local = self.local.new_zeros(len(self.local), coordinates, self.local.shape[2])
         self.spread = self.spread.new_zeros(len(self.spread), coordinates)
         self.codewords = self.codewords.new_zeros(self.vocab_size, coordinates)
@@ -187,7 +189,7 @@ class LocalQuantizer(nn.Module):
         Coordinates of tokens that are left out at the end are 0, their mean.
         """
         given = self._ends[codes.shape[1] - 1]
-        said = self.codewords[:, :given].gather(0, codes[:, self._owner[:given]])
+        said = self.codewords[:, :given].gather(0, codes[:, self.owner[:given]])
         return F.pad(said, (0, self.codewords.shape[1] - given))
 
     def quantize(self, y: Tensor, cells: Tensor) -> Tensor:

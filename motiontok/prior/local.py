@@ -57,9 +57,9 @@ class LocalCodes(nn.Module):
         base: ``(vocab,)``, local basis of each cell.
         directions: ``(bases, coordinates, components)``, orthonormal rows.
         units: ``(bases, coordinates)``, how far along its direction a coordinate of 1 lies.
-        words: ``(vocab, coordinates)``, codewords; code n >= 1 has columns ``ends[n - 1]``
-            to ``ends[n]``.
-        ends: ``(codes,)``, from 0 up.
+        words: ``(vocab, coordinates)``, codewords; code n >= 1 has the columns that it
+            owns.
+        owner: ``(coordinates,)``, the code that says each.
         scale: ``(codes,)``, root mean square of what a code adds: of its vector for the
             first one, of a coordinate for the others.
         whitening: ``(components,)``, what components are multiplied by to be comparable.
@@ -70,7 +70,7 @@ class LocalCodes(nn.Module):
     directions: Tensor
     units: Tensor
     words: Tensor
-    ends: Tensor
+    owner: Tensor
     scale: Tensor
     whitening: Tensor
 
@@ -79,7 +79,7 @@ class LocalCodes(nn.Module):
         super().__init__()
         centroids, spread, words = quantizer.centroids, quantizer.spread, quantizer.codewords
         self._keep("base", quantizer.base.clone())
-        self._keep("ends", quantizer.ends.clone())
+        self._keep("owner", quantizer.owner.clone())
         # Columns of each code; of the first, which has none, nothing.
         self._slices = [slice(0), *(slice(*ends) for ends in pairwise(quantizer.ends.tolist()))]
         self._keep("centroids", centroids.clone())
@@ -99,15 +99,15 @@ class LocalCodes(nn.Module):
 
     def vectors(self, codes: Tensor) -> Tensor:
         """What each code adds, ``(windows, codes, components)``, of ``(windows, codes)``."""
-        said, base, owner = self._said(codes)
+        said, base = self._said(codes)
         parts = said[..., None] * self.directions[base]
-        out = parts.new_zeros(*codes.shape, parts.shape[-1]).index_add_(1, owner, parts)
+        out = parts.new_zeros(*codes.shape, parts.shape[-1]).index_add_(1, self.owner, parts)
         out[:, 0] = self.centroids[codes[:, 0]]
         return out
 
     def windows(self, codes: Tensor) -> Tensor:
         """Components ``(windows, components)`` of whole windows: the sum of their vectors."""
-        said, base, _ = self._said(codes)
+        said, base = self._said(codes)
         return self.centroids[codes[:, 0]] + (said[:, None] @ self.directions[base])[:, 0]
 
     def vector(self, position: int, codes: Tensor, cells: Tensor) -> Tensor:
@@ -136,12 +136,10 @@ class LocalCodes(nn.Module):
             self.units[base, here, None] * (self.directions[base, here] @ along)
         )
 
-    def _said(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Local coordinates, local bases of windows, and which code says a coordinate."""
-        tokens = torch.arange(1, codes.shape[1], device=codes.device)
-        owner = tokens.repeat_interleave(self.ends.diff())
+    def _said(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Local coordinates and local bases of windows."""
         base = self.base[codes[:, 0]]
-        return self.words.gather(0, codes[:, owner]) * self.units[base], base, owner
+        return self.words.gather(0, codes[:, self.owner]) * self.units[base], base
 
     def scores(self, expected: Tensor, changes: Tensor, precision: Tensor, cells: Tensor) -> Tensor:
         """Log-densities of what each code says but for a constant, ``(windows, codes, vocab)``.
