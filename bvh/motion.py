@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -217,6 +218,9 @@ class Motion:
         except Exception as error:
             # Damage shows as almost any exception of zipfile, zlib, numpy's header parser or json.
             what = " ".join(str(error).split()) or type(error).__name__
+            if path.is_file() and not zipfile.is_zipfile(path):
+                # NumPy takes whatever is no archive for a pickle, and says how to load it.
+                what = "no .npz archive"
             raise BVHError(f"{path}: not a motion file ({what})") from None
 
 

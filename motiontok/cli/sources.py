@@ -35,9 +35,10 @@ def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str =
         return opened.decode_codes(codes)
     if suffix == ".json" and path.with_suffix(".npy").is_file():
         raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
+    from bvh import Motion
     from bvh.normalizer.plausible import find_jumps
 
-    motion = _load_npz(path) if suffix == ".npz" else _load_bvh(path)
+    motion = Motion.load(path) if suffix == ".npz" else _load_bvh(path)
     for line in find_jumps(motion.root_positions, motion.fps):
         print(f"note: {path}: {line}", file=sys.stderr)
     return motion
@@ -57,17 +58,6 @@ def in_file(path: Path, clip: Clip, error: BVHError) -> BVHError:
     """The error said of the file: the normaliser knows a clip's name only, which many may have."""
     message, name = str(error), f"{clip.name}: "
     return type(error)(f"{path}: {message[len(name) :]}" if message.startswith(name) else message)
-
-
-def _load_npz(path: Path) -> Motion:
-    import zipfile
-
-    from bvh import BVHError, Motion
-
-    # NumPy takes whatever is no archive for a pickle, and says so.
-    if path.is_file() and not zipfile.is_zipfile(path):
-        raise BVHError(f"{path}: not a motion file (no .npz archive)")
-    return Motion.load(path)
 
 
 def open_codes(
