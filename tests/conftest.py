@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tarfile
 from pathlib import Path
 
@@ -92,3 +93,21 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tiny") / "run"
     run_training(load_config("demo", TINY), out=out, say=lambda line: None)
     return out
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Call the command line: exit code, output and errors."""
+    from motiontok.cli.main import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["motiontok", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

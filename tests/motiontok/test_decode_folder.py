@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
 import bvh
 from bvh import procedural
 from motiontok import MotionTokenizer
-from motiontok.cli.main import main
 from motiontok.codes import Codes
 from motiontok.corpus import Corpus
 
 
 @pytest.fixture
-def motiontok(monkeypatch, capfd, tmp_path, tiny_run):
+def motiontok(monkeypatch, tmp_path, tiny_run, run):
+    """Run a command in an empty folder, with the tiny tokenizer."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, tokenizer=tiny_run):
-        line = ["motiontok", *map(str, arguments), "--tokenizer", str(tokenizer)]
-        monkeypatch.setattr(sys, "argv", line)
-        capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = exit.code or 0
-        return code, *capfd.readouterr()
-
-    return run
+    return lambda *arguments: run(*arguments, "--tokenizer", tiny_run)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 from bvh import procedural
 from motiontok import MotionTokenizer
-from motiontok.cli.main import main
 
 CLIPS = [("walk", "active"), ("run", "active"), ("walk", "old"), ("turn-left", "old")]
 
@@ -58,20 +56,3 @@ def tiny_prior(tiny_prior_run, tiny_tokenizer):
     from motiontok.prior import TokenPrior
 
     return TokenPrior.from_pretrained(tiny_prior_run / "prior", tokenizer=tiny_tokenizer)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the command line: exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["motiontok", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
