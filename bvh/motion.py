@@ -14,7 +14,13 @@ from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.files import atomic_path
 from bvh.rotations import Array, dot, multiply, normalize, rotate
-from bvh.skeleton import JOINTS, MIRROR, PARENTS, forward_kinematics
+from bvh.skeleton import (
+    JOINTS,
+    MIRROR,
+    PARENTS,
+    forward_kinematics,
+    root_between_bodies,
+)
 
 __all__ = ["FPS", "Motion", "Source"]
 
@@ -146,6 +152,28 @@ class Motion:
             root_positions=rotate(world_from_old, self.root_positions) + translation,
             rotations=rotations,
         )
+
+    def on_bones(self, offsets: Array) -> Motion:
+        """The same motion by another body.
+
+        Rotations are kept. The root's path and height are scaled by the length of the legs,
+        and the height of the feet over the floor likewise: who stands on it stands on it
+        again. The map from one height to the other is the same at all frames and depends on
+        the two bodies alone, so a cut of the result is the result of the cut, and the way
+        back gives the motion as it was.
+
+        Args:
+            offsets: ``(22, 3)`` rest offsets of the other body, metres.
+
+        Raises:
+            BVHError: wrong shape, or a body whose thighs and shins are shorter than 1 cm.
+        """
+        other = replace(self, offsets=offsets)
+        try:
+            scale, lift = root_between_bodies(self.offsets, other.offsets)
+        except BVHError as error:
+            raise BVHError(f"{self.source.name}: {error}") from None
+        return replace(other, root_positions=scale * self.root_positions + [0.0, 0.0, lift])
 
     def to_clip(self) -> Clip:
         """A BVH clip of this motion: Y up, Z forward, centimetres, ZYX Euler angles.

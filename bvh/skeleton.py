@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from bvh.errors import BVHError
 from bvh.rotations import Array, multiply, rotate
 
 __all__ = [
@@ -20,10 +21,15 @@ __all__ = [
     "JOINTS",
     "MIRROR",
     "PARENTS",
+    "SHORTEST_LEG",
     "by_joint",
     "forward_kinematics",
     "generations",
+    "leg_length",
+    "root_between_bodies",
+    "standing_height",
     "take",
+    "toe_height",
 ]
 
 JOINTS: tuple[str, ...] = (
@@ -76,6 +82,52 @@ DEFAULT_OFFSETS: Array = np.concatenate(
 )
 """Rest offsets ``(22, 3)`` in metres of a 1.75 m adult, used where no subject is known."""
 DEFAULT_OFFSETS.setflags(write=False)
+
+SHORTEST_LEG = 0.01
+"""Thigh and shin, metres, of the smallest body there is: less has no size to go by."""
+
+
+def leg_length(offsets: Array) -> float:
+    """Length of thigh and shin, metres, the mean of both legs, of rest offsets ``(22, 3)``."""
+    return float(np.linalg.norm(offsets[[2, 3, 6, 7]], axis=1).sum() / 2.0)
+
+
+def toe_height(offsets: Array) -> float:
+    """Height of the toe joint (ball of the foot) over a standing sole, metres.
+
+    2 cm of an adult, in proportion to the legs of others: scaled, a body is on its floor as
+    it was.
+    """
+    return 0.02 * leg_length(offsets) / leg_length(DEFAULT_OFFSETS)
+
+
+def standing_height(offsets: Array) -> float:
+    """Height of the hips over the lowest joint of a leg, metres, in the T-pose; mean of both."""
+    lowest = [offsets[leg, 2].cumsum().min() for leg in (slice(1, 5), slice(5, 9))]
+    return -float(np.mean(lowest))
+
+
+def root_between_bodies(old: Array, new: Array) -> tuple[float, float]:
+    """How the root's path goes from one body to another that moves alike.
+
+    Args:
+        old, new: rest offsets ``(22, 3)`` of the two bodies, metres.
+
+    Returns:
+        Scale of the path and the height, the ratio of the legs' lengths; and what is added to
+        the scaled height, metres, so that who stands on the floor stands on it again.
+
+    Raises:
+        BVHError: a body whose thigh and shin are shorter than 1 cm.
+    """
+    lengths = leg_length(old), leg_length(new)
+    if not min(lengths) >= SHORTEST_LEG:
+        raise BVHError(
+            f"thigh and shin are {1e3 * min(lengths):.3g} mm long together: a body is sized by its "
+            f"legs, which must have {1e3 * SHORTEST_LEG:g} mm at least"
+        )
+    scale = lengths[1] / lengths[0]
+    return scale, standing_height(new) - scale * standing_height(old)
 
 
 def forward_kinematics(

@@ -19,7 +19,7 @@ from motiontok.errors import CodesError, DataError
 
 __all__ = ["FORMAT", "Codes"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +134,12 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values["format"] != FORMAT:
-            raise CodesError(
-                f"{path}: format {values['format']!r} is not {FORMAT}; use the motiontok that "
-                "wrote it"
+            reason = (
+                "tokens of that format depended on the length of bones; encode the clip again"
+                if values["format"] == 1
+                else "use the motiontok that wrote it"
             )
+            raise CodesError(f"{path}: format {values['format']!r} is not {FORMAT}: {reason}")
         if values.get("kind", "motion") != "motion":
             raise CodesError(f"{path}: these are codes of {values['kind']}; `decode` knows them")
         if values["windows"] != windows:

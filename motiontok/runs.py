@@ -127,9 +127,7 @@ def run_training(
     )
 
     def tokenizer_of(method: DiscreteAutoencoder) -> MotionTokenizer:
-        return MotionTokenizer(
-            method, ready.statistics, offsets=ready.offsets, licence=clips.licence
-        )
+        return MotionTokenizer(method, ready.statistics, licence=clips.licence)
 
     if fitted:
         say(f"fitting {config.method.name} in one pass: it takes no steps and no time budget")

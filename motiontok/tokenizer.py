@@ -14,10 +14,10 @@ from torch import Tensor
 
 from bvh.motion import Motion, Source
 from bvh.rotations import Array
-from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok.codes import Codes
 from motiontok.data import (
     COLUMNS,
+    REFERENCE,
     Start,
     StartLike,
     Statistics,
@@ -67,20 +67,23 @@ class MotionTokenizer(Coder):
     Args:
         method: a trained autoencoder.
         statistics: of the features it was trained on.
-        offsets: ``(22, 3)`` skeleton used where a caller gives none.
         licence: note on the licence of the training data.
+
+    Attributes:
+        offsets: ``(22, 3)`` the body that moves where a caller gives none, metres: the
+            reference body, whose metres those of features are.
     """
+
+    offsets: Array = REFERENCE
 
     def __init__(
         self,
         method: DiscreteAutoencoder,
         statistics: Statistics,
         *,
-        offsets: Array = DEFAULT_OFFSETS,
         licence: str = "",
     ) -> None:
         super().__init__(method, statistics)
-        self.offsets = np.asarray(offsets, dtype=np.float64)
         self.licence = licence
         self._fingerprint: str | None = None
 
@@ -324,9 +327,7 @@ class MotionTokenizer(Coder):
         place = usable_device(device)
         path = find_folder(Path(folder))
         parts, fingerprint = read_folder(path)
-        tokenizer = cls(
-            parts.method, parts.statistics, offsets=parts.offsets, licence=parts.licence
-        )
+        tokenizer = cls(parts.method, parts.statistics, licence=parts.licence)
         if tokenizer.fingerprint != fingerprint:
             raise TokenizerError(
                 f"{path}: config.json says fingerprint {fingerprint}, the weights have "
@@ -352,7 +353,7 @@ class MotionTokenizer(Coder):
 
     @property
     def _parts(self) -> Parts:
-        return Parts(self.method, self.statistics, self.offsets, self.licence)
+        return Parts(self.method, self.statistics, self.licence)
 
 
 def _batches(codes: Iterable[Codes]) -> Iterator[list[Codes]]:

@@ -15,7 +15,16 @@ from bvh.normalizer.world import find_scale, find_up, world_from_source
 from bvh.rotations import Array, cross, identity, length, multiply, rotate
 from bvh.skeleton import JOINTS
 
-__all__ = ["INDEX", "SIDES", "Body", "body_length", "check_time", "extract", "left_is_left"]
+__all__ = [
+    "INDEX",
+    "SIDES",
+    "Body",
+    "body_length",
+    "check_time",
+    "extract",
+    "left_is_left",
+    "leg_length_of",
+]
 
 INDEX: dict[str, int] = {name: i for i, name in enumerate(JOINTS)}
 """Canonical joint -> its index."""
@@ -66,8 +75,12 @@ class Body:
 def body_length(positions: Array, has: Array) -> float:
     """Mean leg plus hips-to-head length of ``(frames, 22, 3)``, summed along the bones."""
     trunk = [joint for joint in _TRUNK if has[INDEX[joint]]]
-    legs = _median_lengths(positions, [bone for leg in _LEGS for bone in pairwise(leg)])
-    return float(legs.sum() / 2 + _median_lengths(positions, list(pairwise(trunk))).sum())
+    return leg_length_of(positions) + float(_median_lengths(positions, list(pairwise(trunk))).sum())
+
+
+def leg_length_of(positions: Array) -> float:
+    """Mean length of thigh and shin of ``(frames, 22, 3)``, in their unit."""
+    return float(_median_lengths(positions, [b for leg in _LEGS for b in pairwise(leg)]).sum() / 2)
 
 
 def _median_lengths(positions: Array, bones: list[tuple[str, str]]) -> Array:

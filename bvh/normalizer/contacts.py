@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bvh.normalizer.body import INDEX, SIDES, Body
+from bvh.normalizer.body import INDEX, SIDES, Body, leg_length_of
 from bvh.normalizer.geometry import median, quantile
 from bvh.rotations import Array
-from bvh.skeleton import DEFAULT_OFFSETS
+from bvh.skeleton import DEFAULT_OFFSETS, leg_length, toe_height
 
-__all__ = ["TOE_HEIGHT", "Contacts", "find_contacts"]
-
-TOE_HEIGHT = 0.02
-"""Height of the toe joint (ball of the foot) over the sole of a standing foot, metres."""
+__all__ = ["Contacts", "find_contacts"]
 
 _STILL = 0.15  # m/s; a planted foot of noisy capture moves slower, a swinging one faster
 _BAND = 0.04  # m; heights of one floor, of feet that roll a little and of noise
@@ -62,7 +59,8 @@ def find_contacts(body: Body) -> Contacts:
     problems = (
         () if standing.size else ("floor assumed under the lowest toe: no foot stands still",)
     )
-    return Contacts(floor=level - TOE_HEIGHT, flat=flat, problems=problems)
+    sole = toe_height(DEFAULT_OFFSETS) * leg_length_of(body.positions) / leg_length(DEFAULT_OFFSETS)
+    return Contacts(floor=level - sole, flat=flat, problems=problems)
 
 
 def _speed(points: Array, frame_time: float) -> Array:

@@ -14,12 +14,12 @@ from bvh.motion import FPS, Motion, Source
 from bvh.normalizer.body import check_time, extract
 from bvh.normalizer.calibration import Calibration, measure
 from bvh.normalizer.canonical import Canonical, from_canonical
-from bvh.normalizer.contacts import TOE_HEIGHT, find_contacts
+from bvh.normalizer.contacts import find_contacts
 from bvh.normalizer.plausible import check_places, find_jumps
 from bvh.normalizer.resample import resample
 from bvh.normalizer.solve import Solution, solve
 from bvh.rotations import Array
-from bvh.skeleton import JOINTS, PARENTS
+from bvh.skeleton import JOINTS, PARENTS, toe_height
 
 __all__ = ["Report", "examine", "normalize"]
 
@@ -178,7 +178,7 @@ def _height(offsets: Array) -> float:
     """Stature of the T-pose: from the sole to the crown."""
     above = sum(offsets[JOINTS.index(j), 2] for j in ("Spine", "Spine1", "Spine2", "Neck", "Head"))
     below = sum(offsets[JOINTS.index("Left" + j), 2] for j in ("UpLeg", "Leg", "Foot", "Toe"))
-    return float(above - below + TOE_HEIGHT + _CROWN)
+    return float(above - below + toe_height(offsets) + _CROWN)
 
 
 def _stretched(solution: Solution) -> list[str]:

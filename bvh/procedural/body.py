@@ -19,12 +19,9 @@ from bvh.rotations import (
     multiply,
     rotate,
 )
-from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, toe_height
 
 __all__ = ["Arm", "Body", "Foot", "Performance", "solve"]
-
-TOE_HEIGHT = 0.02
-"""Height of the ball of the foot over the floor it stands on, metres."""
 
 _HEEL = 0.35
 """Distance of the heel behind the ankle, as a share of the ankle-to-ball length."""
@@ -75,14 +72,19 @@ class Body:
         return out
 
     @property
+    def toe_height(self) -> float:
+        """Height of the ball of the foot over the sole, metres."""
+        return toe_height(self.offsets)
+
+    @property
     def heel(self) -> Array:
         """Heel on the ground seen from the ankle of a flat foot, metres (3,)."""
-        return np.array([-_HEEL * self.ball[0], 0.0, self.ball[2] - TOE_HEIGHT])
+        return np.array([-_HEEL * self.ball[0], 0.0, self.ball[2] - self.toe_height])
 
     @property
     def hip_height(self) -> float:
         """Height of the pelvis over the floor with straight legs, metres."""
-        return float(TOE_HEIGHT - self.offsets[1:5, 2].sum())
+        return float(self.toe_height - self.offsets[1:5, 2].sum())
 
     @property
     def hip_width(self) -> float:
@@ -168,7 +170,7 @@ def _ankle(foot: Foot, body: Body) -> tuple[Array, Array]:
     """World ankle positions ``(frames, 3)`` and foot orientations ``(frames, 4)``."""
     yaw = from_euler(foot.yaw[:, None], "z")
     world_from_foot = from_euler(np.stack([foot.yaw, foot.pitch], -1), "zy")
-    ball = np.concatenate([foot.position, TOE_HEIGHT + foot.lift[:, None]], axis=-1)
+    ball = np.concatenate([foot.position, body.toe_height + foot.lift[:, None]], axis=-1)
     heel = ball + rotate(yaw, body.heel - body.ball)
     on_ball = ball - rotate(world_from_foot, np.broadcast_to(body.ball, ball.shape))
     on_heel = heel - rotate(world_from_foot, np.broadcast_to(body.heel, ball.shape))

@@ -15,7 +15,6 @@ from torch import Tensor
 from bvh import dataset, lafan, procedural, splits
 from bvh.errors import BVHError
 from bvh.motion import Motion
-from bvh.rotations import Array
 from motiontok.config import DataConfig
 from motiontok.data.distortion import reconstruction_metrics
 from motiontok.data.features import from_motion
@@ -58,7 +57,6 @@ class TrainingData:
         windows: training windows.
         validation: ``(windows, frames, 203)`` held-out windows, standardised.
         statistics: of the training features.
-        offsets: ``(22, 3)`` the training clips' mean skeleton, metres.
         fingerprint: of the names and lengths of all clips. Not of their features, whose
             last bits depend on the machine.
     """
@@ -66,7 +64,6 @@ class TrainingData:
     windows: WindowSet
     validation: Tensor
     statistics: Statistics
-    offsets: Array
     fingerprint: str
 
     def __len__(self) -> int:
@@ -175,7 +172,6 @@ def make_training_data(
         windows=WindowSet(features, config.window, statistics, device=device),
         validation=WindowSet(held_out, config.window, statistics, device=device).enumerated(),
         statistics=statistics,
-        offsets=np.mean([m.offsets for m in clips.training], axis=0),
         fingerprint=_fingerprint(clips),
     )
 

@@ -1,5 +1,9 @@
 """Features of canonical motion: what the tokenizer sees, frame by frame.
 
+Features are free of the body: whoever moves, they are those of the same motion on one
+reference skeleton (:meth:`bvh.motion.Motion.on_bones`), so that tokens spend nothing on
+the length of bones. Decoding goes the same way back, onto any body.
+
 A feature row is expressed in the heading frame of its own frame: the body's yaw
 and its place on the floor are taken out, so a model learns neither. 203 columns:
 
@@ -31,8 +35,16 @@ import numpy as np
 from bvh import rotations as rot
 from bvh.motion import FPS, Motion, Source
 from bvh.rotations import Array
-from bvh.skeleton import FEET, JOINTS, PARENTS, by_joint, generations, take
-from motiontok.data.place import StartLike, offsets_of, start_of
+from bvh.skeleton import (
+    FEET,
+    JOINTS,
+    PARENTS,
+    by_joint,
+    generations,
+    root_between_bodies,
+    take,
+)
+from motiontok.data.place import REFERENCE, StartLike, offsets_of, start_of
 from motiontok.errors import DataError
 
 __all__ = ["COLUMNS", "FEATURES", "from_motion", "to_motion", "to_motions"]
@@ -134,6 +146,7 @@ def from_motion(motion: Motion) -> Array:
             f"{motion.source.name}: motion is at {motion.fps:g} frames/s, features need {FPS:g}; "
             "bvh.normalize resamples"
         )
+    motion = motion.on_bones(REFERENCE)
     root = motion.rotations[:, 0]
     yaw = rot.yaw_of(root)
     world_from_heading = rot.from_axis_angle(_UP, yaw)
@@ -206,7 +219,7 @@ def to_motions(
     poses = [start_of(start) for start in starts]
     clips = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
     rows = np.concatenate([rows for rows, _ in checked])
-    bones = np.stack([bones for _, bones in checked])
+    bones = [bones for _, bones in checked]
     frames = len(rows)
 
     yaw = rows[:, 0] / FPS
@@ -217,16 +230,19 @@ def to_motions(
     step = np.zeros((frames, 3))
     step[:, :2] = rows[:, COLUMNS["velocity"]] / FPS
     roots = rot.rotate(world_from_heading, step)
-    for clip, start in zip(clips, poses, strict=True):
+    for clip, start, body in zip(clips, poses, bones, strict=True):
+        scale, lift = root_between_bodies(REFERENCE, body)
+        roots[clip, :2] *= scale
         roots[clip.start, :2] = start.x, start.y
         np.cumsum(roots[clip], axis=0, out=roots[clip])
-    roots[:, 2] = rows[:, 3]
+        roots[clip, 2] = scale * rows[clip, COLUMNS["height"].start] + lift
 
     six = rows[:, COLUMNS["tilt"].start : COLUMNS["rotations"].stop]
     local = _from_six(by_joint(six.reshape(frames, len(JOINTS), 6), _ORDER))
     wanted = np.zeros((frames, len(JOINTS), 3))
     wanted[:, 1:] = rows[:, COLUMNS["positions"]].reshape(frames, _BODY, 3)
-    _aim(local, by_joint(wanted, _ORDER), by_joint(np.repeat(bones, lengths, axis=0), _ORDER))
+    reference = np.broadcast_to(REFERENCE, wanted.shape)
+    _aim(local, by_joint(wanted, _ORDER), by_joint(reference, _ORDER))
     turns = rot.from_matrix(local)
     turns[0] = rot.multiply(world_from_heading, turns[0])
     rotations = take(turns, _ROW).swapaxes(0, 1)

@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bvh import rotations as rot
+from bvh.errors import BVHError
 from bvh.motion import Motion
 from bvh.rotations import Array
-from bvh.skeleton import JOINTS
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, root_between_bodies
 from motiontok.errors import DataError
 
-__all__ = ["Start", "StartLike", "offsets_of", "start_of"]
+__all__ = ["REFERENCE", "Start", "StartLike", "offsets_of", "start_of"]
+
+REFERENCE = DEFAULT_OFFSETS
+"""Rest offsets ``(22, 3)`` of the body that features are of, whoever moved, metres."""
 
 _MOST = 1e6
 """Metres and rad, generously: single precision, as states are sent, is 6 cm coarse there."""
@@ -81,8 +85,10 @@ def offsets_of(offsets: Array) -> Array:
             f"offsets: value {values[where]} at {where} is no length of a bone in m: they are "
             f"finite and at most {_MOST:.0e}"
         )
-    if not values[1:].any():
-        raise DataError("offsets: all are 0, so that no bone has a length")
+    try:
+        root_between_bodies(values, REFERENCE)
+    except BVHError as error:
+        raise DataError(f"offsets: {error}") from None
     return values
 
 

@@ -140,9 +140,7 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
         )
     if not all(p.isfinite().all() for p in trained.method.parameters()):
         raise TrainingError(f"{cell.method}: weights are not finite after training")
-    tokenizer = MotionTokenizer(
-        trained.method, ready.statistics, offsets=ready.offsets, licence=clips.licence
-    )
+    tokenizer = MotionTokenizer(trained.method, ready.statistics, licence=clips.licence)
     tokenizer.save_pretrained(folder / "tokenizer")
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_tokenizer(

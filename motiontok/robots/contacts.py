@@ -8,8 +8,7 @@ import numpy as np
 
 from bvh.motion import Motion
 from bvh.rotations import Array
-from bvh.skeleton import JOINTS
-from motiontok.robots.targets import TOE_HEIGHT
+from bvh.skeleton import JOINTS, toe_height
 
 __all__ = ["BAND", "SIDES", "SLOW", "STILL", "Contacts", "find_contacts", "runs"]
 
@@ -38,12 +37,13 @@ class Contacts:
 def find_contacts(motion: Motion) -> Contacts:
     """Find standing heels and toes by height and speed, with hysteresis."""
     positions = motion.global_positions()
+    toe_joint = toe_height(motion.offsets)
     heels, toes = [], []
     for side in SIDES:
         ankle, toe = JOINTS.index(side + "Foot"), JOINTS.index(side + "Toe")
-        ankle_height = TOE_HEIGHT - motion.offsets[toe, 2]
+        ankle_height = toe_joint - motion.offsets[toe, 2]
         heels.append(_standing(positions[:, ankle], ankle_height, motion.fps))
-        toes.append(_standing(positions[:, toe], TOE_HEIGHT, motion.fps))
+        toes.append(_standing(positions[:, toe], toe_joint, motion.fps))
     return Contacts(heels=np.stack(heels, axis=1), toes=np.stack(toes, axis=1))
 
 

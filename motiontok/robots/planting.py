@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from bvh.rotations import Array
-from bvh.skeleton import JOINTS
+from bvh.skeleton import JOINTS, toe_height
 from motiontok.robots.calibration import Calibration, Sole
 from motiontok.robots.contacts import BAND, SIDES, SLOW
-from motiontok.robots.targets import TOE_HEIGHT, Targets
+from motiontok.robots.targets import Targets
 
 __all__ = ["FootLock"]
 
@@ -35,7 +35,10 @@ class FootLock:
                 index=calibration.index(name + "Foot"),
                 sole=calibration.soles[name + "Foot"],
                 joints=(JOINTS.index(name + "Foot"), JOINTS.index(name + "Toe")),
-                ankle_height=TOE_HEIGHT - float(offsets[JOINTS.index(name + "Toe"), 2]),
+                heights=(
+                    toe_height(offsets) - float(offsets[JOINTS.index(name + "Toe"), 2]),
+                    toe_height(offsets),
+                ),
             )
             for name in SIDES
         ]
@@ -74,12 +77,12 @@ class _Foot:
     """One foot: where its heel and toe stand, and how far its target is moved for that."""
 
     def __init__(
-        self, *, index: int, sole: Sole, joints: tuple[int, int], ankle_height: float
+        self, *, index: int, sole: Sole, joints: tuple[int, int], heights: tuple[float, float]
     ) -> None:
         self.index = index
         self._points = (sole.heel, sole.toe)
         self._joints = joints
-        self._heights = (ankle_height, TOE_HEIGHT)
+        self._heights = heights
         self.reset()
 
     def reset(self) -> None:

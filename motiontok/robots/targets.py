@@ -9,14 +9,11 @@ import numpy as np
 
 from bvh.motion import Motion
 from bvh.rotations import Array, to_matrix
-from bvh.skeleton import JOINTS
+from bvh.skeleton import JOINTS, toe_height
 from motiontok.robots.calibration import Calibration
 from motiontok.robots.maps import Weight
 
-__all__ = ["TOE_HEIGHT", "TargetMaker", "Targets", "leg_length", "make_targets"]
-
-TOE_HEIGHT = 0.02
-"""Height of a standing human's toe joint above the ground, metres (canonical motion)."""
+__all__ = ["TargetMaker", "Targets", "leg_length", "make_targets"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +67,7 @@ def leg_length(offsets: Array) -> float:
         -sum(offsets[JOINTS.index(side + j), 2] for j in ("Leg", "Foot", "Toe"))
         for side in ("Left", "Right")
     ]
-    return max(float(np.mean(heights)) + TOE_HEIGHT, 1e-3)
+    return max(float(np.mean(heights)) + toe_height(offsets), 1e-3)
 
 
 class TargetMaker:
@@ -91,6 +88,7 @@ class TargetMaker:
     ) -> None:
         self.calibration = calibration
         self.scale = calibration.leg_length / leg_length(offsets)
+        self._toe_height = self.scale * toe_height(offsets)
         self._order = [JOINTS.index(j) for j in calibration.joints]
         self._thighs = [JOINTS.index("LeftUpLeg"), JOINTS.index("RightUpLeg")]
         self._toes = [JOINTS.index("LeftToe"), JOINTS.index("RightToe")]
@@ -127,7 +125,7 @@ class TargetMaker:
         bones[:, 0] -= wanted[:, 0] @ self._between_hips
         points = self._above @ bones
         toes = self.scale * positions[:, self._toes]
-        toes[..., 2] -= self.scale * TOE_HEIGHT
+        toes[..., 2] -= self._toe_height
         toes += self._apart * _left_of(wanted[:, 0])[:, None]
         soles = wanted[:, self._feet] @ self._sole_toes[..., None]
         points[:, self._feet] = toes - soles[..., 0]

@@ -8,15 +8,15 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from bvh.files import atomic_path
-from bvh.rotations import Array
 from motiontok.config import Config, parse_config
-from motiontok.data import Statistics
+from motiontok.data import REFERENCE, Statistics
 from motiontok.errors import ConfigError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.paths import SHIPPED_TOKENIZER
@@ -32,7 +32,11 @@ __all__ = [
     "write_folder",
 ]
 
-FORMAT = "motiontok-tokenizer-1"
+FORMAT = "motiontok-tokenizer-2"
+
+_RETIRED = {
+    "motiontok-tokenizer-1": "its features depended on the length of bones; train it again",
+}
 
 
 class Parts(NamedTuple):
@@ -41,13 +45,11 @@ class Parts(NamedTuple):
     Attributes:
         method: the trained autoencoder.
         statistics: of the features it was trained on.
-        offsets: ``(22, 3)`` skeleton used where a caller gives none, metres.
         licence: note on the licence of the training data.
     """
 
     method: DiscreteAutoencoder
     statistics: Statistics
-    offsets: Array
     licence: str
 
 
@@ -113,10 +115,8 @@ def read_folder(path: Path) -> tuple[Parts, str]:
     try:
         values = json.loads((path / "config.json").read_text(encoding="utf-8"))
         if values["format"] != FORMAT:
-            raise TokenizerError(
-                f"{path}: format {values['format']!r} is not {FORMAT!r}; use the motiontok "
-                "that wrote it"
-            )
+            reason = _RETIRED.get(values["format"], "use the motiontok that wrote it")
+            raise TokenizerError(f"{path}: format {values['format']!r} is not {FORMAT!r}: {reason}")
         stated = str(values["fingerprint"])
         config: Config = parse_config(values["config"], str(path / "config.json"))
         method = make_method(config, MotionNetworks(config))
@@ -126,8 +126,12 @@ def read_folder(path: Path) -> tuple[Parts, str]:
         statistics = Statistics(
             **{k[11:]: v for k, v in tensors.items() if k.startswith("statistics.")}
         )
-        offsets = tensors["offsets"].double().numpy()
-        return Parts(method, statistics, offsets, str(values["licence"])), stated
+        if not np.array_equal(tensors["skeleton"].numpy(), REFERENCE):
+            raise TokenizerError(
+                f"{path}: its features are of another reference skeleton than this motiontok's; "
+                "use the motiontok that wrote it"
+            )
+        return Parts(method, statistics, str(values["licence"])), stated
     except (OSError, SafetensorError) as error:
         raise TokenizerError(f"{path}: damaged or incomplete tokenizer ({error})") from None
     except KeyError as error:
@@ -164,5 +168,5 @@ def find_folder(folder: Path) -> Path:
 def _tensors(parts: Parts) -> dict[str, Tensor]:
     tensors = {f"model.{k}": v for k, v in parts.method.state_dict().items()}
     tensors |= {f"statistics.{k}": v for k, v in parts.statistics.state().items()}
-    tensors["offsets"] = torch.tensor(parts.offsets)
+    tensors["skeleton"] = torch.tensor(REFERENCE)
     return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}

@@ -275,3 +275,35 @@ def test_joints_of_any_tree_hang_on_their_parents(seed, joints, shape):
             turn = multiply(turns[..., parent, :], turn)
         np.testing.assert_allclose(turns[..., joint, :], turn, atol=1e-12)
         np.testing.assert_allclose(places[..., joint, :], place, atol=1e-12)
+
+
+def test_on_other_bones_feet_stand_on_the_same_floor() -> None:
+    motion = make_motion()
+    for scale in (0.5, 1.6):
+        other = motion.on_bones(scale * motion.offsets)
+        np.testing.assert_allclose(
+            other.global_positions(), scale * motion.global_positions(), atol=1e-12
+        )
+    # Arms and trunk of any length change nothing about the legs.
+    longer = motion.offsets.copy()
+    longer[9:] *= 1.4
+    legs = motion.on_bones(longer).global_positions()[:, :9]
+    np.testing.assert_array_equal(legs, motion.global_positions()[:, :9])
+
+
+def test_on_other_bones_and_back_is_the_motion_itself() -> None:
+    motion = make_motion()
+    there = motion.on_bones(DEFAULT_OFFSETS * np.random.default_rng(0).uniform(0.6, 1.5, (22, 1)))
+    back = there.on_bones(motion.offsets)
+    np.testing.assert_allclose(back.root_positions, motion.root_positions, atol=1e-12)
+    # A cut of what was put on other bones is what was cut and then put on them.
+    cut = motion[3:7].on_bones(there.offsets)
+    np.testing.assert_array_equal(cut.root_positions, there[3:7].root_positions)
+
+
+def test_a_body_without_legs_has_no_size() -> None:
+    motion = make_motion()
+    stumps = motion.offsets.copy()
+    stumps[[2, 3, 6, 7]] *= 0.001
+    with pytest.raises(BVHError, match=r"thigh and shin are 0\.\d+ mm long together"):
+        motion.on_bones(stumps)

@@ -9,7 +9,7 @@ import pytest
 
 from bvh import BVHError, Motion, normalize, procedural
 from bvh.rotations import angle_between, rotate, yaw_of
-from bvh.skeleton import JOINTS, PARENTS
+from bvh.skeleton import JOINTS, PARENTS, toe_height
 
 FPS = 30.0
 UP = np.array([0.0, 0.0, 1.0])
@@ -32,7 +32,8 @@ def flexion(motion: Motion, name: str) -> np.ndarray:
 
 def standing_toes(motion: Motion) -> np.ndarray:
     """Frames in which the ball of a foot rests, did before and will after; (frames, 2)."""
-    low = motion.global_positions()[:, [joint("LeftToe"), joint("RightToe")], 2] < 0.0205
+    toes = motion.global_positions()[:, [joint("LeftToe"), joint("RightToe")], 2]
+    low = toes < toe_height(motion.offsets) + 0.0005
     inside = low.copy()
     inside[1:] &= low[:-1]
     inside[:-1] &= low[1:]
@@ -172,7 +173,7 @@ def test_runners_and_hoppers_fly_and_walkers_do_not() -> None:
     def airborne(kind: str) -> float:
         motion = procedural.make(kind, seconds=6, seed=0, speed=3.0 if kind == "run" else None)
         feet = motion.global_positions()[:, [3, 4, 7, 8], 2]
-        rest = 0.02 - motion.offsets[4, 2]
+        rest = toe_height(motion.offsets) - motion.offsets[4, 2]
         up = (feet[:, [0, 2]] > rest + 0.02) & (feet[:, [1, 3]] > 0.04)
         return float(np.mean(up.all(axis=-1)))
 

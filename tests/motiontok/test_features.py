@@ -86,11 +86,54 @@ def test_place_and_heading_do_not_change_features(motion, turn, x, y):
 
 
 def test_height_is_kept():
-    motion = procedural.make("walk", seconds=1)
+    motion = procedural.make("walk", seconds=1).on_bones(DEFAULT_OFFSETS)
     raised = motion.moved(rot.identity(), np.array([0.0, 0.0, 0.25]))
     difference = from_motion(raised) - from_motion(motion)
     np.testing.assert_allclose(difference[:, COLUMNS["height"]], 0.25)
     assert np.abs(difference[:, COLUMNS["positions"]]).max() < 1e-9
+
+
+BODIES = st.one_of(
+    # Children and giants, and legs, trunk and arms each of a length of its own.
+    st.floats(0.6, 1.5).map(lambda s: np.full(22, s)),
+    st.tuples(*[st.floats(0.6, 1.5)] * 3).map(
+        lambda s: np.repeat([1.0, s[0], s[1], s[2]], [1, 8, 5, 8])
+    ),
+)
+
+
+@settings(max_examples=40)
+@given(motions, BODIES)
+def test_features_are_free_of_the_body(motion, scales):
+    other = motion.on_bones(motion.offsets * scales[:, None])
+    np.testing.assert_allclose(from_motion(other), from_motion(motion), atol=1e-9)
+
+
+def test_a_body_scaled_as_a_whole_has_the_same_features():
+    """Without :meth:`Motion.on_bones`: all lengths of the motion times one number."""
+    motion = procedural.make("dance", seconds=3, seed=2)
+    small = replace(
+        motion, root_positions=0.6 * motion.root_positions, offsets=0.6 * motion.offsets
+    )
+    np.testing.assert_allclose(from_motion(small), from_motion(motion), atol=1e-9)
+
+
+@settings(max_examples=20)
+@given(motions, BODIES)
+def test_features_lead_back_onto_any_body(motion, scales):
+    other = motion.on_bones(motion.offsets * scales[:, None])
+    found = to_motion(from_motion(motion), other.offsets, start=Start.of(other))
+    assert_same_motion(found, other, 1e-5)
+
+
+def test_features_of_a_body_without_legs_are_refused():
+    motion = procedural.make("walk", seconds=1)
+    offsets = motion.offsets.copy()
+    offsets[[2, 3, 6, 7]] = 0.0
+    with pytest.raises(bvh.BVHError, match=r"walk.*thigh and shin are 0 mm long together"):
+        from_motion(replace(motion, offsets=offsets))
+    with pytest.raises(DataError, match="offsets: thigh and shin are 0 mm long together"):
+        to_motion(from_motion(motion), offsets)
 
 
 def mirrored_features(features):

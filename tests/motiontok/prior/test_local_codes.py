@@ -129,7 +129,7 @@ def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):
     method = make_method(config, MotionNetworks(config))
     generator = torch.Generator().manual_seed(0)
     method.prepare(lambda count: ready.windows.batch(min(count, 2000), generator), generator)
-    tokenizer = MotionTokenizer(method, ready.statistics, offsets=ready.offsets)
+    tokenizer = MotionTokenizer(method, ready.statistics)
     run = run_prior_training(
         tokenizer, data=labelled_clips, out=tmp_path, steps=3, shifts=1, width=16, layers=1
     )

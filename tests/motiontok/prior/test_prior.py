@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -225,9 +226,8 @@ def test_a_prefix_of_other_codes_is_refused(tiny_prior):
 def test_another_tokenizer_is_refused_with_both_fingerprints(tiny_prior_run, tiny_tokenizer):
     from motiontok import MotionTokenizer
 
-    other = MotionTokenizer(
-        tiny_tokenizer.method, tiny_tokenizer.statistics, offsets=tiny_tokenizer.offsets + 1.0
-    )
+    statistics = tiny_tokenizer.statistics
+    other = MotionTokenizer(tiny_tokenizer.method, replace(statistics, mean=statistics.mean + 1.0))
     with pytest.raises(TokenizerError) as caught:
         TokenPrior.from_pretrained(tiny_prior_run / "prior", tokenizer=other)
     assert other.fingerprint in str(caught.value)

@@ -36,7 +36,7 @@ def tokenizer(request):
     method = make_method(config, MotionNetworks(config))
     generator = torch.Generator().manual_seed(0)
     method.prepare(lambda count: ready.windows.batch(min(count, 3000), generator), generator)
-    return MotionTokenizer(method, ready.statistics, offsets=ready.offsets)
+    return MotionTokenizer(method, ready.statistics)
 
 
 @pytest.fixture(scope="module")
