@@ -25,13 +25,16 @@ __all__ = [
     "is_motion_file",
     "natural_key",
     "result_names",
+    "set_name",
     "unpack",
 ]
 
 MOTION_SUFFIXES: tuple[str, ...] = (".bvh", ".bvh.gz", ".npz")
 """Suffixes, in lower case, of files that hold motion."""
 
-_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+_ARCHIVE_SUFFIXES = (
+    ".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2",
+)  # fmt: skip
 _MAX_MEMBER = 1 << 30
 _MAX_TOTAL = 32 << 30
 _MAX_MEMBERS = 1_000_000
@@ -55,7 +58,14 @@ def is_motion_file(name: str) -> bool:
 
 def is_archive(path: Path) -> bool:
     """Whether the name is that of a zip or tar archive."""
-    return path.name.lower().endswith((".zip", *_TAR_SUFFIXES))
+    return path.name.lower().endswith(_ARCHIVE_SUFFIXES)
+
+
+def set_name(path: Path) -> str:
+    """What a set of clips is called: its folder's, archive's or file's name without endings."""
+    if path.is_dir():
+        return path.name
+    return _without_suffix(path.name, (*_ARCHIVE_SUFFIXES, *MOTION_SUFFIXES)) or path.name
 
 
 def is_lfs_pointer(path: Path) -> bool:
@@ -117,9 +127,9 @@ def result_names(names: Sequence[str], suffix: str) -> dict[str, str]:
     return found
 
 
-def _without_suffix(name: str) -> str:
+def _without_suffix(name: str, suffixes: Sequence[str] = MOTION_SUFFIXES) -> str:
     # The longest, so that .bvh.gz is taken away as a whole.
-    fitting = [s for s in MOTION_SUFFIXES if name.lower().endswith(s)]
+    fitting = [s for s in suffixes if name.lower().endswith(s)]
     return name[: -max(map(len, fitting), default=0) or None]
 
 

@@ -46,11 +46,13 @@ class Dataset:
         motions: canonical motions, in natural order of their names.
         names: paths relative to the folder or archive, such as ``"walk/01_02.bvh"``.
         skipped: (name, reason) of each file that could not be read.
+        digests: of the bytes of each motion's file; empty if the motions are of no files.
     """
 
     motions: list[Motion]
     names: list[str]
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.motions)
@@ -74,7 +76,11 @@ class Dataset:
     def take(self, indices: Iterable[int]) -> Dataset:
         """The motions at ``indices``, in that order."""
         chosen = list(indices)
-        return Dataset([self.motions[i] for i in chosen], [self.names[i] for i in chosen])
+        return Dataset(
+            [self.motions[i] for i in chosen],
+            [self.names[i] for i in chosen],
+            digests=[self.digests[i] for i in chosen] if self.digests else [],
+        )
 
     def skipped_summary(self) -> str:
         """One line on the files that could not be read; empty if all could."""
@@ -130,7 +136,7 @@ def load(
         raise job.failure(*pack.skipped[0])
     if not pack.motions:
         raise BVHError(_why_empty(path, pack))
-    return Dataset(pack.motions, pack.names, pack.skipped)
+    return Dataset(pack.motions, pack.names, pack.skipped, pack.digests)
 
 
 def _names(path: Path) -> list[str]:

@@ -20,6 +20,7 @@ from bvh.archives import (
     is_motion_file,
     natural_key,
     result_names,
+    set_name,
     unpack,
 )
 
@@ -202,3 +203,20 @@ def test_a_git_lfs_pointer_is_recognised_and_explained(tmp_path: Path) -> None:
 )
 def test_which_names_are_motion(name: str, expected: bool) -> None:
     assert is_motion_file(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lafan1.zip", "lafan1"),
+        ("CMU.Tar.XZ", "CMU"),
+        ("walk.bvh.gz", "walk"),
+        ("v1.2.tgz", "v1.2"),
+        ("notes.txt", "notes.txt"),
+        (".zip", ".zip"),
+    ],
+)
+def test_a_set_is_called_by_its_file_without_endings(tmp_path, name, expected):
+    assert set_name(tmp_path / name) == expected
+    (tmp_path / name).mkdir()
+    assert set_name(tmp_path / name) == name

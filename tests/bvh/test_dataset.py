@@ -356,6 +356,8 @@ def test_taking_some_motions(clips: Path) -> None:
     data = dataset.load(clips)
     assert data.take([3, 0]).names == ["walk10.bvh", "made.npz"]
     assert next(iter(data.take([1]))) is data[1]
+    assert data.take([3, 0]).digests == [data.digests[3], data.digests[0]]
+    assert len(set(data.digests)) == len(data)
 
 
 def test_the_index_holds_no_code_but_json(clips: Path, own_cache: Path) -> None:
