@@ -9,15 +9,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import sys
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from motiontok.errors import ConfigError
 from motiontok.paths import config_dir, shipped_configs
+from motiontok.settings import build, put
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,10 +36,8 @@ __all__ = [
     "shipped_configs",
 ]
 
-T = TypeVar("T")
-
 PRECISIONS = ("float32", "bfloat16")
-MOTION_DATASETS = ("lafan", "bandai", "folder", "procedural")
+MOTION_DATASETS = ("lafan", "bandai", "folder", "general", "procedural")
 IMAGE_DATASETS = ("mnist", "cifar10", "imagenet", "pictures")
 
 
@@ -49,16 +46,21 @@ class DataConfig:
     """What to train on.
 
     Attributes:
-        dataset: motion: ``lafan``, ``bandai``, ``folder`` (any humanoid BVH) or
-            ``procedural``; images: ``mnist``, ``cifar10``, ``imagenet`` or ``pictures`` (any
-            folder of them).
+        dataset: motion: ``lafan``, ``bandai``, ``folder`` (any humanoid BVH), ``general``
+            (many folders of it) or ``procedural``; images: ``mnist``, ``cifar10``,
+            ``imagenet`` or ``pictures`` (any folder of them).
         window: frames a window.
         size: side of the squares that pictures are made into, pixels.
         mirror: also train on the mirror image of every clip.
-        holdout: every how-manieth clip, in sorted order, is held out for validation
+        warp: half of the windows of a batch are resampled in time to be up to so many times
+            faster or slower, such as 1.33; 1 leaves all as they are. For methods trained in
+            steps: what is fitted sees real windows.
+        holdout: every how-manieth clip of a set, in sorted order, is held out for validation
             (``lafan`` instead holds out the DAPS paper's four clips).
         holdout_actions: actions to hold out whole instead, by the names of the files, with
-            commas between them, such as ``run,kick``; for ``bandai`` and ``folder``.
+            commas between them, such as ``run,kick``; of sets that have any of them.
+        weights: of sets by their names, 1 where nothing is said: a set's share in what is
+            drawn is its weight times the square root of its windows.
         clips, seconds: number and length of procedural clips.
     """
 
@@ -66,8 +68,10 @@ class DataConfig:
     window: int = 32
     size: int = 256
     mirror: bool = True
+    warp: float = 1.0
     holdout: int = 20
     holdout_actions: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     clips: int = 200
     seconds: float = 8.0
 
@@ -231,8 +235,8 @@ def override(config: Config, overrides: Sequence[str], where: str) -> Config:
     """
     values = config.to_dict()
     for text in overrides:
-        _override(values, text)
-        config = _build(Config, values, f"--set {text}", "")
+        put(values, text, Config)
+        config = build(Config, values, f"--set {text}")
     # Only all overrides together need to make sense.
     _check(config, " ".join([where, *(f"--set {text}" for text in overrides)]))
     return config
@@ -248,73 +252,9 @@ def parse_config(values: Mapping[str, Any], where: str) -> Config:
     Raises:
         ConfigError: unknown key, wrong type or impossible value.
     """
-    config = _build(Config, values, where, "")
+    config = build(Config, values, where)
     _check(config, where)
     return config
-
-
-def _build(cls: type[T], values: Mapping[str, Any], where: str, prefix: str) -> T:
-    hints = typing.get_type_hints(cls)
-    for key in values:
-        if key not in hints:
-            nearest = ", ".join(_nearest(key, prefix, hints))
-            raise ConfigError(f"{where}: unknown key {prefix}{key}; did you mean {nearest}?")
-    return cls(**{k: _convert(v, hints[k], where, prefix + k) for k, v in values.items()})
-
-
-def _nearest(key: str, prefix: str, hints: Mapping[str, Any]) -> list[str]:
-    """Known keys to suggest: like it here, else like it anywhere, else all of them here."""
-    here = [prefix + k for k in difflib.get_close_matches(key, hints, n=3)]
-    anywhere = {
-        f.name: f"{section}.{f.name}"
-        for section, kind in typing.get_type_hints(Config).items()
-        if dataclasses.is_dataclass(kind)
-        for f in dataclasses.fields(kind)
-    }
-    elsewhere = [anywhere[k] for k in difflib.get_close_matches(key, anywhere, n=3)]
-    return here or elsewhere or sorted(prefix + k for k in hints)
-
-
-def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: {key} is a section, got {value!r}")
-        assert isinstance(kind, type)
-        return _build(kind, value, where, key + ".")
-    if isinstance(kind, types.UnionType):
-        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise ConfigError(f"{where}: {key} must be of type {kind.__name__}, got {value!r}")
-    return value
-
-
-def _override(values: dict[str, Any], text: str) -> None:
-    key, equals, raw = text.partition("=")
-    parts = key.strip().split(".")
-    if len(parts) == 1 and parts[0] != "name":
-        hints = typing.get_type_hints(Config)
-        homes = [
-            s
-            for s, kind in hints.items()
-            if dataclasses.is_dataclass(kind)
-            and parts[0] in {f.name for f in dataclasses.fields(kind)}
-        ]
-        if len(homes) == 1:
-            parts = [homes[0], parts[0]]
-    if not equals or not all(parts):
-        raise ConfigError(f"--set {text}: expected section.key=value, such as train.steps=1000")
-    try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw  # a bare word is a string
-    target = values
-    for part in parts[:-1]:
-        target = target.setdefault(part, {})
-        if not isinstance(target, dict):
-            raise ConfigError(f"--set {text}: {part} is no section")
-    target[parts[-1]] = value
 
 
 def _check(config: Config, where: str) -> None:
@@ -346,6 +286,7 @@ def _check(config: Config, where: str) -> None:
         "train.checkpoint_every": train.checkpoint_every,
         "train.log_every": train.log_every,
         "train.validation_windows": train.validation_windows,
+        **{f"data.weights.{name}": weight for name, weight in data.weights.items()},
     }
     for key, value in positive.items():
         if not 0 < value < float("inf"):
@@ -359,6 +300,10 @@ def _check(config: Config, where: str) -> None:
         )
     if data.window < 2:
         raise ConfigError(f"{where}: data.window must be at least 2, got {data.window}")
+    if not 1.0 <= data.warp <= 2.0:
+        raise ConfigError(
+            f"{where}: data.warp must be 1 (no warps) to 2 (twice as fast), got {data.warp}"
+        )
     if data.holdout < 2:
         raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
     if not 2 <= model.vocab_size <= 65_536:
