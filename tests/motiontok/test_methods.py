@@ -9,7 +9,6 @@ import sys
 import pytest
 import torch
 
-from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.data import FEATURES, Statistics, WindowSet
@@ -207,7 +206,7 @@ def tiny_windows():
     features = (rows @ mix).double().numpy()
     statistics = Statistics.fit(torch.tensor(features, dtype=torch.float32).unflatten(0, (-1, 4)))
     windows = WindowSet([features], FRAMES, statistics)
-    return TrainingData(windows, windows.enumerated(), statistics, DEFAULT_OFFSETS, "tiny")
+    return TrainingData(windows, windows.enumerated(), statistics, "tiny")
 
 
 @pytest.mark.parametrize("name", EVERY)
