@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from bvh.files import atomic_path
 from bvh.motion import Motion
 from motiontok.config import Config, override, parse_config
-from motiontok.data.clips import load_clips, make_training_data
+from motiontok.data.clips import Clips, TrainingData, load_clips, make_training_data
 from motiontok.errors import MissingDependencyError, TrainingError
-from motiontok.evaluate import compare_motions, mean_metrics, plot_curves
+from motiontok.evaluate import compare_motions, plot_curves
+from motiontok.evaluate.sets import metrics_of_sets
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
@@ -48,7 +50,7 @@ class Run:
     tokenizer: MotionTokenizer
     trained: Trained
     held_out: Sequence[Motion]
-    metrics: dict[str, float]
+    metrics: dict[str, Any]
     skipped: Sequence[tuple[str, str]]
 
 
@@ -73,7 +75,7 @@ def run_training(
     config: Config,
     *,
     out: Path,
-    data: Path | None = None,
+    data: Sequence[str | Path] = (),
     strict: bool = False,
     device: str = "cpu",
     resume: bool = False,
@@ -86,7 +88,7 @@ def run_training(
         out: its folder: config.json, log.csv, event files of TensorBoard,
             checkpoint.safetensors, best.safetensors, curves.png, metrics.json and tokenizer/,
             which holds the weights of the best validation.
-        data: path of the clips, where the data set needs one.
+        data: folders, archives or files of clips, each a set; the data set may need none.
         strict: stop at a clip that cannot be read instead of skipping it.
         device: where to train.
         resume: continue the run in ``out``.
@@ -120,17 +122,19 @@ def run_training(
         say(f"skipped {name}: {reason}")
     if len(clips.skipped) > 5:
         say(f"skipped {len(clips.skipped)} clips in all")
+    for line in clips.notes:
+        say(line)
     ready = make_training_data(clips, config.data, device=device)
-    say(
-        f"{len(clips.training)} clips to train on ({len(ready.windows)} windows, mirror images "
-        f"{'included' if config.data.mirror else 'left out'}), {len(clips.held_out)} held out"
-    )
+    for line in _what_is_trained_on(clips, ready, config):
+        say(line)
 
     def tokenizer_of(method: DiscreteAutoencoder) -> MotionTokenizer:
         return MotionTokenizer(method, ready.statistics, licence=clips.licence)
 
     if fitted:
         say(f"fitting {config.method.name} in one pass: it takes no steps and no time budget")
+        if config.data.warp > 1.0:
+            say(f"{config.method.name} is fitted to real windows: data.warp does nothing")
     total = config.train.steps if not config.train.time_budget else 1000
     doing = "fitting" if fitted else "training"
     with progress(f"{doing} {config.name}", total) as update:
@@ -151,7 +155,7 @@ def run_training(
         )
     tokenizer = tokenizer_of(trained.method)
     tokenizer.save_pretrained(out / "tokenizer")
-    metrics = held_out_metrics(tokenizer, clips.held_out)
+    metrics = held_out_metrics(tokenizer, clips)
     metrics |= {f"window_{k}": v for k, v in trained.best.validation.items()}
     metrics |= {"bits_per_second": tokenizer.bits_per_second, "training_seconds": trained.seconds}
     _write_json(out / "metrics.json", metrics)
@@ -165,14 +169,42 @@ def run_training(
     return Run(tokenizer, trained, clips.held_out, metrics, clips.skipped)
 
 
-def held_out_metrics(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> dict[str, float]:
-    """Motion metrics of whole reconstructed clips, each on its own skeleton."""
-    rows = []
-    with progress("measuring", len(motions)) as update:
-        for done, motion in enumerate(motions, start=1):
-            rows.append((len(motion), compare_motions(motion, tokenizer.reconstruct(motion))))
-            update(done)
-    return mean_metrics(rows)
+def held_out_metrics(tokenizer: MotionTokenizer, clips: Clips) -> dict[str, Any]:
+    """Motion metrics of whole reconstructed clips, each on its own skeleton.
+
+    Returns:
+        What :func:`~motiontok.evaluate.sets.metrics_of_sets` does.
+    """
+    done = 0
+    rows: dict[str, list[tuple[int, dict[str, float]]]] = {}
+    with progress("measuring", len(clips.held_out)) as update:
+        for of in clips.sets:
+            rows[of.name] = []
+            for motion in of.held_out:
+                found = compare_motions(motion, tokenizer.reconstruct(motion))
+                rows[of.name].append((len(motion), found))
+                done += 1
+                update(done)
+    return metrics_of_sets(rows)
+
+
+def _what_is_trained_on(clips: Clips, ready: TrainingData, config: Config) -> list[str]:
+    """A line on each of several sets, and one on all."""
+    lines = []
+    if len(clips.sets) > 1:
+        for of, share in zip(clips.sets, ready.windows.shares, strict=True):
+            frames = sum(map(len, of.training))
+            clip = "clip" if len(of.training) == 1 else "clips"
+            lines.append(
+                f"{of.name}: {len(of.training)} {clip}, {frames:,} frames, {len(of.held_out)} held "
+                f"out, {100 * share:.1f} % of the draws"
+            )
+    mirrored = "included" if config.data.mirror else "left out"
+    lines.append(
+        f"{len(clips.training)} clips to train on ({len(ready.windows)} windows, mirror images "
+        f"{mirrored}), {len(clips.held_out)} held out"
+    )
+    return lines
 
 
 def _write_json(path: Path, values: object) -> None:

@@ -39,7 +39,7 @@ from train_step import Report, measure, to_markdown  # noqa: E402
 from bvh import Motion, Source, dataset  # noqa: E402
 from bvh.files import atomic_path  # noqa: E402
 from motiontok.config import Config, load_config  # noqa: E402
-from motiontok.data.clips import Clips, make_training_data  # noqa: E402
+from motiontok.data.clips import Clips, ClipSet, make_training_data  # noqa: E402
 from motiontok.errors import DataError  # noqa: E402
 from motiontok.methods import MotionNetworks  # noqa: E402
 from motiontok.training import CHECKPOINT, read_header, train  # noqa: E402
@@ -208,7 +208,8 @@ def run_training(
     """Train, or go on training, every twentieth clip held out."""
     held = clips[::20]
     names = {id(m) for m in held}
-    split = Clips([m for m in clips if id(m) not in names], held, (), "the clips' licence applies")
+    of = ClipSet("packed", [m for m in clips if id(m) not in names], held)
+    split = Clips((of,), "the clips' licence applies")
     config = training_config(quick, device)
     if len(split.training) < 1:
         raise DataError("packed clips: at least two are needed, one to train on and one held out")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motiontok.cli.options import device_option, json_option, use_device
+from motiontok.cli.options import data_option, device_option, json_option, one_path, use_device
 from motiontok.cli.pictures import compare_on_images
 
 if TYPE_CHECKING:
@@ -21,12 +21,17 @@ __all__ = ["compare"]
 @click.command()
 @click.argument("bench", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of all runs.")
-@click.option("--data", type=click.Path(path_type=Path), help="Where the clips or images are.")
+@data_option
 @click.option("--only", metavar="METHOD", multiple=True, help="Run only this method now.")
 @device_option
 @json_option
 def compare(
-    bench: Path, out: Path, data: Path | None, only: tuple[str, ...], device: str, as_json: bool
+    bench: Path,
+    out: Path,
+    data: tuple[Path, ...],
+    only: tuple[str, ...],
+    device: str,
+    as_json: bool,
 ) -> None:
     """Train every method of BENCH.toml at every budget with every seed, and report.
 
@@ -41,7 +46,8 @@ def compare(
 
     loaded = load_bench(bench)
     if loaded.base.data.is_images:
-        failures = compare_on_images(loaded, out, data, use_device(device), only, as_json)
+        images = one_path(data, "images")
+        failures = compare_on_images(loaded, out, images, use_device(device), only, as_json)
         if failures:
             raise TrainingError(f"failed: {', '.join(failures)}; the report says why")
         return

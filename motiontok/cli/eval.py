@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import device_option, json_option, seed_option, use_device
+from motiontok.cli.options import (
+    data_option,
+    device_option,
+    json_option,
+    one_path,
+    seed_option,
+    use_device,
+)
 from motiontok.cli.pictures import eval_on_images
 
 if TYPE_CHECKING:
-    from bvh.motion import Motion
+    from motiontok.data.clips import Clips
     from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["eval"]
@@ -23,7 +29,7 @@ _BASELINES = "lafan-baselines"
 
 @click.command()
 @click.argument("tokenizer")
-@click.option("--data", type=click.Path(path_type=Path), help="Where the clips or images are.")
+@data_option
 @click.option("--all", "everything", is_flag=True, help="All of it, not only what is held out.")
 @click.option("--fid", is_flag=True, help="Images: also FID, which needs --inception.")
 @click.option(
@@ -47,7 +53,7 @@ _BASELINES = "lafan-baselines"
 @json_option
 def eval(
     tokenizer: str,
-    data: Path | None,
+    data: tuple[Path, ...],
     everything: bool,
     fid: bool,
     inception: Path | None,
@@ -61,7 +67,8 @@ def eval(
 
     Reports errors of motion beside the source's own values, the metrics of the DAPS
     paper, bits and use of codes, and the speed of encoding and decoding. The split is
-    that of the tokenizer's training; --all takes every clip, for data of your own. Of
+    that of the tokenizer's training; --all takes every clip, for data of your own. Each
+    --data is a set: errors are of each, and means over all frames and over sets. Of
     images it reports PSNR, SSIM, log-likelihood, use of codes and, on request, FID.
 
     "motiontok eval lafan-baselines" instead computes the two naive baselines of
@@ -69,14 +76,14 @@ def eval(
     from file to metric.
     """
     if tokenizer == _BASELINES:
-        _baselines(data, as_json)
+        _baselines(one_path(data, "the baselines"), as_json)
         return
     from motiontok.images import is_image_tokenizer
 
     if is_image_tokenizer(tokenizer):
         eval_on_images(
             tokenizer,
-            data,
+            one_path(data, "images"),
             everything=everything,
             fid=fid,
             inception=inception,
@@ -90,16 +97,20 @@ def eval(
     from motiontok.evaluate.evaluation import evaluate_tokenizer
     from motiontok.evaluate.machine import machine
     from motiontok.evaluate.report import evaluation_markdown
+    from motiontok.evaluate.sets import sets_markdown
     from motiontok.progress import progress
     from motiontok.tokenizer import MotionTokenizer
 
     opened = MotionTokenizer.from_pretrained(tokenizer, device=use_device(device))
-    motions, trained_on, split = _motions(opened, data, everything)
-    windows = _windows(opened, motions)
-    with progress("measuring", len(motions)) as update:
+    clips, split = _clips(opened, data, everything)
+    for line in clips.notes:
+        click.echo(line, err=True)
+    windows = _windows(opened, clips)
+    with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_tokenizer(
-            opened, windows, motions, seed=seed, effort=effort, update=update
+            opened, windows, clips.sets, seed=seed, effort=effort, update=update
         )
+    metrics = evaluation.to_dict()
     result = {
         "tokenizer": tokenizer,
         "fingerprint": opened.fingerprint,
@@ -108,14 +119,16 @@ def eval(
         "machine": machine(str(opened.device)),
         "test": {
             "split": split,
-            "clips": len(motions),
+            "clips": len(clips.held_out),
             "windows": len(windows),
-            "training_clips": trained_on,
+            "training_clips": len(clips.training),
         },
-        "metrics": evaluation.to_dict(),
+        "metrics": metrics,
     }
     name = f"{Path(tokenizer).resolve().name} ({opened.config.method.name})"
     text = evaluation_markdown(name, result)
+    if table := sets_markdown(metrics):
+        text += f"\n{table}"
     if out is not None:
         _write(out, name, opened, result, text)
     click.echo(json.dumps(result) if as_json else text)
@@ -142,42 +155,47 @@ def _write(
         click.echo(str(error), err=True)
 
 
-def _motions(
-    tokenizer: MotionTokenizer, data: Path | None, everything: bool
-) -> tuple[Sequence[Motion], int, str]:
-    """Clips to measure on, how many the split leaves to train on, and the split's name."""
+def _clips(
+    tokenizer: MotionTokenizer, data: tuple[Path, ...], everything: bool
+) -> tuple[Clips, str]:
+    """Clips to measure on, as what is held out, and the split's name."""
     from dataclasses import replace
 
-    from bvh import dataset, lafan
-    from motiontok.data.clips import load_clips
+    from bvh import lafan
+    from motiontok.data.clips import every_clip, load_clips
     from motiontok.errors import DataError, InputError
+    from motiontok.evaluate.sets import of_sets
     from motiontok.progress import progress
 
     config = tokenizer.config
+    of_data = config.data
     with progress("reading clips", 1) as update:
-        if everything or (data is not None and config.data.dataset == "procedural"):
-            if data is None:
+        if everything or (data and of_data.dataset == "procedural"):
+            if not data:
                 raise InputError("--all needs --data: a folder or archive of BVH clips")
-            found = dataset.load(data, progress=lambda n, of: update(n, total=of))
-            return found.motions, 0, f"all clips of {data.name}"
-        of_data = config.data
-        if of_data.dataset == "folder" and data is None:
+            clips = every_clip(data, update=lambda n, of: update(n, total=of))
+            return clips, f"all clips of {', '.join(of.name for of in clips.sets)}"
+        if of_data.dataset in ("folder", "general") and not data:
             raise DataError("this tokenizer was trained on clips of your own: give --data")
         clips = load_clips(
-            replace(of_data), data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
+            # Weights are of the sets of its training, and of its draws.
+            replace(of_data, weights={}),
+            data,
+            seed=config.train.seed,
+            update=lambda n, of: update(n, total=of),
         )
     how = f"1 in {of_data.holdout} clips held out"
     if of_data.holdout_actions:
         how = f"{of_data.holdout_actions} held out"
     if of_data.dataset == "lafan":
         how = f"{', '.join(lafan.DAPS_VALIDATION)} held out, or {how}"
-    return clips.held_out, len(clips.training), f"{of_data.dataset}, {how}"
+    return clips, f"{of_data.dataset}, {how}{of_sets(clips.sets)}"
 
 
-def _windows(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> Any:
+def _windows(tokenizer: MotionTokenizer, clips: Clips) -> Any:
     from motiontok.data import WindowSet, from_motion
 
-    features = [from_motion(m) for m in motions]
+    features = [from_motion(m) for m in clips.held_out]
     return WindowSet(features, tokenizer.frames_per_window, tokenizer.statistics).enumerated()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,8 +15,10 @@ from motiontok.errors import InputError
 __all__ = [
     "SECONDS",
     "FiniteNumber",
+    "data_option",
     "device_option",
     "json_option",
+    "one_path",
     "prior_option",
     "sampling_options",
     "seed_option",
@@ -41,6 +44,12 @@ SECONDS = FiniteNumber(min=0.1, max=3600.0)
 
 device_option = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, or auto."
+)
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Where the clips or images are; of clips several may be given, each a set.",
 )
 seed_option = click.option(
     "--seed",
@@ -112,6 +121,17 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         taken = option(taken)
     return taken
+
+
+def one_path(data: tuple[Path, ...], what: str) -> Path | None:
+    """The one ``--data`` of what takes no more than that; None if there is none.
+
+    Raises:
+        InputError: there are several.
+    """
+    if len(data) > 1:
+        raise InputError(f"--data is given {len(data)} times: {what} take one")
+    return data[0] if data else None
 
 
 def use_device(name: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import device_option, json_option, use_device
+from motiontok.cli.options import data_option, device_option, json_option, one_path, use_device
 from motiontok.paths import shipped_configs
 
 if TYPE_CHECKING:
@@ -24,14 +24,22 @@ CONFIG is a TOML file, or one of those that come with motiontok: {", ".join(ship
 
 Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
 leaves a checkpoint that --resume continues from; lopq and pca-pq are fitted in one pass,
-which leaves none. `torchrun -m motiontok train ...` trains with many processes
-(docs/training.md).
+which leaves none. Several --data are sets of clips: each has its own held-out clips, and is
+drawn in proportion to the square root of its size. `torchrun -m motiontok train ...` trains
+with many processes (docs/training.md).
 """
 
 
 @click.command(help=_HELP)
 @click.argument("config")
-@click.option("--data", type=click.Path(path_type=Path), help="Where the clips or images are.")
+@data_option
+@click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    metavar="SET=W",
+    help="Draw a set of clips W times as often, by the name of its folder or archive.",
+)
 @click.option("--download", is_flag=True, help="Fetch LAFAN1 (144 MB) if it is not there yet.")
 @click.option("--strict", is_flag=True, help="Stop at a clip that cannot be read; else skip it.")
 @click.option("--method", help="Training method, such as daps-pq or daps.")
@@ -45,7 +53,8 @@ which leaves none. `torchrun -m motiontok train ...` trains with many processes
 @json_option
 def train(
     config: str,
-    data: Path | None,
+    data: tuple[Path, ...],
+    weights: tuple[str, ...],
     download: bool,
     strict: bool,
     method: str | None,
@@ -59,6 +68,7 @@ def train(
     as_json: bool,
 ) -> None:
     from motiontok.config import load_config
+    from motiontok.errors import InputError
     from motiontok.runs import resumed_config, run_training
     from motiontok.training.parallel import join_team, launched, restarted
 
@@ -68,6 +78,7 @@ def train(
     keys += [f"train.steps={steps}", "train.time_budget=0.0"] if steps is not None else []
     keys += [f"train.time_budget={time_budget}"] if time_budget is not None else []
     keys += [f"train.seed={seed}"] if seed is not None else []
+    keys += map(_weight_key, weights)
     settings = load_config(config, keys)
     out = out or Path("runs") / settings.name
 
@@ -76,7 +87,7 @@ def train(
             click.echo(line, err=as_json)
 
     if download:
-        data = _download(settings.data.dataset, data)
+        data = (_download(settings.data.dataset, data),)
     where = use_device(device)
     speaks = True
     if launched():
@@ -89,7 +100,10 @@ def train(
         # A run goes on with what it was started with; nothing needs to be said twice.
         settings = resumed_config(settings.name, out, keys)
     if settings.data.is_images:
-        _train_on_images(config, settings, out, data, where, resume, as_json, say)
+        if weights:
+            raise InputError("--weight is of sets of clips; images are one set")
+        images = one_path(data, "images")
+        _train_on_images(config, settings, out, images, where, resume, as_json, say)
         return
     try:
         run = run_training(
@@ -109,12 +123,13 @@ def train(
         return
     m, seconds, held = run.metrics, run.trained.seconds, len(run.held_out)
     time = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+    over = ", mean over frames" if len(m["sets"]) > 1 else ""
     click.echo(
-        f"{run.trained.step} steps in {time}; on {held} held-out clip{'s' if held != 1 else ''}: "
-        f"MPJPE {m['mpjpe_mm']:.1f} mm, rotation {m['rotation_deg']:.1f} deg, foot skate "
-        f"{m['skate_mm_s']:.0f} mm/s (source {m['skate_truth_mm_s']:.0f}), "
-        f"{m['bits_per_second']:.0f} bits/s"
+        f"{run.trained.step} steps in {time}; on {held} held-out clip{'s' if held != 1 else ''}"
+        f"{over}: {_quality(m)}, {m['bits_per_second']:.0f} bits/s"
     )
+    for line in _of_sets(m):
+        click.echo(line)
     curves = out / "curves.png"
     drawn = f"   curves -> {curves}" if curves.exists() else ""
     click.echo(f"tokenizer -> {out / 'tokenizer'}{drawn}")
@@ -142,7 +157,7 @@ def _train_on_images(
             say=say,
         )
     except KeyboardInterrupt:
-        _say_how_to_go_on(config, data, out)
+        _say_how_to_go_on(config, [data] if data else [], out)
         raise
     m, trained = run.metrics, run.trained
     if as_json:
@@ -157,21 +172,54 @@ def _train_on_images(
     click.echo(f"tokenizer -> {out / 'tokenizer'}   grid -> {out / 'grid.png'}")
 
 
-def _say_how_to_go_on(config: str, data: Path | None, out: Path) -> None:
+def _say_how_to_go_on(config: str, data: Sequence[Path], out: Path) -> None:
     if (out / "checkpoint.safetensors").exists():
-        given = f" --data {data}" if data else ""
+        given = "".join(f" --data {path}" for path in data)
         click.echo(
             f"stopped; continue: motiontok train {config}{given} --out {out} --resume", err=True
         )
 
 
-def _download(dataset: str, data: Path | None) -> Path:
+def _weight_key(text: str) -> str:
+    """The setting that ``SET=W`` stands for.
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    from motiontok.errors import InputError
+
+    name, equals, weight = text.rpartition("=")
+    try:
+        value = float(weight)
+    except ValueError:
+        equals = ""
+    if not equals or not name:
+        raise InputError(f"--weight {text}: expected SET=W, such as --weight snu=2")
+    return f"data.weights.{json.dumps(name)}={value}"
+
+
+def _of_sets(metrics: Mapping[str, Any]) -> list[str]:
+    """Lines on each of several sets and on the mean over them."""
+    if len(metrics["sets"]) < 2:
+        return []
+    rows = metrics["sets"] | {"mean over sets": metrics["mean_over_sets"]}
+    return [f"  {name}: {_quality(of)}" for name, of in rows.items()]
+
+
+def _quality(m: Mapping[str, float]) -> str:
+    return (
+        f"MPJPE {m['mpjpe_mm']:.1f} mm, rotation {m['rotation_deg']:.1f} deg, foot skate "
+        f"{m['skate_mm_s']:.0f} mm/s (source {m['skate_truth_mm_s']:.0f})"
+    )
+
+
+def _download(dataset: str, data: Sequence[Path]) -> Path:
     """LAFAN1's archive, fetched into the cache unless it is there."""
     from bvh import lafan
     from motiontok.errors import InputError
     from motiontok.progress import progress
 
-    if dataset != "lafan" or data is not None:
+    if dataset != "lafan" or data:
         raise InputError("--download fetches LAFAN1: it goes with `train lafan` without --data")
     with progress("downloading LAFAN1", 1) as update:
         return lafan.download(progress=lambda done, total: update(done, total=total))

@@ -12,41 +12,95 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bvh import dataset, lafan, procedural, splits
+from bvh import lafan, procedural
 from bvh.errors import BVHError
 from bvh.motion import Motion
+from bvh.rotations import Array
 from motiontok.config import DataConfig
 from motiontok.data.distortion import reconstruction_metrics
 from motiontok.data.features import from_motion
 from motiontok.data.once import Once
+from motiontok.data.sets import (
+    check_weights,
+    find_copies,
+    notes_on,
+    read_sets,
+    set_names,
+    split_sets,
+    without,
+)
 from motiontok.data.statistics import Statistics
-from motiontok.data.windows import WindowSet, accumulate, split_windows
+from motiontok.data.windows import (
+    WindowSet,
+    accumulate,
+    draw_shares,
+    split_windows,
+    starts_in,
+)
 from motiontok.errors import DataError
 
-__all__ = ["Clips", "TrainingData", "load_clips", "make_training_data"]
+__all__ = ["ClipSet", "Clips", "TrainingData", "every_clip", "load_clips", "make_training_data"]
 
 _LICENCES = {
     "lafan": "trained on LAFAN1 (Ubisoft La Forge), CC BY-NC-ND 4.0",
     "bandai": "trained on the Bandai-Namco Research Motion Dataset, CC BY-NC 4.0",
     "folder": "trained on the user's own clips; their licence applies",
+    "general": "trained on the user's own sets of clips; the licence of each applies",
     "procedural": "trained on procedural clips, no restriction from data",
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Clips:
-    """Motions to train on and motions held out.
+class ClipSet:
+    """Motions of one folder, archive or file.
 
     Attributes:
-        training, held_out: canonical motions.
+        name: of the set.
+        training, held_out: canonical motions to train on and to measure on.
         skipped: (file, reason) of files that could not be read.
-        licence: note on what the data allows.
+        weight: how much more often it is drawn than a set of as many windows with weight 1.
     """
 
+    name: str
     training: Sequence[Motion]
     held_out: Sequence[Motion]
-    skipped: Sequence[tuple[str, str]]
+    skipped: Sequence[tuple[str, str]] = ()
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Sets of motions to train on and to measure on.
+
+    Attributes:
+        sets: in the order in which they were given.
+        licence: note on what the data allows.
+        notes: lines for the user on what is not as given: clips that two sets have.
+    """
+
+    sets: tuple[ClipSet, ...]
     licence: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def training(self) -> list[Motion]:
+        """Motions to train on, set by set."""
+        return [motion for of in self.sets for motion in of.training]
+
+    @property
+    def held_out(self) -> list[Motion]:
+        """Motions held out, set by set."""
+        return [motion for of in self.sets for motion in of.held_out]
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """(file, reason) of files that could not be read; of several sets with the set's name."""
+        several = len(self.sets) > 1
+        return [
+            (f"{of.name}/{file}" if several else file, reason)
+            for of in self.sets
+            for file, reason in of.skipped
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +124,11 @@ class TrainingData:
         return len(self.windows)
 
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
-        """``size`` windows ``(size, frames, 203)``, each valid start equally likely."""
+        """``size`` windows ``(size, frames, 203)``, of the sets by their shares."""
         return self.windows.batch(size, generator, rows)
 
     def once(self, generator: torch.Generator) -> Once:
-        """Every window once, in random order."""
+        """Every window once, in random order, of the sets by their shares while they last."""
         return self.windows.once(generator)
 
     def seek(self, drawn: int) -> None:
@@ -94,7 +148,7 @@ class TrainingData:
 
 def load_clips(
     config: DataConfig,
-    path: str | Path | None,
+    paths: Sequence[str | Path],
     *,
     seed: int,
     strict: bool = False,
@@ -102,15 +156,19 @@ def load_clips(
 ) -> Clips:
     """Read or make the clips of a configuration.
 
+    Each path is a set, of which a share is held out as if it were alone, so that measuring on
+    it alone is measuring on the same clips. A clip that an earlier set has too is left out.
+
     Args:
         config: data section of a run.
-        path: folder, archive or file of clips; procedural data takes none.
+        paths: folders, archives or files of clips; procedural data takes none.
         seed: of procedural clips.
         strict: an unreadable clip is an error instead of being skipped.
-        update: called with files done and files in all.
+        update: called with files done and files in all, of the sets so far.
 
     Raises:
-        DataError: no path where one is needed, or nothing usable there.
+        DataError: no path where one is needed, nothing usable there, or weights of sets that
+            are not there.
     """
     if config.dataset not in _LICENCES:
         raise DataError(
@@ -118,64 +176,124 @@ def load_clips(
         )
     licence = _LICENCES[config.dataset]
     if config.dataset == "procedural":
-        if path is not None:
+        if paths:
             raise DataError(
-                "procedural data is made, not read: --data goes with lafan, bandai or a "
+                "procedural data is made, not read: --data goes with lafan, bandai, general or a "
                 "configuration whose data.dataset is one of them"
             )
+        check_weights(config, ["procedural"])
         held = max(config.clips // config.holdout, 1)
-        return Clips(
+        made = ClipSet(
+            "procedural",
             procedural.dataset(config.clips, seconds=config.seconds, seed=seed),
             # Another seed: other bodies, styles and paths, never a cut of a training clip.
             procedural.dataset(held, seconds=config.seconds, seed=seed + 1_000_003),
-            (),
-            licence,
+        )
+        return Clips((made,), licence)
+    if not paths and config.dataset != "lafan":
+        raise DataError(
+            f"training on {config.dataset} needs --data: a folder, .zip or .tar of BVH files; "
+            "several may be given"
         )
     try:
         if config.dataset == "lafan":
-            found = dataset.load(lafan.find(path), progress=update, strict=strict)
-            stems = {Path(name).stem for name in found.names}
-            complete = set(lafan.DAPS_VALIDATION) <= stems
-            split = lafan.daps_split(found) if complete else splits.every_nth(found, config.holdout)
+            places = [lafan.find(path) for path in paths] or [lafan.find()]
         else:
-            if path is None:
-                raise DataError(
-                    f"training on {config.dataset} needs --data: a folder, .zip or .tar of BVH "
-                    "files"
-                )
-            found = dataset.load(path, progress=update, strict=strict)
-            actions = [name.strip() for name in config.holdout_actions.split(",") if name.strip()]
-            split = (
-                splits.by_action(found, actions)
-                if actions
-                else splits.every_nth(found, config.holdout)
-            )
+            places = [Path(path) for path in paths]
+        names = set_names(places)
+        check_weights(config, names)
+        found = read_sets(places, strict=strict, update=update)
+        copies = find_copies(found, names)
+        parts = split_sets(config, names, found, copies)
     except BVHError as error:
-        missing = config.dataset == "lafan" and path is None
+        missing = config.dataset == "lafan" and not paths
         how = " with --data (lafan1.zip, its folder, or the clone)" if missing else ""
         raise DataError(f"{error}{how}") from None
-    return Clips(split.train.motions, split.held_out.motions, found.skipped, licence)
+    sets = (
+        ClipSet(
+            name,
+            part.train.motions,
+            part.held_out.motions,
+            of.skipped,
+            config.weights.get(name, 1.0),
+        )
+        for name, of, part in zip(names, found, parts, strict=True)
+    )
+    clips = Clips(tuple(sets), licence, notes_on(copies, names))
+    if not clips.held_out:
+        raise DataError(
+            f"nothing is held out of {', '.join(names)}: of a set of a single clip nothing can be; "
+            "put clips that belong together in one folder"
+        )
+    return clips
+
+
+def every_clip(
+    paths: Sequence[str | Path], *, update: Callable[[int, int], object] | None = None
+) -> Clips:
+    """All clips of all paths, to measure on.
+
+    Args:
+        paths: as :func:`load_clips` takes them.
+        update: likewise.
+
+    Raises:
+        BVHError: nothing is there, or no clip that can be read.
+        DataError: a path is given twice, or has only clips that an earlier one has.
+    """
+    places = [Path(path) for path in paths]
+    names = set_names(places)
+    found = read_sets(places, update=update)
+    copies = find_copies(found, names)
+    sets = (
+        ClipSet(name, (), without(of, copied).motions, of.skipped)
+        for name, of, copied in zip(names, found, copies, strict=True)
+    )
+    return Clips(tuple(sets), "", notes_on(copies, names))
 
 
 def make_training_data(
     clips: Clips, config: DataConfig, *, device: torch.device | str = "cpu"
 ) -> TrainingData:
     """Features, statistics and windows of clips."""
-    motions = list(clips.training)
-    if config.mirror:
-        motions += [m.mirrored() for m in clips.training]
-    features = [from_motion(m) for m in motions]
-    cut = np.concatenate([split_windows(f, config.window) for f in features])
-    statistics = Statistics.fit(accumulate(torch.tensor(cut, dtype=torch.float32)))
+    length = config.window
+    by_set = [_features(of, mirror=config.mirror) for of in clips.sets]
+    every = [features for of in by_set for features in of]
+    weights = [of.weight for of in clips.sets]
+    windows = [sum(starts_in(len(f), length) for f in of) for of in by_set]
+    # Statistics are of windows that do not overlap; each set counts for its share.
+    cut = [[split_windows(f, length) for f in of] for of in by_set]
+    counts = [sum(map(len, of)) for of in cut]
+    shares = [
+        torch.full((count,), share / max(count, 1))
+        for share, count in zip(draw_shares(windows, weights), counts, strict=True)
+    ]
+    joined = torch.from_numpy(np.concatenate([part for of in cut for part in of]))
+    statistics = Statistics.fit(accumulate(joined), torch.cat(shares))
+    del cut, joined
     held_out = [from_motion(m) for m in clips.held_out]
     return TrainingData(
-        windows=WindowSet(features, config.window, statistics, device=device),
-        validation=WindowSet(held_out, config.window, statistics, device=device).enumerated(),
+        windows=WindowSet(
+            every,
+            length,
+            statistics,
+            sets=list(zip(map(len, by_set), weights, strict=True)),
+            warp=config.warp,
+            device=device,
+        ),
+        validation=WindowSet(held_out, length, statistics, device=device).enumerated(),
         statistics=statistics,
         fingerprint=_fingerprint(clips),
     )
 
 
+def _features(of: ClipSet, *, mirror: bool) -> list[Array]:
+    motions = [*of.training, *(m.mirrored() for m in of.training if mirror)]
+    # In single precision, as windows are: large sets need not fit twice.
+    return [from_motion(motion).astype(np.float32) for motion in motions]
+
+
 def _fingerprint(clips: Clips) -> str:
-    lists = [[(m.source.name, len(m)) for m in s] for s in (clips.training, clips.held_out)]
+    parts = [part for of in clips.sets for part in (of.training, of.held_out)]
+    lists = [[(m.source.name, len(m)) for m in part] for part in parts]
     return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]

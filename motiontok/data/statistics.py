@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bvh.rotations import Array
 from motiontok.data.features import COLUMNS, FEATURES
 
 __all__ = ["Statistics"]
@@ -16,6 +18,8 @@ __all__ = ["Statistics"]
 # Positions say nearly all that rotations say (all but the twist of limbs), in the unit
 # that is judged, so rotations and contacts weigh less.
 _WEIGHTS = {"rotations": 0.3, "contacts": 0.3, "tilt": 0.7}
+
+_PART = 4096  # windows
 
 # The root carries the whole body, so its place counts for several joints.
 _ROOT_WEIGHT = 2.0
@@ -43,10 +47,29 @@ class Statistics:
     span: Tensor
 
     @classmethod
-    def fit(cls, windows: Tensor) -> Statistics:
-        """Statistics of windows ``(windows, frames, 203)`` with accumulated root columns."""
-        rows = windows.reshape(-1, FEATURES).double().numpy()
-        deviation = rows.std(axis=0)
+    def fit(cls, windows: Tensor, weights: Tensor | None = None) -> Statistics:
+        """Statistics of windows with accumulated root columns.
+
+        Args:
+            windows: ``(windows, frames, 203)``.
+            weights: ``(windows,)`` what each counts for in means and deviations; all the same
+                by default.
+        """
+        count = len(windows)
+        share = np.ones(count) if weights is None else weights.double().numpy()
+        share = share / share.sum() / windows.shape[1]
+
+        def total(of: Callable[[Array], Array]) -> Array:
+            """Weighted sum over all frames; in parts, as double the size need not fit."""
+            out = np.zeros(FEATURES)
+            for start in range(0, count, _PART):
+                part = slice(start, start + _PART)
+                rows = of(windows[part].double().numpy())
+                out += np.einsum("w,wfc->c", share[part], rows)
+            return out
+
+        mean = total(lambda rows: rows)
+        deviation = np.sqrt(total(lambda rows: (rows - mean) ** 2))
         scale = np.empty(FEATURES)
         for name, columns in COLUMNS.items():
             spread = max(float(np.sqrt(np.mean(deviation[columns] ** 2))), 1e-4)
@@ -56,10 +79,9 @@ class Statistics:
         metre = scale[COLUMNS["positions"].start]
         scale[COLUMNS["velocity"]] = scale[COLUMNS["height"]] = metre / _ROOT_WEIGHT
         scale[COLUMNS["yaw_rate"]] = 2.0 * metre / _ROOT_WEIGHT
-        low = rows.min(axis=0)
-        span = np.where(deviation**2 < 1e-5, np.inf, rows.max(axis=0) - low)
-        values = (rows.mean(axis=0), scale, low, span)
-        return cls(*(torch.tensor(v, dtype=torch.float32) for v in values))
+        low, high = (edge.double().numpy() for edge in windows.flatten(0, 1).aminmax(dim=0))
+        span = np.where(deviation**2 < 1e-5, np.inf, high - low)
+        return cls(*(torch.tensor(v, dtype=torch.float32) for v in (mean, scale, low, span)))
 
     def standardize(self, features: Tensor) -> Tensor:
         """``(..., 203)`` raw to standardised."""

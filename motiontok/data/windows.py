@@ -8,6 +8,7 @@ error of the path is then coded like that of a joint. :func:`differentiate` undo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,9 +20,17 @@ from bvh.rotations import Array
 from motiontok.data.features import COLUMNS
 from motiontok.data.once import Once
 from motiontok.data.statistics import Statistics
+from motiontok.data.warp import draw_speeds, warped
 from motiontok.errors import DataError
 
-__all__ = ["WindowSet", "accumulate", "differentiate", "split_windows"]
+__all__ = [
+    "WindowSet",
+    "accumulate",
+    "differentiate",
+    "draw_shares",
+    "split_windows",
+    "starts_in",
+]
 
 _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
 
@@ -41,6 +50,11 @@ def differentiate(windows: Tensor) -> Tensor:
     return out
 
 
+def starts_in(frames: int, length: int) -> int:
+    """Windows of ``length`` frames that begin in a clip; of a shorter one, one that is held."""
+    return max(frames - length, 0) + 1
+
+
 def split_windows(features: Array, length: int) -> Array:
     """Cut ``(frames, columns)`` into consecutive windows ``(windows, length, columns)``.
 
@@ -58,17 +72,30 @@ def split_windows(features: Array, length: int) -> Array:
 
 
 class WindowSet:
-    """Every window of ``length`` consecutive frames of a set of clips, standardised.
+    """Every window of ``length`` consecutive frames of clips, standardised.
 
     All clips lie in one tensor on the training device; a window is a row of
     indices, so that drawing a batch is a single gather without host work.
+
+    The clips are of one set or of several. A set's share of what is drawn is its weight times
+    the square root of its windows: in proportion to them a large set would drown the others, and
+    with equal shares a small one would be seen over and over. It is the temperature sampling of
+    multilingual models with T = 2 (Arivazhagan et al. 2019, "Massively Multilingual Neural
+    Machine Translation in the Wild", arXiv 1907.05019: p ~ size^(1/T)).
 
     Args:
         clips: features ``(frames, 203)`` of each clip; clips shorter than a window are
             held on their last frame.
         length: frames a window.
         statistics: to standardise windows with.
+        sets: (number of clips, weight) of each set, in the order of the clips; by default all
+            are of one set.
+        warp: half of the windows of a batch are up to so many times faster or slower than the
+            clips (:mod:`motiontok.data.warp`); 1 leaves all as they are.
         device: where the frames live.
+
+    Attributes:
+        shares: of each set in what is drawn; their sum is 1.
 
     Raises:
         DataError: there are no clips.
@@ -80,6 +107,8 @@ class WindowSet:
         length: int,
         statistics: Statistics,
         *,
+        sets: Sequence[tuple[int, float]] = (),
+        warp: float = 1.0,
         device: torch.device | str = "cpu",
     ) -> None:
         if not clips:
@@ -87,39 +116,99 @@ class WindowSet:
         padded = [_hold(torch.tensor(c, dtype=torch.float32), length) for c in clips]
         self.length = length
         self.statistics = statistics
+        self.warp = warp
         self.frames = torch.cat(padded).to(device)
-        starts, offset = [], 0
+        starts, ends, offset = [], [], 0
         for clip in padded:
-            starts.append(torch.arange(offset, offset + len(clip) - length + 1))
+            starts.append(torch.arange(offset, offset + starts_in(len(clip), length)))
             offset += len(clip)
+            ends.append(offset)
         self.starts = torch.cat(starts).to(device)
+        self._ends = torch.tensor([0, *ends], device=device)
         self._enumerated = torch.cat([s[::length] for s in starts]).to(device)
+
+        counts, done = [], 0
+        for clips_of_set, _ in sets or ((len(clips), 1.0),):
+            counts.append(sum(map(len, starts[done : done + clips_of_set])))
+            done += clips_of_set
+        if done != len(clips):
+            raise ValueError(f"sets are of {done} clips, there are {len(clips)}")
+        self.shares = draw_shares(counts, [weight for _, weight in sets] or [1.0])
+        # Of the sets that have windows: where theirs begin, how many they are, their share, and
+        # the share of all sets before.
+        self._sets = [
+            (sum(counts[:i]), count, share, sum(self.shares[:i]))
+            for i, (count, share) in enumerate(zip(counts, self.shares, strict=True))
+            if count
+        ]
+        self._table = torch.tensor(self._sets, dtype=torch.float64, device=device)
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
-        """``size`` windows ``(size, length, columns)``, each valid start equally likely.
+        """``size`` windows ``(size, length, columns)``, of the sets by their shares.
 
-        Only ``rows`` of them are gathered.
+        Only ``rows`` of them are gathered. Within a set each valid start is equally likely. With
+        a warp every second window is resampled.
         """
-        index = torch.randint(
-            len(self.starts), (size,), generator=generator, device=self.starts.device
-        )
-        return self._gather(self.starts[index[rows]])
+        places = self._places(size, generator)[rows]
+        windows = self._gather(self.starts[places])
+        if self.warp == 1.0:
+            return windows
+        speeds = draw_speeds(size, self.warp, generator, self.starts.device)[rows]
+        # Which ones does not depend on the rows: they are the same for any number of processes.
+        second = slice(range(size)[rows].start % 2, None, 2)
+        windows[second] = self._warped(self.starts[places[second]], speeds[second])
+        return windows
 
     def once(self, generator: torch.Generator) -> Once:
-        """Every window once, in random order."""
-        places = torch.randperm(len(self.starts), generator=generator, device=self.starts.device)
+        """Every window once, as it is in its clip, in random order.
+
+        Until the windows of a set end, any first part of them has of each set what its share
+        says, to within as many windows as there are sets.
+        """
+        device = self.starts.device
+        order, turns = [], []
+        for first, count, share, _ in self._sets:
+            order.append(first + torch.randperm(count, generator=generator, device=device))
+            # The n-th window of a set is due when about n / share windows were given in all.
+            turn = torch.arange(count, device=device, dtype=torch.float64)
+            turns.append((turn + 0.5) / share)
+        places = torch.cat(order)[torch.cat(turns).argsort(stable=True)]
         return Once(self.starts[places], self._gather)
 
     def enumerated(self) -> Tensor:
         """The consecutive windows of every clip, ``(windows, length, columns)``, no overlap."""
         return self._gather(self._enumerated)
 
+    def _places(self, size: int, generator: torch.Generator) -> Tensor:
+        """``(size,)`` windows drawn by the shares; of several sets from 53 random bits each."""
+        device = self.starts.device
+        if len(self._sets) == 1:
+            return torch.randint(len(self), (size,), generator=generator, device=device)
+        drawn = torch.rand(size, generator=generator, device=device, dtype=torch.float64)
+        first, count, share, before = self._table.T
+        of = torch.searchsorted(before.contiguous(), drawn, right=True) - 1
+        within = ((drawn - before[of]) / share[of] * count[of]).floor()
+        # Rounding may touch the next set.
+        return (first[of] + within.clamp(min=0.0).minimum(count[of] - 1)).long()
+
     def _gather(self, starts: Tensor) -> Tensor:
         steps = torch.arange(self.length, device=starts.device)
         return self.statistics.standardize(accumulate(self.frames[starts[:, None] + steps]))
+
+    def _warped(self, starts: Tensor, speeds: Tensor) -> Tensor:
+        clip = torch.searchsorted(self._ends, starts, right=True)
+        first, last = self._ends[clip - 1], self._ends[clip] - 1
+        raw = warped(self.frames, starts, first, last, speeds, self.length)
+        return self.statistics.standardize(accumulate(raw))
+
+
+def draw_shares(windows: Sequence[int], weights: Sequence[float]) -> tuple[float, ...]:
+    """Share of each set in what is drawn, of its windows and weight (:class:`WindowSet`)."""
+    parts = [weight * math.sqrt(count) for count, weight in zip(windows, weights, strict=True)]
+    return tuple(part / sum(parts) for part in parts)
 
 
 def _hold(clip: Tensor, length: int) -> Tensor:

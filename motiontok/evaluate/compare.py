@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from motiontok.evaluate.cost import clock_of, training_cost
 from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
 from motiontok.evaluate.machine import machine
 from motiontok.evaluate.scalar_codec import PrincipalComponents, ScalarCodec
+from motiontok.evaluate.sets import of_sets
 from motiontok.methods import MotionNetworks
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
@@ -51,7 +52,7 @@ def run_bench(
     bench: Bench,
     *,
     out: Path,
-    data: Path | None = None,
+    data: Sequence[str | Path] = (),
     device: str = "cpu",
     only: Collection[str] = (),
     say: Callable[[str], None] = print,
@@ -68,7 +69,7 @@ def run_bench(
     Args:
         bench: the comparison.
         out: its folder: ``BUDGET/METHOD/seed-N`` for each run.
-        data: path of the clips, where the data set needs one.
+        data: folders, archives or files of clips, each a set; the data set may need none.
         device: where to train and measure.
         only: methods to run now; every one if empty. What others have left is reported.
         say: prints a line for the user.
@@ -83,6 +84,8 @@ def run_bench(
     @contextmanager
     def prepare(count: int) -> Iterator[Run]:
         clips, ready = _load(bench, data, device)
+        for line in clips.notes:
+            say(line)
         say(
             f"{len(clips.training)} clips to train on, {len(clips.held_out)} held out "
             f"({len(ready.validation)} windows), {count} runs to do"
@@ -114,7 +117,7 @@ def _outcome(
     return Outcome(cell, result, curve, error)
 
 
-def _load(bench: Bench, data: Path | None, device: str) -> tuple[Clips, TrainingData]:
+def _load(bench: Bench, data: Sequence[str | Path], device: str) -> tuple[Clips, TrainingData]:
     config = bench.base
     with progress("reading clips", 1) as update:
         clips = load_clips(
@@ -144,7 +147,7 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
     tokenizer.save_pretrained(folder / "tokenizer")
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_tokenizer(
-            tokenizer, ready.validation, clips.held_out, seed=cell.seed, update=update
+            tokenizer, ready.validation, clips.sets, seed=cell.seed, update=update
         )
     batch = ready.windows.batch(
         config.train.batch_size, torch.Generator(device).manual_seed(cell.seed)
@@ -157,8 +160,8 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
 def _fit_codec(
     cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
 ) -> dict[str, Any]:
-    generator = torch.Generator(device).manual_seed(cell.seed)
-    windows = ready.windows.batch(min(_FIT_WINDOWS, 4 * len(ready.windows)), generator)
+    # As methods are fitted: to real windows, none of them twice.
+    windows = ready.once(torch.Generator(device).manual_seed(cell.seed))(_FIT_WINDOWS)
     model = cell.config.model
     bits = model.codes_per_window * math.log2(model.vocab_size)
     # A component gets half a bit or more, else it is not worth its place.
@@ -167,7 +170,7 @@ def _fit_codec(
     codec = ScalarCodec.at_rate(components, bits, windows)
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_codec(
-            codec, ready.validation, clips.held_out, ready.statistics, update=update
+            codec, ready.validation, clips.sets, ready.statistics, update=update
         )
     return _result(cell, evaluation.to_dict(), ready, clips, device)
 
@@ -179,7 +182,7 @@ def _result(
         "config": cell.config.to_dict(),
         "machine": machine(device),
         "test": {
-            "split": f"{cell.config.data.dataset}, held out",
+            "split": f"{cell.config.data.dataset}, held out{of_sets(clips.sets)}",
             "clips": len(clips.held_out),
             "windows": len(ready.validation),
             "training_clips": len(clips.training),

@@ -26,10 +26,12 @@ from motiontok.data import (
     split_windows,
     to_motion,
 )
+from motiontok.data.clips import ClipSet
 from motiontok.evaluate.cost import coding_speed
 from motiontok.evaluate.motion import compare_motions, mean_metrics
 from motiontok.evaluate.scalar_codec import ScalarCodec
 from motiontok.evaluate.seams import seam_errors
+from motiontok.evaluate.sets import metrics_of_sets
 from motiontok.evaluate.usage import CodeUsage
 from motiontok.evaluate.windows import evaluate_windows
 from motiontok.tokenizer import MotionTokenizer
@@ -51,15 +53,17 @@ class Evaluation:
         actions: clips and their mean joint error (mm, weighted by frames) of each action,
             by the names of the files.
         usage: of the vocabulary; None for a codec without one.
+        sets: ``sets`` and ``mean_over_sets`` of :func:`~motiontok.evaluate.sets.metrics_of_sets`.
     """
 
     metrics: dict[str, float]
     actions: dict[str, tuple[int, float]]
     usage: CodeUsage | None
+    sets: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        out: dict[str, Any] = dict(self.metrics)
+        out: dict[str, Any] = self.metrics | self.sets
         out["actions"] = {
             name: {"clips": clips, "mpjpe_mm": error}
             for name, (clips, error) in self.actions.items()
@@ -73,7 +77,7 @@ class Evaluation:
 def evaluate_tokenizer(
     tokenizer: MotionTokenizer,
     windows: Tensor,
-    motions: Sequence[Motion],
+    sets: Sequence[ClipSet],
     *,
     seed: int = 0,
     effort: int = 1,
@@ -84,7 +88,7 @@ def evaluate_tokenizer(
     Args:
         tokenizer: to judge.
         windows: ``(windows, frames, 203)``, standardised by the tokenizer's statistics.
-        motions: clips to reconstruct, each on its own skeleton.
+        sets: their held-out clips are reconstructed, each on its own skeleton.
         seed: of the sampled codes of stochastic encoders.
         effort: of encoding.
         update: called with the number of clips done.
@@ -95,8 +99,8 @@ def evaluate_tokenizer(
         method, windows, tokenizer.statistics, seed=seed, effort=effort
     )
     usage = CodeUsage.of(codes.cpu().numpy(), tokenizer.vocab_size)
-    of_clips, actions = _motion_metrics(
-        motions,
+    of_clips, actions, of_sets = _motion_metrics(
+        sets,
         lambda motion: tokenizer.reconstruct(motion, effort=effort),
         tokenizer.frames_per_window,
         update,
@@ -107,14 +111,14 @@ def evaluate_tokenizer(
     bits = tokenizer.codes_per_window * float(np.log2(tokenizer.vocab_size))
     metrics |= {"bits_per_window": bits, "bits_per_second": tokenizer.bits_per_second}
     metrics["parameters"] = sum(p.numel() for p in method.parameters())
-    return Evaluation(metrics, actions, usage)
+    return Evaluation(metrics, actions, usage, of_sets)
 
 
 @torch.no_grad()
 def evaluate_codec(
     codec: ScalarCodec,
     windows: Tensor,
-    motions: Sequence[Motion],
+    sets: Sequence[ClipSet],
     statistics: Statistics,
     *,
     update: Update | None = None,
@@ -135,32 +139,35 @@ def evaluate_codec(
         decoded = to_motion(features, motion.offsets, start=start, source=motion.source)
         return plant_feet(decoded, features[:, COLUMNS["contacts"]])
 
-    of_clips, actions = _motion_metrics(motions, reconstruct, frames, update)
+    of_clips, actions, of_sets = _motion_metrics(sets, reconstruct, frames, update)
     metrics |= of_clips
     metrics |= coding_speed(codec.encode, codec.decode, windows)
     bits = float(codec.bits(symbols).mean())
     metrics |= {"bits_per_window": bits, "bits_per_second": bits * FPS / frames}
-    return Evaluation(metrics, actions, None)
+    return Evaluation(metrics, actions, None, of_sets)
 
 
 def _motion_metrics(
-    motions: Sequence[Motion],
+    sets: Sequence[ClipSet],
     reconstruct: Callable[[Motion], Motion],
     window: int,
     update: Update | None,
-) -> tuple[dict[str, float], dict[str, tuple[int, float]]]:
-    """Errors of all clips together, and the joint error of each action."""
-    rows = []
+) -> tuple[dict[str, float], dict[str, tuple[int, float]], dict[str, Any]]:
+    """Errors of all clips together, the joint error of each action, and errors of each set."""
+    rows: dict[str, list[tuple[int, dict[str, float]]]] = {of.name: [] for of in sets}
     by_action: dict[str, list[tuple[int, dict[str, float]]]] = {}
-    for done, motion in enumerate(motions, start=1):
+    clips = [(of.name, motion) for of in sets for motion in of.held_out]
+    for done, (name, motion) in enumerate(clips, start=1):
         decoded = reconstruct(motion)
         errors = compare_motions(motion, decoded) | seam_errors(motion, decoded, window=window)
-        rows.append((len(motion), errors))
-        by_action.setdefault(parse_name(motion.source.name).action, []).append(rows[-1])
+        rows[name].append((len(motion), errors))
+        by_action.setdefault(parse_name(motion.source.name).action, []).append(rows[name][-1])
         if update is not None:
             update(done)
     actions = {
         name: (len(found), mean_metrics(found)["mpjpe_mm"])
         for name, found in sorted(by_action.items())
     }
-    return mean_metrics(rows), actions
+    found = metrics_of_sets(rows)
+    of_sets = {key: found.pop(key) for key in ("sets", "mean_over_sets")}
+    return found, actions, of_sets

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from bvh import procedural
 from motiontok.config import load_config
-from motiontok.data.clips import Clips, make_training_data
+from motiontok.data.clips import Clips, ClipSet, make_training_data
 from motiontok.errors import MissingDependencyError, TrainingError
 from motiontok.methods import METHODS, MotionNetworks
 from motiontok.runs import run_training
@@ -36,7 +36,7 @@ def data(tiny_settings):
     """Windows of three short clips."""
     motions = procedural.dataset(4, seconds=2.0, seed=0)
     config = load_config("demo", tiny_settings)
-    return make_training_data(Clips(motions[:3], motions[3:], (), ""), config.data)
+    return make_training_data(Clips((ClipSet("made", motions[:3], motions[3:]),), ""), config.data)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_run_goes_on_only_with_the_clips_it_began_with(run, data, tiny_setting
     config = load_config("demo", tiny_settings)
 
     def resume(training, held_out):
-        ready = make_training_data(Clips(training, held_out, (), ""), config.data)
+        ready = make_training_data(Clips((ClipSet("made", training, held_out),), ""), config.data)
         run(tmp_path, "train.steps=3", resume=True, data=ready)
 
     for training, held_out in (

@@ -102,7 +102,10 @@ def test_motion_goes_all_the_way_there(method, motiontok, crossings, tiny_settin
         bvh.write(clip, folder / f"dataset-1_walk_normal_{seed:03d}.bvh")
     clip = folder / "dataset-1_walk_normal_003.bvh"
     (tmp_path / "w.csv").write_text("x,y\n0,0\n1,0\n")
-    settings = [f"--set={s}" for s in (*tiny_settings, f"method.name={method}", "train.steps=4")]
+    settings = [
+        f"--set={s}"
+        for s in (*tiny_settings, f"method.name={method}", "data.warp=1.33", "train.steps=4")
+    ]
 
     motiontok("train", "demo", "--out", "run", *settings)
     if method == "daps":

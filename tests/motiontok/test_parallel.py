@@ -78,7 +78,7 @@ def test_gradients_are_those_of_one_process_with_the_whole_batch(tiny_settings, 
 
 @pytest.fixture(scope="module")
 def arguments(tiny_settings):
-    settings = (*tiny_settings, 'method.name="daps"')
+    settings = (*tiny_settings, 'method.name="daps"', "data.warp=1.33")
     return ["train", "demo", *(part for s in settings for part in ("--set", s))]
 
 

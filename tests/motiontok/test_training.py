@@ -17,7 +17,7 @@ from bvh import procedural
 from motiontok import progress as progress_module
 from motiontok.config import load_config
 from motiontok.data import COLUMNS
-from motiontok.data.clips import Clips, load_clips, make_training_data
+from motiontok.data.clips import Clips, ClipSet, load_clips, make_training_data
 from motiontok.errors import DataError, MissingDependencyError, TrainingError
 from motiontok.evaluate import plot_curves
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, StepResult
@@ -30,7 +30,7 @@ from motiontok.training.log import read_log
 def data(tiny_settings):
     motions = procedural.dataset(4, seconds=2.0, seed=0)
     config = load_config("demo", tiny_settings)
-    return make_training_data(Clips(motions[:3], motions[3:], (), ""), config.data)
+    return make_training_data(Clips((ClipSet("made", motions[:3], motions[3:]),), ""), config.data)
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def data_config(dataset, **options):
 def test_every_so_manieth_clip_is_held_out(clip_folder):
     folder = clip_folder(*(f"clip{i}" for i in range(6)))
     (folder / "broken.bvh").write_text("hello")
-    found = load_clips(data_config("folder", holdout=3), folder, seed=0)
+    found = load_clips(data_config("folder", holdout=3), [folder], seed=0)
     assert [m.source.name for m in found.held_out] == ["walk_00000", "walk_00003"]
     assert len(found.training) == 4
     ((name, reason),) = found.skipped
@@ -335,7 +335,7 @@ def test_every_so_manieth_clip_is_held_out(clip_folder):
 def test_lafan_holds_out_the_clips_of_the_paper_where_they_are(clip_folder):
     held = ["dance2_subject2", "fight1_subject2", "run2_subject1", "walk2_subject4"]
     folder = clip_folder(*held, "walk1_subject1", "walk1_subject5")
-    found = load_clips(data_config("lafan"), folder, seed=0)
+    found = load_clips(data_config("lafan"), [folder], seed=0)
     assert len(found.held_out) == 4
     assert len(found.training) == 2
     assert "CC BY-NC-ND" in found.licence
@@ -343,7 +343,7 @@ def test_lafan_holds_out_the_clips_of_the_paper_where_they_are(clip_folder):
 
 def test_a_single_clip_cannot_be_trained_and_tested_on(clip_folder):
     with pytest.raises(DataError, match="leaves 0 to train on"):
-        load_clips(data_config("folder"), clip_folder("alone"), seed=0)
+        load_clips(data_config("folder"), [clip_folder("alone")], seed=0)
 
 
 def test_curves_are_drawn_without_a_word(tiny_run, tmp_path, recwarn):
@@ -398,7 +398,7 @@ def test_whole_actions_are_held_out(clip_folder):
     folder = clip_folder(
         "dataset-1_run_normal_001", "dataset-1_bow_normal_001", "dataset-1_run_old_002"
     )
-    found = load_clips(data_config("folder", holdout_actions="run, "), folder, seed=0)
+    found = load_clips(data_config("folder", holdout_actions="run, "), [folder], seed=0)
     assert (len(found.training), len(found.held_out)) == (1, 2)
     with pytest.raises(DataError, match="kick"):
-        load_clips(data_config("folder", holdout_actions="run,kick"), folder, seed=0)
+        load_clips(data_config("folder", holdout_actions="run,kick"), [folder], seed=0)

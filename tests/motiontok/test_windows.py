@@ -20,7 +20,7 @@ from motiontok.data import (
     from_motion,
     split_windows,
 )
-from motiontok.data.clips import Clips, load_clips, make_training_data
+from motiontok.data.clips import Clips, ClipSet, load_clips, make_training_data
 from motiontok.errors import DataError
 from motiontok.training.data import Drawing
 
@@ -145,7 +145,7 @@ def test_accumulated_velocities_are_metres_and_radians():
 def test_a_clip_shorter_than_a_window_is_trained_on_standing_still():
     """As the tokenizer will see it: held on its last frame, without velocity."""
     walk = procedural.make("walk", seconds=2)
-    given_clips = Clips([walk[:20]], [walk[20:]], (), "")
+    given_clips = Clips((ClipSet("walk", [walk[:20]], [walk[20:]]),), "")
     ready = make_training_data(given_clips, DataConfig(mirror=False))
     assert len(ready.windows) == 1
     raw = differentiate(ready.statistics.restore(ready.windows.enumerated()[0]))
@@ -154,7 +154,7 @@ def test_a_clip_shorter_than_a_window_is_trained_on_standing_still():
 
 
 def test_mirror_images_double_the_windows_but_not_the_held_out():
-    made = load_clips(DataConfig(clips=2, seconds=2.0), None, seed=0)
+    made = load_clips(DataConfig(clips=2, seconds=2.0), [], seed=0)
     plain = make_training_data(made, DataConfig(mirror=False))
     both = make_training_data(made, DataConfig(mirror=True))
     assert len(both.windows) == 2 * len(plain.windows)
@@ -191,11 +191,11 @@ def test_statistics_survive_columns_that_never_change():
 
 def test_procedural_clips_take_no_path(tmp_path):
     with pytest.raises(DataError, match="made, not read"):
-        load_clips(DataConfig(), tmp_path, seed=0)
+        load_clips(DataConfig(), [tmp_path], seed=0)
 
 
 def test_held_out_procedural_clips_are_not_trained_on():
-    made = load_clips(DataConfig(clips=3, seconds=1.0), None, seed=0)
+    made = load_clips(DataConfig(clips=3, seconds=1.0), [], seed=0)
     for held in made.held_out:
         assert all(
             not np.allclose(held.rotations, motion.rotations, atol=1e-3) for motion in made.training
@@ -204,4 +204,4 @@ def test_held_out_procedural_clips_are_not_trained_on():
 
 def test_an_unknown_data_set_lists_the_known_ones():
     with pytest.raises(DataError, match=r"no data set 'cmu'; choose from lafan, bandai"):
-        load_clips(DataConfig(dataset="cmu"), None, seed=0)
+        load_clips(DataConfig(dataset="cmu"), [], seed=0)

@@ -42,7 +42,7 @@ def main() -> None:
     torch.set_num_threads(1)
     tokenizers = [MotionTokenizer.from_pretrained(folder) for folder in options.tokenizer]
     config = tokenizers[0].config
-    clips = load_clips(config.data, options.data, seed=config.train.seed)
+    clips = load_clips(config.data, [options.data], seed=config.train.seed)
     features = [from_motion(motion) for motion in clips.held_out]
     for tokenizer in tokenizers:
         method, statistics = tokenizer.method, tokenizer.statistics

@@ -125,7 +125,7 @@ def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):
             "model.components=32", "model.bases=4", "data.holdout=4",
         ),
     )  # fmt: skip
-    ready = make_training_data(load_clips(config.data, labelled_clips, seed=0), config.data)
+    ready = make_training_data(load_clips(config.data, [labelled_clips], seed=0), config.data)
     method = make_method(config, MotionNetworks(config))
     generator = torch.Generator().manual_seed(0)
     method.prepare(lambda count: ready.windows.batch(min(count, 2000), generator), generator)

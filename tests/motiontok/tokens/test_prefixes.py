@@ -32,7 +32,7 @@ def tokenizer(request):
             f"method.name={request.param}",
         ),
     )  # fmt: skip
-    ready = make_training_data(load_clips(config.data, None, seed=0), config.data)
+    ready = make_training_data(load_clips(config.data, [], seed=0), config.data)
     method = make_method(config, MotionNetworks(config))
     generator = torch.Generator().manual_seed(0)
     method.prepare(lambda count: ready.windows.batch(min(count, 3000), generator), generator)

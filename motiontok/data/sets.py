@@ -1,0 +1,218 @@
+"""Sets of clips as a user names them: folders, archives and files, each read on its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from bvh import dataset, lafan, splits
+from bvh.archives import set_name
+from bvh.dataset import Dataset
+from bvh.errors import BVHError
+from bvh.motion import Motion
+from bvh.splits import Split
+from motiontok.config import DataConfig
+from motiontok.errors import DataError
+
+__all__ = [
+    "Copies",
+    "check_weights",
+    "find_copies",
+    "notes_on",
+    "read_sets",
+    "set_names",
+    "split_sets",
+    "without",
+]
+
+Copies = dict[str, str]
+"""Names of clips of a set that an earlier set has too, and that set's name."""
+
+
+def set_names(paths: Sequence[Path]) -> list[str]:
+    """Names of sets: folders' and archives' stems, with what is above them where two agree.
+
+    Raises:
+        DataError: a path is given twice.
+    """
+    places = [path.expanduser().resolve() for path in paths]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise DataError(
+                f"{paths[number]}: given twice; a set is drawn more often by its weight"
+            )
+    names = [set_name(place) for place in places]
+    longer: tuple[Callable[[Path], str], ...] = (
+        lambda place: f"{place.parent.name}/{set_name(place)}",
+        lambda place: f"{place.parent.name}/{place.name}",
+        str,
+    )
+    for name_of in longer:
+        count = Counter(names)
+        pairs = zip(names, places, strict=True)
+        names = [name_of(place) if count[name] > 1 else name for name, place in pairs]
+    return names
+
+
+def read_sets(
+    paths: Sequence[Path],
+    *,
+    strict: bool = False,
+    update: Callable[[int, int], object] | None = None,
+) -> list[Dataset]:
+    """The clips of each path.
+
+    Args:
+        paths: folders, archives or files.
+        strict: an unreadable clip is an error instead of being skipped.
+        update: called with files done and files in all, of the sets so far.
+
+    Raises:
+        BVHError: nothing is there, or no clip that can be read; it names the path.
+    """
+    found: list[Dataset] = []
+    before = 0
+
+    def tell(done: int, total: int) -> None:
+        if update is not None:
+            update(before + done, before + total)
+
+    for path in paths:
+        found.append(dataset.load(path, progress=tell, strict=strict))
+        before += len(found[-1]) + len(found[-1].skipped)
+    return found
+
+
+def check_weights(config: DataConfig, names: Sequence[str]) -> None:
+    """Refuse weights of sets that are not there.
+
+    Raises:
+        DataError: it names them, and those that there are.
+    """
+    unknown = [name for name in config.weights if name not in names]
+    if unknown:
+        raise DataError(
+            f"data.weights: no set {', '.join(unknown)}; of this run are {', '.join(names)}"
+        )
+
+
+def split_sets(
+    config: DataConfig, names: Sequence[str], found: Sequence[Dataset], copies: Sequence[Copies]
+) -> list[Split]:
+    """What is trained on and held out of each set.
+
+    A set is split as if it were alone, and copies leave both parts: what is held out does not
+    change with the other sets. Only if copies are all that is held out, the rest is split anew.
+
+    Args:
+        config: says how.
+        names: of the sets.
+        found: their clips.
+        copies: which of them earlier sets have.
+
+    Raises:
+        DataError: of a set nothing would be left, or no set has an action to hold out.
+    """
+    several = len(found) > 1
+    wanted = [name.strip() for name in config.holdout_actions.split(",") if name.strip()]
+    there = [{splits.parse_name(clip).action for clip in of.names} for of in found]
+    missing = set(wanted).difference(*there)
+    if missing and several:
+        raise DataError(
+            f"data.holdout_actions: no set has clips of {', '.join(sorted(missing))}: the sets are "
+            f"{', '.join(names)}"
+        )
+    out = []
+    for name, of, has, copied in zip(names, found, there, copies, strict=True):
+        actions = [action for action in wanted if action in has or not several]
+        try:
+            split = _split(config, of, actions, several=several)
+            train, held_out = (without(part, copied) for part in split)
+            if copied and not held_out.motions:
+                train, held_out = _split(config, without(of, copied), [], several=several)
+        except BVHError as error:
+            raise DataError(f"{name}: {error}") from None
+        out.append(Split(train, held_out))
+    return out
+
+
+def _split(config: DataConfig, of: Dataset, actions: Sequence[str], *, several: bool) -> Split:
+    """One set's split; of several sets one may be a single clip, and is trained on."""
+    whole = set(lafan.DAPS_VALIDATION) <= {Path(clip).stem for clip in of.names}
+    if config.dataset == "lafan" and whole:
+        return lafan.daps_split(of)
+    if actions:
+        return splits.by_action(of, actions)
+    if several and len(of) == 1:
+        return Split(of, of.take([]))
+    return splits.every_nth(of, config.holdout)
+
+
+def without(clips: Dataset, copies: Copies) -> Dataset:
+    """The clips that no earlier set has."""
+    return clips.take(i for i, name in enumerate(clips.names) if name not in copies)
+
+
+def find_copies(sets: Sequence[Dataset], names: Sequence[str]) -> list[Copies]:
+    """Clips that are in an earlier set as well, by their files' contents or by their motion.
+
+    The same file may be normalised a little differently beside other clips of its rig, and
+    motions that are alike may be written in files that are not.
+
+    Args:
+        sets: of clips.
+        names: of the sets.
+
+    Raises:
+        DataError: a set has nothing else.
+    """
+    if len(sets) == 1:
+        return [{}]
+    seen: dict[str, str] = {}
+    out: list[Copies] = []
+    for clips, name in zip(sets, names, strict=True):
+        keys = [
+            (digest, _motion_digest(motion))
+            for digest, motion in zip(clips.digests, clips.motions, strict=True)
+        ]
+        found = {
+            clip: next(seen[key] for key in of_clip if key in seen)
+            for clip, of_clip in zip(clips.names, keys, strict=True)
+            if not seen.keys().isdisjoint(of_clip)
+        }
+        if len(found) == len(clips):
+            raise DataError(
+                f"{name}: each of its {len(clips)} clips is in {_listed(found.values())} already; "
+                "leave it out"
+            )
+        for key in (key for of_clip in keys for key in of_clip):
+            seen.setdefault(key, name)
+        out.append(found)
+    return out
+
+
+def notes_on(copies: Sequence[Copies], names: Sequence[str]) -> tuple[str, ...]:
+    """A line on each set of which earlier sets have clips."""
+    out = []
+    for found, name in zip(copies, names, strict=True):
+        if not found:
+            continue
+        clip, where = next(iter(found)), _listed(found.values())
+        many = f"{len(found)} clips, such as {clip}, are in {where} too, and count once, there"
+        one = f"{clip} is in {where} too, and counts once, there"
+        out.append(f"{name}: {one if len(found) == 1 else many}")
+    return tuple(out)
+
+
+def _listed(names: Collection[str]) -> str:
+    return " and ".join(dict.fromkeys(names))
+
+
+def _motion_digest(motion: Motion) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for values in (motion.root_positions, motion.rotations, motion.offsets):
+        digest.update(values.astype("<f4").tobytes())
+    digest.update(f"{motion.fps:.6g}".encode())
+    return digest.hexdigest()
