@@ -75,4 +75,6 @@ def _lowest_level(heights: Array, still: Array) -> float:
     """Height at which toes come to rest: the middle of the lowest band of still heights."""
     values = heights[still] if still.any() else heights.ravel()
     base = float(quantile(values, 0.05))
-    return float(median(values[np.abs(values - base) < _BAND]))
+    near = np.abs(values - base) < _BAND
+    # Who climbs leaves gaps, and the quantile may lie in one: then what is below it.
+    return float(median(values[near if near.any() else values <= base]))

@@ -368,3 +368,20 @@ def test_crawling_keeps_its_up_axis(clip: Clip) -> None:
     place[:, 0] = [0.0, 40.0, 0.0] + np.arange(clip.frames)[:, None] * [0.0, 0.0, 2.0]
     report = bvh.examine(replace(clip, rotations=rotations, positions=place))[1]
     assert report.up == "y"
+
+
+@pytest.mark.parametrize("rung", [0.15, 0.3, 0.45])
+def test_who_climbs_has_a_floor_too(motion: Motion, rung: float) -> None:
+    """A ladder, and rests on it of which the lowest twentieth ends halfway between two rungs."""
+    rests = [11, *[14] * 15, 7]
+    pose = motion[10:11]
+    height = rung * np.repeat(np.arange(len(rests)), rests)
+    root = np.tile(pose.root_positions, (len(height), 1))
+    root[:, 2] += height
+    turns = np.repeat(pose.rotations, len(height), axis=0)
+    climbing = replace(motion, root_positions=root, rotations=turns)
+    found = bvh.normalize(put_on(RIGS["mixamo"][0], climbing, 100.0), up="y")
+    rise = np.ptp(found.root_positions[:, 2])
+    assert rise == pytest.approx(rung * (len(rests) - 1), rel=0.05)
+    # Of a step in midair: its toes are not level.
+    assert abs(found.global_positions()[0, [4, 8], 2].mean() - 0.02) < 0.005
