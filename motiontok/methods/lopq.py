@@ -21,7 +21,7 @@ class Lopq(DiscreteAutoencoder):
     """:class:`~motiontok.models.local_quantizer.LocalQuantizer` alone.
 
     Everything happens in :meth:`prepare`. Encoding tries as many of a window's nearest
-    cells as ``effort`` says and keeps the best.
+    cells as ``effort`` says, with a few sizes each, and keeps the best.
     """
 
     decodes_prefixes = True
@@ -67,13 +67,15 @@ def make_local_quantizer(config: Config, networks: Networks) -> LocalQuantizer:
     """A quantiser to be fitted.
 
     Raises:
-        ConfigError: there are too few codes for a cell and a codeword.
+        ConfigError: there are too few codes for a cell, sizes and a codeword.
     """
     model = config.model
-    if model.codes_per_window < 2:
+    fewest, said = (
+        (3, "a cell, sizes and a codeword") if networks.sized else (2, "a cell and a codeword")
+    )
+    if model.codes_per_window < fewest:
         raise ConfigError(
-            f"model.codes_per_window must be at least 2 for {config.method.name}: a cell and a "
-            "codeword in it"
+            f"model.codes_per_window must be at least {fewest} for {config.method.name}: {said}"
         )
     return LocalQuantizer(
         shape=networks.shape,
@@ -81,5 +83,5 @@ def make_local_quantizer(config: Config, networks: Networks) -> LocalQuantizer:
         vocab_size=model.vocab_size,
         components=model.components,
         bases=model.bases,
-        far=networks.far,
+        sized=networks.sized,
     )

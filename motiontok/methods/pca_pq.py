@@ -33,6 +33,7 @@ class PcaPq(DiscreteAutoencoder):
             codes=config.model.codes_per_window,
             vocab_size=config.model.vocab_size,
             variances=self.likelihood.parameters_per_value > 1,
+            sized=networks.sized and config.model.codes_per_window > 1,
         ).requires_grad_(False)
 
     def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
