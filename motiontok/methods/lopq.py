@@ -12,6 +12,7 @@ from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import LocalPolicy, LocalQuantizer
+from motiontok.models.sizes import FEWEST_SIZED
 from motiontok.progress import Tell, silent
 
 __all__ = ["Lopq", "make_local_quantizer"]
@@ -67,15 +68,13 @@ def make_local_quantizer(config: Config, networks: Networks) -> LocalQuantizer:
     """A quantiser to be fitted.
 
     Raises:
-        ConfigError: there are too few codes for a cell, sizes and a codeword.
+        ConfigError: there are too few codes for a cell and a codeword.
     """
     model = config.model
-    fewest, said = (
-        (3, "a cell, sizes and a codeword") if networks.sized else (2, "a cell and a codeword")
-    )
-    if model.codes_per_window < fewest:
+    if model.codes_per_window < 2:
         raise ConfigError(
-            f"model.codes_per_window must be at least {fewest} for {config.method.name}: {said}"
+            f"model.codes_per_window must be at least 2 for {config.method.name}: a cell and a "
+            "codeword in it"
         )
     return LocalQuantizer(
         shape=networks.shape,
@@ -83,5 +82,5 @@ def make_local_quantizer(config: Config, networks: Networks) -> LocalQuantizer:
         vocab_size=model.vocab_size,
         components=model.components,
         bases=model.bases,
-        sized=networks.sized,
+        sized=networks.sized and model.codes_per_window >= FEWEST_SIZED,
     )

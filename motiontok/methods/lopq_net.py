@@ -117,7 +117,7 @@ def make_local_decoder(config: Config, networks: Networks) -> LocalDecoder:
     """A quantiser to be fitted, and the network on top of it.
 
     Raises:
-        ConfigError: there are too few codes for the head and a codeword.
+        ConfigError: there are too few codes for a cell and a codeword.
     """
     return LocalDecoder(
         make_local_quantizer(config, networks),

@@ -11,7 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TRIED_SIZES", "SizeTable", "keep_best"]
+__all__ = ["FEWEST_SIZED", "TRIED_SIZES", "SizeTable", "keep_best"]
+
+FEWEST_SIZED = 8
+"""Tokens of a window from which on one of them is worth its bits as that of sizes."""
 
 TRIED_SIZES = 4
 """Of the likeliest sizes so many are coded with, and what errs least is kept."""

@@ -314,6 +314,11 @@ def test_the_method_encodes_and_decodes_as_its_quantiser():
     torch.testing.assert_close(method.decode(codes), method.quantizer.decode(codes))
 
 
-def test_too_few_codes_are_refused():
-    with pytest.raises(ConfigError, match="codes_per_window must be at least 3"):
-        lopq(codes_per_window=2)
+def test_sizes_are_named_where_there_are_tokens_enough():
+    assert lopq(codes_per_window=4).quantizer.head == 1
+    assert lopq(codes_per_window=8).quantizer.head == 2
+
+
+def test_one_code_is_refused():
+    with pytest.raises(ConfigError, match="codes_per_window must be at least 2"):
+        lopq(codes_per_window=1)
