@@ -196,8 +196,8 @@ def test_few_windows_do_not_pass_for_all_there_are(monkeypatch):
     """What a small neighbourhood has not seen is not taken to be impossible."""
     few, others = curved(60), curved(500, seed=1)
     found = error(fitted(few), others)
-    monkeypatch.setattr("motiontok.models.local_quantizer._PRIOR_SQUARE", 0.0)
-    monkeypatch.setattr("motiontok.models.local_quantizer._PRIOR_WINDOWS", 0.0)
+    for prior in ("_PRIOR_SQUARE", "_PRIOR_WINDOWS", "_SHRINK"):
+        monkeypatch.setattr(f"motiontok.models.local_quantizer.{prior}", 0.0)
     assert found < 0.9 * error(fitted(few), others)
 
 
