@@ -32,7 +32,7 @@ _WINDOWS_PER_BASE = 1200  # twice and more the components whose covariance is es
 _DRAW = 8192  # windows in memory at a time
 # A little of what windows do in general goes into each neighbourhood's covariance: one of
 # few windows knows few directions, and a new clip will go in others too.
-_SHRINK = 0.03
+_SHRINK = 0.1
 _PRIOR_WINDOWS = 2.0
 # The fewer there are, the closer in time they lie as well, and the less each of them adds.
 _PRIOR_SQUARE = 5000.0
