@@ -46,7 +46,7 @@ class ImageNetworks(Networks):
     """
 
     after_scalars: ClassVar[tuple[float, ...]]
-    far: ClassVar[bool] = False  # pixels have bounds
+    sized: ClassVar[bool] = False  # pixels have bounds
 
     def __init__(self, config: Config, *, shape: tuple[int, ...]) -> None:
         super().__init__(config, shape=shape, likelihood=self._likelihood())

@@ -12,6 +12,7 @@ from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import LocalPolicy, LocalQuantizer
+from motiontok.models.sizes import FEWEST_SIZED
 from motiontok.progress import Tell, silent
 
 __all__ = ["Lopq", "make_local_quantizer"]
@@ -21,7 +22,7 @@ class Lopq(DiscreteAutoencoder):
     """:class:`~motiontok.models.local_quantizer.LocalQuantizer` alone.
 
     Everything happens in :meth:`prepare`. Encoding tries as many of a window's nearest
-    cells as ``effort`` says and keeps the best.
+    cells as ``effort`` says, with a few sizes each, and keeps the best.
     """
 
     decodes_prefixes = True
@@ -81,5 +82,5 @@ def make_local_quantizer(config: Config, networks: Networks) -> LocalQuantizer:
         vocab_size=model.vocab_size,
         components=model.components,
         bases=model.bases,
-        far=networks.far,
+        sized=networks.sized and model.codes_per_window >= FEWEST_SIZED,
     )

@@ -102,7 +102,7 @@ class LopqNet(DiscreteAutoencoder):
         """One round over the tokens after the cell's."""
         z = self.quantizer.coordinates(y, codes[:, 0])
         for token in range(1, self.quantizer.codes):
-            words = self.quantizer.word_scores(z, codes[:, 0], token)
+            words = self.quantizer.word_scores(z, codes, token)
             near = words.topk(min(_WORDS, self.quantizer.vocab_size)).indices
             tried = codes[:, None].repeat(1, near.shape[1], 1)
             tried[:, :, token] = near

@@ -47,13 +47,14 @@ class Networks(ABC):
         encoder_mlp_ratio: of those layers.
         levels: of FSQ's scalars for some sizes of vocabulary, where they are not what
             :func:`~motiontok.methods.fsq.levels` takes.
-        far: whether observations may lie far beyond those that are trained on.
+        sized: whether a token of fitted quantisers names sizes: observations may lie far beyond
+            those that are trained on.
     """
 
     encoder_depth: ClassVar[int] = 3
     encoder_mlp_ratio: ClassVar[int] = 4
     levels: ClassVar[Mapping[int, tuple[int, ...]]] = {}
-    far: ClassVar[bool] = True
+    sized: ClassVar[bool] = True
 
     def __init__(self, config: Config, *, shape: tuple[int, ...], likelihood: Likelihood) -> None:
         self.config = config

@@ -12,6 +12,7 @@ from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import ProductQuantizer
 from motiontok.models.quantizer import ENOUGH
+from motiontok.models.sizes import FEWEST_SIZED
 from motiontok.progress import Tell, silent
 
 __all__ = ["PcaPq"]
@@ -33,6 +34,7 @@ class PcaPq(DiscreteAutoencoder):
             codes=config.model.codes_per_window,
             vocab_size=config.model.vocab_size,
             variances=self.likelihood.parameters_per_value > 1,
+            sized=networks.sized and config.model.codes_per_window >= FEWEST_SIZED,
         ).requires_grad_(False)
 
     def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:

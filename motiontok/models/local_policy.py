@@ -14,10 +14,10 @@ __all__ = ["CellPolicy", "LocalPolicy"]
 
 
 class CellPolicy(ABC):
-    """q(z | x) = q(k | x) prod_n q(z_n | k, x): a cell, and then all words in it.
+    """q(z | x) = q(k | x) q(s | k, x) prod_n q(z_n | s, k, x): a cell, sizes, all words.
 
-    Given the cell the words are independent, so there are two steps however many tokens
-    there are.
+    Given the cell and sizes the words are independent, so there are three steps however many
+    tokens there are, and two where no token names sizes.
 
     Attributes:
         quantizer: whose cells and words they are.
@@ -30,16 +30,23 @@ class CellPolicy(ABC):
         """log q(k | x) ``(batch, vocab)`` of components ``(batch, components)``."""
 
     @abstractmethod
-    def _words(self, y: Tensor, cells: Tensor) -> Tensor:
-        """log q(z_n | k, x) ``(rows, codes - 1, vocab)`` of components in cells ``(rows,)``."""
+    def _next(self, y: Tensor, head: Tensor) -> Tensor:
+        """log q ``(rows, tokens, vocab)`` of the tokens of one step.
+
+        Args:
+            y: components ``(rows, components)``.
+            head: ``(rows, tokens)``, the quantiser's head or as much of it as is known. What
+                comes next is the rest of it, or all words.
+        """
 
     def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
         """log q(. | z_<n, x) ``(batch, samples, codes, vocab)`` at ``(batch, samples, codes)``."""
         samples = codes.shape[1]
         y = self.quantizer.components(x)
         first = self._cell(y)[:, None, None].expand(-1, samples, -1, -1)
-        words = self._words(y.repeat_interleave(samples, dim=0), codes[..., 0].flatten())
-        return torch.cat([first, words.unflatten(0, codes.shape[:2])], dim=2)
+        rows, flat = y.repeat_interleave(samples, dim=0), codes.flatten(0, 1)
+        steps = [self._next(rows, flat[:, :known]) for known in range(1, self.quantizer.head + 1)]
+        return torch.cat([first, torch.cat(steps, dim=1).unflatten(0, codes.shape[:2])], dim=2)
 
     @torch.no_grad()
     def sample(
@@ -70,28 +77,33 @@ class CellPolicy(ABC):
             return draw_tokens(logq, temperature=temperature, generator=generator, noise=given)
 
         y = self.quantizer.components(x)
-        first = self._cell(y)[:, None].expand(-1, samples, -1)
-        cells = draw(first, 0)
-        words = self._words(y.repeat_interleave(samples, dim=0), cells.flatten())
-        logp = torch.cat([first[:, :, None], words.unflatten(0, cells.shape)], dim=2)
-        others = [draw(logp[:, :, n], n) for n in range(1, self.quantizer.codes)]
-        codes = torch.stack([cells, *others], dim=-1)
+        rows = y.repeat_interleave(samples, dim=0)
+        logp = self._cell(y)[:, None, None].expand(-1, samples, -1, -1)
+        codes = draw(logp[:, :, 0], 0)[..., None]
+        while codes.shape[-1] < self.quantizer.codes:
+            step = self._next(rows, codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+            first = codes.shape[-1]
+            drawn = [draw(step[:, :, n], first + n) for n in range(step.shape[2])]
+            codes = torch.cat([codes, torch.stack(drawn, dim=-1)], dim=-1)
+            logp = torch.cat([logp, step], dim=2)
         return codes, logp.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
 
-    def _word_scores(self, y: Tensor, cells: Tensor) -> Tensor:
-        """The quantiser's of all words, ``(rows, codes - 1, vocab)``, of components in cells."""
-        z = self.quantizer.coordinates(y, cells)
-        tokens = range(1, self.quantizer.codes)
-        return torch.stack([self.quantizer.word_scores(z, cells, n) for n in tokens], dim=1)
+    def _next_scores(self, y: Tensor, head: Tensor) -> Tensor:
+        """The quantiser's, as :meth:`_next`."""
+        known, quantizer = head.shape[1], self.quantizer
+        z = quantizer.coordinates(y, head[:, 0])
+        tokens = range(known, quantizer.codes if known == quantizer.head else known + 1)
+        return torch.stack([quantizer.word_scores(z, head, n) for n in tokens], dim=1)
 
 
 class LocalPolicy(CellPolicy):
     """q(z | x) of a :class:`~motiontok.models.local_quantizer.LocalQuantizer`.
 
     Each token is drawn in proportion to the Gaussian density of the window around what
-    the token says: cells with the variance of windows within a cell, codewords with the
-    variance of the quantiser's own error. It is the most random encoder that errs about as
-    much as quantising does, and at temperature 0 it is the quantiser.
+    the token says: cells with the variance of windows within a cell, sizes as the variance of
+    the window's coordinates, codewords with the variance of the quantiser's own error at the
+    size. It is the most random encoder that errs about as much as quantising does, and at
+    temperature 0 it is the quantiser that tries one cell and one size.
 
     Args:
         quantizer: fitted or to be fitted.
@@ -103,5 +115,5 @@ class LocalPolicy(CellPolicy):
     def _cell(self, y: Tensor) -> Tensor:
         return log_softmax(self.quantizer.cell_scores(y))
 
-    def _words(self, y: Tensor, cells: Tensor) -> Tensor:
-        return log_softmax(self._word_scores(y, cells))
+    def _next(self, y: Tensor, head: Tensor) -> Tensor:
+        return log_softmax(self._next_scores(y, head))

@@ -2,11 +2,11 @@
 
 Windows of motion lie near a curved surface of few dimensions. One basis for all of them
 spends its bits on directions in which a given window cannot go; a basis for the
-neighbourhood does not. So the first token names a cell, a codeword for the whole window,
-and the others quantise what is left in the principal components of the cell's
-neighbourhood, coarse to fine. This is locally optimised product quantisation
-(Kalantidis and Avrithis, CVPR 2014) of local principal components (Kambhatla and Leen,
-Neural Computation 9, 1997). It is fitted, not trained.
+neighbourhood does not. So the first token names a cell, a codeword for the whole window, the
+second the sizes of what is left of it, and the others quantise the shape of that in the
+principal components of the cell's neighbourhood, coarse to fine. This is locally optimised
+product quantisation (Kalantidis and Avrithis, CVPR 2014) of local principal components
+(Kambhatla and Leen, Neural Computation 9, 1997). It is fitted, not trained.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
+from motiontok.models.sizes import TRIED_SIZES, SizeTable, keep_best
 from motiontok.progress import Tell, silent
 
 __all__ = ["LocalQuantizer"]
@@ -29,13 +30,9 @@ _ENOUGH = 16_384  # windows for the common basis
 _WINDOWS_PER_CELL = 100
 _WINDOWS_PER_BASE = 1200  # twice and more the components whose covariance is estimated
 _DRAW = 8192  # windows in memory at a time
-# Codewords beyond what training windows do: they cost hardly anything on windows like
-# those, and without them a faster run than any seen cannot be said at all.
-_FAR_SHARE = 0.2
-_FAR_REACH = 12.0
 # A little of what windows do in general goes into each neighbourhood's covariance: one of
 # few windows knows few directions, and a new clip will go in others too.
-_SHRINK = 0.003
+_SHRINK = 0.1
 _PRIOR_WINDOWS = 2.0
 # The fewer there are, the closer in time they lie as well, and the less each of them adds.
 _PRIOR_SQUARE = 5000.0
@@ -44,19 +41,19 @@ _PRIOR_SQUARE = 5000.0
 class LocalQuantizer(nn.Module):
     """Cells, and a product quantiser in the principal components around each of them.
 
-    A window is ``mean + (centroid_k + sum_n B_n c_n) basis``: k is the first token, c_n
-    the codeword of token n, and B the local basis that cell k shares with its neighbours.
-    Codewords are shared by all cells: each cell scales its local components to the
-    profile of deviations that all have on average.
+    A window is ``mean + (centroid_k + sum_n s_n B_n c_n) basis``: k is the first token, c_n
+    the codeword of token n, B the local basis that cell k shares with its neighbours, its rows
+    scaled to unit coordinates, and s_n what the second token says of the size of c_n. Codewords
+    are shared by all cells.
 
     Args:
         shape: of an observation, a window ``(frames, columns)`` or a small image.
-        codes: tokens, the cell's included; at least 2.
+        codes: tokens, the cell's and that of sizes included; at least one more than these.
         vocab_size: values of a token, hence also the number of cells.
         components: leading principal components that are kept of a window.
         bases: local bases.
         size: most local components a token may code.
-        far: whether a fifth of the codewords lie beyond what training windows do.
+        sized: whether the second token names sizes; otherwise it is one like the others.
 
     Attributes:
         mean: ``(values,)``, values being the product of ``shape``.
@@ -64,13 +61,15 @@ class LocalQuantizer(nn.Module):
         centroids: ``(vocab, components)``.
         base: ``(vocab,)``, local basis of each cell.
         local: ``(bases, coordinates, components)``, orthonormal rows.
-        spread: ``(bases, coordinates)``, what a profile's unit is worth in components.
+        spread: ``(bases, coordinates)``, deviation of what a coordinate stands for.
+        sizes: what the second token says, if ``sized``.
         codewords: ``(vocab, coordinates)``; token n >= 1 has columns
-            ``ends[n - 1]`` to ``ends[n]``.
+            ``ends[n - 1]`` to ``ends[n]``, that of sizes none.
         ends: ``(codes,)``, from 0 up.
         owner: ``(coordinates,)``, the token of each.
         cell_variance: mean square of a component within its cell.
-        noise_variance: mean square of what quantising leaves of a coded coordinate.
+        noise_variance: mean square of what quantising leaves of a coded component, where sizes
+            are 1.
     """
 
     mean: Tensor
@@ -94,11 +93,11 @@ class LocalQuantizer(nn.Module):
         components: int,
         bases: int,
         size: int = 16,
-        far: bool = True,
+        sized: bool = True,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.codes, self.vocab_size, self.size, self.far = codes, vocab_size, size, far
+        self.codes, self.vocab_size, self.size = codes, vocab_size, size
         numbers = math.prod(shape)
         kept = min(components, numbers)
         bases = min(bases, vocab_size)
@@ -112,6 +111,7 @@ class LocalQuantizer(nn.Module):
         self.register_buffer("ends", torch.zeros(codes, dtype=torch.long))
         self.register_buffer("cell_variance", torch.ones(()))
         self.register_buffer("noise_variance", torch.ones(()))
+        self.sizes = SizeTable(tokens=codes - 2, vocab_size=vocab_size) if sized else None
         # Of every coordinate its token, and the ends again: slicing must not wait for a device.
         self.register_buffer("owner", torch.zeros(0, dtype=torch.long), persistent=False)
         self._ends = [0] * codes
@@ -134,6 +134,11 @@ class LocalQuantizer(nn.Module):
         self.local = self.local.new_zeros(len(self.local), coordinates, self.local.shape[2])
         self.spread = self.spread.new_zeros(len(self.spread), coordinates)
         self.codewords = self.codewords.new_zeros(self.vocab_size, coordinates)
+
+    @property
+    def head(self) -> int:
+        """Tokens that say what the others mean: the cell's and, if there is one, that of sizes."""
+        return 1 if self.sizes is None else 2
 
     def components(self, x: Tensor) -> Tensor:
         """Components ``(batch, components)`` of windows ``(batch, *shape)``."""
@@ -173,15 +178,27 @@ class LocalQuantizer(nn.Module):
         square = 0.5 * (self.centroids**2).sum(dim=1)
         return torch.addmm(-square, y, self.centroids.T) / self.cell_variance
 
-    def word_scores(self, coordinates: Tensor, cells: Tensor, token: int) -> Tensor:
+    def word_scores(self, coordinates: Tensor, codes: Tensor, token: int) -> Tensor:
         """``(batch, vocab)`` of a token >= 1: log-densities of the window but for a constant.
 
-        Distances are those in the window: the spread of a coordinate is its weight.
+        Distances are those in the window, in units of the size: the spread of a coordinate is
+        its weight.
+
+        Args:
+            coordinates: ``(batch, coordinates)``.
+            codes: ``(batch, tokens)``, of which the head's that come before ``token`` are read.
+            token: whose values are scored.
         """
+        if token < self.head:
+            assert self.sizes is not None
+            return self.sizes.scores(self._energy(coordinates))
         here = slice(self._ends[token - 1], self._ends[token])
-        words = self.codewords[:, here]
-        weights = self.spread[self.base[cells], here] ** 2 / self.noise_variance
-        return (weights * coordinates[:, here]) @ words.T - 0.5 * weights @ (words**2).T
+        words, shapes = self.codewords[:, here], coordinates[:, here]
+        if self.sizes is not None:
+            # One size for all of a token's coordinates.
+            shapes = shapes / self.sizes.sizes(codes[:, 1])[:, token - 2, None]
+        weights = self.spread[self.base[codes[:, 0]], here] ** 2 / self.noise_variance
+        return (weights * shapes) @ words.T - 0.5 * weights @ (words**2).T
 
     def words(self, codes: Tensor) -> Tensor:
         """Local coordinates ``(batch, coordinates)`` that tokens ``(batch, codes)`` stand for.
@@ -190,13 +207,41 @@ class LocalQuantizer(nn.Module):
         """
         given = self._ends[codes.shape[1] - 1]
         said = self.codewords[:, :given].gather(0, codes[:, self.owner[:given]])
+        if given:
+            said = said * self._units(codes)[:, :given]
         return F.pad(said, (0, self.codewords.shape[1] - given))
 
-    def quantize(self, y: Tensor, cells: Tensor) -> Tensor:
-        """Codes ``(batch, codes)`` of components in given cells: the nearest codewords."""
+    def quantize(self, y: Tensor, cells: Tensor, *, tried: int = TRIED_SIZES) -> Tensor:
+        """Codes ``(batch, codes)`` of components in given cells: the nearest codewords.
+
+        Args:
+            y: ``(batch, components)``.
+            cells: ``(batch,)``.
+            tried: how many of the likeliest sizes; what then errs least is kept.
+        """
         z = self.coordinates(y, cells)
-        words = [self.word_scores(z, cells, n).argmax(dim=1) for n in range(1, self.codes)]
-        return torch.stack([cells, *words], dim=1)
+        if self.sizes is None:
+            return self._nearest_words(z, cells[:, None])
+        likeliest = self.word_scores(z, cells[:, None], 1).topk(min(tried, self.vocab_size)).indices
+        heads = [torch.stack([cells, size], dim=1) for size in likeliest.unbind(dim=1)]
+        found = [self._nearest_words(z, head) for head in heads]
+        weights = self.spread[self.base[cells]]
+        return keep_best([(weights * (self.words(codes) - z), codes) for codes in found])
+
+    def _nearest_words(self, z: Tensor, head: Tensor) -> Tensor:
+        tokens = range(self.head, self.codes)
+        words = [self.word_scores(z, head, n).argmax(dim=1) for n in tokens]
+        return torch.stack([*head.unbind(dim=1), *words], dim=1)
+
+    def _energy(self, z: Tensor) -> Tensor:
+        """Sums of squares ``(batch, codes - 2)`` of each token's coordinates."""
+        return z.new_zeros(len(z), self.codes - 2).index_add(1, self.owner - 2, z.square())
+
+    def _units(self, codes: Tensor) -> Tensor:
+        """Sizes of coordinates ``(batch, coordinates)``, 1 where no token says them."""
+        if self.sizes is None:
+            return self.codewords.new_ones(len(codes), len(self.owner))
+        return self.sizes.sizes(codes[:, 1])[:, self.owner - 2]
 
     def encode(self, x: Tensor, *, cells: int = 1) -> Tensor:
         """Codes ``(batch, codes)``: the best of coding ``x`` in each of its nearest cells.
@@ -207,13 +252,8 @@ class LocalQuantizer(nn.Module):
         """
         y = self.components(x)
         nearby = self.cell_scores(y).topk(min(cells, self.vocab_size), dim=1).indices
-        tried = [self.quantize(y, cell) for cell in nearby.unbind(dim=1)]
-        if len(tried) == 1:
-            return tried[0]
-        codes = torch.stack(tried, dim=1)
-        errors = [((self.decode_components(c) - y) ** 2).sum(dim=1) for c in tried]
-        best = torch.stack(errors, dim=1).argmin(dim=1)
-        return codes[torch.arange(len(x), device=x.device), best]
+        found = [self.quantize(y, cell) for cell in nearby.unbind(dim=1)]
+        return keep_best([(self.decode_components(codes) - y, codes) for codes in found])
 
     def decode_components(self, codes: Tensor) -> Tensor:
         """Components ``(batch, components)`` of codes ``(batch, codes)``."""
@@ -254,8 +294,12 @@ class LocalQuantizer(nn.Module):
         cells = self._fit_cells(y, generator)
         rest = y - self.centroids[cells]
         self.cell_variance.copy_(rest.square().mean().clamp_min(1e-12))
-        self._fit_bases(rest, self.base[cells], scale, lambda part: tell(0.5 + 0.2 * part, "bases"))
-        self._fit_words(y, cells, generator, lambda part: tell(0.7 + 0.3 * part, "codewords"))
+        profile = self._fit_bases(
+            rest, self.base[cells], scale, lambda part: tell(0.5 + 0.2 * part, "bases")
+        )
+        self._fit_words(
+            y, cells, profile, generator, lambda part: tell(0.7 + 0.3 * part, "codewords")
+        )
 
     def _components_of(self, flat: Tensor, draw: Callable[[int], Tensor]) -> Tensor:
         """Components of enough windows to know every cell's neighbourhood, ``flat`` among them."""
@@ -287,8 +331,12 @@ class LocalQuantizer(nn.Module):
 
     def _fit_bases(
         self, rest: Tensor, base: Tensor, variance: Tensor, tell: Callable[[float], object]
-    ) -> None:
-        """Principal components of each neighbourhood, and how many of them are coded."""
+    ) -> Tensor:
+        """Principal components of each neighbourhood, as many as are coded.
+
+        Returns:
+            ``(coordinates,)``, their deviation on average over neighbourhoods.
+        """
         kept = rest.shape[1]
         rows = rest.new_zeros(len(self.local), kept, kept)
         deviation = rest.new_zeros(len(self.local), kept)
@@ -304,43 +352,39 @@ class LocalQuantizer(nn.Module):
             deviation[b] = values.flip(0).clamp_min(1e-12).sqrt()
         profile = torch.exp((share[:, None] * deviation.log()).sum(dim=0))
         bits = math.log2(self.vocab_size)
-        edges = allocate(profile**2, self.codes - 1, bits, self.size)
+        edges = allocate(profile**2, self.codes - self.head, bits, self.size)
         coded = edges[-1][1]
-        self._resize([0, *(high for _, high in edges)])
+        self._resize([0] * self.head + [high for _, high in edges])
         self.local.copy_(rows[:, :coded])
-        self.spread.copy_(deviation[:, :coded] / profile[:coded])
+        self.spread.copy_(deviation[:, :coded])
+        return profile[:coded]
 
     def _fit_words(
         self,
         y: Tensor,
         cells: Tensor,
+        profile: Tensor,
         generator: torch.Generator,
         tell: Callable[[float], object],
     ) -> None:
         z = self.coordinates(y, cells)
+        head = cells[:, None]
+        if self.sizes is not None:
+            energy = self._energy(z)
+            self.sizes.fit(energy, self.ends.diff()[1:], generator)
+            head = torch.stack([cells, self.sizes.scores(energy).argmax(dim=1)], dim=1)
+        z = z.div_(self._units(head))
         self.codewords.zero_()
         for token, (low, high) in enumerate(pairwise(self._ends)):
             tell(token / (self.codes - 1))
             if high > low:
-                points = z[:, low:high]
-                far = int(_FAR_SHARE * self.vocab_size) if self.far else 0
-                words = _with_far_words(points, self.vocab_size, far, generator)
-                self.codewords[: len(words), low:high] = words
+                # In the unit of the window, on average.
+                unit = profile[low:high]
+                words = k_means(z[:, low:high] * unit, self.vocab_size, generator, iterations=10)
+                self.codewords[: len(words), low:high] = words / unit
         some = slice(0, 8192)
         self.noise_variance.fill_(1.0)
-        left = z[some] - self.words(self.quantize(y[some], cells[some]))
+        codes = self.quantize(y[some], cells[some], tried=1)
+        left = z[some] - self.words(codes) / self._units(codes)
         square = (left * self.spread[self.base[cells[some]]]).square()
         self.noise_variance.copy_(square.mean().clamp_min(1e-12))
-
-
-def _with_far_words(points: Tensor, count: int, far: int, generator: torch.Generator) -> Tensor:
-    """Codewords ``(<= count, size)`` for points, ``far`` of them for some several times as far."""
-    words = k_means(points, count - far, generator, iterations=10)
-    pick = torch.randint(len(points), (16 * count,), generator=generator, device=points.device)
-    reach = torch.rand(16 * count, 1, generator=generator, device=points.device)
-    beyond = points[pick] * (1.0 + (_FAR_REACH - 1.0) * reach)
-    edge = points.norm(dim=1).sort().values[int(0.98 * (len(points) - 1))]
-    outside = beyond[beyond.norm(dim=1) > edge]
-    if not far or not len(outside):
-        return words
-    return torch.cat([words, k_means(outside, far, generator, iterations=10)])

@@ -54,8 +54,11 @@ class MovingPolicy(nn.Module, CellPolicy):
         scores = self.quantizer.cell_scores(y + reach * self.of_cell(y / self.unit))
         return log_softmax(self.precision[0].exp() * scores)
 
-    def _words(self, y: Tensor, cells: Tensor) -> Tensor:
+    def _next(self, y: Tensor, head: Tensor) -> Tensor:
+        cells = head[:, 0]
         around = (y - self.quantizer.centroids[cells]) / self.unit
         reach = self.quantizer.cell_variance.sqrt()
         moved = y + reach * self.of_words(torch.cat([y / self.unit, around], dim=1), cells)
-        return log_softmax(self.precision[1:, None].exp() * self._word_scores(moved, cells))
+        scores = self._next_scores(moved, head)
+        here = self.precision[head.shape[1] :][: scores.shape[1]]
+        return log_softmax(here[:, None].exp() * scores)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
 from motiontok.models.policy import TokenHead
 from motiontok.models.sampling import draw_tokens, log_softmax
+from motiontok.models.sizes import TRIED_SIZES, SizeTable, keep_best
 
 __all__ = ["ENOUGH", "CodebookHead", "ProductQuantizer", "RefiningDecoder", "component_count"]
 
@@ -37,6 +38,8 @@ class ProductQuantizer(nn.Module):
 
     Groups are contiguous runs of components in order of variance, so tokens go from
     coarse to fine. A group ends where reverse water-filling has spent log2(V) bits.
+    If ``sized``, the first token has no group: it names the sizes of the others' coefficients,
+    and codewords are in units of these.
 
     Args:
         shape: of an observation, a window ``(frames, columns)`` or a small image.
@@ -45,6 +48,7 @@ class ProductQuantizer(nn.Module):
         size: most components of a group.
         variances: whether it also says how far values are from what is decoded, for a
             likelihood whose variances are learned.
+        sized: see above; needs two tokens.
 
     Attributes:
         mean: ``(values,)``, values being the product of ``shape``.
@@ -53,6 +57,8 @@ class ProductQuantizer(nn.Module):
         slots: ``(codes, size)``, component of each coordinate of a group, -1 for none.
         codewords: ``(codes, vocab, size)``.
         spread: ``(codes, size)``, deviation of the codewords' coordinates, 1 for none.
+        sizes: what the first token says, if ``sized``.
+        unit: ``(codes, size)``, deviation of coefficients, 1 for none, if ``sized``.
         error: rms of what an observation's components lack after quantisation.
         log_variance: ``shape``, of what a value lacks, if ``variances``.
     """
@@ -61,6 +67,7 @@ class ProductQuantizer(nn.Module):
     basis: Tensor
     slots: Tensor
     spread: Tensor
+    unit: Tensor
     error: Tensor
     log_variance: Tensor
 
@@ -72,6 +79,7 @@ class ProductQuantizer(nn.Module):
         vocab_size: int,
         size: int = 16,
         variances: bool = False,
+        sized: bool = False,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
@@ -87,6 +95,9 @@ class ProductQuantizer(nn.Module):
         self.codewords = nn.Parameter(torch.zeros(codes, vocab_size, size))
         if variances:
             self.register_buffer("log_variance", torch.zeros(self.shape))
+        self.sizes = SizeTable(tokens=codes - 1, vocab_size=vocab_size) if sized else None
+        if sized:
+            self.register_buffer("unit", torch.ones(codes, size))
 
     def coefficients(self, x: Tensor) -> Tensor:
         """Coefficients ``(batch, codes, size)`` of observations ``(batch, *shape)``."""
@@ -124,14 +135,26 @@ class ProductQuantizer(nn.Module):
         return torch.stack([mean, log_variance], dim=1)
 
     def look_up(self, codes: Tensor, first: int = 0) -> Tensor:
-        """Codewords ``(..., tokens, size)`` of codes ``(..., tokens)`` at ``first`` onwards."""
+        """Codewords ``(..., tokens, size)`` of codes ``(..., tokens)`` at ``first`` onwards.
+
+        In units of sizes, if there are any.
+        """
         positions = torch.arange(first, first + codes.shape[-1], device=codes.device)
         return self.codewords[positions, codes]
 
     def encode(self, x: Tensor) -> Tensor:
-        """Nearest codewords ``(batch, codes)``."""
+        """Nearest codewords ``(batch, codes)``; of the likeliest few sizes those that err least."""
         y = self.coefficients(x)
-        return torch.stack([nearest(y[:, n], self.codewords[n]) for n in range(self.codes)], 1)
+        if self.sizes is None:
+            return self._nearest(y)
+        tried = self.sizes.scores(self._energy(y)).topk(min(TRIED_SIZES, self.vocab_size)).indices
+        found = [self._nearest(y, sizes) for sizes in tried.unbind(dim=1)]
+        return keep_best([((self.quantized(codes) - y).flatten(1), codes) for codes in found])
+
+    def quantized(self, codes: Tensor) -> Tensor:
+        """Coefficients ``(batch, tokens, size)`` that codes ``(batch, tokens)`` say."""
+        said = self.look_up(codes)
+        return said if self.sizes is None else said * self._scale(codes[:, 0])[:, : codes.shape[1]]
 
     def decode(self, codes: Tensor) -> Tensor:
         """Observations ``(batch, *shape)`` of codes ``(batch, codes)``, or of the first ones.
@@ -139,7 +162,23 @@ class ProductQuantizer(nn.Module):
         Groups without a code are at 0, their mean.
         """
         missing = self.codes - codes.shape[1]
-        return self.synthesize(self.components(F.pad(self.look_up(codes), (0, 0, 0, missing))))
+        return self.synthesize(self.components(F.pad(self.quantized(codes), (0, 0, 0, missing))))
+
+    def _nearest(self, y: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """Codes of coefficients, given those ``(batch,)`` of sizes if there are any."""
+        if sizes is not None:
+            y = y / self._scale(sizes)
+        found = [nearest(y[:, n], self.codewords[n]) for n in range(self.codes)]
+        return torch.stack(found if sizes is None else [sizes, *found[1:]], dim=1)
+
+    def _scale(self, sizes: Tensor) -> Tensor:
+        """Sizes ``(batch, codes, 1)`` of tokens, by codes ``(batch,)``."""
+        assert self.sizes is not None
+        return F.pad(self.sizes.sizes(sizes), (1, 0), value=1.0)[..., None]
+
+    def _energy(self, y: Tensor) -> Tensor:
+        """Sums of squares ``(batch, codes - 1)`` of each group's coefficients, if they were 1."""
+        return (y / self.unit)[:, 1:].square().sum(dim=-1)
 
     @torch.no_grad()
     def fit(self, x: Tensor, generator: torch.Generator, *, iterations: int = 8) -> None:
@@ -155,20 +194,36 @@ class ProductQuantizer(nn.Module):
         self.codewords.zero_()
         self.spread.fill_(1.0)
         y = centred @ basis.T
-        edges = allocate(variance, self.codes, math.log2(self.vocab_size), self.size)
-        for n, (low, high) in enumerate(edges):
+        first = 0 if self.sizes is None else 1
+        edges = allocate(variance, self.codes - first, math.log2(self.vocab_size), self.size)
+        for n, (low, high) in enumerate(edges, start=first):
+            self.slots[n, : high - low] = torch.arange(low, high)
+        scale = self._fit_sizes(x, generator)
+        for n, (low, high) in enumerate(edges, start=first):
             if high == low:
                 continue
-            self.slots[n, : high - low] = torch.arange(low, high)
-            words = k_means(y[:, low:high], self.vocab_size, generator, iterations=iterations)
+            points = y[:, low:high] / scale[:, n]
+            words = k_means(points, self.vocab_size, generator, iterations=iterations)
             self.codewords[n, : len(words), : high - low] = words
             self.spread[n, : high - low] = words.std(dim=0, unbiased=False).clamp_min(1e-6)
-        coded = self.components(self.look_up(self.encode(x[:4096])))
+        coded = self.components(self.quantized(self.encode(x[:4096])))
         lacking = y[:4096] - coded[:, : len(basis)]
         self.error.copy_(lacking.square().mean().sqrt())
         if self.variances:
             square = (x[:4096] - self.synthesize(coded)).square().mean(dim=0)
             self.log_variance.copy_(square.clamp_min(1e-6).log())
+
+    def _fit_sizes(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Sizes ``(batch, codes, 1)`` of windows, 1 where no token says them; groups are known."""
+        if self.sizes is None:
+            return x.new_ones(1, self.codes, 1)
+        y = self.coefficients(x)
+        used = self.slots >= 0
+        deviation = y.square().mean(dim=0).sqrt()
+        self.unit.copy_(torch.where(used & (deviation > 1e-6), deviation, 1.0))
+        energy = self._energy(y)
+        self.sizes.fit(energy, used.sum(dim=1)[1:], generator)
+        return self._scale(self.sizes.scores(energy).argmax(dim=1))
 
 
 def component_count(shape: tuple[int, ...], codes: int) -> int:

@@ -5,7 +5,8 @@ of that cell. A table of codes cannot tell. Here codes are read as what they add
 decoded window, and scored as the tokenizer would choose them for a window that the network
 expects: by the distance of what they say from that window, with a precision that the
 network states. What is learnt in one cell then holds in all of them, and codewords far from
-anything expected are unlikely by themselves.
+anything expected are unlikely by themselves. A code of sizes adds nothing by itself: it is
+read and scored by the table alone, and those after it mean what it makes of them.
 """
 
 from __future__ import annotations
@@ -49,19 +50,25 @@ class LocalCodes(nn.Module):
 
     All of it follows from the tokenizer, so it is not saved with a prior.
 
+    What codes mean depends on the first ones, their head: the cell's and that of sizes.
+
     Args:
         quantizer: fitted.
 
     Attributes:
+        head: codes of the head.
         centroids: ``(vocab, components)``, what the first code says.
         base: ``(vocab,)``, local basis of each cell.
         directions: ``(bases, coordinates, components)``, orthonormal rows.
-        units: ``(bases, coordinates)``, how far along its direction a coordinate of 1 lies.
+        units: ``(bases, coordinates)``, how far along its direction a coordinate of 1 lies, of
+            size 1.
+        sizes: ``(vocab, coordinates)``, what a code of sizes multiplies coordinates by; no rows
+            where there is none.
         words: ``(vocab, coordinates)``, codewords; code n >= 1 has the columns that it
             owns.
         owner: ``(coordinates,)``, the code that says each.
         scale: ``(codes,)``, root mean square of what a code adds: of its vector for the
-            first one, of a coordinate for the others.
+            first one, of a coordinate for the others at the usual size; 1 for that of sizes.
         whitening: ``(components,)``, what components are multiplied by to be comparable.
     """
 
@@ -69,6 +76,7 @@ class LocalCodes(nn.Module):
     base: Tensor
     directions: Tensor
     units: Tensor
+    sizes: Tensor
     words: Tensor
     owner: Tensor
     scale: Tensor
@@ -86,10 +94,18 @@ class LocalCodes(nn.Module):
         self._keep("words", words.clone())
         self._keep("directions", quantizer.local.clone())
         self._keep("units", spread.clone())
-        # Codewords far beyond what windows do are a fifth of them: the median is of the others.
-        lengths = spread.square().mean(dim=0) * words.square().median(dim=0).values / 0.45
+        self.head = quantizer.head
+        # No rows where no code names sizes: all are 1.
+        sizes = words.new_ones(0, words.shape[1])
+        if quantizer.sizes is not None:
+            sizes = quantizer.sizes.deviations[:, quantizer.sizes.band[quantizer.owner - 2]]
+        self._keep("sizes", sizes)
+        # Sizes are 1 on average over windows: coordinates have unit variance then.
+        lengths = spread.square().mean(dim=0) * words.square().mean(dim=0)
         scale = [centroids.square().sum(dim=1).mean()]
-        scale += [lengths[here].mean() for here in self._slices[1:]]
+        owned = [lengths[here] for here in self._slices[1:]]
+        # A code that owns nothing adds nothing.
+        scale += [each.mean() if len(each) else each.new_ones(()) for each in owned]
         self._keep("scale", torch.stack(scale).sqrt().clamp_min(1e-6))
         variance = centroids.square().mean(dim=0)
         self._keep("whitening", (variance + _FLOOR * variance.mean()).clamp_min(1e-12).rsqrt())
@@ -110,38 +126,44 @@ class LocalCodes(nn.Module):
         said, base = self._said(codes)
         return self.centroids[codes[:, 0]] + (said[:, None] @ self.directions[base])[:, 0]
 
-    def vector(self, position: int, codes: Tensor, cells: Tensor) -> Tensor:
+    def vector(self, position: int, codes: Tensor, head: Tensor) -> Tensor:
         """What codes ``(rows,)`` at a position add, ``(rows, components)``."""
         if position == 0:
             return self.centroids[codes]
-        here, base = self._slices[position], self.base[cells]
-        said = self.words[codes, here] * self.units[base, here]
+        here, base = self._slices[position], self.base[head[:, 0]]
+        said = self.words[codes, here] * self._units(head)[:, here]
         return (said[:, None] @ self.directions[base, here])[:, 0]
 
-    def effects(self, position: int, along: Tensor, cells: Tensor) -> Tensor:
+    def effects(self, position: int, along: Tensor, head: Tensor) -> Tensor:
         """What each code at a position adds, seen along some directions.
 
         Args:
             position: of the code.
             along: ``(components, directions)``.
-            cells: ``(rows,)``, the first codes; those of the first position have none yet.
+            head: ``(rows, codes)``, those of the head that come before.
 
         Returns:
             ``(rows, vocab, directions)``.
         """
         if position == 0:
-            return (self.centroids @ along).expand(len(cells), -1, -1)
-        here, base = self._slices[position], self.base[cells]
-        return self.words[:, here] @ (
-            self.units[base, here, None] * (self.directions[base, here] @ along)
-        )
+            return (self.centroids @ along).expand(len(head), -1, -1)
+        here, base = self._slices[position], self.base[head[:, 0]]
+        units = self._units(head)[:, here, None]
+        return self.words[:, here] @ (units * (self.directions[base, here] @ along))
+
+    def _units(self, head: Tensor) -> Tensor:
+        """How far along its direction a coordinate of 1 lies, ``(rows, coordinates)``."""
+        units = self.units[self.base[head[:, 0]]]
+        if self.head == 1 or head.shape[1] == 1:
+            return units
+        return units * self.sizes[head[:, 1]]
 
     def _said(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Local coordinates and local bases of windows."""
-        base = self.base[codes[:, 0]]
-        return self.words.gather(0, codes[:, self.owner]) * self.units[base], base
+        said = self.words.gather(0, codes[:, self.owner]) * self._units(codes)
+        return said, self.base[codes[:, 0]]
 
-    def scores(self, expected: Tensor, changes: Tensor, precision: Tensor, cells: Tensor) -> Tensor:
+    def scores(self, expected: Tensor, changes: Tensor, precision: Tensor, head: Tensor) -> Tensor:
         """Log-densities of what each code says but for a constant, ``(windows, codes, vocab)``.
 
         Args:
@@ -149,45 +171,46 @@ class LocalCodes(nn.Module):
             changes: ``(windows, codes, components)``, added to it at each position, in units
                 of ``scale``.
             precision: ``(windows, codes)``, one over the variance in those units.
-            cells: ``(windows,)`` the first codes.
+            head: ``(windows, head)`` the first codes.
         """
-        base = self.base[cells]
+        base, units = self.base[head[:, 0]], self._units(head)
         # One product for all positions: a row's part of what is expected of the window.
-        rest = (expected - self.centroids[cells])[..., None]
+        rest = (expected - self.centroids[head[:, 0]])[..., None]
         found = (self.directions[base] @ rest)[..., 0]
         out = [self._cell_scores(expected, changes[:, 0], precision[:, 0])]
         for n, here in enumerate(self._slices[1:], start=1):
             along = found[:, here] / self.scale[n]
             along = along + (self.directions[base, here] @ changes[:, n, :, None])[..., 0]
-            out.append(self._word_scores(n, along, precision[:, n], base))
+            out.append(self._word_scores(n, along, precision[:, n], units))
         return torch.stack(out, dim=1)
 
     def score(
-        self, position: int, expected: Tensor, changes: Tensor, precision: Tensor, cells: Tensor
+        self, position: int, expected: Tensor, changes: Tensor, precision: Tensor, head: Tensor
     ) -> Tensor:
         """:meth:`scores` at one position, ``(rows, vocab)``.
 
         Args:
             position: of the code.
             expected, changes: ``(rows, components)``.
-            precision, cells: ``(rows,)``.
+            precision: ``(rows,)``.
+            head: ``(rows, codes)``, those of the head that come before.
         """
         if position == 0:
             return self._cell_scores(expected, changes, precision)
-        base = self.base[cells]
-        meant = (expected - self.centroids[cells]) / self.scale[position] + changes
+        base = self.base[head[:, 0]]
+        meant = (expected - self.centroids[head[:, 0]]) / self.scale[position] + changes
         directions = self.directions[base, self._slices[position]]
         along = (directions @ meant[..., None])[..., 0]
-        return self._word_scores(position, along, precision, base)
+        return self._word_scores(position, along, precision, self._units(head))
 
     def _cell_scores(self, expected: Tensor, changes: Tensor, precision: Tensor) -> Tensor:
         cells = self.centroids / self.scale[0]
         meant = expected / self.scale[0] + changes
         return precision[:, None] * (meant @ cells.T - 0.5 * cells.square().sum(dim=1))
 
-    def _word_scores(self, n: int, along: Tensor, precision: Tensor, base: Tensor) -> Tensor:
+    def _word_scores(self, n: int, along: Tensor, precision: Tensor, units: Tensor) -> Tensor:
         here = self._slices[n]
         words = self.words[:, here]
-        unit = self.units[base, here] / self.scale[n]
+        unit = units[:, here] / self.scale[n]
         square = 0.5 * unit.square() @ words.square().T
         return precision[:, None] * ((along * unit) @ words.T - square)

@@ -207,7 +207,7 @@ class PriorModel(nn.Module):
                 state.expected.flatten(0, 1),
                 (hidden @ self.local_write).flatten(0, 1),
                 sure.clamp_max(MOST_PRECISE).exp().flatten(0, 1),
-                codes[..., 0].flatten(),
+                codes[..., : self.local.head].flatten(0, 1),
             )
             logits = logits + scores.unflatten(0, (batch, windows))
         return torch.log_softmax(logits, dim=-1)

@@ -81,7 +81,7 @@ def expect_from_past(model: PriorModel, codes: Tensor, sequence: Tensor) -> None
         total = torch.zeros(codes.shape[1])
         for e, z in zip(expected.split(128), actual.split(128), strict=True):
             flat = torch.full(z.shape, precision)
-            scores = local.scores(e, e.new_zeros(*z.shape, e.shape[1]), flat, z[:, 0])
+            scores = local.scores(e, e.new_zeros(*z.shape, e.shape[1]), flat, z[:, : local.head])
             logp = torch.log_softmax(scores + model.bias, dim=-1)
             total += logp.gather(-1, z[..., None])[..., 0].sum(dim=0)
         found.append(total)

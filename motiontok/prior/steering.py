@@ -50,20 +50,21 @@ class Steering:
         self._precision = 1.0 / (tolerance**2 + model.says_later.square())
         self._asked = commands.isfinite()
         self._lacking = torch.where(self._asked, commands - model.says[-1], 0.0)
-        self._cells = torch.zeros(len(commands), dtype=torch.long, device=commands.device)
+        self._head = torch.zeros(len(commands), 0, dtype=torch.long, device=commands.device)
 
     def take(self, rows: Tensor) -> None:
         """Go on with these rows, ``(kept,)``."""
         self._asked, self._lacking = self._asked[rows], self._lacking[rows]
-        self._cells = self._cells[rows]
+        self._head = self._head[rows]
 
     def scores(self, position: int) -> Tensor:
         """Log-densities ``(rows, vocab)`` of the codes at a position, but for a constant."""
-        left = self._lacking[:, None] - self._local.effects(position, self._map, self._cells)
+        left = self._lacking[:, None] - self._local.effects(position, self._map, self._head)
         return -0.5 * ((self._asked[:, None] * left).square() @ self._precision[position])
 
     def push(self, position: int, codes: Tensor) -> None:
         """Say which code each row ``(rows,)`` has taken."""
-        if position == 0:
-            self._cells = codes
-        self._lacking = self._lacking - self._local.vector(position, codes, self._cells) @ self._map
+        added = self._local.vector(position, codes, self._head)
+        if position < self._local.head:
+            self._head = torch.cat([self._head, codes[:, None]], dim=1)
+        self._lacking = self._lacking - added @ self._map

@@ -66,7 +66,7 @@ class WindowWriter:
             self._caches.append(cache)
         self._last = last
         self._place = model.places(conditions, windows, 1, now)
-        self._cells = torch.zeros(batch, dtype=torch.long, device=past.device)
+        self._head = past.new_empty(batch, 0)
         if now is not None:
             self._expected = now.expected[:, 0]
             self._usual = model.local_precision[now.follows[:, 0].long()]
@@ -78,7 +78,7 @@ class WindowWriter:
         self._caches = [cache.take(rows) for cache in self._caches]
         self._memory = [(keys[rows], values[rows]) for keys, values in self._memory]
         self._last, self._place = self._last[rows], self._place[rows]
-        self._cells = self._cells[rows]
+        self._head = self._head[rows]
         if self.model.local is not None:
             self._expected, self._usual = self._expected[rows], self._usual[rows]
             self._sum = self._sum[rows]
@@ -99,7 +99,7 @@ class WindowWriter:
                 self._expected,
                 hidden @ model.local_write,
                 sure.clamp_max(MOST_PRECISE).exp(),
-                self._cells,
+                self._head,
             )
         return logits
 
@@ -107,11 +107,11 @@ class WindowWriter:
     def push(self, codes: Tensor) -> None:
         """Say which code each row ``(rows,)`` has taken."""
         model, n = self.model, self.position
-        if n == 0:
-            self._cells = codes
         last = model.table[n, codes] @ model.read[n]
         if model.local is not None:
-            added = model.local.vector(n, codes, self._cells)
+            added = model.local.vector(n, codes, self._head)
+            if n < model.local.head:
+                self._head = torch.cat([self._head, codes[:, None]], dim=1)
             self._sum = self._sum + added
             last = last + model.said(added, self._sum, self._expected, n)
         self._last = last[:, None]

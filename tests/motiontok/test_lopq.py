@@ -15,6 +15,8 @@ from motiontok.models import LocalPolicy, LocalQuantizer, Policy, ProductQuantiz
 
 FRAMES, COLUMNS, CODES, VOCAB = 8, 6, 4, 32
 
+with_and_without_sizes = pytest.mark.parametrize("sized", [False, True])
+
 
 def curved(count=3000, seed=0):
     """Windows on a curved surface of two dimensions in a space of 48."""
@@ -30,10 +32,20 @@ def curved(count=3000, seed=0):
     return flat.unflatten(1, (FRAMES, COLUMNS))
 
 
-def fitted(x=None, *, codes=CODES, vocab=VOCAB, bases=8, components=24) -> LocalQuantizer:
+def of_many_sizes(count=3000, seed=0):
+    """The same, each window some times as far from their mean."""
+    x = curved(count, seed)
+    generator = torch.Generator().manual_seed(seed)
+    times = torch.randn(count, 1, 1, generator=generator).exp()
+    return 0.5 + times * (x - 0.5)
+
+
+def fitted(
+    x=None, *, codes=CODES, vocab=VOCAB, bases=8, components=24, sized=True
+) -> LocalQuantizer:
     quantizer = LocalQuantizer(
         shape=(FRAMES, COLUMNS), codes=codes, vocab_size=vocab,
-        components=components, bases=bases,
+        components=components, bases=bases, sized=sized,
     )  # fmt: skip
     windows = curved() if x is None else x
     quantizer.fit(lambda count: windows[:count], torch.Generator().manual_seed(0))
@@ -65,7 +77,30 @@ def test_beats_one_basis_for_all_at_equal_bits():
     new = curved(500, seed=1)
     flat = ProductQuantizer(shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB)
     flat.fit(curved(), torch.Generator().manual_seed(0))
-    assert error(fitted(), new) < 0.7 * error(flat, new)
+    assert error(fitted(sized=False), new) < 0.7 * error(flat, new)
+
+
+def test_naming_sizes_pays_where_they_differ():
+    """At equal bits: one token fewer says shapes."""
+    x, new = of_many_sizes(), of_many_sizes(500, seed=1)
+    with_sizes, without = (fitted(x, codes=8, sized=sized) for sized in (True, False))
+    assert error(with_sizes, new) < 0.8 * error(without, new)
+
+
+def test_a_window_of_another_size_has_codewords_of_the_same_shape():
+    """Of all codes that of sizes alone changes, if what is left in the cell is scaled."""
+    quantizer, x = fitted(codes=8), curved(200, seed=2)
+    y = quantizer.components(x)
+    cells = quantizer.encode(x)[:, 0]
+    levels = quantizer.sizes.deviations[:32, 0]
+    times = levels[20] / levels[16]
+    centre = quantizer.centroids[cells]
+    scaled = quantizer.quantize(centre + times * (y - centre), cells, tried=1)
+    plain = quantizer.quantize(y, cells, tried=1)
+    inside = (plain[:, 1] > 0) & (plain[:, 1] < 28)
+    assert inside.sum() > 100
+    assert torch.equal(scaled[inside, 1], plain[inside, 1] + 4)
+    assert (scaled[inside, 2:] == plain[inside, 2:]).float().mean() > 0.99
 
 
 def test_bases_are_orthonormal():
@@ -83,13 +118,14 @@ def test_coordinates_are_inverted_within_a_basis():
     torch.testing.assert_close(again, z, atol=1e-4, rtol=1e-4)
 
 
-def test_tokens_are_the_nearest_words_in_the_window():
-    """Of all values of a token, the one chosen leaves the least error, in the cell chosen."""
-    quantizer, x = fitted(), curved(6, seed=3)
+@with_and_without_sizes
+def test_tokens_are_the_nearest_words_in_the_window(sized):
+    """Of all values of a token, the one chosen leaves the least error, in cell and sizes chosen."""
+    quantizer, x = fitted(sized=sized), curved(6, seed=3)
     y = quantizer.components(x)
     codes = quantizer.encode(x)
     best = ((quantizer.decode_components(codes) - y) ** 2).sum(dim=1)
-    for token in range(1, CODES):
+    for token in range(quantizer.head, CODES):
         for value in range(VOCAB):
             other = codes.clone()
             other[:, token] = value
@@ -101,6 +137,19 @@ def test_cells_are_the_nearest():
     quantizer, x = fitted(), curved(30, seed=3)
     distance = torch.cdist(quantizer.components(x), quantizer.centroids)
     assert torch.equal(quantizer.encode(x)[:, 0], distance.argmin(dim=1))
+
+
+def test_trying_more_sizes_never_errs_more():
+    quantizer, x = fitted(of_many_sizes()), of_many_sizes(200, seed=4)
+    y = quantizer.components(x)
+    cells = quantizer.encode(x)[:, 0]
+    errors = []
+    for tried in (1, 2, 4, VOCAB):
+        again = quantizer.decode_components(quantizer.quantize(y, cells, tried=tried))
+        errors.append(((again - y) ** 2).sum(dim=1))
+    for fewer, more in pairwise(errors):
+        assert (more <= fewer + 1e-4 * (1.0 + fewer)).all()
+    assert errors[2].mean() < errors[0].mean()
 
 
 def test_trying_more_cells_never_errs_more():
@@ -123,13 +172,15 @@ def test_windows_beyond_training_are_still_coded():
     assert error(quantizer, far, cells=4) < 0.15 * float(far.var(dim=0).mean())
 
 
-def test_coordinates_go_from_coarse_to_fine():
-    quantizer = fitted()
+@with_and_without_sizes
+def test_coordinates_go_from_coarse_to_fine(sized):
+    quantizer = fitted(sized=sized)
     variance = quantizer.spread.square().mean(0) * quantizer.codewords.var(dim=0)
-    low = quantizer.ends[:-1].tolist()
-    means = [float(variance[a:b].mean()) for a, b in zip(low, quantizer.ends[1:], strict=True)]
+    ends = quantizer.ends.tolist()[quantizer.head - 1 :]
+    means = [float(variance[a:b].mean()) for a, b in pairwise(ends)]
+    assert len(means) == CODES - quantizer.head
     assert means == sorted(means, reverse=True)
-    assert quantizer.ends[0] == 0
+    assert ends[0] == 0
     assert quantizer.ends[-1] == quantizer.codewords.shape[1]
 
 
@@ -145,9 +196,9 @@ def test_few_windows_do_not_pass_for_all_there_are(monkeypatch):
     """What a small neighbourhood has not seen is not taken to be impossible."""
     few, others = curved(60), curved(500, seed=1)
     found = error(fitted(few), others)
-    monkeypatch.setattr("motiontok.models.local_quantizer._PRIOR_SQUARE", 0.0)
-    monkeypatch.setattr("motiontok.models.local_quantizer._PRIOR_WINDOWS", 0.0)
-    assert found < 0.8 * error(fitted(few), others)
+    for prior in ("_PRIOR_SQUARE", "_PRIOR_WINDOWS", "_SHRINK"):
+        monkeypatch.setattr(f"motiontok.models.local_quantizer.{prior}", 0.0)
+    assert found < 0.9 * error(fitted(few), others)
 
 
 def test_fitting_says_how_far_it_is():
@@ -180,11 +231,13 @@ def test_one_seed_is_one_quantiser():
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
-def test_another_quantiser_of_the_same_sizes_loads_it():
-    quantizer, x = fitted(), curved(10, seed=5)
+@with_and_without_sizes
+def test_another_quantiser_of_the_same_shape_loads_it(sized):
+    quantizer, x = fitted(sized=sized), curved(10, seed=5)
     other = LocalQuantizer(
-        shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB, components=24, bases=8
-    )
+        shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB, components=24, bases=8,
+        sized=sized,
+    )  # fmt: skip
     other.load_state_dict(quantizer.state_dict())
     assert torch.equal(other.encode(x), quantizer.encode(x))
 
@@ -199,15 +252,20 @@ def test_spoilt_weights_are_refused():
         other.load_state_dict(state)
 
 
-def test_the_policy_at_temperature_zero_is_the_quantiser():
-    quantizer, x = fitted(), curved(50, seed=6)
+@with_and_without_sizes
+def test_the_policy_at_temperature_zero_is_the_quantiser(sized):
+    quantizer, x = fitted(sized=sized), curved(50, seed=6)
     policy = LocalPolicy(quantizer)
     assert isinstance(policy, Policy)
-    assert torch.equal(policy.sample(x, 1, temperature=0.0)[0][:, 0], quantizer.encode(x))
+    codes = policy.sample(x, 1, temperature=0.0)[0][:, 0]
+    y = quantizer.components(x)
+    cells = quantizer.cell_scores(y).argmax(dim=1)
+    assert torch.equal(codes, quantizer.quantize(y, cells, tried=1))
 
 
-def test_log_probabilities_are_those_of_the_sampler():
-    policy, x = LocalPolicy(fitted()), curved(7, seed=7)
+@with_and_without_sizes
+def test_log_probabilities_are_those_of_the_sampler(sized):
+    policy, x = LocalPolicy(fitted(sized=sized)), curved(7, seed=7)
     codes, logq = policy.sample(x, 5, generator=torch.Generator().manual_seed(0))
     logp = policy.log_probabilities(x, codes)
     torch.testing.assert_close(logp.exp().sum(dim=-1), torch.ones(7, 5, CODES))
@@ -215,13 +273,14 @@ def test_log_probabilities_are_those_of_the_sampler():
     torch.testing.assert_close(again, logq, atol=1e-3, rtol=1e-5)
 
 
-def test_log_probabilities_are_gaussian_densities():
+@with_and_without_sizes
+def test_log_probabilities_are_gaussian_densities(sized):
     """log q of a token is the log-density of the window around what the token says."""
-    quantizer, x = fitted(), curved(3, seed=8)
+    quantizer, x = fitted(sized=sized), curved(3, seed=8)
     codes = quantizer.encode(x)
     found = LocalPolicy(quantizer).log_probabilities(x, codes[:, None])[:, 0].double()
     y = quantizer.components(x)
-    for token in range(CODES):
+    for token in (0, *range(quantizer.head, CODES)):
         every = codes[:, None].repeat(1, VOCAB, 1)
         every[..., token] = torch.arange(VOCAB)
         if token == 0:
@@ -229,6 +288,8 @@ def test_log_probabilities_are_gaussian_densities():
         else:
             means = quantizer.decode_components(every.flatten(0, 1)).unflatten(0, (3, VOCAB))
             variance = quantizer.noise_variance
+            if sized:
+                variance = variance * quantizer.sizes.sizes(codes[:, 1])[:, [token - 2]] ** 2
         expected = -((y[:, None] - means) ** 2).sum(dim=-1) / (2 * variance)
         torch.testing.assert_close(
             found[:, token], torch.log_softmax(expected.double(), dim=-1), atol=2e-2, rtol=1e-3
@@ -251,6 +312,11 @@ def test_the_method_encodes_and_decodes_as_its_quantiser():
     codes = method.encode(x)
     assert codes.shape == (20, CODES)
     torch.testing.assert_close(method.decode(codes), method.quantizer.decode(codes))
+
+
+def test_sizes_are_named_where_there_are_tokens_enough():
+    assert lopq(codes_per_window=4).quantizer.head == 1
+    assert lopq(codes_per_window=8).quantizer.head == 2
 
 
 def test_one_code_is_refused():

@@ -92,7 +92,7 @@ def test_effort_never_errs_more_and_ends_where_no_token_alone_gains(trained):
     last, quantizer = rounds[-1], trained.quantizer
     z = quantizer.coordinates(quantizer.components(x), last[:, 0])
     for token in range(1, CODES):
-        near = quantizer.word_scores(z, last[:, 0], token).topk(8).indices
+        near = quantizer.word_scores(z, last, token).topk(8).indices
         for value in near.unbind(dim=1):
             other = last.clone()
             other[:, token] = value

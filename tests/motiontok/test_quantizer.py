@@ -165,19 +165,50 @@ def test_one_seed_is_one_quantiser():
     assert torch.equal(a.basis, b.basis)
 
 
+@pytest.mark.parametrize("sized", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_fewer_windows_than_words_still_fit(count):
+def test_fewer_windows_than_words_still_fit(count, sized):
     x = windows(count)
-    quantizer = fitted(x=x)
+    quantizer = fitted(x=x, sized=sized)
     out = quantizer.decode(quantizer.encode(x))
     assert torch.isfinite(out).all()
     torch.testing.assert_close(out, x, atol=1e-3, rtol=1e-3)
 
 
-def test_constant_windows_are_coded_exactly():
+@pytest.mark.parametrize("sized", [False, True])
+def test_constant_windows_are_coded_exactly(sized):
     x = torch.full((40, FRAMES, COLUMNS), 2.5)
-    quantizer = fitted(x=x)
+    quantizer = fitted(x=x, sized=sized)
     torch.testing.assert_close(quantizer.decode(quantizer.encode(x)), x)
+
+
+def of_many_sizes(count, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return 1.5 + torch.randn(count, 1, 1, generator=generator).exp() * (windows(count, seed) - 1.5)
+
+
+@torch.no_grad()
+def test_naming_sizes_pays_where_they_differ():
+    """At equal bits: one token fewer says shapes."""
+    x, new = of_many_sizes(3000, 0), of_many_sizes(500, 1)
+
+    def error(sized):
+        quantizer = fitted(codes=6, vocab=32, x=x, sized=sized)
+        return float(((quantizer.decode(quantizer.encode(new)) - new) ** 2).mean())
+
+    assert error(True) < 0.8 * error(False)
+
+
+@torch.no_grad()
+def test_the_first_codes_decode_alone():
+    """Sizes alone say the mean, and each code after them something more."""
+    x = windows(400)
+    quantizer = fitted(codes=6, x=x, sized=True)
+    codes = quantizer.encode(x)
+    errors = [float(((quantizer.decode(codes[:, :n]) - x) ** 2).mean()) for n in range(1, 7)]
+    torch.testing.assert_close(quantizer.decode(codes[:, :1])[0].flatten(), quantizer.mean)
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.2 * errors[0]
 
 
 def test_the_policy_starts_as_the_quantiser():

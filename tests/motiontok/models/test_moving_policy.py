@@ -12,12 +12,12 @@ from motiontok.models import LocalPolicy, LocalQuantizer, MovingPolicy, Policy
 SHAPE, CODES, VOCAB = (4, 3), 3, 5
 
 
-@pytest.fixture
-def policies():
+@pytest.fixture(params=[False, True])
+def policies(request):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(300, *SHAPE, generator=generator) * torch.linspace(0.3, 2.0, 3)
     quantizer = LocalQuantizer(
-        shape=SHAPE, codes=CODES, vocab_size=VOCAB, components=8, bases=2, far=False
+        shape=SHAPE, codes=CODES, vocab_size=VOCAB, components=8, bases=2, sized=request.param
     )
     quantizer.fit(lambda count: x[:count], generator)
     torch.manual_seed(0)
@@ -41,7 +41,7 @@ def test_it_starts_as_the_quantisers_own_policy(policies):
         moving.log_probabilities(x, codes), fixed.log_probabilities(x, codes)
     )
     greedy = moving.sample(x, 1, temperature=0.0)[0][:, 0]
-    assert torch.equal(greedy, moving.quantizer.encode(x))
+    assert torch.equal(greedy, fixed.sample(x, 1, temperature=0.0)[0][:, 0])
 
 
 def test_what_is_sampled_has_the_probability_it_says(policies):

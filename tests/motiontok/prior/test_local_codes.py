@@ -65,7 +65,7 @@ def test_what_codes_add_is_the_decoded_window(quantizer, local, codes):
 def test_scores_fall_with_the_distance_from_what_is_expected(quantizer, local, codes, asked):
     """Differences of scores are those of Gaussian log-densities along what a code can say."""
     expected, changes, precision = asked
-    scores = local.scores(expected, changes, precision, codes[:, 0])
+    scores = local.scores(expected, changes, precision, codes[:, : local.head])
     offset = quantizer.local[quantizer.base[codes[:, 0]]]
     ends = quantizer.ends.tolist()
     for n in range(CODES):
@@ -90,11 +90,12 @@ def test_scores_fall_with_the_distance_from_what_is_expected(quantizer, local, c
 
 def test_one_position_at_a_time_is_the_same(local, codes, asked):
     expected, changes, precision = asked
-    cells = codes[:, 0]
-    vectors, scores = local.vectors(codes), local.scores(*asked, cells)
+    head = codes[:, : local.head]
+    vectors, scores = local.vectors(codes), local.scores(*asked, head)
     for n in range(CODES):
-        torch.testing.assert_close(local.vector(n, codes[:, n], cells), vectors[:, n])
-        one = local.score(n, expected, changes[:, n], precision[:, n], cells)
+        known = head[:, :n]
+        torch.testing.assert_close(local.vector(n, codes[:, n], known), vectors[:, n])
+        one = local.score(n, expected, changes[:, n], precision[:, n], known)
         torch.testing.assert_close(one, scores[:, n], atol=1e-3, rtol=1e-4)
 
 

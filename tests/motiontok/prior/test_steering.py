@@ -81,7 +81,7 @@ def test_what_codes_say_of_commands_adds_up(model):
     codes = torch.randint(VOCAB, (30, CODES), generator=torch.Generator().manual_seed(2))
     said = model.says[-1].expand(len(codes), -1)
     for n in range(CODES):
-        effects = model.local.effects(n, model.says[:-1], codes[:, 0])
+        effects = model.local.effects(n, model.says[:-1], codes[:, : min(n, model.local.head)])
         assert effects.shape == (30, VOCAB, 3)
         said = said + effects[torch.arange(30), codes[:, n]]
     torch.testing.assert_close(said, commands(model, codes), atol=1e-2, rtol=1e-3)
