@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +21,9 @@ from motiontok.evaluate.scalar_codec import PrincipalComponents, ScalarCodec
 from motiontok.methods import MotionNetworks
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.training import train
+from motiontok.training import Trained, train
 
-__all__ = ["Outcome", "run_bench"]
+__all__ = ["Outcome", "fit_codec", "run_bench", "train_cell"]
 
 _COMPONENTS = 768
 _FIT_WINDOWS = 20_000
@@ -123,8 +122,24 @@ def _load(bench: Bench, data: Path | None, device: str) -> tuple[Clips, Training
     return clips, make_training_data(clips, config.data, device=device)
 
 
-def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str) -> dict[str, Any]:
-    folder = out / cell.folder
+def train_cell(
+    cell: Cell, folder: Path, ready: TrainingData, *, licence: str, device: str
+) -> tuple[MotionTokenizer, Trained]:
+    """Train, or go on to train, what a cell says.
+
+    Args:
+        cell: of a method, not of the codec.
+        folder: of its run; the tokenizer is saved in ``folder/tokenizer``.
+        ready: what to train on.
+        licence: note on what the data allows.
+        device: where to train.
+
+    Returns:
+        The tokenizer of the last step, and what the loop reports.
+
+    Raises:
+        TrainingError: divergence, or a checkpoint that cannot be used.
+    """
     config = cell.config
     total = config.train.steps if not config.train.time_budget else 1000
     with progress(f"training {cell.method}", total) as update:
@@ -140,8 +155,26 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
         )
     if not all(p.isfinite().all() for p in trained.method.parameters()):
         raise TrainingError(f"{cell.method}: weights are not finite after training")
-    tokenizer = MotionTokenizer(trained.method, ready.statistics, licence=clips.licence)
+    tokenizer = MotionTokenizer(trained.method, ready.statistics, licence=licence)
     tokenizer.save_pretrained(folder / "tokenizer")
+    return tokenizer, trained
+
+
+def fit_codec(cell: Cell, ready: TrainingData, *, device: str) -> ScalarCodec:
+    """The codec of variable length at the rate of a cell's sizes, on its training windows."""
+    generator = torch.Generator(device).manual_seed(cell.seed)
+    windows = ready.windows.batch(min(_FIT_WINDOWS, 4 * len(ready.windows)), generator)
+    # A component gets half a bit or more, else it is not worth its place.
+    count = min(16 + round(2 * cell.bits), _COMPONENTS)
+    components = PrincipalComponents.fit(windows, count, seed=cell.seed)
+    return ScalarCodec.at_rate(components, cell.bits, windows)
+
+
+def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str) -> dict[str, Any]:
+    config = cell.config
+    tokenizer, trained = train_cell(
+        cell, out / cell.folder, ready, licence=clips.licence, device=device
+    )
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_tokenizer(
             tokenizer, ready.validation, clips.held_out, seed=cell.seed, update=update
@@ -157,14 +190,7 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
 def _fit_codec(
     cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
 ) -> dict[str, Any]:
-    generator = torch.Generator(device).manual_seed(cell.seed)
-    windows = ready.windows.batch(min(_FIT_WINDOWS, 4 * len(ready.windows)), generator)
-    model = cell.config.model
-    bits = model.codes_per_window * math.log2(model.vocab_size)
-    # A component gets half a bit or more, else it is not worth its place.
-    count = min(16 + round(2 * bits), _COMPONENTS)
-    components = PrincipalComponents.fit(windows, count, seed=cell.seed)
-    codec = ScalarCodec.at_rate(components, bits, windows)
+    codec = fit_codec(cell, ready, device=device)
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_codec(
             codec, ready.validation, clips.held_out, ready.statistics, update=update
