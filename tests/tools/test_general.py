@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,23 @@ def test_motion_like_what_was_trained_on_is_nearer_and_said_to_be(bench, finishe
     text = general_markdown(bench, entries, picture=tmp_path / "a.png", page=tmp_path / "b.md")
     _, _, unseen = text.partition("### Walks, trained on mixed\n\n")
     assert unseen.startswith(f"The nearest training window is {far['median']:.0f} mm away")
+
+
+def test_near_duplicates_are_told_in_whatever_table_they_are(bench, finished, tmp_path):
+    def page(median):
+        entries = [
+            replace(e, result={**e.result, "nearest_mm": {"walks": of | {"median": median}}})
+            for e in finished[0]
+            for of in e.result["nearest_mm"].values()
+        ]
+        return general_markdown(bench, entries, picture=tmp_path / "a.png", page=tmp_path / "b.md")
+
+    near, far = page(24.0), page(26.0)
+    assert "| unseen: Walks (near duplicates) | unseen: mixed |" in near
+    # In the table of that name it need not be said.
+    assert near.count("do not quote them") == 2
+    assert "(near duplicates)" not in far
+    assert "do not quote them" not in far
 
 
 def test_what_is_there_is_not_run_again(bench, root, finished, monkeypatch):

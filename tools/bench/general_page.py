@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +17,10 @@ from motiontok.evaluate.report import QUALITY, SMOOTHNESS, Column, Row, table_li
 from motiontok.plotting import legend_below, new_figure, save_figure
 
 __all__ = ["Entry", "general_markdown", "plot_general", "rows_of"]
+
+_TWINS_MM = 25.0
+"""Clips half of whose windows have one trained on within this are near duplicates, whatever the
+table: Bandai-Namco's repeated actions are 14 mm from each other, clips of other sets over 50."""
 
 _BITS: tuple[Column, ...] = (
     ("bits_per_window", "bits/window", 0, 1),
@@ -45,16 +50,16 @@ motion. *Near duplicates* flatters: the same actors repeat the same actions, so 
 out has its twins in training, and a tokenizer that only remembers does well. It is here because
 figures of this kind were published before; quote it only with that name.
 
-The clips that are measured are the same in all tables, so that of one set only what was trained
-on differs from table to table: {held_out}. Everything is measured on the decoded motion of whole
-clips, each on its own skeleton.
+Everything is measured on the decoded motion of whole clips, each on its own skeleton. The clips are
+the same in all tables, so that only what was trained on differs from table to table:
+
+{held_out}
 
 Above each table stands how far training is from what is tested: the median over {windows} windows
 of the mean distance of joints (relative to the hips, heading taken out, on the reference body) to
 the nearest of all windows trained on, mirror images included. It is the joint error of a
-tokenizer that answers with the nearest window that it remembers. A codec whose error is far above
-that has not learned its training set; where that distance itself is small, a small error says
-little."""
+tokenizer that answers with the nearest window that it remembers. Where it is below
+{twins:.0f} mm, the clips are near duplicates in whatever table they stand, and the page says so."""
 _NOTES = """\
 MPJPE and end effectors (feet, hands, head): joints relative to the hips with heading taken out.
 Global: without any alignment, root drift included. Rotation: of joints, without the hips.
@@ -138,10 +143,10 @@ def general_markdown(
         picture: of :func:`plot_general`.
         page: file of the page, which the picture is linked from.
     """
-    held_out = "; ".join(_held_out(source) for source in general.sources.values())
+    held_out = "\n".join(_held_out(source) for source in general.sources.values())
     nearest = _nearest(entries)
     windows = max((of["windows"] for found in nearest.values() for of in found.values()), default=0)
-    lines = [_HEAD.format(held_out=held_out, windows=windows), ""]
+    lines = [_HEAD.format(held_out=held_out, windows=windows, twins=_TWINS_MM), ""]
     lines += [*_summary(general, entries), *_where(entries)]
     link = Path(os.path.relpath(picture, page.parent)).as_posix()
     lines += [f"![Joint error against bits a second, by table]({link})", ""]
@@ -162,6 +167,7 @@ def general_markdown(
                     lines += [
                         f"The nearest training window is {of['median']:.0f} mm away; for a tenth "
                         f"of the windows it is within {of['nearest_tenth']:.0f} mm.",
+                        *_warning(of, table),
                         "",
                     ]
                 lines += table_lines("Error", rows, _ERRORS)
@@ -178,10 +184,10 @@ def general_markdown(
 
 
 def _held_out(source: ClipSource) -> str:
-    if source.every:
-        of = "each part" if len(source.paths) > 1 else "it"
-        return f"of {source.title} the first of every {source.every} clips of {of}"
-    return f"of {source.title} {', '.join(source.held_out)}"
+    of = " of each part" if len(source.paths) > 1 else ""
+    rule = f"the first of every {source.every} clips{of}, by name"
+    what = rule if source.every else ", ".join(source.held_out)
+    return textwrap.fill(f"- {source.title}: {what}", 98, subsequent_indent="  ")
 
 
 def _meaning(general: General, table: str) -> str:
@@ -198,6 +204,12 @@ def _meaning(general: General, table: str) -> str:
     )
 
 
+def _warning(of: Mapping[str, float], table: str) -> list[str]:
+    if of["median"] >= _TWINS_MM or table == "near-duplicates":
+        return []
+    return ["**So these clips are near duplicates of what was trained on: do not quote them.**"]
+
+
 def _nearest(entries: Sequence[Entry]) -> dict[str, Mapping[str, Mapping[str, float]]]:
     return {e.training: e.result["nearest_mm"] for e in entries if "nearest_mm" in e.result}
 
@@ -205,6 +217,7 @@ def _nearest(entries: Sequence[Entry]) -> dict[str, Mapping[str, Mapping[str, fl
 def _summary(general: General, entries: Sequence[Entry]) -> list[str]:
     """Joint errors of all tables side by side, with the bits of those that take others."""
     heads = ["MPJPE mm", "bits/window"]
+    nearest = _nearest(entries)
     codecs = {cell.method for cell in general.bench.cells if cell.is_codec}
     cells: dict[tuple[str, float], dict[int, str]] = {}
     for table in TABLES:
@@ -218,7 +231,12 @@ def _summary(general: General, entries: Sequence[Entry]) -> list[str]:
                     at, rate = "", bits
                 error = f"{row.mean['mpjpe_mm']:.1f}{at}"
                 cells.setdefault((row.method, rate), {})[len(heads)] = error
-            heads.append(f"{table}: {general.sources[name].title}")
+            (training,) = [
+                t.name for t in general.trainings if t.table == table and name in t.tests
+            ]
+            of = nearest.get(training, {}).get(name)
+            twins = " (near duplicates)" if of and _warning(of, table) else ""
+            heads.append(f"{table}: {general.sources[name].title}{twins}")
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
     for (method, rate), found in sorted(cells.items(), key=lambda item: (item[0][1], item[0][0])):
         errors = (found.get(place, "-") for place in range(2, len(heads)))
