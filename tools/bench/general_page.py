@@ -72,8 +72,9 @@ variable length, takes what it takes, up to its rate on training windows and bey
 clips, weighted by frames.
 
 Parameters are all numbers that a method keeps, fitted or trained. Speeds are from motion to codes
-and from codes to motion, features and standing feet included, over all test clips; start-up is
-`from_pretrained`, imports not counted. All times are processor time of one thread."""
+and from codes to motion, features and standing feet included, over the test clips of its first
+training on this page; start-up is `from_pretrained`, imports not counted. All times are processor
+time of one thread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,10 +246,14 @@ def _summary(general: General, entries: Sequence[Entry]) -> list[str]:
 
 
 def _cost(general: General, entries: Sequence[Entry]) -> list[Row]:
-    """Of the runs on all sets, and of tokenizers, over all test clips."""
+    """Of each method's first training that there is, and of tokenizers, over their test clips."""
     rows = []
-    chosen = {general.trainings[0].name, ""}
-    for part in [e for e in entries if e.result and e.training in chosen]:
+    chosen: dict[tuple[str, int], Entry] = {}
+    for entry in entries:
+        if entry.result:
+            codes = entry.result["config"]["model"]["codes_per_window"]
+            chosen.setdefault((entry.label, codes), entry)
+    for part in chosen.values():
         of_label: dict[str, list[Row]] = {}
         for name in general.sources:
             for row in rows_of(general, [part], part.table(general, name), name):
