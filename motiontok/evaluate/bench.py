@@ -22,6 +22,7 @@ Every method is run at every budget with every seed. ``pca-sq``, a codec of vari
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["CODEC", "Bench", "Cell", "load_bench"]
+__all__ = ["CODEC", "Bench", "Cell", "load_bench", "parse_bench", "read_toml"]
 
 CODEC = "pca-sq"
 """Name of the codec that is compared with the methods but is not one."""
@@ -64,6 +65,17 @@ class Cell:
     def is_codec(self) -> bool:
         """Whether this is the codec of variable length, which is fitted, not trained."""
         return self.config.method.name == CODEC
+
+    @property
+    def bits(self) -> float:
+        """Of a window's codes."""
+        model = self.config.model
+        return model.codes_per_window * math.log2(model.vocab_size)
+
+    @property
+    def label(self) -> str:
+        """To tell the user which run this is."""
+        return f"{self.budget}, {self.method}, seed {self.seed}"
 
     @property
     def folder(self) -> Path:
@@ -99,13 +111,33 @@ def load_bench(path: str | Path) -> Bench:
     Raises:
         ConfigError: no such file, not TOML, or a bad key or value.
     """
-    path = Path(path)
+    return parse_bench(read_toml(path), Path(path))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Raises:
+        ConfigError: no such file, or not TOML.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def parse_bench(values: Mapping[str, Any], path: Path) -> Bench:
+    """A comparison of what its file holds.
+
+    Args:
+        values: as :func:`read_toml` gives them.
+        path: of the file, to name in messages and to find a configuration beside.
+
+    Raises:
+        ConfigError: a bad key or value.
+    """
     for key in values:
         if key not in ("config", "seeds", "target_mm", "budgets", "methods", *_SECTIONS):
             raise ConfigError(

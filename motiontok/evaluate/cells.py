@@ -41,6 +41,7 @@ def run_cells(
     out: Path,
     device: str,
     only: Collection[str],
+    wanted: Callable[[Cell], bool] = lambda cell: True,
     say: Callable[[str], None],
     on_outcome: Callable[[list[Made]], object] | None,
 ) -> list[Made]:
@@ -57,6 +58,7 @@ def run_cells(
         out: folder of the comparison: ``BUDGET/METHOD/seed-N`` for each run.
         device: where to train and measure.
         only: methods to run now; every one if empty. What others have left is reported.
+        wanted: whether to run a cell of these now; every one by default.
         say: prints a line for the user.
         on_outcome: called with all outcomes so far after each cell.
 
@@ -76,13 +78,15 @@ def run_cells(
 
     outcomes = {cell: finished(cell) for cell in bench.cells}
     there = sum(outcome is not None for outcome in outcomes.values())
-    missing = [c for c, o in outcomes.items() if o is None and (not only or c.method in only)]
+    missing = [
+        c for c, o in outcomes.items() if o is None and (not only or c.method in only) and wanted(c)
+    ]
     if there:
         say(f"{there} of {len(bench.cells)} runs are there already")
     if missing:
         with prepare(len(missing)) as run:
             for number, cell in enumerate(missing, start=1):
-                say(f"[{number}/{len(missing)}] {cell.budget}, {cell.method}, seed {cell.seed}")
+                say(f"[{number}/{len(missing)}] {cell.label}")
                 try:
                     with _one_thread(device):
                         result = run(cell)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,9 +22,9 @@ from motiontok.evaluate.sets import of_sets
 from motiontok.methods import MotionNetworks
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.training import train
+from motiontok.training import Trained, train
 
-__all__ = ["Outcome", "run_bench"]
+__all__ = ["Outcome", "fit_codec", "run_bench", "train_cell"]
 
 _COMPONENTS = 768
 _FIT_WINDOWS = 20_000
@@ -126,8 +125,24 @@ def _load(bench: Bench, data: Sequence[str | Path], device: str) -> tuple[Clips,
     return clips, make_training_data(clips, config.data, device=device)
 
 
-def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str) -> dict[str, Any]:
-    folder = out / cell.folder
+def train_cell(
+    cell: Cell, folder: Path, ready: TrainingData, *, licence: str, device: str
+) -> tuple[MotionTokenizer, Trained]:
+    """Train, or go on to train, what a cell says.
+
+    Args:
+        cell: of a method, not of the codec.
+        folder: of its run; the tokenizer is saved in ``folder/tokenizer``.
+        ready: what to train on.
+        licence: note on what the data allows.
+        device: where to train.
+
+    Returns:
+        The tokenizer of the last step, and what the loop reports.
+
+    Raises:
+        TrainingError: divergence, or a checkpoint that cannot be used.
+    """
     config = cell.config
     total = config.train.steps if not config.train.time_budget else 1000
     with progress(f"training {cell.method}", total) as update:
@@ -143,8 +158,26 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
         )
     if not all(p.isfinite().all() for p in trained.method.parameters()):
         raise TrainingError(f"{cell.method}: weights are not finite after training")
-    tokenizer = MotionTokenizer(trained.method, ready.statistics, licence=clips.licence)
+    tokenizer = MotionTokenizer(trained.method, ready.statistics, licence=licence)
     tokenizer.save_pretrained(folder / "tokenizer")
+    return tokenizer, trained
+
+
+def fit_codec(cell: Cell, ready: TrainingData, *, device: str) -> ScalarCodec:
+    """The codec of variable length at the rate of a cell's sizes, on its training windows."""
+    # As methods are fitted: to real windows, none of them twice.
+    windows = ready.once(torch.Generator(device).manual_seed(cell.seed))(_FIT_WINDOWS)
+    # A component gets half a bit or more, else it is not worth its place.
+    count = min(16 + round(2 * cell.bits), _COMPONENTS)
+    components = PrincipalComponents.fit(windows, count, seed=cell.seed)
+    return ScalarCodec.at_rate(components, cell.bits, windows)
+
+
+def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str) -> dict[str, Any]:
+    config = cell.config
+    tokenizer, trained = train_cell(
+        cell, out / cell.folder, ready, licence=clips.licence, device=device
+    )
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_tokenizer(
             tokenizer, ready.validation, clips.sets, seed=cell.seed, update=update
@@ -160,14 +193,7 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
 def _fit_codec(
     cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
 ) -> dict[str, Any]:
-    # As methods are fitted: to real windows, none of them twice.
-    windows = ready.once(torch.Generator(device).manual_seed(cell.seed))(_FIT_WINDOWS)
-    model = cell.config.model
-    bits = model.codes_per_window * math.log2(model.vocab_size)
-    # A component gets half a bit or more, else it is not worth its place.
-    count = min(16 + round(2 * bits), _COMPONENTS)
-    components = PrincipalComponents.fit(windows, count, seed=cell.seed)
-    codec = ScalarCodec.at_rate(components, bits, windows)
+    codec = fit_codec(cell, ready, device=device)
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_codec(
             codec, ready.validation, clips.sets, ready.statistics, update=update

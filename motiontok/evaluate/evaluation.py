@@ -13,20 +13,9 @@ from torch import Tensor
 
 from bvh.motion import FPS, Motion
 from bvh.splits import parse_name
-from motiontok.data import (
-    COLUMNS,
-    Start,
-    Statistics,
-    accumulate,
-    blend_seams,
-    differentiate,
-    from_motion,
-    plant_feet,
-    reconstruction_metrics,
-    split_windows,
-    to_motion,
-)
+from motiontok.data import Statistics, reconstruction_metrics
 from motiontok.data.clips import ClipSet
+from motiontok.evaluate.clips import CodecCoder
 from motiontok.evaluate.cost import coding_speed
 from motiontok.evaluate.motion import compare_motions, mean_metrics
 from motiontok.evaluate.scalar_codec import ScalarCodec
@@ -127,17 +116,10 @@ def evaluate_codec(
     frames = windows.shape[1]
     symbols = codec.encode(windows)
     metrics = reconstruction_metrics(windows, codec.decode(symbols), statistics)
+    coder = CodecCoder(codec, statistics, frames)
 
     def reconstruct(motion: Motion) -> Motion:
-        cut = torch.tensor(split_windows(from_motion(motion), frames), dtype=torch.float32)
-        x = statistics.standardize(accumulate(cut)).to(windows)
-        y = statistics.restore(codec.decode(codec.encode(x)))
-        # From here on as a tokenizer decodes: what is compared is the codes.
-        joined = blend_seams(differentiate(y).flatten(0, 1).double().cpu().numpy(), frames)
-        features = joined[: len(motion)]
-        start = Start.of(motion)
-        decoded = to_motion(features, motion.offsets, start=start, source=motion.source)
-        return plant_feet(decoded, features[:, COLUMNS["contacts"]])
+        return coder.decode(coder.encode(motion), motion)
 
     of_clips, actions, of_sets = _motion_metrics(sets, reconstruct, frames, update)
     metrics |= of_clips

@@ -9,10 +9,14 @@ import numpy as np
 from bvh import rotations as rot
 from bvh.motion import Motion
 from bvh.rotations import Array
-from bvh.skeleton import FEET
+from bvh.skeleton import FEET, JOINTS
 from motiontok.errors import DataError
 
 __all__ = ["compare_motions", "foot_skate", "mean_metrics", "procrustes_mpjpe"]
+
+END_EFFECTORS = tuple(
+    JOINTS.index(name) for name in ("LeftFoot", "RightFoot", "Head", "LeftHand", "RightHand")
+)
 
 
 def compare_motions(truth: Motion, decoded: Motion) -> dict[str, float]:
@@ -23,9 +27,15 @@ def compare_motions(truth: Motion, decoded: Motion) -> dict[str, float]:
           (translation only, Ionescu et al. 2014), 21 joints, with heading taken out.
         - ``mpjpe_global_mm``: without any alignment; grows with root drift.
         - ``mpjpe_procrustes_mm``: after the best rigid alignment of each frame.
+        - ``end_effectors_mm``: as ``mpjpe_mm``, of feet, hands and head alone.
         - ``rotation_deg``: mean geodesic error of local joint rotations, hips left out.
         - ``velocity_mm_s``, ``acceleration_mm_s2``: mean error of hips-relative joint
           velocities and accelerations.
+        - ``speed_mm_s``, ``speed_truth_mm_s``, ``acceleration_size_mm_s2``,
+          ``acceleration_size_truth_mm_s2``: mean size of these velocities and accelerations in
+          each motion. Less than the source's is smoothed, more is trembling.
+        - ``jerk_m_s3``, ``jerk_truth_m_s3``: mean size of the joints' third derivative in world
+          space, so that the root's counts too.
         - ``skate_mm_s``, ``skate_truth_mm_s``: :func:`foot_skate` of each.
         - ``drift_mm``: distance between the roots on the floor at the last frame.
 
@@ -43,6 +53,7 @@ def compare_motions(truth: Motion, decoded: Motion) -> dict[str, float]:
         "mpjpe_mm": 1e3 * _distance(local_a[:, 1:], local_b[:, 1:]),
         "mpjpe_global_mm": 1e3 * _distance(a, b),
         "mpjpe_procrustes_mm": 1e3 * procrustes_mpjpe(a, b),
+        "end_effectors_mm": 1e3 * _distance(local_a[:, END_EFFECTORS], local_b[:, END_EFFECTORS]),
         "rotation_deg": float(
             np.degrees(rot.angle_between(truth.rotations[:, 1:], decoded.rotations[:, 1:]).mean())
         ),
@@ -50,12 +61,19 @@ def compare_motions(truth: Motion, decoded: Motion) -> dict[str, float]:
         "skate_truth_mm_s": foot_skate(a, truth=a, fps=truth.fps),
         "drift_mm": 1e3 * float(np.linalg.norm(a[-1, 0, :2] - b[-1, 0, :2])),
     }
-    for name, order in (("velocity_mm_s", 1), ("acceleration_mm_s2", 2)):
+    for order, error, size in (
+        (1, "velocity_mm_s", "speed"),
+        (2, "acceleration_mm_s2", "acceleration_size"),
+    ):
         if len(truth) > order:
-            scale = 1e3 * truth.fps**order
-            out[name] = scale * _distance(
-                np.diff(local_a, order, axis=0), np.diff(local_b, order, axis=0)
-            )
+            scale, unit = 1e3 * truth.fps**order, error[error.index("_mm") :]
+            of_a, of_b = np.diff(local_a, order, axis=0), np.diff(local_b, order, axis=0)
+            out[error] = scale * _distance(of_a, of_b)
+            out[f"{size}{unit}"] = scale * _distance(of_b, 0.0)
+            out[f"{size}_truth{unit}"] = scale * _distance(of_a, 0.0)
+    if len(truth) > 3:
+        for name, positions in (("jerk_m_s3", b), ("jerk_truth_m_s3", a)):
+            out[name] = truth.fps**3 * _distance(np.diff(positions, 3, axis=0), 0.0)
     return out
 
 
@@ -115,5 +133,5 @@ def _body(motion: Motion, positions: Array) -> Array:
     return rot.rotate(heading_from_world[:, None], positions - positions[:, :1])
 
 
-def _distance(a: Array, b: Array) -> float:
+def _distance(a: Array, b: Array | float) -> float:
     return float(np.linalg.norm(a - b, axis=-1).mean())

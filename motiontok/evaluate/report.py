@@ -12,24 +12,48 @@ import numpy as np
 from motiontok.evaluate.bench import Bench
 from motiontok.evaluate.compare import Outcome
 
-__all__ = ["Row", "comparison_markdown", "comparison_rows", "evaluation_markdown"]
+__all__ = [
+    "QUALITY",
+    "SMOOTHNESS",
+    "Column",
+    "Row",
+    "comparison_markdown",
+    "comparison_rows",
+    "evaluation_markdown",
+    "table_lines",
+]
 
-# (key, heading, decimals, factor)
-_Column = tuple[str, str, int, float]
+Column = tuple[str, str, int, float]
+"""(key, heading, decimals, factor)."""
 
-_QUALITY: tuple[_Column, ...] = (
+QUALITY: tuple[Column, ...] = (
     ("mpjpe_mm", "MPJPE mm", 1, 1),
     ("mpjpe_global_mm", "global mm", 1, 1),
     ("mpjpe_procrustes_mm", "Procrustes mm", 1, 1),
+    ("end_effectors_mm", "end effectors mm", 1, 1),
     ("rotation_deg", "rotation deg", 1, 1),
     ("velocity_mm_s", "velocity mm/s", 0, 1),
     ("acceleration_mm_s2", "acceleration mm/s²", 0, 1),
     ("skate_mm_s", "skate mm/s", 0, 1),
     ("skate_truth_mm_s", "its source", 0, 1),
-    ("seam_mm", "seam mm", 2, 1),
-    ("inside_mm", "inside mm", 2, 1),
 )
-_PAPER: tuple[_Column, ...] = (
+"""Errors of decoded motion."""
+
+SMOOTHNESS: tuple[Column, ...] = (
+    ("speed_mm_s", "speed mm/s", 0, 1),
+    ("speed_truth_mm_s", "its source", 0, 1),
+    ("acceleration_size_mm_s2", "acceleration mm/s²", 0, 1),
+    ("acceleration_size_truth_mm_s2", "its source", 0, 1),
+    ("jerk_m_s3", "jerk m/s³", 0, 1),
+    ("jerk_truth_m_s3", "its source", 0, 1),
+    ("seam_mm", "seam error mm", 2, 1),
+    ("inside_mm", "inside mm", 2, 1),
+    ("border_step_mm", "step at borders mm", 2, 1),
+    ("border_step_truth_mm", "its source", 2, 1),
+)
+"""What decoded motion is like, its source beside it, and how its windows join."""
+
+_PAPER: tuple[Column, ...] = (
     ("psnr", "PSNR dB", 2, 1),
     ("psnr_standardised", "PSNR std. dB", 2, 1),
     ("mse", "MSE std.", 4, 1),
@@ -39,7 +63,7 @@ _PAPER: tuple[_Column, ...] = (
     ("elbo", "ELBO", 1, 1),
     ("beta_elbo", "β-ELBO", 1, 1),
 )
-_RATE: tuple[_Column, ...] = (
+_RATE: tuple[Column, ...] = (
     ("bits_per_window", "bits/window", 0, 1),
     ("bits_per_second", "bits/s", 0, 1),
     ("code_usage", "codes used %", 1, 100),
@@ -47,7 +71,7 @@ _RATE: tuple[_Column, ...] = (
     ("perplexity", "perplexity", 1, 1),
     ("perplexity_pooled", "pooled", 1, 1),
 )
-_COST: tuple[_Column, ...] = (
+_COST: tuple[Column, ...] = (
     ("parameters", "parameters M", 2, 1e-6),
     ("steps", "steps", 0, 1),
     ("training_seconds", "training s", 0, 1),
@@ -60,16 +84,19 @@ _COST: tuple[_Column, ...] = (
     ("decode_latency_ms", "decode one ms", 1, 1),
 )
 _TABLES = (
-    ("Motion", _QUALITY),
+    ("Motion", QUALITY),
+    ("Smoothness", SMOOTHNESS),
     ("Windows", _PAPER),
     ("Rate and codes", _RATE),
     ("Cost", _COST),
 )
 _NOTES = (
     "Motion: whole held-out clips on their own skeletons; joints relative to the hips with heading "
-    "taken out, global without any alignment; seam is the error of a joint's step from frame to "
-    "frame across window borders, inside the same elsewhere. Windows: PSNR over columns mapped to "
-    "[0, 1] by the training range, pooled; log p, KL (to the uniform prior) and β-ELBO = log p - "
+    "taken out, end effectors (feet, hands, head) alike, global without any alignment. Smoothness: "
+    "mean size of joint velocity and acceleration relative to the hips, of jerk in world space; "
+    "seam is the error of a joint's step from frame to frame across window borders, inside the "
+    "same elsewhere. Windows: PSNR over columns mapped to [0, 1] by the training range, pooled; "
+    "log p, KL (to the uniform prior) and β-ELBO = log p - "
     "beta_end KL of one sampled sequence a window where the encoder is stochastic, all else by "
     "greedy codes. Perplexity cannot exceed the number of windows. Cost: with one thread on a CPU "
     "all times are processor time, else wall time; training includes fitting and validation; a "
@@ -87,6 +114,15 @@ class Row:
     mean: Mapping[str, float]
     deviation: Mapping[str, float]
 
+    @classmethod
+    def of(cls, method: str, runs: Sequence[Mapping[str, float]]) -> Row:
+        """The row of the figures of each seed; one that some seeds lack has no mean."""
+        keys = [k for k in runs[0] if all(k in run for run in runs)]
+        values = {k: np.array([run[k] for run in runs]) for k in keys}
+        mean = {k: float(v.mean()) for k, v in values.items()}
+        deviation = {k: float(v.std(ddof=1)) for k, v in values.items() if len(v) > 1}
+        return cls(method, len(runs), mean, deviation)
+
 
 def comparison_rows(outcomes: Iterable[Outcome], target_mm: float | None) -> dict[str, list[Row]]:
     """Rows of each budget, best joint error first."""
@@ -102,20 +138,11 @@ def comparison_rows(outcomes: Iterable[Outcome], target_mm: float | None) -> dic
         of_budget.setdefault(outcome.cell.method, []).append(numbers)
     return {
         budget: sorted(
-            (_row(method, runs) for method, runs in methods.items()),
+            (Row.of(method, runs) for method, runs in methods.items()),
             key=lambda row: row.mean["mpjpe_mm"],
         )
         for budget, methods in cells.items()
     }
-
-
-def _row(method: str, runs: Sequence[Mapping[str, float]]) -> Row:
-    # A figure that some seeds lack (a target not reached) has no mean.
-    keys = [k for k in runs[0] if all(k in run for run in runs)]
-    values = {k: np.array([run[k] for run in runs]) for k in keys}
-    mean = {k: float(v.mean()) for k, v in values.items()}
-    deviation = {k: float(v.std(ddof=1)) for k, v in values.items() if len(v) > 1}
-    return Row(method, len(runs), mean, deviation)
 
 
 def comparison_markdown(
@@ -135,7 +162,7 @@ def comparison_markdown(
     for budget, rows in comparison_rows(outcomes, bench.target_mm).items():
         lines += [f"## {budget}", ""]
         for title, columns in _TABLES:
-            lines += _table(title, rows, columns)
+            lines += table_lines(title, rows, columns)
         lines += _actions_table([o for o in done if o.cell.budget == budget], rows)
     for title, file in (pictures or {}).items():
         lines += [f"## {title}", "", f"![{title}]({file})", ""]
@@ -199,7 +226,8 @@ def _where(results: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"- {line}" for line in dict.fromkeys([*tests, *machines])]
 
 
-def _table(title: str, rows: Sequence[Row], columns: Sequence[_Column]) -> list[str]:
+def table_lines(title: str, rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
+    """A table of the columns that some row has, ``title`` over the methods; none is no table."""
     shown = [c for c in columns if any(c[0] in row.mean for row in rows)]
     if not shown:
         return []

@@ -147,6 +147,13 @@ class ScalarCodec:
             low, high = (middle, high) if rate > bits else (low, middle)
         return cls(components, math.exp(high), y)
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers the codec is made of: components, frequencies, shifts."""
+        tensors = (self.components.mean, self.components.rows)
+        kept = sum(tensor.numel() for tensor in tensors)
+        return kept + self.model.counts.size + self.model.ratio.size + self._offsets.size
+
     def encode(self, x: Tensor) -> NDArray[np.int64]:
         """Integers ``(batch, kept)`` of windows ``(batch, frames, columns)``."""
         y = self.components.analyse(x).double().cpu().numpy()

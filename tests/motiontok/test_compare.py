@@ -381,7 +381,7 @@ def test_the_report_has_a_row_for_every_method(finished):
     assert text.index("## low") < text.index("## high")
     tables = [block for block in text.split("\n\n") if block.startswith("| ")]
     tables = [table for table in tables if "by action" not in table]
-    assert len(tables) == 2 * 4
+    assert len(tables) == 2 * 5
     for table in tables:
         lines = table.splitlines()
         assert len(lines) == 2 + 4

@@ -22,6 +22,7 @@ ERRORS = (
     "mpjpe_mm",
     "mpjpe_global_mm",
     "mpjpe_procrustes_mm",
+    "end_effectors_mm",
     "rotation_deg",
     "velocity_mm_s",
     "acceleration_mm_s2",
@@ -67,6 +68,8 @@ def test_a_bent_elbow_is_as_wrong_as_it_is_bent(walk):
     radius = np.linalg.norm(walk.offsets[hand])
     chord = 2 * radius * np.sin(np.radians(15))
     assert found["mpjpe_mm"] == pytest.approx(1000 * chord / 21, rel=0.01)
+    # It is one of five end effectors.
+    assert found["end_effectors_mm"] == pytest.approx(1000 * chord / 5, rel=0.01)
 
 
 def test_shaking_hips_are_no_error_of_the_pose(walk):
@@ -94,6 +97,23 @@ def test_a_jittering_arm_shows_in_velocity_and_acceleration(walk):
     chord = 1000 * 2 * radius * np.sin(angle / 2) / 22
     assert found["velocity_mm_s"] == pytest.approx(30 * chord, rel=0.02)
     assert found["acceleration_mm_s2"] == pytest.approx(2 * 900 * chord, rel=0.02)
+    # The source stands still, so all of what is seen is the jitter.
+    assert found["speed_mm_s"] == pytest.approx(found["velocity_mm_s"])
+    assert found["acceleration_size_mm_s2"] == pytest.approx(found["acceleration_mm_s2"])
+    assert found["jerk_m_s3"] == pytest.approx(4 * 27 * chord, rel=0.02)
+    for name in ("speed_truth_mm_s", "acceleration_size_truth_mm_s2", "jerk_truth_m_s3"):
+        assert found[name] == pytest.approx(0, abs=1e-6)
+
+
+def test_smoothing_shows_beside_the_source(walk):
+    """A motion that is half as fast: half the speed, a quarter of the acceleration."""
+    slow = replace(walk[:45], fps=15.0)
+    found = compare_motions(walk[:45], replace(slow, fps=30.0))
+    assert found["speed_mm_s"] == pytest.approx(found["speed_truth_mm_s"])
+    half = compare_motions(slow, slow)
+    assert half["speed_mm_s"] == pytest.approx(found["speed_mm_s"] / 2)
+    assert half["acceleration_size_mm_s2"] == pytest.approx(found["acceleration_size_mm_s2"] / 4)
+    assert half["jerk_m_s3"] == pytest.approx(found["jerk_m_s3"] / 8)
 
 
 @settings(max_examples=25)
@@ -144,10 +164,12 @@ def test_lengths_and_rates_must_agree(walk):
         compare_motions(walk, replace(walk, fps=60.0))
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
 def test_short_motions_have_the_metrics_they_can_have(walk, frames):
     found = compare_motions(walk[:frames], walk[:frames])
     assert ("velocity_mm_s" in found) == (frames > 1)
+    assert ("speed_truth_mm_s" in found) == (frames > 1)
+    assert ("jerk_m_s3" in found) == (frames > 3)
     assert ("acceleration_mm_s2" in found) == (frames > 2)
     assert all(np.isfinite(list(found.values())))
 

@@ -173,6 +173,11 @@ def test_a_jump_at_a_border_is_a_seam():
     # 120 frames have borders at 32, 64 and 96: one of three jumps by 50 mm.
     assert errors["seam_mm"] == pytest.approx(50 / 3, rel=1e-6)
     assert errors["inside_mm"] == pytest.approx(0.0, abs=1e-9)
+    # The source's own steps across these borders, and those of the other, jump included.
+    for name, of in (("border_step_truth_mm", motion), ("border_step_mm", moved)):
+        positions = 1000 * of.global_positions()
+        steps = np.linalg.norm(positions[[32, 64, 96]] - positions[[31, 63, 95]], axis=-1)
+        assert errors[name] == pytest.approx(steps.mean())
     elsewhere = seam_errors(motion, moved, window=40)
     assert elsewhere["seam_mm"] == pytest.approx(0.0, abs=1e-9)
     assert elsewhere["inside_mm"] == pytest.approx(50 / 117, rel=1e-6)
