@@ -151,6 +151,43 @@ def test_batch_dimensions_are_kept(tokenizer):
         )
 
 
+BODIES = {
+    "child": np.full(22, 0.6),
+    "giant": np.full(22, 1.5),
+    "long legs, short arms": np.repeat([1.0, 1.3, 1.1, 0.8], [1, 8, 5, 8]),
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_the_same_motion_by_another_body_has_the_same_codes(tokenizer, body):
+    motions = procedural.dataset(16, seconds=4, seed=5)
+    others = [m.on_bones(m.offsets * BODIES[body][:, None]) for m in motions]
+    equal = [
+        tokenizer.encode(a) == tokenizer.encode(b) for a, b in zip(motions, others, strict=True)
+    ]
+    assert np.mean(equal) >= 0.99
+
+
+@pytest.mark.parametrize("body", ["child", "giant"])
+def test_the_same_motion_by_another_body_has_the_same_codes_out_of_files(tokenizer, body, tmp_path):
+    """All the way from a file: scale, floor and axes are found again for each body."""
+
+    def read(motion, name, scale):
+        clip = motion.to_clip()
+        clip = replace(clip, names=tuple(f"mixamorig:{joint}" for joint in clip.names))
+        clip = replace(clip, positions=scale * clip.positions, offsets=scale * clip.offsets)
+        bvh.write(clip, tmp_path / name)
+        return bvh.normalize(bvh.read(tmp_path / name), scale=0.01)
+
+    scale = BODIES[body][0]
+    equal = []
+    for motion in procedural.dataset(8, seconds=4, seed=5):
+        own, other = read(motion, "own.bvh", 1.0), read(motion, "other.bvh", scale)
+        np.testing.assert_allclose(other.offsets, scale * own.offsets, atol=1e-5)
+        equal.append(tokenizer.encode(own) == tokenizer.encode(other))
+    assert np.mean(equal) >= 0.99
+
+
 def test_a_path_of_a_clip_or_a_motion_will_do(tokenizer, motion, tmp_path):
     bvh.write(motion.to_clip(), tmp_path / "walk.bvh")
     motion.save(tmp_path / "walk.npz")
