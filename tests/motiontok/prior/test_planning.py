@@ -9,6 +9,7 @@ import pytest
 
 from bvh import procedural
 from bvh import rotations as rot
+from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok import MotionTokenizer
 from motiontok.data import Start, from_motion, to_motion
 from motiontok.errors import CodesError, InputError
@@ -31,7 +32,8 @@ from motiontok.tokens.path import root_path
 
 @pytest.fixture(scope="module")
 def motion():
-    return procedural.make("walk", seconds=4.0, seed=9)
+    # On the bones that features are of, so that its path is theirs.
+    return procedural.make("walk", seconds=4.0, seed=9).on_bones(DEFAULT_OFFSETS)
 
 
 def rollout(positions, yaw=None, features=None, start=0.0):
