@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from bvh import snu
 from bvh.dataset import Dataset
 from bvh.errors import BVHError
 
@@ -53,11 +54,13 @@ _PATTERNS = (
 def parse_name(name: str) -> Label:
     """Read the action, style, subject and take from a file's name.
 
-    LAFAN1's (``walk1_subject5``), Bandai-Namco's (``dataset-1_bow_active_001``) and
-    CMU's (``07_01``) conventions are known; of other names a number at the end is the
-    take and the rest the action.
+    LAFAN1's (``walk1_subject5``), Bandai-Namco's (``dataset-1_bow_active_001``),
+    CMU's (``07_01``) and SNU's (``wd2_WalkForwardSlow05``) conventions are known; of other
+    names a number at the end is the take and the rest the action.
     """
     stem = PurePosixPath(name).stem
+    if found := snu.read_name(stem):
+        return Label(**found)
     for pattern in _PATTERNS:
         if match := pattern.fullmatch(stem):
             return Label(**match.groupdict())

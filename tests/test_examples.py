@@ -25,7 +25,7 @@ def folders(tiny_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("prior")
     tokenizer = MotionTokenizer.from_pretrained(tiny_run)
     run_prior_training(
-        tokenizer, data=clips, out=out, steps=5, width=8, layers=1, say=lambda line: None
+        tokenizer, data=[clips], out=out, steps=5, width=8, layers=1, say=lambda line: None
     )
     return {"--tokenizer": tiny_run, "--prior": out / "prior"}
 

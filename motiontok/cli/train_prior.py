@@ -24,7 +24,8 @@ __all__ = ["train_prior"]
     "--data",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder or archive of BVH clips; files' names say action and style.",
+    multiple=True,
+    help="Folder or archive of BVH clips; several may be given. Names say action and style.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs/prior"), show_default=True
@@ -45,7 +46,7 @@ __all__ = ["train_prior"]
 @json_option
 def train_prior(
     tokenizer: str,
-    data: Path,
+    data: tuple[Path, ...],
     out: Path,
     steps: int,
     shifts: int,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bvh import dataset, splits
 from bvh.files import atomic_path
+from motiontok.data.sets import find_copies, notes_on, read_sets, set_names, split_sets
 from motiontok.errors import TrainingError
 from motiontok.methods.lopq import Lopq
 from motiontok.prior.baselines import baseline_nats
@@ -41,7 +41,7 @@ class PriorRun:
 
 def load_tokens(
     tokenizer: MotionTokenizer,
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     *,
     shifts: int,
@@ -49,13 +49,13 @@ def load_tokens(
 ) -> tuple[TokenSet, TokenSet]:
     """Tokens of the clips to train on and of those held out, kept in ``out``.
 
-    The split is that of the tokenizer's training, so that neither has seen what is
-    measured on. A second call reads ``out/tokens.npz`` and ``out/held_out.npz``.
+    Each path is a set, split as in the tokenizer's training, so that neither has seen what
+    is measured on. A second call reads ``out/tokens.npz`` and ``out/held_out.npz``.
 
     Raises:
         DataError: the tokens in ``out`` are of other clips, cuts or another tokenizer.
     """
-    origin = f"{data.resolve()} cut {shifts} times"
+    origin = f"{' and '.join(str(path.resolve()) for path in data)} cut {shifts} times"
     files = (out / "tokens.npz", out / "held_out.npz")
     if all(file.is_file() for file in files):
         say(f"using the tokens in {out}")
@@ -63,20 +63,31 @@ def load_tokens(
             TokenSet.load(f, fingerprint=tokenizer.fingerprint, origin=origin) for f in files
         )
         return first, second
+    names = set_names(data)
     with progress("reading clips", 1) as update:
-        clips = dataset.load(data, progress=lambda n, of: update(n, total=of))
-    if clips.skipped:
-        say(clips.skipped_summary())
-    split = splits.every_nth(clips, tokenizer.config.data.holdout)
-    labels = labels_of(split.train.names, mirror=True)
+        clips = read_sets(data, update=lambda n, of: update(n, total=of))
+    for of in clips:
+        if of.skipped:
+            say(of.skipped_summary())
+    copies = find_copies(clips, names)
+    for line in notes_on(copies, names):
+        say(line)
+    parts = split_sets(tokenizer.config.data, names, clips, copies)
+    training, held_out = (
+        [clip for part in parts for clip in zip(part[n].motions, part[n].names, strict=True)]
+        for n in (0, 1)
+    )
+    # A clip without a window, such as a calibration pose, teaches no label.
+    window = tokenizer.frames_per_window
+    labels = labels_of([name for motion, name in training if len(motion) >= window], mirror=True)
     sets = []
-    for part, times, mirror in ((split.train, shifts, True), (split.held_out, 1, False)):
-        with progress("encoding", len(part)) as update:
+    for chosen, times, mirror in ((training, shifts, True), (held_out, 1, False)):
+        with progress("encoding", len(chosen)) as update:
             sets.append(
                 tokenize_clips(
                     tokenizer,
-                    part.motions,
-                    part.names,
+                    [motion for motion, _ in chosen],
+                    [name for _, name in chosen],
                     shifts=times,
                     mirror=mirror,
                     labels=labels,
@@ -91,7 +102,7 @@ def load_tokens(
 def run_prior_training(
     tokenizer: MotionTokenizer,
     *,
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     steps: int,
     shifts: int = 4,
@@ -106,7 +117,7 @@ def run_prior_training(
 
     Args:
         tokenizer: whose codes the prior is for.
-        data: folder or archive of clips.
+        data: folders or archives of clips, each a set.
         out: folder of the run.
         steps: optimiser steps.
         shifts: how many cuts of each training clip (and of its mirror image) are taken.

@@ -109,6 +109,9 @@ class TokenSet:
 def commands_of(features: Array, window: int) -> NDArray[np.float32]:
     """Mean velocity forward and left (m/s) and yaw rate (rad/s) of each whole window.
 
+    Velocities are those of the reference body, as features are: another one's are as much
+    larger as its legs are longer.
+
     Args:
         features: ``(windows * window, 203)`` raw.
         window: frames a window.

@@ -1,9 +1,10 @@
 """How good a prior and the planner on it are, on held-out clips. Prints markdown.
 
-    python tools/bench/prior.py --data path/to/bandai --run runs/prior
+    python tools/bench/prior.py --data path/to/cmu --data path/to/snu --run runs/prior
 
 The prior is the one in RUN (or --prior), the tokens are those that `train-prior` kept in
-RUN. Times are processor times of one thread, so that a busy machine does not matter.
+RUN; --data are what it was given, in that order. Times are processor times of one thread, so
+that a busy machine does not matter.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bvh import dataset, splits
 from bvh.motion import Motion
 from bvh.rotations import Array
 from motiontok import MotionTokenizer
 from motiontok.data import Start, accumulate, from_motion, split_windows, to_motion
+from motiontok.data.clips import load_clips
 from motiontok.evaluate.motion import foot_skate
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.planning import (
@@ -33,7 +34,8 @@ from motiontok.prior.planning import (
     track_velocity,
     tracking_errors,
 )
-from motiontok.prior.tokens import TokenSet, commands_of
+from motiontok.prior.runs import load_tokens
+from motiontok.prior.tokens import commands_of
 
 COMPONENTS = 64
 
@@ -87,14 +89,13 @@ def windows(
     tokenizer: MotionTokenizer,
     prior: TokenPrior,
     run: Path,
-    data: Path,
+    data: list[Path],
     tolerances: list[float],
     guidances: list[float],
     first: int | None,
 ) -> None:
     """Likelihood, and samples, decoded from their ``first`` codes, beside real windows."""
-    held_out = TokenSet.load(run / "held_out.npz", fingerprint=tokenizer.fingerprint)
-    training = TokenSet.load(run / "tokens.npz", fingerprint=tokenizer.fingerprint)
+    training, held_out = load_tokens(tokenizer, data, run, shifts=4)
     metrics = json.loads((run / "metrics.json").read_text())
     assert prior.model.local is not None
     said = prior.model.local.windows(torch.from_numpy(held_out.codes.astype(np.int64)))
@@ -104,11 +105,10 @@ def windows(
     print("commands that codes say, root mean square error:", missed.square().mean(dim=0).sqrt())
     print("nats a code:", {k: round(v, 3) for k, v in metrics.items() if "nats" in k})
 
-    clips = dataset.load(data)
-    split = splits.every_nth(clips, tokenizer.config.data.holdout)
+    clips = load_clips(tokenizer.config.data, data, seed=0)
     n = tokenizer.frames_per_window
-    real = [from_motion(m) for m in split.held_out.motions if len(m) >= n]
-    reference = [from_motion(m) for m in split.train.motions[::3] if len(m) >= n]
+    real = [from_motion(m) for m in clips.held_out if len(m) >= n]
+    reference = [from_motion(m) for m in clips.training[::3] if len(m) >= n]
     describe = Descriptor(tokenizer, np.concatenate([whole(f, n) for f in reference]))
     base = describe(np.concatenate([whole(f, n) for f in reference]))
 
@@ -160,7 +160,7 @@ def windows(
     print("| windows | Frechet distance | spread | skate mm/s | velocity m/s | yaw rate rad/s |")
     print("|---|---|---|---|---|---|")
     cut = [f[: len(f) // n * n] for f in real]
-    own = [m[: len(m) // n * n] for m in split.held_out.motions if len(m) >= n]
+    own = [m[: len(m) // n * n] for m in clips.held_out if len(m) >= n]
     report("real, held out", cut, own)
 
     def decoded(codes: list[Array], count: int | None) -> tuple[list[Array], list[Motion]]:
@@ -231,7 +231,7 @@ def plans(tokenizer: MotionTokenizer, prior: TokenPrior, targets: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, action="append")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--tokenizer", default="default")
     parser.add_argument("--prior")

@@ -40,7 +40,7 @@ def tiny_prior_run(tiny_tokenizer, labelled_clips, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("tiny-prior")
     run_prior_training(
         tiny_tokenizer,
-        data=labelled_clips,
+        data=[labelled_clips],
         out=out,
         steps=60,
         shifts=4,

@@ -132,7 +132,7 @@ def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):
     method.prepare(lambda count: ready.windows.batch(min(count, 2000), generator), generator)
     tokenizer = MotionTokenizer(method, ready.statistics)
     run = run_prior_training(
-        tokenizer, data=labelled_clips, out=tmp_path, steps=3, shifts=1, width=16, layers=1
+        tokenizer, data=[labelled_clips], out=tmp_path, steps=3, shifts=1, width=16, layers=1
     )
     assert run.metrics["nats"] < 1.2 * run.metrics["nats_uniform"]
     with safe_open(tmp_path / "prior" / "prior.safetensors", framework="pt") as file:
@@ -144,7 +144,7 @@ def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):
     with pytest.raises(TokenizerError, match="needs it to read codes: give tokenizer="):
         TokenPrior.from_pretrained(tmp_path / "prior")
     resumed = run_prior_training(
-        tokenizer, data=labelled_clips, out=tmp_path, steps=4, shifts=1, width=16, layers=1,
+        tokenizer, data=[labelled_clips], out=tmp_path, steps=4, shifts=1, width=16, layers=1,
         resume=True,
     )  # fmt: skip
     assert resumed.metrics["steps"] == 4

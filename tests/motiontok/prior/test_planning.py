@@ -9,6 +9,7 @@ import pytest
 
 from bvh import procedural
 from bvh import rotations as rot
+from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok import MotionTokenizer
 from motiontok.data import Start, from_motion, to_motion
 from motiontok.errors import CodesError, InputError
@@ -31,7 +32,8 @@ from motiontok.tokens.path import root_path
 
 @pytest.fixture(scope="module")
 def motion():
-    return procedural.make("walk", seconds=4.0, seed=9)
+    # On the bones that features are of, so that its path is theirs.
+    return procedural.make("walk", seconds=4.0, seed=9).on_bones(DEFAULT_OFFSETS)
 
 
 def rollout(positions, yaw=None, features=None, start=0.0):
@@ -182,7 +184,8 @@ def test_search_does_better_than_sampling_alone(tiny_prior, tiny_tokenizer):
     errors = []
     for samples, horizon, beam in ((1, 1, 1), (12, 1, 1), (12, 2, 3)):
         total = 0.0
-        for seed in range(3):
+        # What is sampled alone ends anywhere (0.3 to 1.2 m over three seeds), search does not.
+        for seed in range(6):
             planner = SearchPlanner(
                 tiny_prior,
                 tiny_tokenizer,
@@ -196,7 +199,7 @@ def test_search_does_better_than_sampling_alone(tiny_prior, tiny_tokenizer):
             codes = follow(planner, tiny_tokenizer, seconds=3.0)
             motion = tiny_tokenizer.decode_codes(codes)
             total += tracking_errors(motion, path)["path_error_m"]
-        errors.append(total / 3)
+        errors.append(total / 6)
     assert max(errors[1:]) < 0.8 * errors[0]
 
 

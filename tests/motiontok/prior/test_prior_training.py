@@ -13,12 +13,14 @@ import pytest
 import torch
 
 from bvh import procedural
+from bvh.motion import Motion
+from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok.data import from_motion
 from motiontok.errors import DataError, TrainingError
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.model import PriorConfig
-from motiontok.prior.runs import run_prior_training
+from motiontok.prior.runs import load_tokens, run_prior_training
 from motiontok.prior.tokens import TokenSet, commands_of, tokenize_clips
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
 from motiontok.training.lock import alone_in
@@ -38,7 +40,8 @@ def tokens(codes, *, sequence=None, action=None, commands=None):
 
 
 def test_commands_are_the_paths_own():
-    motion = procedural.make("walk", seconds=64 / 30, seed=3)
+    # Of the reference body's path: another one's is as much longer as its legs are.
+    motion = procedural.make("walk", seconds=64 / 30, seed=3).on_bones(DEFAULT_OFFSETS)
     commands = commands_of(from_motion(motion), 32)
     assert commands.shape == (2, 3)
     travelled = np.linalg.norm(motion.root_positions[63, :2] - motion.root_positions[31, :2])
@@ -147,7 +150,24 @@ def test_a_run_writes_what_it_measured(tiny_prior_run, tiny_tokenizer, labelled_
     assert metrics["nats_uniform"] == pytest.approx(np.log(16))
     assert metrics["nats"] < metrics["nats_uniform"]
     with pytest.raises(TrainingError, match="already holds a run"):
-        run_prior_training(tiny_tokenizer, data=labelled_clips, out=tiny_prior_run, steps=1)
+        run_prior_training(tiny_tokenizer, data=[labelled_clips], out=tiny_prior_run, steps=1)
+
+
+def test_each_set_has_held_out_clips_of_its_own(tiny_tokenizer, labelled_clips, tmp_path):
+    clips = sorted(labelled_clips.iterdir())
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder, chosen in zip(folders, (clips[:6], clips[6:]), strict=True):
+        folder.mkdir()
+        for clip in chosen:
+            shutil.copy(clip, folder)
+    procedural.make("hop", seconds=0.5, seed=0).save(folders[1] / "pose.npz")
+    tokens, held_out = load_tokens(tiny_tokenizer, folders, tmp_path, shifts=1, say=lambda _: None)
+    motions = [Motion.load(clip) for clip in (clips[0], clips[6])]
+    expected = np.concatenate([tiny_tokenizer.encode(motion)[:4] for motion in motions])
+    np.testing.assert_array_equal(held_out.codes, expected)
+    # Ten clips and their mirror images; a clip without a window has no label.
+    assert tokens.sequence.max() == 19
+    assert tokens.actions == ("", "run", "turn-left", "turn-right", "walk")
 
 
 def test_tokens_of_another_tokenizer_are_not_used(tiny_prior_run):
@@ -156,7 +176,7 @@ def test_tokens_of_another_tokenizer_are_not_used(tiny_prior_run):
 
 
 def test_a_run_is_not_continued_for_fewer_steps(tiny_prior_run, tiny_tokenizer, labelled_clips):
-    asked = {"data": labelled_clips, "out": tiny_prior_run, "resume": True}
+    asked = {"data": [labelled_clips], "out": tiny_prior_run, "resume": True}
     with pytest.raises(TrainingError, match="has taken 60 steps, 59 are asked for"):
         run_prior_training(tiny_tokenizer, steps=59, **{**asked, "width": 16, "layers": 1})
 
@@ -165,22 +185,22 @@ def test_a_run_is_trained_in_by_one_process(
     tiny_prior_run, tiny_tokenizer, labelled_clips, tmp_path
 ):
     shutil.copytree(tiny_prior_run, tmp_path / "run")
-    sizes = {"width": 16, "layers": 1, "data": labelled_clips, "out": tmp_path / "run"}
+    sizes = {"width": 16, "layers": 1, "data": [labelled_clips], "out": tmp_path / "run"}
     with alone_in(tmp_path / "run"), pytest.raises(TrainingError, match="another process"):
         run_prior_training(tiny_tokenizer, steps=61, resume=True, **sizes)
 
 
-@pytest.mark.parametrize("change", [{"shifts": 3}, {"data": "elsewhere"}])
+@pytest.mark.parametrize("change", [{"shifts": 3}, {"data": [Path("elsewhere")]}])
 def test_a_run_goes_on_with_its_own_clips_only(
     tiny_prior_run, tiny_tokenizer, labelled_clips, tmp_path, change
 ):
     shutil.copytree(tiny_prior_run, tmp_path / "run")
-    asked = {"data": labelled_clips, "shifts": 4} | change
+    asked = {"data": [labelled_clips], "shifts": 4} | change
     with pytest.raises(DataError, match=r"tokens of .* cut 4 times, this run asks for"):
         run_prior_training(
             tiny_tokenizer,
             out=tmp_path / "run",
             steps=61,
             resume=True,
-            **asked | {"data": Path(asked["data"])},
+            **asked,
         )

@@ -85,7 +85,10 @@ def answer(socket):
             pack({"op": "decode", "codes": [[0] * 8], "offsets": np.full((22, 3), np.nan)}),
             "offsets: holds a value that is not finite",
         ),
-        (pack({"op": "decode", "codes": [[0] * 8], "offsets": np.zeros((22, 3))}), "all are 0"),
+        (
+            pack({"op": "decode", "codes": [[0] * 8], "offsets": np.zeros((22, 3))}),
+            "thigh and shin are 0 mm",
+        ),
         (pack({"op": "open", "session": "far", "start": [0, -1e7, 0]}), "start: expected x"),
         (
             pack({"op": "open", "session": "big", "offsets": np.full((22, 3), 1e7)}),
