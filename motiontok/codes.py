@@ -133,6 +133,8 @@ def _checked(array: NDArray[Any], path: Path) -> NDArray[np.uint16]:
 def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        if values.get("kind", "motion") != "motion":
+            raise CodesError(f"{path}: these are codes of {values['kind']}; `decode` knows them")
         if values["format"] != FORMAT:
             reason = (
                 "tokens of that format depended on the length of bones; encode the clip again"
@@ -140,8 +142,6 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
                 else "use the motiontok that wrote it"
             )
             raise CodesError(f"{path}: format {values['format']!r} is not {FORMAT}: {reason}")
-        if values.get("kind", "motion") != "motion":
-            raise CodesError(f"{path}: these are codes of {values['kind']}; `decode` knows them")
         if values["windows"] != windows:
             raise CodesError(
                 f"{path}: describes {values['windows']} windows, the codes beside it have "
