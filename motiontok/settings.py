@@ -47,7 +47,7 @@ def put(values: dict[str, Any], text: str, cls: type[Any]) -> None:
     Raises:
         ConfigError: not of that form.
     """
-    key, equals, raw = text.partition("=")
+    key, equals, raw = _halves(text)
     parts = _parts(key)
     if len(parts) == 1 and parts[0] != "name":
         homes = [home for home, fields in _sections(cls).items() if parts[0] in fields]
@@ -113,6 +113,13 @@ def _convert(value: Any, kind: Any, where: str, key: str, root: type[Any]) -> An
     if type(value) is not kind:
         raise ConfigError(f"{where}: {key} must be of type {kind.__name__}, got {value!r}")
     return value
+
+
+def _halves(text: str) -> tuple[str, str, str]:
+    """A key, the first ``=`` that is not in quotes, and the value."""
+    places = [i for i, letter in enumerate(text) if letter == "="]
+    first = next((i for i in places if text[:i].replace('\\"', "").count('"') % 2 == 0), None)
+    return (text, "", "") if first is None else (text[:first], "=", text[first + 1 :])
 
 
 def _parts(key: str) -> list[str]:

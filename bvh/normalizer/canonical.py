@@ -10,7 +10,7 @@ from bvh.clip import Clip
 from bvh.normalizer.body import INDEX, body_length
 from bvh.normalizer.geometry import quantile, unit
 from bvh.normalizer.shapes import recognize
-from bvh.normalizer.world import UP_AXES, find_scale, find_up, world_from_source
+from bvh.normalizer.world import UNITS, UP_AXES, find_scale, find_up, world_from_source
 from bvh.rotations import Array, conjugate, multiply, rotate
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS, forward_kinematics
 
@@ -76,7 +76,9 @@ def from_canonical(clip: Clip) -> Canonical | None:
     rest = np.zeros((1, len(JOINTS), 3))
     for joint, parent in enumerate(PARENTS[1:], start=1):
         rest[0, joint] = rest[0, parent] + offsets[joint]
-    scale, unit_name = find_scale(body_length(rest, np.ones(len(JOINTS), dtype=bool)))
+    size = body_length(rest, np.ones(len(JOINTS), dtype=bool))
+    # Files of this kind are written in centimetres, by a child and by a giant too.
+    scale, unit_name = (UNITS["cm"], "cm") if 40.0 < size < 600.0 else find_scale(size)
     rotations = multiply(multiply(world, clip.rotations), conjugate(world))
     positions = scale * rotate(world, clip.positions[:, 0])
     points = _some_points(positions, rotations, scale * offsets)

@@ -13,6 +13,7 @@ from bvh.skeleton import DEFAULT_OFFSETS, leg_length, toe_height
 
 __all__ = ["Contacts", "find_contacts"]
 
+# Of an adult:
 _STILL = 0.15  # m/s; a planted foot of noisy capture moves slower, a swinging one faster
 _BAND = 0.04  # m; heights of one floor, of feet that roll a little and of noise
 _FLAT = 0.015  # m; ankle height over its lowest standing height that still counts as flat
@@ -35,14 +36,16 @@ class Contacts:
 
 def find_contacts(body: Body) -> Contacts:
     """Find the floor from feet that stand still, not from the lowest single frame."""
-    ankles = np.stack([body.at(side + "Foot") for side, _ in SIDES], axis=1)
+    # Lengths of an adult, so that a child and a giant are judged alike.
+    size = leg_length_of(body.positions) / leg_length(DEFAULT_OFFSETS)
+    ankles = np.stack([body.at(side + "Foot") for side, _ in SIDES], axis=1) / size
     # Without a toe, the ankle shows where it would be on a flat foot.
     toes = np.stack(
         [
-            body.at(side + "Toe")
+            body.at(side + "Toe") / size
             if body.present(side + "Toe")
-            else body.at(side + "Foot") + DEFAULT_OFFSETS[INDEX[side + "Toe"]] * [0, 0, 1]
-            for side, _ in SIDES
+            else ankles[:, foot] + DEFAULT_OFFSETS[INDEX[side + "Toe"]] * [0, 0, 1]
+            for foot, (side, _) in enumerate(SIDES)
         ],
         axis=1,
     )
@@ -59,8 +62,9 @@ def find_contacts(body: Body) -> Contacts:
     problems = (
         () if standing.size else ("floor assumed under the lowest toe: no foot stands still",)
     )
-    sole = toe_height(DEFAULT_OFFSETS) * leg_length_of(body.positions) / leg_length(DEFAULT_OFFSETS)
-    return Contacts(floor=level - sole, flat=flat, problems=problems)
+    return Contacts(
+        floor=size * (level - toe_height(DEFAULT_OFFSETS)), flat=flat, problems=problems
+    )
 
 
 def _speed(points: Array, frame_time: float) -> Array:

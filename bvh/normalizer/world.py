@@ -13,6 +13,10 @@ __all__ = ["UNITS", "UP_AXES", "find_scale", "find_up", "world_from_source"]
 UNITS: dict[str, float] = {"mm": 0.001, "cm": 0.01, "inch": 0.0254, "cmu": 0.0254 / 0.45, "m": 1.0}
 """Metres per unit. CMU's motions (and cgspeed's BVH files) count 0.45 units an inch."""
 
+_USUAL = ("cm", "m", "mm")
+_USUAL_WITHIN = 1.9  # times or parts of an adult: a child of 1.05 m, a giant of 3.3 m
+_WITHIN = 1.7
+
 _BODY = 1.45
 """Thigh, shin and hips-to-head length of an adult, metres, summed along the bones."""
 
@@ -63,10 +67,17 @@ def find_up(hips: Array, chest: Array, feet: Array, points: Array, size: float) 
 
 
 def find_scale(body: float) -> tuple[float, str]:
-    """Metres per unit and the unit's name, from a body length in source units."""
-    ratio = {name: abs(np.log(body * unit / _BODY)) for name, unit in UNITS.items()}
+    """Metres per unit and the unit's name, from a body length in source units.
+
+    A unit that nearly all files have is taken even if it makes a child of the body where
+    another would make an adult.
+    """
+    ratio = {name: float(np.exp(abs(np.log(body * unit / _BODY)))) for name, unit in UNITS.items()}
+    usual = min(_USUAL, key=lambda n: ratio[n])
+    if ratio[usual] < _USUAL_WITHIN:
+        return UNITS[usual], usual
     name = min(ratio, key=lambda n: ratio[n])
-    if ratio[name] > np.log(1.7):
+    if ratio[name] > _WITHIN:
         return _BODY / body, "unknown"
     return UNITS[name], name
 

@@ -75,7 +75,8 @@ class Clips:
     Attributes:
         sets: in the order in which they were given.
         licence: note on what the data allows.
-        notes: lines for the user on what is not as given: clips that two sets have.
+        notes: lines for the user on what is not as given: clips that two sets have, and sets of
+            which nothing is held out.
     """
 
     sets: tuple[ClipSet, ...]
@@ -219,7 +220,9 @@ def load_clips(
         )
         for name, of, part in zip(names, found, parts, strict=True)
     )
-    clips = Clips(tuple(sets), licence, notes_on(copies, names))
+    alone = [name for name, part in zip(names, parts, strict=True) if not part.held_out.motions]
+    notes = [f"{name}: a single clip, which is trained on; nothing is held out" for name in alone]
+    clips = Clips(tuple(sets), licence, (*notes_on(copies, names), *notes))
     if not clips.held_out:
         raise DataError(
             f"nothing is held out of {', '.join(names)}: of a set of a single clip nothing can be; "

@@ -50,7 +50,8 @@ def metrics_of_sets(rows: Mapping[str, Rows]) -> dict[str, Any]:
 
 def of_sets(sets: Sequence[ClipSet]) -> str:
     """ " of cmu, snu": what a split is of, if there are several sets."""
-    return f" of {', '.join(of.name for of in sets)}" if len(sets) > 1 else ""
+    names = [of.name for of in sets if of.held_out]
+    return f" of {', '.join(names)}" if len(sets) > 1 else ""
 
 
 def sets_markdown(metrics: Mapping[str, Any]) -> str:

@@ -385,3 +385,28 @@ def test_who_climbs_has_a_floor_too(motion: Motion, rung: float) -> None:
     assert rise == pytest.approx(rung * (len(rests) - 1), rel=0.05)
     # Of a step in midair: its toes are not level.
     assert abs(found.global_positions()[0, [4, 8], 2].mean() - 0.02) < 0.005
+
+
+@pytest.mark.parametrize("size", [0.6, 0.75, 1.5])
+def test_children_and_giants_stand_on_their_floor_as_adults_do(motion: Motion, size: float) -> None:
+    """Captures are noisy: what counts as still and as level is in proportion to the body."""
+    rng = np.random.default_rng(0)
+    shaken = replace(
+        motion,
+        root_positions=motion.root_positions + rng.normal(scale=0.004, size=(len(motion), 3)),
+    )
+    clip = put_on(RIGS["mixamo"][0], shaken, 100.0)
+    adult = bvh.normalize(clip)
+    scaled = replace(clip, offsets=size * clip.offsets, positions=size * clip.positions)
+    other, report = bvh.examine(scaled)
+    assert report.unit == "cm"
+    np.testing.assert_allclose(other.offsets, size * adult.offsets, atol=1e-9)
+    np.testing.assert_allclose(other.root_positions, size * adult.root_positions, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0.4, 0.6, 0.7, 2.0, 3.0])
+def test_files_of_ours_are_in_centimetres_whoever_moves(motion: Motion, size: float) -> None:
+    other = motion.on_bones(size * motion.offsets)
+    found = bvh.normalize(other.to_clip())
+    np.testing.assert_allclose(found.offsets, other.offsets, atol=1e-9)
+    np.testing.assert_allclose(found.root_positions, other.root_positions, atol=1e-9)

@@ -97,12 +97,27 @@ def test_the_command_line_takes_many_folders_and_ends_with_each(run, folders, tm
     code, said, err = run("train", "general", *data, "--weight", "lone=2", "--out", out, *SETTINGS)
     assert code == 0, err
     assert "lone: 1 clip, 60 frames, 0 held out" in said
+    assert "lone: a single clip, which is trained on; nothing is held out" in said
     last = said.splitlines()[-5:]
     assert "on 4 held-out clips, mean over frames: MPJPE" in last[0]
     starts = ("  walks: MPJPE ", "  dances: MPJPE ", "  mean over sets: MPJPE ", "tokenizer -> ")
     assert all(line.startswith(start) for line, start in zip(last[1:], starts, strict=True))
     config = json.loads((out / "config.json").read_text())
     assert config["data"]["weights"] == {"lone": 2.0}
+
+
+def test_a_set_may_have_any_name(run, folders, tmp_path):
+    for name in ("a=b", "two words", 'a "quoted" one', "dots.in.it"):
+        (tmp_path / "sets").mkdir(exist_ok=True)
+        there = shutil.copytree(folders / "walks", tmp_path / "sets" / name)
+        out = tmp_path / "runs" / name
+        code, _, err = run(
+            "train", "general", "--data", there, *data_of(folders, "dances"),
+            "--weight", f"{name}=2", "--out", out, *SETTINGS,
+        )  # fmt: skip
+        assert code == 0, err
+        config = json.loads((out / "config.json").read_text())
+        assert config["data"]["weights"] == {name: 2.0}
 
 
 def test_eval_measures_each_set_and_all_of_them(run, trained, folders, tmp_path):
@@ -119,6 +134,10 @@ def test_eval_measures_each_set_and_all_of_them(run, trained, folders, tmp_path)
     over = metrics["mean_over_sets"]["mpjpe_mm"]
     assert over == pytest.approx(of_run.metrics["mean_over_sets"]["mpjpe_mm"])
     assert "walk_1.npz is in walks too" in err
+
+    code, said, err = run("eval", out, *data_of(folders, "walks", "lone.npz"), "--json")
+    assert json.loads(said)["test"]["split"].endswith("held out of walks")
+    assert "lone: a single clip, which is trained on; nothing is held out" in err
 
     report = tmp_path / "report"
     code, said, err = run("eval", out, *data_of(folders, "walks", "dances"), "--all", "-o", report)

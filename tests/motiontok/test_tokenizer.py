@@ -177,7 +177,7 @@ def test_the_same_motion_by_another_body_has_the_same_codes_out_of_files(tokeniz
         clip = replace(clip, names=tuple(f"mixamorig:{joint}" for joint in clip.names))
         clip = replace(clip, positions=scale * clip.positions, offsets=scale * clip.offsets)
         bvh.write(clip, tmp_path / name)
-        return bvh.normalize(bvh.read(tmp_path / name), scale=0.01)
+        return bvh.normalize(bvh.read(tmp_path / name))
 
     scale = BODIES[body][0]
     equal = []

@@ -49,7 +49,7 @@ def test_folders_archives_and_files_are_sets_of_their_names(make_set, tmp_path):
     assert names_of(found.training) == ["b", "c", "f", "lone"]
     assert names_of(found.held_out) == ["a", "d", "e"]
     assert "licence of each" in found.licence
-    assert found.notes == ()
+    assert found.notes == ("lone: a single clip, which is trained on; nothing is held out",)
 
 
 def test_sets_of_one_name_are_told_apart_by_what_is_above_them(make_set):
