@@ -113,7 +113,7 @@ class Coder:
             hold_path: encode window by window and steer each one back to the path of the
                 motion, so that the root of a long motion does not drift.
             first: keep only so many codes of each window, of a tokenizer whose first codes
-                decode alone (lopq, pca-pq): fewer bits for a coarser motion.
+                decode alone (lopq, pca-pq, temporal): fewer bits for a coarser motion.
 
         Returns:
             Integers ``(..., windows, codes_per_window)``, or ``first`` of them: torch if torch
@@ -172,7 +172,7 @@ class Coder:
         if not self.method.decodes_prefixes:
             raise DataError(
                 f"the first {first} codes of a window do not decode alone with a tokenizer of "
-                f"method {self.config.method.name}; those of lopq and pca-pq do"
+                f"method {self.config.method.name}; those of lopq, pca-pq and temporal do"
             )
         if not 1 <= first <= self.codes_per_window:
             raise DataError(
@@ -195,7 +195,8 @@ class Coder:
 
         Raises:
             CodesError: bad codes, or not one window of them for each of the motion's.
-            TokenizerError: the encoder is no distribution (vqvae, fsq, rvq, lfq, pca-pq).
+            TokenizerError: the encoder is no distribution (vqvae, fsq, rvq, lfq, pca-pq,
+                temporal).
         """
         windows = cut_windows(features_of(motion), self.frames_per_window)
         z, _ = self._check(codes)
