@@ -13,12 +13,14 @@ import torch
 from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
+from motiontok.corpus import encode_folder, read_manifest
 from motiontok.data import Start, from_motion
 from motiontok.data.clips import Clips, ClipSet, make_training_data
 from motiontok.errors import CodesError, ConfigError, TokenizerError
 from motiontok.methods import MotionNetworks, make_method, temporal
 from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.models.temporal import REACH
+from motiontok.prior.tokens import tokenize_clips
 from motiontok.tokens.export import export_tokenizer
 from motiontok.training import train
 from motiontok.training.checkpoint import read_header
@@ -308,6 +310,23 @@ def test_many_clips_decode_as_each_alone(tokenizer, motion):
     for clip, again in zip(codes, tokenizer.decode_many(codes), strict=True):
         alone = tokenizer.decode_codes(clip)
         np.testing.assert_allclose(again.root_positions, alone.root_positions, atol=1e-6)
+
+
+def test_corpora_and_priors_code_whole_clips(tokenizer, motion, tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name, clip in (("a", motion[:100]), ("b", motion[100:220])):
+        clip.save(tmp_path / "clips" / f"{name}.npz")
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    encode_folder(tmp_path / "clips", tmp_path / "out", tokenizer=str(tmp_path / "tokenizer"))
+    for entry in read_manifest(tmp_path / "out"):
+        whole = tokenizer.encode(str(tmp_path / "clips" / entry.file))
+        np.testing.assert_array_equal(np.load(tmp_path / "out" / entry.codes), whole)
+    tokens = tokenize_clips(tokenizer, [motion[:100]], ["walk.bvh"], shifts=2)
+    features = from_motion(motion[:100])
+    cuts = [features[:96], features[16:80]]
+    np.testing.assert_array_equal(
+        tokens.codes, np.concatenate([tokenizer.encode(cut) for cut in cuts])
+    )
 
 
 def test_a_held_path_drifts_less(tokenizer):
