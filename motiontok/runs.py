@@ -17,7 +17,7 @@ from motiontok.data.clips import Clips, TrainingData, load_clips, make_training_
 from motiontok.errors import MissingDependencyError, TrainingError
 from motiontok.evaluate import compare_motions, plot_curves
 from motiontok.evaluate.sets import metrics_of_sets
-from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
+from motiontok.methods import METHODS, DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.training import (
@@ -140,8 +140,8 @@ def run_training(
     with progress(f"{doing} {config.name}", total) as update:
         trained = train(
             config,
-            data=ready,
-            networks=MotionNetworks(config),
+            data=ready.stretched(METHODS[config.method.name].stretch),
+            networks=MotionNetworks(config, statistics=ready.statistics),
             out=out,
             device=torch.device(device),
             resume=resume,

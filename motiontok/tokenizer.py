@@ -21,7 +21,6 @@ from motiontok.data import (
     Start,
     StartLike,
     Statistics,
-    blend_seams,
     offsets_of,
     plant_feet,
     plant_together,
@@ -42,6 +41,7 @@ from motiontok.tokens.folder import (
     rounded,
     write_folder,
 )
+from motiontok.tokens.joining import Blending, Context
 from motiontok.tokens.streams import StreamDecoder, StreamEncoder
 from motiontok.tokens.windows import decode_windows
 
@@ -114,7 +114,7 @@ class MotionTokenizer(Coder):
     ) -> Motion:
         """Motion of codes ``(windows, codes_per_window)``.
 
-        Codes of lopq and pca-pq go from coarse to fine: the first ones of each window,
+        Codes of lopq, pca-pq and temporal go from coarse to fine: the first ones of each window,
         ``codes[:, :n]``, decode too, to a coarser motion.
 
         Args:
@@ -236,13 +236,9 @@ class MotionTokenizer(Coder):
         """
         for some in _batches(codes):
             checked = [self._checked(one) for one in some]
-            ends = np.cumsum([len(z) for z in checked])[:-1]
-            windows = decode_windows(self.method, self.statistics, torch.cat(checked))
             features = [
-                blend_seams(own.reshape(-1, own.shape[-1]), self.frames_per_window)[
-                    : one.frames or None
-                ]
-                for one, own in zip(some, np.split(windows, ends), strict=True)
+                self._blended(own)[: one.frames or None]
+                for one, own in zip(some, self._decode_apart(checked), strict=True)
             ]
             motions = to_motions(
                 features,
@@ -266,6 +262,7 @@ class MotionTokenizer(Coder):
             lambda features: np.asarray(self.encode(features)),
             window=self.frames_per_window,
             codes=self.codes_per_window,
+            reach=self.method.reach,
             offsets=self.offsets if offsets is None else offsets_of(offsets),
         )
 
@@ -286,9 +283,24 @@ class MotionTokenizer(Coder):
             CodesError: no such ``on_invalid``.
             DataError: a place or bones that no body has.
         """
+        window, reach = self.frames_per_window, self.method.reach
+
+        def check(
+            codes: Any, on_invalid: OnInvalid, goes_on: bool
+        ) -> tuple[Tensor, NDArray[np.bool_]]:
+            prefixes = self.method.decodes_prefixes
+            return self._check(codes, on_invalid, prefixes=prefixes, goes_on=goes_on)
+
+        def decode(codes: Tensor) -> Array:
+            return decode_windows(self.method, self.statistics, codes)
+
+        joining = (
+            Context(check, decode, window=window, reach=reach)
+            if reach
+            else Blending(check, decode, window=window)
+        )
         return StreamDecoder(
-            self._decoded,
-            window=self.frames_per_window,
+            joining,
             start=start_of(start),
             offsets=self.offsets if offsets is None else offsets_of(offsets),
             plant=plant,
@@ -350,6 +362,13 @@ class MotionTokenizer(Coder):
         most = windows * self.frames_per_window
         if not 0 < whole(frames, "frames", CodesError) <= most:
             raise CodesError(f"{frames} frames asked of {windows} windows that hold {most}")
+
+    def _decode_apart(self, clips: list[Tensor]) -> list[Array]:
+        """Raw windows of each clip, of methods whose windows are apart decoded together."""
+        if self.method.joins_windows:
+            return [decode_windows(self.method, self.statistics, z) for z in clips]
+        windows = decode_windows(self.method, self.statistics, torch.cat(clips))
+        return np.split(windows, np.cumsum([len(z) for z in clips])[:-1])
 
     @property
     def _parts(self) -> Parts:

@@ -104,7 +104,8 @@ def encode_batch(batch: Batch) -> list[Made]:
             entry = replace(entry, sha256=found)
             motion = motion_of(path)
             count = -(-len(motion) // tokenizer.frames_per_window)
-            if entry.effort > 1 or entry.hold_path or count >= _TOGETHER:
+            alone = entry.effort > 1 or entry.hold_path or count >= _TOGETHER
+            if alone or tokenizer.method.joins_windows:
                 codes = tokenizer.encode_to_codes(
                     motion,
                     effort=entry.effort,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +124,10 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.windows)
 
+    def stretched(self, stretch: int) -> TrainingData:
+        """The same, whose observations to train on are so many consecutive windows."""
+        return replace(self, windows=self.windows.stretched(stretch))
+
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """``size`` windows ``(size, frames, 203)``, of the sets by their shares."""
         return self.windows.batch(size, generator, rows)
@@ -136,12 +140,13 @@ class TrainingData:
         """Nothing to do: the generator alone says which windows come next."""
 
     def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
-        """Errors of windows ``y`` from ``x (windows, frames, 203)``, standardised.
+        """Errors of windows ``y`` from ``x (..., frames, 203)``, standardised.
 
         Returns:
             ``mse``, ``psnr`` and ``mpjpe_mm`` (hips-relative joint positions as the columns
             state them) of :func:`~motiontok.data.distortion.reconstruction_metrics`.
         """
+        x, y = (t.reshape(-1, *t.shape[-2:]) for t in (x, y))
         found = reconstruction_metrics(x, y, self.statistics)
         mpjpe = found["window_mpjpe_mm"]
         return {"mse": found["mse"], "psnr": found["psnr"], "mpjpe_mm": mpjpe}

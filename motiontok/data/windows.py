@@ -8,8 +8,10 @@ error of the path is then coded like that of a joint. :func:`differentiate` undo
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -96,6 +98,7 @@ class WindowSet:
 
     Attributes:
         shares: of each set in what is drawn; their sum is 1.
+        stretch: consecutive windows of an observation, see :meth:`stretched`.
 
     Raises:
         DataError: there are no clips.
@@ -115,25 +118,43 @@ class WindowSet:
             raise DataError("no clips to cut windows from")
         padded = [_hold(torch.tensor(c, dtype=torch.float32), length) for c in clips]
         self.length = length
+        self.stretch = 1
         self.statistics = statistics
         self.warp = warp
         self.frames = torch.cat(padded).to(device)
-        starts, ends, offset = [], [], 0
-        for clip in padded:
-            starts.append(torch.arange(offset, offset + starts_in(len(clip), length)))
-            offset += len(clip)
-            ends.append(offset)
-        self.starts = torch.cat(starts).to(device)
-        self._ends = torch.tensor([0, *ends], device=device)
-        self._enumerated = torch.cat([s[::length] for s in starts]).to(device)
-
-        counts, done = [], 0
-        for clips_of_set, _ in sets or ((len(clips), 1.0),):
-            counts.append(sum(map(len, starts[done : done + clips_of_set])))
-            done += clips_of_set
-        if done != len(clips):
+        ends = torch.tensor([len(clip) for clip in padded]).cumsum(0)
+        self._ends = torch.cat([ends.new_zeros(1), ends]).to(device)
+        self._given = tuple(sets) or ((len(clips), 1.0),)
+        if sum(count for count, _ in self._given) != len(clips):
+            done = sum(count for count, _ in self._given)
             raise ValueError(f"sets are of {done} clips, there are {len(clips)}")
-        self.shares = draw_shares(counts, [weight for _, weight in sets] or [1.0])
+        self._find_starts()
+        whole = [torch.arange(a, b - length + 1, length) for a, b in self._bounds()]
+        self._enumerated = torch.cat(whole).to(device)
+
+    def stretched(self, stretch: int) -> WindowSet:
+        """The same clips, whose observations ``(stretch, length, columns)`` are so many
+        consecutive windows each; clips that are shorter are held on their last frame."""
+        out = copy.copy(self)
+        out.stretch = stretch
+        out._find_starts()
+        return out
+
+    def _bounds(self) -> list[tuple[int, int]]:
+        """First frame of every clip, and the one after its last."""
+        ends = self._ends.tolist()
+        return list(pairwise(ends))
+
+    def _find_starts(self) -> None:
+        """Where observations begin, and which of them are of which set."""
+        length, device = self.stretch * self.length, self._ends.device
+        by_clip = [a + torch.arange(starts_in(b - a, length)) for a, b in self._bounds()]
+        self.starts = torch.cat(by_clip).to(device)
+        counts, done = [], 0
+        for clips_of_set, _ in self._given:
+            counts.append(sum(map(len, by_clip[done : done + clips_of_set])))
+            done += clips_of_set
+        self.shares = draw_shares(counts, [weight for _, weight in self._given])
         # Of the sets that have windows: where theirs begin, how many they are, their share, and
         # the share of all sets before.
         self._sets = [
@@ -180,7 +201,7 @@ class WindowSet:
 
     def enumerated(self) -> Tensor:
         """The consecutive windows of every clip, ``(windows, length, columns)``, no overlap."""
-        return self._gather(self._enumerated)
+        return self.stretched(1)._gather(self._enumerated)
 
     def _places(self, size: int, generator: torch.Generator) -> Tensor:
         """``(size,)`` windows drawn by the shares; of several sets from 53 random bits each."""
@@ -195,13 +216,25 @@ class WindowSet:
         return (first[of] + within.clamp(min=0.0).minimum(count[of] - 1)).long()
 
     def _gather(self, starts: Tensor) -> Tensor:
-        steps = torch.arange(self.length, device=starts.device)
-        return self.statistics.standardize(accumulate(self.frames[starts[:, None] + steps]))
+        clip = torch.searchsorted(self._ends, starts, right=True)
+        last = self._ends[clip, None] - 1
+        steps = torch.arange(self.stretch * self.length, device=starts.device)
+        places = starts[:, None] + steps
+        raw = self.frames[places.minimum(last)]
+        # Beyond the last frame of a clip it stands still.
+        raw[..., _ROOT].masked_fill_((places > last)[..., None], 0.0)
+        return self._standardized(raw)
 
     def _warped(self, starts: Tensor, speeds: Tensor) -> Tensor:
         clip = torch.searchsorted(self._ends, starts, right=True)
         first, last = self._ends[clip - 1], self._ends[clip] - 1
-        raw = warped(self.frames, starts, first, last, speeds, self.length)
+        length = self.stretch * self.length
+        return self._standardized(warped(self.frames, starts, first, last, speeds, length))
+
+    def _standardized(self, raw: Tensor) -> Tensor:
+        """Observations of raw frames ``(count, frames, columns)``."""
+        if self.stretch > 1:
+            raw = raw.unflatten(1, (self.stretch, self.length))
         return self.statistics.standardize(accumulate(raw))
 
 

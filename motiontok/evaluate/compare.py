@@ -19,7 +19,7 @@ from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
 from motiontok.evaluate.machine import machine
 from motiontok.evaluate.scalar_codec import PrincipalComponents, ScalarCodec
 from motiontok.evaluate.sets import of_sets
-from motiontok.methods import MotionNetworks
+from motiontok.methods import METHODS, MotionNetworks
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.training import Trained, train
@@ -148,8 +148,8 @@ def train_cell(
     with progress(f"training {cell.method}", total) as update:
         trained = train(
             config,
-            data=ready,
-            networks=MotionNetworks(config),
+            data=ready.stretched(METHODS[config.method.name].stretch),
+            networks=MotionNetworks(config, statistics=ready.statistics),
             out=folder,
             device=torch.device(device),
             resume=(folder / "checkpoint.safetensors").exists(),

@@ -18,6 +18,7 @@ from motiontok.methods.pca_pq import PcaPq
 from motiontok.methods.ppo import Ppo
 from motiontok.methods.reinforce import Reinforce
 from motiontok.methods.rvq import Rvq
+from motiontok.methods.temporal import Temporal
 from motiontok.methods.vqvae import VqVae
 
 __all__ = [
@@ -47,6 +48,7 @@ METHODS: dict[str, type[DiscreteAutoencoder]] = {
     "lopq": Lopq,
     "lopq-net": LopqNet,
     "pca-pq": PcaPq,
+    "temporal": Temporal,
 }
 """Every method by name."""
 
@@ -56,7 +58,7 @@ def make_method(config: Config, networks: Networks) -> DiscreteAutoencoder:
 
     Args:
         config: sizes and hyper-parameters.
-        networks: of the kind of data: ``MotionNetworks(config)`` for windows of motion.
+        networks: of the kind of data: :class:`MotionNetworks` for windows of motion.
 
     Raises:
         ConfigError: there is no such method, or it cannot have these sizes.

@@ -54,11 +54,16 @@ class DiscreteAutoencoder(nn.Module):
         team: the processes that share the batches.
         in_teams: whether a step on a share of a batch is that share of the whole batch's step.
         rows_in_8_bits: weights that may be kept in 8 bits, by name, and from which row on.
+        stretch: consecutive windows that an observation to train on has; with more than one it
+            is ``(stretch, *shape)``.
+        reach: frames before and after a window that its codes and its decoding depend on.
     """
 
     decodes_prefixes: ClassVar[bool] = False
     in_teams: ClassVar[bool] = False
     rows_in_8_bits: ClassVar[dict[str, int]] = {}
+    stretch: ClassVar[int] = 1
+    reach: ClassVar[int] = 0
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__()
@@ -71,6 +76,11 @@ class DiscreteAutoencoder(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are; a fitted method has buffers only."""
         return next(chain(self.parameters(), self.buffers())).device
+
+    @property
+    def joins_windows(self) -> bool:
+        """Whether windows are coded with those beside them, and decode without seams."""
+        return self.reach > 0
 
     def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
         """Look at training data once before the first step; most methods need not.
@@ -116,6 +126,29 @@ class DiscreteAutoencoder(nn.Module):
         """Mean of p(x | z), ``(batch, *shape)``, of codes ``(batch, codes)``."""
         return self.likelihood.mean(self.decode_parameters(codes))
 
+    def encode_sequence(
+        self,
+        x: Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Codes ``(batch, windows, codes)`` of consecutive windows.
+
+        Args:
+            x: ``(batch, windows, *shape)``.
+            effort, temperature, generator: as :meth:`encode` has them.
+        """
+        codes = self.encode(
+            x.flatten(0, 1), effort=effort, temperature=temperature, generator=generator
+        )
+        return codes.unflatten(0, x.shape[:2])
+
+    def decode_sequence(self, codes: Tensor) -> Tensor:
+        """Means ``(batch, windows, *shape)`` of codes ``(batch, windows, codes)``."""
+        return self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+
     def log_p(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x | z) ``(batch, samples)`` of codes ``(batch, samples, codes)``.
 
@@ -136,7 +169,8 @@ class DiscreteAutoencoder(nn.Module):
         """AdamW groups: weight decay on matrices only, none on biases, norms and embeddings.
 
         ``clip`` says whether the group's gradients are clipped; a group with its own
-        ``lr`` keeps it, the others follow the run's learning rate.
+        ``lr`` keeps it, the others follow the run's learning rate, or the ``share`` of it
+        that they name.
         """
         matrices: list[nn.Parameter] = []
         rest: list[nn.Parameter] = []

@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from torch import nn
 
 from motiontok.config import Config
-from motiontok.data import FEATURES
+from motiontok.data import FEATURES, Statistics
 from motiontok.models import (
     AutoregressivePolicy,
     Decoder,
@@ -129,10 +130,19 @@ class MotionNetworks(Networks):
     Args:
         config: sizes and hyper-parameters.
         columns: of a frame.
+        statistics: that the windows are standardised with, for methods that need the root's
+            velocities. Saved weights bring what they need of them.
+
+    Attributes:
+        origin: ``(columns,)``, zeros standardised.
     """
 
-    def __init__(self, config: Config, *, columns: int = FEATURES) -> None:
+    def __init__(
+        self, config: Config, *, columns: int = FEATURES, statistics: Statistics | None = None
+    ) -> None:
         self.frames, self.columns = config.data.window, columns
+        origin = torch.zeros(columns)
+        self.origin = origin if statistics is None else statistics.standardize(origin)
         super().__init__(
             config,
             shape=(self.frames, columns),

@@ -159,10 +159,15 @@ def tokenize_clips(
             ]
             if not cuts:
                 continue
-            codes = tokenizer.encode(np.concatenate(cuts).reshape(-1, window, features.shape[1]))
+            if tokenizer.method.joins_windows:
+                codes = np.concatenate([np.asarray(tokenizer.encode(cut)) for cut in cuts])
+            else:
+                # All at once: a window needs no other.
+                each = np.concatenate(cuts).reshape(-1, window, features.shape[1])
+                codes = np.asarray(tokenizer.encode(each))[:, 0]
             order = np.concatenate([np.full(len(c) // window, i) for i, c in enumerate(cuts)])
             values: tuple[NDArray[Any], ...] = (
-                np.asarray(codes)[:, 0].astype(np.uint16),
+                codes.astype(np.uint16),
                 np.concatenate([commands_of(c, window) for c in cuts]),
                 (sequences + order).astype(np.int32),
                 np.full(len(order), _index(actions, label.action), np.int32),

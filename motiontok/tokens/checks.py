@@ -23,6 +23,7 @@ __all__ = [
     "features_of",
     "hold_invalid",
     "motion_of",
+    "stand_in",
     "usable_device",
     "whole",
 ]
@@ -159,6 +160,27 @@ def check_codes(
             f"codes: value {bad} at {where} is outside the vocabulary, 0 to {vocab_size - 1}{lost}"
         )
     return torch.where(valid[..., None], z, 0), valid.cpu().numpy()
+
+
+def stand_in(codes: Tensor, valid: NDArray[np.bool_], before: Tensor | None = None) -> Tensor:
+    """Codes in which an invalid window has those of the valid one before it.
+
+    What windows beside it are decoded with is then what :func:`hold_invalid` shows, nearly.
+
+    Args:
+        codes: ``(..., windows, codes)``.
+        valid: ``(..., windows)``.
+        before: ``(codes,)`` of the window before the first one; without it the first windows
+            have the codes of the first valid one.
+    """
+    out = codes.reshape(-1, *codes.shape[-2:]).clone()
+    for sequence, good in zip(out, valid.reshape(len(out), -1), strict=True):
+        last = sequence[int(np.argmax(good))].clone() if before is None else before
+        for n, fine in enumerate(good):
+            if not fine:
+                sequence[n] = last
+            last = sequence[n].clone()
+    return out.reshape(codes.shape)
 
 
 def hold_invalid(features: Array, valid: NDArray[np.bool_], before: Array | None = None) -> Array:

@@ -16,7 +16,14 @@ from motiontok.config import Config
 from motiontok.data import Statistics, blend_seams
 from motiontok.errors import DataError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.tokens.checks import OnInvalid, check_codes, features_of, hold_invalid, whole
+from motiontok.tokens.checks import (
+    OnInvalid,
+    check_codes,
+    features_of,
+    hold_invalid,
+    stand_in,
+    whole,
+)
 from motiontok.tokens.ids import codes_from_ids, ids_of_codes
 from motiontok.tokens.path import encode_on_path
 from motiontok.tokens.windows import (
@@ -106,7 +113,7 @@ class Coder:
             hold_path: encode window by window and steer each one back to the path of the
                 motion, so that the root of a long motion does not drift.
             first: keep only so many codes of each window, of a tokenizer whose first codes
-                decode alone (lopq, pca-pq): fewer bits for a coarser motion.
+                decode alone (lopq, pca-pq, temporal): fewer bits for a coarser motion.
 
         Returns:
             Integers ``(..., windows, codes_per_window)``, or ``first`` of them: torch if torch
@@ -141,8 +148,9 @@ class Coder:
                 encode_on_path(
                     clip,
                     window=self.frames_per_window,
-                    encode=lambda x: encoded(x[None]).cpu().numpy(),
-                    decode=lambda z: self._decoded(z)[0],
+                    context=-(-self.method.reach // self.frames_per_window),
+                    encode=lambda x: encoded(x).cpu().numpy(),
+                    decode=self._decoded,
                 )
                 for clip in features.reshape(-1, *features.shape[-2:])
             ]
@@ -164,7 +172,7 @@ class Coder:
         if not self.method.decodes_prefixes:
             raise DataError(
                 f"the first {first} codes of a window do not decode alone with a tokenizer of "
-                f"method {self.config.method.name}; those of lopq and pca-pq do"
+                f"method {self.config.method.name}; those of lopq, pca-pq and temporal do"
             )
         if not 1 <= first <= self.codes_per_window:
             raise DataError(
@@ -187,7 +195,8 @@ class Coder:
 
         Raises:
             CodesError: bad codes, or not one window of them for each of the motion's.
-            TokenizerError: the encoder is no distribution (vqvae, fsq, rvq, lfq, pca-pq).
+            TokenizerError: the encoder is no distribution (vqvae, fsq, rvq, lfq, pca-pq,
+                temporal).
         """
         windows = cut_windows(features_of(motion), self.frames_per_window)
         z, _ = self._check(codes)
@@ -296,30 +305,26 @@ class Coder:
             goes_on=goes_on,
         )
 
-    def _decoded(
-        self,
-        codes: NDArray[Any] | Tensor,
-        on_invalid: OnInvalid = "error",
-        before: Array | None = None,
-    ) -> Array:
+    def _decoded(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid = "error") -> Array:
         """Raw features ``(..., windows, frames_per_window, 203)``, borders as they are.
 
         Args:
             codes: ``(..., windows, codes_per_window)``.
             on_invalid: as :meth:`decode` has it.
-            before: ``(203,)`` the frame before the first one, if there is one to hold.
         """
-        z, valid = self._check(
-            codes,
-            on_invalid,
-            prefixes=self.method.decodes_prefixes,
-            goes_on=before is not None,
-        )
-        raw = decode_windows(self.method, self.statistics, z)
-        return raw if valid.all() else hold_invalid(raw, valid, before)
+        z, valid = self._check(codes, on_invalid, prefixes=self.method.decodes_prefixes)
+        if valid.all():
+            return decode_windows(self.method, self.statistics, z)
+        raw = decode_windows(self.method, self.statistics, stand_in(z, valid))
+        return hold_invalid(raw, valid)
 
     def _joined(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid) -> Array:
         """Raw features ``(..., frames, 203)``, borders blended."""
-        raw = self._decoded(codes, on_invalid)
+        return self._blended(self._decoded(codes, on_invalid))
+
+    def _blended(self, raw: Array) -> Array:
+        """Frames ``(..., frames, 203)`` of consecutive windows, joined as the method needs it."""
         frames = raw.reshape(*raw.shape[:-3], -1, raw.shape[-1])
+        if self.method.joins_windows:
+            return frames
         return blend_seams(frames, self.frames_per_window)

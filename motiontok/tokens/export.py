@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from bvh.files import atomic_path
 from motiontok.data import FEATURES, accumulate, differentiate
+from motiontok.errors import TokenizerError
 from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["ExportedDecoder", "ExportedEncoder", "export_tokenizer"]
@@ -74,8 +75,14 @@ def export_tokenizer(tokenizer: MotionTokenizer, folder: Path) -> list[Path]:
     C++ with ``torch._inductor.aoti_compile_and_package``.
 
     Raises:
+        TokenizerError: it codes windows with those beside them, which these programs have not.
         OSError: the folder cannot be written, or the disk is full.
     """
+    if tokenizer.method.joins_windows:
+        raise TokenizerError(
+            f"export takes windows one by one, and method {tokenizer.config.method.name} codes "
+            "them with those beside them: use the tokenizer itself, or one of lopq"
+        )
     tokenizer.to("cpu")
     window, size = tokenizer.frames_per_window, tokenizer.codes_per_window
     written = []

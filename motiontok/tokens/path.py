@@ -40,6 +40,7 @@ def encode_on_path(
     features: Array,
     *,
     window: int,
+    context: int = 0,
     encode: Callable[[Array], NDArray[np.int64]],
     decode: Callable[[NDArray[np.int64]], Array],
 ) -> NDArray[np.int64]:
@@ -52,29 +53,43 @@ def encode_on_path(
     Args:
         features: ``(frames, 203)`` raw.
         window: frames a window.
-        encode: from ``(window, 203)`` to codes ``(1, codes)``.
-        decode: from those to ``(window, 203)``.
+        context: windows before and after one that its codes and its decoding depend on. Those
+            after it are taken as they are, not yet steered; what becomes of the path with the
+            codes that they are given later is steered against in its turn.
+        encode: from consecutive windows ``(windows, window, 203)`` to codes ``(windows, codes)``.
+        decode: from those to the windows.
 
     Returns:
         ``(windows, codes)``.
     """
     windows = split_windows(features, window)
     place, heading = root_path(_standing(windows.reshape(-1, features.shape[1])), Start())
-    codes = [encode(windows[0])]
-    positions, turned = root_path(_standing(decode(codes[0])), Start())
-    for n, x in enumerate(windows[1:], start=1):
-        last = n * window - 1
-        steered = x.copy()
-        steered[:, _TURN] += (heading[last] - turned[-1]) * FPS / window
-        yaw = turned[-1] + np.cumsum(steered[:, _TURN]) / FPS
-        step = np.diff(place[last : last + window + 1], axis=0)
-        step = step + (place[last] - positions[-1]) / window
-        steered[:, _VELOCITY] = FPS * rotated(step, -yaw)
-        codes.append(encode(steered))
-        x_now, y_now = positions[-1]
-        pose = Start(float(x_now), float(y_now), float(turned[-1]))
-        positions, turned = root_path(decode(codes[-1]), pose)
-    return np.concatenate(codes)
+    steered = windows.copy()
+    codes: list[NDArray[np.int64]] = []
+    # Where the decoded path is before each window; the last ones are found anew at each step.
+    poses = [Start()]
+    for n, x in enumerate(steered):
+        if n:
+            last = n * window - 1
+            now = poses[n]
+            x[:, _TURN] += (heading[last] - now.yaw) * FPS / window
+            yaw = now.yaw + np.cumsum(x[:, _TURN]) / FPS
+            step = np.diff(place[last : last + window + 1], axis=0)
+            step = step + (place[last] - [now.x, now.y]) / window
+            x[:, _VELOCITY] = FPS * rotated(step, -yaw)
+        begin = max(n - context, 0)
+        found = encode(steered[begin : n + 1 + context])
+        codes.append(found[n - begin])
+        first = max(n - 2 * context, 0)
+        known = np.concatenate([np.stack(codes[first:]), found[n - begin + 1 :]])
+        decoded = decode(known)[begin - first : n + 1 - first]
+        rows = decoded.reshape(-1, features.shape[1])
+        positions, turned = root_path(rows if begin else _standing(rows), poses[begin])
+        ends = range(window - 1, len(rows), window)
+        poses[begin + 1 :] = [
+            Start(float(positions[i, 0]), float(positions[i, 1]), float(turned[i])) for i in ends
+        ]
+    return np.stack(codes)
 
 
 def _standing(features: Array) -> Array:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from bvh.motion import FPS, Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
-from motiontok.data import COLUMNS, Start, blend_seams, from_motion, plant_feet, to_motion
-from motiontok.data.seams import REACH
+from motiontok.data import COLUMNS, Start, from_motion, plant_feet, to_motion
 from motiontok.errors import DataError
 from motiontok.tokens.checks import OnInvalid, check_on_invalid
+from motiontok.tokens.joining import Joining
 
 __all__ = ["StreamDecoder", "StreamEncoder"]
 
@@ -22,13 +22,14 @@ __all__ = ["StreamDecoder", "StreamEncoder"]
 class StreamEncoder:
     """Encodes frames as they come; made by ``MotionTokenizer.stream_encoder``.
 
-    A window's codes come with its last frame. All codes together, those of :meth:`flush`
-    included, equal those of the whole motion encoded at once.
+    A window's codes come with its last frame, or ``reach`` frames later. All codes together,
+    those of :meth:`flush` included, equal those of the whole motion encoded at once.
 
     Args:
         encode: from raw features ``(frames, 203)`` to codes ``(windows, codes)``.
         window: frames a window.
         codes: codes a window.
+        reach: frames before and after a window that its codes depend on.
         offsets: ``(22, 3)`` the subject's rest offsets, metres.
 
     Attributes:
@@ -42,11 +43,13 @@ class StreamEncoder:
         *,
         window: int,
         codes: int,
+        reach: int,
         offsets: Array,
     ) -> None:
         self._encode = encode
         self._window = window
         self._codes = codes
+        self._reach = reach
         self._offsets = offsets
         self._reset()
 
@@ -55,7 +58,8 @@ class StreamEncoder:
         self.start: Start | None = None
         self._positions = np.empty((0, 3))
         self._rotations = np.empty((0, len(JOINTS), 4))
-        self._ahead = False
+        self._ahead = False  # whether the first frame that is kept is there for velocities only
+        self._known = 0  # windows at the beginning of what is kept whose codes came already
         self._ended = False
 
     def push(self, root_positions: Array, rotations: Array) -> NDArray[np.int64]:
@@ -82,10 +86,10 @@ class StreamEncoder:
         self.frames += len(piece)
         self._positions = np.concatenate([self._positions, positions])
         self._rotations = np.concatenate([self._rotations, rotations])
-        whole = (len(self._positions) - self._ahead) // self._window
-        if not whole:
+        seen = (len(self._positions) - self._ahead - self._reach) // self._window
+        if seen <= self._known:
             return np.empty((0, self._codes), dtype=np.int64)
-        return self._take(whole * self._window + self._ahead)
+        return self._take(seen * self._window + self._reach, seen)
 
     def flush(self) -> NDArray[np.int64]:
         """Codes of what is left, its last frame held to the window's end.
@@ -93,34 +97,43 @@ class StreamEncoder:
         The next push begins anew; until then :attr:`start` and :attr:`frames` say what a file
         of the codes needs.
         """
-        left = not self._ended and len(self._positions) > self._ahead
-        codes = self._take(len(self._positions)) if left else np.empty((0, self._codes), np.int64)
+        frames = len(self._positions) - self._ahead
+        seen = -(-frames // self._window)
+        left = not self._ended and seen > self._known
+        codes = self._take(frames, seen) if left else np.empty((0, self._codes), np.int64)
         self._ended = True
         return codes
 
-    def _take(self, count: int) -> NDArray[np.int64]:
-        """Encode the first frames; the last of them stays, since velocities need it."""
+    def _take(self, frames: int, seen: int) -> NDArray[np.int64]:
+        """Codes of the windows up to ``seen`` that did not come, from the first ``frames``.
+
+        As many windows stay as the next ones depend on, and the frame before them, since
+        velocities need it.
+        """
+        count = frames + self._ahead
         piece = Motion(self._positions[:count], self._rotations[:count], self._offsets)
-        features = from_motion(piece)[int(self._ahead) :]
-        self._positions = self._positions[count - 1 :]
-        self._rotations = self._rotations[count - 1 :]
-        self._ahead = True
-        return self._encode(features)
+        codes = self._encode(from_motion(piece)[int(self._ahead) :])[self._known : seen]
+        known = min(seen, -(-self._reach // self._window))
+        gone = (seen - known) * self._window
+        if gone:
+            first = gone - 1 + self._ahead
+            self._positions, self._rotations = self._positions[first:], self._rotations[first:]
+            self._ahead = True
+        self._known = known
+        return codes
 
 
 class StreamDecoder:
     """Decodes windows as they come; made by ``MotionTokenizer.stream_decoder``.
 
-    Blending over a border needs the window behind it, so the last :attr:`look_ahead`
+    What is beside a border depends on the window behind it, so the last :attr:`look_ahead`
     frames of a window come with the next one or with :meth:`flush`. All frames together
     equal those of the whole sequence decoded at once with ``plant=False``. With
     ``plant=True`` standing feet are held too; held at once they would depend on all that
     follows, so here they differ a little (docs/tokens.md has by how much).
 
     Args:
-        decode: from codes, what to do about invalid ones, and the frame before them, if
-            there is one, to raw features ``(windows, window, 203)``, not blended.
-        window: frames a window.
+        joining: decodes windows and joins them.
         start: place and heading of frame 0.
         offsets: ``(22, 3)`` rest offsets of the body to move, metres.
         plant: hold standing feet in place.
@@ -133,27 +146,24 @@ class StreamDecoder:
 
     def __init__(
         self,
-        decode: Callable[[Any, OnInvalid, Array | None], Array],
+        joining: Joining,
         *,
-        window: int,
         start: Start,
         offsets: Array,
         plant: bool,
         on_invalid: OnInvalid,
     ) -> None:
         check_on_invalid(on_invalid)
-        self._decode = decode
-        self._window = window
+        self._joining = joining
         self._first = start
         self._offsets = offsets
         self._plant = plant
         self._on_invalid = on_invalid
-        self.look_ahead = min(REACH, window // 2)
+        self.look_ahead = joining.look_ahead
         self._reset()
 
     def _reset(self) -> None:
-        self._raw: Array | None = None
-        self._blended = np.empty((0, 0))
+        self._joining.reset()
         self.pose = self._first
         self._shift: Array | None = None
         # The frame before those to come, so that their velocities have something to go on from.
@@ -172,31 +182,24 @@ class StreamDecoder:
         """
         if np.ndim(codes) == 1:
             codes = codes[None] if hasattr(codes, "ndim") else [codes]
-        ready = []
-        before = None if self._raw is None else self._raw[-1]
-        for raw in self._decode(codes, on_invalid or self._on_invalid, before):
-            if self._raw is None:
-                blended = raw
-            else:
-                pair = np.concatenate([self._raw, raw])
-                change = blend_seams(pair, self._window) - pair
-                ready.append((self._blended + change[: self._window])[-self.look_ahead :])
-                blended = raw + change[self._window :]
-            ready.append(blended[: -self.look_ahead])
-            self._raw, self._blended = raw, blended
-        return self._move(np.concatenate(ready), self._blended[-self.look_ahead :])
+        ready = self._joining.push(codes, on_invalid or self._on_invalid)
+        assert self._joining.ahead is not None
+        return self._move(ready, self._joining.ahead)
 
     def flush(self) -> Motion:
         """The frames that were kept back; then begin anew, where the stream began."""
-        if self._raw is None:
+        tail = self._joining.ahead
+        if tail is None:
             raise DataError("nothing to flush: no codes were pushed")
-        tail = self._blended[-self.look_ahead :]
         motion = self._move(tail, tail[:0])
         self._reset()
         return motion
 
     def _move(self, features: Array, ahead: Array) -> Motion:
         """Motion of ``features``; those ``ahead`` are only looked at."""
+        if not len(features):
+            # Windows may be shorter than what is kept back.
+            return to_motion(ahead, self._offsets, start=self.pose)[:0]
         known = features if self._last is None else np.concatenate([self._last, features])
         skip, end = len(known) - len(features), len(known)
         motion = to_motion(np.concatenate([known, ahead]), self._offsets, start=self.pose)

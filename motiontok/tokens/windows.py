@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,6 +32,13 @@ def _standardized(windows: Array, statistics: Statistics) -> Tensor:
     return statistics.standardize(accumulate(torch.tensor(flat, dtype=torch.float32)))
 
 
+def _sequences(method: DiscreteAutoencoder, shape: Sequence[int]) -> tuple[int, int]:
+    """(sequences, windows of each) of windows ``shape``: of one each where windows are apart."""
+    count = math.prod(shape)
+    windows = shape[-1] if method.joins_windows and shape else 1
+    return count // windows, windows
+
+
 def encode_windows(
     method: DiscreteAutoencoder,
     statistics: Statistics,
@@ -38,23 +48,30 @@ def encode_windows(
     temperature: float,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Codes ``(..., codes)`` of windows ``(..., frames, 203)``, on the method's device."""
+    """Codes ``(..., windows, codes)`` of consecutive windows ``(..., windows, frames, 203)``, on
+    the method's device."""
     device = method.device
+    count = _sequences(method, windows.shape[:-2])
+    x = _standardized(windows, statistics).unflatten(0, count)
     parts = [
-        method.encode(x.to(device), effort=effort, temperature=temperature, generator=generator)
-        for x in _standardized(windows, statistics).split(max(1, _CHUNK // effort))
+        method.encode_sequence(
+            part.to(device), effort=effort, temperature=temperature, generator=generator
+        )
+        for part in x.split(max(1, _CHUNK // (effort * count[1])))
     ]
     return torch.cat(parts).reshape(*windows.shape[:-2], -1)
 
 
 @torch.no_grad()
 def decode_windows(method: DiscreteAutoencoder, statistics: Statistics, codes: Tensor) -> Array:
-    """Raw features ``(..., frames, 203)``, float64, of codes ``(..., codes)``."""
+    """Raw features ``(..., windows, frames, 203)``, float64, of codes ``(..., windows, codes)``."""
     device = method.device
-    flat = codes.reshape(-1, codes.shape[-1])
-    means = torch.cat([method.decode(z.to(device)).cpu() for z in flat.split(_CHUNK)])
+    count = _sequences(method, codes.shape[:-1])
+    z = codes.reshape(*count, codes.shape[-1])
+    parts = z.split(max(1, _CHUNK // count[1]))
+    means = torch.cat([method.decode_sequence(part.to(device)).cpu() for part in parts])
     raw: Array = differentiate(statistics.restore(means)).double().numpy()
-    return raw.reshape(*codes.shape[:-1], *raw.shape[1:])
+    return raw.reshape(*codes.shape[:-1], *raw.shape[2:])
 
 
 @torch.no_grad()

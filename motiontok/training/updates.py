@@ -33,6 +33,7 @@ class Updates:
         self.trainable = any(group["params"] for group in groups)
         for group in groups:
             group["follows"] = "lr" not in group
+            group.setdefault("share", 1.0)
         self._method, self._settings = method, settings
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
         # Steps without an update: in all, and in a row.
@@ -52,7 +53,7 @@ class Updates:
         optimizer, settings = self.optimizer, self._settings
         for group in optimizer.param_groups:
             if group["follows"]:
-                group["lr"] = cosine(
+                group["lr"] = group["share"] * cosine(
                     progress, start=settings.learning_rate, end=settings.final_learning_rate
                 )
         optimizer.zero_grad(set_to_none=True)

@@ -74,6 +74,31 @@ def test_windows_stay_within_their_clip_and_all_starts_count():
     assert counts.max() < 230
 
 
+def test_stretches_are_consecutive_windows_and_short_clips_are_held():
+    windows = window_set(13, 5, length=4)
+    pairs = windows.stretched(2)
+    assert len(pairs) == 13 - 8 + 1 + 1
+    generator = torch.Generator().manual_seed(0)
+    drawn = pairs.batch(500, generator)
+    assert drawn.shape == (500, 2, 4, FEATURES)
+    frames = drawn[..., -1].flatten(1)
+    starts = frames[:, 0].unique().tolist()
+    assert starts == [*range(6), 1000]
+    long, short = frames[frames[:, 0] < 1000], frames[frames[:, 0] == 1000]
+    assert (long.diff(dim=1) == 1).all()
+    assert (short == torch.tensor([1000.0, 1001, 1002, 1003, 1004, 1004, 1004, 1004])).all()
+    # Each window is summed up on its own, and what is held stands still.
+    held = drawn[frames[:, 0] == 1000][0, :, :, 0] * 30
+    torch.testing.assert_close(held[1], torch.full((4,), float(windows.frames[-1, 0])))
+    alone = windows.enumerated()[:2]
+    both = drawn[(frames[:, 0] == 0).nonzero()[0, 0]]
+    assert torch.equal(both, alone)
+    # The windows themselves are as they were, and each stretch comes once.
+    assert windows.batch(3, generator).shape == (3, 4, FEATURES)
+    assert len(pairs.once(generator)(100)) == len(pairs)
+    assert torch.equal(pairs.enumerated(), windows.enumerated())
+
+
 def test_one_seed_draws_one_batch():
     windows = window_set(50, length=8)
     draws = [windows.batch(16, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]

@@ -1,0 +1,221 @@
+"""Residual quantisation of a window's latents, each codeword where most is lacking.
+
+The first token names the size of the whole, the others shapes in units of it (gain-shape
+quantisation: Sabin and Gray, IEEE Trans. ASSP 32, 1984). Each of the others names a codeword of a
+few principal components, which is taken off what is left, so that a token may correct what the
+ones before it said (residual quantisation: Juang and Gray, ICASSP 1982).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.models.codebooks import k_means, nearest
+
+__all__ = ["ResidualQuantizer"]
+
+_SUBSPACE = 16  # components that a codeword has
+_ROUNDS = 10
+_MEMORY = 0.999  # of a step, in running means of codewords
+_DEAD = 0.01  # of the share that a codeword has on average: below it, it is dead
+# The leading components say how large a window is; the others are mostly noise.
+_LEADING = 0.6
+# Sizes reach from below all but a thousandth of training windows to three times the largest.
+_LEAST, _BELOW, _BEYOND = 0.001, 0.8, 3.0
+
+
+class ResidualQuantizer(nn.Module):
+    """Windows' latents ``(batch, size)`` to codes, coarse to fine, and back.
+
+    The parts that a search or a policy needs are methods of their own: :meth:`split` gives the
+    first token and the shape, :meth:`distances` what every codeword of a token would leave of it.
+
+    Args:
+        size: numbers of a window.
+        codes: tokens, the size's included; at least 2.
+        vocab_size: values of a token.
+
+    Attributes:
+        levels: ``(vocab,)`` sizes that the first token names, rising.
+        components: ``(codes - 1, subspace)`` of each token after it: which it has codewords in.
+        words: ``(codes - 1, vocab, subspace)`` its codewords.
+        share: ``(codes - 1, vocab)`` running share of windows that a codeword is chosen for.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    deviation: Tensor
+    levels: Tensor
+    components: Tensor
+    words: Tensor
+    share: Tensor
+
+    def __init__(self, *, size: int, codes: int, vocab_size: int) -> None:
+        super().__init__()
+        self.codes, self.vocab_size = codes, vocab_size
+        subspace = min(_SUBSPACE, size)
+        self._leading = max(round(_LEADING * size), 1)
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("basis", torch.eye(size))
+        self.register_buffer("deviation", torch.ones(size))
+        self.register_buffer("levels", torch.ones(vocab_size))
+        empty = torch.zeros(codes - 1, subspace, dtype=torch.long)
+        self.register_buffer("components", empty)
+        self.register_buffer("words", torch.zeros(codes - 1, vocab_size, subspace))
+        self.register_buffer("share", torch.zeros(codes - 1, vocab_size))
+
+    @torch.no_grad()
+    def fit(self, latents: Tensor, generator: torch.Generator) -> None:
+        """Fit basis, sizes and codewords, token after token.
+
+        Args:
+            latents: ``(windows, size)``.
+            generator: source of randomness.
+        """
+        self.mean.copy_(latents.mean(dim=0))
+        centred = latents - self.mean
+        variance, rows = torch.linalg.eigh((centred.T @ centred / len(centred)).double())
+        self.basis.copy_(rows.flip(1).T)
+        self.deviation.copy_(variance.flip(0).clamp_min(1e-9).sqrt())
+        y = centred @ self.basis.T
+        sizes = self._size(y).sort().values
+        low = _BELOW * sizes[int(_LEAST * len(sizes))]
+        high = _BEYOND * sizes[-1]
+        steps = torch.linspace(0.0, 1.0, self.vocab_size, device=y.device)
+        self.levels.copy_(low * (high / low) ** steps)
+        left = y / self.levels[self._level(y)][:, None]
+        self.words.zero_()
+        for token in range(self.codes - 1):
+            worst = left.square().mean(dim=0).topk(self.components.shape[1]).indices
+            self.components[token] = worst.sort().values
+            part = left[:, self.components[token]]
+            found = k_means(part, self.vocab_size, generator, iterations=_ROUNDS)
+            # Of fewer windows than values the others say nothing, until training takes them.
+            self.words[token, : len(found)] = found
+            own = nearest(part, self.words[token])
+            left[:, self.components[token]] = part - self.words[token, own]
+            counts = torch.bincount(own, minlength=self.vocab_size)
+            self.share[token] = counts.to(left) / len(left)
+
+    def split(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """First token ``(batch,)`` and shape ``(batch, size)``, components in units of the size."""
+        y = (latents - self.mean) @ self.basis.T
+        level = self._level(y)
+        return level, y / self.levels[level][:, None]
+
+    def distances(self, left: Tensor, token: int) -> Tensor:
+        """What each codeword changes the squared distance by, ``(..., vocab)``.
+
+        Args:
+            left: ``(..., size)``, of the shape by the tokens before.
+            token: from 1; 0 is that of sizes.
+        """
+        words = self.words[token - 1]
+        part = left[..., self.components[token - 1]]
+        return words.square().sum(dim=-1) - 2.0 * part @ words.T
+
+    def subtract(self, left: Tensor, token: int, codes: Tensor) -> Tensor:
+        """What is left ``(..., size)`` after ``token`` said ``codes (...)``."""
+        out = left.clone()
+        out[..., self.components[token - 1]] -= self.words[token - 1, codes]
+        return out
+
+    @torch.no_grad()
+    def encode(self, latents: Tensor, *, beam: int = 1) -> Tensor:
+        """Codes ``(batch, codes)``.
+
+        Args:
+            latents: ``(batch, size)``.
+            beam: candidates that are kept from token to token; with 1 each token takes the
+                nearest codeword. More are never worse: that one is kept where it is better.
+        """
+        level, shape = self.split(latents)
+        codes, left = self._greedy(shape)
+        if beam > 1:
+            others, rest = self._beam(shape, beam)
+            better = rest.square().sum(dim=1) < left.square().sum(dim=1)
+            codes = torch.where(better[:, None], others, codes)
+        return torch.cat([level[:, None], codes], dim=1)
+
+    def decode(self, codes: Tensor, *, kept: Tensor | None = None) -> Tensor:
+        """Latents ``(batch, size)`` of codes ``(batch, n)``, the first n of each window.
+
+        Args:
+            codes: of which no more than a window has.
+            kept: ``(batch,)``, how many of them count; all by default.
+        """
+        tokens = codes.shape[1] - 1
+        shape = self.mean.new_zeros(len(codes), len(self.mean))
+        if tokens:
+            each = torch.arange(tokens, device=codes.device)
+            words = self.words[each, codes[:, 1:]]
+            if kept is not None:
+                words = words * (each < kept[:, None] - 1)[..., None]
+            places = self.components[:tokens].flatten().expand(len(codes), -1)
+            shape = shape.scatter_add(1, places, words.flatten(1))
+        return (shape * self.levels[codes[:, 0]][:, None]) @ self.basis + self.mean
+
+    @torch.no_grad()
+    def update(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> None:
+        """Move codewords to the running means of what they stand for; revive dead ones.
+
+        Args:
+            latents: ``(batch, size)`` of a step.
+            codes: ``(batch, codes)`` of theirs, greedy.
+            generator: chooses what dead codewords become.
+        """
+        _, left = self.split(latents)
+        parts = []
+        for token in range(1, self.codes):
+            parts.append(left[:, self.components[token - 1]])
+            left = self.subtract(left, token, codes[:, token])
+        part = torch.stack(parts)
+        tokens, count, subspace = part.shape
+        each = torch.arange(tokens, device=codes.device)[:, None]
+        own = (each * self.vocab_size + codes[:, 1:].T).flatten()
+        flat = self.words.new_zeros(tokens * self.vocab_size, subspace)
+        sums = flat.index_add(0, own, part.flatten(0, 1)).view_as(self.words) / count
+        shares = torch.bincount(own, minlength=len(flat)).view_as(self.share) / count
+        mass = self.words * self.share[..., None] * _MEMORY + (1.0 - _MEMORY) * sums
+        self.share.mul_(_MEMORY).add_(shares, alpha=1.0 - _MEMORY)
+        seen = self.share[..., None] > 1e-12
+        moved = mass / self.share[..., None].clamp_min(1e-12)
+        moved = torch.where(seen, moved, self.words)
+        dead = self.share < _DEAD / self.vocab_size
+        shape = (tokens, self.vocab_size)
+        pick = torch.randint(count, shape, generator=generator, device=codes.device)
+        self.words.copy_(torch.where(dead[..., None], part[each, pick], moved))
+        self.share.masked_fill_(dead, 1.0 / self.vocab_size)
+
+    def _size(self, y: Tensor) -> Tensor:
+        """Root mean square of the leading components, each in units of its deviation."""
+        leading = y[:, : self._leading] / self.deviation[: self._leading]
+        return leading.square().mean(dim=1).sqrt().clamp_min(1e-6)
+
+    def _level(self, y: Tensor) -> Tensor:
+        """The nearest of the levels by ratio, ``(batch,)``."""
+        logs = self.levels.log()
+        return torch.searchsorted(0.5 * (logs[1:] + logs[:-1]), self._size(y).log())
+
+    def _greedy(self, shape: Tensor) -> tuple[Tensor, Tensor]:
+        codes, left = [], shape
+        for token in range(1, self.codes):
+            codes.append(self.distances(left, token).argmin(dim=-1))
+            left = self.subtract(left, token, codes[-1])
+        return torch.stack(codes, dim=1), left
+
+    def _beam(self, shape: Tensor, beam: int) -> tuple[Tensor, Tensor]:
+        """Codes and what is left of the best of ``beam`` candidates at the last token."""
+        left = shape[:, None]
+        codes = torch.zeros(len(shape), 1, 0, dtype=torch.long, device=shape.device)
+        rows = torch.arange(len(shape), device=shape.device)[:, None]
+        for token in range(1, self.codes):
+            total = left.square().sum(dim=-1, keepdim=True) + self.distances(left, token)
+            kept = min(beam, total[0].numel())
+            best = total.flatten(1).topk(kept, largest=False).indices
+            old, new = best // self.vocab_size, best % self.vocab_size
+            left = self.subtract(left[rows, old], token, new)
+            codes = torch.cat([codes[rows, old], new[..., None]], dim=-1)
+        # In order from the best, as topk gives them.
+        return codes[:, 0], left[:, 0]
