@@ -98,7 +98,8 @@ def motion():
 
 
 def test_training_lowers_the_error_of_what_is_held_out(ready, tmp_path):
-    found = trained(ready, tmp_path, steps=80, evaluate_every=80, learning_rate=3e-3)
+    settings = {"steps": 60, "evaluate_every": 60, "batch_size": 16, "learning_rate": 3e-3}
+    found = trained(ready, tmp_path, codes=32, **settings)
     start = read_log(tmp_path / "log.csv")[0]["val_mpjpe_mm"]
     assert found.validation["mpjpe_mm"] < 0.97 * start, (found.validation, start)
 
