@@ -21,6 +21,7 @@ from motiontok.data import (
     Start,
     StartLike,
     Statistics,
+    blend_seams,
     offsets_of,
     plant_feet,
     plant_together,
@@ -237,7 +238,9 @@ class MotionTokenizer(Coder):
         for some in _batches(codes):
             checked = [self._checked(one) for one in some]
             features = [
-                self._blended(own)[: one.frames or None]
+                blend_seams(own.reshape(-1, own.shape[-1]), self.frames_per_window)[
+                    : one.frames or None
+                ]
                 for one, own in zip(some, self._decode_apart(checked), strict=True)
             ]
             motions = to_motions(

@@ -79,7 +79,7 @@ class DiscreteAutoencoder(nn.Module):
 
     @property
     def joins_windows(self) -> bool:
-        """Whether windows are coded with those beside them, and decode without seams."""
+        """Whether windows are coded and decoded with those beside them."""
         return self.reach > 0
 
     def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:

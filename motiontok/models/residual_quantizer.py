@@ -176,7 +176,9 @@ class ResidualQuantizer(nn.Module):
         own = (each * self.vocab_size + codes[:, 1:].T).flatten()
         flat = self.words.new_zeros(tokens * self.vocab_size, subspace)
         sums = flat.index_add(0, own, part.flatten(0, 1)).view_as(self.words) / count
-        shares = torch.bincount(own, minlength=len(flat)).view_as(self.share) / count
+        # Not bincount, which waits for a device.
+        ones = torch.ones_like(own, dtype=flat.dtype)
+        shares = flat.new_zeros(len(flat)).index_add(0, own, ones).view_as(self.share) / count
         mass = self.words * self.share[..., None] * _MEMORY + (1.0 - _MEMORY) * sums
         self.share.mul_(_MEMORY).add_(shares, alpha=1.0 - _MEMORY)
         seen = self.share[..., None] > 1e-12

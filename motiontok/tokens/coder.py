@@ -320,11 +320,6 @@ class Coder:
 
     def _joined(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid) -> Array:
         """Raw features ``(..., frames, 203)``, borders blended."""
-        return self._blended(self._decoded(codes, on_invalid))
-
-    def _blended(self, raw: Array) -> Array:
-        """Frames ``(..., frames, 203)`` of consecutive windows, joined as the method needs it."""
+        raw = self._decoded(codes, on_invalid)
         frames = raw.reshape(*raw.shape[:-3], -1, raw.shape[-1])
-        if self.method.joins_windows:
-            return frames
         return blend_seams(frames, self.frames_per_window)

@@ -92,6 +92,8 @@ class Blending(Joining):
 class Context(Joining):
     """Of methods that decode a window with those beside it: the last ones are decoded again.
 
+    What codes of neighbouring windows err by is each window's own, so borders are blended as well.
+
     Args:
         check, decode: see there.
         window: frames a window.
@@ -100,9 +102,12 @@ class Context(Joining):
 
     def __init__(self, check: Check, decode: Decode, *, window: int, reach: int) -> None:
         self._check, self._decode, self._window = check, decode, window
-        self.look_ahead = reach
-        # Frames that are not final begin so many windows back, and depend on as many frames more.
-        self._kept = -(-2 * reach // window)
+        fade = min(REACH, window // 2)
+        # So far back is the first border beside which a frame may change.
+        border = (reach + 1) // window * window
+        self.look_ahead = max(reach, border + fade)
+        # Frames that are not final depend on so many more, and two beside a border are enough.
+        self._kept = -(-(self.look_ahead + fade + 2 + reach) // window)
         self.reset()
 
     def reset(self) -> None:
@@ -121,7 +126,7 @@ class Context(Joining):
         windows = self._decode(z)
         if not valid.all():
             windows = hold_invalid(windows, valid, self._before)
-        frames = windows.reshape(-1, windows.shape[-1])
+        frames = blend_seams(windows.reshape(-1, windows.shape[-1]), self._window)
         end = max(len(frames) - self.look_ahead, self._final)
         ready, self.ahead = frames[self._final : end], frames[end:]
         dropped = max(len(z) - self._kept, 0)

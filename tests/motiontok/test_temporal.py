@@ -24,6 +24,7 @@ from motiontok.prior.tokens import tokenize_clips
 from motiontok.tokens.export import export_tokenizer
 from motiontok.training import train
 from motiontok.training.checkpoint import read_header
+from motiontok.training.log import read_log
 
 CODES, VOCAB, WINDOW = 8, 32, 32
 
@@ -97,11 +98,10 @@ def motion():
 
 
 def test_training_lowers_the_error_of_what_is_held_out(ready, tmp_path):
-    found = trained(ready, tmp_path, steps=80, evaluate_every=80)
-    rows = [line.split(",") for line in (tmp_path / "log.csv").read_text().splitlines()]
-    column = rows[0].index("val_mse")
-    assert found.validation["mse"] < 0.95 * float(rows[1][column])
-    assert found.validation["mse"] < 0.5 * float((ready.validation**2).mean())
+    settings = {"steps": 60, "evaluate_every": 60, "batch_size": 16, "learning_rate": 3e-3}
+    found = trained(ready, tmp_path, codes=32, **settings)
+    start = read_log(tmp_path / "log.csv")[0]["val_mpjpe_mm"]
+    assert found.validation["mpjpe_mm"] < 0.97 * start, (found.validation, start)
 
 
 def test_a_resumed_run_equals_an_unbroken_one(ready, tmp_path):
@@ -150,7 +150,7 @@ def test_a_changed_window_decodes_differently_with_its_neighbours_only(tokenizer
     other = codes.copy()
     other[4] = (other[4] + 1) % VOCAB
     off = np.abs(tokenizer.decode_features(codes) - tokenizer.decode_features(other)).max(axis=1)
-    changed = np.flatnonzero(off > 1e-6)
+    changed = np.flatnonzero(off > 1e-3)
     assert changed[0] < 4 * WINDOW
     assert changed[0] >= 4 * WINDOW - REACH
     assert 5 * WINDOW < changed[-1] < 5 * WINDOW + REACH
@@ -263,7 +263,7 @@ def test_an_invalid_window_is_held_in_streams_as_at_once(tokenizer, motion):
     with pytest.raises(CodesError, match="outside the vocabulary"):
         tokenizer.decode(codes)
     whole = tokenizer.decode(codes, plant=False, on_invalid="hold")
-    held = whole.root_positions[3 * WINDOW : 4 * WINDOW]
+    held = whole.root_positions[3 * WINDOW + 6 : 4 * WINDOW - 6]  # not blended
     np.testing.assert_allclose(held, np.broadcast_to(held[:1], held.shape), atol=1e-9)
     stream = tokenizer.stream_decoder(plant=False, on_invalid="hold")
     parts = [*(stream.push(one) for one in codes), stream.flush()]
