@@ -125,9 +125,9 @@ class WindowSet:
         ends = torch.tensor([len(clip) for clip in padded]).cumsum(0)
         self._ends = torch.cat([ends.new_zeros(1), ends]).to(device)
         self._given = tuple(sets) or ((len(clips), 1.0),)
-        if sum(count for count, _ in self._given) != len(clips):
-            done = sum(count for count, _ in self._given)
-            raise ValueError(f"sets are of {done} clips, there are {len(clips)}")
+        of_sets = sum(count for count, _ in self._given)
+        if of_sets != len(clips):
+            raise ValueError(f"sets are of {of_sets} clips, there are {len(clips)}")
         self._find_starts()
         whole = [torch.arange(a, b - length + 1, length) for a, b in self._bounds()]
         self._enumerated = torch.cat(whole).to(device)

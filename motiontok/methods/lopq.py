@@ -12,7 +12,6 @@ from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import LocalPolicy, LocalQuantizer
-from motiontok.models.sizes import FEWEST_SIZED
 from motiontok.progress import Tell, silent
 
 __all__ = ["Lopq", "make_local_quantizer"]
@@ -82,5 +81,5 @@ def make_local_quantizer(config: Config, networks: Networks) -> LocalQuantizer:
         vocab_size=model.vocab_size,
         components=model.components,
         bases=model.bases,
-        sized=networks.sized and model.codes_per_window >= FEWEST_SIZED,
+        sized=networks.says_sizes,
     )

@@ -27,6 +27,7 @@ from motiontok.models import (
 )
 from motiontok.models.layers import resample
 from motiontok.models.policy import TokenHead
+from motiontok.models.sizes import FEWEST_SIZED
 
 __all__ = ["MotionNetworks", "Networks"]
 
@@ -61,6 +62,11 @@ class Networks(ABC):
         self.config = config
         self.shape = shape
         self.likelihood = likelihood
+
+    @property
+    def says_sizes(self) -> bool:
+        """Whether a fitted quantiser of this many codes spends one on sizes."""
+        return self.sized and self.config.model.codes_per_window >= FEWEST_SIZED
 
     @abstractmethod
     def reader(self, codes: int, width: int) -> nn.Module:

@@ -12,7 +12,6 @@ from motiontok.methods.base import DiscreteAutoencoder, Draw
 from motiontok.methods.networks import Networks
 from motiontok.models import ProductQuantizer
 from motiontok.models.quantizer import ENOUGH
-from motiontok.models.sizes import FEWEST_SIZED
 from motiontok.progress import Tell, silent
 
 __all__ = ["PcaPq"]
@@ -34,7 +33,7 @@ class PcaPq(DiscreteAutoencoder):
             codes=config.model.codes_per_window,
             vocab_size=config.model.vocab_size,
             variances=self.likelihood.parameters_per_value > 1,
-            sized=networks.sized and config.model.codes_per_window >= FEWEST_SIZED,
+            sized=networks.says_sizes,
         ).requires_grad_(False)
 
     def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
