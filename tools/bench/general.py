@@ -140,7 +140,6 @@ def run_general(
     for label, given in (tokenizers or {}).items():
         say(f"tokenizer {label}")
         beside.append(_measure_given(general, data, label, given, out / "tokenizers" / label))
-        on_entries(beside)
 
     def wanted(cell: Cell) -> bool:
         assert isinstance(cell, GeneralCell)
