@@ -26,6 +26,7 @@ class Clip:
         frame_time: seconds per frame.
         end_sites: joint index -> offset (3,) of its ``End Site``.
         name: name of the source, for messages (a file's stem).
+        remarks: what reading it had to assume, one line each; see :class:`bvh.Report`.
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,7 @@ class Clip:
     frame_time: float
     end_sites: dict[int, Array] = field(default_factory=dict)
     name: str = "clip"
+    remarks: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:

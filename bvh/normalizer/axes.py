@@ -15,6 +15,7 @@ import numpy as np
 from bvh.normalizer.body import INDEX, SIDES, Body
 from bvh.normalizer.contacts import Contacts
 from bvh.normalizer.geometry import center, frame, mean_rotation, perpendicular, unit
+from bvh.normalizer.remarks import remark
 from bvh.normalizer.rest import RestPose
 from bvh.normalizer.shapes import Shape, recognize
 from bvh.rotations import (
@@ -69,6 +70,9 @@ class AxisFinder:
             self._toe(side)
             self._arm(side, sign)
         self._open("Head", "Spine2", self._canonical("Spine2"))
+
+    def _assumed(self, what: str, why: str) -> None:
+        self.problems.append(remark("pose", f"{what} assumed: {why}"))
 
     def _local(self, joint: str, vectors: Array) -> Array:
         """World vectors ``(frames, 3)`` in the source axes of ``joint``."""
@@ -139,7 +143,7 @@ class AxisFinder:
         ))  # fmt: skip
         weight = np.clip((upright - 0.95) / 0.05, 0, 1) * np.clip((straight - 0.85) / 0.15, 0, 1)
         if weight.sum() < 1.0:
-            self.problems.append("pelvis pitch assumed: the clip never stands upright")
+            self._assumed("pitch of the pelvis", "the clip never stands upright")
             return default
         up = np.average(self._matrices[:, INDEX["Hips"], 2], axis=0, weights=weight)
         return perpendicular(up, lateral)
@@ -208,7 +212,7 @@ class AxisFinder:
         sure = _ramp(float(np.sqrt(power / len(sine))), _BEND) * _ramp(agree, _AGREE)
         axis = unit(total)
         if sure < 1.0:
-            self.problems.append(f"twist of {joint} assumed: the clip hardly bends it")
+            self._assumed(f"twist of {joint}", "the clip hardly bends it")
             guess = unit(self._local(joint, assumed()).mean(axis=0))
             axis = sure * axis + (1.0 - sure) * guess
         self._set(joint, frame(direction, axis, axes=axes))
@@ -216,7 +220,7 @@ class AxisFinder:
     def _foot(self, side: str) -> None:
         foot, toe = side + "Foot", side + "Toe"
         if not self._body.present(toe):
-            self.problems.append(f"direction of {foot} assumed: the clip has no toe")
+            self._assumed(f"direction of {foot}", "the clip has no toe")
             if self._rest is not None:
                 self._set(foot, self._rest.rotation)
             else:
@@ -238,7 +242,7 @@ class AxisFinder:
             drop = float(np.arcsin(np.clip(-measured @ forward, -1.0, 1.0)))
         else:
             drop = _DEFAULT_DROP
-            self.problems.append(f"pitch of {foot} assumed: it never stands flat")
+            self._assumed(f"pitch of {foot}", "it never stands flat")
         up = np.cos(drop) * cross(forward, across) - np.sin(drop) * forward
         self._set(foot, frame(across, up, axes="yz"))
 

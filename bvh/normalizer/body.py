@@ -10,8 +10,10 @@ import numpy as np
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.normalizer.geometry import median, unit
-from bvh.normalizer.mapping import JointMap
-from bvh.normalizer.world import find_scale, find_up, world_from_source
+from bvh.normalizer.mapping import SIDES, JointMap
+from bvh.normalizer.rest import standing_up
+from bvh.normalizer.up import Up, find_up
+from bvh.normalizer.world import find_scale, world_from_source
 from bvh.rotations import Array, cross, identity, length, multiply, rotate
 from bvh.skeleton import JOINTS
 
@@ -24,13 +26,11 @@ __all__ = [
     "extract",
     "left_is_left",
     "leg_length_of",
+    "uprightness",
 ]
 
 INDEX: dict[str, int] = {name: i for i, name in enumerate(JOINTS)}
 """Canonical joint -> its index."""
-
-SIDES: tuple[tuple[str, float], ...] = (("Left", 1.0), ("Right", -1.0))
-"""Side and the sign of its lateral axis (+Y is left)."""
 
 _LEGS = tuple(tuple(s + part for part in ("UpLeg", "Leg", "Foot")) for s, _ in SIDES)
 _ARMS = tuple((s + "Arm", s + "ForeArm") for s, _ in SIDES)
@@ -52,6 +52,7 @@ class Body:
         up: source axis that points up.
         scale: metres per source unit.
         unit: its name, ``"given"`` or ``"unknown"``.
+        found: how ``up`` was found; None where it was given.
     """
 
     rotations: Array
@@ -61,6 +62,7 @@ class Body:
     up: str
     scale: float
     unit: str
+    found: Up | None = None
 
     def at(self, joint: str) -> Array:
         """Positions ``(frames, 3)`` of a joint."""
@@ -107,10 +109,16 @@ def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None
     _check_finite(clip, joints, positions)
     size = body_length(positions, has)
     _check_limbs(clip, joints, positions, size)
+    found = None
     if up is None:
-        hips, chest = positions[:, INDEX["Hips"]], positions[:, INDEX["Spine2"]]
-        feet = positions[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
-        up = find_up(hips, chest, feet, positions[:, has], size)
+        found = find_up(
+            positions,
+            has,
+            standing=standing_up(clip, joints),
+            size=size,
+            frame_time=clip.frame_time,
+        )
+        up = found.axis
     unit_name = "given"
     if scale is None:
         scale, unit_name = find_scale(size)
@@ -126,6 +134,7 @@ def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None
         up=up,
         scale=scale,
         unit=unit_name,
+        found=found,
     )
 
 
@@ -168,6 +177,15 @@ def _check_limbs(clip: Clip, joints: JointMap, positions: Array, size: float) ->
                 f"{clip.name}: {names[a]} and {names[b]} are at the same place, so they cannot "
                 "be two joints of a limb; give another mapping"
             )
+
+
+def uprightness(positions: Array) -> Array:
+    """How far trunk and legs of ``(frames, 22, 3)`` point up, Z, in each frame: -1 to 1."""
+    hips, feet = positions[:, INDEX["Hips"]], (INDEX["LeftFoot"], INDEX["RightFoot"])
+    trunk = unit(positions[:, INDEX["Spine2"]] - hips)
+    legs = unit(hips - positions[:, feet].mean(axis=1))
+    out: Array = (trunk[:, 2] + legs[:, 2]) / 2
+    return out
 
 
 def left_is_left(body: Body) -> float:

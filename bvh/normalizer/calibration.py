@@ -17,6 +17,7 @@ from bvh.normalizer.axes import AxisFinder
 from bvh.normalizer.body import Body, check_time, extract, left_is_left
 from bvh.normalizer.contacts import Contacts, find_contacts
 from bvh.normalizer.mapping import JointMap, map_joints
+from bvh.normalizer.remarks import remark
 from bvh.normalizer.rest import rest_pose
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
@@ -130,18 +131,21 @@ def measure(
     check_time(clip)
     joints = map_joints(clip, mapping)
     body = extract(clip, joints, up=up, scale=scale)
-    problems = []
+    problems: list[str] = []
     handed = left_is_left(body)
     if handed < _SWAPPED and mapping is None:
         joints = joints.swapped()
         body = extract(clip, joints, up=up, scale=scale)
-        problems.append("left and right are exchanged in the joint names; put right")
+        what = "left and right are exchanged in the joint names; put right"
+        problems.append(remark("sides", what))
     elif handed < _SWAPPED:
-        problems.append("the mapping seems to exchange left and right")
+        problems.append(remark("sides", "the mapping seems to exchange left and right"))
+    if body.found is not None:
+        problems += body.found.problems()
     contacts = find_contacts(body)
     finder = AxisFinder(body, contacts, rest_pose(clip, joints))
     if body.unit == "unknown":
-        problems.append("unit not recognised; scaled to a body of average size")
+        problems.append(remark("unit", "unit not recognised; scaled to a body of average size"))
     calibration = Calibration(
         names=clip.names,
         joints=joints,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvh.clip import Clip
-from bvh.normalizer.body import INDEX, body_length
+from bvh.normalizer.body import INDEX, body_length, uprightness
 from bvh.normalizer.geometry import quantile, unit
 from bvh.normalizer.shapes import recognize
-from bvh.normalizer.world import UNITS, UP_AXES, find_scale, find_up, world_from_source
+from bvh.normalizer.up import UP_AXES, find_up
+from bvh.normalizer.world import UNITS, find_scale, world_from_source
 from bvh.rotations import Array, conjugate, multiply, rotate
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS, forward_kinematics
 
@@ -43,6 +44,7 @@ class Canonical:
         scale: metres per source unit.
         unit: that unit's name.
         lies: whether the body lies or is upside down for most of the clip.
+        points: ``(n, 22, 3)`` joints in frames spread over the clip.
     """
 
     positions: Array
@@ -52,6 +54,7 @@ class Canonical:
     scale: float
     unit: str
     lies: bool
+    points: Array
 
 
 def from_canonical(clip: Clip) -> Canonical | None:
@@ -63,7 +66,7 @@ def from_canonical(clip: Clip) -> Canonical | None:
     Only so does a motion that was written come back with all of its rotations, also
     those that positions do not show.
     """
-    if clip.names != JOINTS or tuple(clip.parents) != PARENTS:
+    if clip.frames == 0 or clip.names != JOINTS or tuple(clip.parents) != PARENTS:
         return None
     if not np.allclose(clip.positions[:, 1:], clip.offsets[1:], rtol=0, atol=1e-9):
         return None
@@ -83,9 +86,9 @@ def from_canonical(clip: Clip) -> Canonical | None:
     positions = scale * rotate(world, clip.positions[:, 0])
     points = _some_points(positions, rotations, scale * offsets)
     lies = _lies(points)
-    if lies and _is_turned(points):
+    if lies and _is_turned(points, up, clip.duration / len(points)):
         return None
-    return Canonical(positions, rotations, scale * offsets, up, scale, unit_name, lies)
+    return Canonical(positions, rotations, scale * offsets, up, scale, unit_name, lies, points)
 
 
 def _some_points(positions: Array, rotations: Array, offsets: Array) -> Array:
@@ -97,12 +100,10 @@ def _some_points(positions: Array, rotations: Array, offsets: Array) -> Array:
 
 
 def _lies(points: Array) -> bool:
-    hips, chest, feet = _trunk(points)
-    body = (unit(chest - hips) + unit(hips - feet.mean(axis=1))) / 2
-    return bool(np.median(body[:, 2]) < _UPRIGHT)
+    return bool(np.median(uprightness(points)) < _UPRIGHT)
 
 
-def _is_turned(points: Array) -> bool:
+def _is_turned(points: Array, up: str, frame_time: float) -> bool:
     """Whether a body that lies does so because the file's root turns it out of its rest pose.
 
     It then hangs far below its floor, or off it while it stands on the floor of another
@@ -113,20 +114,23 @@ def _is_turned(points: Array) -> bool:
         return True
     if _on_floor(lowest) or not np.isfinite(points).all():
         return False
-    up = find_up(*_trunk(points), points, body_length(points, np.ones(len(JOINTS), dtype=bool)))
-    heights = points[..., "xyz".index(up[-1])] * (-1.0 if up[0] == "-" else 1.0)
-    return up != "z" and _on_floor(heights.min(axis=1))
+    back = conjugate(world_from_source(up))
+    source = rotate(back, points)
+    every = np.ones(len(JOINTS), dtype=bool)
+    found = find_up(
+        source,
+        every,
+        standing=rotate(back, np.array([0.0, 0.0, 1.0])),
+        size=body_length(points, every),
+        frame_time=frame_time,
+    ).axis
+    heights = rotate(world_from_source(found), source)[..., 2]
+    return found != up and _on_floor(heights.min(axis=1))
 
 
 def _on_floor(lowest: Array) -> bool:
     """Whether heights ``(n,)`` of the lowest joint are those of a body on its floor."""
     return bool(quantile(lowest, 0.1) >= -_BELOW and quantile(lowest, 0.9) <= _ABOVE)
-
-
-def _trunk(points: Array) -> tuple[Array, Array, Array]:
-    """Hips ``(n, 3)``, chest ``(n, 3)`` and feet ``(n, 2, 3)``."""
-    feet = points[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
-    return points[:, INDEX["Hips"]], points[:, INDEX["Spine2"]], feet
 
 
 def _is_t_pose(offsets: Array) -> bool:

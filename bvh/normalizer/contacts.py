@@ -8,14 +8,17 @@ import numpy as np
 
 from bvh.normalizer.body import INDEX, SIDES, Body, leg_length_of
 from bvh.normalizer.geometry import median, quantile
+from bvh.normalizer.remarks import remark
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS, leg_length, toe_height
 
-__all__ = ["Contacts", "find_contacts"]
+__all__ = ["Contacts", "far_from_floor", "find_contacts"]
 
+_ASSUMED = "assumed under the lowest toe"
 # Of an adult:
 _STILL = 0.15  # m/s; a planted foot of noisy capture moves slower, a swinging one faster
 _BAND = 0.04  # m; heights of one floor, of feet that roll a little and of noise
+_ABOVE, _BELOW = 0.4, 0.2  # m; more than this over or under the floor is worth a remark
 _FLAT = 0.015  # m; ankle height over its lowest standing height that still counts as flat
 
 
@@ -59,12 +62,24 @@ def find_contacts(body: Body) -> Contacts:
             flat[:, foot] &= heights < quantile(heights[flat[:, foot]], 0.1) + _FLAT
     standing = toes[..., 2][flat]
     level = float(median(standing)) if standing.size else low
-    problems = (
-        () if standing.size else ("floor assumed under the lowest toe: no foot stands still",)
-    )
-    return Contacts(
-        floor=size * (level - toe_height(DEFAULT_OFFSETS)), flat=flat, problems=problems
-    )
+    floor = size * (level - toe_height(DEFAULT_OFFSETS))
+    problems = [] if standing.size else [remark("floor", f"{_ASSUMED}: no foot stands still")]
+    lowest = body.positions[:, body.has, 2].min(axis=1) - floor
+    problems += far_from_floor(lowest / size)
+    return Contacts(floor=floor, flat=flat, problems=tuple(problems))
+
+
+def far_from_floor(lowest: Array) -> list[str]:
+    """A line for a body most of whose frames are in the air or below the floor; or none.
+
+    Args:
+        lowest: ``(frames,)`` height over the floor of the lowest joint, metres of an adult.
+    """
+    middle = float(median(lowest))
+    if -_BELOW < middle < _ABOVE:
+        return []
+    where = "above" if middle > 0 else "below"
+    return [remark("floor", f"the body is {abs(middle):.2f} m {where} its floor in half the clip")]
 
 
 def _speed(points: Array, frame_time: float) -> Array:

@@ -24,7 +24,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["REQUIRED", "JointMap", "map_joints", "read_mapping"]
+__all__ = ["REQUIRED", "SIDES", "JointMap", "map_joints", "read_mapping"]
+
+SIDES: tuple[tuple[str, float], ...] = (("Left", 1.0), ("Right", -1.0))
+"""Side and the sign of its lateral axis (+Y is left)."""
 
 REQUIRED: tuple[str, ...] = (
     "Hips",
@@ -144,6 +147,7 @@ def _by_family(clip: Clip, names: dict[str, int], family: Family) -> JointMap | 
     joints = {canonical: names[n] for canonical, n in wanted.items() if n in names}
     if any(r not in joints for r in REQUIRED if r != "Spine2"):
         return None
+    joints["Hips"] = _where_legs_and_trunk_meet(clip, joints)
     chest = common_ancestor(clip.parents, joints["LeftArm"], joints["RightArm"])
     trunk = path(clip.parents, joints["Hips"], chest) if chest is not None else []
     if not trunk:
@@ -153,6 +157,19 @@ def _by_family(clip: Clip, names: dict[str, int], family: Family) -> JointMap | 
     count = sum(n in names for n in wanted.values()) + len(spine)
     confidence = count / (len(wanted) + len(family.spine))
     return JointMap(_in_order(joints), family=family.name, confidence=confidence)
+
+
+def _where_legs_and_trunk_meet(clip: Clip, joints: Mapping[str, int]) -> int:
+    """The joint named after the hips, or one below it that still carries legs and arms.
+
+    Some files name a joint on the floor so, which goes along below the body.
+    """
+    hips: int | None = joints["LeftUpLeg"]
+    for limb in ("RightUpLeg", "LeftArm", "RightArm"):
+        if hips is not None:
+            hips = common_ancestor(clip.parents, hips, joints[limb])
+    named = joints["Hips"]
+    return hips if hips is not None and path(clip.parents, named, hips) else named
 
 
 def _custom(clip: Clip, mapping: Mapping[str, str], found: JointMap | None) -> JointMap:

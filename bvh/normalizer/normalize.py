@@ -11,21 +11,26 @@ import numpy as np
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.motion import FPS, Motion, Source
-from bvh.normalizer.body import check_time, extract
+from bvh.normalizer.body import check_time, extract, uprightness
 from bvh.normalizer.calibration import Calibration, measure
 from bvh.normalizer.canonical import Canonical, from_canonical
-from bvh.normalizer.contacts import find_contacts
-from bvh.normalizer.plausible import check_places, find_jumps
+from bvh.normalizer.contacts import far_from_floor, find_contacts
+from bvh.normalizer.plausible import (
+    check_places,
+    check_rate,
+    check_stature,
+    check_stretch,
+    find_jumps,
+    find_lying,
+)
 from bvh.normalizer.resample import resample
-from bvh.normalizer.solve import Solution, solve
+from bvh.normalizer.solve import solve
 from bvh.rotations import Array
-from bvh.skeleton import JOINTS, PARENTS, toe_height
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, leg_length, toe_height
 
 __all__ = ["Report", "examine", "normalize"]
 
 _CROWN = 0.18  # m; from the head joint to the top of the head
-_STRETCH = 0.005  # m; a bone that changes length by more is worth a remark
-_LIES = "the body lies most of the time; if it should stand, say which axis points up"
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Report:
         scale: metres per source unit.
         floor: height of the floor over the source's origin, metres.
         height: stature of the subject, metres, from bone lengths.
-        problems: what had to be assumed or looks wrong, one line each.
+        problems: what had to be assumed or looks wrong, one line each, which begins with one
+            of the kinds in :mod:`bvh.normalizer.remarks` and a colon.
     """
 
     family: str
@@ -116,6 +122,7 @@ def examine(
         contacts = find_contacts(body)
     solution = solve(body, calibration.axes)
     joints = calibration.joints
+    height = _height(solution.offsets)
     report = Report(
         family=joints.family,
         confidence=joints.confidence,
@@ -124,11 +131,15 @@ def examine(
         unit=calibration.unit,
         scale=calibration.scale,
         floor=contacts.floor,
-        height=_height(solution.offsets),
+        height=height,
         problems=(
+            *clip.remarks,
+            *check_rate(clip.fps),
             *calibration.problems,
             *contacts.problems,
-            *_stretched(solution),
+            *find_lying(uprightness(body.positions)),
+            *check_stature(height),
+            *check_stretch(solution.stretch),
             *find_jumps(solution.positions, clip.fps),
         ),
     )
@@ -137,6 +148,8 @@ def examine(
 
 
 def _take_over(clip: Clip, canonical: Canonical, *, fps: float) -> tuple[Motion, Report]:
+    height = _height(canonical.offsets)
+    size = leg_length(canonical.offsets) / leg_length(DEFAULT_OFFSETS)
     report = Report(
         family="canonical",
         confidence=1.0,
@@ -145,9 +158,13 @@ def _take_over(clip: Clip, canonical: Canonical, *, fps: float) -> tuple[Motion,
         unit=canonical.unit,
         scale=canonical.scale,
         floor=0.0,
-        height=_height(canonical.offsets),
+        height=height,
         problems=(
-            *([_LIES] if canonical.lies else []),
+            *clip.remarks,
+            *check_rate(clip.fps),
+            *find_lying(uprightness(canonical.points)),
+            *far_from_floor(canonical.points[..., 2].min(axis=1) / size),
+            *check_stature(height),
             *find_jumps(canonical.positions, clip.fps),
         ),
     )
@@ -179,11 +196,3 @@ def _height(offsets: Array) -> float:
     above = sum(offsets[JOINTS.index(j), 2] for j in ("Spine", "Spine1", "Spine2", "Neck", "Head"))
     below = sum(offsets[JOINTS.index("Left" + j), 2] for j in ("UpLeg", "Leg", "Foot", "Toe"))
     return float(above - below + toe_height(offsets) + _CROWN)
-
-
-def _stretched(solution: Solution) -> list[str]:
-    return [
-        f"bone {JOINTS[PARENTS[j]]}-{JOINTS[j]} stretches by {1e3 * solution.stretch[j]:.0f} mm; "
-        "its length is held constant"
-        for j in np.flatnonzero(solution.stretch > _STRETCH)
-    ]

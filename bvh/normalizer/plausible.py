@@ -1,4 +1,4 @@
-"""What no body does: places beyond the Earth, jumps between two frames."""
+"""What no body does or is: places beyond the Earth, jumps, bones that stretch, odd sizes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,26 @@ import numpy as np
 
 from bvh.clip import Clip
 from bvh.errors import BVHError
+from bvh.normalizer.geometry import median
+from bvh.normalizer.remarks import remark
 from bvh.rotations import Array
+from bvh.skeleton import JOINTS, PARENTS
 
-__all__ = ["check_places", "find_jumps"]
+__all__ = [
+    "check_places",
+    "check_rate",
+    "check_stature",
+    "check_stretch",
+    "find_jumps",
+    "find_lying",
+]
 
 _FAR = 1e11  # in any unit from millimetres up, farther than anywhere on Earth
 _FAST = 30.0  # m/s; a fall from 45 m ends at this speed
+_RATES = (5.0, 300.0)  # frames/s; of fewer nothing is known between, more are a mistake
+_STATURES = (0.9, 2.3)  # m; from a child of three years to the tallest people
+_STRETCH = 0.005  # m; a bone that changes length by more is worth a remark
+_STANDS = 0.5  # cosine; trunk and legs of a body that stands, crouches or bends point so far up
 _JUMP = 0.1  # m; of noise at thousands of frames a second the speed says nothing
 
 
@@ -36,6 +50,50 @@ def find_jumps(positions: Array, fps: float) -> tuple[str, ...]:
     first = int(found[0])
     more = f", and {len(found) - 1} more such" if len(found) > 1 else ""
     return (
-        f"the root jumps {steps[first]:.3g} m from frame {first} to {first + 1} "
-        f"({steps[first] * fps:.0f} m/s){more}",
+        remark(
+            "jump",
+            f"the root jumps {steps[first]:.3g} m from frame {first} to {first + 1} "
+            f"({steps[first] * fps:.0f} m/s){more}",
+        ),
     )
+
+
+def find_lying(upright: Array) -> tuple[str, ...]:
+    """A line on a body whose trunk and legs ``(frames,)`` do not point up (cosine); or none."""
+    middle = float(median(upright))
+    if middle >= _STANDS:
+        return ()
+    how = "is upside down" if middle < -_STANDS else "lies"
+    end = "most of the time; if it should stand, say which axis points up"
+    return (remark("lies", f"the body {how} {end}"),)
+
+
+def check_rate(fps: float) -> tuple[str, ...]:
+    """A line on a clip with too few or too many frames a second; or none."""
+    if _RATES[0] <= fps <= _RATES[1]:
+        return ()
+    usual = f"{_RATES[0]:g} to {_RATES[1]:g} are usual"
+    return (remark("frame-rate", f"{fps:.4g} frames/s; {usual}"),)
+
+
+def check_stature(height: float) -> tuple[str, ...]:
+    """A line on a stature, in metres, that people do not have; or none."""
+    if _STATURES[0] <= height <= _STATURES[1]:
+        return ()
+    size = f"the body is {height:.2f} m tall"
+    return (remark("stature", f"{size}; if that is wrong, give metres per unit"),)
+
+
+def check_stretch(stretch: Array) -> tuple[str, ...]:
+    """A line on each bone that changes its length by ``stretch`` ``(22,)`` metres."""
+    lines = []
+    for joint in np.flatnonzero(stretch > _STRETCH):
+        name, parent = JOINTS[joint], JOINTS[PARENTS[joint]]
+        by = f"by {1e3 * stretch[joint]:.0f} mm"
+        what = (
+            f"{name} moves {by} in the chest, which is dropped"
+            if name.endswith("Shoulder")
+            else f"bone {parent}-{name} stretches {by}; its length is held constant"
+        )
+        lines.append(remark("bones", what))
+    return tuple(lines)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from bvh.clip import Clip
-from bvh.normalizer.body import SIDES
 from bvh.normalizer.geometry import frame, unit
-from bvh.normalizer.mapping import JointMap
+from bvh.normalizer.mapping import SIDES, JointMap
 from bvh.rotations import Array, cross
 
-__all__ = ["RestPose", "rest_pose"]
+__all__ = ["RestPose", "rest_pose", "standing_up"]
 
 _UPRIGHT = np.cos(np.deg2rad(30.0))
 _SNAP = np.cos(np.deg2rad(10.0))
@@ -35,6 +34,20 @@ class RestPose:
     def bone(self, joint: str, child: str) -> Array:
         """Vector (3,) between two joints, source axes and units."""
         return self._positions[child] - self._positions[joint]
+
+
+def standing_up(clip: Clip, joints: JointMap) -> Array | None:
+    """Up (3,) of the zero pose in the file's axes if it stands upright, whichever side is left."""
+    at = _positions(clip, joints)
+    thighs = (at["LeftUpLeg"] + at["RightUpLeg"]) / 2
+    bones = [at["Spine2"] - at["Hips"]]
+    for side, _ in SIDES:
+        bones += [
+            at[side + "UpLeg"] - at[side + "Leg"],
+            at[side + "Leg"] - at[side + "Foot"],
+        ]
+    up = unit(unit(bones[0]) + unit(thighs - (at["LeftFoot"] + at["RightFoot"]) / 2))
+    return _snapped(up) if min(up @ unit(bone) for bone in bones) > _UPRIGHT else None
 
 
 def rest_pose(clip: Clip, joints: JointMap) -> RestPose | None:

@@ -1,14 +1,14 @@
-"""Up axis, unit and floor of a clip, from the body's geometry."""
+"""Units, and the world axes of a clip whose up axis is known."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bvh.errors import BVHError
-from bvh.normalizer.geometry import quantile
+from bvh.normalizer.up import UP_AXES
 from bvh.rotations import Array, from_matrix
 
-__all__ = ["UNITS", "UP_AXES", "find_scale", "find_up", "world_from_source"]
+__all__ = ["UNITS", "find_scale", "world_from_source"]
 
 UNITS: dict[str, float] = {"mm": 0.001, "cm": 0.01, "inch": 0.0254, "cmu": 0.0254 / 0.45, "m": 1.0}
 """Metres per unit. CMU's motions (and cgspeed's BVH files) count 0.45 units an inch."""
@@ -27,8 +27,6 @@ _CYCLE = {
     "x": np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]),
 }
 _OVER = np.diag([1.0, -1.0, -1.0])
-UP_AXES: tuple[str, ...] = ("x", "y", "z", "-x", "-y", "-z")
-"""Names of the six up axes."""
 
 
 def world_from_source(up: str) -> Array:
@@ -42,28 +40,6 @@ def world_from_source(up: str) -> Array:
         raise BVHError(f"up axis must be one of {', '.join(UP_AXES)}, got {up!r}")
     matrix = _CYCLE[up[-1]]
     return from_matrix(_OVER @ matrix if up[0] == "-" else matrix)
-
-
-def find_up(hips: Array, chest: Array, feet: Array, points: Array, size: float) -> str:
-    """The up axis: where trunk and legs point, and where the body rests on one level.
-
-    The second tells crawling from standing: whatever a body does on the ground, its
-    lowest point stays level, while along the other axes it moves or sways.
-
-    Args:
-        hips: ``(frames, 3)``.
-        chest: ``(frames, 3)``.
-        feet: ``(frames, 2, 3)``.
-        points: ``(frames, n, 3)`` all joints.
-        size: length of the body, in the same unit.
-    """
-    body = (_unit(chest - hips) + _unit(hips - feet.mean(axis=1))) / 2
-    upright = np.mean(body, axis=0)
-    by_joint = np.ascontiguousarray(points.swapaxes(0, 1))  # of few in a row numpy is slow
-    ends = np.stack([by_joint.min(axis=0), by_joint.max(axis=0)], axis=1)
-    spread = (quantile(ends, 0.9) - quantile(ends, 0.1)) / size
-    scores = np.concatenate([upright - spread[0], -upright - spread[1]])
-    return UP_AXES[int(np.argmax(scores))]
 
 
 def find_scale(body: float) -> tuple[float, str]:
@@ -80,8 +56,3 @@ def find_scale(body: float) -> tuple[float, str]:
     if ratio[name] > _WITHIN:
         return _BODY / body, "unknown"
     return UNITS[name], name
-
-
-def _unit(v: Array) -> Array:
-    out: Array = v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
-    return out

@@ -62,6 +62,18 @@ def in_world(clip: Clip, world: Array, scale: float, shift: Sequence[float] = (0
     return replace(rebuilt(clip, rot.multiply(world, turns), moved), end_sites=sites)
 
 
+def built_in(clip: Clip, world: Array, scale: float = 1.0) -> Clip:
+    """The same rig built in turned axes: its zero pose and its motion turn alike."""
+    turns = rot.multiply(rot.multiply(world, clip.rotations), rot.conjugate(world))
+    return replace(
+        clip,
+        offsets=scale * rot.rotate(world, clip.offsets),
+        rotations=turns,
+        positions=scale * rot.rotate(world, clip.positions),
+        end_sites={j: scale * rot.rotate(world, s) for j, s in clip.end_sites.items()},
+    )
+
+
 def renamed(clip: Clip, names: Mapping[str, str]) -> Clip:
     """Other joint names; joints without one keep theirs."""
     return replace(clip, names=tuple(names.get(n, n) for n in clip.names))
