@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from bvh.errors import BVHError
+from bvh.rates import seconds_per_frame
 from bvh.rotations import Array
 
 __all__ = ["POSITION", "ROTATION", "Header", "axes", "channel_fault", "line_of", "parse_header"]
@@ -23,7 +24,7 @@ _SPACE = re.compile(rb"\s*")
 _WORD = re.compile(rb"[{}]|[^\s{}]+")
 _REST_OF_LINE = re.compile(rb"[^\r\n{}]*")
 _FRAMES = re.compile(rb"frames\s*:?\s*", re.IGNORECASE)
-_FRAME_TIME = re.compile(rb"frame\s*time\s*:?\s*", re.IGNORECASE)
+_FRAME_TIME = re.compile(rb"frames?\s*time\s*:?\s*", re.IGNORECASE)
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Header:
         end_sites: joint index -> offset (3,) of its ``End Site``.
         frames: the ``Frames:`` value, or None where the file has none.
         frame_time: seconds per frame.
+        assumed: what had to be assumed for that; empty where nothing had to.
         data_start: byte index of the first number.
     """
 
@@ -48,6 +50,7 @@ class Header:
     end_sites: dict[int, Array] = field(default_factory=dict)
     frames: int | None = None
     frame_time: float = 0.0
+    assumed: str = ""
     data_start: int = 0
 
 
@@ -74,17 +77,18 @@ def line_of(data: bytes, position: int) -> int:
     return 1 + ends - data.count(b"\r\n", 0, position)
 
 
-def parse_header(data: bytes, label: str) -> Header:
+def parse_header(data: bytes, label: str, *, fps: float | None = None) -> Header:
     """Parse a BVH file up to its first number.
 
     Args:
         data: the file's bytes.
         label: the file's name, for messages.
+        fps: frames per second, whatever the file says.
 
     Raises:
         BVHError: the header is damaged; the message names file and line.
     """
-    return _Parser(data, label).parse()
+    return _Parser(data, label, fps).parse()
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,10 @@ _last_tree = _Tree(b"", Header())
 class _Parser:
     """A cursor over the header's words. Keywords are read in any letter case."""
 
-    def __init__(self, data: bytes, label: str) -> None:
+    def __init__(self, data: bytes, label: str, fps: float | None) -> None:
         self.data = data
         self.label = label
+        self.fps = fps
         self.at = 0
         self.word_at = 0
 
@@ -191,13 +196,24 @@ class _Parser:
             else:
                 self._word()
                 raise self._expected("Frame Time: (and Frames: before it)")
+        header.frame_time, header.assumed = self._seconds(frame_time)
+        self._skip_space()
+        header.data_start = self.at
+
+    def _seconds(self, frame_time: float) -> tuple[float, str]:
+        if self.fps is not None:
+            return 1.0 / self.fps, ""
         if not (frame_time > 0 and math.isfinite(1.0 / frame_time)):
             raise self._error(
                 f"Frame Time: is {frame_time:g}, expected a positive number of seconds"
             )
-        header.frame_time = frame_time
-        self._skip_space()
-        header.data_start = self.at
+        try:
+            return seconds_per_frame(frame_time)
+        except ValueError as error:
+            raise self._error(
+                f"Frame Time: is {error}; write 0.0333333 there for 30 frames a second, or give "
+                "frames a second (fps= of bvh.read)"
+            ) from None
 
     def _channels(self, joint: str) -> tuple[str, ...]:
         count = self._count("the number of channels after CHANNELS")

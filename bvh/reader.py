@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter, defaultdict
@@ -15,6 +16,7 @@ from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.hierarchy import POSITION, ROTATION, Header, axes, line_of, parse_header
 from bvh.numbers import NotANumberError, parse_numbers
+from bvh.remarks import remark
 from bvh.rotations import Array, from_euler, identity
 from bvh.sources import read_text, stem
 
@@ -26,7 +28,12 @@ _BLOCK = 1 << 15
 _LINE = re.compile(rb"[^\r\n]+")
 
 
-def read(path: str | os.PathLike[str], *, frames: Literal["header", "rows"] = "header") -> Clip:
+def read(
+    path: str | os.PathLike[str],
+    *,
+    frames: Literal["header", "rows"] = "header",
+    fps: float | None = None,
+) -> Clip:
     """Read a BVH file.
 
     Rotation channels are intrinsic rotations composed in file order, in any order and
@@ -41,6 +48,9 @@ def read(path: str | os.PathLike[str], *, frames: Literal["header", "rows"] = "h
         frames: what to believe where ``Frames:`` disagrees with the rows of numbers.
             ``"header"`` refuses the file; ``"rows"`` takes the rows that are there,
             without a last one that is cut short.
+        fps: frames per second of the file, in place of what its ``Frame Time:`` says. A
+            number there that can only be a rate, or milliseconds, is taken for that and
+            told in the clip's remarks.
 
     Returns:
         The clip, in the file's own units and axes.
@@ -50,8 +60,10 @@ def read(path: str | os.PathLike[str], *, frames: Literal["header", "rows"] = "h
             was found and what was expected.
     """
     label = str(path)
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise BVHError(f"fps must be above zero, got {fps}")
     data = read_text(path)
-    header = parse_header(data, label)
+    header = parse_header(data, label, fps=fps)
     rows = _rows(data, header, label, believe_rows=frames == "rows")
     # A joint with channels has two bytes of text a frame or more; one without has none.
     if len(rows) * len(header.names) > (1 << 20) + len(data):
@@ -70,6 +82,7 @@ def read(path: str | os.PathLike[str], *, frames: Literal["header", "rows"] = "h
         frame_time=header.frame_time,
         end_sites=header.end_sites,
         name=stem(path),
+        remarks=(remark("frame-time", header.assumed),) if header.assumed else (),
     )
 
 

@@ -30,7 +30,7 @@ _FRAMES, _FRAMES_EACH = 8_000, 1_000
 """Frames that a rig is calibrated on, and those of one clip, at most."""
 
 _MOTION = re.compile(rb"^[ \t]*MOTION\b", re.MULTILINE | re.IGNORECASE)
-_FRAME_TIME = re.compile(rb"frame\s*time\s*:?\s*([^\s]+)", re.IGNORECASE)
+_FRAME_TIME = re.compile(rb"frames?\s*time\s*:?\s*([^\s]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

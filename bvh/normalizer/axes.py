@@ -15,9 +15,9 @@ import numpy as np
 from bvh.normalizer.body import INDEX, SIDES, Body
 from bvh.normalizer.contacts import Contacts
 from bvh.normalizer.geometry import center, frame, mean_rotation, perpendicular, unit
-from bvh.normalizer.remarks import remark
 from bvh.normalizer.rest import RestPose
 from bvh.normalizer.shapes import Shape, recognize
+from bvh.remarks import remark
 from bvh.rotations import (
     Array,
     between,

@@ -14,6 +14,7 @@ from bvh.normalizer.mapping import SIDES, JointMap
 from bvh.normalizer.rest import standing_up
 from bvh.normalizer.up import Up, find_up
 from bvh.normalizer.world import find_scale, world_from_source
+from bvh.rates import SLOWEST
 from bvh.rotations import Array, cross, identity, length, multiply, rotate
 from bvh.skeleton import JOINTS
 
@@ -97,6 +98,11 @@ def check_time(clip: Clip) -> None:
         raise BVHError(f"{clip.name}: no frames to normalise")
     if not (np.isfinite(clip.frame_time) and clip.frame_time > 0):
         raise BVHError(f"{clip.name}: frame time must be above zero, got {clip.frame_time}")
+    if clip.frame_time >= SLOWEST:
+        raise BVHError(
+            f"{clip.name}: a frame time of {clip.frame_time:g} s is no motion; frames must be less "
+            f"than {SLOWEST:g} s apart"
+        )
 
 
 def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None) -> Body:

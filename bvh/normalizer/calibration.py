@@ -17,8 +17,8 @@ from bvh.normalizer.axes import AxisFinder
 from bvh.normalizer.body import Body, check_time, extract, left_is_left
 from bvh.normalizer.contacts import Contacts, find_contacts
 from bvh.normalizer.mapping import JointMap, map_joints
-from bvh.normalizer.remarks import remark
 from bvh.normalizer.rest import rest_pose
+from bvh.remarks import remark
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bvh.normalizer.body import INDEX, SIDES, Body, leg_length_of
 from bvh.normalizer.geometry import median, quantile
-from bvh.normalizer.remarks import remark
+from bvh.remarks import remark
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS, leg_length, toe_height
 

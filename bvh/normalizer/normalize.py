@@ -47,7 +47,7 @@ class Report:
         floor: height of the floor over the source's origin, metres.
         height: stature of the subject, metres, from bone lengths.
         problems: what had to be assumed or looks wrong, one line each, which begins with one
-            of the kinds in :mod:`bvh.normalizer.remarks` and a colon.
+            of the kinds in :mod:`bvh.remarks` and a colon.
     """
 
     family: str

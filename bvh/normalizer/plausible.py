@@ -7,7 +7,7 @@ import numpy as np
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.normalizer.geometry import median
-from bvh.normalizer.remarks import remark
+from bvh.remarks import remark
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS, PARENTS
 

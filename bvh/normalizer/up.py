@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvh.normalizer.geometry import quantile, unit
-from bvh.normalizer.remarks import remark
+from bvh.remarks import remark
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 

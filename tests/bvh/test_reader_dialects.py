@@ -89,6 +89,7 @@ CASES: dict[str, tuple[Document, Callable[[str], bytes]]] = {
     "no CHANNELS line": (spine(), lambda t: t.replace("    CHANNELS 0\n", "", 1).encode()),
     "tab behind Frames:": (styled(frames="Frames:\t{}", frame_time="Frame Time:\t{}"), plain),
     "nothing behind Frames:": (styled(frames="Frames:{}", frame_time="Frame Time:{}"), plain),
+    "Frames Time:": (styled(frame_time="Frames Time: {}"), plain),
     "Frames :": (styled(frames="Frames : {}", frame_time="Frame  Time : {}"), plain),
     "Frames as a decimal": (styled(frames="Frames: {}.0"), plain),
     "frame time with exponent": (replace(Document(), frame_time="8.33333e-03"), plain),

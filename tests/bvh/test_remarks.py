@@ -13,7 +13,7 @@ from rigs import RIGS, put_on
 import bvh
 from bvh import Clip, Motion, procedural
 from bvh import rotations as rot
-from bvh.normalizer.remarks import KINDS, kind_of, remark
+from bvh.remarks import KINDS, kind_of, remark
 
 ROOT = Path(__file__).resolve().parents[2]
 

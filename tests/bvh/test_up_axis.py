@@ -13,7 +13,7 @@ from rigs import RIGS, put_on
 import bvh
 from bvh import Clip, Motion, procedural
 from bvh import rotations as rot
-from bvh.normalizer.remarks import kind_of
+from bvh.remarks import kind_of
 
 METRE = {"cm": 100.0, "m": 1.0, "cmu": 0.45 / 0.0254}
 FAMILIES = sorted(RIGS)

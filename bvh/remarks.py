@@ -1,4 +1,4 @@
-"""What normalising has to say about a clip: lines that begin with their kind.
+"""What reading and normalising have to say about a clip: lines that begin with their kind.
 
 A line reads ``kind: what was assumed or looks wrong``, so that it can be searched for, listed,
 and turned into an error by its kind, also when it comes back from a saved calibration.
@@ -18,6 +18,7 @@ KINDS: dict[str, str] = {
     "floor": "the floor is far from the body, or no foot stands on it",
     "jump": "the root moves as no body does",
     "frame-rate": "the clip has very few or very many frames a second",
+    "frame-time": "the number behind Frame Time: is not in seconds",
     "pose": "something that the clip does not show was assumed",
 }
 """Kind of remark -> what it says. docs/troubleshooting.md has a section for each."""
