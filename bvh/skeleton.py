@@ -150,7 +150,7 @@ def forward_kinematics(
         turn = take(q, above)
         p[here] = take(p, above) + rotate(turn, p[here])
         q[here] = multiply(turn, q[here])
-    back = [order.index(joint) for joint in range(len(order))]
+    back = sorted(range(len(order)), key=order.__getitem__)
     q, p = (take(x, back).swapaxes(0, 1) for x in (q, p))
     return q.reshape(rotations.shape), p.reshape(*rotations.shape[:-1], 3)
 
@@ -171,11 +171,13 @@ def generations(parents: tuple[int, ...]) -> tuple[list[int], list[tuple[slice, 
         depth.append(0 if parent < 0 else depth[parent] + 1)
     order = sorted(range(len(parents)), key=depth.__getitem__)
     row = {joint: i for i, joint in enumerate(order)}
-    steps = []
-    for level in range(1, max(depth, default=0) + 1):
-        rows = [row[joint] for joint in order if depth[joint] == level]
-        above = [row[parents[order[i]]] for i in rows]
-        steps.append((slice(rows[0], rows[-1] + 1), above))
+    levels: list[list[int]] = [[] for _ in range(max(depth, default=0) + 1)]
+    for i, joint in enumerate(order):
+        levels[depth[joint]].append(i)
+    steps = [
+        (slice(rows[0], rows[-1] + 1), [row[parents[order[i]]] for i in rows])
+        for rows in levels[1:]
+    ]
     return order, steps
 
 

@@ -8,7 +8,7 @@ bones are thigh and shin, or upper arm and forearm.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -27,46 +27,77 @@ _ZERO = 0.01  # shortest bone, likewise
 _BENT = np.deg2rad(3.0)
 _ALIKE = 0.45  # least ratio of thigh and shin, upper arm and forearm
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_BRANCHES = 16  # longest branches of one joint that may be limbs; no body has as many
+_FORKS = 64  # joints with the longest pairs of branches, among which the body's are
 _SIDES = {"l": 1, "left": 1, "r": -1, "right": -1}
 
 
 @dataclass(frozen=True, eq=False)
 class _Tree:
-    """A clip's joints, and its end sites as joints behind them."""
+    """A clip's joints, and its end sites as joints behind them.
+
+    Attributes:
+        names: joint names.
+        parents: parent of each joint and end site.
+        points: ``(frames, joints, 3)`` positions.
+        real: number of joints; end sites follow.
+        below: children of each.
+        bones: length of the bone to each.
+        reach: length of the longest way down from each.
+        next: the child on that way, -1 at its end.
+    """
 
     names: tuple[str, ...]
     parents: list[int]
     points: Array
     real: int
+    below: list[list[int]]
+    bones: list[float]
+    reach: list[float]
+    next: list[int]
 
     @classmethod
     def of(cls, clip: Clip) -> _Tree:
         picked = np.unique(np.linspace(0, clip.frames - 1, _FRAMES).astype(int))
-        rotations, points = (x[picked] for x in clip.global_transforms())
+        some = replace(clip, rotations=clip.rotations[picked], positions=clip.positions[picked])
+        rotations, points = some.global_transforms()
         sites = {j: site for j, site in clip.end_sites.items() if np.any(site)}
         tips = [points[:, j] + rotate(rotations[:, j], site) for j, site in sites.items()]
-        return cls(
-            names=clip.names,
-            parents=[*clip.parents, *sites],
-            points=np.stack([*np.moveaxis(points, 1, 0), *tips], axis=1),
-            real=len(clip.names),
-        )
+        points = np.concatenate([points, *(tip[:, None] for tip in tips)], axis=1)
+        parents = [*clip.parents, *sites]
+        count = len(parents)
+        above = np.maximum(parents, 0)
+        bones = np.median(np.linalg.norm(points - points[:, above], axis=-1), axis=0).tolist()
+        below: list[list[int]] = [[] for _ in range(count)]
+        for joint, parent in enumerate(parents):
+            if parent >= 0:
+                below[parent].append(joint)
+        reach, after = [0.0] * count, [-1] * count
+        # End sites come last, and parents before their children.
+        for joint in (*range(len(clip.names), count), *reversed(range(len(clip.names)))):
+            ways = [(bones[c] + reach[c], c) for c in below[joint]]
+            reach[joint], after[joint] = max(ways, default=(0.0, -1))
+        return cls(clip.names, parents, points, len(clip.names), below, bones, reach, after)
 
     def children(self, joint: int) -> list[int]:
-        return [j for j, p in enumerate(self.parents) if p == joint]
+        return self.below[joint]
 
     def length(self, a: int, b: int) -> float:
         return float(np.median(np.linalg.norm(self.points[:, a] - self.points[:, b], axis=-1)))
 
     def bone(self, joint: int) -> float:
-        return self.length(joint, self.parents[joint])
+        return self.bones[joint]
 
     def longest(self, joint: int) -> tuple[float, list[int]]:
         """The longest way down from ``joint``: its length and its joints, ``joint`` first."""
-        ways = [(self.bone(c) + reach, way) for c in self.children(joint)
-                for reach, way in [self.longest(c)]]  # fmt: skip
-        reach, way = max(ways, default=(0.0, []))
-        return reach, [joint, *way]
+        way = [joint]
+        while self.next[way[-1]] >= 0:
+            way.append(self.next[way[-1]])
+        return self.reach[joint], way
+
+    def hangs_on(self, joint: int) -> float:
+        """Length of the branch that begins with the bone to ``joint``."""
+        return self.bones[joint] + self.reach[joint]
 
 
 def map_by_topology(clip: Clip) -> tuple[dict[str, int], float] | None:
@@ -78,27 +109,28 @@ def map_by_topology(clip: Clip) -> tuple[dict[str, int], float] | None:
     best: tuple[float, tuple[int, int, int], tuple[int, int, int]] | None = None
     for lower, upper in product(forks, repeat=2):
         (low, *legs), (high, *arms) = lower, upper
-        trunk = path(tree.parents, low, high)
-        if not trunk or trunk[0] in legs or not _legs_point_away(tree, low, legs, high):
-            continue
         # The weaker limb of a pair counts, so equal pairs win over odd ones.
-        score = sum(2 * min(tree.bone(j) + tree.longest(j)[0] for j in p) for p in (legs, arms))
-        if best is None or score > best[0]:
+        score = sum(2 * min(map(tree.hangs_on, pair)) for pair in (legs, arms))
+        if best is not None and score <= best[0]:
+            continue
+        trunk = path(tree.parents, low, high)
+        if trunk and trunk[0] not in legs and _legs_point_away(tree, low, legs, high):
             best = score, lower, upper
     return None if best is None else _assign(tree, best[1], best[2])
 
 
 def _forks(tree: _Tree) -> list[tuple[int, int, int]]:
     """Joints with two long branches of the same length, and those branches."""
-    size = tree.longest(0)[0]
+    least = (1.0 - _SAME) * _LIMB * tree.reach[0]
     out = []
     for joint in range(tree.real):
-        reach = {c: tree.bone(c) + tree.longest(c)[0] for c in tree.children(joint)}
-        for a, b in combinations(reach, 2):
-            long = max(reach[a], reach[b])
-            if long > _LIMB * size and abs(reach[a] - reach[b]) < _SAME * long:
+        long = [c for c in tree.children(joint) if tree.hangs_on(c) > least]
+        for a, b in combinations(sorted(sorted(long, key=tree.hangs_on)[-_BRANCHES:]), 2):
+            short, longer = sorted((tree.hangs_on(a), tree.hangs_on(b)))
+            if longer > _LIMB * tree.reach[0] and longer - short < _SAME * longer:
                 out.append((joint, a, b))
-    return out
+    kept = set(sorted(out, key=lambda fork: min(map(tree.hangs_on, fork[1:])))[-_FORKS:])
+    return [fork for fork in out if fork in kept]
 
 
 def _legs_point_away(tree: _Tree, low: int, legs: list[int], high: int) -> bool:

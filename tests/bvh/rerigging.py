@@ -164,3 +164,22 @@ def without_leaf(clip: Clip, name: str) -> Clip:
         positions=clip.positions[:, keep],
         end_sites=sites | {parent - (parent > at): clip.offsets[at]},
     )
+
+
+def with_chain(clip: Clip, parent: str, count: int, offset: Sequence[float]) -> Clip:
+    """A chain of ``count`` stiff joints below ``parent``, such as a plait or a tail."""
+    first, frames = len(clip.names), clip.frames
+    offsets = np.tile(np.asarray(offset, dtype=float), (count, 1))
+    above = (clip.names.index(parent), *range(first, first + count - 1))
+    return replace(
+        clip,
+        names=(*clip.names, *(f"{parent}_chain{i}" for i in range(count))),
+        parents=(*clip.parents, *above),
+        offsets=np.concatenate([clip.offsets, offsets]),
+        channels=(*clip.channels, *[ROTATIONS] * count),
+        rotations=np.concatenate([clip.rotations, rot.identity(frames, count)], axis=1),
+        positions=np.concatenate(
+            [clip.positions, np.broadcast_to(offsets, (frames, count, 3))], axis=1
+        ),
+        end_sites={j: s for j, s in clip.end_sites.items() if j != above[0]},
+    )

@@ -16,6 +16,7 @@ from rigs import RIGS, put_on
 import bvh
 from bvh import JOINTS, BVHError, Calibration, Clip, Motion, procedural
 from bvh import rotations as rot
+from bvh.dataset import load
 from bvh.normalizer.world import world_from_source
 
 
@@ -29,10 +30,19 @@ def clip(motion: Motion) -> Clip:
     return put_on(RIGS["mixamo"][0], motion, 100.0)
 
 
-def test_frames_are_needed(clip: Clip) -> None:
-    empty = replace(clip, rotations=clip.rotations[:0], positions=clip.positions[:0])
-    with pytest.raises(BVHError, match="no frames"):
-        bvh.normalize(empty)
+def test_frames_are_needed(clip: Clip, motion: Motion, tmp_path: Path) -> None:
+    for i, source in enumerate((clip, motion.to_clip())):
+        empty = replace(source, rotations=source.rotations[:0], positions=source.positions[:0])
+        for use in (bvh.normalize, bvh.calibrate):
+            with pytest.raises(BVHError, match="no frames"):
+                use(empty)
+        # A folder is calibrated before its clips are read.
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        for name in ("a", "b"):
+            bvh.write(empty, folder / f"{name}.bvh")
+        with pytest.raises(BVHError, match="no frames"):
+            load(folder, cache=False)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -0.1, np.nan, np.inf])
