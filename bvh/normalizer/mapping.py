@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from bvh.errors import BVHError
 from bvh.normalizer.families import FAMILIES, Family, plain
 from bvh.normalizer.topology import map_by_topology
 from bvh.normalizer.tree import common_ancestor, path, spine_joints
-from bvh.skeleton import JOINTS, PARENTS
+from bvh.normalizer.words import map_by_words, without_numbers
+from bvh.skeleton import JOINTS, PARENTS, forward_kinematics
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,6 +38,7 @@ REQUIRED: tuple[str, ...] = (
 )
 """Canonical joints without which a clip cannot be normalised; others are filled in."""
 
+_ALIKE = 0.45  # least ratio of thigh and shin, upper arm and forearm
 _TIPS = ("Head", "LeftHand", "RightHand", "LeftToe", "RightToe")
 
 
@@ -46,7 +49,8 @@ class JointMap:
     Attributes:
         joints: canonical name -> index of the source joint.
         tips: canonical name -> index of the source joint whose ``End Site`` stands in.
-        family: family the names belong to, ``"unknown"`` (found by topology) or ``"custom"``.
+        family: family the names belong to, ``"words"`` (found by the words in the names),
+            ``"unknown"`` (found by topology) or ``"custom"``.
         confidence: 0 to 1; for a family the share of its joints that are there.
     """
 
@@ -112,7 +116,7 @@ def map_joints(
     """
     if isinstance(mapping, str | os.PathLike):
         mapping = read_mapping(mapping)
-    found = _best_family(clip) or _by_topology(clip)
+    found = _best_family(clip) or _by_words(clip) or _by_topology(clip)
     if mapping:
         found = _custom(clip, mapping, found)
     missing = [r for r in REQUIRED if found is None or r not in found.joints]
@@ -134,12 +138,65 @@ def _by_topology(clip: Clip) -> JointMap | None:
     return JointMap(_in_order(joints), family="unknown", confidence=confidence)
 
 
+def _by_words(clip: Clip) -> JointMap | None:
+    joints = map_by_words(clip)
+    if joints is None or not _has_limbs(clip, joints):
+        return None
+    if "Head" not in joints and (found := map_by_topology(clip)) is not None:
+        joints |= {j: found[0][j] for j in ("Neck", "Head") if j in found[0]}
+    return JointMap(_in_order(joints), family="words", confidence=0.8)
+
+
+def _has_limbs(clip: Clip, joints: Mapping[str, int]) -> bool:
+    """Whether thigh and shin, upper arm and forearm are two bones of about the same length."""
+    if clip.frames == 0 or not np.isfinite(clip.positions[0]).all():
+        return False
+    at = forward_kinematics(clip.rotations[0], clip.positions[0], clip.parents)[1]
+    for side, _ in SIDES:
+        for a, b, c in (("UpLeg", "Leg", "Foot"), ("Arm", "ForeArm", "Hand")):
+            if side + c in joints:
+                first, second, third = (at[joints[side + part]] for part in (a, b, c))
+                bones = np.linalg.norm(second - first), np.linalg.norm(third - second)
+                if min(bones) <= _ALIKE * max(bones):
+                    return False
+    return True
+
+
 def _best_family(clip: Clip) -> JointMap | None:
-    names: dict[str, int] = {}
-    for index, name in enumerate(map(plain, clip.names)):
-        names.setdefault(name, index)
-    found = [m for family in FAMILIES if (m := _by_family(clip, names, family))]
+    plains = [plain(name) for name in clip.names]
+    found = [m for family in FAMILIES if (m := _by_family(clip, _first(plains), family))]
+    if not found:
+        # Names may share more than a family's: a character's name, a number of each joint.
+        plains = [plain(name) for name in without_numbers(clip.names)]
+        for family in FAMILIES:
+            stripped = _without_affixes(plains, family)
+            if (m := _by_family(clip, _first(stripped), family)) is not None:
+                found.append(m)
     return max(found, key=lambda m: m.confidence, default=None)
+
+
+def _first(names: Sequence[str]) -> dict[str, int]:
+    """Name -> index of the first joint that has it."""
+    out: dict[str, int] = {}
+    for index, name in enumerate(names):
+        out.setdefault(name, index)
+    return out
+
+
+def _without_affixes(names: Sequence[str], family: Family) -> list[str]:
+    """Names without what stands before and behind most of the family's names in them."""
+    affixes: Counter[tuple[str, str]] = Counter()
+    for wanted in family.joints().values():
+        around = (name.partition(wanted) for name in names if wanted in name)
+        affixes.update({(before, behind) for before, _, behind in around})
+    if not affixes:
+        return list(names)
+    (before, behind), _ = affixes.most_common(1)[0]
+    end = -len(behind) or None
+    return [
+        name[len(before) : end] if name.startswith(before) and name.endswith(behind) else ""
+        for name in names
+    ]
 
 
 def _by_family(clip: Clip, names: dict[str, int], family: Family) -> JointMap | None:

@@ -38,7 +38,8 @@ class Report:
     """How a clip was understood.
 
     Attributes:
-        family: skeleton family, ``"canonical"``, ``"unknown"`` or ``"custom"``.
+        family: skeleton family, ``"canonical"``, ``"words"`` (found by words in names),
+            ``"unknown"`` (found by topology) or ``"custom"``.
         confidence: 0 to 1, of the joint map.
         joints: canonical joint -> source joint; joints left out were filled in.
         up: source axis that points up.

@@ -15,7 +15,7 @@ import numpy as np
 
 from bvh.clip import Clip
 from bvh.normalizer.geometry import unit
-from bvh.normalizer.tree import path, spine_joints
+from bvh.normalizer.tree import common_ancestor, path, spine_joints
 from bvh.rotations import Array, cross, rotate
 
 __all__ = ["map_by_topology"]
@@ -27,6 +27,7 @@ _ZERO = 0.01  # shortest bone, likewise
 _BENT = np.deg2rad(3.0)
 _ALIKE = 0.45  # least ratio of thigh and shin, upper arm and forearm
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_NEAR = 0.2  # of a leg; how far above the legs' joint the trunk may begin
 _BRANCHES = 16  # longest branches of one joint that may be limbs; no body has as many
 _FORKS = 64  # joints with the longest pairs of branches, among which the body's are
 _SIDES = {"l": 1, "left": 1, "r": -1, "right": -1}
@@ -113,8 +114,8 @@ def map_by_topology(clip: Clip) -> tuple[dict[str, int], float] | None:
         score = sum(2 * min(map(tree.hangs_on, pair)) for pair in (legs, arms))
         if best is not None and score <= best[0]:
             continue
-        trunk = path(tree.parents, low, high)
-        if trunk and trunk[0] not in legs and _legs_point_away(tree, low, legs, high):
+        hips = _hips(tree, low, legs, high)
+        if hips is not None and _legs_point_away(tree, low, legs, high):
             best = score, lower, upper
     return None if best is None else _assign(tree, best[1], best[2])
 
@@ -131,6 +132,19 @@ def _forks(tree: _Tree) -> list[tuple[int, int, int]]:
                 out.append((joint, a, b))
     kept = set(sorted(out, key=lambda fork: min(map(tree.hangs_on, fork[1:])))[-_FORKS:])
     return [fork for fork in out if fork in kept]
+
+
+def _hips(tree: _Tree, low: int, legs: list[int], high: int) -> int | None:
+    """Where the trunk to ``high`` begins, if not in a leg: where the legs do, or just above it.
+
+    Rigs may have a pelvis for the legs beside the spine.
+    """
+    hips = common_ancestor(tree.parents, low, high)
+    if hips is None or hips == high:
+        return None
+    if hips == low:
+        return None if path(tree.parents, low, high)[0] in legs else low
+    return hips if tree.length(hips, low) < _NEAR * min(map(tree.hangs_on, legs)) else None
 
 
 def _legs_point_away(tree: _Tree, low: int, legs: list[int], high: int) -> bool:
@@ -167,7 +181,9 @@ def _assign(
         )
         same = 1 if float(np.sum((leg - other_leg) * (arm - other_arm))) > 0 else -1
         arm_signs = [same * s for s in leg_signs]
-    out = {"Hips": low, **spine_joints(path(tree.parents, low, high), [])}
+    hips = _hips(tree, low, legs, high)
+    hips = low if hips is None else hips
+    out = {"Hips": hips, **spine_joints(path(tree.parents, hips, high), [])}
     for limbs, signs in ((leg_joints, leg_signs), (arm_joints, arm_signs)):
         for limb, sign in zip(limbs, signs, strict=True):
             out |= {("Left" if sign > 0 else "Right") + k: j for k, j in (limb or {}).items()}
@@ -263,9 +279,11 @@ def _head(tree: _Tree, chest: int, arms: set[int]) -> dict[str, int]:
 
 def _pick_head(tree: _Tree, above: list[int]) -> int:
     """Which joint above the neck is the head: named so, with eyes or a jaw, or below its top."""
-    for joint in above:
+    for i, joint in enumerate(above):
         if "head" in tree.names[joint].lower() or len(tree.children(joint)) > 1:
-            return joint
+            # A face may hang on a joint of its own at the head's place.
+            at_one_place = i > 0 and tree.bone(joint) < 1e-6 * tree.reach[0]
+            return above[i - 1] if at_one_place else joint
     top = above[-1]
     return above[-2] if len(above) > 1 and tree.bone(top) > 1.3 * tree.bone(above[-2]) else top
 
