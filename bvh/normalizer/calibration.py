@@ -13,6 +13,7 @@ import numpy as np
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.files import atomic_path
+from bvh.normalizer.animals import refuse_animals
 from bvh.normalizer.axes import AxisFinder
 from bvh.normalizer.body import Body, check_time, extract, left_is_left
 from bvh.normalizer.contacts import Contacts, find_contacts
@@ -131,7 +132,12 @@ def measure(
     check_time(clip)
     joints = map_joints(clip, mapping)
     body = extract(clip, joints, up=up, scale=scale)
+    if mapping is None:
+        refuse_animals(clip, joints, body)
     problems: list[str] = []
+    if joints.family == "unknown":
+        what = "names tell nothing; limbs are told by the shape of the tree"
+        problems.append(remark("joints", f"{what} ({100 * joints.confidence:.0f} % sure)"))
     handed = left_is_left(body)
     if handed < _SWAPPED and mapping is None:
         joints = joints.swapped()
