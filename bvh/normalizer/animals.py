@@ -8,6 +8,7 @@ standing on four, and none has all of them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -29,11 +30,14 @@ _ARMS, _TRUNK, _FOOT = 0.82, 0.95, 0.58
 _TAIL = 0.3  # of a leg
 _MIDDLE = 0.35  # sine; a tail leaves the plane between left and right by less
 _SQUARE, _ALONG, _STRAIGHT = 0.6, 0.5, 0.55  # spine across legs, arms along them, both extended
+_LOOKS = 100  # frames that tell how a body is built and stands
 _MOSTLY = 0.5  # of the frames
 
 
 def refuse_animals(clip: Clip, joints: JointMap, body: Body) -> None:
     """Raise a :class:`BVHError` if the body is that of an animal on four legs."""
+    picked = np.unique(np.linspace(0, clip.frames - 1, _LOOKS).astype(int))
+    body = replace(body, positions=body.positions[picked])
     leg = leg_length_of(body.positions)
     signs = {}
     arms = np.mean([_span(body, s + "Arm", s + "ForeArm", _hand(body, s)) for s, _ in SIDES]) / leg
@@ -100,6 +104,8 @@ def _has_tail(clip: Clip, joints: JointMap) -> bool:
     hips = joints.joints["Hips"]
     taken = {j for end in ("LeftUpLeg", "RightUpLeg", "Spine2")
              for j in path(clip.parents, hips, joints.joints[end])}  # fmt: skip
+    if not any(p == hips and j not in taken for j, p in enumerate(clip.parents)):
+        return False
     half = clip.frames // 2
     points = forward_kinematics(clip.rotations[half], clip.positions[half], clip.parents)[1]
     lateral = unit(points[joints.joints["LeftUpLeg"]] - points[joints.joints["RightUpLeg"]])

@@ -40,6 +40,7 @@ class Calibration:
         unit: that unit's name, ``"given"`` or ``"unknown"``.
         axes: ``(22, 4)`` canonical_from_source axes of each joint.
         problems: what had to be assumed or looked wrong, one line each.
+        up_confidence: 0 to 1, of the up axis; 1 where it was given.
     """
 
     names: tuple[str, ...]
@@ -49,6 +50,7 @@ class Calibration:
     unit: str
     axes: Array
     problems: tuple[str, ...] = ()
+    up_confidence: float = 1.0
 
     def check(self, clip: Clip) -> None:
         """Raise a :class:`BVHError` unless ``clip`` has this rig's joints."""
@@ -160,6 +162,7 @@ def measure(
         unit=body.unit,
         axes=finder.axes,
         problems=(*problems, *finder.problems),
+        up_confidence=1.0 if body.found is None else body.found.confidence,
     )
     return calibration, body, contacts
 

@@ -49,6 +49,7 @@ class Report:
         height: stature of the subject, metres, from bone lengths.
         problems: what had to be assumed or looks wrong, one line each, which begins with one
             of the kinds in :mod:`bvh.remarks` and a colon.
+        up_confidence: 0 to 1, of the up axis; 1 where it was given or is the file's own.
     """
 
     family: str
@@ -60,6 +61,7 @@ class Report:
     floor: float
     height: float
     problems: tuple[str, ...]
+    up_confidence: float = 1.0
 
 
 def normalize(
@@ -143,6 +145,7 @@ def examine(
             *check_stretch(solution.stretch),
             *find_jumps(solution.positions, clip.fps),
         ),
+        up_confidence=calibration.up_confidence,
     )
     positions = solution.positions - [0.0, 0.0, contacts.floor]
     return _motion(clip, positions, solution.rotations, solution.offsets, report, fps=fps), report

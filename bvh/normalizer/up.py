@@ -173,10 +173,8 @@ def _falls(middle: Array, size: float, frame_time: float) -> Array:
         return np.zeros(6)
     bent = middle[2 * step :] - 2.0 * middle[step:-step] + middle[: -2 * step]
     acceleration = bent / (step * frame_time) ** 2 * (_BODY / size)
-    out = np.zeros(6)
-    for axis in range(6):
-        gravity = np.zeros(3)
-        gravity[axis % 3] = -_G if axis < 3 else _G
-        free = np.linalg.norm(acceleration - gravity, axis=-1) < _FALLS
-        out[axis] = min(1.0, free.sum() * frame_time / 0.15)
+    # Square of the distance from gravity, which points against the axis.
+    down = np.concatenate([acceleration, -acceleration], axis=-1)
+    away = np.sum(acceleration * acceleration, axis=-1)[:, None] + _G * _G + 2.0 * _G * down
+    out: Array = np.minimum(1.0, (away < _FALLS * _FALLS).sum(axis=0) * frame_time / 0.15)
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,6 +90,26 @@ def test_who_stands_and_goes_raises_no_doubt(kind: str) -> None:
     for up, seed in product("yz", range(3)):
         clip = rigged(FAMILIES[seed], procedural.make(kind, seconds=4, seed=seed))
         assert told(clip if up == "y" else built_in(clip, TO_Z)) == (up, False)
+
+
+@pytest.mark.parametrize("make", [standing, crawling, climbing, handstand, *SIDES])
+def test_files_of_ours_keep_their_axis_in_every_attitude(make: object) -> None:
+    motion = lying(make) if isinstance(make, str) else make()  # type: ignore[operator]
+    found, report = bvh.examine(motion.to_clip())
+    assert (report.family, report.up) == ("canonical", "y")
+    np.testing.assert_allclose(found.root_positions, motion.root_positions, atol=1e-9)
+    assert any(p.startswith("lies") for p in report.problems) == (make not in (standing, climbing))
+
+
+def test_how_sure_the_axis_is_is_said_and_saved(tmp_path: Path) -> None:
+    sure = bvh.examine(rigged("xsens", procedural.make("walk", seconds=3)))[1]
+    clip = with_random_axes(in_world(rigged("xsens", lying()), TO_Z, 1.0), np.random.default_rng(0))
+    unsure = bvh.examine(clip)[1]
+    assert unsure.up_confidence < 0.95 < sure.up_confidence < 1.0
+    assert bvh.examine(clip, up="y")[1].up_confidence == 1.0
+    bvh.calibrate(clip).save(tmp_path / "rig.json")
+    again = bvh.Calibration.load(tmp_path / "rig.json")
+    assert again.up_confidence == unsure.up_confidence
 
 
 def test_a_leap_shows_which_way_things_fall() -> None:
