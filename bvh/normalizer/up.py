@@ -55,8 +55,8 @@ class Up:
         axis: one of :data:`UP_AXES`.
         confidence: its probability, 0 to 1.
         rival: the likeliest of the others.
-        floorless: the body is off the file's floor along ``axis``, stands on it along
-            ``rival``, and does nothing that only gravity along ``axis`` allows.
+        floorless: the body is off the file's floor along ``axis``, or is on it along another,
+            and does nothing that only gravity along ``axis`` allows.
     """
 
     axis: str
@@ -67,12 +67,12 @@ class Up:
     def problems(self) -> tuple[str, ...]:
         """A line to tell if it is not sure."""
         if self.confidence < _SURE:
-            why = f"only {100 * self.confidence:.0f} % sure; it may be {self.rival}"
+            why = f"but only {100 * self.confidence:.0f} % sure; it may be {self.rival}"
         elif self.floorless:
-            why = f"the body is off the file's floor along it, and on it along {self.rival}"
+            why = f"but the body is not on the file's floor along it; it may be {self.rival}"
         else:
             return ()
-        return (remark("up-axis", f"{self.axis} is taken for up: {why}"),)
+        return (remark("up-axis", f"{self.axis} is taken for up, {why}"),)
 
 
 def find_up(
@@ -104,8 +104,8 @@ def find_up(
     best, second = (int(i) for i in np.argsort(-chances)[:2])
     floor = seen["floor"]
     proven = seen["feet"][best] + seen["fall"][best] > _WALKS
-    floorless = bool(not floor[best] and floor.any() and not proven)
-    if floorless:
+    floorless = bool(not proven and (seen["off"][best] or (floor.any() and not floor[best])))
+    if floorless and floor.any():
         second = int(np.argmax(floor * chances))
     return Up(
         axis=UP_AXES[best],
@@ -132,6 +132,7 @@ def _signs(
         "upright": np.maximum(np.concatenate([body, -body]), 0.0),
         "level": -np.minimum(high - low, 1.0),
         "floor": moves * ((low > _FLOOR[0]) & (middle < _FLOOR[1])).astype(float),
+        "off": moves * ((low <= _FLOOR[0]) | (lowest.min(axis=0) >= _FLOOR[1])).astype(float),
         "below": -moves * (low <= _FLOOR[0]).astype(float),
         "rest": _rest(standing),
         "across": -np.concatenate([across, across]),

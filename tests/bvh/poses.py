@@ -10,7 +10,7 @@ from bvh import JOINTS, Motion, procedural
 from bvh import rotations as rot
 from bvh.rotations import Array
 
-__all__ = ["POSES", "SIDES", "climbing", "crawling", "handstand", "lying", "standing"]
+__all__ = ["POSES", "SIDES", "attitudes", "climbing", "crawling", "handstand", "lying", "standing"]
 
 SIDES = ("supine", "prone", "left", "right")
 
@@ -127,6 +127,30 @@ def crawling(*, seed: int = 0, seconds: float = 5.0, speed: float = 0.4) -> Moti
     motion = replace(body, rotations=turns, root_positions=place)
     lowest = motion.global_positions()[..., 2].min(axis=1)
     return replace(motion, root_positions=place + (0.05 - lowest)[:, None] * _Z)
+
+
+def attitudes(*, seed: int = 0, seconds: float = 4.0) -> dict[str, Motion]:
+    """Held in place, on the floor unless the name says otherwise."""
+    motion = _still(seed, seconds)
+    nowhere = np.zeros((len(motion), 3))
+    legs = {"LeftUpLeg": (_Y, -1.5), "RightUpLeg": (_Y, -1.5)}
+    knees = {"LeftLeg": (_Y, 1.5), "RightLeg": (_Y, 1.5)}
+    down = {"LeftArm": (_X, -1.3), "RightArm": (_X, 1.3)}
+    over = {"LeftArm": (_X, 1.4), "RightArm": (_X, -1.4)}
+    forward = {"LeftArm": (_Z, -1.5), "RightArm": (_Z, 1.5)}
+    upright, prone = rot.identity(), rot.from_axis_angle(_Y, 1.5)
+    out = {
+        "sits on the floor": _posed(motion, upright, nowhere, **legs, **down),
+        "sits on a chair": _posed(motion, upright, nowhere, **legs, **knees, **down),
+        "kneels": _posed(motion, upright, nowhere, **knees, **down),
+        "planks": _posed(motion, prone, nowhere, **forward),
+        "stands on the head": _posed(motion, rot.from_axis_angle(_Y, np.pi), nowhere, **down),
+        "lies in a T-pose": _posed(motion, rot.from_axis_angle(_Y, -np.pi / 2), nowhere),
+        "hangs from a bar": _posed(motion, upright, nowhere, **over),
+        "lies on a bed": _posed(motion, rot.from_axis_angle(_Y, -np.pi / 2), nowhere, **down),
+    }
+    high = {"hangs from a bar": 0.8, "lies on a bed": 0.6}
+    return {name: on_floor(motion, high.get(name, 0.05)) for name, motion in out.items()}
 
 
 POSES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from poses import SIDES, climbing, crawling, handstand, lying, standing
+from poses import SIDES, attitudes, climbing, crawling, handstand, lying, standing
 from rerigging import built_in, in_world, with_random_axes
 from rigs import RIGS, put_on
 
@@ -90,6 +90,16 @@ def test_who_stands_and_goes_raises_no_doubt(kind: str) -> None:
     for up, seed in product("yz", range(3)):
         clip = rigged(FAMILIES[seed], procedural.make(kind, seconds=4, seed=seed))
         assert told(clip if up == "y" else built_in(clip, TO_Z)) == (up, False)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_other_attitudes_are_read_right_on_rigs_built_standing(family: str) -> None:
+    for (name, motion), up in product(attitudes().items(), "yz"):
+        clip = rigged(family, motion)
+        assert told(clip if up == "y" else built_in(clip, TO_Z))[0] == up, name
+        # And in a world that is turned by the root alone, never wrong without a word.
+        found, said = told(in_world(clip, TO_Z, 1.0))
+        assert found == "z" or said, name
 
 
 @pytest.mark.parametrize("make", [standing, crawling, climbing, handstand, *SIDES])
