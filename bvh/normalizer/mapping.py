@@ -116,7 +116,7 @@ def map_joints(
     """
     if isinstance(mapping, str | os.PathLike):
         mapping = read_mapping(mapping)
-    found = _best_family(clip) or _by_words(clip) or _by_topology(clip)
+    found = _by_family_names(clip) or _by_shared_names(clip) or _by_topology(clip)
     if mapping:
         found = _custom(clip, mapping, found)
     missing = [r for r in REQUIRED if found is None or r not in found.joints]
@@ -162,17 +162,21 @@ def _has_limbs(clip: Clip, joints: Mapping[str, int]) -> bool:
     return True
 
 
-def _best_family(clip: Clip) -> JointMap | None:
-    plains = [plain(name) for name in clip.names]
-    found = [m for family in FAMILIES if (m := _by_family(clip, _first(plains), family))]
-    if not found:
-        # Names may share more than a family's: a character's name, a number of each joint.
-        plains = [plain(name) for name in without_numbers(clip.names)]
-        for family in FAMILIES:
-            stripped = _without_affixes(plains, family)
-            if (m := _by_family(clip, _first(stripped), family)) is not None:
-                found.append(m)
+def _by_family_names(clip: Clip) -> JointMap | None:
+    names = _first([plain(name) for name in clip.names])
+    found = [m for family in FAMILIES if (m := _by_family(clip, names, family))]
     return max(found, key=lambda m: m.confidence, default=None)
+
+
+def _by_shared_names(clip: Clip) -> JointMap | None:
+    """By a family's names within the names, or by words, whichever finds more of the body."""
+    plains = [plain(name) for name in without_numbers(clip.names)]
+    stripped = ((family, _first(_without_affixes(plains, family))) for family in FAMILIES)
+    found = [m for family, names in stripped if (m := _by_family(clip, names, family))]
+    found.sort(key=lambda m: -m.confidence)
+    if (words := _by_words(clip)) is not None:
+        found.append(words)
+    return max(found, key=lambda m: len(m.joints), default=None)
 
 
 def _first(names: Sequence[str]) -> dict[str, int]:

@@ -32,7 +32,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "Arm": ("upperarm", "uparm", "armupper", "uarm", "humerus", "shldr", "arm", "shoulder"),
     "ForeArm": ("forearm", "lowerarm", "lowarm", "armlower", "farm", "radius", "elbow"),
     "Hand": ("hand", "wrist"),
-    "Shoulder": ("clavicle", "collar", "collarbone", "shoulder"),
+    "Shoulder": ("clavicle", "collar", "collarbone", "scapula", "shoulder"),
 }
 _NEEDED = ("UpLeg", "Leg", "Foot", "Arm", "ForeArm")
 _TRUNK = ("spine", "chest", "waist", "abdomen", "back", "torso", "thorax")

@@ -112,6 +112,38 @@ def test_rigs_of_character_tools_are_found_by_their_words(name: str) -> None:
         assert np.rad2deg(turns).max() < 12.0
 
 
+SPELLINGS = {
+    "Hip_L": ("LR", "Hip_{} Knee_{} Ankle_{} Toes_{} Scapula_{} Shoulder_{} Elbow_{} Wrist_{}"),
+    "L_UpperLeg": ("LR", "{}_UpperLeg {}_LowerLeg {}_Foot {}_Toe "
+                   "{}_Clavicle {}_UpperArm {}_LowerArm {}_Hand"),
+    "left_leg_upper": (("left", "right"), "{}_leg_upper {}_leg_lower {}_foot {}_toes "
+                       "{}_collar {}_arm_upper {}_arm_lower {}_hand"),
+    "RightThigh": (("Left", "Right"), "{}Thigh {}Leg {}Foot {}Toe "
+                   "{}Shoulder {}Arm {}Elbow {}Hand"),
+    "lthigh": ("lr", "{}thigh {}shin {}foot {}toe {}collar {}shldr {}forearm {}hand"),
+    "upper_arm.L.001": ("LR", "thigh.{}.001 shin.{}.001 foot.{}.001 toe.{}.001 "
+                        "shoulder.{}.001 upper_arm.{}.001 forearm.{}.001 hand.{}.001"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("affix", ["{}", "Hero_{}", "{}_JNT", "rig:{}_01"])
+@pytest.mark.parametrize("spelling", sorted(SPELLINGS))
+def test_limbs_are_read_in_any_spelling(spelling: str, affix: str) -> None:
+    sides, words = SPELLINGS[spelling]
+    parts = ("Hip", "Knee", "Ankle", "Toe", "Collar", "Shoulder", "Elbow", "Wrist")
+    new = {
+        side + part: affix.format(word.format(mark))
+        for side, mark in zip(("Left", "Right"), sides, strict=True)
+        for part, word in zip(parts, words.split(), strict=True)
+    }
+    rig, metre = ALL["xsens"]
+    clip = put_on(rig, procedural.make("walk", seconds=2, seed=2), metre)
+    odd = named(clip, lambda _, n: new.get(n) or affix.format(n))
+    expected = {row[3]: new[row[0]] for row in rig if row[0] in new}
+    found = bvh.examine(odd)[1].joints
+    assert {j: found.get(j) for j in expected} == expected
+
+
 @pytest.mark.parametrize("prefix", ["Character1_", "Bip_Hero:", "Ctrl_Rig_", "x"])
 def test_a_prefix_that_most_joints_share_leaves_the_family(prefix: str) -> None:
     rig, metre = ALL["perception-neuron"]
