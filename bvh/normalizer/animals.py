@@ -2,8 +2,8 @@
 
 Captures of dogs and horses have a person's joints, often by a person's names. But their arms
 are legs, as long as the others; the trunk is longer than a leg; the foot is half a leg, and
-they stand on it with the spine level; and many have a tail. No person has two of these while
-standing on four, and none has all of them.
+they stand on it with the spine level; and many have a tail. No person on hands and feet has any
+of these but a costume's tail, and no person has three.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def refuse_animals(clip: Clip, joints: JointMap, body: Body) -> None:
     if _has_tail(clip, joints):
         signs["tail"] = "a tail"
     on_four = float(np.mean(_on_four(body))) > _MOSTLY
-    built = {"arms", "trunk"} <= set(signs) and len(signs) > 2
-    if built or (on_four and signs):
+    built = "trunk" in signs and len(signs) > 2
+    if built or (on_four and signs.keys() - {"tail"}):
         found = ", ".join([*signs.values(), *(["it stands on four legs"] if on_four else [])])
         raise BVHError(
             f"{clip.name}: an animal, not a person ({found}); to take it for one all the same, "

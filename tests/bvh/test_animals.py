@@ -63,5 +63,5 @@ def test_people_on_all_fours_in_costumes_and_of_all_sizes_are_people(family: str
     walk = procedural.make("walk", seconds=3, seed=0)
     for motion in (crawling(), bear(walk), walk):
         bvh.normalize(put_on(rig, motion, metre))
-    tail = with_chain(put_on(rig, walk, metre), rig[0][0], 4, (0.0, 0.0, -0.2 * metre))
-    bvh.normalize(tail)
+        tail = (0.0, 0.0, -0.2 * metre)
+        bvh.normalize(with_chain(put_on(rig, motion, metre), rig[0][0], 4, tail))
