@@ -43,7 +43,6 @@ class Canonical:
         up: source axis that points up.
         scale: metres per source unit.
         unit: that unit's name.
-        lies: whether the body lies or is upside down for most of the clip.
         points: ``(n, 22, 3)`` joints in frames spread over the clip.
     """
 
@@ -53,7 +52,6 @@ class Canonical:
     up: str
     scale: float
     unit: str
-    lies: bool
     points: Array
 
 
@@ -85,10 +83,9 @@ def from_canonical(clip: Clip) -> Canonical | None:
     rotations = multiply(multiply(world, clip.rotations), conjugate(world))
     positions = scale * rotate(world, clip.positions[:, 0])
     points = _some_points(positions, rotations, scale * offsets)
-    lies = _lies(points)
-    if lies and _is_turned(points, up, clip.duration / len(points)):
+    if _lies(points) and _is_turned(points, up, clip.duration / len(points)):
         return None
-    return Canonical(positions, rotations, scale * offsets, up, scale, unit_name, lies, points)
+    return Canonical(positions, rotations, scale * offsets, up, scale, unit_name, points)
 
 
 def _some_points(positions: Array, rotations: Array, offsets: Array) -> Array:
