@@ -26,6 +26,7 @@ import numpy as np
 from bvh.errors import BVHError
 from bvh.files import atomic_path
 from bvh.motion import Motion, Source
+from bvh.normalizer import Calibration
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 
@@ -80,6 +81,8 @@ class Pack:
         calibrations: key of the calibration of each of these motions; empty where a
             motion was normalised by itself.
         skipped: name and reason of each file that could not be read.
+        remarks: on each motion's file.
+        rigs: what each rig was normalised with, by its digest.
     """
 
     motions: list[Motion] = field(default_factory=list)
@@ -87,6 +90,8 @@ class Pack:
     digests: list[str] = field(default_factory=list)
     calibrations: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[list[str]] = field(default_factory=list)
+    rigs: dict[str, Calibration | None] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write an ``.npz``; rotations and root positions in single precision."""
@@ -96,6 +101,8 @@ class Pack:
             "digests": self.digests,
             "calibrations": self.calibrations,
             "skipped": self.skipped,
+            "remarks": self.remarks,
+            "rigs": {rig: of and of.to_dict() for rig, of in self.rigs.items()},
             "sources": [asdict(motion.source) for motion in self.motions],
         }
         arrays = {
@@ -143,10 +150,16 @@ class Pack:
             names, digests, calibrations = (
                 [str(x) for x in meta[key]] for key in ("names", "digests", "calibrations")
             )
-            if any(len(part) != len(motions) for part in (names, digests, calibrations)):
+            remarks = [[str(line) for line in of] for of in meta["remarks"]]
+            parts: list[Sequence[object]] = [names, digests, calibrations, remarks]
+            if any(len(part) != len(motions) for part in parts):
                 raise BVHError(f"{path}: names and motions differ in number")
             skipped = [(str(name), str(reason)) for name, reason in meta["skipped"]]
-            return cls(motions, names, digests, calibrations, skipped)
+            rigs = {
+                str(rig): None if of is None else Calibration.from_dict(of)
+                for rig, of in meta["rigs"].items()
+            }
+            return cls(motions, names, digests, calibrations, skipped, remarks, rigs)
         except BVHError:
             raise
         except (
@@ -154,6 +167,7 @@ class Pack:
             ValueError,
             KeyError,
             TypeError,
+            AttributeError,
             EOFError,
             zipfile.BadZipFile,
             zlib.error,
@@ -162,15 +176,16 @@ class Pack:
 
 
 class Store:
-    """The cached pack of one folder, archive or file.
+    """The cached pack of one folder, archive or file, read in one way.
 
     Every failure to read counts as nothing found, and every failure to write is a
     warning: a cache never stands in the way.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, variant: str = "") -> None:
         self._folder = cache_dir() / "motions"
-        name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
+        place = os.fsencode(root.resolve()) + variant.encode()
+        name = hashlib.blake2b(place, digest_size=16).hexdigest()
         self._index = self._folder / f"{name}.json"
 
     @staticmethod

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from bvh.archives import (
-    MOTION_SUFFIXES,
-    find_motion_files,
-    is_archive,
-    is_lfs_pointer,
-    is_motion_file,
-    unpack,
-)
+from bvh.archives import MOTION_SUFFIXES, find_motion_files, is_archive, is_motion_file, unpack
 from bvh.cache import Pack, Stamp, Store, file_digest
 from bvh.errors import BVHError
 from bvh.motion import Motion
-from bvh.normalizer import Calibration, normalize
-from bvh.reader import read
-from bvh.rigs import File, Rig, calibrate_rig, examine_file, group, is_bvh
+from bvh.motion_io import Calibrations, Loaded, read_motion
+from bvh.normalizer import Calibration
+from bvh.reading import Reading, Settings
+from bvh.rigs import File, Rig, calibrate_rig, examine_file, group
 from bvh.sources import stem
 from bvh.workers import Workers
 
@@ -46,13 +40,18 @@ class Dataset:
         motions: canonical motions, in natural order of their names.
         names: paths relative to the folder or archive, such as ``"walk/01_02.bvh"``.
         skipped: (name, reason) of each file that could not be read.
-        digests: of the bytes of each motion's file; empty if the motions are of no files.
+        digests: of the bytes of each motion's file, and of what is said of how to read it;
+            empty if the motions are of no files.
+        remarks: (name, remark) of what looks wrong in a file that was read, or was assumed.
+        calibrations: what each rig was normalised with, by its digest.
     """
 
     motions: list[Motion]
     names: list[str]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    calibrations: dict[str, Calibration | None] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.motions)
@@ -99,36 +98,47 @@ def load(
     progress: Progress | None = None,
     strict: bool = False,
     cache: bool = True,
+    reading: Reading | None = None,
+    calibrations: Calibrations | None = None,
+    calibrate: bool = True,
 ) -> Dataset:
     """Read and normalise every clip of a folder or archive.
 
     Clips of one rig share one calibration, so that they agree also in what a single
     clip leaves open; a clip that is alone with its rig is normalised by itself.
     Motions hold single-precision values whether they come from the cache or not.
+    With the dataset's ``calibrations`` :func:`bvh.motion_io.load_motion` gives the same
+    motion of any one of its files.
 
     Args:
         path: a folder (searched recursively), a zip or tar archive, or one file;
             ``.bvh`` clips and ``.npz`` motions are read, all else is ignored.
         workers: processes; by default one a core.
         progress: called as ``progress(done, total)``, in files.
-        strict: let the first file that cannot be read end the run.
+        strict: let the first file that cannot be read, or with a remark on it, end the run.
         cache: keep the motions in :func:`bvh.cache.cache_dir` and find them there.
+        reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
+        calibrations: of rigs that are known already.
+        calibrate: calibrate other rigs on their clips; else each clip speaks for itself.
 
     Raises:
         BVHError: nothing is there, the archive is damaged or unsafe, no clip could be
-            read, or, with ``strict``, some clip could not.
+            read, or, with ``strict``, some clip could not, or there is a remark.
     """
     path = Path(path).expanduser()
     if not path.exists():
         raise BVHError(f"{path}: no such file or folder")
+    job = _Job(
+        path, workers, progress, strict, Settings(reading), dict(calibrations or {}), calibrate
+    )
     names = _names(path)
     if not names:
         archives = sorted(file.name for file in path.iterdir() if is_archive(file))
         hint = f"; did you mean the archive {archives[0]} in it?" if archives else ""
         raise BVHError(f"{path}: no clips here; expected {_EXPECTED} files{hint}")
     stamps = [_stamp(path, name) for name in names]
-    job = _Job(path, workers, progress, strict)
-    store = Store(path) if cache else None
+    stamps += [_stamp(file, "") for file in _settings_files(job, names)]
+    store = Store(path, job.variant) if cache else None
     pack = store.find_by_stamps(stamps) if store else None
     if pack is None:
         pack = _read_set(job, names, stamps, store)
@@ -136,7 +146,10 @@ def load(
         raise job.failure(*pack.skipped[0])
     if not pack.motions:
         raise BVHError(_why_empty(path, pack))
-    return Dataset(pack.motions, pack.names, pack.skipped, pack.digests)
+    remarks = [(n, line) for n, of in zip(pack.names, pack.remarks, strict=True) for line in of]
+    if strict and remarks:
+        raise job.failure(*remarks[0])
+    return Dataset(pack.motions, pack.names, pack.skipped, pack.digests, remarks, pack.rigs)
 
 
 def _names(path: Path) -> list[str]:
@@ -160,7 +173,13 @@ def _stamp(path: Path, name: str) -> Stamp:
     except OSError:
         # A file that vanishes or dangles is reported when it is read.
         return name, -1, -1
-    return name, status.st_size, status.st_mtime_ns
+    return name or str(path), status.st_size, status.st_mtime_ns
+
+
+def _settings_files(job: _Job, names: Sequence[str]) -> list[Path]:
+    """Files that say how clips are read, and whose change makes a cached pack stale."""
+    found = (job.settings.file_of(_at(job.path, name)) for name in names)
+    return list(dict.fromkeys(file for file in found if file is not None))
 
 
 def _why_empty(path: Path, pack: Pack) -> str:
@@ -178,6 +197,18 @@ class _Job:
     workers: int | None
     progress: Progress | None
     strict: bool
+    settings: Settings
+    calibrations: dict[str, Calibration | None]
+    calibrate: bool
+
+    @property
+    def variant(self) -> str:
+        """Digest of what makes motions other than a plain reading does; empty if nothing."""
+        said = self.settings.given.digest
+        if not (said or self.calibrations) and self.calibrate:
+            return ""
+        known = {rig: _key(of) for rig, of in sorted(self.calibrations.items())}
+        return _digest(json.dumps([said, known, self.calibrate]))
 
     def failure(self, name: str, reason: str) -> BVHError:
         """The error for a file that ends a strict run."""
@@ -189,9 +220,11 @@ def _read_set(
 ) -> Pack:
     """Find the set in the cache by its contents, or read it and put it there."""
     whole = not job.path.is_dir() and is_archive(job.path)
-    files = [] if whole else _examine(job.path, names)
+    files = [] if whole else _examine(job, job.path, names)
     digests = [(file.name, file.digest) for file in files]
-    key = store.key(digests or [("", file_digest(job.path))]) if store else ""
+    if whole:
+        digests = [(job.settings.of(job.path).digest, file_digest(job.path))]
+    key = store.key([*digests, ("variant", job.variant)]) if store else ""
     pack = store.find_by_key(key, stamps) if store else None
     if pack is None:
         known = store.find_previous() if store else None
@@ -199,7 +232,7 @@ def _read_set(
             # Read in place, a compressed archive would be unpacked again by every worker.
             with tempfile.TemporaryDirectory(prefix="motiontok-") as folder:
                 members = unpack(job.path, Path(folder))
-                pack = _pack(job, _examine(Path(folder), members), known)
+                pack = _pack(job, _examine(job, Path(folder), members), known)
         else:
             pack = _pack(job, files, known)
         if store:
@@ -207,19 +240,29 @@ def _read_set(
     return pack
 
 
-def _examine(folder: Path, names: Sequence[str]) -> list[File]:
-    return [examine_file(_at(folder, name), name) for name in names]
+def _examine(job: _Job, folder: Path, names: Sequence[str]) -> list[File]:
+    files = []
+    for name in names:
+        # What an archive held is read as what lies beside the archive.
+        beside = _at(folder, name) if folder == job.path else job.path
+        files.append(examine_file(_at(folder, name), name, job.settings.of(beside)))
+    return files
+
+
+Outcome = Loaded | str
+"""What became of a file: its motion, or why there is none."""
 
 
 def _pack(job: _Job, files: Sequence[File], known: Pack | None) -> Pack:
     """Motions of the files, those with known contents and calibration from ``known``."""
-    rigs = group(files)
+    rigs = _rigs(job, files)
     results = _recall(files, rigs, known)
     left = [file for file in files if file.name not in results]
     # Starting processes takes as long as reading a dozen clips.
     with Workers(job.workers if len(left) >= _WORTH_IT else 1) as workers:
         done = len(results)
-        for batch, outcomes in workers.map(_read_batch, _batches(left, rigs, workers)):
+        found = _calibrations(job, left, rigs, known, workers)
+        for batch, outcomes in workers.map(_read_batch, _batches(left, found)):
             for file, outcome in zip(batch.files, outcomes, strict=True):
                 if job.strict and isinstance(outcome, str):
                     raise job.failure(file.name, outcome)
@@ -227,35 +270,42 @@ def _pack(job: _Job, files: Sequence[File], known: Pack | None) -> Pack:
                 done += 1
                 if job.progress:
                     job.progress(done, len(files))
-    pack = Pack()
+    pack = Pack(rigs=found)
     for file in files:
         outcome = results[file.name]
-        if isinstance(outcome, Motion):
-            pack.motions.append(outcome)
+        if isinstance(outcome, Loaded):
+            pack.motions.append(outcome.motion)
             pack.names.append(file.name)
             pack.digests.append(file.digest)
-            pack.calibrations.append(_calibration_key(file, rigs))
+            pack.calibrations.append(rigs[file.rig].key if file.rig else "")
+            pack.remarks.append(list(outcome.remarks))
         else:
             pack.skipped.append((file.name, outcome))
     return pack
 
 
-def _calibration_key(file: File, rigs: dict[str, Rig]) -> str:
-    return rigs[file.rig].key if file.rig and rigs[file.rig].sample else ""
+def _rigs(job: _Job, files: Sequence[File]) -> dict[str, Rig]:
+    """The rigs of the files, those that are known already by what is known of them."""
+    rigs = group(files)
+    for name, rig in rigs.items():
+        if name in job.calibrations:
+            rigs[name] = Rig(_key(job.calibrations[name]), ())
+        elif not job.calibrate or not rig.sample:
+            rigs[name] = Rig("", ())
+    return rigs
 
 
-def _recall(
-    files: Sequence[File], rigs: dict[str, Rig], known: Pack | None
-) -> dict[str, Motion | str]:
+def _recall(files: Sequence[File], rigs: dict[str, Rig], known: Pack | None) -> dict[str, Outcome]:
     if known is None:
         return {}
     keys = zip(known.digests, known.calibrations, strict=True)
-    motions = dict(zip(keys, known.motions, strict=True))
-    found: dict[str, Motion | str] = {}
+    loaded = map(Loaded, known.motions, map(tuple, known.remarks))
+    motions = dict(zip(keys, loaded, strict=True))
+    found: dict[str, Outcome] = {}
     for file in files:
-        motion = motions.get((file.digest, _calibration_key(file, rigs)))
-        if motion is not None:
-            found[file.name] = _renamed(motion, file)
+        before = motions.get((file.digest, rigs[file.rig].key if file.rig else ""))
+        if before is not None:
+            found[file.name] = replace(before, motion=_renamed(before.motion, file))
     return found
 
 
@@ -266,6 +316,23 @@ def _renamed(motion: Motion, file: File) -> Motion:
     return replace(motion, source=replace(motion.source, name=stem(file.path)))
 
 
+def _calibrations(
+    job: _Job, left: Sequence[File], rigs: dict[str, Rig], known: Pack | None, workers: Workers
+) -> dict[str, Calibration | None]:
+    """What each rig is normalised with: known, measured now, or found with its motions."""
+    needed = {file.rig: rigs[file.rig] for file in left if file.rig and rigs[file.rig].sample}
+    made = {rig.key: of for rig, of in workers.map(calibrate_rig, [*needed.values()])}
+    found: dict[str, Calibration | None] = {}
+    for name, rig in rigs.items():
+        if name in job.calibrations:
+            found[name] = job.calibrations[name]
+        elif name in needed:
+            found[name] = made.get(rig.key)
+        else:
+            found[name] = known.rigs.get(name) if known and rig.sample else None
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class _Batch:
     """Files of one rig for one worker."""
@@ -274,43 +341,37 @@ class _Batch:
     calibration: Calibration | None
 
 
-def _batches(files: Sequence[File], rigs: dict[str, Rig], workers: Workers) -> list[_Batch]:
-    needed = {file.rig: rigs[file.rig] for file in files if file.rig and rigs[file.rig].sample}
-    found = {rig.key: result for rig, result in workers.map(calibrate_rig, [*needed.values()])}
+def _batches(files: Sequence[File], found: Calibrations) -> list[_Batch]:
     by_rig: dict[str, list[File]] = {}
     for file in files:
         by_rig.setdefault(file.rig, []).append(file)
     return [
-        _Batch(tuple(members[i : i + _BATCH]), found.get(rigs[rig].key) if rig else None)
+        _Batch(tuple(members[i : i + _BATCH]), found.get(rig))
         for rig, members in by_rig.items()
         for i in range(0, len(members), _BATCH)
     ]
 
 
-def _read_batch(batch: _Batch) -> list[Motion | str]:
+def _read_batch(batch: _Batch) -> list[Outcome]:
     return [_read_one(file, batch.calibration) for file in batch.files]
 
 
-def _read_one(file: File, calibration: Calibration | None) -> Motion | str:
+def _read_one(file: File, calibration: Calibration | None) -> Outcome:
     """The motion of a file, or why there is none."""
     try:
-        motion = _motion(file.path, calibration)
+        return read_motion(file.path, file.reading, calibration)
     except BVHError as error:
         # The name stands beside the reason; the folder may be a temporary one.
         return str(error).replace(f"{file.path}: ", "").replace(str(file.path), file.name)
     except Exception as error:
         # One odd file must not end the run, whatever code it trips.
         return f"unexpected {type(error).__name__}: {error}"
-    return replace(
-        motion,
-        rotations=motion.rotations.astype(np.float32),
-        root_positions=motion.root_positions.astype(np.float32),
-    )
 
 
-def _motion(path: Path, calibration: Calibration | None) -> Motion:
-    if is_bvh(path):
-        return normalize(read(path), calibration=calibration)
-    if is_lfs_pointer(path):
-        raise BVHError("a Git LFS pointer, not the motion itself; run `git lfs pull`")
-    return Motion.load(path)
+def _key(calibration: Calibration | None) -> str:
+    """Digest of a calibration; empty for none."""
+    return _digest(json.dumps(calibration.to_dict(), sort_keys=True)) if calibration else ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

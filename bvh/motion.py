@@ -126,6 +126,24 @@ class Motion:
         """World joint positions ``(frames, 22, 3)``, metres."""
         return self.global_transforms()[1]
 
+    def resampled(self, fps: float) -> Motion:
+        """The motion at another rate: rotations by slerp, positions linearly.
+
+        Raises:
+            BVHError: the rate is not above zero.
+        """
+        # Normalising, which resamples too, knows motions.
+        from bvh.normalizer.resample import resample
+
+        if not (np.isfinite(fps) and fps > 0):
+            raise BVHError(f"fps must be above zero, got {fps}")
+        if fps == self.fps or not len(self):
+            return replace(self, fps=fps)
+        positions, rotations = resample(
+            self.root_positions, self.rotations, source_fps=self.fps, fps=fps
+        )
+        return replace(self, root_positions=positions, rotations=rotations, fps=fps)
+
     def mirrored(self) -> Motion:
         """The motion reflected left to right (in the world's XZ plane)."""
         flip = np.array([1.0, -1.0, 1.0])

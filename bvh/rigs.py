@@ -11,17 +11,17 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.normalizer import Calibration, calibrate
 from bvh.normalizer.canonical import from_canonical
-from bvh.reader import read
+from bvh.reading import Reading, read_clip
 from bvh.sources import read_text
 
-__all__ = ["File", "Rig", "calibrate_rig", "examine_file", "group"]
+__all__ = ["File", "Rig", "calibrate_rig", "examine_file", "group", "is_bvh", "rig_of"]
 
 _SAMPLE = 64
 """Clips that a rig is calibrated on, at most."""
@@ -40,14 +40,16 @@ class File:
     Attributes:
         name: its name in the set.
         path: where it lies.
-        digest: of its contents.
-        rig: digest of its skeleton and rate; empty for what is no BVH file.
+        digest: of its contents, and of what is said of how to read it.
+        rig: of :func:`rig_of`; empty for what is no BVH file.
+        reading: how it is to be read.
     """
 
     name: str
     path: Path
     digest: str
     rig: str
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,17 @@ class Rig:
     sample: tuple[File, ...]
 
 
-def examine_file(path: Path, name: str) -> File:
+def examine_file(path: Path, name: str, reading: Reading | None = None) -> File:
     """Digest a file's contents and skeleton; an unreadable one gets its error's."""
+    reading = reading or Reading()
     try:
         data = read_text(path) if is_bvh(path) else path.read_bytes()
     except (BVHError, OSError) as error:
-        return File(name, path, _digest(f"unreadable: {error}".encode()), "")
-    return File(name, path, _digest(data), _rig(data) if is_bvh(path) else "")
+        return File(name, path, _digest(f"unreadable: {error}".encode()), "", reading)
+    if not is_bvh(path):
+        return File(name, path, _digest(data), "", reading)
+    digest = _with(_digest(data), reading)
+    return File(name, path, digest, rig_of(data, reading), reading)
 
 
 def is_bvh(path: Path) -> bool:
@@ -101,17 +107,21 @@ def calibrate_rig(rig: Rig) -> Calibration | None:
     frames = 0
     for file in rig.sample:
         try:
-            clip = read(file.path)
+            clip = read_clip(file.path, file.reading)
         except BVHError:
             continue
-        if from_canonical(clip) is not None:
+        if _plain(file.reading) and from_canonical(clip) is not None:
             return None
         clips.append(_middle(clip))
         frames += clips[-1].frames
         if frames >= _FRAMES:
             break
     try:
-        return calibrate(clips) if clips else None
+        # Clips of one rig are read alike: what is said of them is in its digest.
+        of = rig.sample[0].reading if rig.sample else Reading()
+        if not clips:
+            return None
+        return calibrate(clips, mapping=of.mapping, up=of.up, scale=of.scale)
     except BVHError:
         # Then no clip of it can be normalised, and each is reported with the reason.
         return None
@@ -123,8 +133,11 @@ def _middle(clip: Clip) -> Clip:
     return replace(clip, rotations=clip.rotations[part], positions=clip.positions[part])
 
 
-def _rig(data: bytes) -> str:
-    """Digest of hierarchy and frame time, whatever the spacing and the root's offset."""
+def rig_of(data: bytes, reading: Reading) -> str:
+    """Digest of a BVH file's hierarchy and frame time, and of how it is to be read.
+
+    The spacing and the root's offset do not matter. Empty for what has no motion.
+    """
     end = _MOTION.search(data)
     if end is None:
         return ""
@@ -134,7 +147,17 @@ def _rig(data: bytes) -> str:
     del tokens[root : root + 4]
     if rate := _FRAME_TIME.search(data, end.start(), end.start() + 400):
         tokens.append(rate[1])
-    return _digest(b" ".join(tokens))
+    return _with(_digest(b" ".join(tokens)), reading)
+
+
+def _plain(reading: Reading) -> bool:
+    """Whether nothing is said by which a canonical file is read like any other."""
+    return (reading.mapping, reading.up, reading.scale) == (None, None, None)
+
+
+def _with(digest: str, reading: Reading) -> str:
+    said = reading.digest
+    return _digest(f"{digest} {said}".encode()) if said else digest
 
 
 def _digest(data: bytes) -> str:

@@ -129,7 +129,9 @@ def run_training(
         say(line)
 
     def tokenizer_of(method: DiscreteAutoencoder) -> MotionTokenizer:
-        return MotionTokenizer(method, ready.statistics, licence=clips.licence)
+        return MotionTokenizer(
+            method, ready.statistics, licence=clips.licence, calibrations=ready.calibrations
+        )
 
     if fitted:
         say(f"fitting {config.method.name} in one pass: it takes no steps and no time budget")

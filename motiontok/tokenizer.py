@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bvh.motion import Motion, Source
+from bvh.motion_io import Calibrations
 from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.data import (
@@ -69,6 +70,7 @@ class MotionTokenizer(Coder):
         method: a trained autoencoder.
         statistics: of the features it was trained on.
         licence: note on the licence of the training data.
+        calibrations: of the rigs it was trained on, with which files of theirs are read.
 
     Attributes:
         offsets: ``(22, 3)`` the body that moves where a caller gives none, metres: the
@@ -83,8 +85,9 @@ class MotionTokenizer(Coder):
         statistics: Statistics,
         *,
         licence: str = "",
+        calibrations: Calibrations | None = None,
     ) -> None:
-        super().__init__(method, statistics)
+        super().__init__(method, statistics, calibrations)
         self.licence = licence
         self._fingerprint: str | None = None
 
@@ -155,7 +158,7 @@ class MotionTokenizer(Coder):
         first: int | None = None,
     ) -> Motion:
         """Encode and decode, on the subject's own skeleton, from where it started."""
-        loaded = motion_of(motion)
+        loaded = motion_of(motion, self.calibrations)
         codes = self.encode(loaded, effort=effort, hold_path=hold_path, first=first)
         return self.decode(
             codes,
@@ -184,7 +187,7 @@ class MotionTokenizer(Coder):
         Raises:
             DataError, BVHError: as :meth:`encode`.
         """
-        loaded = motion_of(motion)
+        loaded = motion_of(motion, self.calibrations)
         array = self.encode(loaded, effort=effort, hold_path=hold_path, first=first)
         assert isinstance(array, np.ndarray)
         return Codes(
@@ -313,6 +316,8 @@ class MotionTokenizer(Coder):
     def save_pretrained(self, folder: str | os.PathLike[str], *, compact: bool = False) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.
 
+        ``calibrations.json`` comes with them where there are calibrations.
+
         Args:
             folder: where to; made if it is not there.
             compact: keep weights in 16 bits and most of lopq's in 8, for half and a third of
@@ -342,7 +347,12 @@ class MotionTokenizer(Coder):
         place = usable_device(device)
         path = find_folder(Path(folder))
         parts, fingerprint = read_folder(path)
-        tokenizer = cls(parts.method, parts.statistics, licence=parts.licence)
+        tokenizer = cls(
+            parts.method,
+            parts.statistics,
+            licence=parts.licence,
+            calibrations=parts.calibrations,
+        )
         if tokenizer.fingerprint != fingerprint:
             raise TokenizerError(
                 f"{path}: config.json says fingerprint {fingerprint}, the weights have "
@@ -375,7 +385,7 @@ class MotionTokenizer(Coder):
 
     @property
     def _parts(self) -> Parts:
-        return Parts(self.method, self.statistics, self.licence)
+        return Parts(self.method, self.statistics, self.licence, self.calibrations)
 
 
 def _batches(codes: Iterable[Codes]) -> Iterator[list[Codes]]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,9 +67,8 @@ class Calibration:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write this calibration as JSON."""
-        data = asdict(self) | {"axes": np.asarray(self.axes).tolist()}
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Calibration:
@@ -79,7 +79,25 @@ class Calibration:
         """
         path = Path(path)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise BVHError(f"{path}: {error.strerror}") from None
+        except (ValueError, BVHError) as error:
+            raise BVHError(f"{path}: not a calibration ({error})") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self) | {"axes": np.asarray(self.axes).tolist()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """A calibration of what :meth:`to_dict` gave.
+
+        Raises:
+            BVHError: something else.
+        """
+        try:
+            data = dict(values)
             axes = np.array(data.pop("axes"), dtype=float)
             if axes.shape != (len(JOINTS), 4) or not np.isfinite(axes).all():
                 raise ValueError(f"axes must be {len(JOINTS)} quaternions")
@@ -90,10 +108,8 @@ class Calibration:
                 axes=axes,
                 **data,
             )
-        except OSError as error:
-            raise BVHError(f"{path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BVHError(f"{path}: not a calibration ({error})") from None
+            raise BVHError(f"{type(error).__name__}: {error}") from None
 
 
 def calibrate(

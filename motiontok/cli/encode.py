@@ -136,7 +136,8 @@ def _encode_one(
 
     if source.suffix == ".npy":
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
-    codes = tokenizer.encode_to_codes(load_motion(source), tokenizer=where, **how)
+    motion = load_motion(source, calibrations=tokenizer.calibrations)
+    codes = tokenizer.encode_to_codes(motion, tokenizer=where, **how)
     codes.save(out)
     return {
         "source": str(source),

@@ -173,7 +173,11 @@ def _clips(
         if everything or (data and of_data.dataset == "procedural"):
             if not data:
                 raise InputError("--all needs --data: a folder or archive of BVH clips")
-            clips = every_clip(data, update=lambda n, of: update(n, total=of))
+            clips = every_clip(
+                data,
+                calibrations=tokenizer.calibrations,
+                update=lambda n, of: update(n, total=of),
+            )
             return clips, f"all clips of {', '.join(of.name for of in clips.sets)}"
         if of_data.dataset in ("folder", "general") and not data:
             raise DataError("this tokenizer was trained on clips of your own: give --data")
@@ -182,6 +186,7 @@ def _clips(
             replace(of_data, weights={}),
             data,
             seed=config.train.seed,
+            calibrations=tokenizer.calibrations,
             update=lambda n, of: update(n, total=of),
         )
     how = f"1 in {of_data.holdout} clips held out"

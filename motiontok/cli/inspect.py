@@ -53,7 +53,7 @@ def inspect(
     import json
 
     from bvh import BVHError, examine, read
-    from motiontok.cli.sources import in_file
+    from bvh.motion_io import in_file
     from motiontok.errors import InputError
 
     if clip.suffix.lower() == ".npz":

@@ -183,7 +183,7 @@ def _prefix(path: Path, tokenizer: MotionTokenizer) -> Codes:
         codes = Codes.load(path)
         tokenizer.require(codes)
     else:
-        codes = tokenizer.encode_to_codes(load_motion(path))
+        codes = tokenizer.encode_to_codes(load_motion(path, calibrations=tokenizer.calibrations))
     window = tokenizer.frames_per_window
     whole = (codes.frames or len(codes.array) * window) // window
     if not whole:

@@ -10,20 +10,28 @@ from motiontok.errors import InputError
 from motiontok.paths import SHIPPED_TOKENIZER
 
 if TYPE_CHECKING:
-    from bvh import BVHError, Clip, Motion
+    from bvh import Motion
+    from bvh.motion_io import Calibrations
     from motiontok.codes import Codes
     from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["in_file", "load_motion", "open_codes", "open_tokenizer_of"]
+__all__ = ["load_motion", "open_codes", "open_tokenizer_of"]
 
 
-def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str = "cpu") -> Motion:
-    """Canonical motion of a file, chosen by its name's ending; a note where it jumps.
+def load_motion(
+    path: str | Path,
+    *,
+    tokenizer: str | None = None,
+    device: str = "cpu",
+    calibrations: Calibrations | None = None,
+) -> Motion:
+    """Canonical motion of a file, chosen by its name's ending; notes on what looks wrong.
 
     Args:
         path: ``.bvh`` (also ``.bvh.gz`` or a member of an archive), ``.npz`` or ``.npy``.
         tokenizer: folder for codes; by default what the codes name, else the shipped one.
         device: where to decode codes.
+        calibrations: of the rigs that a tokenizer knows, for what is to be encoded with it.
 
     Raises:
         InputError, BVHError: the file cannot be used.
@@ -35,29 +43,12 @@ def load_motion(path: str | Path, *, tokenizer: str | None = None, device: str =
         return opened.decode_codes(codes)
     if suffix == ".json" and path.with_suffix(".npy").is_file():
         raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
-    from bvh import Motion
-    from bvh.normalizer.plausible import find_jumps
+    from bvh import motion_io
 
-    motion = Motion.load(path) if suffix == ".npz" else _load_bvh(path)
-    for line in find_jumps(motion.root_positions, motion.fps):
+    loaded = motion_io.load_motion(path, calibrations=calibrations)
+    for line in loaded.remarks:
         print(f"note: {path}: {line}", file=sys.stderr)
-    return motion
-
-
-def _load_bvh(path: Path) -> Motion:
-    from bvh import BVHError, normalize, read
-
-    clip = read(path)
-    try:
-        return normalize(clip)
-    except BVHError as error:
-        raise in_file(path, clip, error) from None
-
-
-def in_file(path: Path, clip: Clip, error: BVHError) -> BVHError:
-    """The error said of the file: the normaliser knows a clip's name only, which many may have."""
-    message, name = str(error), f"{clip.name}: "
-    return type(error)(f"{path}: {message[len(name) :]}" if message.startswith(name) else message)
+    return loaded.motion
 
 
 def open_codes(

@@ -99,12 +99,12 @@ def _motions(
     if source.suffix == ".npy":
         codes, opened = open_codes(source, tokenizer=tokenizer)
         return {"decoded": opened.decode_codes(codes)}, _editor(codes, opened)
-    motion = load_motion(source)
     if tokenizer is None:
-        return {"source": motion}, None
+        return {"source": load_motion(source)}, None
     from motiontok.tokenizer import MotionTokenizer
 
     opened = MotionTokenizer.from_pretrained(tokenizer)
+    motion = load_motion(source, calibrations=opened.calibrations)
     codes = opened.encode_to_codes(motion)
     return {"source": motion, "decoded": opened.decode_codes(codes)}, _editor(codes, opened)
 

@@ -102,7 +102,7 @@ def encode_batch(batch: Batch) -> list[Made]:
                 made.append((entry, None))
                 continue
             entry = replace(entry, sha256=found)
-            motion = motion_of(path)
+            motion = motion_of(path, tokenizer.calibrations)
             count = -(-len(motion) // tokenizer.frames_per_window)
             alone = entry.effort > 1 or entry.hold_path or count >= _TOGETHER
             if alone or tokenizer.method.joins_windows:

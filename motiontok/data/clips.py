@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from torch import Tensor
 from bvh import lafan, procedural
 from bvh.errors import BVHError
 from bvh.motion import Motion
+from bvh.motion_io import Calibrations
+from bvh.reading import Reading
 from bvh.rotations import Array
 from motiontok.config import DataConfig
 from motiontok.data.distortion import reconstruction_metrics
@@ -26,6 +28,7 @@ from motiontok.data.sets import (
     notes_on,
     read_sets,
     set_names,
+    shared_calibrations,
     split_sets,
     without,
 )
@@ -77,11 +80,13 @@ class Clips:
         licence: note on what the data allows.
         notes: lines for the user on what is not as given: clips that two sets have, and sets of
             which nothing is held out.
+        calibrations: of their rigs, by rig.
     """
 
     sets: tuple[ClipSet, ...]
     licence: str
     notes: tuple[str, ...] = ()
+    calibrations: Calibrations = field(default_factory=dict)
 
     @property
     def training(self) -> list[Motion]:
@@ -114,12 +119,14 @@ class TrainingData:
         statistics: of the training features.
         fingerprint: of the names and lengths of all clips. Not of their features, whose
             last bits depend on the machine.
+        calibrations: with which the clips of each rig were read.
     """
 
     windows: WindowSet
     validation: Tensor
     statistics: Statistics
     fingerprint: str
+    calibrations: Calibrations = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -158,6 +165,8 @@ def load_clips(
     *,
     seed: int,
     strict: bool = False,
+    reading: Reading | None = None,
+    calibrations: Calibrations | None = None,
     update: Callable[[int, int], object] | None = None,
 ) -> Clips:
     """Read or make the clips of a configuration.
@@ -169,7 +178,9 @@ def load_clips(
         config: data section of a run.
         paths: folders, archives or files of clips; procedural data takes none.
         seed: of procedural clips.
-        strict: an unreadable clip is an error instead of being skipped.
+        strict: an unreadable clip, or a remark on one, is an error.
+        reading: how BVH files are to be understood.
+        calibrations: of the tokenizer that is to be measured; none calibrates rigs.
         update: called with files done and files in all, of the sets so far.
 
     Raises:
@@ -208,7 +219,9 @@ def load_clips(
             places = [Path(path) for path in paths]
         names = set_names(places)
         check_weights(config, names)
-        found = read_sets(places, strict=strict, update=update)
+        found = read_sets(
+            places, strict=strict, reading=reading, calibrations=calibrations, update=update
+        )
         copies = find_copies(found, names)
         parts = split_sets(config, names, found, copies)
     except BVHError as error:
@@ -227,7 +240,9 @@ def load_clips(
     )
     alone = [name for name, part in zip(names, parts, strict=True) if not part.held_out.motions]
     notes = [f"{name}: a single clip, which is trained on; nothing is held out" for name in alone]
-    clips = Clips(tuple(sets), licence, (*notes_on(copies, names), *notes))
+    clips = Clips(
+        tuple(sets), licence, (*notes_on(copies, names), *notes), shared_calibrations(found)
+    )
     if not clips.held_out:
         raise DataError(
             f"nothing is held out of {', '.join(names)}: of a set of a single clip nothing can be; "
@@ -237,13 +252,17 @@ def load_clips(
 
 
 def every_clip(
-    paths: Sequence[str | Path], *, update: Callable[[int, int], object] | None = None
+    paths: Sequence[str | Path],
+    *,
+    strict: bool = False,
+    reading: Reading | None = None,
+    calibrations: Calibrations | None = None,
+    update: Callable[[int, int], object] | None = None,
 ) -> Clips:
     """All clips of all paths, to measure on.
 
     Args:
-        paths: as :func:`load_clips` takes them.
-        update: likewise.
+        paths, strict, reading, calibrations, update: as :func:`load_clips` takes them.
 
     Raises:
         BVHError: nothing is there, or no clip that can be read.
@@ -251,7 +270,9 @@ def every_clip(
     """
     places = [Path(path) for path in paths]
     names = set_names(places)
-    found = read_sets(places, update=update)
+    found = read_sets(
+        places, strict=strict, reading=reading, calibrations=calibrations, update=update
+    )
     copies = find_copies(found, names)
     sets = (
         ClipSet(name, (), without(of, copied).motions, of.skipped)
@@ -292,6 +313,7 @@ def make_training_data(
         validation=WindowSet(held_out, length, statistics, device=device).enumerated(),
         statistics=statistics,
         fingerprint=_fingerprint(clips),
+        calibrations=clips.calibrations,
     )
 
 

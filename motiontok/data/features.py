@@ -144,7 +144,7 @@ def from_motion(motion: Motion) -> Array:
     if abs(motion.fps - FPS) > 1e-3:
         raise DataError(
             f"{motion.source.name}: motion is at {motion.fps:g} frames/s, features need {FPS:g}; "
-            "bvh.normalize resamples"
+            f"motion.resampled({FPS:g}) has it so"
         )
     motion = motion.on_bones(REFERENCE)
     root = motion.rotations[:, 0]

@@ -12,6 +12,9 @@ from bvh.archives import set_name
 from bvh.dataset import Dataset
 from bvh.errors import BVHError
 from bvh.motion import Motion
+from bvh.motion_io import Calibrations
+from bvh.normalizer import Calibration
+from bvh.reading import Reading
 from bvh.splits import Split
 from motiontok.config import DataConfig
 from motiontok.errors import DataError
@@ -23,6 +26,7 @@ __all__ = [
     "notes_on",
     "read_sets",
     "set_names",
+    "shared_calibrations",
     "split_sets",
     "without",
 ]
@@ -60,13 +64,20 @@ def read_sets(
     paths: Sequence[Path],
     *,
     strict: bool = False,
+    reading: Reading | None = None,
+    calibrations: Calibrations | None = None,
     update: Callable[[int, int], object] | None = None,
 ) -> list[Dataset]:
     """The clips of each path.
 
+    Sets that have clips of one rig share its calibration, so that a file of it is read alike
+    whichever set it is in.
+
     Args:
         paths: folders, archives or files.
-        strict: an unreadable clip is an error instead of being skipped.
+        strict: an unreadable clip, or a remark on one, is an error.
+        reading: how BVH files are to be understood.
+        calibrations: read files as a tokenizer does that has these; else rigs are calibrated.
         update: called with files done and files in all, of the sets so far.
 
     Raises:
@@ -79,10 +90,44 @@ def read_sets(
         if update is not None:
             update(before + done, before + total)
 
+    alone = calibrations is None
     for path in paths:
-        found.append(dataset.load(path, progress=tell, strict=strict))
+        found.append(
+            dataset.load(
+                path,
+                progress=tell,
+                strict=strict,
+                reading=reading,
+                calibrations=calibrations,
+                calibrate=alone,
+            )
+        )
         before += len(found[-1]) + len(found[-1].skipped)
+    if not alone:
+        return found
+    shared = shared_calibrations(found)
+    for number, (path, of) in enumerate(zip(paths, found, strict=True)):
+        other = {
+            rig: shared[rig] for rig, own in of.calibrations.items() if _differ(own, shared[rig])
+        }
+        if other:
+            found[number] = dataset.load(path, strict=strict, reading=reading, calibrations=other)
     return found
+
+
+def shared_calibrations(found: Sequence[Dataset]) -> dict[str, Calibration | None]:
+    """The calibration of each rig of some sets: of the first set that has one."""
+    shared: dict[str, Calibration | None] = {}
+    for of in found:
+        for rig, calibration in of.calibrations.items():
+            shared[rig] = shared.get(rig) or calibration
+    return shared
+
+
+def _differ(own: Calibration | None, shared: Calibration | None) -> bool:
+    if own is None or shared is None:
+        return own is not shared
+    return own is not shared and own.to_dict() != shared.to_dict()
 
 
 def check_weights(config: DataConfig, names: Sequence[str]) -> None:

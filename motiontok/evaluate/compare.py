@@ -158,7 +158,9 @@ def train_cell(
         )
     if not all(p.isfinite().all() for p in trained.method.parameters()):
         raise TrainingError(f"{cell.method}: weights are not finite after training")
-    tokenizer = MotionTokenizer(trained.method, ready.statistics, licence=licence)
+    tokenizer = MotionTokenizer(
+        trained.method, ready.statistics, licence=licence, calibrations=ready.calibrations
+    )
     tokenizer.save_pretrained(folder / "tokenizer")
     return tokenizer, trained
 

@@ -65,7 +65,11 @@ def load_tokens(
         return first, second
     names = set_names(data)
     with progress("reading clips", 1) as update:
-        clips = read_sets(data, update=lambda n, of: update(n, total=of))
+        clips = read_sets(
+            data,
+            calibrations=tokenizer.calibrations,
+            update=lambda n, of: update(n, total=of),
+        )
     for of in clips:
         if of.skipped:
             say(of.skipped_summary())

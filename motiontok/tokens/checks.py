@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bvh.motion import Motion
+from bvh.motion_io import Calibrations, load_motion
 from bvh.rotations import Array
 from motiontok.data import COLUMNS, FEATURES, from_motion
 from motiontok.errors import CodesError, DataError, InputError
@@ -54,8 +54,14 @@ def usable_device(device: torch.device | str) -> torch.device:
         raise InputError(f"device {str(device)!r} is not available here ({reason})") from None
 
 
-def motion_of(motion: Motion | str | os.PathLike[str]) -> Motion:
+def motion_of(
+    motion: Motion | str | os.PathLike[str], calibrations: Calibrations | None = None
+) -> Motion:
     """The motion itself, or that of a clip (.bvh) or motion (.npz) file.
+
+    Args:
+        motion: either.
+        calibrations: of the rigs that a tokenizer knows.
 
     Raises:
         BVHError: the path is no readable clip.
@@ -67,15 +73,18 @@ def motion_of(motion: Motion | str | os.PathLike[str]) -> Motion:
         raise DataError(
             f"motion: expected a Motion or the path of a clip, got {type(motion).__name__}"
         )
-    if Path(motion).suffix.lower() == ".npz":
-        return Motion.load(motion)
-    from bvh import normalize, read
-
-    return normalize(read(motion))
+    return load_motion(motion, calibrations=calibrations).motion
 
 
-def features_of(motion: Motion | str | os.PathLike[str] | Array | Tensor) -> Array:
+def features_of(
+    motion: Motion | str | os.PathLike[str] | Array | Tensor,
+    calibrations: Calibrations | None = None,
+) -> Array:
     """Raw features ``(..., frames, 203)`` of whatever holds a motion.
+
+    Args:
+        motion: a motion, a path or features.
+        calibrations: as :func:`motion_of` has them.
 
     Raises:
         DataError: wrong shape or type, or a value that is not finite.
@@ -91,7 +100,7 @@ def features_of(motion: Motion | str | os.PathLike[str] | Array | Tensor) -> Arr
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(motion))[0])
             raise DataError(f"features: value at {where} is not finite")
         return motion
-    return from_motion(motion_of(motion))
+    return from_motion(motion_of(motion, calibrations))
 
 
 def check_on_invalid(on_invalid: Any) -> None:

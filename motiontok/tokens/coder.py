@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bvh.motion import FPS, Motion
+from bvh.motion_io import Calibrations
 from bvh.rotations import Array
 from motiontok.config import Config
 from motiontok.data import Statistics, blend_seams
@@ -44,11 +45,19 @@ class Coder:
     Args:
         method: a trained autoencoder.
         statistics: of the features it was trained on.
+        calibrations: of the rigs it was trained on. Files of these rigs are read with them,
+            as in training; a file of another rig speaks for itself.
     """
 
-    def __init__(self, method: DiscreteAutoencoder, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        method: DiscreteAutoencoder,
+        statistics: Statistics,
+        calibrations: Calibrations | None = None,
+    ) -> None:
         self.method = method.eval()
         self.statistics = statistics
+        self.calibrations = dict(calibrations or {})
 
     @property
     def config(self) -> Config:
@@ -142,7 +151,7 @@ class Coder:
                 generator=generator,
             )[..., :first]
 
-        features = features_of(motion)
+        features = features_of(motion, self.calibrations)
         if hold_path:
             rows = [
                 encode_on_path(
@@ -198,7 +207,7 @@ class Coder:
             TokenizerError: the encoder is no distribution (vqvae, fsq, rvq, lfq, pca-pq,
                 temporal).
         """
-        windows = cut_windows(features_of(motion), self.frames_per_window)
+        windows = cut_windows(features_of(motion, self.calibrations), self.frames_per_window)
         z, _ = self._check(codes)
         out = log_prob_windows(self.method, self.statistics, windows, z)
         return out.to(codes.device) if isinstance(codes, Tensor) else out.double().cpu().numpy()

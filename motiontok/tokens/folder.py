@@ -1,10 +1,14 @@
-"""A tokenizer's folder: ``config.json`` and ``model.safetensors``, nothing pickled."""
+"""A tokenizer's folder: ``config.json`` and ``model.safetensors``, nothing pickled.
+
+Beside them ``calibrations.json``, where rigs of the training's clips were calibrated.
+"""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bvh.errors import BVHError
 from bvh.files import atomic_path
+from bvh.motion_io import Calibrations
+from bvh.normalizer import Calibration
 from motiontok.config import Config, parse_config
 from motiontok.data import REFERENCE, Statistics
 from motiontok.errors import ConfigError, TokenizerError
@@ -32,6 +39,8 @@ __all__ = [
     "write_folder",
 ]
 
+_CALIBRATIONS = "calibrations.json"
+
 FORMAT = "motiontok-tokenizer-2"
 
 _RETIRED = {
@@ -46,11 +55,13 @@ class Parts(NamedTuple):
         method: the trained autoencoder.
         statistics: of the features it was trained on.
         licence: note on the licence of the training data.
+        calibrations: of the rigs it was trained on.
     """
 
     method: DiscreteAutoencoder
     statistics: Statistics
     licence: str
+    calibrations: Calibrations
 
 
 def fingerprint_of(parts: Parts) -> str:
@@ -84,7 +95,7 @@ def rounded(parts: Parts) -> Parts:
 
 
 def write_folder(folder: Path, parts: Parts, fingerprint: str) -> None:
-    """Write both files, or neither.
+    """Write both files, or neither; and calibrations, if there are any.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
@@ -95,15 +106,21 @@ def write_folder(folder: Path, parts: Parts, fingerprint: str) -> None:
         "licence": parts.licence,
         "config": parts.method.config.to_dict(),
     }
+    known = {rig: of.to_dict() for rig, of in parts.calibrations.items() if of is not None}
     with (
+        atomic_path(folder / _CALIBRATIONS) if known else nullcontext() as third,
         atomic_path(folder / "config.json") as beside,
         atomic_path(folder / "model.safetensors") as temporary,
     ):
+        if third is not None:
+            third.write_text(json.dumps(known) + "\n", encoding="utf-8")
         beside.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         try:
             save_file(narrowed(_tensors(parts)), temporary, metadata={"fingerprint": fingerprint})
         except SafetensorError as error:
             raise OSError(str(error)) from None
+    if not known:
+        (folder / _CALIBRATIONS).unlink(missing_ok=True)
 
 
 def read_folder(path: Path) -> tuple[Parts, str]:
@@ -131,14 +148,23 @@ def read_folder(path: Path) -> tuple[Parts, str]:
                 f"{path}: its features are of another reference skeleton than this motiontok's; "
                 "use the motiontok that wrote it"
             )
-        return Parts(method, statistics, str(values["licence"])), stated
+        known = _read_calibrations(path / _CALIBRATIONS)
+        return Parts(method, statistics, str(values["licence"]), known), stated
     except (OSError, SafetensorError) as error:
         raise TokenizerError(f"{path}: damaged or incomplete tokenizer ({error})") from None
     except KeyError as error:
         raise TokenizerError(f"{path}: not a usable tokenizer (no {error} in it)") from None
-    except (ValueError, TypeError, RuntimeError, ConfigError) as error:
+    except (ValueError, TypeError, AttributeError, RuntimeError, ConfigError, BVHError) as error:
         line = str(error).strip().split("\n")[-1].strip()
         raise TokenizerError(f"{path}: not a usable tokenizer ({line})") from None
+
+
+def _read_calibrations(path: Path) -> Calibrations:
+    """None are there where each clip of the training spoke for itself."""
+    if not path.is_file():
+        return {}
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return {rig: Calibration.from_dict(of) for rig, of in values.items()}
 
 
 def find_folder(folder: Path) -> Path:
