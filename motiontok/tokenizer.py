@@ -32,7 +32,7 @@ from motiontok.data import (
 )
 from motiontok.errors import CodesError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.tokens.checks import OnInvalid, motion_of, usable_device, whole
+from motiontok.tokens.checks import OnInvalid, motion_of, require_codes, usable_device, whole
 from motiontok.tokens.coder import Coder
 from motiontok.tokens.folder import (
     FORMAT,
@@ -207,7 +207,7 @@ class MotionTokenizer(Coder):
         Raises:
             CodesError: they were made by another one, or are no :class:`Codes`.
         """
-        _require_codes(codes)
+        require_codes(codes)
         if codes.fingerprint and codes.fingerprint != self.fingerprint:
             raise CodesError(
                 f"{codes.source}: codes were made by tokenizer {codes.fingerprint}, this one is "
@@ -347,12 +347,8 @@ class MotionTokenizer(Coder):
         place = usable_device(device)
         path = find_folder(Path(folder))
         parts, fingerprint = read_folder(path)
-        tokenizer = cls(
-            parts.method,
-            parts.statistics,
-            licence=parts.licence,
-            calibrations=parts.calibrations,
-        )
+        known = parts.calibrations
+        tokenizer = cls(parts.method, parts.statistics, licence=parts.licence, calibrations=known)
         if tokenizer.fingerprint != fingerprint:
             raise TokenizerError(
                 f"{path}: config.json says fingerprint {fingerprint}, the weights have "
@@ -392,7 +388,7 @@ def _batches(codes: Iterable[Codes]) -> Iterator[list[Codes]]:
     """Clips to decode together: a few windows, with as many codes in each."""
     some: list[Codes] = []
     for one in codes:
-        _require_codes(one)
+        require_codes(one)
         windows = sum(len(other.array) for other in some) + len(one.array)
         if some and (windows > _TOGETHER or one.array.shape[1:] != some[0].array.shape[1:]):
             yield some
@@ -400,11 +396,3 @@ def _batches(codes: Iterable[Codes]) -> Iterator[list[Codes]]:
         some.append(one)
     if some:
         yield some
-
-
-def _require_codes(codes: Any) -> None:
-    if not isinstance(codes, Codes):
-        raise CodesError(
-            f"expected Codes, as encode_to_codes and Codes.load give them, got "
-            f"{type(codes).__name__}; decode takes arrays"
-        )

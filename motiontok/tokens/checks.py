@@ -13,6 +13,7 @@ from torch import Tensor
 from bvh.motion import Motion
 from bvh.motion_io import Calibrations, load_motion
 from bvh.rotations import Array
+from motiontok.codes import Codes
 from motiontok.data import COLUMNS, FEATURES, from_motion
 from motiontok.errors import CodesError, DataError, InputError
 
@@ -23,6 +24,7 @@ __all__ = [
     "features_of",
     "hold_invalid",
     "motion_of",
+    "require_codes",
     "stand_in",
     "usable_device",
     "whole",
@@ -101,6 +103,15 @@ def features_of(
             raise DataError(f"features: value at {where} is not finite")
         return motion
     return from_motion(motion_of(motion, calibrations))
+
+
+def require_codes(codes: Any) -> None:
+    """Refuse what is no :class:`Codes`, such as an array."""
+    if not isinstance(codes, Codes):
+        raise CodesError(
+            f"expected Codes, as encode_to_codes and Codes.load give them, got "
+            f"{type(codes).__name__}; decode takes arrays"
+        )
 
 
 def check_on_invalid(on_invalid: Any) -> None:
