@@ -210,7 +210,7 @@ def _wrong_count(
 ) -> BVHError:
     said = "is missing" if header.frames is None else f"says {header.frames}"
     found = f"found {count} rows of {width} numbers"
-    advice = '; frames="rows" of bvh.read (Python) takes the rows that are there'
+    advice = '; frames="rows" (--frames rows of a command) takes the rows that are there'
     if rest:
         found += f" and {rest} numbers more"
         lines = _Lines.count(data, header.data_start, width)

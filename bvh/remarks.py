@@ -6,7 +6,9 @@ and turned into an error by its kind, also when it comes back from a saved calib
 
 from __future__ import annotations
 
-__all__ = ["KINDS", "kind_of", "remark"]
+from collections.abc import Iterable
+
+__all__ = ["KINDS", "kind_of", "remark", "summary"]
 
 KINDS: dict[str, str] = {
     "up-axis": "which axis points up is not sure",
@@ -24,6 +26,8 @@ KINDS: dict[str, str] = {
 }
 """Kind of remark -> what it says. docs/troubleshooting.md has a section for each."""
 
+_LINES = 5
+
 
 def remark(kind: str, text: str) -> str:
     """A line of one of the :data:`KINDS`."""
@@ -36,3 +40,29 @@ def kind_of(line: str) -> str:
     """The kind of a line that :func:`remark` made; empty for any other text."""
     kind = line.partition(":")[0]
     return kind if kind in KINDS else ""
+
+
+def summary(remarks: Iterable[tuple[str, str]], *, clips: int) -> list[str]:
+    """A line on each kind of remark, the most frequent first, and one on those left out.
+
+    Args:
+        remarks: name of a file and remark on it.
+        clips: how many files there are.
+    """
+    kinds: dict[str, dict[str, str]] = {}
+    for name, line in remarks:
+        kinds.setdefault(kind_of(line), {}).setdefault(name, line)
+    ordered = sorted(kinds.values(), key=len, reverse=True)
+    lines = []
+    for of in ordered[:_LINES]:
+        name, line = next(iter(of.items()))
+        many = f"{len(of)} of {clips} clips, such as {name}" if len(of) > 1 else name
+        lines.append(f"{many}: {line}")
+    left = ordered[_LINES:]
+    if left:
+        names = {name for of in left for name in of}
+        where = "1 clip" if len(names) == 1 else f"{len(names)} clips"
+        lines.append(
+            f"{len(left)} other kinds of remark, on {where}; `motiontok inspect CLIP` tells all"
+        )
+    return lines

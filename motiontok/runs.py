@@ -12,6 +12,7 @@ import torch
 
 from bvh.files import atomic_path
 from bvh.motion import Motion
+from bvh.reading import Reading
 from motiontok.config import Config, override, parse_config
 from motiontok.data.clips import Clips, TrainingData, load_clips, make_training_data
 from motiontok.errors import MissingDependencyError, TrainingError
@@ -77,6 +78,7 @@ def run_training(
     out: Path,
     data: Sequence[str | Path] = (),
     strict: bool = False,
+    reading: Reading | None = None,
     device: str = "cpu",
     resume: bool = False,
     say: Callable[[str], None] = print,
@@ -89,7 +91,8 @@ def run_training(
             checkpoint.safetensors, best.safetensors, curves.png, metrics.json and tokenizer/,
             which holds the weights of the best validation.
         data: folders, archives or files of clips, each a set; the data set may need none.
-        strict: stop at a clip that cannot be read instead of skipping it.
+        strict: stop at a clip that cannot be read, or with a remark on it.
+        reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
         device: where to train.
         resume: continue the run in ``out``.
         say: prints a line for the user.
@@ -116,6 +119,7 @@ def run_training(
             data,
             seed=config.train.seed,
             strict=strict,
+            reading=reading,
             update=lambda n, of: update(n, total=of),
         )
     for name, reason in clips.skipped[:5]:

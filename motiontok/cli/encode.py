@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import device_option, json_option, tokenizer_option, use_device
+from motiontok.cli.options import (
+    device_option,
+    json_option,
+    reading_options,
+    tokenizer_option,
+    use_device,
+)
 from motiontok.cli.pictures import encode_pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bvh.reading import Reading
+    from motiontok.corpus.entries import Entry
 
 __all__ = ["encode"]
 
@@ -44,6 +56,7 @@ __all__ = ["encode"]
     metavar="I/N",
     help="With --pack: encode share I (from 0) of N only; by default RANK of WORLD_SIZE.",
 )
+@reading_options()
 @device_option
 @json_option
 def encode(
@@ -55,6 +68,8 @@ def encode(
     codes: int | None,
     pack: bool,
     shard: str | None,
+    reading: Reading,
+    strict: bool,
     device: str,
     as_json: bool,
 ) -> None:
@@ -68,6 +83,7 @@ def encode(
     codes.npy has a row for each.
     """
     from bvh.archives import is_archive
+    from motiontok.cli.sources import check_reading
     from motiontok.data.images import is_picture
     from motiontok.errors import InputError
     from motiontok.images import is_image_tokenizer
@@ -79,6 +95,7 @@ def encode(
         raise InputError(f"--shard {shard}: only packed codes can be shared out; add --pack")
     if pack and (is_image_tokenizer(folder) or not source.is_dir()):
         raise InputError(f"--pack: takes a folder of clips, and {source} with {folder} is none")
+    check_reading(reading, [] if is_image_tokenizer(folder) else [source])
     if is_image_tokenizer(folder):
         if codes:
             raise InputError(
@@ -94,13 +111,14 @@ def encode(
             "one that `motiontok train imagenet256` wrote"
         )
     how: dict[str, Any] = {"effort": effort, "hold_path": hold_path, "first": codes}
+    read: dict[str, Any] = {"reading": reading, "strict": strict}
     if pack:
-        result = _pack(source, out or Path("codes"), folder, use_device(device), shard, how)
+        result = _pack(source, out or Path("codes"), folder, use_device(device), shard, how | read)
         click.echo(json.dumps(result) if as_json else _told(result))
         return
     if source.is_dir():
         out = out or Path("codes")
-        results = _encode_folder(source, out, folder, use_device(device), how)
+        results = _encode_folder(source, out, folder, use_device(device), how | read)
         frames = sum(r["frames"] for r in results)
         click.echo(
             json.dumps(results) if as_json else f"{len(results)} clips, {frames} frames -> {out}"
@@ -117,7 +135,7 @@ def encode(
         )
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
-    r = _encode_one(source, out, opened, lasting_name(folder), how)
+    r = _encode_one(source, out, opened, lasting_name(folder), how, read)
     kept = codes or opened.codes_per_window
     bits = opened.bits_per_second * kept / opened.codes_per_window
     click.echo(
@@ -129,14 +147,19 @@ def encode(
 
 
 def _encode_one(
-    source: Path, out: Path, tokenizer: Any, where: str, how: dict[str, Any]
+    source: Path,
+    out: Path,
+    tokenizer: Any,
+    where: str,
+    how: dict[str, Any],
+    read: dict[str, Any],
 ) -> dict[str, Any]:
     from motiontok.cli.sources import load_motion
     from motiontok.errors import InputError
 
     if source.suffix == ".npy":
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
-    motion = load_motion(source, calibrations=tokenizer.calibrations)
+    motion = load_motion(source, calibrations=tokenizer.calibrations, **read)
     codes = tokenizer.encode_to_codes(motion, tokenizer=where, **how)
     codes.save(out)
     return {
@@ -157,7 +180,7 @@ def _encode_folder(
     if out.suffix == ".npy":
         raise InputError(f"--out {out}: a folder of clips is encoded into a folder, not a file")
     entries = encode_folder(source, out, tokenizer=tokenizer, device=device, **how)
-    _tell_skipped(source, [entry.error for entry in entries if entry.error], len(entries))
+    _tell(source, entries, len(entries), strict=how["strict"])
     return [
         {
             "source": str(source / entry.file),
@@ -178,7 +201,7 @@ def _pack(
 
     share = _share(shard) if shard else share_of_process()
     made = encode_packed(source, out, tokenizer=tokenizer, device=device, share=share, **how)
-    _tell_skipped(source, [entry.error for entry in made.failed], made.clips)
+    _tell(source, [*made.failed, *made.remarked], made.clips, strict=how["strict"])
     return {
         "source": str(source),
         "codes": str(out),
@@ -209,12 +232,19 @@ def _share(text: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
-def _tell_skipped(source: Path, reasons: list[str], clips: int) -> None:
+def _tell(source: Path, entries: Sequence[Entry], clips: int, *, strict: bool) -> None:
+    """Say what is wrong with clips, and fail if none could be used or, with strict, not all."""
+    from bvh.remarks import summary
+    from motiontok.cli.sources import print_notes
     from motiontok.errors import DataError
 
+    print_notes(summary(((e.file, line) for e in entries for line in e.remarks), clips=clips))
+    reasons = [entry.error for entry in entries if entry.error]
     for reason in reasons:
         click.echo(f"skipped: {reason}", err=True)
     if reasons:
         click.echo(f"{len(reasons)} of {clips} clips skipped", err=True)
     if clips and len(reasons) == clips:
         raise DataError(f"{source}: none of its {clips} clips could be encoded")
+    if strict and reasons:
+        raise DataError(f"{source}: {len(reasons)} of its clips were not encoded, with --strict")

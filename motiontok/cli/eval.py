@@ -13,12 +13,14 @@ from motiontok.cli.options import (
     device_option,
     json_option,
     one_path,
+    reading_options,
     seed_option,
     use_device,
 )
 from motiontok.cli.pictures import eval_on_images
 
 if TYPE_CHECKING:
+    from bvh.reading import Reading
     from motiontok.data.clips import Clips
     from motiontok.tokenizer import MotionTokenizer
 
@@ -48,6 +50,7 @@ _BASELINES = "lafan-baselines"
     show_default=True,
     help="As encode has it.",
 )
+@reading_options()
 @seed_option
 @device_option
 @json_option
@@ -59,6 +62,8 @@ def eval(
     inception: Path | None,
     out: Path | None,
     effort: int,
+    reading: Reading,
+    strict: bool,
     seed: int,
     device: str,
     as_json: bool,
@@ -75,12 +80,16 @@ def eval(
     LAFAN1's in-betweening benchmark beside their published figures, a check of the way
     from file to metric.
     """
+    from motiontok.cli.sources import check_reading
+
     if tokenizer == _BASELINES:
+        check_reading(reading, [])
         _baselines(one_path(data, "the baselines"), as_json)
         return
     from motiontok.images import is_image_tokenizer
 
     if is_image_tokenizer(tokenizer):
+        check_reading(reading, [])
         eval_on_images(
             tokenizer,
             one_path(data, "images"),
@@ -102,7 +111,7 @@ def eval(
     from motiontok.tokenizer import MotionTokenizer
 
     opened = MotionTokenizer.from_pretrained(tokenizer, device=use_device(device))
-    clips, split = _clips(opened, data, everything)
+    clips, split = _clips(opened, data, everything, reading, strict)
     for line in clips.notes:
         click.echo(line, err=True)
     windows = _windows(opened, clips)
@@ -156,7 +165,11 @@ def _write(
 
 
 def _clips(
-    tokenizer: MotionTokenizer, data: tuple[Path, ...], everything: bool
+    tokenizer: MotionTokenizer,
+    data: tuple[Path, ...],
+    everything: bool,
+    reading: Reading,
+    strict: bool,
 ) -> tuple[Clips, str]:
     """Clips to measure on, as what is held out, and the split's name."""
     from dataclasses import replace
@@ -175,6 +188,8 @@ def _clips(
                 raise InputError("--all needs --data: a folder or archive of BVH clips")
             clips = every_clip(
                 data,
+                strict=strict,
+                reading=reading,
                 calibrations=tokenizer.calibrations,
                 update=lambda n, of: update(n, total=of),
             )
@@ -186,6 +201,8 @@ def _clips(
             replace(of_data, weights={}),
             data,
             seed=config.train.seed,
+            strict=strict,
+            reading=reading,
             calibrations=tokenizer.calibrations,
             update=lambda n, of: update(n, total=of),
         )

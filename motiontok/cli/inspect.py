@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import json_option
+from motiontok.cli.options import json_option, reading_options
 
 if TYPE_CHECKING:
     from bvh import Clip, Motion, Report
+    from bvh.reading import Reading
 
 __all__ = ["inspect"]
 
@@ -25,25 +26,14 @@ __all__ = ["inspect"]
 @click.option(
     "--frame", type=click.IntRange(min=0), default=0, show_default=True, help="Pose to draw."
 )
-@click.option(
-    "--mapping",
-    type=click.Path(path_type=Path),
-    help='TOML or JSON file with lines such as LeftUpLeg = "thigh.L", over what is found.',
-)
-@click.option(
-    "--up",
-    type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]),
-    help="Axis that points up in the file  [default: found]",
-)
-@click.option("--scale", type=float, metavar="METRES", help="Metres per unit  [default: found]")
+@reading_options()
 @json_option
 def inspect(
     clip: Path,
     picture: Path | None,
     frame: int,
-    mapping: Path | None,
-    up: str | None,
-    scale: float | None,
+    reading: Reading,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Show the joints of a BVH file and how they map onto the canonical skeleton.
@@ -52,33 +42,41 @@ def inspect(
     """
     import json
 
-    from bvh import BVHError, examine, read
-    from bvh.motion_io import in_file
+    from bvh import BVHError
+    from bvh.motion_io import examine_clip
+    from bvh.reading import Settings, read_clip
+    from motiontok.cli.sources import STRICT
     from motiontok.errors import InputError
 
     if clip.suffix.lower() == ".npz":
         raise InputError(f"{clip}: inspect shows how a .bvh file is understood, and this is none")
-    source = read(clip)
+    settings = Settings(reading)
+    reading = settings.of(clip)
+    source = read_clip(clip, reading)
     try:
-        motion, report = examine(source, mapping=mapping, up=up, scale=scale)
-    except BVHError as error:
+        motion, report = examine_clip(source, clip, reading)
+    except BVHError:
         # What is in the file helps to find out why it is no humanoid.
         if not as_json:
             click.echo(_headline(source))
             click.echo(_tree(source, {}))
-        raise in_file(clip, source, error) from None
+        raise
     if picture is not None:
         from motiontok.render.inspection import draw_pose
 
         draw_pose(source, motion, report, picture, frame=frame)
+    file = settings.file_of(clip)
     if as_json:
-        click.echo(json.dumps(_facts(source, motion, report), indent=2))
-        return
-    click.echo(_headline(source))
-    click.echo(_summary(report))
-    click.echo(_tree(source, {name: joint for joint, name in report.joints.items()}))
-    if picture is not None:
-        click.echo(f"wrote {picture}")
+        facts = _facts(source, motion, report) | {"settings": file and str(file)}
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        click.echo(_headline(source))
+        click.echo(_summary(report, file))
+        click.echo(_tree(source, {name: joint for joint, name in report.joints.items()}))
+        if picture is not None:
+            click.echo(f"wrote {picture}")
+    if strict and report.problems:
+        raise InputError(f"{clip}: {report.problems[0]}{STRICT}")
 
 
 def _headline(clip: Clip) -> str:
@@ -88,7 +86,7 @@ def _headline(clip: Clip) -> str:
     )
 
 
-def _summary(report: Report) -> str:
+def _summary(report: Report, settings: Path | None) -> str:
     from bvh import JOINTS
 
     missing = [j for j in JOINTS if j not in report.joints]
@@ -102,6 +100,8 @@ def _summary(report: Report) -> str:
         "height": f"{report.height:.2f} m",
         "problems": "\n            ".join(report.problems) or "none",
     }
+    if settings is not None:
+        lines["settings"] = f"of {settings}"
     return "\n".join(f"  {key:<10}{value}" for key, value in lines.items()) + "\n"
 
 

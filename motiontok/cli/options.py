@@ -20,6 +20,7 @@ __all__ = [
     "json_option",
     "one_path",
     "prior_option",
+    "reading_options",
     "sampling_options",
     "seed_option",
     "tokenizer_option",
@@ -71,6 +72,70 @@ prior_option: Callable[[Any], Any] = click.option(
     metavar="DIR",
     help="Prior's folder, which `train-prior` wrote.",
 )
+
+
+def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options of how BVH files are understood, taken together as ``reading``, and ``strict``.
+
+    Args:
+        fps: whether ``--fps`` may mean the source's rate; else only ``--source-fps`` does.
+    """
+    rate = ("--fps", "--source-fps") if fps else ("--source-fps",)
+    options = (
+        click.option(
+            "--strict",
+            is_flag=True,
+            help="Remarks on a clip are errors, as what cannot be read is.",
+        ),
+        click.option(
+            "--frames",
+            type=click.Choice(["header", "rows"]),
+            help="Rows: take those that are there where Frames: in the file disagrees.",
+        ),
+        click.option(
+            "--mapping",
+            type=click.Path(path_type=Path),
+            help='TOML or JSON file with lines such as LeftUpLeg = "thigh.L", over what is found.',
+        ),
+        click.option(
+            *rate,
+            "source_fps",
+            type=FiniteNumber(min=0, min_open=True),
+            help="Frames per second of the clip  [default: its frame time]",
+        ),
+        click.option(
+            "--scale",
+            type=FiniteNumber(min=0, min_open=True),
+            metavar="METRES",
+            help="Metres per unit of the clip  [default: found]",
+        ),
+        click.option(
+            "--up",
+            type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]),
+            help="Axis that points up in the clip  [default: found]",
+        ),
+    )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def taken(**given: Any) -> Any:
+            from bvh import read_mapping
+            from bvh.reading import Reading
+
+            mapping = given.pop("mapping")
+            said = {name: given.pop(name) for name in ("up", "scale", "frames")}
+            reading = Reading(
+                fps=given.pop("source_fps"),
+                mapping=None if mapping is None else read_mapping(mapping),
+                **said,
+            )
+            return command(reading=reading, **given)
+
+        for option in options:
+            taken = option(taken)
+        return taken
+
+    return decorate
 
 
 def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:

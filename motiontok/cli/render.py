@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from motiontok.cli.options import tokenizer_option
+from motiontok.cli.options import FiniteNumber, reading_options, tokenizer_option
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
+    from bvh.reading import Reading
     from motiontok.render import Actor, TokenTrack
 
 __all__ = ["render"]
@@ -49,7 +50,7 @@ _VIDEOS = (".mp4", ".gif")
 @click.option("--size", metavar="WxH", help="Width and height in pixels, such as 1280x720.")
 @click.option(
     "--fps",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
+    type=FiniteNumber(min=0, min_open=True, max=1000),
     help="Pictures per second  [default: the motion's; gif: at most 25]",
 )
 @click.option(
@@ -64,12 +65,13 @@ _VIDEOS = (".mp4", ".gif")
 @click.option(
     "--time",
     "moment",
-    type=click.FloatRange(min=0),
+    type=FiniteNumber(min=0),
     metavar="SECONDS",
     help="One picture of this moment instead of a contact sheet.",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Moments in a row of the sheet.")
 @click.option("--rows", type=click.IntRange(min=1), help="Rows of moments in the sheet.")
+@reading_options(fps=False)
 def render(
     sources: tuple[Path, ...],
     output: Path | None,
@@ -84,14 +86,18 @@ def render(
     moment: float | None,
     columns: int | None,
     rows: int | None,
+    reading: Reading,
+    strict: bool,
 ) -> None:
     """Draw SOURCES side by side as a video or a contact sheet.
 
     A source is a clip (.bvh), a motion (.npz), tokens (codes.npy) or a robot's
     trajectory (robot.npz; robot.csv with --robot, 30 frames a second).
     """
+    from motiontok.cli.sources import check_reading
     from motiontok.errors import InputError
 
+    check_reading(reading, sources)
     output = output or Path(sources[0].stem).with_suffix(".mp4")
     suffix = output.suffix.lower()
     if suffix not in _PICTURES + _VIDEOS:
@@ -111,7 +117,11 @@ def render(
 
         pixels = None if size is None else _size(size)
         actors, tokens = _actors(
-            sources, robots or ("skeleton",), map_path, tokenizer, overlay=overlay
+            sources,
+            robots or ("skeleton",),
+            map_path,
+            {"tokenizer": tokenizer, "reading": reading, "strict": strict},
+            overlay=overlay,
         )
         if labels and len(labels) != len(actors):
             raise InputError(f"{len(labels)} --label for {len(actors)} panels")
@@ -155,7 +165,7 @@ def _actors(
     sources: Sequence[Path],
     robots: Sequence[str],
     map_path: Path | None,
-    tokenizer: str | None,
+    read: Mapping[str, Any],
     *,
     overlay: bool,
 ) -> tuple[list[Actor], TokenTrack | None]:
@@ -173,7 +183,7 @@ def _actors(
             continue
         label = source.stem
         if source.suffix == ".npy":
-            codes, opened = open_codes(source, tokenizer=tokenizer)
+            codes, opened = open_codes(source, tokenizer=read["tokenizer"])
             motion = opened.decode_codes(codes)
             label = "decoded"
             if tokens is None:
@@ -181,7 +191,7 @@ def _actors(
                     opened.frames_per_window, codes=codes.array, vocab_size=opened.vocab_size
                 )
         else:
-            motion = load_motion(source, tokenizer=tokenizer)
+            motion = load_motion(source, **read)
         for name in robots:
             if name == "skeleton":
                 persons[len(actors)] = motion

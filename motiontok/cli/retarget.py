@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from motiontok.cli.options import reading_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bvh import Motion
+    from bvh.reading import Reading
     from motiontok.robots import Robot
     from motiontok.robots.trajectory import Order
 
@@ -59,6 +62,7 @@ _MOST_FPS = 1000
     type=click.Path(path_type=Path),
     help="Draw errors, speeds and contacts over time to this .png, .svg or .pdf.",
 )
+@reading_options(fps=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the quality report as JSON.")
 def retarget(
     source: Path,
@@ -70,6 +74,8 @@ def retarget(
     fps: float | None,
     order: Order,
     plot: Path | None,
+    reading: Reading,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Put SOURCE on a robot by inverse kinematics.
@@ -77,17 +83,20 @@ def retarget(
     SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), or a folder of clips
     and motions: OUTPUT is then a folder too, and all cores are used.
     """
+    from motiontok.cli.sources import check_reading, load_motion
     from motiontok.errors import InputError
     from motiontok.robots import load_robot
 
     if fps is not None and not 0 < fps <= _MOST_FPS:
         raise InputError(f"--fps must be above 0 and at most {_MOST_FPS}, got {fps:g}")
+    check_reading(reading, [source])
+    read: dict[str, Any] = {"reading": reading, "strict": strict}
     if source.is_dir():
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
         robot = load_robot(robot_name, map=map_path)
         suffix = ".csv" if csv else ".npz"
-        _folder(source, output, robot, suffix=suffix, fps=fps, order=order, as_json=as_json)
+        _folder(source, output, robot, read, suffix=suffix, fps=fps, order=order, as_json=as_json)
         return
     if csv:
         raise InputError(f"--csv is for a folder of clips; for {source} give -o NAME.csv")
@@ -96,13 +105,12 @@ def retarget(
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{plot}: a plot is written as .png, .svg or .pdf")
     from motiontok.cli.outputs import refuse_inputs
-    from motiontok.cli.sources import load_motion
     from motiontok.cli.trajectories import is_trajectory
 
     refuse_inputs([output], [source])
     if is_trajectory(source):
         raise InputError(f"{source}: this is a robot's trajectory; give the clip, motion or codes")
-    motion = load_motion(source, tokenizer=tokenizer)
+    motion = load_motion(source, tokenizer=tokenizer, **read)
     robot = load_robot(robot_name, map=map_path)
     _clip(motion, output, robot, fps=fps, order=order, plot=plot, as_json=as_json)
 
@@ -161,6 +169,7 @@ def _folder(
     source: Path,
     output: Path,
     robot: Robot,
+    read: dict[str, Any],
     *,
     suffix: str,
     fps: float | None,
@@ -171,8 +180,9 @@ def _folder(
 
     from bvh import BVHError
     from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
+    from bvh.remarks import summary as in_few_lines
     from motiontok.cli.outputs import refuse_inputs
-    from motiontok.cli.sources import load_motion
+    from motiontok.cli.sources import load_motion, print_notes
     from motiontok.cli.trajectories import is_trajectory
     from motiontok.errors import InputError
     from motiontok.progress import progress
@@ -196,11 +206,13 @@ def _folder(
         if output.resolve() not in (source / file).resolve().parents
     ]
 
+    remarks: list[tuple[str, str]] = []
+
     def motions() -> Iterator[Motion]:
         for file in files:
             try:
-                motion = load_motion(source / file)
-            except BVHError as error:
+                motion = load_motion(source / file, tell=remarks.append, **read)
+            except (BVHError, InputError) as error:
                 broken.append(str(error))
                 continue
             if not len(motion):
@@ -228,10 +240,13 @@ def _folder(
                 }
             )
             update(len(rows) + len(broken), results[file])
+    print_notes(in_few_lines(remarks, clips=len(files)))
     for line in broken:
         click.echo(f"skipped {line}", err=True)
     if not rows:
         raise InputError(f"{source}: none of {len(files)} files could be used")
+    if read["strict"] and broken:
+        raise InputError(f"{source}: {len(broken)} of its files were not used, with --strict")
     together = Report.of_many(reports, frames)
     if as_json:
         summary = {

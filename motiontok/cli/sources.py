@@ -10,12 +10,27 @@ from motiontok.errors import InputError
 from motiontok.paths import SHIPPED_TOKENIZER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from bvh import Motion
     from bvh.motion_io import Calibrations
+    from bvh.reading import Reading
     from motiontok.codes import Codes
     from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["load_motion", "open_codes", "open_tokenizer_of"]
+__all__ = [
+    "STRICT",
+    "check_reading",
+    "load_motion",
+    "open_codes",
+    "open_tokenizer_of",
+    "print_notes",
+]
+
+STRICT = " (an error with --strict)"
+"""What is said behind a remark that ends a run."""
+
+_NOTES = 5
 
 
 def load_motion(
@@ -24,6 +39,9 @@ def load_motion(
     tokenizer: str | None = None,
     device: str = "cpu",
     calibrations: Calibrations | None = None,
+    reading: Reading | None = None,
+    strict: bool = False,
+    tell: Callable[[tuple[str, str]], object] | None = None,
 ) -> Motion:
     """Canonical motion of a file, chosen by its name's ending; notes on what looks wrong.
 
@@ -32,9 +50,12 @@ def load_motion(
         tokenizer: folder for codes; by default what the codes name, else the shipped one.
         device: where to decode codes.
         calibrations: of the rigs that a tokenizer knows, for what is to be encoded with it.
+        reading: how a BVH file is to be understood.
+        strict: what would be noted is an error.
+        tell: takes (path, remark) of what would be noted; else it is printed.
 
     Raises:
-        InputError, BVHError: the file cannot be used.
+        InputError, BVHError: the file cannot be used, or, with ``strict``, looks wrong.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -45,10 +66,39 @@ def load_motion(
         raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
     from bvh import motion_io
 
-    loaded = motion_io.load_motion(path, calibrations=calibrations)
-    for line in loaded.remarks:
-        print(f"note: {path}: {line}", file=sys.stderr)
+    loaded = motion_io.load_motion(path, reading=reading, calibrations=calibrations)
+    if strict and loaded.remarks:
+        raise InputError(f"{path}: {loaded.remarks[0]}{STRICT}")
+    if tell is None:
+        shown = [f"{path}: {line}" for line in loaded.remarks[:_NOTES]]
+        if more := len(loaded.remarks[_NOTES:]):
+            shown.append(f"{path}: {more} more remarks; `motiontok inspect` shows them")
+        print_notes(shown)
+    else:
+        for line in loaded.remarks:
+            tell((str(path), line))
     return loaded.motion
+
+
+def print_notes(lines: Iterable[str]) -> None:
+    """Notes for the user, one line each, on standard error."""
+    for line in lines:
+        print(f"note: {line}", file=sys.stderr)
+
+
+def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
+    """Refuse to be told how BVH files are read where there is none.
+
+    Raises:
+        InputError: it says so.
+    """
+    others = (".npz", ".npy", ".csv")
+    if reading.digest and all(path.suffix.lower() in others for path in sources):
+        what = " and ".join(map(str, sources)) or "this"
+        raise InputError(
+            f"{what}: no BVH file; --up, --scale, --mapping, --frames and the source's rate say "
+            "how one is read"
+        )
 
 
 def open_codes(

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import data_option, device_option, json_option, one_path, use_device
+from motiontok.cli.options import (
+    data_option,
+    device_option,
+    json_option,
+    one_path,
+    reading_options,
+    use_device,
+)
 from motiontok.paths import shipped_configs
 
 if TYPE_CHECKING:
+    from bvh.reading import Reading
     from motiontok.config import Config
 
 __all__ = ["train"]
@@ -41,7 +49,6 @@ with many processes (docs/training.md).
     help="Draw a set of clips W times as often, by the name of its folder or archive.",
 )
 @click.option("--download", is_flag=True, help="Fetch LAFAN1 (144 MB) if it is not there yet.")
-@click.option("--strict", is_flag=True, help="Stop at a clip that cannot be read; else skip it.")
 @click.option("--method", help="Training method, such as daps-pq or daps.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: runs/CONFIG].")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps.")
@@ -49,6 +56,7 @@ with many processes (docs/training.md).
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
 @click.option("--seed", type=int, help="Random seed.")
+@reading_options()
 @device_option
 @json_option
 def train(
@@ -56,7 +64,6 @@ def train(
     data: tuple[Path, ...],
     weights: tuple[str, ...],
     download: bool,
-    strict: bool,
     method: str | None,
     out: Path | None,
     steps: int | None,
@@ -64,9 +71,12 @@ def train(
     resume: bool,
     overrides: tuple[str, ...],
     seed: int | None,
+    reading: Reading,
+    strict: bool,
     device: str,
     as_json: bool,
 ) -> None:
+    from motiontok.cli.sources import check_reading
     from motiontok.config import load_config
     from motiontok.errors import InputError
     from motiontok.runs import resumed_config, run_training
@@ -102,6 +112,7 @@ def train(
     if settings.data.is_images:
         if weights:
             raise InputError("--weight is of sets of clips; images are one set")
+        check_reading(reading, [])
         images = one_path(data, "images")
         _train_on_images(config, settings, out, images, where, resume, as_json, say)
         return
@@ -111,6 +122,7 @@ def train(
             out=out,
             data=data,
             strict=strict,
+            reading=reading,
             device=where,
             resume=resume,
             say=say,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import tokenizer_option
+from motiontok.cli.options import reading_options, tokenizer_option
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
+    from bvh.reading import Reading
     from motiontok.codes import Codes
     from motiontok.render import Actor
     from motiontok.render.token_editor import TokenEditor
@@ -38,6 +39,7 @@ __all__ = ["view"]
     help="Retarget map (TOML), where --robot is a .urdf file.",
 )
 @tokenizer_option
+@reading_options()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Interface to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 def view(
@@ -45,6 +47,8 @@ def view(
     robot_name: str | None,
     map_path: Path | None,
     tokenizer: str | None,
+    reading: Reading,
+    strict: bool,
     host: str,
     port: int,
 ) -> None:
@@ -56,14 +60,16 @@ def view(
     Tokens lie as tiles before the figure; click one to swap it and see the motion change.
     With --tokenizer, a clip is shown beside what its tokens decode to.
     """
+    from motiontok.cli.sources import check_reading
     from motiontok.cli.trajectories import is_trajectory, trajectory_actor
     from motiontok.render.viewer import Viewer
 
+    check_reading(reading, [source])
     if is_trajectory(source):
         actor = trajectory_actor(source, [robot_name] if robot_name else [], map_path)
         _serve(Viewer({actor.label: actor}, host=host, port=port), source)
         return
-    motions, editor = _motions(source, tokenizer)
+    motions, editor = _motions(source, tokenizer, {"reading": reading, "strict": strict})
     robot: Robot | None = None
     if robot_name is not None:
         from motiontok.robots import load_robot
@@ -91,7 +97,7 @@ def _serve(viewer: Viewer, source: Path) -> None:
 
 
 def _motions(
-    source: Path, tokenizer: str | None
+    source: Path, tokenizer: str | None, read: Mapping[str, Any]
 ) -> tuple[Mapping[str, Motion], TokenEditor | None]:
     """What there is to see, by name, and the tokens of the last of it."""
     from motiontok.cli.sources import load_motion, open_codes
@@ -100,11 +106,11 @@ def _motions(
         codes, opened = open_codes(source, tokenizer=tokenizer)
         return {"decoded": opened.decode_codes(codes)}, _editor(codes, opened)
     if tokenizer is None:
-        return {"source": load_motion(source)}, None
+        return {"source": load_motion(source, **read)}, None
     from motiontok.tokenizer import MotionTokenizer
 
     opened = MotionTokenizer.from_pretrained(tokenizer)
-    motion = load_motion(source, calibrations=opened.calibrations)
+    motion = load_motion(source, calibrations=opened.calibrations, **read)
     codes = opened.encode_to_codes(motion)
     return {"source": motion, "decoded": opened.decode_codes(codes)}, _editor(codes, opened)
 

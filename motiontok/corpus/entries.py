@@ -42,7 +42,8 @@ class Entry:
 
     Attributes:
         file: path of the clip, relative to the folder of clips.
-        sha256: of the clip's bytes; empty if they could not be read.
+        sha256: of the clip's bytes, and of what is said of how to read them; empty if they
+            could not be read.
         codes: file that holds its codes, relative to the folder of codes.
         fingerprint: of the tokenizer.
         effort, hold_path, first: how it was encoded, see :meth:`MotionTokenizer.encode`.
@@ -50,6 +51,7 @@ class Entry:
         windows: rows of its codes.
         error: why there are no codes; empty where there are.
         row: where in the file its rows begin.
+        remarks: what looks wrong in the clip, or had to be assumed.
     """
 
     file: str
@@ -63,6 +65,7 @@ class Entry:
     error: str = ""
     row: int = 0
     first: int | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def clips_in(folder: Path) -> list[str]:
@@ -117,8 +120,9 @@ def _entries(path: Path) -> Iterator[Entry]:
             if not line.endswith("\n"):
                 return
             try:
-                entry = Entry(**json.loads(line))
-            except (ValueError, TypeError) as error:
+                values = json.loads(line)
+                entry = Entry(**values | {"remarks": tuple(values.get("remarks", ()))})
+            except (ValueError, TypeError, AttributeError) as error:
                 raise DataError(
                     f"{path}, line {number}: damaged ({error}); remove the line to encode its "
                     "clip again"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bvh.archives import result_names
 from bvh.files import atomic_path
+from bvh.reading import Reading, Settings
 from bvh.workers import Workers
 from motiontok.corpus.entries import (
     MANIFEST,
@@ -43,6 +44,8 @@ def encode_folder(
     effort: int = 1,
     hold_path: bool = False,
     first: int | None = None,
+    reading: Reading | None = None,
+    strict: bool = False,
     workers: int | None = None,
 ) -> list[Entry]:
     """Encode every clip of a folder, a few a core in memory at a time.
@@ -58,6 +61,8 @@ def encode_folder(
         tokenizer: its folder, or the name of a shipped one.
         device: where to encode. On anything but the CPU one process does it all.
         effort, hold_path, first: as :meth:`MotionTokenizer.encode` has them.
+        reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
+        strict: a clip with a remark is entered as one that cannot be used.
         workers: processes; by default one a core, or none for a few clips.
 
     Returns:
@@ -81,13 +86,20 @@ def encode_folder(
         known = {e.file: e for e in read_manifest(out)} if (out / MANIFEST).is_file() else {}
         for entry in known.values():
             check_same(out, entry, wanted[0])
-        done = {e.file: known[e.file] for e in wanted if _is_done(source, out, e, known)}
+        settings = Settings(reading)
+        done = {
+            e.file: known[e.file]
+            for e in wanted
+            if _is_done(source, out, e, known, settings, strict)
+        }
         gone = known.keys() - set(clips)
         _start(out, [e for e in known.values() if e.file in done or e.file in gone])
         left = [entry for entry in wanted if entry.file not in done]
         if workers is None and (device != "cpu" or len(left) < FEW):
             workers = 1
-        tasks = batches(left, source=source, tokenizer=tokenizer, device=device)
+        tasks = batches(
+            left, source=source, tokenizer=tokenizer, device=device, reading=reading, strict=strict
+        )
         with (
             (out / MANIFEST).open("a", encoding="utf-8") as manifest,
             Workers(workers) as pool,
@@ -103,16 +115,23 @@ def encode_folder(
     return [done[clip] for clip in clips]
 
 
-def _is_done(source: Path, out: Path, wanted: Entry, known: dict[str, Entry]) -> bool:
+def _is_done(
+    source: Path,
+    out: Path,
+    wanted: Entry,
+    known: dict[str, Entry],
+    settings: Settings,
+    strict: bool,
+) -> bool:
     old = known.get(wanted.file)
-    if old is None or not old.sha256:
+    if old is None or not old.sha256 or (strict and old.remarks):
         return False
     codes = out / wanted.codes
     there = codes.is_file() and codes.with_suffix(".json").is_file()
     if not old.error and not (old.codes == wanted.codes and there):
         return False
     try:
-        return digest(source / wanted.file) == old.sha256
+        return digest(source / wanted.file, settings) == old.sha256
     except OSError:
         return False
 

@@ -25,6 +25,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from bvh.files import atomic_path
+from bvh.reading import Reading
 from bvh.workers import Workers
 from motiontok.codes import Codes
 from motiontok.corpus.entries import (
@@ -63,6 +64,7 @@ class Packed:
         encoded: of these, encoded now.
         frames, windows: of those encoded now.
         failed: entries of this share's clips that have no codes.
+        remarked: entries of those with codes on which there are remarks.
     """
 
     fingerprint: str
@@ -71,6 +73,7 @@ class Packed:
     frames: int = 0
     windows: int = 0
     failed: list[Entry] = field(default_factory=list)
+    remarked: list[Entry] = field(default_factory=list)
 
 
 def share_of_process() -> tuple[int, int]:
@@ -94,6 +97,8 @@ def encode_packed(
     effort: int = 1,
     hold_path: bool = False,
     first: int | None = None,
+    reading: Reading | None = None,
+    strict: bool = False,
     workers: int | None = None,
     share: tuple[int, int] = (0, 1),
 ) -> Packed:
@@ -107,7 +112,8 @@ def encode_packed(
     Args:
         source: folder of .bvh and .npz files, at any depth.
         out: folder of the shards, the same for all machines.
-        tokenizer, device, effort, hold_path, first, workers: as :func:`encode_folder` has them.
+        tokenizer, device, effort, hold_path, first, reading, strict, workers: as
+            :func:`encode_folder` has them.
         share: which clips to encode: number and count of shares. Which share a clip is in
             depends on its path and the count alone.
 
@@ -132,10 +138,12 @@ def encode_packed(
         _finish_left(out, name)
         known = _known(out, wanted, set(clips))
         tasks = batches(
-            (replace(wanted, file=c, sha256=known[c].sha256 if c in known else "") for c in clips),
+            (replace(wanted, file=c, sha256=_hash(known.get(c), strict)) for c in clips),
             source=source,
             tokenizer=tokenizer,
             device=device,
+            reading=reading,
+            strict=strict,
         )
         if workers is None and (device != "cpu" or len(clips) < FEW):
             workers = 1
@@ -158,13 +166,21 @@ def encode_packed(
                         entry = old
                     if entry.error:
                         result.failed.append(entry)
+                    elif entry.remarks:
+                        result.remarked.append(entry)
                     if entry != old:
                         shard.add(entry, codes)
                 done += len(batch.entries)
                 update(done)
     open_tokenizer.cache_clear()
-    result.failed.sort(key=lambda entry: entry.file)
+    for entries in (result.failed, result.remarked):
+        entries.sort(key=lambda entry: entry.file)
     return result
+
+
+def _hash(old: Entry | None, strict: bool) -> str:
+    """Of the content that need not be encoded again."""
+    return "" if old is None or (strict and old.remarks) else old.sha256
 
 
 def _share_of(clip: str, count: int) -> int:

@@ -13,6 +13,8 @@ import numpy as np
 
 from bvh.errors import BVHError
 from bvh.motion import Motion
+from bvh.motion_io import load_motion
+from bvh.reading import Reading, Settings
 from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.corpus.entries import Entry
@@ -20,7 +22,6 @@ from motiontok.data import Start, from_motion
 from motiontok.errors import DataError
 from motiontok.paths import lasting_name
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.tokens.checks import motion_of
 from motiontok.tokens.windows import cut_windows
 
 __all__ = [
@@ -56,21 +57,31 @@ class Batch:
         source: folder of clips.
         tokenizer, device: what to encode with, and where.
         entries: the clips; a ``sha256`` in them names content that need not be encoded again.
+        reading: how BVH files are to be understood.
+        strict: a clip with a remark is one that cannot be used.
     """
 
     source: Path
     tokenizer: str
     device: str
     entries: tuple[Entry, ...]
+    reading: Reading | None = None
+    strict: bool = False
 
 
 def batches(
-    entries: Iterable[Entry], *, source: Path, tokenizer: str, device: str
+    entries: Iterable[Entry],
+    *,
+    source: Path,
+    tokenizer: str,
+    device: str,
+    reading: Reading | None = None,
+    strict: bool = False,
 ) -> Iterator[Batch]:
     """Cut a list of clips into pieces for workers."""
     entries = iter(entries)
     while some := tuple(islice(entries, _CLIPS)):
-        yield Batch(source, tokenizer, device, some)
+        yield Batch(source, tokenizer, device, some, reading, strict)
 
 
 def encode_batch(batch: Batch) -> list[Made]:
@@ -79,6 +90,7 @@ def encode_batch(batch: Batch) -> list[Made]:
     Whole motions are let go of as soon as their windows are cut.
     """
     tokenizer = open_tokenizer(batch.tokenizer, batch.device)
+    settings = Settings(batch.reading)
     name = lasting_name(batch.tokenizer)
     made: list[Made] = []
     waiting: list[tuple[Entry, Codes, Array]] = []
@@ -97,12 +109,19 @@ def encode_batch(batch: Batch) -> list[Made]:
         path = batch.source / entry.file
         found = ""
         try:
-            found = digest(path)
+            found = digest(path, settings)
             if found == entry.sha256:
                 made.append((entry, None))
                 continue
-            entry = replace(entry, sha256=found)
-            motion = motion_of(path, tokenizer.calibrations)
+            loaded = load_motion(
+                path, reading=settings.of(path), calibrations=tokenizer.calibrations
+            )
+            if batch.strict and loaded.remarks:
+                # Without a hash it is tried again when nobody is strict.
+                found = ""
+                raise DataError(f"{path}: {loaded.remarks[0]}")
+            entry = replace(entry, sha256=found, remarks=loaded.remarks)
+            motion = loaded.motion
             count = -(-len(motion) // tokenizer.frames_per_window)
             alone = entry.effort > 1 or entry.hold_path or count >= _TOGETHER
             if alone or tokenizer.method.joins_windows:
@@ -121,7 +140,8 @@ def encode_batch(batch: Batch) -> list[Made]:
             reason = str(error)
             # The normaliser knows the clip's name only, and of those there may be many.
             reason = reason if str(path) in reason else f"{path}: {reason}"
-            made.append((replace(entry, sha256=found, codes="", error=reason), None))
+            failed = replace(entry, sha256=found, codes="", error=reason, remarks=())
+            made.append((failed, None))
         except (OSError, MemoryError) as error:
             # Not the clip's content but the machine: without a hash it is tried again next time.
             reason = f"{path}: {error or 'out of memory'}"
@@ -170,6 +190,6 @@ def settings_of(
     return Entry("", "", "", opened.fingerprint, effort, hold_path, first=first)
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def digest(path: Path, settings: Settings) -> str:
+    """SHA-256 of a file's bytes, and of what is said of how to read it, if anything is."""
+    return hashlib.sha256(path.read_bytes() + settings.of(path).digest.encode()).hexdigest()

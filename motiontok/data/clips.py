@@ -27,6 +27,7 @@ from motiontok.data.sets import (
     find_copies,
     notes_on,
     read_sets,
+    remarks_on,
     set_names,
     shared_calibrations,
     split_sets,
@@ -78,8 +79,8 @@ class Clips:
     Attributes:
         sets: in the order in which they were given.
         licence: note on what the data allows.
-        notes: lines for the user on what is not as given: clips that two sets have, and sets of
-            which nothing is held out.
+        notes: lines for the user on what is not as given: clips that two sets have, sets of
+            which nothing is held out, and what looks wrong in files or had to be assumed.
         calibrations: of their rigs, by rig.
     """
 
@@ -241,7 +242,10 @@ def load_clips(
     alone = [name for name, part in zip(names, parts, strict=True) if not part.held_out.motions]
     notes = [f"{name}: a single clip, which is trained on; nothing is held out" for name in alone]
     clips = Clips(
-        tuple(sets), licence, (*notes_on(copies, names), *notes), shared_calibrations(found)
+        tuple(sets),
+        licence,
+        (*notes_on(copies, names), *notes, *remarks_on(found, names)),
+        shared_calibrations(found),
     )
     if not clips.held_out:
         raise DataError(
@@ -278,7 +282,7 @@ def every_clip(
         ClipSet(name, (), without(of, copied).motions, of.skipped)
         for name, of, copied in zip(names, found, copies, strict=True)
     )
-    return Clips(tuple(sets), "", notes_on(copies, names))
+    return Clips(tuple(sets), "", (*notes_on(copies, names), *remarks_on(found, names)))
 
 
 def make_training_data(

@@ -15,6 +15,7 @@ from bvh.motion import Motion
 from bvh.motion_io import Calibrations
 from bvh.normalizer import Calibration
 from bvh.reading import Reading
+from bvh.remarks import summary
 from bvh.splits import Split
 from motiontok.config import DataConfig
 from motiontok.errors import DataError
@@ -25,6 +26,7 @@ __all__ = [
     "find_copies",
     "notes_on",
     "read_sets",
+    "remarks_on",
     "set_names",
     "shared_calibrations",
     "split_sets",
@@ -249,6 +251,16 @@ def notes_on(copies: Sequence[Copies], names: Sequence[str]) -> tuple[str, ...]:
         one = f"{clip} is in {where} too, and counts once, there"
         out.append(f"{name}: {one if len(found) == 1 else many}")
     return tuple(out)
+
+
+def remarks_on(sets: Sequence[Dataset], names: Sequence[str]) -> list[str]:
+    """A few lines on what looks wrong in the files of each set, or had to be assumed."""
+    several = len(sets) > 1
+    return [
+        f"{name}: {line}" if several else line
+        for of, name in zip(sets, names, strict=True)
+        for line in summary(of.remarks, clips=len(of))
+    ]
 
 
 def _listed(names: Collection[str]) -> str:

@@ -11,7 +11,14 @@ from typing import Any
 import torch
 
 from bvh.files import atomic_path
-from motiontok.data.sets import find_copies, notes_on, read_sets, set_names, split_sets
+from motiontok.data.sets import (
+    find_copies,
+    notes_on,
+    read_sets,
+    remarks_on,
+    set_names,
+    split_sets,
+)
 from motiontok.errors import TrainingError
 from motiontok.methods.lopq import Lopq
 from motiontok.prior.baselines import baseline_nats
@@ -74,7 +81,7 @@ def load_tokens(
         if of.skipped:
             say(of.skipped_summary())
     copies = find_copies(clips, names)
-    for line in notes_on(copies, names):
+    for line in (*notes_on(copies, names), *remarks_on(clips, names)):
         say(line)
     parts = split_sets(tokenizer.config.data, names, clips, copies)
     training, held_out = (
