@@ -92,7 +92,7 @@ def render(
     """Draw SOURCES side by side as a video or a contact sheet.
 
     A source is a clip (.bvh), a motion (.npz), tokens (codes.npy) or a robot's
-    trajectory (robot.npz; robot.csv with --robot, 30 frames a second).
+    trajectory (robot.npz, robot.csv; a csv of another tool with --robot).
     """
     from motiontok.cli.sources import check_reading
     from motiontok.errors import InputError

@@ -41,22 +41,31 @@ def trajectory_actor(source: Path, robots: Sequence[str], map_path: Path | None)
     Raises:
         InputError, RobotError: the file cannot be used, or the robot is not known.
     """
-    from motiontok.errors import InputError
+    from motiontok.errors import InputError, RobotError
     from motiontok.render.robot import RobotActor
     from motiontok.robots import Trajectory, load_robot
+    from motiontok.robots.tables import read_about, read_table
 
+    given = [r for r in robots if r != "skeleton"]
     if source.suffix == ".csv":
-        given = [r for r in robots if r != "skeleton"]
-        if len(given) != 1:
+        name = read_about(source).robot
+        if not name and len(given) != 1:
             raise InputError(f"{source}: a .csv names no robot; say which one with --robot")
-        robot = load_robot(given[0], map=map_path)
-        trajectory = Trajectory.load_csv(source, robot=robot.name, joint_names=robot.joint_names)
-        click.echo(f"note: {source} states no rate; 30 frames a second assumed", err=True)
-        return RobotActor(robot, trajectory.qpos, fps=trajectory.fps, label=robot.name)
-    trajectory = Trajectory.load(source)
-    # A robot from a file of one's own is named after it; the trajectory knows only the name.
-    given = [r for r in robots if Path(r).stem == trajectory.robot]
-    robot = load_robot(given[0] if given else trajectory.robot, map=map_path)
-    if robot.joint_names != trajectory.joint_names:
-        raise InputError(f"{source}: its joints are not those of {robot.name} ({robot.urdf})")
+        robot = load_robot(_named(name, given) if name else given[0], map=map_path)
+        table = read_table(source, robot=robot.name, joint_names=robot.joint_names)
+        for line in table.assumed:
+            click.echo(f"note: {source}: {line}", err=True)
+        trajectory = Trajectory.of_table(table, robot=robot.name, source=source.stem)
+    else:
+        trajectory = Trajectory.load(source)
+        robot = load_robot(_named(trajectory.robot, given), map=map_path)
+        try:
+            trajectory = trajectory.in_order(robot.joint_names)
+        except RobotError as error:
+            raise InputError(f"{source}: {error}: {robot.name}, {robot.urdf}") from None
     return RobotActor(robot, trajectory.qpos, fps=trajectory.fps, label=robot.name)
+
+
+def _named(name: str, given: Sequence[str]) -> str:
+    """A robot from a file of one's own is named after it; a trajectory knows only the name."""
+    return next((r for r in given if Path(r).stem == name), name)

@@ -54,8 +54,8 @@ def view(
 ) -> None:
     """Play SOURCE in the browser: a clip (.bvh), a motion (.npz) or tokens (codes.npy).
 
-    Also a robot's trajectory (robot.npz; robot.csv with --robot). A person beside a robot
-    is drawn at the robot's size.
+    Also a robot's trajectory (robot.npz, robot.csv; a csv of another tool with --robot). A
+    person beside a robot is drawn at the robot's size.
 
     Tokens lie as tiles before the figure; click one to swap it and see the motion change.
     With --tokenizer, a clip is shown beside what its tokens decode to.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ import numpy as np
 from bvh.files import atomic_path
 from bvh.rotations import Array, align_signs, conjugate, log, multiply, slerp
 from motiontok.errors import RobotError
+from motiontok.robots.tables import Table, read_table, reordered, sidecar_of
 
 __all__ = ["Order", "Trajectory", "wxyz_from_xyzw", "xyzw_from_wxyz"]
 
@@ -131,7 +132,9 @@ class Trajectory:
         ``robot``, ``source``, ``frame`` ("world_from_base") and ``quaternion``
         ("xyzw" or "wxyz"). The csv has no header and one row a frame: base x y z (m),
         base quaternion, joints in the order of the robot description; with
-        Pinocchio's order that is the layout of the LAFAN1 retargeting data set.
+        Pinocchio's order that is the layout of the LAFAN1 retargeting data set. Beside
+        ``robot.csv`` stands ``robot.csv.json``: ``robot``, ``fps``, ``quaternion``,
+        ``joint_names``, ``source`` and ``frame`` as in the npz.
 
         Args:
             path: ends in ``.npz`` or ``.csv``.
@@ -142,8 +145,19 @@ class Trajectory:
         """
         path = Path(path)
         qpos = self.qpos if order == "pinocchio" else self.mujoco_qpos()
+        quaternion = "xyzw" if order == "pinocchio" else "wxyz"
         if path.suffix == ".csv":
-            with atomic_path(path) as temporary:
+            about = {
+                "robot": self.robot,
+                "fps": self.fps,
+                "frame": "world_from_base",
+                "quaternion": quaternion,
+                "joint_names": self.joint_names,
+                "source": self.source,
+            }
+            # Both are written before either is renamed: no table has another one's sidecar.
+            with atomic_path(sidecar_of(path)) as beside, atomic_path(path) as temporary:
+                beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
                 np.savetxt(temporary, qpos, fmt="%.8g", delimiter=",")
         elif path.suffix == ".npz":
             with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -156,10 +170,20 @@ class Trajectory:
                     robot=self.robot,
                     source=self.source,
                     frame="world_from_base",
-                    quaternion="xyzw" if order == "pinocchio" else "wxyz",
+                    quaternion=quaternion,
                 )
         else:
             raise RobotError(f"{path}: a trajectory is written as .npz or .csv")
+
+    def in_order(self, joint_names: Sequence[str]) -> Trajectory:
+        """The same, with the joints in another order.
+
+        Raises:
+            RobotError: they are not the same joints.
+        """
+        where = f"trajectory of {self.source or self.robot}"
+        qpos = reordered(self.qpos, self.joint_names, joint_names, where)
+        return replace(self, qpos=qpos, joint_names=tuple(joint_names))
 
     @classmethod
     def load_csv(
@@ -168,45 +192,31 @@ class Trajectory:
         *,
         robot: str,
         joint_names: Sequence[str],
-        fps: float = 30.0,
+        fps: float | None = None,
     ) -> Trajectory:
-        """Read a ``.csv`` as :meth:`save` writes it, base quaternion as (x, y, z, w).
+        """Read a ``.csv``, in the order and at the rate that the sidecar :meth:`save` wrote says.
+
+        Without a sidecar a header line may name the joints, the quaternion's order is that in
+        which the base stands upright, and the rate 30, as in the LAFAN1 retargeting data set.
 
         Args:
-            path: the file; it holds no names and no rate.
+            path: the file.
             robot: the robot's name.
-            joint_names: of its joints, in the order of the robot description.
-            fps: frames per second; 30 in the LAFAN1 retargeting data set.
+            joint_names: of its joints, in the order wanted.
+            fps: frames per second, over what the sidecar says.
 
         Raises:
-            RobotError: the file is missing, or not a table of as many columns as the
-                robot's configuration has.
+            RobotError: the file is missing, not a table of as many columns as the robot's
+                configuration has, of other joints, or its quaternion's order cannot be told.
         """
-        path = Path(path)
-        width = 7 + len(joint_names)
-        wanted = f"base x y z, quaternion x y z w, {len(joint_names)} joints of {robot}"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # no rows: refused below
-                qpos = np.loadtxt(path, delimiter=",", ndmin=2)
-        except FileNotFoundError:
-            raise RobotError(f"{path}: no such file") from None
-        except (OSError, ValueError) as error:
-            message = " ".join(str(error).split())
-            raise RobotError(f"{path}: not a table of numbers ({message})") from None
-        if not qpos.size:
-            raise RobotError(f"{path}: no rows")
-        if qpos.shape[1] != width:
-            raise RobotError(
-                f"{path}: {qpos.shape[1]} columns instead of {width} ({wanted}):"
-                " is it another robot's?"
-            )
-        if (np.abs(np.linalg.norm(qpos[:, 3:7], axis=1) - 1.0) > 1e-2).any():
-            raise RobotError(f"{path}: columns 4 to 7 are not unit quaternions ({wanted})")
-        try:
-            return cls(qpos, tuple(joint_names), fps, robot, path.stem)
-        except RobotError as error:
-            raise RobotError(f"{path}: {error}") from None
+        table = read_table(Path(path), robot=robot, joint_names=joint_names, fps=fps)
+        return cls.of_table(table, robot=robot, source=Path(path).stem)
+
+    @classmethod
+    def of_table(cls, table: Table, *, robot: str, source: str) -> Trajectory:
+        """The trajectory of a table; ``source`` is its motion's name where none is stated."""
+        source = table.about.source or source
+        return cls(table.qpos, table.joint_names, table.fps, robot, source)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:

@@ -81,9 +81,27 @@ def test_a_robots_csv_needs_its_name(clips: Path, tmp_path: Path) -> None:
     trajectory.save(tmp_path / "robot.csv")
     run(tmp_path / "robot.npz", "-o", tmp_path / "a.png", "--time", 0.5, *SIZE)
     words = [tmp_path / "robot.csv", "-o", tmp_path / "b.png", "--time", 0.5, *SIZE]
-    assert "30 frames a second assumed" in run(*words, "--robot", "g1")
-    a, b = (np.asarray(Image.open(tmp_path / n)).astype(int) for n in ("a.png", "b.png"))
-    assert np.abs(a - b).max() <= 8
+
+    def as_drawn_of_the_npz() -> bool:
+        a, b = (np.asarray(Image.open(tmp_path / n)).astype(int) for n in ("a.png", "b.png"))
+        return bool(np.abs(a - b).max() <= 8)
+
+    # Its sidecar names the robot, the rate and the order, which is another one here.
+    trajectory.save(tmp_path / "robot.csv", order="mujoco")
+    assert "note" not in run(*words)
+    assert as_drawn_of_the_npz()
+    (tmp_path / "robot.csv.json").unlink()
+    told = run(*words, "--robot", "g1")
+    assert "30 frames a second assumed" in told
+    assert "base quaternion taken as w x y z" in told
+    assert as_drawn_of_the_npz()
+    # Joints in another order are matched by name.
+    shuffled = trajectory.in_order(trajectory.joint_names[::-1])
+    shuffled.save(tmp_path / "other.npz")
+    shuffled.save(tmp_path / "other.csv")
+    for name in ("other.npz", "other.csv"):
+        run(tmp_path / name, "-o", tmp_path / "b.png", "--time", 0.5, *SIZE)
+        assert as_drawn_of_the_npz()
     with pytest.raises(InputError, match="names no robot"):
         run(*words)
     with pytest.raises(MotiontokError, match="36 columns instead of 39"):
