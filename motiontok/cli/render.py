@@ -222,11 +222,12 @@ def _in_the_robots_size(actors: list[Actor], persons: Mapping[int, Motion]) -> N
 
 
 def _retargeted(motion: Motion, name: str, map_path: Path | None) -> Actor:
+    from motiontok.cli.sources import open_robot
     from motiontok.progress import progress
     from motiontok.render.robot import RobotActor
-    from motiontok.robots import load_robot, retarget
+    from motiontok.robots import retarget
 
-    robot = load_robot(name, map=map_path)
+    robot = open_robot(name, map_path)
     with progress("inverse kinematics", len(motion)) as update:
         trajectory = retarget(motion, robot, progress=update)
     return RobotActor(robot, trajectory.qpos, fps=trajectory.fps)

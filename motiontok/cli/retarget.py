@@ -83,9 +83,8 @@ def retarget(
     SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), or a folder of clips
     and motions: OUTPUT is then a folder too, and all cores are used.
     """
-    from motiontok.cli.sources import check_reading, load_motion
+    from motiontok.cli.sources import check_reading, load_motion, open_robot
     from motiontok.errors import InputError
-    from motiontok.robots import load_robot
 
     if fps is not None and not 0 < fps <= _MOST_FPS:
         raise InputError(f"--fps must be above 0 and at most {_MOST_FPS}, got {fps:g}")
@@ -94,7 +93,7 @@ def retarget(
     if source.is_dir():
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
-        robot = load_robot(robot_name, map=map_path)
+        robot = open_robot(robot_name, map_path)
         suffix = ".csv" if csv else ".npz"
         _folder(source, output, robot, read, suffix=suffix, fps=fps, order=order, as_json=as_json)
         return
@@ -111,7 +110,7 @@ def retarget(
     if is_trajectory(source):
         raise InputError(f"{source}: this is a robot's trajectory; give the clip, motion or codes")
     motion = load_motion(source, tokenizer=tokenizer, **read)
-    robot = load_robot(robot_name, map=map_path)
+    robot = open_robot(robot_name, map_path)
     _clip(motion, output, robot, fps=fps, order=order, plot=plot, as_json=as_json)
 
 

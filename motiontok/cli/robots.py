@@ -34,8 +34,9 @@ def robots(name: str | None, map_path: Path | None, picture: Path | None, as_jso
     """
     import json
 
+    from motiontok.cli.sources import open_robot
     from motiontok.errors import InputError
-    from motiontok.robots import available, load_robot
+    from motiontok.robots import available
 
     if name is None:
         if picture is not None:
@@ -45,7 +46,7 @@ def robots(name: str | None, map_path: Path | None, picture: Path | None, as_jso
         else:
             click.echo("\n".join(available()))
         return
-    robot = load_robot(name, map=map_path)
+    robot = open_robot(name, map_path)
     facts = _facts(robot)
     if picture is not None:
         _draw(robot, picture)

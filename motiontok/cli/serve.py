@@ -80,9 +80,9 @@ def serve(
             click.echo(f"without sample and plan: {error}", err=True)
     robot = names = None
     if robot_name is not None:
-        from motiontok.robots import load_robot
+        from motiontok.cli.sources import open_robot
 
-        robot = load_robot(robot_name, map=map_path)
+        robot = open_robot(robot_name, map_path)
     if protocol == "sonic-v1":
         from motiontok.serve.sonic import joint_order as ordered
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bvh.motion_io import Calibrations
     from bvh.reading import Reading
     from motiontok.codes import Codes
+    from motiontok.robots import Robot
     from motiontok.tokenizer import MotionTokenizer
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "check_reading",
     "load_motion",
     "open_codes",
+    "open_robot",
     "open_tokenizer_of",
     "print_notes",
 ]
@@ -78,6 +80,15 @@ def load_motion(
         for line in loaded.remarks:
             tell((str(path), line))
     return loaded.motion
+
+
+def open_robot(name: str, map_path: Path | None) -> Robot:
+    """A robot, with a note on what was done to its description."""
+    from motiontok.robots import load_robot
+
+    robot = load_robot(name, map=map_path)
+    print_notes(f"{robot.urdf}: {line}" for line in robot.remarks)
+    return robot
 
 
 def print_notes(lines: Iterable[str]) -> None:

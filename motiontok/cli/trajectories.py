@@ -41,9 +41,10 @@ def trajectory_actor(source: Path, robots: Sequence[str], map_path: Path | None)
     Raises:
         InputError, RobotError: the file cannot be used, or the robot is not known.
     """
+    from motiontok.cli.sources import open_robot
     from motiontok.errors import InputError, RobotError
     from motiontok.render.robot import RobotActor
-    from motiontok.robots import Trajectory, load_robot
+    from motiontok.robots import Trajectory
     from motiontok.robots.tables import read_about, read_table
 
     given = [r for r in robots if r != "skeleton"]
@@ -51,14 +52,14 @@ def trajectory_actor(source: Path, robots: Sequence[str], map_path: Path | None)
         name = read_about(source).robot
         if not name and len(given) != 1:
             raise InputError(f"{source}: a .csv names no robot; say which one with --robot")
-        robot = load_robot(_named(name, given) if name else given[0], map=map_path)
+        robot = open_robot(_named(name, given) if name else given[0], map_path)
         table = read_table(source, robot=robot.name, joint_names=robot.joint_names)
         for line in table.assumed:
             click.echo(f"note: {source}: {line}", err=True)
         trajectory = Trajectory.of_table(table, robot=robot.name, source=source.stem)
     else:
         trajectory = Trajectory.load(source)
-        robot = load_robot(_named(trajectory.robot, given), map=map_path)
+        robot = open_robot(_named(trajectory.robot, given), map_path)
         try:
             trajectory = trajectory.in_order(robot.joint_names)
         except RobotError as error:

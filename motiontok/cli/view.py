@@ -72,9 +72,9 @@ def view(
     motions, editor = _motions(source, tokenizer, {"reading": reading, "strict": strict})
     robot: Robot | None = None
     if robot_name is not None:
-        from motiontok.robots import load_robot
+        from motiontok.cli.sources import open_robot
 
-        robot = load_robot(robot_name, map=map_path)
+        robot = open_robot(robot_name, map_path)
     last = list(motions)[-1]
 
     def rebuild(motion: Motion) -> Iterator[tuple[str, Actor]]:

@@ -24,6 +24,7 @@ import pinocchio as pin
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS, PARENTS
 from motiontok.errors import RobotError
+from motiontok.robots.coupling import Coupling
 from motiontok.robots.geometry import points_of
 from motiontok.robots.maps import RobotMap, SoleSize
 
@@ -109,13 +110,16 @@ _LIMBS = (
 )
 
 
-def calibrate(model: Any, map: RobotMap, foot_geometry: Any | None) -> Calibration:
+def calibrate(
+    model: Any, map: RobotMap, foot_geometry: Any | None, coupling: Coupling | None = None
+) -> Calibration:
     """Calibrate a robot against the canonical T-pose.
 
     Args:
         model: Pinocchio model.
         map: which frame follows which joint.
         foot_geometry: Pinocchio geometry model that holds the feet's shapes.
+        coupling: of joints that follow others.
 
     Raises:
         RobotError: an unknown frame or joint, two joints on one body, a body that no
@@ -126,7 +130,10 @@ def calibrate(model: Any, map: RobotMap, foot_geometry: Any | None) -> Calibrati
     bodies = tuple(_body(model, map, joint) for joint in joints)
     parents = _parents(map, joints, bodies)
     data = model.createData()
-    pin.forwardKinematics(model, data, _start(model, map))
+    start = _start(model, map)
+    if coupling is not None:
+        start = coupling.expand(coupling.reduce(start))
+    pin.forwardKinematics(model, data, start)
     world = {
         joint: _joint_center(model, data, map, joint, body, bodies[parent] if parent >= 0 else 1)
         for joint, body, parent in zip(joints, bodies, parents, strict=True)

@@ -16,6 +16,7 @@ import numpy as np
 import pinocchio as pin
 
 from bvh.rotations import Array
+from motiontok.robots.coupling import Coupling
 from motiontok.robots.geometry import points_of
 from motiontok.robots.placements import Placements
 
@@ -63,10 +64,12 @@ class SelfCollision:
     Args:
         model: Pinocchio model.
         geometry: its collision geometry model.
+        coupling: of joints that follow others.
     """
 
-    def __init__(self, model: Any, geometry: Any) -> None:
+    def __init__(self, model: Any, geometry: Any, coupling: Coupling | None = None) -> None:
         self.model = model
+        self.coupling = coupling
         self.geometry = _convex(geometry)
         self._data = model.createData()
         capsules = [_capsule(points_of(g)) for g in self.geometry.geometryObjects]
@@ -84,9 +87,11 @@ class SelfCollision:
         self._rows = Placements(self._placements.oMg)
 
     def near(self, q: Array, *, margin: float = 0.0) -> Proximities:
-        """Pairs closer than ``margin`` (m) in configurations ``q (frames, nq)``."""
+        """Pairs closer than ``margin`` (m) in configurations ``q``, of all joints or free ones."""
         if not len(self.pairs):
             return _collect([])
+        if self.coupling is not None and q.shape[1] != self.model.nq:
+            q = self.coupling.expand(q)
         found: list[tuple[Any, ...]] = []
         if margin != self._margin:
             for request in self._placements.collisionRequests:
@@ -175,6 +180,8 @@ class SelfCollision:
         for joints, reach in ((np.clip(0.0, lower, upper), _CLOSE), (0.5 * (lower + upper), 0.0)):
             q = pin.neutral(self.model)
             q[7:] = joints
+            if self.coupling is not None:
+                q = self.coupling.expand(self.coupling.reduce(q))
             pin.forwardKinematics(self.model, self._data, q)
             placed = [self._data.oMi[g.parentJoint] * g.placement for g in shapes]
             for i, j in pairs:

@@ -17,6 +17,8 @@ from motiontok.errors import RobotError
 
 __all__ = ["load_geometry", "points_of", "stick_figure"]
 
+_SMALL, _LARGE = 0.2, 20.0  # m; times the robot
+
 
 def load_geometry(
     model: Any, urdf: Path, tree: ElementTree.Element, *, kind: str, links: Collection[str] = ()
@@ -31,7 +33,7 @@ def load_geometry(
         links: only these links' shapes; all, if empty.
 
     Raises:
-        RobotError: a mesh cannot be found or read.
+        RobotError: a mesh cannot be found or read, or is far larger than the robot.
     """
     tree = copy.deepcopy(tree)
     for link in tree.iter("link"):
@@ -46,7 +48,7 @@ def load_geometry(
     # package://NAME/... is looked up beside every folder above the description.
     folders = [str(p) for p in urdf.resolve().parents][:-1]
     try:
-        return pin.buildGeomFromUrdfString(
+        found = pin.buildGeomFromUrdfString(
             model,
             ElementTree.tostring(tree, encoding="unicode"),
             which,
@@ -58,6 +60,27 @@ def load_geometry(
             f"{urdf}: {message} (paths are taken from the robot description's folder,"
             " package://NAME/... from a folder NAME beside or above it)"
         ) from None
+    _check_sizes(model, found, urdf)
+    return found
+
+
+def _check_sizes(model: Any, geometry: Any, urdf: Path) -> None:
+    """Refuse meshes in millimetres: drawn, they hide the robot; as collisions, they fill it."""
+    data = model.createData()
+    pin.forwardKinematics(model, data, pin.neutral(model))
+    joints = np.array([placement.translation for placement in data.oMi][1:])
+    size = max(float(np.ptp(joints, axis=0).max()), _SMALL)
+    for shape in geometry.geometryObjects:
+        if not shape.meshPath or not hasattr(shape.geometry, "computeLocalAABB"):
+            continue
+        shape.geometry.computeLocalAABB()
+        radius = float(shape.geometry.aabb_radius)
+        if radius > _LARGE * size:
+            raise RobotError(
+                f"{urdf}: {Path(shape.meshPath).name} of {shape.name} is {2 * radius:.3g} m large, "
+                f"the robot {size:.2g} m: is the mesh in millimetres? then give it "
+                'scale="0.001 0.001 0.001"'
+            )
 
 
 def stick_figure(model: Any, *, radius: float = 0.02) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 import pinocchio as pin
 
 from bvh.rotations import Array
+from motiontok.robots.coupling import Coupling
 from motiontok.robots.placements import Placements, split
 
 __all__ = ["Kinematics", "Linearization", "State"]
@@ -27,8 +28,8 @@ class State:
     """Placements and Jacobians of a batch of configurations.
 
     Attributes:
-        jacobians: ``(frames, nv, 6)`` world twist (linear part at the world's
-            origin, then angular) of each degree of freedom.
+        jacobians: ``(frames, columns, 6)`` world twist (linear part at the world's
+            origin, then angular) of each degree of freedom, coupled joints' too.
         rotations: ``(frames, bodies, 3, 3)`` world_from_body.
         positions: ``(frames, bodies, 3)`` of the bodies' origins.
     """
@@ -45,24 +46,26 @@ class Linearization:
         cost: ``(frames,)`` sum of squared weighted residuals.
         stiffness: ``(frames, bodies, 6, 6)`` of each body, about the world's origin.
         force: ``(frames, bodies, 6)`` that pulls towards lower cost.
-        matrix: ``(frames, nv, nv)`` Gauss-Newton matrix of what couples several bodies.
-        gradient: ``(frames, nv)`` descent direction of the same.
+        matrix: ``(frames, columns, columns)`` Gauss-Newton matrix of what couples several
+            bodies.
+        gradient: ``(frames, columns)`` descent direction of the same.
     """
 
-    def __init__(self, stiffness: Array, nv: int) -> None:
+    def __init__(self, stiffness: Array, columns: int) -> None:
         frames, bodies = stiffness.shape[:2]
         self.cost = np.zeros(frames)
         self.stiffness = stiffness
         self.force = np.zeros((frames, bodies, 6))
         self.matrix: Array | None = None
         self.gradient: Array | None = None
-        self._shape = (frames, nv)
+        self._shape = (frames, columns)
 
     def coupling(self) -> tuple[Array, Array]:
         """Matrix and gradient to add to, made when first needed."""
         if self.matrix is None or self.gradient is None:
-            frames, nv = self._shape
-            self.matrix, self.gradient = np.zeros((frames, nv, nv)), np.zeros((frames, nv))
+            frames, columns = self._shape
+            self.matrix = np.zeros((frames, columns, columns))
+            self.gradient = np.zeros((frames, columns))
         return self.matrix, self.gradient
 
 
@@ -72,19 +75,30 @@ class Kinematics:
     Args:
         model: Pinocchio model with a free-flyer root and revolute or prismatic joints.
         bodies: Pinocchio joint index of each body of interest, without repeats.
+        coupling: of joints that follow others. Configurations here are then of the free
+            joints, and so are steps, limits and normal equations.
 
     Attributes:
         model: as given.
         bodies: as given.
+        coupling: as given.
         lower: ``(nv - 6,)`` lower joint limits.
         upper: ``(nv - 6,)`` upper joint limits.
+        columns: degrees of freedom of the model, those of coupled joints too.
+        nv: degrees of freedom, the root's six included.
     """
 
-    def __init__(self, model: Any, bodies: Sequence[int]) -> None:
+    def __init__(self, model: Any, bodies: Sequence[int], coupling: Coupling | None = None) -> None:
         self.model = model
         self.bodies = list(bodies)
-        self.lower: Array = model.lowerPositionLimit[7:].copy()
-        self.upper: Array = model.upperPositionLimit[7:].copy()
+        self.coupling = coupling
+        own = model.lowerPositionLimit[7:], model.upperPositionLimit[7:]
+        lower, upper = own if coupling is None else (coupling.lower, coupling.upper)
+        self.lower: Array = lower.copy()
+        self.upper: Array = upper.copy()
+        self.columns = int(model.nv)
+        self.nv = 6 + len(self.lower)
+        self._tangent = None if coupling is None else coupling.tangent()
         self._data = model.createData()
         self._placements = Placements(self._data.oMi)
         self._scratch: dict[str, Array] = {}
@@ -105,9 +119,13 @@ class Kinematics:
         self._ancestor = ancestor * np.where(joint_of[:, None] == joint_of, 0.5, 1.0)
 
     @property
-    def nv(self) -> int:
-        """Degrees of freedom, the root's six included."""
-        return int(self.model.nv)
+    def nq(self) -> int:
+        """Numbers of a configuration."""
+        return 7 + len(self.lower)
+
+    def expand(self, q: Array) -> Array:
+        """Configurations ``(frames, model.nq)`` of all joints, of ``q (frames, nq)``."""
+        return q if self.coupling is None else self.coupling.expand(q)
 
     def body_index(self, joint: int) -> int:
         """Position of a Pinocchio joint in :attr:`bodies`."""
@@ -116,7 +134,8 @@ class Kinematics:
     def evaluate(self, q: Array) -> State:
         """Placements and Jacobians at configurations ``q (frames, nq)``."""
         frames = len(q)
-        jacobians = np.empty((frames, self.nv, 6))
+        q = self.expand(q)
+        jacobians = np.empty((frames, self.columns, 6))
         rows = self._memory("placements", frames, (self.model.njoints, 12))
         model, data, read = self.model, self._data, self._placements.read
         compute = pin.computeJointJacobians
@@ -129,6 +148,13 @@ class Kinematics:
     def integrate(self, q: Array, step: Array) -> Array:
         """Configurations after tangent steps ``(frames, nv)`` (root in its own frame)."""
         out = np.empty_like(q)
+        if self._tangent is not None:
+            # Only the root's place is on a manifold.
+            whole, moved = self.expand(q), step @ self._tangent.T
+            for frame in range(len(q)):
+                out[frame, :7] = pin.integrate(self.model, whole[frame], moved[frame])[:7]
+            out[:, 7:] = q[:, 7:] + step[:, 6:]
+            return out
         for frame in range(len(q)):
             out[frame] = pin.integrate(self.model, q[frame], step[frame])
         return out
@@ -137,10 +163,10 @@ class Kinematics:
         """An empty sum of tasks, valid until the next call."""
         stiffness = self._memory("stiffness", frames, (len(self.bodies), 6, 6))
         stiffness[...] = 0.0
-        return Linearization(stiffness, self.nv)
+        return Linearization(stiffness, self.columns)
 
     def subtree_of(self, body: int) -> Array:
-        """``(nv,)`` 1 where a degree of freedom moves a body (a Pinocchio joint index)."""
+        """``(columns,)`` 1 where a degree of freedom moves a body (a Pinocchio joint index)."""
         out: Array = self._subtree[:, self.body_index(body)]
         return out
 
@@ -150,13 +176,14 @@ class Kinematics:
         """Gauss-Newton matrix ``(frames, nv, nv)`` and descent direction ``(frames, nv)``.
 
         Args:
-            jacobians: ``(frames, nv, 6)``.
+            jacobians: ``(frames, columns, 6)``.
             system: tasks linearized at the same state.
             out: arrays for the two results.
         """
         frames, bodies = system.force.shape[:2]
-        nv = self.nv
-        matrix, gradient = out or (np.empty((frames, nv, nv)), np.empty((frames, nv)))
+        nv = self.columns
+        whole = None if self._tangent is not None else out
+        matrix, gradient = whole or (np.empty((frames, nv, nv)), np.empty((frames, nv)))
         composite = self._memory("composite", frames, (nv, 36))
         np.matmul(self._subtree, system.stiffness.reshape(frames, bodies, 36), out=composite)
         pulled = self._memory("pulled", frames, (nv, 6))
@@ -169,6 +196,10 @@ class Kinematics:
         if system.matrix is not None and system.gradient is not None:
             matrix += system.matrix
             gradient += system.gradient
+        if self._tangent is not None:
+            matrix, gradient = self._tangent.T @ matrix @ self._tangent, gradient @ self._tangent
+            if out is not None:
+                out[0][...], out[1][...] = matrix, gradient
         return matrix, gradient
 
     def _memory(self, name: str, frames: int, shape: tuple[int, ...]) -> Array:

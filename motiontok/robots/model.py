@@ -25,6 +25,8 @@ except ImportError as error:
 
 from motiontok.robots.calibration import Calibration, calibrate
 from motiontok.robots.collision import SelfCollision
+from motiontok.robots.coupling import Coupling, read_coupling
+from motiontok.robots.description import read_description
 from motiontok.robots.geometry import load_geometry, stick_figure
 
 __all__ = ["Robot", "load_robot"]
@@ -43,6 +45,9 @@ class Robot:
         model: Pinocchio model: free-flyer root, then one angle per joint.
         map: which frame follows which canonical joint.
         calibration: the robot seen as a canonical skeleton.
+        tree: the description as it was understood.
+        remarks: what was done to it, one line each.
+        coupling: of joints that follow others; None if none does.
     """
 
     name: str
@@ -51,6 +56,8 @@ class Robot:
     map: RobotMap
     calibration: Calibration
     tree: ElementTree.Element
+    remarks: tuple[str, ...] = ()
+    coupling: Coupling | None = None
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -99,7 +106,7 @@ class Robot:
         Raises:
             RobotError: a mesh is missing.
         """
-        return SelfCollision(self.model, self.collision)
+        return SelfCollision(self.model, self.collision, self.coupling)
 
 
 def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Robot:
@@ -133,27 +140,13 @@ def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Ro
 
 
 def _build(name: str, urdf: Path, map: RobotMap) -> Robot:
-    try:
-        tree = ElementTree.fromstring(urdf.read_bytes())
-    except (OSError, ElementTree.ParseError) as error:
-        raise RobotError(f"{urdf}: not a robot description ({error})") from None
-    for joint in tree.iter("joint"):
-        if joint.get("type") == "continuous":
-            # One angle for every joint: a continuous one is a hinge with far limits.
-            joint.set("type", "revolute")
-            limit = joint.find("limit")
-            if limit is None:
-                limit = ElementTree.SubElement(joint, "limit", effort="0", velocity="0")
-            limit.set("lower", "-1000")
-            limit.set("upper", "1000")
+    tree, remarks = read_description(urdf)
     try:
         model = pin.buildModelFromXML(
             ElementTree.tostring(tree, encoding="unicode"), pin.JointModelFreeFlyer()
         )
     except (ValueError, RuntimeError) as error:
         raise RobotError(f"{urdf}: {' '.join(str(error).split())}") from None
-    if model.nq != model.nv + 1:
-        raise RobotError(f"{urdf}: only revolute, continuous and prismatic joints are supported")
     missing = [f for f in map.follow.values() if not model.existFrame(f)]
     feet = [] if missing else _foot_links(model, map)
     geometry = None
@@ -163,7 +156,10 @@ def _build(name: str, urdf: Path, map: RobotMap) -> Robot:
             bodies = {g.parentJoint for g in geometry.geometryObjects}
             if len(bodies) == 2:
                 break
-    return Robot(name, urdf, model, map, calibrate(model, map, geometry), tree)
+    limits = model.lowerPositionLimit[7:], model.upperPositionLimit[7:]
+    coupling = read_coupling(tree, tuple(model.names)[2:], *limits, str(urdf))
+    calibration = calibrate(model, map, geometry, coupling)
+    return Robot(name, urdf, model, map, calibration, tree, remarks, coupling)
 
 
 def _foot_links(model: Any, map: RobotMap) -> list[str]:

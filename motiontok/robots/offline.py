@@ -17,6 +17,7 @@ from motiontok.progress import Progress
 from motiontok.robots.branches import connected
 from motiontok.robots.calibration import Calibration
 from motiontok.robots.collision import SelfCollision
+from motiontok.robots.coupling import Coupling
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.separation import separate
 from motiontok.robots.settling import retry, settle
@@ -41,6 +42,7 @@ def solve_trajectory(
     speed_limits: Array,
     floor: Calibration | None = None,
     collision: SelfCollision | None = None,
+    coupling: Coupling | None = None,
     progress: Progress | None = None,
 ) -> Array:
     """Configurations ``(frames, nq)`` that follow targets within joint and speed limits.
@@ -51,6 +53,7 @@ def solve_trajectory(
         speed_limits: ``(joints,)`` rad/s.
         floor: the calibration whose soles must stay above ground; none, if not given.
         collision: tells which bodies to part; none, if not given.
+        coupling: of joints that follow others.
         progress: called with the number of frames done.
     """
 
@@ -60,7 +63,9 @@ def solve_trajectory(
             tasks.append(floor_task(kinematics, floor))
         return tasks
 
-    kinematics = Kinematics(model, targets.bodies)
+    kinematics = Kinematics(model, targets.bodies, coupling)
+    if coupling is not None:
+        speed_limits = coupling.speeds(speed_limits)
     tasks = tasks_on(kinematics)
     q = connected(kinematics, tasks, neutral_start(kinematics, targets), targets.fps)
     q, cost, restless = _refined(kinematics, tasks, q, targets.fps, speed_limits, progress)
@@ -73,13 +78,13 @@ def solve_trajectory(
         q[:, 2] += _lift(floor_task(kinematics, floor).points(kinematics.evaluate(q))[..., 2])
     if progress is not None:
         progress(len(q))
-    return q
+    return kinematics.expand(q)
 
 
 def neutral_start(kinematics: Kinematics, targets: Targets) -> Array:
     """Neutral joints, base at its target: ``(frames, nq)``."""
     rotation = targets.rotations[:, 0] @ targets.local_rotations[0].T
-    q = np.zeros((len(targets), kinematics.model.nq))
+    q = np.zeros((len(targets), kinematics.nq))
     q[:, :3] = targets.positions[:, 0] - rotation @ targets.local_positions[0]
     q[:, 3:7] = xyzw_from_wxyz(from_matrix(rotation))
     q[:, 7:] = np.clip(0.0, kinematics.lower, kinematics.upper)

@@ -18,6 +18,7 @@ from bvh.rotations import Array, normalize
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 from motiontok.errors import RobotError
 from motiontok.robots.calibration import Calibration
+from motiontok.robots.coupling import Coupling
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.model import Robot
 from motiontok.robots.offline import SHALLOW, floor_task
@@ -51,6 +52,7 @@ class OnlineSolver:
         speed_limits: ``(joints,)`` rad/s.
         fps: frames per second of the stream.
         floor: the calibration whose soles must stay above ground; none, if not given.
+        coupling: of joints that follow others.
     """
 
     def __init__(
@@ -61,9 +63,10 @@ class OnlineSolver:
         speed_limits: Array,
         fps: float = 30.0,
         floor: Calibration | None = None,
+        coupling: Coupling | None = None,
     ) -> None:
-        self._kinematics = Kinematics(model, bodies)
-        self._reach = speed_limits / fps
+        self._kinematics = Kinematics(model, bodies, coupling)
+        self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
         self._floor = None if floor is None else floor_task(self._kinematics, floor)
         self.reset()
 
@@ -71,7 +74,7 @@ class OnlineSolver:
         """Forget the stream; the next frame starts anew."""
         self._base: Array | None = None
         # Row 0 is the robot, row 1 its rival.
-        self._q = np.zeros((2, self._kinematics.model.nq))
+        self._q = np.zeros((2, self._kinematics.nq))
         self._damping = np.full(2, _DAMPING)
         self._age = 0
 
@@ -127,7 +130,7 @@ class OnlineSolver:
         if self._floor is not None:
             heights = self._floor.points(kinematics.evaluate(self._q[own]))[..., 2]
             self._q[0, 2] += max(0.0, -SHALLOW - float(heights.min()))
-        return self._q[0].copy(), float(best.cost[0])
+        return kinematics.expand(self._q[0]).copy(), float(best.cost[0])
 
     def _start(self, targets: Targets, base: Array) -> None:
         self._q[:, 7:] = np.clip(0.0, self._kinematics.lower, self._kinematics.upper)
@@ -221,6 +224,7 @@ class Follower:
             speed_limits=robot.speed_limits,
             fps=fps,
             floor=robot.calibration,
+            coupling=robot.coupling,
         )
 
     def reset(self) -> None:

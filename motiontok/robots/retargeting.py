@@ -55,6 +55,7 @@ def retarget(
         speed_limits=robot.speed_limits,
         floor=robot.calibration,
         collision=robot.self_collision if self_collision else None,
+        coupling=robot.coupling,
         progress=progress,
     )
     q[:, 3:7] = xyzw_from_wxyz(align_signs(wxyz_from_xyzw(q[:, 3:7])))

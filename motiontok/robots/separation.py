@@ -51,7 +51,7 @@ class SeparationTask:
         self._local = np.einsum("npji,npj->npi", rotations, offset)
         self._moved = np.array(
             [[kinematics.subtree_of(b) for b in p] for p in near.bodies.tolist()]
-        ).reshape(-1, 2, kinematics.nv)
+        ).reshape(-1, 2, kinematics.columns)
 
     def __getitem__(self, frames: Array | slice) -> SeparationTask:
         chosen = np.arange(self._frames)[frames]
@@ -119,7 +119,9 @@ def separate(
     if not (depth > _DEEP).any():
         return q
     others = {int(g.parentJoint) for g in collision.geometry.geometryObjects}
-    kinematics = Kinematics(collision.model, [*bodies, *sorted(others - set(bodies))])
+    kinematics = Kinematics(
+        collision.model, [*bodies, *sorted(others - set(bodies))], collision.coupling
+    )
     tasks = make_tasks(kinematics)
 
     def parted(q: Array, depth: Array) -> tuple[Array, Array]:
