@@ -184,7 +184,7 @@ class Motion:
             offsets: ``(22, 3)`` rest offsets of the other body, metres.
 
         Raises:
-            BVHError: wrong shape, or a body whose thighs and shins are shorter than 1 cm.
+            BVHError: wrong shape, or a body with a leg, thigh and shin, shorter than 1 cm.
         """
         other = replace(self, offsets=offsets)
         try:

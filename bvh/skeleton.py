@@ -118,15 +118,17 @@ def root_between_bodies(old: Array, new: Array) -> tuple[float, float]:
         the scaled height, metres, so that who stands on the floor stands on it again.
 
     Raises:
-        BVHError: a body whose thigh and shin are shorter than 1 cm.
+        BVHError: a body one of whose legs, thigh and shin, is shorter than 1 cm.
     """
-    lengths = leg_length(old), leg_length(new)
-    if not min(lengths) >= SHORTEST_LEG:
-        raise BVHError(
-            f"thigh and shin are {1e3 * min(lengths):.3g} mm long together: a body is sized by its "
-            f"legs, which must have {1e3 * SHORTEST_LEG:g} mm at least"
-        )
-    scale = lengths[1] / lengths[0]
+    for body in (old, new):
+        bones = np.linalg.norm(body[[2, 3, 6, 7]], axis=1)
+        for side, length in (("left", bones[:2].sum()), ("right", bones[2:].sum())):
+            if not length >= SHORTEST_LEG:
+                raise BVHError(
+                    f"{side} thigh and shin are {1e3 * length:.3g} mm long together: a body is "
+                    f"sized by its legs, which must have {1e3 * SHORTEST_LEG:g} mm at least"
+                )
+    scale = leg_length(new) / leg_length(old)
     return scale, standing_height(new) - scale * standing_height(old)
 
 

@@ -151,7 +151,12 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
         return _values(values, path)
     except CodesError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise CodesError(
+            f"{path}: damaged sidecar: it has no {error}; put it there, or remove the file "
+            "to decode with defaults"
+        ) from None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CodesError(
             f"{path}: damaged sidecar ({type(error).__name__}: {error}); remove it to decode "
             "with defaults"

@@ -30,11 +30,15 @@ __all__ = [
     "MethodConfig",
     "ModelConfig",
     "TrainConfig",
+    "check_weight",
     "load_config",
     "override",
     "parse_config",
     "shipped_configs",
 ]
+
+_HEAVIEST = 1e3
+"""Weight of a set of clips: beyond, the others are not drawn at all."""
 
 PRECISIONS = ("float32", "bfloat16")
 MOTION_DATASETS = ("lafan", "bandai", "folder", "general", "procedural")
@@ -257,6 +261,18 @@ def parse_config(values: Mapping[str, Any], where: str) -> Config:
     return config
 
 
+def check_weight(weight: float, name: str) -> None:
+    """Refuse a weight of a set that leaves nothing of it, or of the others.
+
+    Raises:
+        ConfigError: it begins with ``name``.
+    """
+    if not 1.0 / _HEAVIEST <= weight <= _HEAVIEST:
+        raise ConfigError(
+            f"{name} must be a number of {1.0 / _HEAVIEST:g} to {_HEAVIEST:g}, got {weight:g}"
+        )
+
+
 def _check(config: Config, where: str) -> None:
     model, method, train, data = config.model, config.method, config.train, config.data
     positive = {
@@ -286,11 +302,12 @@ def _check(config: Config, where: str) -> None:
         "train.checkpoint_every": train.checkpoint_every,
         "train.log_every": train.log_every,
         "train.validation_windows": train.validation_windows,
-        **{f"data.weights.{name}": weight for name, weight in data.weights.items()},
     }
     for key, value in positive.items():
         if not 0 < value < float("inf"):
             raise ConfigError(f"{where}: {key} must be positive, got {value}")
+    for name, weight in data.weights.items():
+        check_weight(weight, f"{where}: data.weights.{name}")
     known = (*MOTION_DATASETS, *IMAGE_DATASETS)
     if data.dataset not in known:
         near = difflib.get_close_matches(data.dataset, known, n=1)

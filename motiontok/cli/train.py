@@ -197,7 +197,9 @@ def _weight_key(text: str) -> str:
 
     Raises:
         InputError: it is not of that form.
+        ConfigError: no weight a set can have.
     """
+    from motiontok.config import check_weight
     from motiontok.errors import InputError
 
     name, equals, weight = text.rpartition("=")
@@ -207,6 +209,7 @@ def _weight_key(text: str) -> str:
         equals = ""
     if not equals or not name:
         raise InputError(f"--weight {text}: expected SET=W, such as --weight snu=2")
+    check_weight(value, f"--weight {text}: W")
     return f"data.weights.{json.dumps(name)}={value}"
 
 

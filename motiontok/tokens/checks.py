@@ -148,6 +148,9 @@ def check_codes(
             ``"hold"``: in every window of a sequence), or another ``on_invalid``.
     """
     check_on_invalid(on_invalid)
+    beyond = -1
+    if isinstance(codes, Tensor) and codes.dtype == torch.uint64:
+        codes = codes.cpu().numpy()
     try:
         z = codes if isinstance(codes, Tensor) else np.asarray(codes)
     except ValueError:
@@ -165,8 +168,12 @@ def check_codes(
     if not isinstance(z, Tensor):
         if z.dtype.kind not in "ui":
             raise CodesError(f"codes: expected integers, got {z.dtype}")
+        if z.dtype == np.uint64:
+            # What int64 does not hold stays large, and outside the vocabulary.
+            beyond = int(z.max())
+            z = np.minimum(z, np.uint64(np.iinfo(np.int64).max))
         z = torch.from_numpy(z.astype(np.int64))
-    if z.is_floating_point() or z.dtype == torch.bool:
+    if z.is_floating_point() or z.is_complex() or z.dtype == torch.bool:
         raise CodesError(f"codes: expected integers, got {z.dtype}")
     z = z.long()
     valid = ((z >= 0) & (z < vocab_size)).all(dim=-1)
@@ -175,6 +182,7 @@ def check_codes(
         low, high = int(z.min()), int(z.max())
         bad = high if high >= vocab_size else low
         where = tuple(int(i) for i in (z == bad).nonzero()[0])
+        bad = max(bad, beyond)
         lost = "; no window of the sequence is valid" if on_invalid == "hold" else ""
         raise CodesError(
             f"codes: value {bad} at {where} is outside the vocabulary, 0 to {vocab_size - 1}{lost}"

@@ -182,9 +182,15 @@ def find_folder(folder: Path) -> Path:
             )
         return folder
     # A run's folder has a config.json of its own; the tokenizer inside it is meant.
-    for candidate in (folder / "tokenizer", folder):
-        if (candidate / "config.json").is_file():
-            return candidate
+    if (folder / "tokenizer" / "config.json").is_file():
+        return folder / "tokenizer"
+    if any((folder / name).exists() for name in ("tokenizer", "checkpoint.safetensors")):
+        raise TokenizerError(
+            f"{folder}: a run that was ended before it wrote its tokenizer; `motiontok train` with "
+            "--resume goes on with it"
+        )
+    if (folder / "config.json").is_file():
+        return folder
     what = "has no config.json" if folder.is_dir() else "no such folder"
     raise TokenizerError(
         f"{folder}: {what}; give the folder of a tokenizer or of a run that `motiontok train` wrote"

@@ -307,3 +307,9 @@ def test_a_body_without_legs_has_no_size() -> None:
     stumps[[2, 3, 6, 7]] *= 0.001
     with pytest.raises(BVHError, match=r"thigh and shin are 0\.\d+ mm long together"):
         motion.on_bones(stumps)
+    # Nor has one with a single leg.
+    for leg, side in (([2, 3], "left"), ([6, 7], "right")):
+        one = motion.offsets.copy()
+        one[leg] = 0.0
+        with pytest.raises(BVHError, match=f"{side} thigh and shin are 0 mm long together"):
+            motion.on_bones(one)

@@ -196,6 +196,34 @@ def test_bad_values_are_refused(run, clip, tmp_path, words, reason):
     assert reason in err
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--fps", "nan"), ("--fps", "inf"), ("--time", "nan")]
+)
+def test_no_picture_has_a_rate_or_a_time_that_is_no_number(run, clip, tmp_path, option, value):
+    suffix = "mp4" if option == "--fps" else "png"
+    code, _, err = run("render", clip, "-o", tmp_path / f"p.{suffix}", option, value)
+    assert code == 2
+    assert "not a finite number" in err or "not in the range" in err
+
+
+def test_a_motion_of_sixty_frames_a_second_is_encoded_and_trained_on(
+    run, tmp_path, tiny_run, tiny_settings
+):
+    folder = tmp_path / "motions"
+    for seed in range(4):
+        motion = procedural.make("walk", seconds=2, seed=seed)
+        motion.resampled(60).save(folder / f"{seed}.npz")
+    code, _, err = run(
+        "encode", folder / "0.npz", "--tokenizer", tiny_run, "-o", tmp_path / "c.npy"
+    )
+    assert code == 0, err
+    assert Codes.load(tmp_path / "c.npy").frames == 60
+    small = [w for s in tiny_settings if not s.startswith("data.clips") for w in ("--set", s)]
+    train = ("train", "folder", "--data", folder, "--method", "pca-pq", "--out", tmp_path / "run")
+    code, _, err = run(*train, *small, "--set", "data.holdout=2")
+    assert code == 0, err
+
+
 def test_what_is_no_bvh_file_cannot_be_read_otherwise(run, tmp_path, tiny_run):
     procedural.make("walk", seconds=1, seed=0).save(tmp_path / "m.npz")
     for words in commands(tmp_path / "m.npz", tiny_run, tmp_path).values():

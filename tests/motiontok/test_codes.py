@@ -165,7 +165,24 @@ def changed(**values):
         (lambda s: "{", "damaged sidecar"),
         (lambda s: "[]", "damaged sidecar"),
         (lambda s: "null", "damaged sidecar"),
-        (lambda s: json.dumps({k: v for k, v in s.items() if k != "start"}), "'start'"),
+        *[
+            (
+                lambda s, gone=gone: json.dumps({k: v for k, v in s.items() if k != gone}),
+                f"it has no '{gone}'",
+            )
+            for gone in (
+                "format",
+                "windows",
+                "frames",
+                "fps",
+                "start",
+                "offsets",
+                "source",
+                "licence",
+                "tokenizer",
+                "fingerprint",
+            )
+        ],
         (changed(format=3), "format 3 is not 2: use the motiontok that wrote it"),
         (changed(format=1), "format 1 is not 2: tokens of that format depended on the length"),
         (changed(windows=3), "describes 3 windows, the codes beside it have 2"),
@@ -182,7 +199,7 @@ def changed(**values):
         (changed(offsets=[[10**400] * 3] * 22), "offsets: expected numbers"),
         (changed(offsets=[[0.0, 0.0, 0.0]]), "offsets: expected (22, 3), got (1, 3)"),
         (changed(offsets=[[float("inf")] * 3] * 22), "offsets: value inf at (0, 0)"),
-        (changed(offsets=[[0.0] * 3] * 22), "offsets: thigh and shin are 0 mm"),
+        (changed(offsets=[[0.0] * 3] * 22), "offsets: left thigh and shin are 0 mm"),
         (changed(fps="fast"), "fps is 'fast'"),
         (changed(fps=60), "fps is 60; codes are of motion at 30 frames/s"),
         (changed(fps=-1), "fps is -1"),
@@ -224,7 +241,7 @@ def test_codes_that_could_not_be_read_are_not_written(tmp_path, array, words):
         ({"fps": 60.0}, "fps is 60.0"),
         ({"frames": 1.5}, "frames is 1.5"),
         ({"start": Start(x=np.nan)}, "start: expected x and y"),
-        ({"offsets": np.zeros((22, 3))}, "offsets: thigh and shin are 0 mm"),
+        ({"offsets": np.zeros((22, 3))}, "offsets: left thigh and shin are 0 mm"),
     ],
 )
 def test_what_stands_beside_codes_is_checked_before_it_is_written(tmp_path, given, words):

@@ -132,7 +132,7 @@ def test_features_of_a_body_without_legs_are_refused():
     offsets[[2, 3, 6, 7]] = 0.0
     with pytest.raises(bvh.BVHError, match=r"walk.*thigh and shin are 0 mm long together"):
         from_motion(replace(motion, offsets=offsets))
-    with pytest.raises(DataError, match="offsets: thigh and shin are 0 mm long together"):
+    with pytest.raises(DataError, match="offsets: left thigh and shin are 0 mm long together"):
         to_motion(from_motion(motion), offsets)
 
 

@@ -246,7 +246,7 @@ def test_a_start_that_is_none_is_refused(tokenizer, start):
 @pytest.mark.parametrize(
     ("offsets", "words"),
     [
-        (np.zeros((22, 3)), "thigh and shin are 0 mm"),
+        (np.zeros((22, 3)), "left thigh and shin are 0 mm"),
         (np.full((22, 3), np.nan), r"value nan at \(0, 0\)"),
         (np.full((22, 3), -1e200), r"value -1e\+200 at \(0, 0\)"),
         (np.zeros((21, 3)), r"expected \(22, 3\), got \(21, 3\)"),
@@ -390,7 +390,9 @@ def test_a_bad_clip_among_many_is_named(tokenizer, changes, words):
         (torch.zeros(2, 8, dtype=torch.bool), "expected integers, got torch.bool"),
         (torch.full((2, 8), 99), "value 99 at (0, 0)"),
         (np.full((2, 8), 2**63 - 1), "outside the vocabulary"),
-        (np.full((2, 8), 2**64 - 1, np.uint64), "outside the vocabulary"),
+        (np.full((2, 8), 2**64 - 1, np.uint64), "value 18446744073709551615 at (0, 0)"),
+        (np.array([[0] * 7 + [17]] * 2, np.uint64), "value 17 at (0, 7)"),
+        (torch.full((2, 8), 2**64 - 1, dtype=torch.uint64), "value 18446744073709551615 at"),
         (np.array([["a"] * 8]), "expected integers"),
         (np.array([[None] * 8]), "expected integers, got object"),
         (np.zeros((2, 3, 8), int), "decode takes codes of one motion"),
@@ -549,6 +551,18 @@ def test_damaged_folders_are_refused_by_name(folder, damage, words):
     assert message.startswith(str(folder))
     assert words in message
     assert "\n" not in message
+
+
+def test_a_run_that_was_ended_before_its_tokenizer_says_so(tmp_path, folder):
+    """As a kill between the last checkpoint and the tokenizer leaves it."""
+    (tmp_path / "run" / "tokenizer").mkdir(parents=True)
+    (tmp_path / "run" / "config.json").write_text("{}")
+    with pytest.raises(TokenizerError, match=r"ended before it wrote its tokenizer.*--resume"):
+        MotionTokenizer.from_pretrained(tmp_path / "run")
+    (tmp_path / "run" / "tokenizer").rmdir()
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"")
+    with pytest.raises(TokenizerError, match="ended before it wrote its tokenizer"):
+        MotionTokenizer.from_pretrained(tmp_path / "run")
 
 
 def test_the_default_tokenizer_is_there_or_says_what_to_do():
