@@ -128,7 +128,7 @@ def train(
             say=say,
         )
     except KeyboardInterrupt:
-        _say_how_to_go_on(config, data, out)
+        _say_how_to_go_on(config, data, out, reading)
         raise
     if as_json:
         click.echo(json.dumps({"out": str(out), "step": run.trained.step, **run.metrics}))
@@ -184,11 +184,15 @@ def _train_on_images(
     click.echo(f"tokenizer -> {out / 'tokenizer'}   grid -> {out / 'grid.png'}")
 
 
-def _say_how_to_go_on(config: str, data: Sequence[Path], out: Path) -> None:
+def _say_how_to_go_on(
+    config: str, data: Sequence[Path], out: Path, reading: Reading | None = None
+) -> None:
     if (out / "checkpoint.safetensors").exists():
         given = "".join(f" --data {path}" for path in data)
+        said = ", and what was said of clips" if reading is not None and reading.digest else ""
         click.echo(
-            f"stopped; continue: motiontok train {config}{given} --out {out} --resume", err=True
+            f"stopped; continue: motiontok train {config}{given} --out {out} --resume{said}",
+            err=True,
         )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_pose"]
 
 _LEFT, _RIGHT, _MIDDLE = "#d55e00", "#0072b2", "#333333"
+_LINES = 5  # of what was assumed, in a picture
 _AXES = ("#cc3333", "#339933", "#3355cc")
 
 
@@ -51,7 +52,7 @@ def draw_pose(clip: Clip, motion: Motion, report: Report, out: Path, *, frame: i
     if out.suffix.lower().lstrip(".") not in known:
         raise InputError(f"{out}: pictures end in {', '.join('.' + k for k in known)}")
     panels = list(figure.subplots(1, 4))
-    figure.suptitle(f"{clip.name}, frame {frame} ({report.family})")
+    figure.suptitle("\n".join(_assumed(clip, report, frame)), fontsize=10)
     _draw_source(panels[:2], clip, report, frame)
     _draw_canonical(panels[2:], motion, min(round(frame * motion.fps / clip.fps), len(motion) - 1))
     handles = [
@@ -69,6 +70,19 @@ def draw_pose(clip: Clip, motion: Motion, report: Report, out: Path, *, frame: i
             figure.savefig(temporary, dpi=110)
     except OSError as error:
         raise RenderError(f"{out}: cannot write the picture ({error.strerror})") from None
+
+
+def _assumed(clip: Clip, report: Report, frame: int) -> list[str]:
+    """Lines on how the file was understood, and what had to be assumed."""
+    lines = [
+        f"{clip.name}, frame {frame} ({report.family}): up {report.up}, {report.unit} of "
+        f"{report.scale:.4g} m, {clip.fps:.4g} frames/s, {report.height:.2f} m tall, floor "
+        f"{report.floor:+.2f} m",
+        *report.problems[:_LINES],
+    ]
+    if more := len(report.problems[_LINES:]):
+        lines.append(f"and {more} more")
+    return lines
 
 
 def _draw_source(panels: list[Any], clip: Clip, report: Report, frame: int) -> None:

@@ -35,10 +35,12 @@ class About:
         quaternion: ``"xyzw"`` or ``"wxyz"``, the base's.
         joint_names: of the columns behind it.
         source: name of the motion it came from.
+        frames: rows of the table.
     """
 
     robot: str = ""
     fps: float | None = None
+    frames: int | None = None
     quaternion: str | None = None
     joint_names: tuple[str, ...] = ()
     source: str = ""
@@ -84,6 +86,7 @@ def read_about(path: Path) -> About:
         about = About(
             robot=str(values.get("robot", "")),
             fps=float(values["fps"]) if "fps" in values else None,
+            frames=values.get("frames"),
             quaternion=values.get("quaternion"),
             joint_names=tuple(map(str, values.get("joint_names", ()))),
             source=str(values.get("source", "")),
@@ -124,6 +127,11 @@ def read_table(
     if qpos.shape[1] != width:
         raise RobotError(
             f"{path}: {qpos.shape[1]} columns instead of {width} ({wanted}): is it another robot's?"
+        )
+    if about.frames not in (None, len(qpos)):
+        raise RobotError(
+            f"{sidecar_of(path)}: describes {about.frames} frames, the table has {len(qpos)}: "
+            "is it another one's? correct or remove it"
         )
     if not np.isfinite(qpos).all():
         frame = int(np.argwhere(~np.isfinite(qpos))[0, 0])

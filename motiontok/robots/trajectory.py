@@ -134,7 +134,7 @@ class Trajectory:
         base quaternion, joints in the order of the robot description; with
         Pinocchio's order that is the layout of the LAFAN1 retargeting data set. Beside
         ``robot.csv`` stands ``robot.csv.json``: ``robot``, ``fps``, ``quaternion``,
-        ``joint_names``, ``source`` and ``frame`` as in the npz.
+        ``joint_names``, ``source`` and ``frame`` as in the npz, and ``frames``.
 
         Args:
             path: ends in ``.npz`` or ``.csv``.
@@ -150,6 +150,7 @@ class Trajectory:
             about = {
                 "robot": self.robot,
                 "fps": self.fps,
+                "frames": len(self),
                 "frame": "world_from_base",
                 "quaternion": quaternion,
                 "joint_names": self.joint_names,

@@ -48,6 +48,14 @@ def test_a_table_with_its_sidecar_comes_back_as_it_was(tmp_path, order):
     assert read(tmp_path / "r.csv", fps=25).fps == 25
 
 
+def test_a_sidecar_of_another_table_is_refused(tmp_path):
+    path = tmp_path / "r.csv"
+    moving(np.ones(20)).save(path)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+    with pytest.raises(RobotError, match=r"r\.csv\.json: describes 20 frames, the table has 17"):
+        read(path)
+
+
 def table_of(trajectory, order):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "r.csv"
