@@ -177,13 +177,20 @@ def _actors(
     actors: list[Actor] = []
     persons: dict[int, Motion] = {}
     tokens: TokenTrack | None = None
+    coded = {
+        source: open_codes(source, tokenizer=read["tokenizer"])
+        for source in sources
+        if source.suffix == ".npy"
+    }
+    # A clip beside its codes is the motion that was encoded.
+    known = next((tokenizer.calibrations for _, tokenizer in coded.values()), None)
     for source in sources:
         if is_trajectory(source):
             actors.append(trajectory_actor(source, robots, map_path))
             continue
         label = source.stem
-        if source.suffix == ".npy":
-            codes, opened = open_codes(source, tokenizer=read["tokenizer"])
+        if source in coded:
+            codes, opened = coded[source]
             motion = opened.decode_codes(codes)
             label = "decoded"
             if tokens is None:
@@ -191,7 +198,7 @@ def _actors(
                     opened.frames_per_window, codes=codes.array, vocab_size=opened.vocab_size
                 )
         else:
-            motion = load_motion(source, **read)
+            motion = load_motion(source, calibrations=known, **read)
         for name in robots:
             if name == "skeleton":
                 persons[len(actors)] = motion

@@ -116,6 +116,29 @@ def test_a_tokenizer_is_measured_on_the_motions_it_encodes(folder, tokenizer, tm
             np.testing.assert_array_equal(tokenizer.encode(motion), tokenizer.encode(path))
 
 
+def test_a_clip_drawn_beside_its_codes_is_what_was_encoded(
+    run, folder, run_folder, tokenizer, tmp_path, monkeypatch
+):
+    from motiontok.render import MannequinActor
+
+    name = "short_wave.bvh"
+    codes = tmp_path / "codes.npy"
+    assert run("encode", folder / name, "--tokenizer", run_folder, "-o", codes)[0] == 0
+    drawn = []
+
+    def spy(motion, **how):
+        drawn.append(motion)
+        return MannequinActor(motion, **how)
+
+    monkeypatch.setattr("motiontok.render.MannequinActor", spy)
+    words = ("-o", tmp_path / "p.png", "--time", "0", "--size", "64x64")
+    assert run("render", folder / name, codes, *words)[0] == 0
+    encoded = load_motion(folder / name, calibrations=tokenizer.calibrations).motion
+    np.testing.assert_array_equal(drawn[0].rotations, encoded.rotations)
+    alone = load_motion(folder / name).motion
+    assert not np.array_equal(alone.rotations, encoded.rotations)
+
+
 def test_sets_of_one_rig_share_its_calibration(folder, tmp_path):
     for kind in ("hop", "turn"):
         write(tmp_path / "more" / f"{kind}.bvh", kind, 0.4)
