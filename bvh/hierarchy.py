@@ -25,6 +25,13 @@ _WORD = re.compile(rb"[{}]|[^\s{}]+")
 _REST_OF_LINE = re.compile(rb"[^\r\n{}]*")
 _FRAMES = re.compile(rb"frames\s*:?\s*", re.IGNORECASE)
 _FRAME_TIME = re.compile(rb"frames?\s*time\s*:?\s*", re.IGNORECASE)
+_ANY_FRAME_TIME = re.compile(
+    rb"frames?[ \t]*time[ \t]*:?[ \t]*(?:[^\s]+|[\r\n]+[ \t]*[^\s]+[ \t]*(?=[\r\n]))?",
+    re.IGNORECASE,
+)
+"""With its value, whatever that is: a word behind it, or one alone on the next line."""
+
+_OR_GIVE_IT = ", or give frames a second (--source-fps, fps= of bvh.read)"
 
 
 @dataclass
@@ -184,36 +191,46 @@ class _Parser:
             raise self._error("a second ROOT: only one skeleton a file is read; split the file")
         if word != b"MOTION":
             raise self._expected("MOTION")
-        frame_time = None
-        while frame_time is None:
+        told = False
+        while not told:
             self._skip_space()
-            if match := _FRAME_TIME.match(self.data, self.at):
-                self.at = match.end()
-                frame_time = self._number("seconds per frame after Frame Time:")
+            if told := self._frame_time(header):
+                pass
             elif header.frames is None and (match := _FRAMES.match(self.data, self.at)):
                 self.at = match.end()
                 header.frames = self._count("the number of frames after Frames:")
+            elif self.fps is not None and header.frames is not None:
+                break  # no Frame Time: at all
             else:
                 self._word()
-                raise self._expected("Frame Time: (and Frames: before it)")
-        header.frame_time, header.assumed = self._seconds(frame_time)
+                raise self._expected(f"Frame Time: (and Frames: before it){_OR_GIVE_IT}")
+        if self.fps is not None:
+            header.frame_time = 1.0 / self.fps
         self._skip_space()
         header.data_start = self.at
 
-    def _seconds(self, frame_time: float) -> tuple[float, str]:
+    def _frame_time(self, header: Header) -> bool:
+        """Whether ``Frame Time:`` stands here; it is taken, or passed over if the rate is given."""
         if self.fps is not None:
-            return 1.0 / self.fps, ""
-        if not (frame_time > 0 and math.isfinite(1.0 / frame_time)):
+            match = _ANY_FRAME_TIME.match(self.data, self.at)
+            self.at = match.end() if match else self.at
+            return match is not None
+        match = _FRAME_TIME.match(self.data, self.at)
+        if match is None:
+            return False
+        self.at = match.end()
+        value = self._number(f"seconds per frame after Frame Time:{_OR_GIVE_IT}")
+        if not (value > 0 and math.isfinite(1.0 / value)):
             raise self._error(
-                f"Frame Time: is {frame_time:g}, expected a positive number of seconds"
+                f"Frame Time: is {value:g}, expected a positive number of seconds{_OR_GIVE_IT}"
             )
         try:
-            return seconds_per_frame(frame_time)
+            header.frame_time, header.assumed = seconds_per_frame(value)
         except ValueError as error:
             raise self._error(
-                f"Frame Time: is {error}; write 0.0333333 there for 30 frames a second, or give "
-                "frames a second (fps= of bvh.read)"
+                f"Frame Time: is {error}; write 0.0333333 there for 30 frames a second{_OR_GIVE_IT}"
             ) from None
+        return True
 
     def _channels(self, joint: str) -> tuple[str, ...]:
         count = self._count("the number of channels after CHANNELS")

@@ -60,7 +60,7 @@ def read(
             was found and what was expected.
     """
     label = str(path)
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
+    if fps is not None and not (math.isfinite(fps) and fps > 0 and math.isfinite(1.0 / fps)):
         raise BVHError(f"fps must be above zero, got {fps}")
     data = read_text(path)
     header = parse_header(data, label, fps=fps)

@@ -123,8 +123,7 @@ def read_clip(path: str | os.PathLike[str], reading: Reading) -> Clip:
     Raises:
         BVHError: it cannot be read.
     """
-    clip = read(path, frames=reading.frames or "header")
-    return clip if reading.fps is None else replace(clip, frame_time=1.0 / reading.fps)
+    return read(path, frames=reading.frames or "header", fps=reading.fps)
 
 
 def _read_settings(path: Path) -> Reading:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bvh_documents import Document
 
 import bvh
 from bvh import BVHError, procedural
+from bvh.reading import Reading, Settings, read_clip
 
 
 def written(folder: Path, frame_time: str) -> Path:
@@ -67,6 +69,28 @@ def test_a_given_rate_overrules_the_file(tmp_path: Path) -> None:
     for fps in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(BVHError, match="fps must be above zero"):
             bvh.read(written(tmp_path, "0.01"), fps=fps)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "Frame Time:", "Frame Time: nan", "Frame Time: 0,0333", "Frame Time: -1",
+     "Frames Time: 1/30", "Frame Time: 1e9", "Frame Time:\n0.01", "Frame Time\t:0"],
+)  # fmt: skip
+def test_a_given_rate_repairs_any_frame_time(tmp_path: Path, line: str) -> None:
+    path = written(tmp_path, "0.0333333")
+    whole = bvh.read(path)
+    found = path.read_text().replace("Frame Time: 0.0333333", line)
+    path.write_text(found)
+    for reading in (Reading(fps=50), None):
+        if reading is None:
+            (tmp_path / "bvh.toml").write_text("fps = 50")
+            reading = Settings().of(path)
+        clip = read_clip(path, reading)
+        assert (clip.fps, clip.remarks) == (50.0, ())
+        np.testing.assert_array_equal(clip.positions, whole.positions)
+    if line != "Frame Time:\n0.01":
+        with pytest.raises(BVHError, match="--source-fps"):
+            bvh.read(path)
 
 
 def test_what_was_assumed_reaches_the_report_and_frames_stay_as_many(tmp_path: Path) -> None:
