@@ -17,6 +17,7 @@ from bvh.motion import Motion
 from bvh.motion_io import Calibrations, Loaded, read_motion
 from bvh.normalizer import Calibration
 from bvh.reading import Reading, Settings
+from bvh.remarks import faults
 from bvh.rigs import File, Rig, calibrate_rig, examine_file, group
 from bvh.sources import stem
 from bvh.workers import Workers
@@ -115,7 +116,8 @@ def load(
             ``.bvh`` clips and ``.npz`` motions are read, all else is ignored.
         workers: processes; by default one a core.
         progress: called as ``progress(done, total)``, in files.
-        strict: let the first file that cannot be read, or with a remark on it, end the run.
+        strict: let the first file that cannot be read, or with a fault in it, end the run; see
+            :func:`bvh.remarks.faults`.
         cache: keep the motions in :func:`bvh.cache.cache_dir` and find them there.
         reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
         calibrations: of rigs that are known already.
@@ -123,7 +125,7 @@ def load(
 
     Raises:
         BVHError: nothing is there, the archive is damaged or unsafe, no clip could be
-            read, or, with ``strict``, some clip could not, or there is a remark.
+            read, or, with ``strict``, some clip could not, or has a fault.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -147,8 +149,9 @@ def load(
     if not pack.motions:
         raise BVHError(_why_empty(path, pack))
     remarks = [(n, line) for n, of in zip(pack.names, pack.remarks, strict=True) for line in of]
-    if strict and remarks:
-        raise job.failure(*remarks[0])
+    wrong = [(name, line) for name, line in remarks if faults([line])]
+    if strict and wrong:
+        raise job.failure(*wrong[0])
     return Dataset(pack.motions, pack.names, pack.skipped, pack.digests, remarks, pack.rigs)
 
 

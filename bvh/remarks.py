@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["KINDS", "kind_of", "remark", "summary"]
+__all__ = ["KINDS", "NO_FAULTS", "faults", "kind_of", "remark", "summary"]
 
 KINDS: dict[str, str] = {
     "up-axis": "which axis points up is not sure",
@@ -18,13 +18,18 @@ KINDS: dict[str, str] = {
     "joints": "the joints were told by the shape of the tree, not by their names",
     "sides": "left and right are exchanged",
     "bones": "a bone changes its length, or a joint moves that should not",
-    "floor": "the floor is far from the body, or no foot stands on it",
+    "floor": "the body is far from its floor",
     "jump": "the root moves as no body does",
     "frame-rate": "the clip has very few or very many frames a second",
     "frame-time": "the number behind Frame Time: is not in seconds",
     "pose": "something that the clip does not show was assumed",
 }
 """Kind of remark -> what it says. docs/troubleshooting.md has a section for each."""
+
+NO_FAULTS = ("lies", "pose")
+"""Kinds that tell what a clip shows, or does not: a person who really lies, an arm that never
+bends. Nothing in the file is wrong, and no option would make it otherwise, so that whoever is
+strict lets them pass."""
 
 _LINES = 5
 
@@ -40,6 +45,11 @@ def kind_of(line: str) -> str:
     """The kind of a line that :func:`remark` made; empty for any other text."""
     kind = line.partition(":")[0]
     return kind if kind in KINDS else ""
+
+
+def faults(lines: Iterable[str]) -> tuple[str, ...]:
+    """The remarks among ``lines`` for which a clip is refused where nothing may be guessed."""
+    return tuple(line for line in lines if kind_of(line) not in NO_FAULTS)
 
 
 def summary(remarks: Iterable[tuple[str, str]], *, clips: int) -> list[str]:

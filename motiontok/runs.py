@@ -91,7 +91,7 @@ def run_training(
             checkpoint.safetensors, best.safetensors, curves.png, metrics.json and tokenizer/,
             which holds the weights of the best validation.
         data: folders, archives or files of clips, each a set; the data set may need none.
-        strict: stop at a clip that cannot be read, or with a remark on it.
+        strict: stop at a clip that cannot be read, or with a fault in it.
         reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
         device: where to train.
         resume: continue the run in ``out``.

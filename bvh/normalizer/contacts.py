@@ -14,7 +14,7 @@ from bvh.skeleton import DEFAULT_OFFSETS, leg_length, toe_height
 
 __all__ = ["Contacts", "far_from_floor", "find_contacts"]
 
-_ASSUMED = "assumed under the lowest toe"
+_ASSUMED = "floor assumed under the lowest toe: no foot stands still"
 # Of an adult:
 _STILL = 0.15  # m/s; a planted foot of noisy capture moves slower, a swinging one faster
 _BAND = 0.04  # m; heights of one floor, of feet that roll a little and of noise
@@ -63,7 +63,7 @@ def find_contacts(body: Body) -> Contacts:
     standing = toes[..., 2][flat]
     level = float(median(standing)) if standing.size else low
     floor = size * (level - toe_height(DEFAULT_OFFSETS))
-    problems = [] if standing.size else [remark("floor", f"{_ASSUMED}: no foot stands still")]
+    problems = [] if standing.size else [remark("pose", _ASSUMED)]
     lowest = body.positions[:, body.has, 2].min(axis=1) - floor
     problems += far_from_floor(lowest / size)
     return Contacts(floor=floor, flat=flat, problems=tuple(problems))

@@ -45,6 +45,7 @@ def inspect(
     from bvh import BVHError
     from bvh.motion_io import examine_clip
     from bvh.reading import Settings, read_clip
+    from bvh.remarks import faults
     from motiontok.cli.sources import STRICT
     from motiontok.errors import InputError
 
@@ -75,8 +76,8 @@ def inspect(
         click.echo(_tree(source, {name: joint for joint, name in report.joints.items()}))
         if picture is not None:
             click.echo(f"wrote {picture}")
-    if strict and report.problems:
-        raise InputError(f"{clip}: {report.problems[0]}{STRICT}")
+    if strict and (wrong := faults(report.problems)):
+        raise InputError(f"{clip}: {wrong[0]}{STRICT}")
 
 
 def _headline(clip: Clip) -> str:

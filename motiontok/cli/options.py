@@ -85,7 +85,7 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option(
             "--strict",
             is_flag=True,
-            help="Remarks on a clip are errors, as what cannot be read is.",
+            help="Faults of a clip, and doubts about it, are errors, as what cannot be read is.",
         ),
         click.option(
             "--frames",

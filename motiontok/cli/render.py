@@ -186,7 +186,8 @@ def _actors(
     known = next((tokenizer.calibrations for _, tokenizer in coded.values()), None)
     for source in sources:
         if is_trajectory(source):
-            actors.append(trajectory_actor(source, robots, map_path))
+            actor = trajectory_actor(source, robots, map_path, strict=read["strict"])
+            actors.append(actor)
             continue
         label = source.stem
         if source in coded:

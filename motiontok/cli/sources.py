@@ -53,11 +53,11 @@ def load_motion(
         device: where to decode codes.
         calibrations: of the rigs that a tokenizer knows, for what is to be encoded with it.
         reading: how a BVH file is to be understood.
-        strict: what would be noted is an error.
+        strict: a fault in it is an error; see :func:`bvh.remarks.faults`.
         tell: takes (path, remark) of what would be noted; else it is printed.
 
     Raises:
-        InputError, BVHError: the file cannot be used, or, with ``strict``, looks wrong.
+        InputError, BVHError: the file cannot be used, or, with ``strict``, has a fault.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -67,10 +67,11 @@ def load_motion(
     if suffix == ".json" and path.with_suffix(".npy").is_file():
         raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
     from bvh import motion_io
+    from bvh.remarks import faults
 
     loaded = motion_io.load_motion(path, reading=reading, calibrations=calibrations)
-    if strict and loaded.remarks:
-        raise InputError(f"{path}: {loaded.remarks[0]}{STRICT}")
+    if strict and (wrong := faults(loaded.remarks)):
+        raise InputError(f"{path}: {wrong[0]}{STRICT}")
     if tell is None:
         shown = [f"{path}: {line}" for line in loaded.remarks[:_NOTES]]
         if more := len(loaded.remarks[_NOTES:]):

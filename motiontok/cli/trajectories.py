@@ -30,18 +30,21 @@ def is_trajectory(path: Path) -> bool:
         return False
 
 
-def trajectory_actor(source: Path, robots: Sequence[str], map_path: Path | None) -> Actor:
+def trajectory_actor(
+    source: Path, robots: Sequence[str], map_path: Path | None, *, strict: bool = False
+) -> Actor:
     """The robot of a trajectory file, playing it.
 
     Args:
         source: an .npz or .csv.
         robots: names that the user gave, one of which may be the robot's.
         map_path: of a robot that is not shipped.
+        strict: what a table leaves to be found or assumed is an error.
 
     Raises:
         InputError, RobotError: the file cannot be used, or the robot is not known.
     """
-    from motiontok.cli.sources import open_robot
+    from motiontok.cli.sources import STRICT, open_robot
     from motiontok.errors import InputError, RobotError
     from motiontok.render.robot import RobotActor
     from motiontok.robots import Trajectory
@@ -54,6 +57,8 @@ def trajectory_actor(source: Path, robots: Sequence[str], map_path: Path | None)
             raise InputError(f"{source}: a .csv names no robot; say which one with --robot")
         robot = open_robot(_named(name, given) if name else given[0], map_path)
         table = read_table(source, robot=robot.name, joint_names=robot.joint_names)
+        if strict and table.assumed:
+            raise InputError(f"{source}: {table.assumed[0]}{STRICT}")
         for line in table.assumed:
             click.echo(f"note: {source}: {line}", err=True)
         trajectory = Trajectory.of_table(table, robot=robot.name, source=source.stem)

@@ -66,7 +66,8 @@ def view(
 
     check_reading(reading, [source])
     if is_trajectory(source):
-        actor = trajectory_actor(source, [robot_name] if robot_name else [], map_path)
+        given = [robot_name] if robot_name else []
+        actor = trajectory_actor(source, given, map_path, strict=strict)
         _serve(Viewer({actor.label: actor}, host=host, port=port), source)
         return
     motions, editor = _motions(source, tokenizer, {"reading": reading, "strict": strict})

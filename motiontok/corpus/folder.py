@@ -9,6 +9,7 @@ from pathlib import Path
 from bvh.archives import result_names
 from bvh.files import atomic_path
 from bvh.reading import Reading, Settings
+from bvh.remarks import faults
 from bvh.workers import Workers
 from motiontok.corpus.entries import (
     MANIFEST,
@@ -62,7 +63,7 @@ def encode_folder(
         device: where to encode. On anything but the CPU one process does it all.
         effort, hold_path, first: as :meth:`MotionTokenizer.encode` has them.
         reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
-        strict: a clip with a remark is entered as one that cannot be used.
+        strict: a clip with a fault is entered as one that cannot be used.
         workers: processes; by default one a core, or none for a few clips.
 
     Returns:
@@ -124,7 +125,7 @@ def _is_done(
     strict: bool,
 ) -> bool:
     old = known.get(wanted.file)
-    if old is None or not old.sha256 or (strict and old.remarks):
+    if old is None or not old.sha256 or (strict and faults(old.remarks)):
         return False
     codes = out / wanted.codes
     there = codes.is_file() and codes.with_suffix(".json").is_file()

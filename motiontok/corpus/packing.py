@@ -26,6 +26,7 @@ from safetensors.numpy import save
 
 from bvh.files import atomic_path
 from bvh.reading import Reading
+from bvh.remarks import faults
 from bvh.workers import Workers
 from motiontok.codes import Codes
 from motiontok.corpus.entries import (
@@ -180,7 +181,7 @@ def encode_packed(
 
 def _hash(old: Entry | None, strict: bool) -> str:
     """Of the content that need not be encoded again."""
-    return "" if old is None or (strict and old.remarks) else old.sha256
+    return "" if old is None or (strict and faults(old.remarks)) else old.sha256
 
 
 def _share_of(clip: str, count: int) -> int:

@@ -15,6 +15,7 @@ from bvh.errors import BVHError
 from bvh.motion import Motion
 from bvh.motion_io import load_motion
 from bvh.reading import Reading, Settings
+from bvh.remarks import faults
 from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.corpus.entries import Entry
@@ -58,7 +59,7 @@ class Batch:
         tokenizer, device: what to encode with, and where.
         entries: the clips; a ``sha256`` in them names content that need not be encoded again.
         reading: how BVH files are to be understood.
-        strict: a clip with a remark is one that cannot be used.
+        strict: a clip with a fault is one that cannot be used; see :func:`bvh.remarks.faults`.
     """
 
     source: Path
@@ -116,10 +117,10 @@ def encode_batch(batch: Batch) -> list[Made]:
             loaded = load_motion(
                 path, reading=settings.of(path), calibrations=tokenizer.calibrations
             )
-            if batch.strict and loaded.remarks:
+            if batch.strict and (wrong := faults(loaded.remarks)):
                 # Without a hash it is tried again when nobody is strict.
                 found = ""
-                raise DataError(f"{path}: {loaded.remarks[0]}")
+                raise DataError(f"{path}: {wrong[0]}")
             entry = replace(entry, sha256=found, remarks=loaded.remarks)
             motion = loaded.motion
             count = -(-len(motion) // tokenizer.frames_per_window)

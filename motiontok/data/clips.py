@@ -179,7 +179,7 @@ def load_clips(
         config: data section of a run.
         paths: folders, archives or files of clips; procedural data takes none.
         seed: of procedural clips.
-        strict: an unreadable clip, or a remark on one, is an error.
+        strict: an unreadable clip, or a fault in one, is an error.
         reading: how BVH files are to be understood.
         calibrations: of the tokenizer that is to be measured; none calibrates rigs.
         update: called with files done and files in all, of the sets so far.

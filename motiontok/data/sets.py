@@ -77,7 +77,7 @@ def read_sets(
 
     Args:
         paths: folders, archives or files.
-        strict: an unreadable clip, or a remark on one, is an error.
+        strict: an unreadable clip, or a fault in one, is an error.
         reading: how BVH files are to be understood.
         calibrations: read files as a tokenizer does that has these; else rigs are calibrated.
         update: called with files done and files in all, of the sets so far.

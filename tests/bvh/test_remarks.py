@@ -12,7 +12,7 @@ from rigs import RIGS, put_on
 import bvh
 from bvh import Clip, Motion, procedural
 from bvh import rotations as rot
-from bvh.remarks import KINDS, kind_of, remark
+from bvh.remarks import KINDS, faults, kind_of, remark
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,11 @@ def test_no_other_kind_is_made() -> None:
     assert kind_of("somebody: said") == ""
     with pytest.raises(ValueError, match="no kind of remark"):
         remark("gossip", "odd")
+
+
+def test_what_a_clip_shows_is_no_fault_of_it() -> None:
+    lines = [remark(kind, "said") for kind in KINDS] + ["of no kind"]
+    assert set(lines) - set(faults(lines)) == {"lies: said", "pose: said"}
 
 
 @pytest.mark.parametrize("names", ["own", "canonical"])

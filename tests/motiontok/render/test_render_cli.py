@@ -95,6 +95,8 @@ def test_a_robots_csv_needs_its_name(clips: Path, tmp_path: Path) -> None:
     assert "30 frames a second assumed" in told
     assert "base quaternion taken as w x y z" in told
     assert as_drawn_of_the_npz()
+    with pytest.raises(InputError, match=r"base quaternion taken as w x y z: .*--strict"):
+        run(*words, "--robot", "g1", "--strict")
     # Joints in another order are matched by name.
     shuffled = trajectory.in_order(trajectory.joint_names[::-1])
     shuffled.save(tmp_path / "other.npz")
