@@ -14,11 +14,12 @@ from bvh.skeleton import DEFAULT_OFFSETS, leg_length, toe_height
 
 __all__ = ["Contacts", "far_from_floor", "find_contacts"]
 
-_ASSUMED = "floor assumed under the lowest toe: no foot stands still"
+_ASSUMED = "floor assumed under the lowest"
 # Of an adult:
 _STILL = 0.15  # m/s; a planted foot of noisy capture moves slower, a swinging one faster
 _BAND = 0.04  # m; heights of one floor, of feet that roll a little and of noise
 _ABOVE, _BELOW = 0.4, 0.2  # m; more than this over or under the floor is worth a remark
+_SUNK = 0.08  # m; no joint of a body is so far below the floor it stands on, most of the time
 _FLAT = 0.015  # m; ankle height over its lowest standing height that still counts as flat
 
 
@@ -63,8 +64,12 @@ def find_contacts(body: Body) -> Contacts:
     standing = toes[..., 2][flat]
     level = float(median(standing)) if standing.size else low
     floor = size * (level - toe_height(DEFAULT_OFFSETS))
-    problems = [] if standing.size else [remark("pose", _ASSUMED)]
+    problems = [] if standing.size else [remark("pose", f"{_ASSUMED} toe: no foot stands still")]
     lowest = body.positions[:, body.has, 2].min(axis=1) - floor
+    if (under := float(median(lowest))) < -_SUNK * size:
+        # Who lies on the back holds the feet as still as who stands, and higher than the rest.
+        floor, lowest = floor + under, lowest - under
+        problems = [remark("pose", f"{_ASSUMED} joint: the feet are above it")]
     problems += far_from_floor(lowest / size)
     return Contacts(floor=floor, flat=flat, problems=tuple(problems))
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from poses import SIDES, lying
 from rerigging import in_world, renamed, with_parent
 from rigs import RIGS, put_on
 
@@ -83,6 +84,17 @@ def test_a_floor_far_from_the_feet_is_told(clip: Clip, motion: Motion) -> None:
     assert "floor" in kinds(moved(clip, 0, dip))
     for height, far in ((300.0, True), (60.0, True), (-60.0, True), (10.0, False)):
         assert kinds(moved(motion.to_clip(), 0, [0.0, height, 0.0])) == ["floor"] * far
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("family", ["mixamo", "smpl", "xsens"])
+def test_who_lies_is_on_the_floor_and_not_in_it(family: str, side: str) -> None:
+    """On the back the feet are the highest of a body, and as still as those that stand."""
+    clip = put_on(RIGS[family][0], lying(side), 100.0)
+    lowest = bvh.normalize(clip).global_positions()[..., 2].min(axis=1)
+    assert abs(np.median(lowest)) < 0.08
+    assert "lies" in kinds(clip)
+    assert "floor" not in kinds(clip)
 
 
 @pytest.mark.parametrize("family", ["xsens", "rokoko", "perception-neuron"])
