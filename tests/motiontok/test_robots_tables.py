@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,17 @@ def test_without_one_the_order_is_that_in_which_the_base_stands(order, start, tu
     assert len(table.assumed) == 2
 
 
+def test_who_lies_passes_in_no_order_for_one_who_stands():
+    for pitch in (-2.1, -1.57, 1.57):
+        q = [np.cos(pitch / 2), 0.0, np.sin(pitch / 2), 0.0]
+        qpos = moving(np.zeros(40)).qpos
+        qpos[:, 3:7] = [*q[1:], q[0]]
+        trajectory = replace(moving(np.zeros(40)), qpos=qpos)
+        for order in ("pinocchio", "mujoco"):
+            with pytest.raises(RobotError, match="not to be told"):
+                table_of(trajectory, order)
+
+
 def test_or_that_in_which_it_faces_where_it_goes():
     trajectory = moving(np.linspace(-0.2, 0.2, 100), tilt=0.05, speed=1.2)
     np.testing.assert_allclose(table_of(trajectory, "pinocchio").qpos, trajectory.qpos, atol=1e-7)
@@ -120,6 +132,9 @@ def test_joints_in_another_order_are_matched_by_name(tmp_path):
     [
         ('{"quaternion": "zyxw"}', "neither xyzw nor wxyz"),
         ('{"fps": -1}', "fps is -1"),
+        ('{"fps": 1e-300}', "fps is 1e-300"),
+        ('{"fps": 1e300}', "fps is 1e+300"),
+        ('{"fps": ' + 400 * "9" + "}", "too large"),
         ('{"fps": "fast"}', "fast"),
         ("[]", "expected an object"),
         ("{", "not the sidecar of a trajectory"),
