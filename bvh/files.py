@@ -1,15 +1,20 @@
-"""The one way this project writes files: a temporary name, then a rename."""
+"""The one way this project writes files, a temporary name, then a rename; and settings read."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path"]
+from bvh.errors import BVHError
+
+__all__ = ["atomic_path", "read_short"]
+
+_SHORT = 1 << 20
 
 
 @contextmanager
@@ -54,3 +59,27 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_short(path: Path) -> str:
+    """The text of a file of settings, which a user's files may name but not vouch for.
+
+    Raises:
+        BVHError: it is missing, no regular file, larger than 1 MiB or no UTF-8.
+    """
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+        data = b""
+        if regular:
+            with path.open("rb") as file:
+                data = file.read(_SHORT + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise BVHError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise BVHError(f"{path}: not a text file ({error})") from None
+    if not regular:
+        raise BVHError(f"{path}: not a regular file")
+    if len(data) > _SHORT:
+        raise BVHError(f"{path}: larger than 1 MiB, so it is no file of settings")
+    return text

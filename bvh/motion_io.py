@@ -19,7 +19,7 @@ from bvh.reading import Reading, Settings, read_clip
 from bvh.rigs import rig_of
 from bvh.sources import read_text
 
-__all__ = ["Calibrations", "Loaded", "examine_clip", "in_file", "load_motion", "read_motion"]
+__all__ = ["Calibrations", "Loaded", "examine_clip", "load_motion", "read_motion"]
 
 Calibrations = Mapping[str, Calibration | None]
 """What is known of rigs, by their digests; None where each clip of a rig speaks for itself."""
@@ -98,13 +98,9 @@ def examine_clip(
             return examine(clip, calibration=calibration)
         return examine(clip, mapping=reading.mapping, up=reading.up, scale=reading.scale)
     except BVHError as error:
-        raise in_file(path, clip, error) from None
-
-
-def in_file(path: Path, clip: Clip, error: BVHError) -> BVHError:
-    """The error said of the file: the normaliser knows a clip's name only, which many may have."""
-    message, name = str(error), f"{clip.name}: "
-    return type(error)(f"{path}: {message[len(name) :]}" if message.startswith(name) else message)
+        # The normaliser knows a clip's name only, which many files may have.
+        reason = str(error).removeprefix(f"{clip.name}: ")
+        raise type(error)(f"{path}: {reason}") from None
 
 
 def _is_npz(path: Path) -> bool:

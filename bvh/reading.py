@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from bvh.clip import Clip
 from bvh.errors import BVHError
+from bvh.files import read_short
 from bvh.normalizer.mapping import read_mapping
 from bvh.reader import read
 
@@ -60,8 +60,10 @@ class Reading:
             if value is None:
                 continue
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (number and math.isfinite(value) and value > 0):
-                raise BVHError(f"{name} must be a number above zero, got {value!r}")
+            # One over it must be a number too, and TOML's integers may be beyond floats.
+            if not (number and 1e-300 < value < 1e300):
+                raise BVHError(f"{name} must be a number above zero, got {value!r:.40}")
+            object.__setattr__(self, name, float(value))
         if self.frames not in (None, "header", "rows"):
             raise BVHError(f"frames must be 'header' or 'rows', got {self.frames!r}")
 
@@ -127,11 +129,10 @@ def read_clip(path: str | os.PathLike[str], reading: Reading) -> Clip:
 
 
 def _read_settings(path: Path) -> Reading:
+    text = read_short(path)
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BVHError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values: dict[str, Any] = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise BVHError(f"{path}: not TOML ({error})") from None
     known = [f.name for f in fields(Reading)]
     for key in values:

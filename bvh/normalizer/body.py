@@ -33,6 +33,7 @@ __all__ = [
 INDEX: dict[str, int] = {name: i for i, name in enumerate(JOINTS)}
 """Canonical joint -> its index."""
 
+_SIZES = (1e-3, 1e4)  # m; bodies that a scale may make
 _LEGS = tuple(tuple(s + part for part in ("UpLeg", "Leg", "Foot")) for s, _ in SIDES)
 _ARMS = tuple((s + "Arm", s + "ForeArm") for s, _ in SIDES)
 _TRUNK = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head")
@@ -128,8 +129,13 @@ def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None
     unit_name = "given"
     if scale is None:
         scale, unit_name = find_scale(size)
-    elif not (np.isfinite(scale) and scale > 0):
-        raise BVHError(f"scale must be metres per source unit, above zero, got {scale}")
+    elif not (_SIZES[0] < scale * size < _SIZES[1]):
+        if not scale > 0:
+            raise BVHError(f"scale must be metres per source unit, above zero, got {scale}")
+        raise BVHError(
+            f"{clip.name}: with a scale of {scale:g} metres per source unit the body is "
+            f"{scale * size:.3g} m large, which nothing is; give another scale"
+        )
     world = world_from_source(up)
     return Body(
         # Joint by joint in memory, since that is how they are looked at.

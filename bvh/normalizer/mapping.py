@@ -15,6 +15,7 @@ import numpy as np
 
 from bvh.clip import Clip
 from bvh.errors import BVHError
+from bvh.files import read_short
 from bvh.normalizer.families import FAMILIES, Family, plain
 from bvh.normalizer.topology import map_by_topology
 from bvh.normalizer.tree import common_ancestor, path, spine_joints
@@ -88,12 +89,10 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, str]:
         BVHError: the file is missing, is neither, or holds anything but text.
     """
     path = Path(path)
+    text = read_short(path)
     try:
-        text = path.read_text(encoding="utf-8")
         data: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise BVHError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BVHError(f"{path}: not a mapping file in TOML or JSON ({error})") from None
     if not isinstance(data, dict) or not all(isinstance(v, str) for v in data.values()):
         raise BVHError(f'{path}: expected lines like LeftUpLeg = "source joint"')

@@ -52,7 +52,7 @@ def draw_pose(clip: Clip, motion: Motion, report: Report, out: Path, *, frame: i
     if out.suffix.lower().lstrip(".") not in known:
         raise InputError(f"{out}: pictures end in {', '.join('.' + k for k in known)}")
     panels = list(figure.subplots(1, 4))
-    figure.suptitle("\n".join(_assumed(clip, report, frame)), fontsize=10)
+    figure.suptitle("\n".join(_assumed(clip, report, frame)), fontsize=10, parse_math=False)
     _draw_source(panels[:2], clip, report, frame)
     _draw_canonical(panels[2:], motion, min(round(frame * motion.fps / clip.fps), len(motion) - 1))
     handles = [

@@ -189,6 +189,17 @@ def test_a_mapping_and_rows_are_taken_from_bvh_toml(tmp_path: Path) -> None:
         ("scale =", "bvh.toml: not TOML"),
         ("mapping = 'none.toml'", "none.toml: No such file"),
         ("mapping = 1", "bvh.toml: mapping must be a file or a table"),
+        ("mapping = '.'", "not a regular file"),
+        ("mapping = '/dev/zero'", "/dev/zero: not a regular file"),
+        ('mapping = "a\\u0000b"', "not a text file"),
+        ("mapping = {Tail = 'a'}", "a.bvh.* no canonical joint 'Tail'"),
+        ("#" * (1 << 20) + "#", "bvh.toml: larger than 1 MiB"),
+        ("x = " + 3000 * "[", "bvh.toml: not TOML"),
+        ("fps = " + 5000 * "9", "bvh.toml: not TOML"),
+        ("fps = 1e-320", "bvh.toml: fps must be a number above zero"),
+        ("scale = " + 400 * "9", "bvh.toml: scale must be a number above zero"),
+        ("scale = 1e200", "a.bvh.* the body is 1.*e.202 m large, which nothing is"),
+        ("scale = 1e-9", "a.bvh.* m large, which nothing is"),
     ],
 )
 def test_a_bad_bvh_toml_is_named(tmp_path: Path, text: str, reason: str) -> None:
