@@ -20,7 +20,15 @@ from bvh.rotations import Array
 from motiontok.robots.coupling import Coupling
 from motiontok.robots.placements import Placements, split
 
-__all__ = ["Kinematics", "Linearization", "State"]
+__all__ = ["Kinematics", "Linearization", "State", "limit_margins"]
+
+_UNLIMITED = 100.0  # rad or m: a joint of larger range turns freely
+
+
+def limit_margins(lower: Array, upper: Array, share: float) -> Array:
+    """A share of each joint's range ``(joints,)``; 0 for joints that turn freely."""
+    span = upper - lower
+    return np.where(span < _UNLIMITED, share * span, 0.0)
 
 
 @dataclass(eq=False)

@@ -13,20 +13,24 @@ from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
 from motiontok.robots import so3
 from motiontok.robots.contacts import SIDES, Contacts, find_contacts
-from motiontok.robots.kinematics import Kinematics, State
+from motiontok.robots.kinematics import Kinematics, State, limit_margins
 from motiontok.robots.model import Robot
+from motiontok.robots.outline import outline_of
 from motiontok.robots.targets import leg_length, make_targets
-from motiontok.robots.tasks import PoseTask
+from motiontok.robots.tasks import BATCH, PoseTask
 from motiontok.robots.trajectory import Trajectory
 
 __all__ = ["Measurement", "Report", "evaluate", "measure"]
 
+_NEAR = 0.02  # of a joint's range
+_DIRECTIONS = 200
 _LARGEST = (
     "position_error_max",
     "cost_max",
     "limit_violation",
     "joint_speed_max",
     "foot_depth",
+    "body_depth",
     "self_penetration",
 )
 
@@ -49,8 +53,14 @@ class Report:
         foot_slide_source: the same of the motion's, scaled to the robot, m/s.
         foot_depth: deepest corner of a sole below the ground, m.
         deep_frames: share of frames with a sole deeper than 5 mm.
+        body_depth: deepest point of any body below the ground, m.
+        buried_frames: share of frames with some body deeper than 10 mm.
         self_penetration: deepest overlap of two of the robot's bodies, m.
         colliding_frames: share of frames with an overlap deeper than 1 mm.
+        near_limit: share of frames with some joint within 2 % of its range of a limit.
+        root_jerk: mean size of the third derivative of the base's position, m/s^3.
+        root_jerk_source: the same of the motion's hips, scaled to the robot.
+        joint_jerk: mean size of the third derivative of a joint, rad/s^3.
     """
 
     position_error: float
@@ -66,8 +76,14 @@ class Report:
     foot_slide_source: float
     foot_depth: float
     deep_frames: float
+    body_depth: float
+    buried_frames: float
     self_penetration: float
     colliding_frames: float
+    near_limit: float
+    root_jerk: float
+    root_jerk_source: float
+    joint_jerk: float
 
     @classmethod
     def of_many(cls, reports: Sequence[Report], frames: Sequence[int]) -> Report:
@@ -99,13 +115,18 @@ class Report:
             ("rotation error", f"{np.degrees(self.rotation_error):.1f} deg mean"),
             ("cost", f"{self.cost:.1f} mean, {self.cost_max:.1f} max"),
             ("joint limits", f"{self.limit_violation:.4f} rad over,"
-                             f" {100 * self.at_limit:.0f} % of frames at a limit"),
+                             f" {100 * self.at_limit:.0f} % of frames at a limit,"
+                             f" {100 * self.near_limit:.0f} % within 2 % of the range"),
             ("joint speed", f"{self.joint_speed_max:.1f} rad/s max,"
                             f" {100 * self.speed_violations:.1f} % of frames too fast"),
             ("standing feet", f"{100 * self.foot_slide:.1f} cm/s slide"
                               f" (source {100 * self.foot_slide_source:.1f})"),
             ("soles", f"{1000 * self.foot_depth:.1f} mm below ground at most,"
                       f" {100 * self.deep_frames:.1f} % of frames deeper than 5 mm"),
+            ("bodies", f"{1000 * self.body_depth:.1f} mm below ground at most,"
+                       f" {100 * self.buried_frames:.1f} % of frames deeper than 10 mm"),
+            ("jerk", f"{self.root_jerk:.0f} m/s3 base (source {self.root_jerk_source:.0f}),"
+                     f" {self.joint_jerk:.0f} rad/s3 joints"),
             ("self-collision", f"{1000 * self.self_penetration:.1f} mm at most,"
                                f" {100 * self.colliding_frames:.1f} % of frames deeper than 1 mm"),
         )  # fmt: skip
@@ -131,6 +152,11 @@ class Measurement:
         slides: speeds (m/s) of standing points between neighbouring frames, the robot's
             and the motion's scaled to the robot.
         overlaps: ``(frames,)`` deepest overlap of two bodies, m.
+        depths: ``(frames,)`` deepest point of any body below the ground, m.
+        near_limit: ``(frames,)`` some joint is within 2 % of its range of a limit.
+        root_jerks: sizes (m/s^3) of the base's third differences, and of the motion's
+            hips, scaled to the robot.
+        joint_jerks: ``(frames - 3, robot joints)`` rad/s^3.
     """
 
     joints: tuple[str, ...]
@@ -146,6 +172,10 @@ class Measurement:
     contacts: Contacts
     slides: tuple[Array, Array]
     overlaps: Array
+    depths: Array
+    near_limit: Array
+    root_jerks: tuple[Array, Array]
+    joint_jerks: Array
 
     @property
     def foot_depths(self) -> Array:
@@ -167,12 +197,18 @@ class Measurement:
             at_limit=float(self.at_limit.mean()),
             joint_speed_max=float(self.speeds.max(initial=0.0)),
             speed_violations=float(fast.any(axis=1).mean()) if len(fast) else 0.0,
-            foot_slide=float(own.mean()) if own.size else 0.0,
-            foot_slide_source=float(source.mean()) if source.size else 0.0,
+            foot_slide=_mean(own),
+            foot_slide_source=_mean(source),
             foot_depth=float(self.foot_depths.max()),
             deep_frames=float((self.foot_depths > 0.005).mean()),
             self_penetration=float(self.overlaps.max()),
+            body_depth=float(self.depths.max()),
+            buried_frames=float((self.depths > 0.01).mean()),
             colliding_frames=float((self.overlaps > 0.001).mean()),
+            near_limit=float(self.near_limit.mean()),
+            root_jerk=_mean(self.root_jerks[0]),
+            root_jerk_source=_mean(self.root_jerks[1]),
+            joint_jerk=_mean(self.joint_jerks),
         )
 
 
@@ -215,7 +251,41 @@ def measure(trajectory: Trajectory, motion: Motion, robot: Robot) -> Measurement
         contacts=contacts,
         slides=_slides(motion, robot, corners, contacts),
         overlaps=robot.self_collision.near(trajectory.qpos).deepest(len(motion)),
+        depths=body_depths(robot, trajectory.qpos),
+        near_limit=(
+            np.minimum(joints - lower, upper - joints) < limit_margins(lower, upper, _NEAR)
+        ).any(axis=1),
+        root_jerks=_root_jerks(trajectory, motion, robot),
+        joint_jerks=np.abs(np.diff(joints, n=3, axis=0)) * motion.fps**3,
     )
+
+
+def body_depths(robot: Robot, q: Array) -> Array:
+    """Deepest point of any body below the ground ``(frames,)``, metres."""
+    outline = outline_of(robot.self_collision.geometry, directions=_DIRECTIONS)
+    bodies = np.unique(outline.bodies).tolist()
+    kinematics = Kinematics(robot.model, bodies)
+    depths = np.zeros(len(q))
+    for start in range(0, len(q), BATCH):
+        state = kinematics.evaluate(q[start : start + BATCH])
+        for k, body in enumerate(bodies):
+            heights = state.rotations[:, k, 2] @ outline.of(body).T + state.positions[:, k, None, 2]
+            part = depths[start : start + BATCH]
+            np.maximum(part, -heights.min(axis=1), out=part)
+    return depths
+
+
+def _root_jerks(trajectory: Trajectory, motion: Motion, robot: Robot) -> tuple[Array, Array]:
+    scale = robot.calibration.leg_length / leg_length(motion.offsets)
+    own, source = (
+        np.linalg.norm(np.diff(path, n=3, axis=0), axis=-1) * motion.fps**3
+        for path in (trajectory.qpos[:, :3], scale * motion.root_positions)
+    )
+    return own, source
+
+
+def _mean(values: Array) -> float:
+    return float(values.mean()) if values.size else 0.0
 
 
 def sole_corners(robot: Robot, kinematics: Kinematics, state: State) -> Array:
