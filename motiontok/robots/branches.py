@@ -1,12 +1,15 @@
-"""Solve a trajectory from many anchors, and choose one continuous path through it.
+"""Solve a trajectory from frames solved on their own, and choose one path through them.
 
 A humanoid can reach the same targets in several ways (an arm near a singular pose has
 two), and with joint limits a solution that is only ever continued from the frame before
-gets stuck in a bad one. Here every 16th frame, an anchor, is solved on its own from the
-neutral pose, and each is continued up to the next, all stretches side by side. Where a
-stretch does not arrive at the next anchor's solution, both are continued past each other
-as further candidates, and the path with the least tracking cost and the least jumping is
-found by dynamic programming (Viterbi 1967).
+gets stuck in a bad one. Here about 15 frames a second, the keys, are each solved from the
+neutral pose. Where two that follow each other are not one movement, both are continued
+past each other as further candidates, and the path with the least tracking cost and the
+least jumping is found by dynamic programming (Viterbi 1967).
+
+Keys are laid out between moments at which the motion is slowest, not from its first frame
+on, and a key's solution depends on its own targets alone: a motion cut elsewhere has the
+same keys and the same path from soon after the cut on.
 """
 
 from __future__ import annotations
@@ -15,66 +18,93 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import minimum_filter1d
 
 from bvh.rotations import Array, conjugate, multiply, normalize
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.solver import Options, minimize
-from motiontok.robots.tasks import Posture, Task
+from motiontok.robots.targets import Targets
+from motiontok.robots.tasks import PoseTask, Posture, Task
 from motiontok.robots.trajectory import wxyz_from_xyzw, xyzw_from_wxyz
 
-__all__ = ["connected", "jump_cost"]
+__all__ = ["connected", "jump_cost", "key_frames"]
 
-_RATE = 15.0  # solved frames a second
-_SHORTEST, _LONGEST = 4, 16  # solved frames between anchors
-_SIDE_BY_SIDE = 96  # walks at once that keep the processor busy
-_REACH = 12  # solved frames that a candidate runs past an anchor that it misses
-_JUMP = 1.0  # rad between solved frames that is not a movement
-_MOST = 0.5  # rad that a joint is expected to go on in a frame
+_RATE = 15.0  # keys a second
+_SLOWEST = 0.15  # s on each side within which a moment is the slowest
+_REACH = 16  # keys that a candidate runs past a break
+_STEADY = 0.35  # rad between keys that is a movement for sure
+_JUMP = 1.0  # rad between keys that is not a movement
+_MOST = 0.5  # rad that a joint is expected to go on in a key
 _SAME = 0.2  # rad; closer solutions of one frame are one
-_ANCHOR = Options(iterations=16, tolerance=3e-3)
+_ALONE = Options(iterations=16, tolerance=3e-3)
 _CONTINUE = Options(iterations=4, tolerance=1e-2)
+_WORSE = 10.0  # cost by which a neighbour must be better to be worth a try
+_REST = 0.5  # posture weight towards the neutral pose: decides where targets do not
 _HOLD = 1.0  # posture weight that keeps a continued path from drifting along free directions
 _FREE_SPEED = 10.0  # rad/s that cost nothing
-_PENALTY = 150.0  # per rad^2 beyond that, in one frame
+_PENALTY = 300.0  # per rad^2 beyond that, in one key
 
 
 @dataclass(eq=False)
 class _Candidate:
-    """Configurations ``(n, nq)`` and costs ``(n,)`` of the frames from ``start`` on."""
+    """Configurations ``(n, nq)`` and costs ``(n,)`` of the keys from ``start`` on."""
 
     start: int
     q: Array
     cost: Array
 
 
-def jump_cost(before: Array, after: Array, fps: float) -> Array:
-    """Cost ``(...)`` of going from joint values ``(..., joints)`` to the next frame's."""
-    excess = np.maximum(np.abs(after - before) - _FREE_SPEED / fps, 0.0)
+def jump_cost(before: Array, after: Array, seconds: Array | float) -> Array:
+    """Cost ``(...)`` of going from joint values ``(..., joints)`` to others in a time."""
+    free = np.asarray(_FREE_SPEED * seconds)[..., None]
+    excess = np.maximum(np.abs(after - before) - free, 0.0)
     out: Array = _PENALTY * (excess**2).sum(-1)
     return out
 
 
-def connected(kinematics: Kinematics, tasks: Sequence[Task], start: Array, fps: float) -> Array:
-    """One continuous path, solved about 15 times a second and filled in between.
+def key_frames(targets: Targets) -> Array:
+    """Frames ``(keys,)`` to be solved on their own, about 15 a second.
+
+    The first and the last are among them, and all moments that are slowest around.
+    """
+    frames, stride = len(targets), max(round(targets.fps / _RATE), 1)
+    if stride == 1 or frames < 3:
+        return np.arange(frames)
+    turns = np.diff(targets.rotations.reshape(frames, -1), axis=0)
+    speed = (turns * turns).sum(axis=1)
+    around = 2 * max(round(_SLOWEST * targets.fps), 1) + 1
+    slowest = 1 + np.flatnonzero(speed == minimum_filter1d(speed, around, mode="nearest"))
+    marks = np.unique(np.concatenate([[0], slowest, [frames - 1]]))
+    parts = [
+        a + (b - a) * np.arange(n := max(round((b - a) / stride), 1)) // n
+        for a, b in zip(marks[:-1].tolist(), marks[1:].tolist(), strict=True)
+    ]
+    return np.concatenate([*parts, [frames - 1]])
+
+
+def connected(
+    kinematics: Kinematics, targets: Targets, start: Array, bounds: tuple[Array, Array]
+) -> Array:
+    """One continuous path, solved at key frames and filled in between.
 
     Args:
-        kinematics: of all bodies that the tasks name.
-        tasks: of as many frames as ``start``.
+        kinematics: of the bodies that the targets name.
+        targets: of as many frames as ``start``.
         start: ``(frames, nq)`` neutral joints, base near its target.
-        fps: frames per second.
+        bounds: lower and upper joint values ``(joints,)``.
 
     Returns:
         Configurations ``(frames, nq)``, near enough for a refinement.
     """
-    stride = max(round(fps / _RATE), 1)
-    keys = np.arange(0, len(start), stride)
-    q = _solved(kinematics, [t[keys] for t in tasks], start[keys], fps / stride)
-    if stride == 1:
+    keys = key_frames(targets)
+    walker = _Walker(kinematics, PoseTask(kinematics, targets[keys]), start[keys], bounds)
+    q = _solved(walker, keys / targets.fps)
+    if len(keys) == len(start):
         return q
     frames = np.arange(len(start))
-    left = frames // stride
+    left = np.searchsorted(keys, frames, side="right") - 1
     right = np.minimum(left + 1, len(keys) - 1)
-    part = ((frames - keys[left]) / stride)[:, None]
+    part = ((frames - keys[left]) / np.maximum(keys[right] - keys[left], 1))[:, None]
     out = carried(q[left], start[keys[left]], start)
     out[:, 7:] = (1.0 - part) * q[left, 7:] + part * q[right, 7:]
     # A jump is passed at once: halfway is neither here nor there.
@@ -92,145 +122,115 @@ def carried(q: Array, before: Array, now: Array) -> Array:
     return out
 
 
-def _solved(kinematics: Kinematics, tasks: Sequence[Task], start: Array, fps: float) -> Array:
-    """Solve every frame so that neighbours connect."""
-    frames = len(start)
-    # Short clips get more anchors: what is solved side by side costs little.
-    stretch = int(np.clip(-(-frames // _SIDE_BY_SIDE), _SHORTEST, _LONGEST))
-    anchors = np.arange(0, frames, stretch)
-    q, cost = _solve_anchors(kinematics, tasks, start, anchors)
-    walker = _Walker(kinematics, tasks, start)
-    # Each stretch ends on the frame of the next anchor, to see whether it arrives there.
-    lengths = np.minimum(stretch, frames - 1 - anchors)
-    walked = walker.walk(q, anchors, np.ones(len(anchors), dtype=int), lengths)
-    out, out_cost = np.empty_like(start), np.empty(frames)
-    out[anchors], out_cost[anchors] = q, cost
-    for k, (path, costs) in enumerate(walked):
-        inside = slice(anchors[k] + 1, anchors[k] + min(stretch, lengths[k] + 1))
-        count = inside.stop - inside.start
-        out[inside], out_cost[inside] = path[:count], costs[:count]
-
-    missed = [k for k in range(1, len(anchors)) if _differ(walked[k - 1][0][-1], q[k])]
-    if not missed:
-        return out
-    candidates = _pass_by(walker, q, anchors, walked, missed, frames, stretch)
-    return _choose(out, out_cost, candidates, fps)
-
-
-def _solve_anchors(
-    kinematics: Kinematics, tasks: Sequence[Task], start: Array, anchors: Array
-) -> tuple[Array, Array]:
-    """Anchors from the neutral pose; those far worse than a neighbour again from its joints."""
-    own = [task[anchors] for task in tasks]
-    q, cost = minimize(kinematics, start[anchors], own, _ANCHOR)
-    for side in (1, -1, 1, -1):
-        neighbour = np.clip(np.arange(len(q)) + side, 0, len(q) - 1)
-        bad = np.flatnonzero(cost > 2.0 * cost[neighbour] + 0.5 * np.median(cost))
-        if len(bad):
-            again = start[anchors[bad]].copy()
-            again[:, 7:] = q[neighbour[bad], 7:]
-            trial, trial_cost = minimize(kinematics, again, [t[bad] for t in own], _ANCHOR)
-            better = trial_cost < cost[bad]
-            q[bad[better]], cost[bad[better]] = trial[better], trial_cost[better]
-    return q, cost
+def _solved(walker: _Walker, times: Array) -> Array:
+    """Solve every key so that neighbours connect."""
+    q, cost = walker.alone()
+    candidates = _pass_by(walker, q)
+    return _choose(q, cost, candidates, times) if candidates else q
 
 
 class _Walker:
-    """Continues configurations frame by frame, many side by side."""
+    """Solves keys on their own, and continues solutions from key to key, many at once."""
 
-    def __init__(self, kinematics: Kinematics, tasks: Sequence[Task], start: Array) -> None:
-        self.kinematics = kinematics
-        self.tasks = tasks
+    def __init__(
+        self, kinematics: Kinematics, task: Task, start: Array, bounds: tuple[Array, Array]
+    ) -> None:
+        self._kinematics = kinematics
+        self._task = task
         self._start = start
+        self._bounds = bounds
 
-    def walk(
-        self, q: Array, first: Array, direction: Array, lengths: Array
-    ) -> list[tuple[Array, Array]]:
-        """Configurations and costs of the ``lengths`` frames after (or before) ``first``.
+    def alone(self) -> tuple[Array, Array]:
+        """Configurations and costs of all keys, from the neutral pose.
+
+        Those far worse than a neighbour are solved again from its joints.
+        """
+        every = np.arange(len(self._start))
+        rest = Posture(np.repeat(self._start[:1, 7:], len(every), axis=0), np.array(_REST))
+        q, cost = self._minimized(self._start, every, _ALONE, rest)
+        for side in (1, -1, 1, -1):
+            neighbour = np.clip(every + side, 0, len(q) - 1)
+            bad = np.flatnonzero(cost > 1.5 * cost[neighbour] + _WORSE)
+            if len(bad):
+                again = self._start[bad].copy()
+                again[:, 7:] = q[neighbour[bad], 7:]
+                trial, trial_cost = self._minimized(again, bad, _ALONE, rest[bad])
+                better = trial_cost < cost[bad]
+                q[bad[better]], cost[bad[better]] = trial[better], trial_cost[better]
+        return q, cost
+
+    def step(self, at: Array, before: Array, key: Array, last: Array) -> tuple[Array, Array]:
+        """Configurations and costs of keys ``(walks,)``, going on from those of ``last``.
 
         Args:
-            q: ``(walks, nq)`` solutions at the frames ``first``.
-            first: ``(walks,)`` frame indices.
-            direction: ``(walks,)`` 1 or -1.
-            lengths: ``(walks,)`` number of frames.
+            at: ``(walks, nq)`` configurations at keys ``last``.
+            before: those of the keys before them; joints go on as they went.
+            key: ``(walks,)``.
+            last: ``(walks,)``.
         """
-        found = [(np.empty((n, q.shape[1])), np.empty(n)) for n in lengths]
-        at, before = q.copy(), q.copy()
-        for step in range(1, int(max(lengths, default=0)) + 1):
-            live = np.flatnonzero(lengths >= step)
-            frame = first[live] + direction[live] * step
-            guess = self._guess(at[live], before[live], frame, frame - direction[live])
-            solved, cost = minimize(
-                self.kinematics,
-                guess,
-                [task[frame] for task in self.tasks],
-                _CONTINUE,
-                posture=Posture(guess[:, 7:].copy(), np.array(_HOLD)),
-            )
-            before[live], at[live] = at[live], solved
-            for row, k in enumerate(live):
-                found[k][0][step - 1], found[k][1][step - 1] = solved[row], cost[row]
-        return found
+        guess = carried(at, self._start[last], self._start[key])
+        guess[:, 7:] += np.clip(at[:, 7:] - before[:, 7:], -_MOST, _MOST)
+        hold = Posture(guess[:, 7:].copy(), np.array(_HOLD))
+        return self._minimized(guess, key, _CONTINUE, hold)
 
-    def _guess(self, at: Array, before: Array, frame: Array, last: Array) -> Array:
-        """Joints go on as they went; the base goes on as its target does."""
-        out = carried(at, self._start[last], self._start[frame])
-        out[:, 7:] += np.clip(at[:, 7:] - before[:, 7:], -_MOST, _MOST)
-        return out
-
-
-def _differ(a: Array, b: Array) -> bool:
-    return bool(np.abs(a[7:] - b[7:]).max() > _SAME)
-
-
-def _pass_by(
-    walker: _Walker,
-    q: Array,
-    anchors: Array,
-    walked: Sequence[tuple[Array, Array]],
-    missed: Sequence[int],
-    frames: int,
-    stretch: int,
-) -> list[_Candidate]:
-    """Continue the paths on both sides of missed anchors until they meet others' solutions."""
-    # A walker is (configuration, anchor it stands on, direction). One that meets a
-    # solution already found goes on as that one does.
-    going = [(walked[k - 1][0][-1], k, 1) for k in missed] + [(q[k], k, -1) for k in missed]
-    known = [[config] for config in q]
-    for config, k, _ in going[: len(missed)]:
-        known[k].append(config)
-    candidates = []
-    for _ in range(-(-_REACH // stretch)):
-        first = np.array([anchors[k] for _, k, _ in going])
-        direction = np.array([way for _, _, way in going])
-        room = np.where(direction > 0, frames - 1 - first, first)
-        paths = walker.walk(
-            np.array([config for config, _, _ in going]),
-            first,
-            direction,
-            np.minimum(stretch, room),
+    def _minimized(
+        self, q: Array, keys: Array, options: Options, posture: Posture
+    ) -> tuple[Array, Array]:
+        shape = (len(q), q.shape[1] - 7)
+        lower, upper = (np.broadcast_to(b, shape) for b in self._bounds)
+        return minimize(
+            self._kinematics,
+            q,
+            [self._task[keys]],
+            options,
+            posture=posture,
+            bounds=(lower, upper),
         )
-        ahead = []
-        for (_, k, way), (path, cost) in zip(going, paths, strict=True):
-            if not len(path):
-                continue
-            if way > 0:
-                candidates.append(_Candidate(int(anchors[k]) + 1, path, cost))
-            else:
-                candidates.append(_Candidate(int(anchors[k]) - len(path), path[::-1], cost[::-1]))
-            following = k + way
-            if 0 <= following < len(anchors) and all(
-                _differ(path[-1], config) for config in known[following]
-            ):
-                known[following].append(path[-1])
-                ahead.append((path[-1], following, way))
-        if not ahead:
+
+
+def _differ(a: Array, b: Array) -> Array:
+    out: Array = np.abs(a[:, 7:] - b[:, 7:]).max(axis=1) > _SAME
+    return out
+
+
+def _pass_by(walker: _Walker, q: Array) -> list[_Candidate]:
+    """Continue the solutions on both sides of breaks until they meet the others'."""
+    last = len(q) - 1
+    near = np.abs(np.diff(q[:, 7:], axis=0)).max(axis=1) < _STEADY
+    doubtful = np.flatnonzero(~near)
+    # A walk stands on a key and goes on in a direction.
+    key = np.concatenate([doubtful, doubtful + 1])
+    way = np.repeat([1, -1], len(doubtful))
+    origin = key.copy()
+    at = q[key]
+    before = at.copy()
+    paths: list[list[tuple[Array, float]]] = [[] for _ in key]
+    live = np.arange(len(key))
+    for _ in range(_REACH):
+        room = np.where(way[live] > 0, last - key[live], key[live]) > 0
+        live = live[room]
+        if not len(live):
             break
-        going = ahead
+        ahead = key[live] + way[live]
+        found, cost = walker.step(at[live], before[live], ahead, key[live])
+        before[live], at[live], key[live] = at[live], found, ahead
+        fresh = _differ(found, q[ahead])
+        live = live[fresh]
+        for k, config, value in zip(live.tolist(), found[fresh], cost[fresh].tolist(), strict=True):
+            paths[k].append((config, value))
+    candidates = []
+    for k, path in enumerate(paths):
+        if path:
+            configs, costs = np.array([p[0] for p in path]), np.array([p[1] for p in path])
+            if way[k] > 0:
+                candidates.append(_Candidate(int(origin[k]) + 1, configs, costs))
+            else:
+                first = int(origin[k]) - len(path)
+                candidates.append(_Candidate(first, configs[::-1], costs[::-1]))
     return candidates
 
 
-def _choose(q: Array, cost: Array, candidates: Sequence[_Candidate], fps: float) -> Array:
+def _choose(q: Array, cost: Array, candidates: Sequence[_Candidate], times: Array) -> Array:
     """Best path where candidates compete with ``q``; stretches without any stay."""
     contested = np.zeros(len(q), dtype=bool)
     for c in candidates:
@@ -247,42 +247,43 @@ def _choose(q: Array, cost: Array, candidates: Sequence[_Candidate], fps: float)
             paths[row, part], costs[row, part] = c.q, c.cost
         before = q[a - 1, 7:] if a > 0 else None
         after = q[b, 7:] if b < len(q) else None
-        chosen = _best_path(paths[..., 7:], costs, before, after, fps)
+        seconds = np.diff(times[np.clip(np.arange(a - 1, b + 1), 0, len(q) - 1)])
+        chosen = _best_path(paths[..., 7:], costs, before, after, seconds)
         q[a:b] = paths[chosen, range(b - a)]
     return q
 
 
 def _best_path(
-    paths: Array, costs: Array, before: Array | None, after: Array | None, fps: float
+    paths: Array, costs: Array, before: Array | None, after: Array | None, seconds: Array
 ) -> Array:
-    """Index of the candidate to take at each frame ``(frames,)``.
+    """Index of the candidate to take at each key ``(keys,)``.
 
     Args:
-        paths: ``(candidates, frames, joints)``.
-        costs: ``(candidates, frames)``, infinite where a candidate has no solution.
-        before: joint values of the frame before, if there is one ``(joints,)``.
-        after: joint values of the frame after.
-        fps: frames per second.
+        paths: ``(candidates, keys, joints)``.
+        costs: ``(candidates, keys)``, infinite where a candidate has no solution.
+        before: joint values of the key before, if there is one ``(joints,)``.
+        after: joint values of the key after.
+        seconds: ``(keys + 1,)`` from key to key, those of before and after included.
     """
-    frames = costs.shape[1]
+    keys = costs.shape[1]
     here = np.flatnonzero(np.isfinite(costs[:, 0]))
     total = costs[here, 0]
     if before is not None:
-        total = total + jump_cost(before, paths[here, 0], fps)
+        total = total + jump_cost(before, paths[here, 0], seconds[0])
     known, came = [here], []
-    for frame in range(1, frames):
-        last, here = here, np.flatnonzero(np.isfinite(costs[:, frame]))
-        moves = jump_cost(paths[last, None, frame - 1], paths[None, here, frame], fps)
+    for key in range(1, keys):
+        last, here = here, np.flatnonzero(np.isfinite(costs[:, key]))
+        moves = jump_cost(paths[last, None, key - 1], paths[None, here, key], seconds[key])
         through = total[:, None] + moves
         came.append(through.argmin(axis=0))
-        total = through.min(axis=0) + costs[here, frame]
+        total = through.min(axis=0) + costs[here, key]
         known.append(here)
     if after is not None:
-        total = total + jump_cost(paths[here, -1], after, fps)
+        total = total + jump_cost(paths[here, -1], after, seconds[-1])
     at = int(total.argmin())
-    out = np.empty(frames, dtype=int)
-    for frame in range(frames - 1, -1, -1):
-        out[frame] = known[frame][at]
-        if frame:
-            at = int(came[frame - 1][at])
+    out = np.empty(keys, dtype=int)
+    for key in range(keys - 1, -1, -1):
+        out[key] = known[key][at]
+        if key:
+            at = int(came[key - 1][at])
     return out

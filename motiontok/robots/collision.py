@@ -7,6 +7,7 @@ tested for all frames at once, leave few pairs for coal's exact distance.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +84,7 @@ class SelfCollision:
         for first, second in self.pairs:
             self.geometry.addCollisionPair(pin.CollisionPair(int(first), int(second)))
         self._placements = pin.GeometryData(self.geometry)
+        _forget_guesses(self._placements)
         self._margin = 0.0
         self._rows = Placements(self._placements.oMg)
 
@@ -193,6 +195,16 @@ class SelfCollision:
     def _joints_between(self, first: int, second: int) -> int:
         one, two = (set(self.model.supports[b].tolist()) for b in (first, second))
         return len(one ^ two)
+
+
+def _forget_guesses(placements: Any) -> None:
+    """Guesses kept from call to call would make results depend on what came before."""
+    with warnings.catch_warnings():
+        # coal's other setting, which is to replace this one, does not turn it off yet.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for requests in (placements.collisionRequests, placements.distanceRequests):
+            for request in requests:
+                request.enable_cached_gjk_guess = False
 
 
 def _convex(geometry: Any) -> Any:

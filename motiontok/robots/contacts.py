@@ -10,7 +10,7 @@ from bvh.motion import Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS, toe_height
 
-__all__ = ["BAND", "SIDES", "SLOW", "STILL", "Contacts", "find_contacts", "runs"]
+__all__ = ["BAND", "SIDES", "SLOW", "STILL", "Contacts", "find_contacts", "runs", "standing"]
 
 SIDES = ("Left", "Right")
 
@@ -38,12 +38,14 @@ def find_contacts(motion: Motion) -> Contacts:
     """Find standing heels and toes by height and speed, with hysteresis."""
     positions = motion.global_positions()
     toe_joint = toe_height(motion.offsets)
-    heels, toes = [], []
+    heels: list[Array] = []
+    toes: list[Array] = []
     for side in SIDES:
         ankle, toe = JOINTS.index(side + "Foot"), JOINTS.index(side + "Toe")
         ankle_height = toe_joint - motion.offsets[toe, 2]
-        heels.append(_standing(positions[:, ankle], ankle_height, motion.fps))
-        toes.append(_standing(positions[:, toe], toe_joint, motion.fps))
+        for ends, joint, height in ((heels, ankle, ankle_height), (toes, toe, toe_joint)):
+            path = positions[:, joint]
+            ends.append(standing(path, path[:, 2] < height + BAND, motion.fps))
     return Contacts(heels=np.stack(heels, axis=1), toes=np.stack(toes, axis=1))
 
 
@@ -53,14 +55,20 @@ def runs(mask: Array) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _standing(points: Array, height: float, fps: float) -> Array:
-    if len(points) > 1:
-        speed = np.linalg.norm(np.gradient(points, 1.0 / fps, axis=0), axis=-1)
+def standing(path: Array, low: Array, fps: float) -> Array:
+    """When ``(frames,)`` a point stands: low and still, with hysteresis.
+
+    Args:
+        path: ``(frames, 3)`` of the point, metres.
+        low: ``(frames,)`` where it is near the ground.
+        fps: frames per second.
+    """
+    if len(path) > 1:
+        speed = np.linalg.norm(np.gradient(path, 1.0 / fps, axis=0), axis=-1)
     else:
-        speed = np.zeros(len(points))
-    low = points[:, 2] < height + BAND
+        speed = np.zeros(len(path))
     still, slow = low & (speed < STILL), low & (speed < SLOW)
-    out = np.zeros(len(points), dtype=bool)
+    out = np.zeros(len(path), dtype=bool)
     for start, end in runs(slow):
         out[start:end] = still[start:end].any()
     for start, end in runs(~out):

@@ -3,8 +3,9 @@
 A foot's raw target follows the human's, and slides a little where the human slid, where
 the capture is noisy, and where a robot with wider hips turns about a planted foot. Here
 each standing heel or toe gets an anchor on the ground (Kovar et al. 2002, "Footskate
-cleanup for motion capture editing"); between contacts the correction fades from one
-anchor's to the next one's, so that no swing starts or ends with a jump.
+cleanup for motion capture editing") that moves as little as possible; between contacts the
+correction fades from one anchor's to the next one's, so that no swing starts or ends with
+a jump.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ import numpy as np
 from bvh import rotations as quaternions
 from bvh.rotations import Array, to_matrix
 from motiontok.robots import so3
+from motiontok.robots.anchors import fade, still
 from motiontok.robots.calibration import Calibration, Sole
 from motiontok.robots.contacts import SIDES, Contacts, runs
+from motiontok.robots.holds import Hold
 from motiontok.robots.targets import Targets
 
-__all__ = ["plant_feet"]
+__all__ = ["foot_holds", "plant_feet"]
 
-_BAND = 0.02  # m that a standing point may drift before its anchor follows
-_FIRMER = 3.0  # factor of a standing foot's weights
+_FLATTER = 3.0  # factor of a standing foot's weight of rotation
 
 
 def plant_feet(targets: Targets, calibration: Calibration, contacts: Contacts) -> Targets:
@@ -37,7 +39,6 @@ def plant_feet(targets: Targets, calibration: Calibration, contacts: Contacts) -
     frames = len(targets)
     rotations, positions = targets.rotations.copy(), targets.positions.copy()
     rotation_weights = np.repeat(targets.rotation_weights, frames, axis=0)
-    position_weights = np.repeat(targets.position_weights, frames, axis=0)
     for side, name in enumerate(SIDES):
         k = calibration.index(name + "Foot")
         heel, toe = contacts.heels[:, side], contacts.toes[:, side]
@@ -45,43 +46,57 @@ def plant_feet(targets: Targets, calibration: Calibration, contacts: Contacts) -
         if not standing.any():
             continue
         rotations[:, k], positions[:, k] = _plant(
-            rotations[:, k], positions[:, k], calibration.soles[name + "Foot"], heel, toe
+            rotations[:, k],
+            positions[:, k],
+            calibration.soles[name + "Foot"],
+            heel,
+            toe,
+            targets.fps,
         )
-        rotation_weights[standing, k] *= _FIRMER
-        position_weights[standing, k] *= _FIRMER
+        rotation_weights[standing, k] *= _FLATTER
     return replace(
         targets,
         rotations=rotations,
         positions=positions,
         rotation_weights=rotation_weights,
-        position_weights=position_weights,
     )
 
 
+def foot_holds(calibration: Calibration, contacts: Contacts) -> list[Hold]:
+    """Heels and toes that stay where they stand."""
+    holds = []
+    for side, name in enumerate(SIDES):
+        k = calibration.index(name + "Foot")
+        sole = calibration.soles[name + "Foot"]
+        for point, standing in ((sole.heel, contacts.heels), (sole.toe, contacts.toes)):
+            local = calibration.rotations[k] @ point + calibration.translations[k]
+            holds.append(Hold(calibration.bodies[k], local, standing[:, side]))
+    return holds
+
+
 def _plant(
-    rotations: Array, positions: Array, sole: Sole, heel: Array, toe: Array
+    rotations: Array, positions: Array, sole: Sole, heel: Array, toe: Array, fps: float
 ) -> tuple[Array, Array]:
     both, standing = heel & toe, heel | toe
     ahead = rotations[:, :, 0]
     heels, toes = positions + rotations @ sole.heel, positions + rotations @ sole.toe
 
-    # Headings of flat feet get anchors too: unit circle, one band at the toe's distance.
-    length = sole.toe[0] - sole.heel[0]
+    # Headings of flat feet get anchors too.
     direction = ahead[:, :2] / np.maximum(np.linalg.norm(ahead[:, :2], axis=-1), 1e-6)[:, None]
     for start, end in runs(both):
-        direction[start:end] = _anchor(direction[start:end], _BAND / length)
+        direction[start:end] = still(direction[start:end], fps)
     direction /= np.maximum(np.linalg.norm(direction, axis=-1), 1e-6)[:, None]
     wanted = np.where(both[:, None, None], _flat(direction), _level(rotations))
     turn = so3.log(wanted @ rotations.swapaxes(-1, -2))[0]
-    turn = _fade(turn, standing)
+    turn = fade(turn, standing, fps)
     turned = to_matrix(quaternions.exp(turn)) @ rotations
 
     correction = np.zeros_like(positions)
     toe_anchor, heel_anchor = toes.copy(), heels.copy()
     for start, end in runs(toe):
-        toe_anchor[start:end, :2] = _anchor(toes[start:end, :2], _BAND)
+        toe_anchor[start:end, :2] = still(toes[start:end, :2], fps)
     for start, end in runs(heel):
-        heel_anchor[start:end, :2] = _anchor(heels[start:end, :2], _BAND)
+        heel_anchor[start:end, :2] = still(heels[start:end, :2], fps)
         joint = start + np.flatnonzero(both[start:end])
         if len(joint):
             # Where heel and toe both stand the toe decides; the heel's other frames join on.
@@ -92,26 +107,7 @@ def _plant(
         anchor[:, 2] = 0.0
         offset = anchor - (turned @ point + positions)
         correction[mask] = offset[mask]
-    return turned, positions + _fade(correction, standing)
-
-
-def _anchor(path: Array, band: float) -> Array:
-    """A path ``(frames, n)`` that moves only when ``path`` leaves a band around it."""
-    forward = _drag(path, path[0], band)
-    # Started from where the path will be, it need not move at all if it fits the band.
-    back = _drag(path[::-1], forward[-1], band)[::-1]
-    return _drag(path, back[0], band)
-
-
-def _drag(path: Array, start: Array, band: float) -> Array:
-    columns = []
-    for column in range(path.shape[1]):
-        at, out = float(start[column]), []
-        for value in path[:, column].tolist():
-            at = min(max(at, value - band), value + band)
-            out.append(at)
-        columns.append(out)
-    return np.array(columns).T
+    return turned, positions + fade(correction, standing, fps)
 
 
 def _flat(direction: Array) -> Array:
@@ -133,17 +129,4 @@ def _level(rotations: Array) -> Array:
     # A foot that points straight down has no heading, one upside down no sole to stand on.
     usable = (size[..., 0] > 0.2) & (rotations[:, 2, 2] > 0)
     out: Array = np.where(usable[:, None, None], level, rotations)
-    return out
-
-
-def _fade(values: Array, known: Array) -> Array:
-    """Fill the frames between known ones by a smooth blend of the two ends ``(frames, n)``."""
-    out = values.copy()
-    at = np.flatnonzero(known)
-    out[: at[0]], out[at[-1] + 1 :] = values[at[0]], values[at[-1]]
-    for start, end in runs(~known):
-        if start > at[0] and end <= at[-1]:
-            s = (np.arange(start, end) - start + 1.0)[:, None] / (end - start + 1)
-            s = s * s * (3.0 - 2.0 * s)
-            out[start:end] = (1.0 - s) * values[start - 1] + s * values[end]
     return out

@@ -57,6 +57,7 @@ class Linearization:
         matrix: ``(frames, columns, columns)`` Gauss-Newton matrix of what couples several
             bodies.
         gradient: ``(frames, columns)`` descent direction of the same.
+        touched: indices of the bodies whose stiffness or force is not all zero.
     """
 
     def __init__(self, stiffness: Array, columns: int) -> None:
@@ -64,6 +65,7 @@ class Linearization:
         self.cost = np.zeros(frames)
         self.stiffness = stiffness
         self.force = np.zeros((frames, bodies, 6))
+        self.touched: set[int] = set()
         self.matrix: Array | None = None
         self.gradient: Array | None = None
         self._shape = (frames, columns)
@@ -135,6 +137,10 @@ class Kinematics:
         """Configurations ``(frames, model.nq)`` of all joints, of ``q (frames, nq)``."""
         return q if self.coupling is None else self.coupling.expand(q)
 
+    def free(self, rows: Array) -> Array:
+        """Rows ``(..., nv)`` of the free degrees of freedom, of ``rows (..., columns)``."""
+        return rows if self._tangent is None else np.asarray(rows @ self._tangent)
+
     def body_index(self, joint: int) -> int:
         """Position of a Pinocchio joint in :attr:`bodies`."""
         return self.bodies.index(joint)
@@ -188,19 +194,23 @@ class Kinematics:
             system: tasks linearized at the same state.
             out: arrays for the two results.
         """
-        frames, bodies = system.force.shape[:2]
-        nv = self.columns
+        frames, nv = len(system.force), self.columns
+        bodies = sorted(system.touched)
+        # A slice is a view, a list of indices a copy.
+        chosen = slice(0, len(bodies)) if bodies == list(range(len(bodies))) else bodies
+        subtree, force = self._subtree[:, chosen], system.force[:, chosen]
+        stiffness = system.stiffness[:, chosen].reshape(frames, len(bodies), 36)
         whole = None if self._tangent is not None else out
         matrix, gradient = whole or (np.empty((frames, nv, nv)), np.empty((frames, nv)))
         composite = self._memory("composite", frames, (nv, 36))
-        np.matmul(self._subtree, system.stiffness.reshape(frames, bodies, 36), out=composite)
+        np.matmul(subtree, stiffness, out=composite)
         pulled = self._memory("pulled", frames, (nv, 6))
         np.einsum("fvij,fvj->fvi", composite.reshape(frames, nv, 6, 6), jacobians, out=pulled)
         half = self._memory("half", frames, (nv, nv))
         np.matmul(jacobians, pulled.swapaxes(1, 2), out=half)
         half *= self._ancestor
         np.add(half, half.swapaxes(1, 2), out=matrix)
-        np.einsum("fvi,fvi->fv", jacobians, self._subtree @ system.force, out=gradient)
+        np.einsum("fvi,fvi->fv", jacobians, subtree @ force, out=gradient)
         if system.matrix is not None and system.gradient is not None:
             matrix += system.matrix
             gradient += system.gradient

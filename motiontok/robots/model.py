@@ -28,11 +28,15 @@ from motiontok.robots.collision import SelfCollision
 from motiontok.robots.coupling import Coupling, read_coupling
 from motiontok.robots.description import read_description
 from motiontok.robots.geometry import load_geometry, stick_figure
+from motiontok.robots.outline import Outline, outline_of, soles_of
 
 __all__ = ["Robot", "load_robot"]
 
 # What a joint turns at most where its description states no velocity limit.
 DEFAULT_SPEED = 30.0
+# Points that a body keeps above the ground, at most.
+_OUTLINE = 40
+_THICK = 0.02  # m that a foot's shape may reach below its sole
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +111,28 @@ class Robot:
             RobotError: a mesh is missing.
         """
         return SelfCollision(self.model, self.collision, self.coupling)
+
+    @cached_property
+    def outline(self) -> Outline:
+        """Points that must stay above the ground: corners of the soles, and of every body
+        that has a collision shape."""
+        try:
+            shapes = self.collision
+        except RobotError:  # without its meshes a robot still has soles
+            shapes = pin.GeometryModel()
+        around, soles = outline_of(shapes, directions=_OUTLINE), soles_of(self.calibration)
+        bodies = np.concatenate([soles.bodies, around.bodies])
+        points = np.concatenate([soles.points, around.points])
+        # A shape that reaches below the soles of the zero pose is a placeholder.
+        data = self.model.createData()
+        pin.forwardKinematics(self.model, data, pin.neutral(self.model))
+        heights = np.array(
+            [data.oMi[int(b)].act(p)[2] for b, p in zip(bodies, points, strict=True)]
+        )
+        low = heights < heights[: len(soles.bodies)].min() - _THICK
+        keep = ~np.isin(bodies, np.unique(bodies[low]))
+        keep[: len(soles.bodies)] = True
+        return Outline(bodies[keep], points[keep])
 
 
 def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Robot:

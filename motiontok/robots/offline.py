@@ -1,9 +1,9 @@
 """Inverse kinematics of a whole trajectory, looking ahead as far as it likes.
 
 Anchors are solved on their own and connected into one continuous path
-(:mod:`~motiontok.robots.branches`), the path is refined as one problem with speeds and
-accelerations (:mod:`~motiontok.robots.smoothing`), bodies that run into each other are
-parted (:mod:`~motiontok.robots.separation`), and what still breaks a speed limit is cut.
+(:mod:`~motiontok.robots.branches`). From there tracking, contacts, floor, joint limits,
+self-collision and jerk are one problem (:mod:`~motiontok.robots.smoothing`): whatever is
+corrected frame by frame afterwards, a tracker feels as a jerk.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ import numpy as np
 from bvh.rotations import Array, from_matrix
 from motiontok.progress import Progress
 from motiontok.robots.branches import connected
-from motiontok.robots.calibration import Calibration
 from motiontok.robots.collision import SelfCollision
 from motiontok.robots.coupling import Coupling
+from motiontok.robots.holds import Hold
 from motiontok.robots.kinematics import Kinematics
-from motiontok.robots.separation import separate
-from motiontok.robots.settling import retry, settle
-from motiontok.robots.smoothing import limit_speed, smooth
+from motiontok.robots.movement import MovementCost, Smoothness
+from motiontok.robots.outline import Outline
+from motiontok.robots.separation import WATCHED, SeparationTask
+from motiontok.robots.smoothing import limit_speed, refine, windows
 from motiontok.robots.targets import Targets
 from motiontok.robots.tasks import FloorTask, PoseTask, Task
 from motiontok.robots.trajectory import xyzw_from_wxyz
 
-__all__ = ["SHALLOW", "floor_task", "neutral_start", "solve_trajectory"]
+__all__ = ["FLOOR_WEIGHT", "neutral_start", "solve_trajectory"]
 
-_FLOOR_WEIGHT = 800.0  # per metre below ground
-_WINDOW = 960  # frames refined together
-SHALLOW = 0.003  # m that a sole may be below ground before the whole robot is raised
-_RAMP = 4  # frames over which it is raised and lowered
-_LOOKAHEAD = 16  # frames beyond, refined again with the next window
+FLOOR_WEIGHT = 1500.0  # per metre below ground
+_WINDOW = 4096  # frames refined together
+_AROUND = 128  # frames on each side that a window sees and leaves to its neighbours
+_ROUNDS = 5  # looks at what still moves, and at bodies that come close
+_STILL = 6e-3  # rad or m: a frame that a step moves less is done
+_STEPS = 2  # between two looks
 
 
 def solve_trajectory(
@@ -40,7 +42,8 @@ def solve_trajectory(
     targets: Targets,
     *,
     speed_limits: Array,
-    floor: Calibration | None = None,
+    holds: Sequence[Hold] = (),
+    outline: Outline | None = None,
     collision: SelfCollision | None = None,
     coupling: Coupling | None = None,
     progress: Progress | None = None,
@@ -51,34 +54,48 @@ def solve_trajectory(
         model: Pinocchio model.
         targets: of every frame.
         speed_limits: ``(joints,)`` rad/s.
-        floor: the calibration whose soles must stay above ground; none, if not given.
+        holds: points that stay where they are, of every frame.
+        outline: points that must stay above the ground; none, if not given.
         collision: tells which bodies to part; none, if not given.
         coupling: of joints that follow others.
         progress: called with the number of frames done.
     """
-
-    def tasks_on(kinematics: Kinematics) -> list[Task]:
-        tasks: list[Task] = [PoseTask(kinematics, targets)]
-        if floor is not None:
-            tasks.append(floor_task(kinematics, floor))
-        return tasks
-
-    kinematics = Kinematics(model, targets.bodies, coupling)
+    others: set[int] = set()
+    if outline is not None:
+        others |= set(outline.bodies.tolist())
+    if collision is not None:
+        others |= {int(g.parentJoint) for g in collision.geometry.geometryObjects}
+    bodies = [*targets.bodies, *sorted(others - set(targets.bodies))]
+    kinematics = Kinematics(model, bodies, coupling)
     if coupling is not None:
         speed_limits = coupling.speeds(speed_limits)
-    tasks = tasks_on(kinematics)
-    q = connected(kinematics, tasks, neutral_start(kinematics, targets), targets.fps)
-    q, cost, restless = _refined(kinematics, tasks, q, targets.fps, speed_limits, progress)
-    q, cost = settle(kinematics, tasks, q, cost, restless, targets.fps, speed_limits)
-    q = retry(kinematics, tasks, q, cost, targets.fps, speed_limits)
-    if collision is not None:
-        q = separate(collision, targets.bodies, tasks_on, q, targets.fps, speed_limits)
-    q[:, 7:] = limit_speed(q[:, 7:], speed_limits / targets.fps)
-    if floor is not None:
-        q[:, 2] += _lift(floor_task(kinematics, floor).points(kinematics.evaluate(q))[..., 2])
-    if progress is not None:
-        progress(len(q))
-    return kinematics.expand(q)
+    tasks: list[Task] = [PoseTask(kinematics, targets, chordal=True)]
+    if outline is not None:
+        tasks.append(FloorTask(kinematics, outline, weight=FLOOR_WEIGHT))
+    movement = MovementCost(
+        Smoothness(), kinematics.lower, kinematics.upper, speed_limits, targets.fps
+    )
+
+    tracked = Kinematics(model, targets.bodies, coupling)
+    start = neutral_start(tracked, targets)
+    q = connected(tracked, targets, start, movement.bounds)
+    out = np.empty_like(q)
+    for first in range(0, len(q), _WINDOW):
+        last = min(first + _WINDOW, len(q))
+        window = slice(max(first - _AROUND, 0), last + _AROUND)
+        refined = _refined(
+            kinematics,
+            [task[window] for task in tasks],
+            q[window],
+            movement,
+            [hold[window] for hold in holds],
+            collision,
+        )
+        out[first:last] = refined[first - window.start :][: last - first]
+        if progress is not None:
+            progress(last)
+    out[:, 7:] = limit_speed(out[:, 7:], speed_limits / targets.fps)
+    return kinematics.expand(out)
 
 
 def neutral_start(kinematics: Kinematics, targets: Targets) -> Array:
@@ -95,46 +112,34 @@ def _refined(
     kinematics: Kinematics,
     tasks: Sequence[Task],
     q: Array,
-    fps: float,
-    speed_limits: Array,
-    progress: Progress | None,
-) -> tuple[Array, Array, Array]:
-    """Smooth window after window; each starts on the last two frames of the one before."""
-    q, cost, restless = q.copy(), np.empty(len(q)), np.zeros(len(q), dtype=bool)
-    for start in range(0, len(q), _WINDOW):
-        first = max(start - 2, 0)
-        frames = np.arange(first, min(start + _WINDOW + _LOOKAHEAD, len(q)))
-        q[frames], cost[frames], restless[frames] = smooth(
+    movement: MovementCost,
+    holds: Sequence[Hold],
+    collision: SelfCollision | None,
+) -> Array:
+    """A window refined; bodies that come close are looked for again and again meanwhile."""
+    q = q.copy()
+    moving, damping = np.ones(len(q), dtype=bool), np.zeros(len(q))
+    for _ in range(_ROUNDS):
+        frames, frozen = windows(moving)
+        if not len(frames):
+            break
+        own = [task[frames] for task in tasks]
+        if collision is not None:
+            near = collision.near(q[frames], margin=WATCHED)
+            if len(near):
+                own.append(SeparationTask(kinematics, near, q[frames]))
+        extra = damping[frames]
+        q[frames], size = refine(
             kinematics,
-            [task[frames] for task in tasks],
+            own,
             q[frames],
-            fps,
-            speed_limits,
-            frozen=frames < start,
+            movement,
+            holds=[hold[frames] for hold in holds],
+            iterations=_STEPS,
+            frozen=frozen,
+            damping=extra,
         )
-        if progress is not None:
-            progress(min(start + _WINDOW, len(q)))
-    return q, cost, restless
-
-
-def _lift(heights: Array) -> Array:
-    """How far to raise the base ``(frames,)``: no height ``(frames, points)`` stays negative."""
-    excess = np.maximum(-SHALLOW - heights.min(axis=1), 0.0)
-    if not excess.any():
-        return excess
-    reach = _RAMP + 1
-    padded = np.pad(excess, 2 * _RAMP, mode="edge")
-    widest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach - 1).max(axis=1)
-    # A mean of maxima, each of which sees the frame itself, is never below its excess.
-    return np.lib.stride_tricks.sliding_window_view(widest, 2 * reach - 1).mean(axis=1)
-
-
-def floor_task(kinematics: Kinematics, calibration: Calibration) -> FloorTask:
-    """Keep the corners of both soles above the ground."""
-    bodies: list[int] = []
-    points: list[Array] = []
-    for foot, sole in calibration.soles.items():
-        k = calibration.index(foot)
-        bodies += [calibration.bodies[k]] * len(sole.corners)
-        points.append(sole.corners @ calibration.rotations[k].T + calibration.translations[k])
-    return FloorTask(kinematics, bodies, np.concatenate(points), weight=_FLOOR_WEIGHT)
+        damping[frames] = extra
+        moving[:] = False
+        moving[frames] = size > _STILL
+    return q

@@ -17,21 +17,22 @@ from bvh.errors import BVHError
 from bvh.rotations import Array, normalize
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 from motiontok.errors import RobotError
-from motiontok.robots.calibration import Calibration
 from motiontok.robots.coupling import Coupling
 from motiontok.robots.kinematics import Kinematics
 from motiontok.robots.model import Robot
-from motiontok.robots.offline import SHALLOW, floor_task
+from motiontok.robots.offline import FLOOR_WEIGHT
+from motiontok.robots.outline import Outline, soles_of
 from motiontok.robots.placements import Placements, split
 from motiontok.robots.planting import FootLock
 from motiontok.robots.solver import damped_step, minimize
 from motiontok.robots.targets import TargetMaker, Targets
-from motiontok.robots.tasks import PoseTask, Posture, Quadratic, Task, quadratic
+from motiontok.robots.tasks import FloorTask, PoseTask, Posture, Quadratic, Task, quadratic
 from motiontok.robots.trajectory import xyzw_from_wxyz
 
 __all__ = ["Follower", "OnlineSolver"]
 
 _STEPS = 3
+_SHALLOW = 0.003  # m that a sole may be below ground before the whole robot is raised
 _WORTH = 0.02  # of the cost: a step that promises less is the last
 _DAMPING = 1e-3
 _MAX_STEP = 0.7
@@ -51,7 +52,7 @@ class OnlineSolver:
         bodies: Pinocchio joint indices of the bodies that the targets name.
         speed_limits: ``(joints,)`` rad/s.
         fps: frames per second of the stream.
-        floor: the calibration whose soles must stay above ground; none, if not given.
+        outline: points that must stay above the ground; none, if not given.
         coupling: of joints that follow others.
     """
 
@@ -62,12 +63,15 @@ class OnlineSolver:
         *,
         speed_limits: Array,
         fps: float = 30.0,
-        floor: Calibration | None = None,
+        outline: Outline | None = None,
         coupling: Coupling | None = None,
     ) -> None:
         self._kinematics = Kinematics(model, bodies, coupling)
         self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
-        self._floor = None if floor is None else floor_task(self._kinematics, floor)
+        self._outline = outline
+        self._floor = (
+            None if outline is None else FloorTask(self._kinematics, outline, weight=FLOOR_WEIGHT)
+        )
         self.reset()
 
     def reset(self) -> None:
@@ -127,9 +131,9 @@ class OnlineSolver:
             trial, promise = self._moved(best, q, lower[own], upper[own], damping, posture)
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
-        if self._floor is not None:
-            heights = self._floor.points(kinematics.evaluate(self._q[own]))[..., 2]
-            self._q[0, 2] += max(0.0, -SHALLOW - float(heights.min()))
+        if self._outline is not None:
+            heights = self._outline.heights(kinematics, kinematics.evaluate(self._q[own]))
+            self._q[0, 2] += max(0.0, -_SHALLOW - float(heights.min()))
         return kinematics.expand(self._q[0]).copy(), float(best.cost[0])
 
     def _start(self, targets: Targets, base: Array) -> None:
@@ -223,7 +227,7 @@ class Follower:
             robot.calibration.bodies,
             speed_limits=robot.speed_limits,
             fps=fps,
-            floor=robot.calibration,
+            outline=soles_of(robot.calibration),
             coupling=robot.coupling,
         )
 

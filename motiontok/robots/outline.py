@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from bvh.rotations import Array
+from motiontok.robots.calibration import Calibration
 from motiontok.robots.geometry import points_of
+from motiontok.robots.kinematics import Kinematics, State
 
-__all__ = ["Outline", "outline_of"]
+__all__ = ["Outline", "outline_of", "soles_of"]
 
 _GOLDEN = np.pi * (3.0 - np.sqrt(5.0))
 
@@ -20,7 +22,7 @@ class Outline:
     """Points fixed to bodies, few and far out.
 
     Attributes:
-        bodies: ``(points,)`` Pinocchio joint index of each point's body, ascending.
+        bodies: ``(points,)`` Pinocchio joint index of each point's body.
         points: ``(points, 3)`` in the frames of their bodies, metres.
     """
 
@@ -31,6 +33,22 @@ class Outline:
         """The points ``(n, 3)`` of one body."""
         out: Array = self.points[self.bodies == body]
         return out
+
+    def heights(self, kinematics: Kinematics, state: State) -> Array:
+        """Of all points above the ground, ``(frames, points)``."""
+        which = [kinematics.body_index(b) for b in self.bodies.tolist()]
+        out: Array = np.einsum("tpi,pi->tp", state.rotations[:, which, 2], self.points)
+        return out + state.positions[:, which, 2]
+
+
+def soles_of(calibration: Calibration) -> Outline:
+    """The corners of both soles."""
+    bodies, points = [], []
+    for foot, sole in calibration.soles.items():
+        k = calibration.index(foot)
+        bodies.append(np.full(len(sole.corners), calibration.bodies[k]))
+        points.append(sole.corners @ calibration.rotations[k].T + calibration.translations[k])
+    return Outline(np.concatenate(bodies), np.concatenate(points))
 
 
 def outline_of(geometry: Any, *, directions: int) -> Outline:

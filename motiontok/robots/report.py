@@ -51,6 +51,7 @@ class Report:
         speed_violations: share of frames with a joint above its speed limit.
         foot_slide: mean horizontal speed of the robot's standing toes and heels, m/s.
         foot_slide_source: the same of the motion's, scaled to the robot, m/s.
+        foot_tilt: mean angle of soles that stand on heel and toe to the ground, rad.
         foot_depth: deepest corner of a sole below the ground, m.
         deep_frames: share of frames with a sole deeper than 5 mm.
         body_depth: deepest point of any body below the ground, m.
@@ -74,6 +75,7 @@ class Report:
     speed_violations: float
     foot_slide: float
     foot_slide_source: float
+    foot_tilt: float
     foot_depth: float
     deep_frames: float
     body_depth: float
@@ -120,7 +122,8 @@ class Report:
             ("joint speed", f"{self.joint_speed_max:.1f} rad/s max,"
                             f" {100 * self.speed_violations:.1f} % of frames too fast"),
             ("standing feet", f"{100 * self.foot_slide:.1f} cm/s slide"
-                              f" (source {100 * self.foot_slide_source:.1f})"),
+                                      f" (source {100 * self.foot_slide_source:.1f}),"
+                              f" {np.degrees(self.foot_tilt):.1f} deg tilt"),
             ("soles", f"{1000 * self.foot_depth:.1f} mm below ground at most,"
                       f" {100 * self.deep_frames:.1f} % of frames deeper than 5 mm"),
             ("bodies", f"{1000 * self.body_depth:.1f} mm below ground at most,"
@@ -151,6 +154,7 @@ class Measurement:
         contacts: standing heels and toes of the motion.
         slides: speeds (m/s) of standing points between neighbouring frames, the robot's
             and the motion's scaled to the robot.
+        tilts: ``(n,)`` angles (rad) to the ground of soles that stand on heel and toe.
         overlaps: ``(frames,)`` deepest overlap of two bodies, m.
         depths: ``(frames,)`` deepest point of any body below the ground, m.
         near_limit: ``(frames,)`` some joint is within 2 % of its range of a limit.
@@ -171,6 +175,7 @@ class Measurement:
     corners: Array
     contacts: Contacts
     slides: tuple[Array, Array]
+    tilts: Array
     overlaps: Array
     depths: Array
     near_limit: Array
@@ -199,6 +204,7 @@ class Measurement:
             speed_violations=float(fast.any(axis=1).mean()) if len(fast) else 0.0,
             foot_slide=_mean(own),
             foot_slide_source=_mean(source),
+            foot_tilt=_mean(self.tilts),
             foot_depth=float(self.foot_depths.max()),
             deep_frames=float((self.foot_depths > 0.005).mean()),
             self_penetration=float(self.overlaps.max()),
@@ -250,6 +256,7 @@ def measure(trajectory: Trajectory, motion: Motion, robot: Robot) -> Measurement
         corners=corners,
         contacts=contacts,
         slides=_slides(motion, robot, corners, contacts),
+        tilts=_tilts(corners, contacts),
         overlaps=robot.self_collision.near(trajectory.qpos).deepest(len(motion)),
         depths=body_depths(robot, trajectory.qpos),
         near_limit=(
@@ -319,6 +326,14 @@ def _slides(
             own.append(_planar_speed(point, motion.fps)[both])
             source.append(_planar_speed(human[:, JOINTS.index(name + joint)], motion.fps)[both])
     return np.concatenate(own), np.concatenate(source)
+
+
+def _tilts(corners: Array, contacts: Contacts) -> Array:
+    along, across = corners[:, :, 2] - corners[:, :, 0], corners[:, :, 1] - corners[:, :, 0]
+    normal = np.cross(along, across)
+    flat = np.arccos(np.clip(normal[..., 2] / np.linalg.norm(normal, axis=-1), -1.0, 1.0))
+    out: Array = flat[contacts.heels & contacts.toes]
+    return out
 
 
 def _planar_speed(points: Array, fps: float) -> Array:

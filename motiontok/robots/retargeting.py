@@ -12,9 +12,10 @@ from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
 from motiontok.errors import RobotError
 from motiontok.progress import Progress
 from motiontok.robots.contacts import find_contacts
-from motiontok.robots.footing import plant_feet
+from motiontok.robots.footing import foot_holds, plant_feet
 from motiontok.robots.model import Robot
 from motiontok.robots.offline import solve_trajectory
+from motiontok.robots.resting import rest_bodies
 from motiontok.robots.targets import leg_length, make_targets
 from motiontok.robots.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
 
@@ -49,11 +50,15 @@ def retarget(
     if len(motion) == 0:
         raise RobotError(f"motion {motion.source.name!r} has no frames")
     targets = make_targets(motion, robot.calibration, robot.map.weights)
+    contacts = find_contacts(motion)
+    targets = plant_feet(targets, robot.calibration, contacts)
+    targets, resting = rest_bodies(targets, robot.calibration, robot.outline)
     q = solve_trajectory(
         robot.model,
-        plant_feet(targets, robot.calibration, find_contacts(motion)),
+        targets,
         speed_limits=robot.speed_limits,
-        floor=robot.calibration,
+        holds=[*foot_holds(robot.calibration, contacts), *resting],
+        outline=robot.outline,
         collision=robot.self_collision if self_collision else None,
         coupling=robot.coupling,
         progress=progress,

@@ -1,120 +1,260 @@
-"""Refine a whole trajectory at once: tracking, speed and acceleration of every frame together.
+"""Refine a whole trajectory at once: tracking, floor, limits and jerk of every frame together.
 
-Gauss-Newton on all frames as one problem. Neighbouring frames are coupled joint by
-joint only, so the normal matrix is banded (half-width one frame) and its Cholesky factor
-costs no more than solving the frames one by one.
+Gauss-Newton on all frames as one problem. Third differences couple four neighbouring
+frames, so the normal matrix is banded, three frames wide, and its Cholesky factor costs
+little more than the kinematics. What a frame becomes depends on a second around it at
+most: windows that overlap give what the whole trajectory would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, solveh_banded
+from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from bvh.rotations import Array
-from motiontok.robots.kinematics import Kinematics
+from motiontok.robots.holds import Hold, Stillness
+from motiontok.robots.kinematics import Kinematics, State
+from motiontok.robots.movement import REACH, Movement, MovementCost, third_difference_bands
 from motiontok.robots.tasks import BATCH, Quadratic, Task, quadratic
 
-__all__ = ["Smoothness", "limit_speed", "movement_cost", "smooth"]
+__all__ = ["limit_speed", "refine", "windows"]
 
-
-@dataclass(frozen=True)
-class Smoothness:
-    """Weights of the joints' movement, per joint and frame.
-
-    Attributes:
-        speed: per rad that a joint moves in 1/30 s.
-        acceleration: per rad that this changes in 1/30 s.
-        excess: per rad in 1/30 s above the joint's speed limit.
-        iterations: Gauss-Newton steps.
-        damping: of the first step, relative to the matrix's diagonal.
-    """
-
-    speed: float = 1.0
-    acceleration: float = 2.0
-    excess: float = 100.0
-    iterations: int = 2
-    damping: float = 0.0
-
-
-_WORTH = 0.1  # of its cost: a frame that gained more in the last step gets another one
+_NEAR = 8  # frames on each side that a step is judged by together
 _PART = 0.3  # of a step that went too far
+_LEAST, _MOST = 0.01, 1.0  # extra damping after a step that went too far
+_MARGIN = 4  # frames refined around one that moves
+_WORSE = 0.02  # of its cost that a stretch may lose in a step
+_DAMPING = 1e-3  # relative to the matrix's diagonal
 _FLOOR = 0.1  # absolute damping, in units of cost per rad^2
-_MAX_STEP = 0.5
+_MAX_STEP = 0.5  # rad or m
 
 
-def smooth(
+def refine(
     kinematics: Kinematics,
     tasks: Sequence[Task],
     q: Array,
-    fps: float,
-    speed_limits: Array,
-    smoothness: Smoothness | None = None,
+    movement: MovementCost,
     *,
-    frozen: Array | None = None,
-) -> tuple[Array, Array, Array]:
+    holds: Sequence[Hold] = (),
+    iterations: int,
+    frozen: Array,
+    damping: Array,
+) -> tuple[Array, Array]:
     """Lower tracking and movement cost of a trajectory together, within joint limits.
 
     Args:
         kinematics: of all bodies that the tasks name.
         tasks: of as many frames as ``q``.
         q: configurations ``(frames, nq)``, a good start.
-        fps: frames per second.
-        speed_limits: ``(joints,)`` rad/s.
-        smoothness: weights.
+        movement: of the robot at the trajectory's rate.
+        holds: points that stay where they are.
+        iterations: Gauss-Newton steps.
         frozen: ``(frames,)`` true where a frame must stay as it is.
+        damping: ``(frames,)`` relative to the matrix's diagonal; raised in place where
+            steps went too far and lowered where they did not (Levenberg 1944).
 
     Returns:
-        Configurations ``(frames, nq)``, the tasks' costs ``(frames,)``, and which frames
-        ``(frames,)`` the last step still made better, or would have made worse.
+        Configurations ``(frames, nq)``, and how far (rad or m) the last step moved any
+        coordinate of each frame ``(frames,)``.
     """
-    smoothness = smoothness or Smoothness()
-    q = q.copy()
-    model = quadratic(kinematics, tasks, q)
-    limits, rate = speed_limits / fps, fps / 30.0
-    movement = _movement(q[:, 7:], limits, rate, smoothness)
-    band = np.zeros((len(q), kinematics.nv, kinematics.nv + 1), dtype=np.float32)
-    spare: Quadratic | None = None
-    damping, restless = np.full(len(q), smoothness.damping), np.ones(len(q), dtype=bool)
-    best, best_cost, least = q.copy(), model.cost.copy(), model.cost.sum() + movement.total
-    for _ in range(smoothness.iterations):
-        free = _free(kinematics, model.gradient[:, 6:] + movement.slope, q[:, 7:])
-        if frozen is not None:
-            free[frozen] = 0.0
-        step = _step(model, movement, free, damping, band)
-        step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
-        trial = kinematics.integrate(q, step)
-        trial[:, 7:] = np.clip(trial[:, 7:], kinematics.lower, kinematics.upper)
-        trial_model = quadratic(kinematics, tasks, trial, out=spare)
-        trial_movement = _movement(trial[:, 7:], limits, rate, smoothness)
+    problem = _Problem(kinematics, tasks, movement, holds)
+    now = problem.at(q)
+    size = np.zeros(len(q))
+    for _ in range(iterations):
+        step = problem.step(now, frozen, damping)
+        size = np.abs(step).max(1)
+        step *= np.minimum(1.0, _MAX_STEP / np.maximum(size, 1e-9))[:, None]
+        now, share = problem.taken(now, step)
+        raised = np.minimum(np.maximum(10.0 * damping, _LEAST), _MOST)
+        damping[:] = np.where(share < 1.0, raised, 0.1 * damping)
+    return now.q, size
 
-        # One frame that a step makes worse must not hold back all the others.
-        loss = trial_model.cost - model.cost + trial_movement.share - movement.share
-        good = loss < 0.05 * model.cost + 1.0
-        restless = ~good | (-loss > _WORTH * (model.cost + 10.0))
-        damping = np.where(good, 0.1 * damping, np.maximum(10.0 * damping, 0.1))
-        bad = np.flatnonzero(~good)
-        if len(bad):
-            # Most often a new corner of a sole has met the floor: go part of the way.
-            part = kinematics.integrate(q[bad], _PART * step[bad])
-            part[:, 7:] = np.clip(part[:, 7:], kinematics.lower, kinematics.upper)
-            part_model = quadratic(kinematics, [task[bad] for task in tasks], part)
-            fine = part_model.cost < 1.05 * model.cost[bad] + 1.0
-            trial[bad[fine]] = part[fine]
-            trial_model[bad[fine]] = part_model[fine]
-            good[bad[fine]] = True
-        q[good] = trial[good]
-        trial_model[~good] = model[~good]
-        model, spare = trial_model, model
-        movement = _movement(q[:, 7:], limits, rate, smoothness)
-        total = model.cost.sum() + movement.total
-        if total < least:
-            best, best_cost, least = q.copy(), model.cost.copy(), total
-        if not restless.any():
-            break
-    return best, best_cost, restless
+
+def windows(moving: Array) -> tuple[Array, Array]:
+    """Frames to refine where some still move ``(frames,)``.
+
+    Stretches are laid end to end. Still frames at both ends of each keep the terms of its
+    own frames right and those across the seams constant.
+
+    Returns:
+        Indices ``(n,)`` of the frames, and which of them ``(n,)`` must stay.
+    """
+    free = _widened(moving, _MARGIN)
+    frames = np.flatnonzero(_widened(free, REACH))
+    return frames, ~free[frames]
+
+
+def _widened(mask: Array, by: int) -> Array:
+    wide = np.convolve(mask, np.ones(2 * by + 1))[by : by + len(mask)]
+    return np.asarray(wide > 0)
+
+
+@dataclass(eq=False)
+class _Point:
+    """Configurations and what they cost, to second order."""
+
+    q: Array
+    model: Quadratic
+    moved: Movement
+    still: Stillness
+    cost: Array
+
+
+class _Problem:
+    """Tracking and movement of a run of frames."""
+
+    def __init__(
+        self,
+        kinematics: Kinematics,
+        tasks: Sequence[Task],
+        movement: MovementCost,
+        holds: Sequence[Hold],
+    ) -> None:
+        self._kinematics = kinematics
+        self._tasks = tasks
+        self._movement = movement
+        self._holds = holds
+
+    def at(self, q: Array) -> _Point:
+        """What configurations ``q (frames, nq)`` cost."""
+        still = Stillness(self._kinematics, self._holds, self._movement.still)
+        every = np.arange(len(q))
+
+        def see(part: slice, state: State) -> None:
+            still.see(every[part], state)
+
+        model = quadratic(self._kinematics, self._tasks, q, see=see)
+        return self._summed(q, model, still)
+
+    def taken(self, now: _Point, step: Array) -> tuple[_Point, Array]:
+        """Where a step leads, and the share ``(frames,)`` of it that was taken.
+
+        It is shortened, around there, where it would make things worse.
+        """
+        before = _around(now.cost)
+        share = np.ones(len(step))
+        there = self.at(self._stepped(now.q, step))
+        for last in (False, False, True):
+            worse = _around(there.cost) > (1.0 + _WORSE) * before + 1.0
+            if not worse.any():
+                break
+            # The share taken changes gradually along time, or the step would be rough itself.
+            good = minimum_filter1d(np.where(worse, 0.0, 1.0), 2 * _NEAR + 1, mode="nearest")
+            good = uniform_filter1d(good, 2 * _NEAR + 1, mode="nearest")
+            share *= good if last else _PART + (1.0 - _PART) * good
+            self._again(there, now, share[:, None] * step, np.flatnonzero(good < 1.0))
+            there = self._summed(there.q, there.model, there.still)
+        return there, share
+
+    def _again(self, there: _Point, now: _Point, step: Array, some: Array) -> None:
+        """Put some frames of a point elsewhere, in place."""
+        there.q[some] = self._stepped(now.q[some], step[some])
+
+        def see(part: slice, state: State) -> None:
+            there.still.see(some[part], state)
+
+        there.model[some] = quadratic(
+            self._kinematics, [task[some] for task in self._tasks], there.q[some], see=see
+        )
+
+    def _summed(self, q: Array, model: Quadratic, still: Stillness) -> _Point:
+        moved = self._movement(q)
+        return _Point(q, model, moved, still, model.cost + moved.cost + still.cost(len(q)))
+
+    def _stepped(self, q: Array, step: Array) -> Array:
+        out = self._kinematics.integrate(q, step)
+        out[:, 7:] = np.clip(out[:, 7:], self._kinematics.lower, self._kinematics.upper)
+        return out
+
+    def step(self, now: _Point, frozen: Array, damping: Array) -> Array:
+        """Gauss-Newton step ``(frames, nv)`` of all frames together."""
+        gradient = now.model.gradient + now.moved.gradient
+        frames, nv = gradient.shape
+        matrix = now.model.matrix.copy()
+        beside = now.still.add(matrix, gradient)
+        diagonal = np.einsum("tii->ti", matrix)
+        diagonal += (_DAMPING + damping[:, None]) * diagonal + _FLOOR
+        gradient[frozen] = 0.0
+        # Single precision does, but for very high rates, and is half the work.
+        for kind in (np.float32, np.float64):
+            band = _band(matrix, now.moved, self._movement, gradient, np.dtype(kind))
+            for columns, at, block in beside:
+                i, j = columns[:, None], columns[None]
+                band[at[:, None, None], i, nv + j - i] += block
+            if frozen.any():
+                _hold(band, frozen)
+            try:
+                out: Array = solveh_banded(
+                    band.reshape(frames * nv, -1).T,
+                    gradient.ravel().astype(kind),
+                    lower=True,
+                    overwrite_ab=True,
+                    overwrite_b=True,
+                    check_finite=False,
+                )
+            except LinAlgError:  # indefinite to rounding
+                continue
+            return out.reshape(frames, nv).astype(np.float64)
+        return np.zeros((frames, nv))
+
+
+def _around(cost: Array) -> Array:
+    out: Array = uniform_filter1d(cost, 2 * _NEAR + 1, mode="nearest") * (2 * _NEAR + 1)
+    return out
+
+
+def _band(
+    matrix: Array, moved: Movement, movement: MovementCost, gradient: Array, kind: np.dtype[Any]
+) -> Array:
+    """The matrix of all frames ``(frames, nv, width)`` in lower band storage, one row
+    an unknown: entry ``t, i, k`` couples the unknown ``(t, i)`` with the k-th after it."""
+    frames, nv = gradient.shape
+    coupling = third_difference_bands(frames)
+    # The base's blocks of three reach two further than the joints.
+    band = np.zeros((frames, nv, REACH * nv + 3), dtype=kind)
+    stiff = moved.diagonal + movement.weights.inside**2 * (moved.walls * gradient[:, 6:] > 0.0)
+    padded = np.zeros((BATCH, nv, 2 * nv))
+    s0, s1, s2 = padded.strides
+    skewed = np.lib.stride_tricks.as_strided(padded, (BATCH, nv, nv), (s0, s1 + s2, s2))
+    for start in range(0, frames, BATCH):
+        part = slice(start, start + BATCH)
+        count = len(matrix[part])
+        padded[:count, :, :nv] = matrix[part]
+        diagonal = np.einsum("tii->ti", padded[:count, :, :nv])
+        diagonal[:, 6:] += stiff[part] + movement.joint * coupling[0, part, None]
+        diagonal[:, :3] += movement.base * coupling[0, part, None]
+        diagonal[:, 3:6] += movement.turn * coupling[0, part, None]
+        band[part, :, :nv] = skewed[:count]
+    for d in range(1, min(REACH, frames - 1) + 1):
+        c = coupling[d, : frames - d]
+        band[: frames - d, 6:, d * nv] = movement.joint * c[:, None]
+        # Both frames' bases move along their own axes; the differences are the world's.
+        turned = moved.rotations[:-d].swapaxes(-1, -2) @ moved.rotations[d:]
+        for i in range(3):
+            for j in range(3):
+                entry = c * turned[:, i, j]
+                band[: frames - d, i, d * nv + j - i] = movement.base * entry
+                band[: frames - d, 3 + i, d * nv + j - i] = movement.turn * entry
+    band[:-1, 6:, nv] += moved.beside
+    return band
+
+
+def _hold(band: Array, frozen: Array) -> None:
+    """Take frozen frames out of a matrix, in place."""
+    nv = band.shape[1]
+    band[frozen] = 0.0
+    band[frozen, :, 0] = 1.0
+    for d in range(1, REACH + 1):
+        # Unknown (t, i) meets those of frame t + d at d nv - i and after.
+        before = np.flatnonzero(frozen[d:] & ~frozen[:-d])
+        for i in range(nv):
+            first = d * nv - i
+            band[before, i, first : first + nv] = 0.0
 
 
 def limit_speed(joints: Array, steps: Array) -> Array:
@@ -134,117 +274,3 @@ def limit_speed(joints: Array, steps: Array) -> Array:
             np.maximum(high[frame], high[frame + side] - steps, out=high[frame])
     out: Array = 0.5 * (low + high)
     return out
-
-
-def movement_cost(
-    joints: Array, fps: float, speed_limits: Array, smoothness: Smoothness | None = None
-) -> Array:
-    """Cost ``(frames,)`` of the movement of ``joints (frames, joints)`` in which each frame
-    takes part; a term counts once for each of its frames."""
-    weights = smoothness or Smoothness()
-    return _movement(joints, speed_limits / fps, fps / 30.0, weights).share
-
-
-@dataclass(eq=False)
-class _Movement:
-    """Cost of a trajectory's speeds and accelerations.
-
-    Attributes:
-        total: the cost.
-        share: ``(frames,)`` of it that each frame takes part in (terms count repeatedly).
-        slope: descent direction ``(frames, joints)``.
-        diagonal, beside: ``(frames, joints)`` and ``(frames - 1, joints)`` of a matrix
-            that bounds the cost from above: an acceleration couples three frames; the
-            product of the outer two is bounded by their squares, which halves the
-            bandwidth of the whole system (majorisation, Hunter and Lange 2004).
-    """
-
-    total: float
-    share: Array
-    slope: Array
-    diagonal: Array
-    beside: Array
-
-
-def _movement(joints: Array, limits: Array, rate: float, weights: Smoothness) -> _Movement:
-    first = np.diff(joints, axis=0)
-    second = np.diff(first, axis=0)
-    over = np.sign(first) * np.maximum(np.abs(first) - limits, 0.0)
-    speed, acceleration = (weights.speed * rate) ** 2, (weights.acceleration * rate**2) ** 2
-    excess = (weights.excess * rate) ** 2
-    of_first = speed * (first**2).sum(1) + excess * (over**2).sum(1)
-    of_second = acceleration * (second**2).sum(1)
-
-    stiff = speed + excess * (over != 0)
-    pull = speed * first + excess * over
-    bend = acceleration * second
-    share = np.zeros(len(joints))
-    slope, diagonal = np.zeros_like(joints), np.zeros_like(joints)
-    for offset, sign in ((0, 1.0), (1, -1.0)):
-        part = slice(offset, len(joints) - 1 + offset)
-        share[part] += of_first
-        slope[part] += sign * pull
-        diagonal[part] += stiff
-    for offset, factor, bound in ((0, 1.0, 2.0), (1, -2.0, 4.0), (2, 1.0, 2.0)):
-        part = slice(offset, len(joints) - 2 + offset)
-        share[part] += of_second
-        slope[part] -= factor * bend
-        diagonal[part] += bound * acceleration
-    beside = -stiff
-    beside[:-1] -= 2.0 * acceleration
-    beside[1:] -= 2.0 * acceleration
-    return _Movement(float(of_first.sum() + of_second.sum()), share, slope, diagonal, beside)
-
-
-def _free(kinematics: Kinematics, push: Array, joints: Array) -> Array:
-    """``(frames, nv)`` 1, or 0 for a joint at its limit that is pressed outward."""
-    held = ((joints <= kinematics.lower + 1e-9) & (push < 0)) | (
-        (joints >= kinematics.upper - 1e-9) & (push > 0)
-    )
-    free = np.ones((len(joints), kinematics.nv))
-    free[:, 6:] = ~held
-    return free
-
-
-def _step(model: Quadratic, movement: _Movement, free: Array, damping: Array, band: Array) -> Array:
-    """Gauss-Newton step ``(frames, nv)`` of all frames together.
-
-    Args:
-        model: the tasks.
-        movement: couples neighbouring frames.
-        free: ``(frames, nv)`` 1 where a coordinate may move.
-        damping: ``(frames,)``.
-        band: ``(frames, nv, nv + 1)`` memory for the matrix in lower band storage, one row
-            an unknown: ``band[t, i, k]`` couples the unknown ``(t, i)`` with the k-th after.
-    """
-    frames, nv = free.shape
-    padded = np.zeros((BATCH, nv, 2 * nv), dtype=band.dtype)
-    s0, s1, s2 = padded.strides
-    skewed = np.lib.stride_tricks.as_strided(padded, (BATCH, nv, nv), (s0, s1 + s2, s2))
-    for start in range(0, frames, BATCH):
-        part = slice(start, start + BATCH)
-        loose = free[part]
-        count = len(loose)
-        matrix = padded[:count, :, :nv]
-        np.multiply(model.matrix[part], loose[:, :, None], out=matrix)
-        matrix *= loose[:, None, :]
-        diagonal = np.einsum("tii->ti", matrix)
-        diagonal += (1e-3 + damping[part, None]) * diagonal + _FLOOR + (1.0 - loose)
-        diagonal[:, 6:] += movement.diagonal[part] * loose[:, 6:]
-        band[part, :, :nv] = skewed[:count]
-    gradient = model.gradient.copy()
-    gradient[:, 6:] += movement.slope
-    band[:, :, nv] = 0.0
-    band[:-1, 6:, nv] = movement.beside * free[:-1, 6:] * free[1:, 6:]
-    try:
-        out: Array = solveh_banded(
-            band.reshape(frames * nv, nv + 1).T,
-            (gradient * free).ravel().astype(band.dtype),
-            lower=True,
-            overwrite_ab=True,
-            overwrite_b=True,
-            check_finite=False,
-        )
-    except LinAlgError:  # indefinite to rounding
-        return np.zeros((frames, nv))
-    return out.reshape(frames, nv).astype(np.float64)

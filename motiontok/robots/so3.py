@@ -6,12 +6,14 @@ then runs along frames, several times faster than along three numbers at a time.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from bvh import rotations
 from bvh.rotations import Array
 
-__all__ = ["cross", "log", "log_between", "log_metric", "skew", "wrapped"]
+__all__ = ["Turn", "chord_between", "cross", "log", "log_between", "skew", "wrapped"]
 
 _NEAR_PI = np.pi - 1e-2
 _LEVI_CIVITA = np.array(
@@ -54,16 +56,35 @@ def cross(a: Array, b: Array) -> Array:
     return out
 
 
-def log_between(to: Array, start: Array) -> tuple[Array, Array]:
-    """Rotation vectors ``(3, ...)`` and angles ``(...)`` of ``to @ start.T``.
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """A turn as a residual to second order.
+
+    Attributes:
+        square: ``(...)`` of the residual.
+        pull: ``(3, ...)`` half the negative derivative of the square.
+        across, along: ``(...)`` factors of the Gauss-Newton matrix
+            ``across I + along pull pull^T``.
+    """
+
+    square: Array
+    pull: Array
+    across: Array
+    along: Array
+
+
+def log_between(to: Array, start: Array) -> Turn:
+    """The rotation vector of ``to @ start.T`` as a residual.
+
+    With ``log(exp(v) exp(d)) = v + J d`` to first order the matrix is ``J^T J``. ``J``
+    leaves ``v`` alone and stretches what is across by ``s = (a / 2) / sin(a / 2)``,
+    ``a = |v|`` (Sola et al. 2018, arXiv 1812.01537, eq. 144); also ``J^T v = v``.
 
     Args:
         to: :func:`wrapped` matrices ``(5, 3, ...)``: rows, columns.
         start: the same.
     """
-    # The product's antisymmetric part is half the sum of the columns' cross products.
-    vector = cross(start, to).sum(1)
-    cosine = 0.5 * (to[:3] * start[:3]).sum((0, 1)) - 0.5
+    vector, cosine = _sine_and_cosine(to, start)
     sine = 0.5 * np.sqrt((vector * vector).sum(0))
     angle = np.arctan2(sine, cosine)
     # The limit at no turn is 1/2; the tiny numbers only keep 0/0 away.
@@ -73,19 +94,28 @@ def log_between(to: Array, start: Array) -> tuple[Array, Array]:
     if half.any():
         matrix = np.einsum("ikn,jkn->nij", to[:3, :, half], start[:3, :, half])
         vector[:, half] = rotations.log(rotations.from_matrix(matrix)).T
-    return vector, angle
+    half_angle = 0.5 * np.maximum(angle, 1e-4)
+    across = (half_angle / np.sin(half_angle)) ** 2
+    return Turn(angle * angle, vector, across, (0.25 - 0.25 * across) / half_angle**2)
 
 
-def log_metric(angle: Array) -> tuple[Array, Array]:
-    """Factors ``s2, c`` of the Gauss-Newton matrix ``s2 I + c v v^T`` of ``|log(R)|^2 / 2``.
+def chord_between(to: Array, start: Array) -> Turn:
+    """Twice the vector part of the quaternion of ``to @ start.T``, as a residual.
 
-    With ``log(exp(v) exp(d)) = v + J d`` to first order the matrix is ``J^T J``. ``J``
-    leaves ``v`` alone and stretches what is across by ``s = (a / 2) / sin(a / 2)``,
-    ``a = |v|`` (Sola et al. 2018, arXiv 1812.01537, eq. 144); also ``J^T v = v``.
+    With the quaternion (w, u) the residual is ``2 u`` and its derivative ``w I + [u]``, so
+    the matrix is ``I - u u^T`` and the pull ``2 w u``.
 
     Args:
-        angle: ``(...)`` the lengths ``a``.
+        to: :func:`wrapped` matrices ``(5, 3, ...)``: rows, columns.
+        start: the same.
     """
-    half = 0.5 * np.maximum(angle, 1e-4)
-    stretch = (half / np.sin(half)) ** 2
-    return stretch, (0.25 - 0.25 * stretch) / half**2
+    vector, cosine = _sine_and_cosine(to, start)
+    vector *= 0.5  # the axis times the sine, 2 w u
+    along = -0.5 / np.maximum(1.0 + cosine, 1e-6)  # u u^T is pull pull^T / (4 w^2)
+    return Turn(2.0 * (1.0 - cosine), vector, np.ones_like(cosine), along)
+
+
+def _sine_and_cosine(to: Array, start: Array) -> tuple[Array, Array]:
+    """Axes times twice the sine ``(3, ...)`` and cosines ``(...)`` of ``to @ start.T``."""
+    # The product's antisymmetric part is half the sum of the columns' cross products.
+    return cross(start, to).sum(1), 0.5 * (to[:3] * start[:3]).sum((0, 1)) - 0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from bvh.rotations import Array
 from motiontok.robots import so3
 from motiontok.robots.kinematics import Kinematics, Linearization, State
+from motiontok.robots.outline import Outline
 from motiontok.robots.targets import Targets
 
 __all__ = ["BATCH", "FloorTask", "PoseTask", "Posture", "Quadratic", "Task", "quadratic"]
@@ -80,9 +81,22 @@ BATCH = 128
 
 
 def quadratic(
-    kinematics: Kinematics, tasks: Sequence[Task], q: Array, *, out: Quadratic | None = None
+    kinematics: Kinematics,
+    tasks: Sequence[Task],
+    q: Array,
+    *,
+    out: Quadratic | None = None,
+    see: Callable[[slice, State], None] | None = None,
 ) -> Quadratic:
-    """Sum of tasks at configurations ``q (frames, nq)``; ``out`` is memory to use again."""
+    """Sum of tasks at configurations ``q (frames, nq)``.
+
+    Args:
+        kinematics: of all bodies that the tasks name.
+        tasks: of as many frames.
+        q: configurations.
+        out: memory to use again.
+        see: shown the state of one run of frames after the other.
+    """
     frames, nv = len(q), kinematics.nv
     if out is None or len(out.cost) < frames:
         out = Quadratic(np.empty(frames), np.empty((frames, nv, nv)), np.empty((frames, nv)))
@@ -91,6 +105,8 @@ def quadratic(
         part = slice(start, start + BATCH)
         state = kinematics.evaluate(q[part])
         total = kinematics.blank(len(state.positions))
+        if see is not None:
+            see(part, state)
         for task in tasks:
             (task if frames <= BATCH else task[part]).add(state, total)
         out.cost[part] = total.cost
@@ -106,12 +122,16 @@ class PoseTask:
     Args:
         kinematics: of all bodies that the targets name.
         targets: the poses; each body at most once.
+        chordal: measure angles by their chords, ``2 sin(angle / 2)``, which have no
+            kink half a turn off, where the pull of the angle itself changes sides.
     """
 
-    def __init__(self, kinematics: Kinematics, targets: Targets) -> None:
+    def __init__(self, kinematics: Kinematics, targets: Targets, *, chordal: bool = False) -> None:
         self.kinematics = kinematics
         self.targets = targets
+        self._residual = so3.chord_between if chordal else so3.log_between
         which = [kinematics.body_index(b) for b in targets.bodies]
+        self._touched = which
         # A slice is a view, a list of indices a copy.
         self._which: slice | list[int] = which
         if which == list(range(len(which))):
@@ -128,7 +148,8 @@ class PoseTask:
     def __getitem__(self, frames: Array | slice) -> PoseTask:
         out = object.__new__(PoseTask)
         out.kinematics, out._which = self.kinematics, self._which
-        out.targets = self.targets[frames]
+        out._touched = self._touched
+        out.targets, out._residual = self.targets[frames], self._residual
         out._rotations = self._rotations[:, :, frames]
         out._positions, out._local = self._positions[:, frames], self._local[:, frames]
         out._wp, out._wr = self._wp[frames], self._wr[frames]
@@ -149,27 +170,27 @@ class PoseTask:
 
     def add(self, state: State, total: Linearization) -> None:
         """Add cost and derivatives at a state of the task's frames."""
+        total.touched.update(self._touched)
         wp, wr = self._wp, self._wr
         bodies = so3.wrapped(state.rotations[:, self._which].transpose(2, 3, 0, 1))
         points = (bodies[:3] * self._local).sum(1)
         points += state.positions[:, self._which].transpose(2, 0, 1)
         gap = self._positions - points
-        turn, angle = so3.log_between(self._rotations, bodies)
-        pull, twist = wp * gap, wr * turn
-        total.cost += (pull * gap + twist * turn).sum((0, 2))
+        turn = self._residual(self._rotations, bodies)
+        pull, twist = wp * gap, wr * turn.pull
+        total.cost += ((pull * gap).sum(0) + wr * turn.square).sum(1)
         force = np.empty((6, *wp.shape))
         force[:3] = pull
         np.add(so3.cross(so3.wrapped(points), so3.wrapped(pull)), twist, out=force[3:])
         total.force[:, self._which] += force.transpose(1, 2, 0)
         # A body with twist (v, w) about the origin moves a point p at v - [p] w, so the
         # position's share is wp [1, -[p]; [p], -[p]^2] with [p]^2 = p p^T - |p|^2 1.
-        across, along = so3.log_metric(angle)
         lever = wp * points
         features = np.empty((14, *wp.shape))
         features[0], features[2:5] = wp, lever
-        features[1] = (lever * points).sum(0) + wr * across
+        features[1] = (lever * points).sum(0) + wr * turn.across
         outer = features[5:].reshape(3, 3, *wp.shape)
-        np.multiply((along * twist)[:, None], turn, out=outer)
+        np.multiply((turn.along * twist)[:, None], turn.pull, out=outer)
         outer -= lever[:, None] * points
         stiffness = features.reshape(14, -1).T @ _STIFFNESS
         total.stiffness[:, self._which] += stiffness.reshape(*wp.shape, 6, 6)
@@ -201,55 +222,54 @@ class FloorTask:
 
     Args:
         kinematics: of all bodies named.
-        bodies: Pinocchio joint index of each point's body.
-        points: ``(points, 3)`` in the frames of their bodies, metres.
+        outline: the points.
         weight: per metre below the floor.
         tolerance: metres below the floor that cost nothing.
     """
 
     def __init__(
-        self,
-        kinematics: Kinematics,
-        bodies: Sequence[int],
-        points: Array,
-        *,
-        weight: float,
-        tolerance: float = 0.001,
+        self, kinematics: Kinematics, outline: Outline, *, weight: float, tolerance: float = 0.001
     ) -> None:
         self.weight = weight
         self.tolerance = tolerance
+        bodies = np.unique(outline.bodies).tolist()
         self._which = [kinematics.body_index(b) for b in bodies]
-        self._local = points
-        self._bodies, owner = np.unique(self._which, return_inverse=True)
-        self._collect = np.zeros((len(self._bodies), len(self._which)))
-        self._collect[owner, range(len(self._which))] = 1.0
+        self._points = [outline.of(b) for b in bodies]
+        middles = [p.mean(axis=0) for p in self._points]
+        self._middles = np.array(middles).reshape(-1, 3)
+        self._radii = np.array(
+            [
+                np.linalg.norm(p - m, axis=1).max()
+                for p, m in zip(self._points, middles, strict=True)
+            ]
+        )
 
     def __getitem__(self, frames: Array | slice) -> FloorTask:
         return self
 
-    def points(self, state: State) -> Array:
-        """World positions ``(frames, points, 3)``."""
-        turned = (state.rotations[:, self._which] @ self._local[..., None])[..., 0]
-        out: Array = state.positions[:, self._which] + turned
-        return out
-
     def add(self, state: State, total: Linearization) -> None:
         """Add cost and derivatives at a state of the task's frames."""
-        heights = np.einsum("tpi,pi->tp", state.rotations[:, self._which, 2], self._local)
+        heights = np.einsum("tbi,bi->tb", state.rotations[:, self._which, 2], self._middles)
         heights += state.positions[:, self._which, 2]
-        depth = -self.tolerance - heights
-        low = np.flatnonzero(depth.max(axis=1) > 0.0)
-        if not len(low):
+        near = heights < self._radii - self.tolerance
+        for b in np.flatnonzero(near.any(axis=0)).tolist():
+            self._add_body(state, total, self._which[b], self._points[b], near[:, b])
+
+    def _add_body(
+        self, state: State, total: Linearization, body: int, points: Array, near: Array
+    ) -> None:
+        rows = np.flatnonzero(near)
+        placed = state.positions[rows, body, :, None] + state.rotations[rows, body] @ points.T
+        depth = np.maximum(-self.tolerance - placed[:, 2], 0.0)
+        low = depth.any(axis=1)
+        rows, placed, depth = rows[low], placed[low], depth[low]
+        if not len(rows):
             return
-        depth = depth[low]
-        points = self.points(State(state.jacobians, state.rotations[low], state.positions[low]))
+        total.touched.add(body)
         weight = self.weight**2 * (depth > 0.0)
-        total.cost[low] += (weight * depth * depth).sum(-1)
+        total.cost[rows] += (weight * depth * depth).sum(-1)
         # A point at p moves along z at (0, 0, 1, y, -x, 0) . (v, w): the zeros are left out.
-        row = np.stack([np.ones_like(depth), points[..., 1], -points[..., 0]], axis=-1)
+        row = np.stack([np.ones_like(depth), placed[:, 1], -placed[:, 0]], axis=-1)
         pull = weight[..., None] * row
-        bodies = low[:, None], self._bodies
-        total.force[..., 2:5][bodies] += self._collect @ (depth[..., None] * pull)
-        square = (pull[..., None] * row[..., None, :]).reshape(*depth.shape, 9)
-        summed = (self._collect @ square).reshape(len(low), -1, 3, 3)
-        total.stiffness[..., 2:5, 2:5][bodies] += summed
+        total.force[rows, body, 2:5] += (depth[:, None] @ pull)[:, 0]
+        total.stiffness[rows, body, 2:5, 2:5] += pull.swapaxes(1, 2) @ row

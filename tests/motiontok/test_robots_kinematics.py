@@ -14,6 +14,7 @@ import pinocchio as pin
 
 from motiontok.robots import load_robot, so3
 from motiontok.robots.kinematics import Kinematics
+from motiontok.robots.outline import Outline
 from motiontok.robots.targets import Targets
 from motiontok.robots.tasks import FloorTask, PoseTask, quadratic
 
@@ -39,8 +40,11 @@ def test_log_metric_is_that_of_the_derivative_of_log(axis, angle, direction):
     if np.linalg.norm(axis) < 1e-2:
         return
     vector = axis / np.linalg.norm(axis) * angle
-    across, along = so3.log_metric(np.array([angle]))
-    metric = across[0] * np.eye(3) + along[0] * np.outer(vector, vector)
+    turn = so3.log_between(
+        components_first(Rotation.from_rotvec(vector).as_matrix()[None]),
+        components_first(np.eye(3)[None]),
+    )
+    metric = turn.across[0] * np.eye(3) + turn.along[0] * np.outer(vector, vector)
     base, h = Rotation.from_rotvec(vector), 1e-6
     ahead = (base * Rotation.from_rotvec(h * direction)).as_rotvec()
     behind = (base * Rotation.from_rotvec(-h * direction)).as_rotvec()
@@ -72,12 +76,41 @@ def test_log_between_is_the_log_of_the_relative_rotation(seed):
     )
     axes = rng.normal(size=(6, 3))
     turn = Rotation.from_rotvec(axes / np.linalg.norm(axes, axis=1)[:, None] * angles[:, None])
-    vectors, found = so3.log_between(
+    found = so3.log_between(
         components_first((turn * start).as_matrix()), components_first(start.as_matrix())
     )
-    np.testing.assert_allclose(found, angles, atol=1e-6)
-    again = Rotation.from_rotvec(vectors.T)
+    np.testing.assert_allclose(np.sqrt(found.square), angles, atol=1e-6)
+    again = Rotation.from_rotvec(found.pull.T)
     np.testing.assert_allclose((again * turn.inv()).magnitude(), 0.0, atol=1e-6)
+
+
+@given(vectors, st.floats(0.0, 3.0), vectors)
+@settings(max_examples=100, deadline=None)
+def test_a_chord_is_twice_the_sine_of_half_the_angle(axis, angle, direction):
+    if np.linalg.norm(axis) < 1e-2:
+        return
+    base = Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle)
+
+    def chord(start):
+        return so3.chord_between(
+            components_first(base.as_matrix()[None]),
+            components_first(Rotation.from_rotvec(start).as_matrix()[None]),
+        )
+
+    here, h = chord(np.zeros(3)), 1e-5
+    assert here.square[0] == pytest.approx(4 * np.sin(angle / 2) ** 2, abs=1e-9)
+    slope = (chord(h * direction).square[0] - chord(-h * direction).square[0]) / (2 * h)
+    assert slope == pytest.approx(-2 * direction @ here.pull[:, 0], rel=1e-4, abs=1e-6)
+
+    def residual(start):
+        return 2 * (base * Rotation.from_rotvec(start).inv()).as_quat(canonical=True)[:3]
+
+    derivative = (residual(h * direction) - residual(-h * direction)) / (2 * h)
+    pull = here.pull[:, 0]
+    metric = here.across[0] * np.eye(3) + here.along[0] * np.outer(pull, pull)
+    assert direction @ metric @ direction == pytest.approx(
+        derivative @ derivative, rel=1e-3, abs=1e-6
+    )
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +193,7 @@ def test_gradients_are_derivatives_of_the_cost(robot, scene):
     corners = np.array([[0.1, 0.05, -0.04], [-0.05, 0.03, -0.04]])
     tasks = (
         PoseTask(kinematics, targets),
-        FloorTask(kinematics, [targets.bodies[1]] * 2, corners, weight=30.0),
+        FloorTask(kinematics, Outline(np.array([targets.bodies[1]] * 2), corners), weight=30.0),
     )
     rng = np.random.default_rng(5)
     step = 1e-6 * rng.normal(size=(len(q), robot.model.nv))
