@@ -41,8 +41,8 @@ class Smoothness:
     """
 
     joint: float = 20.0
-    base: float = 400.0
-    turn: float = 100.0
+    base: float = 800.0
+    turn: float = 150.0
     speed: float = 0.5
     fastest: float = 16.0
     excess: float = 200.0

@@ -32,9 +32,9 @@ __all__ = ["FLOOR_WEIGHT", "neutral_start", "solve_trajectory"]
 FLOOR_WEIGHT = 1500.0  # per metre below ground
 _WINDOW = 4096  # frames refined together
 _AROUND = 128  # frames on each side that a window sees and leaves to its neighbours
-_ROUNDS = 5  # looks at what still moves, and at bodies that come close
+_ROUNDS = 3  # looks at what still moves, and at bodies that come close
 _STILL = 6e-3  # rad or m: a frame that a step moves less is done
-_STEPS = 2  # between two looks
+_STEPS = 3  # between two looks
 
 
 def solve_trajectory(

@@ -13,6 +13,11 @@ counts as bad when its cost is above 300, and as lost when pelvis or torso are m
 Of clips, this project's time is that of the whole retargeting: targets, contacts, planted
 feet, inverse kinematics, floor and self-collision. The peers get the targets for nothing.
 
+Jerk is the mean size of third differences, near a limit a joint within 2 % of its range of
+one; ``--cuts`` retargets each clip
+again from later frames on, and says how far joints are from those of the whole clip a
+second after the cut.
+
 Everything runs on one core. The peers run in a virtual environment of their own, which
 is made at first (pip install mink mujoco daqp pin-pink). Rounds alternate between the
 systems, so that a busy machine slows all of them; the fastest round of each counts, in
@@ -67,6 +72,8 @@ def main() -> None:
     parser.add_argument("sources", type=Path, nargs="+", help="one targets file, or clips")
     parser.add_argument("--peers", type=Path, help="virtual environment of the peers")
     parser.add_argument("--frames", type=int, help="only the first so many frames")
+    parser.add_argument("--from-frame", type=int, default=0, help="leave out what comes before")
+    parser.add_argument("--cuts", type=int, nargs="*", default=[], help="frames to cut off")
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -76,7 +83,27 @@ def main() -> None:
     if arguments.sources[0].suffix == ".npz":
         bench_targets(robot, arguments.sources[0], python, arguments.frames, arguments.rounds)
     else:
-        bench_clips(robot, arguments.sources, python, arguments.frames, arguments.rounds)
+        part = slice(
+            arguments.from_frame,
+            arguments.frames and arguments.from_frame + arguments.frames,
+        )
+        bench_clips(robot, arguments.sources, python, part, arguments.rounds)
+        if arguments.cuts:
+            bench_cuts(robot, arguments.sources, part, arguments.cuts)
+
+
+def bench_cuts(robot: Robot, paths: list[Path], part: slice, cuts: list[int]) -> None:
+    print("\n| clip | rad apart at most, from a second after the cut on | frames cut off |")
+    print("|---|---|---|")
+    for path in paths:
+        motion = bvh.normalize(bvh.read(path))[part]
+        joints = retarget(motion, robot).joints
+        after = round(motion.fps)
+        apart = [
+            float(np.abs(retarget(motion[k:], robot).joints[after:] - joints[k + after :]).max())
+            for k in cuts
+        ]
+        print(f"| {path.stem} | {max(apart):.4f} | {cuts[int(np.argmax(apart))]} (of {cuts}) |")
 
 
 def fastest(systems: dict[str, Callable[[], Result]], rounds: int) -> dict[str, Result]:
@@ -126,18 +153,19 @@ def bench_targets(
 
 
 def bench_clips(
-    robot: Robot, paths: list[Path], python: Path | None, frames: int | None, rounds: int
+    robot: Robot, paths: list[Path], python: Path | None, part: slice, rounds: int
 ) -> None:
     robot.self_collision  # noqa: B018 - built once, as for a folder of clips
     print(
         "| clip | system | frames/s | position cm | joint speed max rad/s (frames too fast)"
-        " | slide cm/s (source) | sole below ground mm (frames > 5 mm) | overlap mm (frames) |"
+        " | base jerk m/s3 (source) | joint jerk rad/s3 | frames near a limit"
+        " | slide cm/s (source) | tilt deg | sole, body below ground mm | overlap mm (frames) |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     total: dict[str, float] = {}
     count = 0
     for path in paths:
-        motion = bvh.normalize(bvh.read(path))[:frames]
+        motion = bvh.normalize(bvh.read(path))[part]
         count += len(motion)
         with tempfile.TemporaryDirectory() as folder:
             targets = Path(folder) / "targets.npz"
@@ -159,8 +187,11 @@ def bench_clips(
                 f"| {path.stem} | {TITLES[name].strip()} | {len(q) / seconds:.0f}"
                 f" | {100 * r.position_error:.1f} | {r.joint_speed_max:.0f}"
                 f" ({100 * r.speed_violations:.0f} %)"
+                f" | {r.root_jerk:.0f} ({r.root_jerk_source:.0f}) | {r.joint_jerk:.0f}"
+                f" | {100 * r.near_limit:.1f} %"
                 f" | {100 * r.foot_slide:.1f} ({100 * r.foot_slide_source:.1f})"
-                f" | {1000 * r.foot_depth:.0f} ({100 * r.deep_frames:.0f} %)"
+                f" | {np.degrees(r.foot_tilt):.1f}"
+                f" | {1000 * r.foot_depth:.0f}, {1000 * r.body_depth:.0f}"
                 f" | {1000 * r.self_penetration:.0f} ({100 * r.colliding_frames:.0f} %) |"
             )
     print(f"\nall {count} frames:")
