@@ -20,8 +20,8 @@ from motiontok.robots.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from motiontok.robots.batch import retarget_all, retarget_and_evaluate_all
+    from motiontok.robots.follower import Follower
     from motiontok.robots.model import Robot, load_robot
-    from motiontok.robots.online import Follower
     from motiontok.robots.report import Report, evaluate
     from motiontok.robots.retargeting import retarget, sized_like
 
@@ -41,7 +41,7 @@ __all__ = [
 
 # These import Pinocchio; listing robots and reading trajectories must not need it.
 _LAZY = {
-    "Follower": "motiontok.robots.online",
+    "Follower": "motiontok.robots.follower",
     "Report": "motiontok.robots.report",
     "Robot": "motiontok.robots.model",
     "evaluate": "motiontok.robots.report",

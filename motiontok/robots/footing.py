@@ -23,7 +23,7 @@ from motiontok.robots.contacts import SIDES, Contacts, runs
 from motiontok.robots.holds import Hold
 from motiontok.robots.targets import Targets
 
-__all__ = ["foot_holds", "plant_feet"]
+__all__ = ["foot_holds", "plant_feet", "standing_points"]
 
 _FLATTER = 3.0  # factor of a standing foot's weight of rotation
 
@@ -62,16 +62,25 @@ def plant_feet(targets: Targets, calibration: Calibration, contacts: Contacts) -
     )
 
 
-def foot_holds(calibration: Calibration, contacts: Contacts) -> list[Hold]:
-    """Heels and toes that stay where they stand."""
-    holds = []
-    for side, name in enumerate(SIDES):
+def standing_points(calibration: Calibration) -> list[tuple[int, Array]]:
+    """Bodies (Pinocchio joint indices), and in their frames heel and toe of each side ``(3,)``."""
+    points = []
+    for name in SIDES:
         k = calibration.index(name + "Foot")
         sole = calibration.soles[name + "Foot"]
-        for point, standing in ((sole.heel, contacts.heels), (sole.toe, contacts.toes)):
+        for point in (sole.heel, sole.toe):
             local = calibration.rotations[k] @ point + calibration.translations[k]
-            holds.append(Hold(calibration.bodies[k], local, standing[:, side]))
-    return holds
+            points.append((calibration.bodies[k], local))
+    return points
+
+
+def foot_holds(calibration: Calibration, contacts: Contacts) -> list[Hold]:
+    """Heels and toes that stay where they stand."""
+    ends = np.stack([contacts.heels, contacts.toes], axis=-1).reshape(-1, 2 * len(SIDES))
+    return [
+        Hold(body, point, standing)
+        for (body, point), standing in zip(standing_points(calibration), ends.T, strict=True)
+    ]
 
 
 def _plant(

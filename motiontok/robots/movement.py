@@ -16,11 +16,11 @@ from bvh.rotations import Array, conjugate, multiply, to_matrix
 from motiontok.robots.kinematics import limit_margins
 from motiontok.robots.trajectory import wxyz_from_xyzw
 
-__all__ = ["REACH", "Movement", "MovementCost", "Smoothness"]
+__all__ = ["NEAR", "REACH", "THIRD", "Movement", "MovementCost", "Smoothness"]
 
 REACH = 3  # frames that a term couples a frame with
-_NEAR = 0.02  # rad from a margin: about to enter it
-_THIRD = np.array([-1.0, 3.0, -3.0, 1.0])
+NEAR = 0.02  # rad from a margin: about to enter it
+THIRD = np.array([-1.0, 3.0, -3.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class MovementCost:
 
     Attributes:
         bounds: lower and upper joint values ``(joints,)`` between which margins are free.
+        neutral: ``(joints,)`` zero, or the nearest value within bounds.
     """
 
     def __init__(
@@ -103,14 +104,14 @@ class MovementCost:
         self._limits = np.minimum(speed_limits, weights.fastest) / fps
         margin = limit_margins(lower, upper, weights.margin)
         self.bounds = self._low, self._high = lower + margin, upper - margin
-        self._neutral = np.clip(0.0, self._low, self._high)
+        self.neutral = np.clip(0.0, self._low, self._high)
 
     def __call__(self, q: Array) -> Movement:
         """Cost of configurations ``q (frames, nq)``."""
         weights, frames = self.weights, len(q)
         joints = q[:, 7:]
         inside = np.maximum(self._low - joints, 0.0) - np.maximum(joints - self._high, 0.0)
-        rest = self._neutral - joints
+        rest = self.neutral - joints
         hard, soft = weights.inside**2, weights.rest**2
         cost = (hard * inside**2 + soft * rest**2).sum(1)
         slope = hard * inside + soft * rest
@@ -139,14 +140,14 @@ class MovementCost:
             cost[1 : frames - 2] += self.base * (shove**2).sum(1) + self.turn * (twist**2).sum(1)
             world = np.concatenate([self.base * shove, self.turn * twist], axis=1)
             pushed = np.zeros((frames, 6))
-            for offset, factor in enumerate(_THIRD):
+            for offset, factor in enumerate(THIRD):
                 part = slice(offset, frames - REACH + offset)
                 gradient[part, 6:] -= factor * self.joint * bend
                 pushed[part] -= factor * world
             # A turn about the base's own axes is one about the world's, turned.
             back = rotations.swapaxes(-1, -2)
             gradient[:, :6] = (back[:, None] @ pushed.reshape(frames, 2, 3, 1)).reshape(frames, 6)
-        walls = (joints > self._high - _NEAR).astype(float) - (joints < self._low + _NEAR)
+        walls = (joints > self._high - NEAR).astype(float) - (joints < self._low + NEAR)
         walls[inside != 0] = 0.0
         return Movement(cost, gradient, diagonal, -stiff, rotations, walls)
 
@@ -158,5 +159,5 @@ def third_difference_bands(frames: int) -> Array:
     for d in range(REACH + 1):
         for k in range(REACH + 1 - d):
             # The term that starts at s meets frame s + k with one factor, s + k + d with another.
-            out[d, k : max(frames - REACH + k, 0)] += _THIRD[k] * _THIRD[k + d]
+            out[d, k : max(frames - REACH + k, 0)] += THIRD[k] * THIRD[k + d]
     return out

@@ -13,23 +13,16 @@ from typing import Any
 import numpy as np
 import pinocchio as pin
 
-from bvh.errors import BVHError
-from bvh.rotations import Array, normalize
-from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
-from motiontok.errors import RobotError
+from bvh.rotations import Array
 from motiontok.robots.coupling import Coupling
 from motiontok.robots.kinematics import Kinematics
-from motiontok.robots.model import Robot
 from motiontok.robots.offline import FLOOR_WEIGHT
-from motiontok.robots.outline import Outline, soles_of
-from motiontok.robots.placements import Placements, split
-from motiontok.robots.planting import FootLock
+from motiontok.robots.outline import Outline
 from motiontok.robots.solver import damped_step, minimize
-from motiontok.robots.targets import TargetMaker, Targets
+from motiontok.robots.targets import Targets
 from motiontok.robots.tasks import FloorTask, PoseTask, Posture, Quadratic, Task, quadratic
-from motiontok.robots.trajectory import xyzw_from_wxyz
 
-__all__ = ["Follower", "OnlineSolver"]
+__all__ = ["OnlineSolver"]
 
 _STEPS = 3
 _SHALLOW = 0.003  # m that a sole may be below ground before the whole robot is raised
@@ -54,6 +47,8 @@ class OnlineSolver:
         fps: frames per second of the stream.
         outline: points that must stay above the ground; none, if not given.
         coupling: of joints that follow others.
+        bounds: lower and upper values of the free joints inside the robot's limits; these
+            themselves, if not given.
     """
 
     def __init__(
@@ -65,8 +60,10 @@ class OnlineSolver:
         fps: float = 30.0,
         outline: Outline | None = None,
         coupling: Coupling | None = None,
+        bounds: tuple[Array, Array] | None = None,
     ) -> None:
-        self._kinematics = Kinematics(model, bodies, coupling)
+        kinematics = self._kinematics = Kinematics(model, bodies, coupling)
+        self._bounds = (kinematics.lower, kinematics.upper) if bounds is None else bounds
         self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
         self._outline = outline
         self._floor = (
@@ -88,29 +85,11 @@ class OnlineSolver:
         Args:
             targets: of one frame.
         """
-        kinematics = self._kinematics
-        base = _base_of(targets)
-        if self._base is None:
-            self._start(targets, base)
-        else:
-            _carry(self._q[0], self._base, base)
-            _carry(self._q[1], self._base, base)
-        self._base = base
-        if self._age >= _LIFE:
-            self._q[1, 7:] = np.clip(0.0, kinematics.lower, kinematics.upper)
-            self._q[1, :7] = base
-            self._damping[1], self._age = _DAMPING, 0
-
+        self.begin(targets)
         tasks = self._tasks(targets)
-        both = [task[_BOTH] for task in tasks]
-        model = quadratic(kinematics, both, self._q)
-        posture = self._draw(model)
-        joints = self._q[0, 7:]
-        lower = np.stack([np.maximum(kinematics.lower, joints - self._reach), kinematics.lower])
-        upper = np.stack([np.minimum(kinematics.upper, joints + self._reach), kinematics.upper])
-        trial, promise = self._moved(model, self._q, lower, upper, self._damping, posture)
+        model = quadratic(self._kinematics, [task[_BOTH] for task in tasks], self._q)
+        trial, promise, posture, lower, upper = self._together(model)
         self._q[1] = trial[1]
-        self._age += 1
 
         own = slice(0, 1)
         posture = None if posture is None else posture[own]
@@ -120,7 +99,7 @@ class OnlineSolver:
         for _ in range(_STEPS - 1):
             if taken and promise[0] < _WORTH * total:
                 break
-            model = quadratic(kinematics, tasks, trial)
+            model = quadratic(self._kinematics, tasks, trial)
             trial_total = _total(model, trial, posture)
             taken = trial_total < total
             if taken:
@@ -132,18 +111,54 @@ class OnlineSolver:
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
         if self._outline is not None:
-            heights = self._outline.heights(kinematics, kinematics.evaluate(self._q[own]))
+            state = self._kinematics.evaluate(self._q[own])
+            heights = self._outline.heights(self._kinematics, state)
             self._q[0, 2] += max(0.0, -_SHALLOW - float(heights.min()))
-        return kinematics.expand(self._q[0]).copy(), float(best.cost[0])
+        return self._kinematics.expand(self._q[0]).copy(), float(best.cost[0])
+
+    def begin(self, targets: Targets) -> None:
+        """Carry robot and rival along to the next frame's targets, unsolved."""
+        base = _base_of(targets)
+        if self._base is None:
+            self._start(targets, base)
+        else:
+            _carry(self._q[0], self._base, base)
+            _carry(self._q[1], self._base, base)
+        self._base = base
+        if self._age >= _LIFE:
+            self._q[1, 7:] = np.clip(0.0, *self._bounds)
+            self._q[1, :7] = base
+            self._damping[1], self._age = _DAMPING, 0
+
+    @property
+    def pair(self) -> Array:
+        """Configurations ``(2, nq)`` of the robot and of its rival."""
+        return self._q.copy()
+
+    def advance(self, model: Quadratic) -> None:
+        """One step of both, of costs at :attr:`pair`."""
+        trial, _, _, _, _ = self._together(model)
+        self._q[:] = trial
 
     def _start(self, targets: Targets, base: Array) -> None:
-        self._q[:, 7:] = np.clip(0.0, self._kinematics.lower, self._kinematics.upper)
+        self._q[:, 7:] = np.clip(0.0, *self._bounds)
         self._q[:, :7] = base
         self._q[:1] = minimize(self._kinematics, self._q[:1], self._tasks(targets))[0]
 
     def _tasks(self, targets: Targets) -> list[Task]:
         tasks: list[Task] = [PoseTask(self._kinematics, targets)]
         return tasks if self._floor is None else [*tasks, self._floor]
+
+    def _together(self, model: Quadratic) -> tuple[Array, Array, Posture | None, Array, Array]:
+        """Robot and rival a step on, what that promises, the pull to the rival, and bounds."""
+        posture = self._draw(model)
+        joints, (low, high) = self._q[0, 7:], self._bounds
+        # Who comes from outside the bounds, or too fast, gets there as fast as may be.
+        lower = np.stack([np.minimum(np.maximum(low, joints - self._reach), high), low])
+        upper = np.stack([np.maximum(np.minimum(high, joints + self._reach), low), high])
+        trial, promise = self._moved(model, self._q, lower, upper, self._damping, posture)
+        self._age += 1
+        return trial, promise, posture, lower, upper
 
     def _draw(self, model: Quadratic) -> Posture | None:
         """A pull of the robot to its rival's pose, if that fares much better."""
@@ -192,93 +207,3 @@ def _carry(q: Array, before: Array, now: Array) -> None:
     q[:3] += now[:3] - before[:3]
     turn = pin.Quaternion(now[3:]) * pin.Quaternion(before[3:]).inverse()
     q[3:7] = (turn * pin.Quaternion(q[3:7])).normalized().coeffs()
-
-
-class Follower:
-    """A robot that follows a stream of canonical poses.
-
-    ::
-
-        follower = Follower(load_robot("g1"), offsets=motion.offsets)
-        qpos = follower.push(root_position, rotations)
-
-    Args:
-        robot: see :func:`motiontok.robots.load_robot`.
-        offsets: ``(22, 3)`` the subject's bones, metres; those of an adult, if not given.
-        fps: frames per second of the stream.
-
-    Raises:
-        RobotError: the rate is not positive, or the offsets have another shape.
-    """
-
-    def __init__(self, robot: Robot, *, offsets: Array | None = None, fps: float = 30.0) -> None:
-        if not (np.isfinite(fps) and fps > 0):
-            raise RobotError(f"fps must be positive, got {fps}")
-        offsets = np.asarray(DEFAULT_OFFSETS if offsets is None else offsets, dtype=np.float64)
-        if offsets.shape != (len(JOINTS), 3) or not np.isfinite(offsets).all():
-            raise RobotError(f"offsets: expected finite numbers ({len(JOINTS)}, 3)")
-        self.robot = robot
-        self.fps = fps
-        self._skeleton = _Skeleton(offsets)
-        self._maker = TargetMaker(robot.calibration, robot.map.weights, offsets)
-        self._lock = FootLock(robot.calibration, offsets, fps)
-        self._solver = OnlineSolver(
-            robot.model,
-            robot.calibration.bodies,
-            speed_limits=robot.speed_limits,
-            fps=fps,
-            outline=soles_of(robot.calibration),
-            coupling=robot.coupling,
-        )
-
-    def reset(self) -> None:
-        """Forget the stream; the next pose starts anew."""
-        self._solver.reset()
-        self._lock.reset()
-
-    def push(self, root_position: Array, rotations: Array) -> Array:
-        """Configuration ``(nq,)`` for the next pose, in Pinocchio's order.
-
-        Args:
-            root_position: ``(3,)`` of the hips in the world, metres.
-            rotations: ``(22, 4)`` local unit quaternions (w, x, y, z), as of a Motion.
-
-        Raises:
-            BVHError: shapes disagree, or a value is NaN or infinite.
-        """
-        root_position = np.asarray(root_position, dtype=np.float64)
-        rotations = np.asarray(rotations, dtype=np.float64)
-        if root_position.shape != (3,) or rotations.shape != (len(JOINTS), 4):
-            raise BVHError(
-                f"pose: expected shapes (3,) and ({len(JOINTS)}, 4), got"
-                f" {root_position.shape} and {rotations.shape}"
-            )
-        if not (np.isfinite(root_position).all() and np.isfinite(rotations).all()):
-            raise BVHError("pose: a value is not finite")
-        turned, points = self._skeleton.place(root_position, normalize(rotations))
-        targets = self._maker.make(turned, points, self.fps)
-        targets = self._lock.apply(targets, points[0])
-        q, _ = self._solver.step(targets)
-        return q
-
-
-class _Skeleton:
-    """Forward kinematics of one canonical pose, by Pinocchio: a tree of ball joints."""
-
-    def __init__(self, offsets: Array) -> None:
-        self._model = pin.Model()
-        for joint, parent in enumerate(PARENTS):
-            kind = pin.JointModelSpherical() if joint else pin.JointModelFreeFlyer()
-            offset = offsets[joint] if joint else np.zeros(3)
-            # Pinocchio's joint 0 is the world.
-            self._model.addJoint(parent + 1, kind, pin.SE3(np.eye(3), offset), JOINTS[joint])
-        self._data = self._model.createData()
-        self._placements = Placements(self._data.oMi)
-        self._rows = np.empty((len(JOINTS) + 1, 12))
-
-    def place(self, root_position: Array, rotations: Array) -> tuple[Array, Array]:
-        """World rotations ``(1, 22, 3, 3)`` and positions ``(1, 22, 3)``."""
-        q = np.concatenate([root_position, xyzw_from_wxyz(rotations).ravel()])
-        pin.forwardKinematics(self._model, self._data, q)
-        self._placements.read(self._rows)
-        return split(self._rows[None, 1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from motiontok.robots.calibration import Calibration, Sole
 from motiontok.robots.contacts import BAND, SIDES, SLOW
 from motiontok.robots.targets import Targets
 
-__all__ = ["FootLock"]
+__all__ = ["FootLock", "LateContacts"]
 
 _DRAG = 0.02  # m that a standing point may drift before its anchor follows
 _FADE = 0.12  # s in which a correction fades after the foot has lifted
@@ -42,6 +43,11 @@ class FootLock:
             )
             for name in SIDES
         ]
+
+    @property
+    def standing(self) -> Array:
+        """Which points stand now ``(4,)``: left heel and toe, right heel and toe."""
+        return np.array([a is not None for foot in self._feet for a in foot.anchors])
 
     def reset(self) -> None:
         """Forget the stream."""
@@ -88,7 +94,7 @@ class _Foot:
     def reset(self) -> None:
         """Forget the stream."""
         self._before: Array | None = None
-        self._anchors: list[Array | None] = [None, None]
+        self.anchors: list[Array | None] = [None, None]
         self._shift = np.zeros(3)
 
     def hold(self, ankle: Array, rotation: Array, human: Array, fps: float) -> tuple[Array, bool]:
@@ -104,17 +110,65 @@ class _Foot:
         for end in (0, 1):  # where both stand, the toe decides
             raw = ankle + rotation @ self._points[end]
             if ends[end, 2] < self._heights[end] + BAND and speed[end] < SLOW:
-                anchor = self._anchors[end]
+                anchor = self.anchors[end]
                 if anchor is None:
                     anchor = raw + self._shift
                 anchor = np.clip(anchor, raw - _DRAG, raw + _DRAG)
                 anchor[2] = 0.0
-                self._anchors[end] = anchor
+                self.anchors[end] = anchor
                 wanted = anchor - raw
             else:
-                self._anchors[end] = None
+                self.anchors[end] = None
         if wanted is None:
             self._shift = self._shift * max(0.0, 1.0 - 1.0 / (_FADE * fps))
         else:
             self._shift = wanted
         return ankle + self._shift, wanted is not None
+
+
+class LateContacts:
+    """Which heels and toes of a stream stood three frames ago.
+
+    As :func:`~motiontok.robots.contacts.find_contacts` has it, by central differences and
+    without interruptions of one or two frames.
+
+    Args:
+        offsets: ``(22, 3)`` the subject's bones.
+        fps: frames per second of the stream.
+    """
+
+    def __init__(self, offsets: Array, fps: float) -> None:
+        self._fps = fps
+        self._joints = [JOINTS.index(side + end) for side in SIDES for end in ("Foot", "Toe")]
+        toe = toe_height(offsets)
+        ankles = [toe - float(offsets[JOINTS.index(side + "Toe"), 2]) for side in SIDES]
+        self._heights = BAND + np.array([ankles[0], toe, ankles[1], toe])
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._places: deque[Array] = deque(maxlen=3)
+        self._low: deque[Array] = deque(maxlen=5)
+        self._slow: deque[Array] = deque(maxlen=5)
+
+    def push(self, human: Array) -> Array:
+        """Standing points ``(4,)`` three frames before: left heel and toe, right heel and toe.
+
+        Args:
+            human: ``(22, 3)`` positions of the human's joints in the newest frame.
+        """
+        places = human[self._joints]
+        while len(self._places) < 2:  # as if the stream had stood before
+            self._places.append(places)
+        self._places.append(places)
+        low = self._places[1][:, 2] < self._heights
+        speed = np.linalg.norm(self._places[2] - self._places[0], axis=1) * 0.5 * self._fps
+        while len(self._low) < 5:
+            self._low.append(low)
+            self._slow.append(low & (speed < SLOW))
+        self._low.append(low)
+        self._slow.append(low & (speed < SLOW))
+        near, still = self._low, self._slow
+        gap = still[1] & (still[3] | (near[3] & still[4])) | still[0] & near[1] & still[3]
+        out: Array = still[2] | near[2] & gap
+        return out

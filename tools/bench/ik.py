@@ -57,6 +57,8 @@ TITLES = {
     "ours": "motiontok, whole trajectory",
     "free": "  same, bodies may collide",
     "online": "motiontok, online",
+    "late": "motiontok, online, 0.3 s late",
+    "later": "motiontok, online, 0.5 s late",
     "gmr": "GMR's loop: mink, daqp, two passes",
     "mink": "  same, second pass alone",
     "pink": "pink, 1 QP a frame",
@@ -158,10 +160,11 @@ def bench_clips(
     robot.self_collision  # noqa: B018 - built once, as for a folder of clips
     print(
         "| clip | system | frames/s | position cm | joint speed max rad/s (frames too fast)"
+        " | ms a frame, median (99 %)"
         " | base jerk m/s3 (source) | joint jerk rad/s3 | frames near a limit"
         " | slide cm/s (source) | tilt deg | sole, body below ground mm | overlap mm (frames) |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     total: dict[str, float] = {}
     count = 0
     for path in paths:
@@ -174,12 +177,14 @@ def bench_clips(
             )
             systems: dict[str, Callable[[], Result]] = {
                 "ours": partial(whole, robot, motion),
-                "online": partial(follow, robot, motion),
+                "online": partial(follow, robot, motion, 0.0),
+                "late": partial(follow, robot, motion, 0.3),
+                "later": partial(follow, robot, motion, 0.5),
             }
             if python is not None:
                 systems |= {n: partial(peer, python, n, robot, targets, None) for n in PEERS}
             best = fastest(systems, rounds)
-        for name, (q, seconds, _times) in best.items():
+        for name, (q, seconds, times) in best.items():
             total[name] = total.get(name, 0.0) + seconds
             trajectory = Trajectory(q, robot.joint_names, motion.fps, robot.name)
             r = evaluate(trajectory, motion, robot)
@@ -187,6 +192,7 @@ def bench_clips(
                 f"| {path.stem} | {TITLES[name].strip()} | {len(q) / seconds:.0f}"
                 f" | {100 * r.position_error:.1f} | {r.joint_speed_max:.0f}"
                 f" ({100 * r.speed_violations:.0f} %)"
+                f" | {milliseconds(times)}"
                 f" | {r.root_jerk:.0f} ({r.root_jerk_source:.0f}) | {r.joint_jerk:.0f}"
                 f" | {100 * r.near_limit:.1f} %"
                 f" | {100 * r.foot_slide:.1f} ({100 * r.foot_slide_source:.1f})"
@@ -198,6 +204,12 @@ def bench_clips(
     for name, seconds in total.items():
         print(f"{TITLES[name].strip()}: {count / seconds:.0f} frames/s")
     ratios(total)
+
+
+def milliseconds(times: Array | None) -> str:
+    if times is None:
+        return ""
+    return "{:.2f} ({:.2f})".format(*np.percentile(1e3 * times, [50, 99]))
 
 
 def write_targets(path: Path, targets: Targets, robot: Robot) -> None:
@@ -225,11 +237,16 @@ def whole(robot: Robot, motion: bvh.Motion) -> Result:
     return q, time.process_time() - start, None
 
 
-def follow(robot: Robot, motion: bvh.Motion) -> Result:
-    follower = Follower(robot, offsets=motion.offsets, fps=motion.fps)
-    start = time.process_time()
-    q = [follower.push(*pose) for pose in zip(motion.root_positions, motion.rotations, strict=True)]
-    return np.array(q), time.process_time() - start, None
+def follow(robot: Robot, motion: bvh.Motion, look_ahead: float) -> Result:
+    follower = Follower(robot, offsets=motion.offsets, fps=motion.fps, look_ahead=look_ahead)
+    poses = list(zip(motion.root_positions, motion.rotations, strict=True))
+    q, times = [], []
+    for pose in [*poses, *poses[-1:] * follower.latency]:
+        start = time.process_time()
+        q.append(follower.push(*pose))
+        times.append(time.process_time() - start)
+    seconds = np.array(times[: len(poses)])
+    return np.array(q[follower.latency :]), float(seconds.sum()), seconds
 
 
 def read_targets(path: Path, robot: Robot) -> Targets:

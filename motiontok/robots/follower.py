@@ -1,0 +1,140 @@
+"""A robot that follows a stream of poses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pinocchio as pin
+
+from bvh.errors import BVHError
+from bvh.rotations import Array, normalize
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
+from motiontok.errors import RobotError
+from motiontok.robots.ahead import AheadSolver
+from motiontok.robots.model import Robot
+from motiontok.robots.online import OnlineSolver
+from motiontok.robots.outline import soles_of
+from motiontok.robots.placements import Placements, split
+from motiontok.robots.planting import FootLock, LateContacts
+from motiontok.robots.targets import TargetMaker
+from motiontok.robots.trajectory import xyzw_from_wxyz
+
+__all__ = ["Follower"]
+
+_LATEST = 2.0  # s
+
+
+class Follower:
+    """A robot that follows a stream of canonical poses.
+
+    ::
+
+        follower = Follower(load_robot("g1"), offsets=motion.offsets)
+        qpos = follower.push(root_position, rotations)
+
+    Args:
+        robot: see :func:`motiontok.robots.load_robot`.
+        offsets: ``(22, 3)`` the subject's bones, metres; those of an adult, if not given.
+        fps: frames per second of the stream.
+        look_ahead: seconds, at most 2, by which the robot is late: how much of what comes
+            is known makes it smooth. At least 7 frames, or 0: the robot is not late,
+            moves as abruptly as its speed limits allow, and uses its joints to the stop.
+
+    Attributes:
+        latency: frames that a result is late; the first ones are of the first pose.
+
+    Raises:
+        RobotError: the rate is not positive, the look-ahead is none of these, or the
+            offsets have another shape.
+    """
+
+    def __init__(
+        self,
+        robot: Robot,
+        *,
+        offsets: Array | None = None,
+        fps: float = 30.0,
+        look_ahead: float = 0.0,
+    ) -> None:
+        if not (np.isfinite(fps) and fps > 0):
+            raise RobotError(f"fps must be positive, got {fps}")
+        if not 0.0 <= look_ahead <= _LATEST:
+            raise RobotError(f"look_ahead must be 0 to {_LATEST:g} s, got {look_ahead}")
+        offsets = np.asarray(DEFAULT_OFFSETS if offsets is None else offsets, dtype=np.float64)
+        if offsets.shape != (len(JOINTS), 3) or not np.isfinite(offsets).all():
+            raise RobotError(f"offsets: expected finite numbers ({len(JOINTS)}, 3)")
+        self.robot = robot
+        self.fps = fps
+        self._skeleton = _Skeleton(offsets)
+        self._maker = TargetMaker(robot.calibration, robot.map.weights, offsets)
+        self._lock = FootLock(robot.calibration, offsets, fps)
+        self._late = LateContacts(offsets, fps)
+        self._ahead: AheadSolver | None = None
+        self.latency = 0
+        if look_ahead:
+            self._ahead = AheadSolver(robot, fps=fps, look_ahead=look_ahead)
+            self.latency = self._ahead.latency
+        self._solver = OnlineSolver(
+            robot.model,
+            robot.calibration.bodies,
+            speed_limits=robot.speed_limits,
+            fps=fps,
+            outline=soles_of(robot.calibration),
+            coupling=robot.coupling,
+        )
+
+    def reset(self) -> None:
+        """Forget the stream; the next pose starts anew."""
+        self._solver.reset()
+        self._lock.reset()
+        self._late.reset()
+        if self._ahead is not None:
+            self._ahead.reset()
+
+    def push(self, root_position: Array, rotations: Array) -> Array:
+        """Configuration ``(nq,)`` for the next pose, in Pinocchio's order.
+
+        Args:
+            root_position: ``(3,)`` of the hips in the world, metres.
+            rotations: ``(22, 4)`` local unit quaternions (w, x, y, z), as of a Motion.
+
+        Raises:
+            BVHError: shapes disagree, or a value is NaN or infinite.
+        """
+        root_position = np.asarray(root_position, dtype=np.float64)
+        rotations = np.asarray(rotations, dtype=np.float64)
+        if root_position.shape != (3,) or rotations.shape != (len(JOINTS), 4):
+            raise BVHError(
+                f"pose: expected shapes (3,) and ({len(JOINTS)}, 4), got"
+                f" {root_position.shape} and {rotations.shape}"
+            )
+        if not (np.isfinite(root_position).all() and np.isfinite(rotations).all()):
+            raise BVHError("pose: a value is not finite")
+        turned, points = self._skeleton.place(root_position, normalize(rotations))
+        targets = self._maker.make(turned, points, self.fps)
+        targets = self._lock.apply(targets, points[0])
+        if self._ahead is not None:
+            return self._ahead.step(targets, self._lock.standing, self._late.push(points[0]))
+        q, _ = self._solver.step(targets)
+        return q
+
+
+class _Skeleton:
+    """Forward kinematics of one canonical pose, by Pinocchio: a tree of ball joints."""
+
+    def __init__(self, offsets: Array) -> None:
+        self._model = pin.Model()
+        for joint, parent in enumerate(PARENTS):
+            kind = pin.JointModelSpherical() if joint else pin.JointModelFreeFlyer()
+            offset = offsets[joint] if joint else np.zeros(3)
+            # Pinocchio's joint 0 is the world.
+            self._model.addJoint(parent + 1, kind, pin.SE3(np.eye(3), offset), JOINTS[joint])
+        self._data = self._model.createData()
+        self._placements = Placements(self._data.oMi)
+        self._rows = np.empty((len(JOINTS) + 1, 12))
+
+    def place(self, root_position: Array, rotations: Array) -> tuple[Array, Array]:
+        """World rotations ``(1, 22, 3, 3)`` and positions ``(1, 22, 3)``."""
+        q = np.concatenate([root_position, xyzw_from_wxyz(rotations).ravel()])
+        pin.forwardKinematics(self._model, self._data, q)
+        self._placements.read(self._rows)
+        return split(self._rows[None, 1:])
