@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,9 @@ import click
 from motiontok.cli.options import reading_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bvh import Motion
     from bvh.reading import Reading
+    from motiontok.cli.layouts import Layout
     from motiontok.robots import Robot
     from motiontok.robots.trajectory import Order
 
@@ -62,6 +60,26 @@ _MOST_FPS = 1000
     type=click.Path(path_type=Path),
     help="Draw errors, speeds and contacts over time to this .png, .svg or .pdf.",
 )
+@click.option(
+    "--beyondmimic",
+    is_flag=True,
+    help="Write what BeyondMimic trains from: joints and bodies with velocities, at 50 frames a"
+    " second where --fps says no other, and contacts; .npz.",
+)
+@click.option(
+    "--joints",
+    metavar="ORDER",
+    help="Joint order with --beyondmimic: isaaclab, mujoco, robot, or a file with one name a line"
+    "  [default: isaaclab]",
+)
+@click.option(
+    "--max",
+    "bounds",
+    multiple=True,
+    metavar="FIGURE=VALUE",
+    help="Leave clips of a folder out whose report (see --json) is beyond this, in SI units, such"
+    " as root_jerk=80 or near_limit=0.01; may be given several times.",
+)
 @reading_options(fps=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the quality report as JSON.")
 def retarget(
@@ -74,6 +92,9 @@ def retarget(
     fps: float | None,
     order: Order,
     plot: Path | None,
+    beyondmimic: bool,
+    joints: str | None,
+    bounds: tuple[str, ...],
     reading: Reading,
     strict: bool,
     as_json: bool,
@@ -81,8 +102,10 @@ def retarget(
     """Put SOURCE on a robot by inverse kinematics.
 
     SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), or a folder of clips
-    and motions: OUTPUT is then a folder too, and all cores are used.
+    and motions: OUTPUT is then a folder too, all cores are used, and a run that was ended
+    goes on where it was when it is started again. retarget.jsonl there has a report a clip.
     """
+    from motiontok.cli.layouts import Layout
     from motiontok.cli.sources import check_reading, load_motion, open_robot
     from motiontok.errors import InputError
 
@@ -90,13 +113,23 @@ def retarget(
         raise InputError(f"--fps must be above 0 and at most {_MOST_FPS}, got {fps:g}")
     check_reading(reading, [source])
     read: dict[str, Any] = {"reading": reading, "strict": strict}
+    _check_layout(beyondmimic, joints, csv or output.suffix == ".csv", order)
+    layout = Layout(order, fps, joints or "isaaclab", beyondmimic)
     if source.is_dir():
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
+        from motiontok.cli.retarget_folder import retarget_folder
+        from motiontok.robots.ledger import parse_limits
+
+        limits = parse_limits(bounds)
         robot = open_robot(robot_name, map_path)
         suffix = ".csv" if csv else ".npz"
-        _folder(source, output, robot, read, suffix=suffix, fps=fps, order=order, as_json=as_json)
+        retarget_folder(
+            source, output, robot, read, layout, suffix=suffix, bounds=limits, as_json=as_json
+        )
         return
+    if bounds:
+        raise InputError("--max is for a folder of clips; of one clip --json has the figures")
     if csv:
         raise InputError(f"--csv is for a folder of clips; for {source} give -o NAME.csv")
     if output.suffix not in (".npz", ".csv"):
@@ -111,16 +144,26 @@ def retarget(
         raise InputError(f"{source}: this is a robot's trajectory; give the clip, motion or codes")
     motion = load_motion(source, tokenizer=tokenizer, **read)
     robot = open_robot(robot_name, map_path)
-    _clip(motion, output, robot, fps=fps, order=order, plot=plot, as_json=as_json)
+    _clip(motion, output, robot, layout, plot=plot, as_json=as_json)
+
+
+def _check_layout(beyondmimic: bool, joints: str | None, csv: bool, order: str) -> None:
+    from motiontok.errors import InputError
+
+    if joints is not None and not beyondmimic:
+        raise InputError("--joints is for --beyondmimic; other files name their joints")
+    if beyondmimic and csv:
+        raise InputError("--beyondmimic writes .npz; its csv_to_npz.py takes .csv without it")
+    if beyondmimic and order != "pinocchio":
+        raise InputError("--beyondmimic has quaternions as w x y z always; --order is for others")
 
 
 def _clip(
     motion: Motion,
     output: Path,
     robot: Robot,
+    layout: Layout,
     *,
-    fps: float | None,
-    order: Order,
     plot: Path | None,
     as_json: bool,
 ) -> None:
@@ -138,8 +181,7 @@ def _clip(
     rate = len(motion) / max(time.perf_counter() - start, 1e-9)
     measurement = measure(trajectory, motion, robot)
     report = measurement.report()
-    result = trajectory if fps is None else trajectory.resample(fps)
-    result.save(output, order=order)
+    frames, rate_out = layout.save(trajectory, robot, output)
     written = [str(output)]
     if plot is not None:
         from motiontok.robots.plot import plot_measurement
@@ -150,8 +192,8 @@ def _clip(
         summary = {
             "output": str(output),
             "robot": robot.name,
-            "frames": len(result),
-            "fps": result.fps,
+            "frames": frames,
+            "fps": rate_out,
             "frames_per_second": rate,
             **report.to_dict(),
         }
@@ -159,105 +201,6 @@ def _clip(
         return
     click.echo(report.table())
     click.echo(
-        f"wrote {', '.join(written)}: {len(result)} frames at {result.fps:g} fps for {robot.name}"
+        f"wrote {', '.join(written)}: {frames} frames at {rate_out:g} fps for {robot.name}"
         f" ({rate:.0f} frames solved a second)"
     )
-
-
-def _folder(
-    source: Path,
-    output: Path,
-    robot: Robot,
-    read: dict[str, Any],
-    *,
-    suffix: str,
-    fps: float | None,
-    order: Order,
-    as_json: bool,
-) -> None:
-    import json
-
-    from bvh import BVHError
-    from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
-    from bvh.remarks import summary as in_few_lines
-    from motiontok.cli.outputs import refuse_inputs
-    from motiontok.cli.sources import load_motion, print_notes
-    from motiontok.cli.trajectories import is_trajectory
-    from motiontok.errors import InputError
-    from motiontok.progress import progress
-    from motiontok.robots import Report, retarget_and_evaluate_all
-
-    if output.suffix in (".npz", ".csv"):
-        raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
-    files = find_motion_files(source)
-    solved = {file for file in files if is_trajectory(source / file)}
-    files = [file for file in files if file not in solved]
-    if not files:
-        raise InputError(f"{source}: no {', '.join(MOTION_SUFFIXES)} files in this folder")
-    results = result_names(files, suffix)
-    refuse_inputs((output / name for name in results.values()), (source / file for file in files))
-    # Reading runs ahead of solving: names wait here until their trajectories come.
-    names: deque[str] = deque()
-    # What an earlier run wrote, into this folder or one below it, is not worth a word.
-    broken = [
-        f"{source / file}: this is a robot's trajectory"
-        for file in sorted(solved)
-        if output.resolve() not in (source / file).resolve().parents
-    ]
-
-    remarks: list[tuple[str, str]] = []
-
-    def motions() -> Iterator[Motion]:
-        for file in files:
-            try:
-                motion = load_motion(source / file, tell=remarks.append, **read)
-            except (BVHError, InputError) as error:
-                broken.append(str(error))
-                continue
-            if not len(motion):
-                broken.append(f"{source / file}: has no frames")
-                continue
-            names.append(file)
-            yield motion
-
-    rows: list[dict[str, object]] = []
-    reports: list[Report] = []
-    frames: list[int] = []
-    with progress("inverse kinematics", len(files) + len(broken)) as update:
-        for trajectory, report in retarget_and_evaluate_all(motions(), robot, fps=fps):
-            file = names.popleft()
-            trajectory.save(output / results[file], order=order)
-            reports.append(report)
-            frames.append(len(trajectory))
-            rows.append(
-                {
-                    "source": str(source / file),
-                    "output": str(output / results[file]),
-                    "frames": len(trajectory),
-                    "fps": trajectory.fps,
-                    **report.to_dict(),
-                }
-            )
-            update(len(rows) + len(broken), results[file])
-    print_notes(in_few_lines(remarks, clips=len(files)))
-    for line in broken:
-        click.echo(f"skipped {line}", err=True)
-    if not rows:
-        raise InputError(f"{source}: none of {len(files)} files could be used")
-    if read["strict"] and broken:
-        raise InputError(f"{source}: {len(broken)} of its files were not used, with --strict")
-    together = Report.of_many(reports, frames)
-    if as_json:
-        summary = {
-            "output": str(output),
-            "robot": robot.name,
-            "written": len(rows),
-            "skipped": broken,
-            "frames": sum(frames),
-            **together.to_dict(),
-            "files": rows,
-        }
-        click.echo(json.dumps(summary, indent=2))
-        return
-    click.echo(together.table())
-    click.echo(f"wrote {len(rows)} trajectories, {sum(frames)} frames for {robot.name} to {output}")

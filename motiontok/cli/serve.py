@@ -41,7 +41,7 @@ __all__ = ["serve"]
     "--joint-order",
     default="isaaclab",
     show_default=True,
-    help="Of sonic-v1: isaaclab, robot, or a file with one joint name a line.",
+    help="Of sonic-v1: isaaclab, mujoco, robot, or a file with one joint name a line.",
 )
 @device_option
 def serve(
@@ -84,7 +84,7 @@ def serve(
 
         robot = open_robot(robot_name, map_path)
     if protocol == "sonic-v1":
-        from motiontok.serve.sonic import joint_order as ordered
+        from motiontok.robots.joint_orders import joint_order as ordered
 
         if robot is None:
             raise InputError("--protocol sonic-v1 publishes a robot's joints: give --robot")

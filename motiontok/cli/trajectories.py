@@ -24,7 +24,7 @@ def is_trajectory(path: Path) -> bool:
         return False
     try:
         with zipfile.ZipFile(path) as archive:
-            return "qpos.npy" in archive.namelist()
+            return not {"qpos.npy", "body_pos_w.npy"}.isdisjoint(archive.namelist())
     except (OSError, zipfile.BadZipFile):
         # Whoever reads it says what is wrong.
         return False

@@ -33,6 +33,11 @@ class Contacts:
     heels: Array
     toes: Array
 
+    @property
+    def ends(self) -> Array:
+        """``(frames, 4)``: left heel and toe, right heel and toe."""
+        return np.stack([self.heels, self.toes], axis=-1).reshape(len(self.heels), -1)
+
 
 def find_contacts(motion: Motion) -> Contacts:
     """Find standing heels and toes by height and speed, with hysteresis."""

@@ -76,10 +76,11 @@ def standing_points(calibration: Calibration) -> list[tuple[int, Array]]:
 
 def foot_holds(calibration: Calibration, contacts: Contacts) -> list[Hold]:
     """Heels and toes that stay where they stand."""
-    ends = np.stack([contacts.heels, contacts.toes], axis=-1).reshape(-1, 2 * len(SIDES))
     return [
         Hold(body, point, standing)
-        for (body, point), standing in zip(standing_points(calibration), ends.T, strict=True)
+        for (body, point), standing in zip(
+            standing_points(calibration), contacts.ends.T, strict=True
+        )
     ]
 
 

@@ -70,6 +70,7 @@ def retarget(
         fps=motion.fps,
         robot=robot.name,
         source=motion.source.name,
+        contacts=contacts.ends,
     )
     return trajectory if fps is None else trajectory.resample(fps)
 

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from bvh.rotations import Array, align_signs, conjugate, log, multiply, slerp
 from motiontok.errors import RobotError
 from motiontok.robots.tables import Table, read_table, reordered, sidecar_of
 
-__all__ = ["Order", "Trajectory", "wxyz_from_xyzw", "xyzw_from_wxyz"]
+__all__ = ["CONTACTS", "Order", "Trajectory", "wxyz_from_xyzw", "xyzw_from_wxyz"]
 
 Order = Literal["pinocchio", "mujoco"]
+CONTACTS = ("left_heel", "left_toe", "right_heel", "right_toe")
+"""Columns of a trajectory's contacts."""
 
 
 def wxyz_from_xyzw(q: Array) -> Array:
@@ -44,6 +46,8 @@ class Trajectory:
         fps: frames per second.
         robot: the robot's name.
         source: name of the motion it came from.
+        contacts: ``(frames, 4)`` true where a heel or toe stands, see :data:`CONTACTS`; None
+            where that is not known.
 
     Raises:
         RobotError: shapes disagree, or a value is NaN or infinite.
@@ -54,6 +58,7 @@ class Trajectory:
     fps: float
     robot: str
     source: str = ""
+    contacts: Array | None = None
 
     def __post_init__(self) -> None:
         qpos = np.asarray(self.qpos, dtype=np.float64)
@@ -65,6 +70,11 @@ class Trajectory:
             raise RobotError(f"trajectory: frame {frame} holds a value that is not finite")
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise RobotError(f"trajectory: fps must be positive, got {self.fps}")
+        if self.contacts is not None and self.contacts.shape != (len(qpos), len(CONTACTS)):
+            raise RobotError(
+                f"trajectory: expected contacts ({len(qpos)}, {len(CONTACTS)}), got"
+                f" {self.contacts.shape}"
+            )
         object.__setattr__(self, "qpos", qpos)
 
     def __len__(self) -> int:
@@ -123,17 +133,20 @@ class Trajectory:
         qpos = self.qpos[before] + part[:, None] * (self.qpos[before + 1] - self.qpos[before])
         q = align_signs(self.root_rotations)
         qpos[:, 3:7] = xyzw_from_wxyz(slerp(q[before], q[before + 1], part))
-        return replace(self, qpos=qpos, fps=fps)
+        contacts = self.contacts
+        if contacts is not None:
+            contacts = contacts[before + (part >= 0.5)]
+        return replace(self, qpos=qpos, fps=fps, contacts=contacts)
 
     def save(self, path: str | os.PathLike[str], *, order: Order = "pinocchio") -> None:
         """Write ``.npz`` or ``.csv``, atomically.
 
         The npz holds ``qpos``, ``qvel`` (joints only), ``joint_names``, ``fps``,
-        ``robot``, ``source``, ``frame`` ("world_from_base") and ``quaternion``
-        ("xyzw" or "wxyz"). The csv has no header and one row a frame: base x y z (m),
-        base quaternion, joints in the order of the robot description; with
-        Pinocchio's order that is the layout of the LAFAN1 retargeting data set. Beside
-        ``robot.csv`` stands ``robot.csv.json``: ``robot``, ``fps``, ``quaternion``,
+        ``robot``, ``source``, ``frame`` ("world_from_base"), ``quaternion``
+        ("xyzw" or "wxyz") and ``contacts`` where they are known. The csv has no header and
+        one row a frame: base x y z (m), base quaternion, joints in the order of the robot
+        description; with Pinocchio's order that is the layout of the LAFAN1 retargeting data
+        set. Beside ``robot.csv`` stands ``robot.csv.json``: ``robot``, ``fps``, ``quaternion``,
         ``joint_names``, ``source`` and ``frame`` as in the npz, and ``frames``.
 
         Args:
@@ -161,6 +174,9 @@ class Trajectory:
                 beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
                 np.savetxt(temporary, qpos, fmt="%.8g", delimiter=",")
         elif path.suffix == ".npz":
+            contacts: dict[str, Any] = {}
+            if self.contacts is not None:
+                contacts["contacts"] = self.contacts
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(
                     file,
@@ -172,6 +188,7 @@ class Trajectory:
                     source=self.source,
                     frame="world_from_base",
                     quaternion=quaternion,
+                    **contacts,
                 )
         else:
             raise RobotError(f"{path}: a trajectory is written as .npz or .csv")
@@ -238,6 +255,7 @@ class Trajectory:
                     fps=float(data["fps"]),
                     robot=str(data["robot"]),
                     source=str(data["source"]),
+                    contacts=np.array(data["contacts"], bool) if "contacts" in data else None,
                 )
         except FileNotFoundError:
             raise RobotError(f"{path}: no such file") from None

@@ -92,8 +92,9 @@ def test_a_joint_that_mimics_another_follows_it_in_every_frame(coupled, motion):
     assert report.position_error < 0.08
 
 
-def test_so_it_does_one_frame_at_a_time(coupled, motion):
-    follower = Follower(coupled, offsets=motion.offsets)
+@pytest.mark.parametrize("look_ahead", [0.0, 0.3])
+def test_so_it_does_one_frame_at_a_time(coupled, motion, look_ahead):
+    follower = Follower(coupled, offsets=motion.offsets, look_ahead=look_ahead)
     q = np.stack(
         [follower.push(p, r) for p, r in zip(motion.root_positions, motion.rotations, strict=True)]
     )
@@ -134,7 +135,8 @@ def test_limits_hold_for_both(tmp_path, motion):
     robot = load_robot(urdf, map=toml)
     found = knees(robot, retarget(motion, robot).joints)
     assert found.max() <= 0.3 + 1e-9
-    assert found.max() > 0.29
+    # A margin of 3 % of the range is kept free, and entered where targets press.
+    assert found.max() > 0.2
     # Far apart, they leave nothing.
     urdf, toml = legs(tmp_path, mimic='<mimic joint="{side}_knee" offset="-9"/>')
     with pytest.raises(RobotError, match="l_knee and those that mimic it cannot all be within"):

@@ -1,0 +1,195 @@
+"""``motiontok retarget FOLDER``: a folder of clips onto a robot, resumable."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bvh import BVHError, Motion
+from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
+from bvh.remarks import summary as in_few_lines
+from motiontok.cli.layouts import Layout
+from motiontok.cli.outputs import refuse_inputs
+from motiontok.cli.sources import load_motion, print_notes
+from motiontok.cli.trajectories import is_trajectory
+from motiontok.corpus.entries import alone
+from motiontok.errors import InputError
+from motiontok.progress import progress
+from motiontok.robots import Report, Robot, retarget_and_evaluate_all
+from motiontok.robots.ledger import LEDGER, Line, digest, exceeded, read_ledger, write_ledger
+
+__all__ = ["retarget_folder"]
+
+
+def retarget_folder(
+    source: Path,
+    output: Path,
+    robot: Robot,
+    read: dict[str, Any],
+    layout: Layout,
+    *,
+    suffix: str,
+    bounds: Mapping[str, float],
+    as_json: bool,
+) -> None:
+    """Put every clip of a folder on a robot, over all cores.
+
+    A trajectory is written, and entered in the ledger with its report, as soon as it is
+    there. Clips whose content and settings are in the ledger are left alone.
+
+    Args:
+        source, output: folders.
+        robot: the robot.
+        read: how clips are read, for :func:`load_motion`.
+        layout: of the files.
+        suffix: of their names.
+        bounds: clips whose figures are beyond are left out.
+        as_json: print the reports as JSON.
+    """
+    if output.suffix in (".npz", ".csv"):
+        raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
+    files = find_motion_files(source)
+    solved = {file for file in files if is_trajectory(source / file)}
+    inside = output.resolve()
+    files = [file for file in files if file not in solved]
+    if not files:
+        raise InputError(f"{source}: no {', '.join(MOTION_SUFFIXES)} files in this folder")
+    results = result_names(files, suffix)
+    refuse_inputs((output / name for name in results.values()), (source / file for file in files))
+    # What an earlier run wrote, into this folder or one below it, is not worth a word.
+    broken = [
+        f"{source / file}: this is a robot's trajectory"
+        for file in sorted(solved)
+        if inside not in (source / file).resolve().parents
+    ]
+    how = _settings(robot, read, layout, bounds)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{output}: a file; a folder of clips goes into a folder") from None
+    remarks: list[tuple[str, str]] = []
+    with alone(output, "retargeting into this folder"):
+        old, done, hashes = read_ledger(output), {}, {}
+        for file in files:
+            hashes[file] = digest((source / file).read_bytes())
+            line = old.get(file)
+            same = line is not None and (line.sha256, line.how) == (hashes[file], how)
+            if line is not None and same and (line.left_out or (output / line.output).is_file()):
+                done[file] = line
+        write_ledger(output, list(done.values()))
+        # Reading runs ahead of solving: names wait here until their trajectories come.
+        names: deque[str] = deque()
+
+        def motions() -> Iterator[Motion]:
+            for file in files:
+                if file in done:
+                    continue
+                try:
+                    motion = load_motion(source / file, tell=remarks.append, **read)
+                except (BVHError, InputError) as error:
+                    broken.append(str(error))
+                    continue
+                if not len(motion):
+                    broken.append(f"{source / file}: has no frames")
+                    continue
+                names.append(file)
+                yield motion
+
+        before = len(done)
+        results_of = retarget_and_evaluate_all(motions(), robot) if before < len(files) else ()
+        with (
+            (output / LEDGER).open("a", encoding="utf-8") as ledger,
+            progress("inverse kinematics", len(files) + len(broken)) as update,
+        ):
+            if before:
+                update(before, before=before)
+            for trajectory, report in results_of:
+                file = names.popleft()
+                beyond = exceeded(report, bounds)
+                path = output / results[file]
+                if beyond:
+                    frames, fps = len(trajectory), trajectory.fps
+                    path.unlink(missing_ok=True)
+                else:
+                    frames, fps = layout.save(trajectory, robot, path)
+                name = "" if beyond else results[file]
+                line = Line(file, hashes[file], how, name, frames, fps, beyond, report.to_dict())
+                done[file] = line
+                ledger.write(line.text())
+                ledger.flush()
+                update(len(done) + len(broken), results[file])
+    print_notes(in_few_lines(remarks, clips=len(files)))
+    for text in broken:
+        click.echo(f"skipped {text}", err=True)
+    if not done:
+        raise InputError(f"{source}: none of {len(files)} files could be used")
+    if read["strict"] and broken:
+        raise InputError(f"{source}: {len(broken)} of its files were not used, with --strict")
+    _tell(source, output, robot, [done[f] for f in files if f in done], broken, as_json)
+
+
+def _settings(
+    robot: Robot, read: dict[str, Any], layout: Layout, bounds: Mapping[str, float]
+) -> str:
+    """Digest of all that a result depends on, the clip aside."""
+    reading = read["reading"]
+    described = robot.map.path.read_bytes() if robot.map.path is not None else b""
+    joints = Path(layout.joints)
+    order = joints.read_bytes() if joints.is_file() else b""
+    return digest(
+        robot.urdf.read_bytes(),
+        described,
+        repr(layout),
+        order,
+        "" if reading is None else reading.digest,
+        json.dumps(dict(bounds), sort_keys=True),
+    )
+
+
+def _tell(
+    source: Path, output: Path, robot: Robot, lines: list[Line], broken: list[str], as_json: bool
+) -> None:
+    kept = [line for line in lines if not line.left_out]
+    for line in lines:
+        if line.left_out:
+            click.echo(f"left out {source / line.file}: {line.left_out}", err=True)
+    if not kept:
+        raise InputError(
+            f"{source}: all {len(lines)} clips are beyond --max; see {output / LEDGER}"
+        )
+    frames = [line.frames for line in kept]
+    together = Report.of_many([line.figures() for line in kept], frames)
+    if not as_json:
+        click.echo(together.table())
+        left = f", {len(lines) - len(kept)} left out" if len(kept) < len(lines) else ""
+        click.echo(
+            f"wrote {len(kept)} trajectories{left}, {sum(frames)} frames for {robot.name}"
+            f" to {output}"
+        )
+        return
+    rows = [
+        {
+            "source": str(source / line.file),
+            "output": str(output / line.output),
+            "frames": line.frames,
+            "fps": line.fps,
+            **line.report,
+        }
+        for line in kept
+    ]
+    summary = {
+        "output": str(output),
+        "robot": robot.name,
+        "written": len(kept),
+        "skipped": broken,
+        "left_out": {str(source / e.file): e.left_out for e in lines if e.left_out},
+        "frames": sum(frames),
+        **together.to_dict(),
+        "files": rows,
+    }
+    click.echo(json.dumps(summary, indent=2))
