@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from bvh.motion import Motion
 from bvh.reading import Reading
 from motiontok.config import Config, override, parse_config
 from motiontok.data.clips import Clips, TrainingData, load_clips, make_training_data
-from motiontok.errors import MissingDependencyError, TrainingError
+from motiontok.errors import ConfigError, MissingDependencyError, TokenizerError, TrainingError
 from motiontok.evaluate import compare_motions, plot_curves
 from motiontok.evaluate.sets import metrics_of_sets
 from motiontok.methods import METHODS, DiscreteAutoencoder, MotionNetworks, make_method
+from motiontok.methods.temporal import Temporal
+from motiontok.paths import SHIPPED_TOKENIZER
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.training import (
@@ -33,7 +35,10 @@ from motiontok.training import (
 )
 from motiontok.training.parallel import first_before_others
 
-__all__ = ["Run", "held_out_metrics", "resumed_config", "run_training"]
+__all__ = ["SCRATCH", "Run", "find_start", "held_out_metrics", "resumed_config", "run_training"]
+
+SCRATCH = "scratch"
+"""In place of a tokenizer to start from: none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +86,7 @@ def run_training(
     reading: Reading | None = None,
     device: str = "cpu",
     resume: bool = False,
+    start_from: str | None = None,
     say: Callable[[str], None] = print,
 ) -> Run:
     """Load data, train, save the tokenizer, measure it on held-out clips.
@@ -95,11 +101,14 @@ def run_training(
         reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
         device: where to train.
         resume: continue the run in ``out``.
+        start_from: folder of a tokenizer to start from, ``default`` for the shipped one, or
+            ``scratch``; by default the shipped one where it is of the same sizes.
         say: prints a line for the user.
 
     Raises:
         TrainingError: ``out`` already holds a run and ``resume`` is not set, or the run
             there was trained with other settings or for longer.
+        ConfigError: the tokenizer to start from is of another kind or other sizes.
     """
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
@@ -112,6 +121,7 @@ def run_training(
             say(f"nothing left to train: {out} is at the end of what is asked for")
     # What cannot be built fails before clips are read, not after.
     fitted = not make_method(config, MotionNetworks(config)).shared_parameters()
+    start = _start_of(config, out, start_from, resume=resume, say=say)
     # What the first process reads is in the cache of the others.
     with first_before_others(), progress("reading clips", 1) as update:
         clips = load_clips(
@@ -128,13 +138,17 @@ def run_training(
         say(f"skipped {len(clips.skipped)} clips in all")
     for line in clips.notes:
         say(line)
-    ready = make_training_data(clips, config.data, device=device)
+    statistics = None if start is None else start.statistics
+    ready = make_training_data(clips, config.data, statistics=statistics, device=device)
     for line in _what_is_trained_on(clips, ready, config):
         say(line)
 
+    known = {} if start is None else start.calibrations
+
     def tokenizer_of(method: DiscreteAutoencoder) -> MotionTokenizer:
+        calibrations = known | ready.calibrations
         return MotionTokenizer(
-            method, ready.statistics, licence=clips.licence, calibrations=ready.calibrations
+            method, ready.statistics, licence=clips.licence, calibrations=calibrations
         )
 
     if fitted:
@@ -151,6 +165,7 @@ def run_training(
             out=out,
             device=torch.device(device),
             resume=resume,
+            start_from=None if start is None else start.method,
             update=update,
         )
     load_checkpoint(out / BEST).restore_weights(trained.method)
@@ -173,6 +188,67 @@ def run_training(
         except MissingDependencyError as error:
             say(str(error))
     return Run(tokenizer, trained, clips.held_out, metrics, clips.skipped)
+
+
+def find_start(config: Config, name: str | None) -> MotionTokenizer | None:
+    """The tokenizer whose weights a run starts from, if any.
+
+    Args:
+        config: of the run.
+        name: a folder, ``default`` for the shipped tokenizer or ``scratch``; by default the
+            shipped one where the run could go on from it.
+
+    Raises:
+        TokenizerError: there is none in that folder.
+        ConfigError: it is of another kind or other sizes than the run.
+    """
+    if name == SCRATCH:
+        return None
+    try:
+        tokenizer = MotionTokenizer.from_pretrained(name or SHIPPED_TOKENIZER)
+    except TokenizerError:
+        if name is None:
+            return None
+        raise
+    differs = _differs(config, tokenizer.method)
+    if not differs:
+        return tokenizer
+    if name is None:
+        return None
+    raise ConfigError(
+        f"--from {name}: {differs}; train with its settings, or --from {SCRATCH} to begin anew"
+    )
+
+
+def _differs(config: Config, trained: DiscreteAutoencoder) -> str:
+    """In what a run cannot go on from a trained autoencoder, if anything."""
+    own, kind = trained.config, METHODS[config.method.name]
+    both_temporal = issubclass(kind, Temporal) and isinstance(trained, Temporal)
+    if kind is not type(trained) and not both_temporal:
+        return f"it was trained by {own.method.name}, this run trains {config.method.name}"
+    sizes = [("data.window", own.data.window, config.data.window)]
+    mine, its = asdict(config.model), asdict(own.model)
+    sizes += [(f"model.{key}", its[key], value) for key, value in mine.items() if key in kind.sizes]
+    for key, has, asked in sizes:
+        if has != asked:
+            return f"its {key} is {has}, this run asks for {asked}"
+    return ""
+
+
+def _start_of(
+    config: Config, out: Path, name: str | None, *, resume: bool, say: Callable[[str], None]
+) -> MotionTokenizer | None:
+    """:func:`find_start`, kept in ``out`` for a run that is resumed."""
+    kept = out / "start"
+    if resume:
+        return MotionTokenizer.from_pretrained(kept) if kept.exists() else None
+    start = find_start(config, name)
+    if start is not None:
+        with first_before_others():
+            start.save_pretrained(kept)
+        which = "the shipped tokenizer" if name in (None, SHIPPED_TOKENIZER) else name
+        say(f"starts from {which} ({start.fingerprint}); --from {SCRATCH} begins anew")
+    return start
 
 
 def held_out_metrics(tokenizer: MotionTokenizer, clips: Clips) -> dict[str, Any]:

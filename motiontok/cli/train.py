@@ -50,6 +50,13 @@ with many processes (docs/training.md).
 )
 @click.option("--download", is_flag=True, help="Fetch LAFAN1 (144 MB) if it is not there yet.")
 @click.option("--method", help="Training method, such as daps-pq or daps.")
+@click.option(
+    "--from",
+    "start",
+    metavar="TOKENIZER",
+    help="Tokenizer to start from: a folder, default or scratch [default: the shipped one, where "
+    "sizes and method are the same].",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: runs/CONFIG].")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps.")
 @click.option("--time-budget", type=float, help="Minutes; ends the run by the clock instead.")
@@ -65,6 +72,7 @@ def train(
     weights: tuple[str, ...],
     download: bool,
     method: str | None,
+    start: str | None,
     out: Path | None,
     steps: int | None,
     time_budget: float | None,
@@ -113,6 +121,8 @@ def train(
         if weights:
             raise InputError("--weight is of sets of clips; images are one set")
         check_reading(reading, [])
+        if start not in (None, "scratch"):
+            raise InputError("--from is of tokenizers of motion; images are trained from scratch")
         images = one_path(data, "images")
         _train_on_images(config, settings, out, images, where, resume, as_json, say)
         return
@@ -125,6 +135,7 @@ def train(
             reading=reading,
             device=where,
             resume=resume,
+            start_from=start,
             say=say,
         )
     except KeyboardInterrupt:

@@ -286,24 +286,26 @@ def every_clip(
 
 
 def make_training_data(
-    clips: Clips, config: DataConfig, *, device: torch.device | str = "cpu"
+    clips: Clips,
+    config: DataConfig,
+    *,
+    statistics: Statistics | None = None,
+    device: torch.device | str = "cpu",
 ) -> TrainingData:
-    """Features, statistics and windows of clips."""
+    """Features, statistics and windows of clips.
+
+    Args:
+        clips: to train and to measure on.
+        config: data section of a run.
+        statistics: to standardise with; those of the clips by default.
+        device: where the windows live.
+    """
     length = config.window
     by_set = [_features(of, mirror=config.mirror) for of in clips.sets]
     every = [features for of in by_set for features in of]
     weights = [of.weight for of in clips.sets]
-    windows = [sum(starts_in(len(f), length) for f in of) for of in by_set]
-    # Statistics are of windows that do not overlap; each set counts for its share.
-    cut = [[split_windows(f, length) for f in of] for of in by_set]
-    counts = [sum(map(len, of)) for of in cut]
-    shares = [
-        torch.full((count,), share / max(count, 1))
-        for share, count in zip(draw_shares(windows, weights), counts, strict=True)
-    ]
-    joined = torch.from_numpy(np.concatenate([part for of in cut for part in of]))
-    statistics = Statistics.fit(accumulate(joined), torch.cat(shares))
-    del cut, joined
+    if statistics is None:
+        statistics = _statistics(by_set, weights, length)
     held_out = [from_motion(m) for m in clips.held_out]
     return TrainingData(
         windows=WindowSet(
@@ -319,6 +321,19 @@ def make_training_data(
         fingerprint=_fingerprint(clips),
         calibrations=clips.calibrations,
     )
+
+
+def _statistics(by_set: list[list[Array]], weights: list[float], length: int) -> Statistics:
+    """Of windows that do not overlap; each set counts for its share."""
+    windows = [sum(starts_in(len(f), length) for f in of) for of in by_set]
+    cut = [[split_windows(f, length) for f in of] for of in by_set]
+    counts = [sum(map(len, of)) for of in cut]
+    shares = [
+        torch.full((count,), share / max(count, 1))
+        for share, count in zip(draw_shares(windows, weights), counts, strict=True)
+    ]
+    joined = torch.from_numpy(np.concatenate([part for of in cut for part in of]))
+    return Statistics.fit(accumulate(joined), torch.cat(shares))
 
 
 def _features(of: ClipSet, *, mirror: bool) -> list[Array]:

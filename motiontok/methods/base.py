@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from motiontok.config import Config
+from motiontok.config import Config, ModelConfig
 from motiontok.methods.networks import Networks
 from motiontok.methods.team import Team
 from motiontok.progress import Tell, silent
@@ -54,6 +54,7 @@ class DiscreteAutoencoder(nn.Module):
         team: the processes that share the batches.
         in_teams: whether a step on a share of a batch is that share of the whole batch's step.
         rows_in_8_bits: weights that may be kept in 8 bits, by name, and from which row on.
+        sizes: settings of the model that its weights depend on.
         stretch: consecutive windows that an observation to train on has; with more than one it
             is ``(stretch, *shape)``.
         reach: frames before and after a window that its codes and its decoding depend on.
@@ -62,6 +63,7 @@ class DiscreteAutoencoder(nn.Module):
     decodes_prefixes: ClassVar[bool] = False
     in_teams: ClassVar[bool] = False
     rows_in_8_bits: ClassVar[dict[str, int]] = {}
+    sizes: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(ModelConfig))
     stretch: ClassVar[int] = 1
     reach: ClassVar[int] = 0
 
@@ -90,6 +92,17 @@ class DiscreteAutoencoder(nn.Module):
             generator: source of randomness.
             tell: hears how far it is, where it takes long.
         """
+
+    def start_from(
+        self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
+    ) -> None:
+        """Take the weights of a trained one instead of :meth:`prepare`.
+
+        Args:
+            trained: of the same sizes.
+            draw, generator: as :meth:`prepare` has them.
+        """
+        self.load_state_dict(trained.state_dict())
 
     @abstractmethod
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:

@@ -96,6 +96,7 @@ def train(
     out: Path,
     device: torch.device | str = "cpu",
     resume: bool = False,
+    start_from: DiscreteAutoencoder | None = None,
     update: Progress | None = None,
     measure: Callable[[DiscreteAutoencoder], dict[str, float]] | None = None,
     on_evaluation: Callable[[DiscreteAutoencoder, int], None] | None = None,
@@ -115,6 +116,7 @@ def train(
         out: folder of the run.
         device: where to train.
         resume: continue from the checkpoint in ``out``.
+        start_from: a trained one of the same sizes, whose weights the run starts from.
         update: progress display.
         measure: gives the validation metrics, ``mse`` and ``psnr`` among them; by default
             greedy reconstruction of at most ``train.validation_windows`` observations.
@@ -136,6 +138,7 @@ def train(
             out,
             torch.device(device),
             resume,
+            start_from,
             update,
             measure,
             on_evaluation,
@@ -150,6 +153,7 @@ def _train(
     out: Path,
     device: torch.device,
     resume: bool,
+    start_from: DiscreteAutoencoder | None,
     update: Progress | None,
     measure: Callable[[DiscreteAutoencoder], dict[str, float]] | None,
     on_evaluation: Callable[[DiscreteAutoencoder, int], None] | None,
@@ -194,7 +198,11 @@ def _train(
         if saved is not None and first:
             usage.copy_(saved)
     else:
-        method.prepare(Drawing(data, generator), generator, preparing)
+        draw = Drawing(data, generator)
+        if start_from is None:
+            method.prepare(draw, generator, preparing)
+        else:
+            method.start_from(start_from, draw, generator)
         if not updates.trainable:
             preparing(1.0, "measuring")
     if first:
