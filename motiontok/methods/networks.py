@@ -149,6 +149,7 @@ class MotionNetworks(Networks):
         self.frames, self.columns = config.data.window, columns
         origin = torch.zeros(columns)
         self.origin = origin if statistics is None else statistics.standardize(origin)
+        self.statistics = statistics
         super().__init__(
             config,
             shape=(self.frames, columns),

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from motiontok.config import Config
-from motiontok.data import COLUMNS
 from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
 from motiontok.methods.networks import MotionNetworks, Networks
 from motiontok.methods.schedule import cosine
+from motiontok.models.motion_error import MotionError
 from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.models.temporal import (
     REACH,
@@ -23,24 +23,17 @@ from motiontok.models.temporal import (
 )
 from motiontok.progress import Tell, silent
 
-__all__ = ["Temporal"]
+__all__ = ["PART", "Temporal", "stretches"]
 
-_ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
-_POSITIONS = COLUMNS["positions"]
-
-# What the change of standardised running sums in a frame is multiplied by: how much the path is
-# worth. An error of velocity adds up over a window, which that of a pose does not.
-_ROOT_SCALE = 6.0
-
-_COMMITMENT = 0.1
-_SMOOTHNESS = 0.5  # weight of the differences of positions between frames
-_CUT = 0.15  # share of windows of which only the first tokens are decoded
+_COMMITMENT = 0.15
+_CUT = 0.05  # share of windows of which only the first tokens are decoded
 _FEWEST = 4  # tokens that are left of them
 _LINEAR_STEPS = 500
-_LINEAR_BATCH = 64
+_LINEAR_BATCH = 32
 _LINEAR_RATE = 2e-3
 _FIT = 60_000  # windows that the quantiser is fitted to
-_PART = 512  # observations at a time
+PART = 512
+"""Observations at a time."""
 
 
 class Temporal(DiscreteAutoencoder):
@@ -57,7 +50,8 @@ class Temporal(DiscreteAutoencoder):
     """
 
     decodes_prefixes = True
-    stretch: ClassVar[int] = 2
+    sizes = ("codes_per_window", "vocab_size", "width", "decoder_width", "components")
+    stretch: ClassVar[int] = 4
     reach: ClassVar[int] = REACH
     origin: Tensor
     usual: Tensor
@@ -87,29 +81,25 @@ class Temporal(DiscreteAutoencoder):
             codes=model.codes_per_window,
             vocab_size=model.vocab_size,
         )
-        # Where the root's running sums are at the beginning of a window, standardised, and how
-        # fast it usually moves.
-        self.register_buffer("origin", networks.origin[_ROOT].clone())
-        self.register_buffer("usual", torch.zeros(len(networks.origin[_ROOT])))
+        self.error = MotionError(networks.statistics)
 
     def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
         """Fit the lapped transform, alone, then the quantiser to what it says."""
-        x = _stretches(draw(4 * _PART))
-        velocities = self._velocities(x)
-        self.usual.copy_(velocities[..., _ROOT].flatten(0, 1).mean(dim=0))
-        velocities = self._velocities(x)
-        block_components(velocities, self.encoder, self.decoder)
+        x = stretches(draw(4 * PART))
+        self.error.centre(x)
+        frames = self.error.frames(x)
+        block_components(frames, self.encoder, self.decoder)
         self._fit_transform(draw, tell)
         with torch.no_grad():
-            scale = self.encoder(velocities, linear=True).flatten(0, 1).std(dim=0).clamp_min(1e-6)
+            scale = self.encoder(frames, linear=True).flatten(0, 1).std(dim=0).clamp_min(1e-6)
             self.encoder.scale.copy_(scale)
             self.decoder.scale.copy_(scale)
         tell(0.5, "fitting the quantiser")
-        self.quantizer.fit(self._latents_to_fit(draw), generator)
+        self.quantizer.fit(self._latents_to_fit(draw), self._metric(), generator)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
-        windows = _stretches(x)
-        v = self._velocities(windows)
+        windows = stretches(x)
+        v = self.error.frames(windows)
         latents = self.encoder(v)
         flat = self._by_window(latents.detach()).flatten(0, 1).float()
         # Distances of codewords need more than the 16 bits of autocast.
@@ -117,20 +107,25 @@ class Temporal(DiscreteAutoencoder):
             codes = self.quantizer.encode(flat)
             quantized = self.quantizer.decode(codes, kept=self._kept(codes, generator))
             self.quantizer.update(flat, codes, generator)
-        quantized = quantized.reshape(latents.shape)
+        return self._straight_through(windows, v, latents, quantized.view_as(latents), codes)
+
+    def _straight_through(
+        self, windows: Tensor, frames: Tensor, latents: Tensor, quantized: Tensor, codes: Tensor
+    ) -> StepResult:
+        """A step on ``quantized`` latents, whose slopes the encoder takes for its own."""
         commitment = ((latents - quantized) / self.encoder.scale).square().mean()
         y = self.decoder(latents + (quantized - latents).detach()).float()
-        error = self._error(y, v)
+        error = self.error(y, frames, length=windows.shape[2])
         with torch.no_grad():
-            found = self._standardized(y, windows.shape)
+            found = self.error.windows(y, windows.shape)
             reward = self.likelihood.log_density(windows.flatten(0, 1), found.flatten(0, 1))
             metrics = {
                 "reward": reward.mean(),
                 "mse": (windows - found).square().mean(),
                 "quantizer_loss": commitment.detach(),
             }
-        loss = error + _COMMITMENT * commitment
-        return StepResult(loss, metrics, codes, found.reshape(x.shape))
+        loss = error.mean() + _COMMITMENT * commitment
+        return StepResult(loss, metrics, codes, found)
 
     @torch.no_grad()
     def encode_sequence(
@@ -141,15 +136,15 @@ class Temporal(DiscreteAutoencoder):
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        latents = self._by_window(self.encoder(self._velocities(x)))
-        codes = [self.quantizer.encode(z, beam=effort) for z in latents.flatten(0, 1).split(_PART)]
+        latents = self._by_window(self.encoder(self.error.frames(x)))
+        codes = [self.quantizer.encode(z, beam=effort) for z in latents.flatten(0, 1).split(PART)]
         return torch.cat(codes).unflatten(0, x.shape[:2])
 
     def decode_sequence(self, codes: Tensor) -> Tensor:
         count = codes.shape[:2]
         latents = self.quantizer.decode(codes.flatten(0, 1))
         y = self.decoder(latents.view(count[0], count[1] * self.steps, -1))
-        return self._standardized(y, (*count, *self.shape))
+        return self.error.windows(y, (*count, *self.shape))
 
     def encode(
         self,
@@ -180,9 +175,10 @@ class Temporal(DiscreteAutoencoder):
         for step in range(_LINEAR_STEPS):
             done = step / _LINEAR_STEPS
             optimizer.param_groups[0]["lr"] = cosine(done, start=_LINEAR_RATE, end=0.0)
-            x = _stretches(draw(_LINEAR_BATCH))
-            v = self._velocities(x)
-            error = self._error(self.decoder(self.encoder(v, linear=True), linear=True), v)
+            x = stretches(draw(_LINEAR_BATCH))
+            v = self.error.frames(x)
+            y = self.decoder(self.encoder(v, linear=True), linear=True)
+            error = self.error.by_frame(y, v).mean()
             optimizer.zero_grad()
             error.backward()
             optimizer.step()
@@ -196,11 +192,24 @@ class Temporal(DiscreteAutoencoder):
         count, ends = 0, 0
         # What is drawn ends once where it was drawn from before, and again after all of it.
         while count < _FIT and ends < 2:
-            x = _stretches(draw(_PART))
-            ends += len(x) < _PART
-            parts.append(self._by_window(self.encoder(self._velocities(x))).flatten(0, 1))
+            x = stretches(draw(PART))
+            ends += len(x) < PART
+            parts.append(self._by_window(self.encoder(self.error.frames(x))).flatten(0, 1))
             count += len(parts[-1])
         return torch.cat(parts)
+
+    @torch.no_grad()
+    def _metric(self) -> Tensor:
+        """What differences of a window's latents count for once they are decoded, by the lapped
+        transform alone."""
+        size = len(self.quantizer.mean)
+        one = torch.eye(size, device=self.device).unflatten(1, (self.steps, -1))
+        apart = one.new_zeros(size, self.steps, one.shape[2])
+        parts = []
+        for rows in torch.cat([apart, one, apart], dim=1).split(PART // 4):
+            parts.append(self.error.responses(self.decoder(rows, linear=True)))
+        responses = torch.cat(parts)
+        return responses @ responses.T
 
     def _kept(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """How many codes of each window are decoded: all, or of some a random first part."""
@@ -215,31 +224,7 @@ class Temporal(DiscreteAutoencoder):
         """``(batch, windows, size)`` of latents ``(batch, steps, channels)``."""
         return latents.unflatten(1, (-1, self.steps)).flatten(2)
 
-    def _velocities(self, x: Tensor) -> Tensor:
-        """Frames ``(batch, frames, columns)`` with the root's velocities, of windows
-        ``(batch, windows, frames, columns)`` with its running sums."""
-        sums = x[..., _ROOT]
-        before = self.origin.expand(*sums.shape[:-2], 1, -1)
-        velocity = torch.diff(sums, dim=-2, prepend=before.to(sums)) * _ROOT_SCALE - self.usual
-        return torch.cat([velocity, x[..., _ROOT.stop :]], dim=-1).flatten(1, 2)
 
-    def _standardized(self, v: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """The inverse: windows of ``shape`` with running sums."""
-        x = v.reshape(shape)
-        sums = ((x[..., _ROOT] + self.usual) / _ROOT_SCALE).cumsum(dim=-2) + self.origin
-        return torch.cat([sums, x[..., _ROOT.stop :]], dim=-1)
-
-    def _error(self, y: Tensor, v: Tensor) -> Tensor:
-        """Mean square of all columns, of positions, and of what these change by in a frame."""
-        off = y - v
-        error = off.square().mean()
-        positions = off[..., _POSITIONS]
-        if positions.shape[-1]:
-            error = error + positions.square().mean()
-            error = error + _SMOOTHNESS * positions.diff(dim=1).square().mean()
-        return error
-
-
-def _stretches(x: Tensor) -> Tensor:
+def stretches(x: Tensor) -> Tensor:
     """``(batch, windows, frames, columns)``, of single windows too."""
     return x[:, None] if x.dim() == 3 else x

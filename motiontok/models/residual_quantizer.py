@@ -15,6 +15,8 @@ from motiontok.models.codebooks import k_means, nearest
 
 __all__ = ["ResidualQuantizer"]
 
+_COMPONENTS = 512  # of a window that are coded at all
+_WORTHLESS = 1e-4  # of the largest eigenvalue of the metric: what counts for less is taken so
 _SUBSPACE = 16  # components that a codeword has
 _ROUNDS = 10
 _MEMORY = 0.999  # of a step, in running means of codewords
@@ -44,7 +46,8 @@ class ResidualQuantizer(nn.Module):
     """
 
     mean: Tensor
-    basis: Tensor
+    analysis: Tensor
+    synthesis: Tensor
     deviation: Tensor
     levels: Tensor
     components: Tensor
@@ -54,11 +57,13 @@ class ResidualQuantizer(nn.Module):
     def __init__(self, *, size: int, codes: int, vocab_size: int) -> None:
         super().__init__()
         self.codes, self.vocab_size = codes, vocab_size
-        subspace = min(_SUBSPACE, size)
-        self._leading = max(round(_LEADING * size), 1)
+        kept = min(_COMPONENTS, size)
+        subspace = min(_SUBSPACE, kept)
+        self._leading = max(round(_LEADING * kept), 1)
         self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("basis", torch.eye(size))
-        self.register_buffer("deviation", torch.ones(size))
+        self.register_buffer("analysis", torch.eye(size, kept))
+        self.register_buffer("synthesis", torch.eye(kept, size))
+        self.register_buffer("deviation", torch.ones(kept))
         self.register_buffer("levels", torch.ones(vocab_size))
         empty = torch.zeros(codes - 1, subspace, dtype=torch.long)
         self.register_buffer("components", empty)
@@ -66,19 +71,27 @@ class ResidualQuantizer(nn.Module):
         self.register_buffer("share", torch.zeros(codes - 1, vocab_size))
 
     @torch.no_grad()
-    def fit(self, latents: Tensor, generator: torch.Generator) -> None:
-        """Fit basis, sizes and codewords, token after token.
+    def fit(self, latents: Tensor, metric: Tensor, generator: torch.Generator) -> None:
+        """Fit components, sizes and codewords, token after token.
 
         Args:
             latents: ``(windows, size)``.
+            metric: ``(size, size)``, positive semidefinite: what differences of latents count
+                for, as a quadratic form. Distances between components are in it.
             generator: source of randomness.
         """
         self.mean.copy_(latents.mean(dim=0))
         centred = latents - self.mean
-        variance, rows = torch.linalg.eigh((centred.T @ centred / len(centred)).double())
-        self.basis.copy_(rows.flip(1).T)
-        self.deviation.copy_(variance.flip(0).clamp_min(1e-9).sqrt())
-        y = centred @ self.basis.T
+        worth, axes = torch.linalg.eigh(metric.double())
+        worth = worth.clamp_min(_WORTHLESS * worth[-1]).sqrt()
+        root, inverse = (axes * worth) @ axes.T, (axes / worth) @ axes.T
+        covariance = (centred.T @ centred / len(centred)).double()
+        variance, rows = torch.linalg.eigh(root @ covariance @ root)
+        rows = rows.flip(1)[:, : len(self.deviation)]
+        self.analysis.copy_(root @ rows)
+        self.synthesis.copy_(rows.T @ inverse)
+        self.deviation.copy_(variance.flip(0)[: len(self.deviation)].clamp_min(1e-12).sqrt())
+        y = centred @ self.analysis
         sizes = self._size(y).sort().values
         low = _BELOW * sizes[int(_LEAST * len(sizes))]
         high = _BEYOND * sizes[-1]
@@ -100,7 +113,7 @@ class ResidualQuantizer(nn.Module):
 
     def split(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """First token ``(batch,)`` and shape ``(batch, size)``, components in units of the size."""
-        y = (latents - self.mean) @ self.basis.T
+        y = (latents - self.mean) @ self.analysis
         level = self._level(y)
         return level, y / self.levels[level][:, None]
 
@@ -145,8 +158,13 @@ class ResidualQuantizer(nn.Module):
             codes: of which no more than a window has.
             kept: ``(batch,)``, how many of them count; all by default.
         """
+        shape = self.shapes(codes, kept=kept)
+        return (shape * self.levels[codes[:, 0]][:, None]) @ self.synthesis + self.mean
+
+    def shapes(self, codes: Tensor, *, kept: Tensor | None = None) -> Tensor:
+        """Shapes ``(batch, components)`` of codes, in units of the size; see :meth:`decode`."""
         tokens = codes.shape[1] - 1
-        shape = self.mean.new_zeros(len(codes), len(self.mean))
+        shape = self.mean.new_zeros(len(codes), len(self.deviation))
         if tokens:
             each = torch.arange(tokens, device=codes.device)
             words = self.words[each, codes[:, 1:]]
@@ -154,7 +172,7 @@ class ResidualQuantizer(nn.Module):
                 words = words * (each < kept[:, None] - 1)[..., None]
             places = self.components[:tokens].flatten().expand(len(codes), -1)
             shape = shape.scatter_add(1, places, words.flatten(1))
-        return (shape * self.levels[codes[:, 0]][:, None]) @ self.basis + self.mean
+        return shape
 
     @torch.no_grad()
     def update(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> None:
