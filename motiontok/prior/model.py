@@ -3,11 +3,11 @@
 A window's N codes mean different things at different positions, so each position has a
 vocabulary of its own: V vectors of low rank, that start as what the codes do to the
 decoded motion and are used both to read a code and to score it. Between them stand the
-causal blocks of the tokenizer's policy. Where codes mean another motion in every cell, as a
-lopq tokenizer's do, they are read and scored as vectors in the window besides
-(:mod:`motiontok.prior.local`): the network starts from what is linear in the window before
-and says how what it expects differs from that. Action and style are the blocks' memory; a
-window's commanded velocity and yaw rate are added to each of its tokens.
+causal blocks of the tokenizer's policy. Where a code means another motion beside others, as those
+of lopq and temporal tokenizers do, codes are read and scored as vectors in the window besides
+(:mod:`motiontok.prior.local`, :mod:`motiontok.prior.residual`): the network starts from what is
+linear in the window before and says how what it expects differs from that. Action and style are the
+blocks' memory; a window's commanded velocity and yaw rate are added to each of its tokens.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motiontok.methods.lopq import Lopq
+from motiontok.methods.temporal import Temporal
 from motiontok.models.layers import CausalBlock
 from motiontok.prior.local import LocalCodes, command_map
+from motiontok.prior.residual import ResidualCodes, residual_command_map
 from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["MOST_PRECISE", "Conditions", "PriorConfig", "PriorModel", "State"]
@@ -44,7 +46,7 @@ class PriorConfig:
         context: windows it sees at once, the one it writes included.
         width, heads, layers: of the transformer.
         rank: numbers a code is described by.
-        components: of a window in a lopq tokenizer; 0 for others.
+        components: of a window, where codes are read as vectors; 0 where they are not.
     """
 
     codes_per_window: int
@@ -93,7 +95,7 @@ class Conditions:
 
 
 class State(NamedTuple):
-    """What the windows before say of windows of a lopq tokenizer.
+    """What the windows before say of windows whose codes are read as vectors.
 
     Attributes:
         past: ``(batch, windows, width)``, embedding of the window before.
@@ -145,7 +147,7 @@ class PriorModel(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.register_buffer("known", torch.ones(codes, config.vocab_size, dtype=torch.bool))
         self.register_buffer("scale", torch.tensor(_COMMAND_SCALE), persistent=False)
-        self.local: LocalCodes | None = None
+        self.local: LocalCodes | ResidualCodes | None = None
         if config.components:
             kept, scale = config.components, width**-0.5
             self.local_read = nn.Parameter(torch.randn(kept, width))
@@ -177,9 +179,14 @@ class PriorModel(nn.Module):
     def read_codes_of(self, tokenizer: MotionTokenizer) -> None:
         """Take from a tokenizer what its codes say, where a table cannot hold it."""
         method, device = tokenizer.method, self.begin.device
-        if self.config.components and isinstance(method, Lopq):
+        if not self.config.components:
+            return
+        if isinstance(method, Lopq):
             self.local = LocalCodes(method.quantizer).to(device)
             self.says = command_map(method.quantizer, tokenizer.statistics).to(device)
+        elif isinstance(method, Temporal):
+            self.local = ResidualCodes(method.quantizer).to(device)
+            self.says = residual_command_map(method).to(device)
 
     def forward(self, codes: Tensor, conditions: Conditions) -> Tensor:
         """Log-probabilities of every code given those before it, by teacher forcing.

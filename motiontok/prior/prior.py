@@ -329,7 +329,7 @@ class TokenPrior:
             model.read_codes_of(tokenizer)
         elif model.config.components:
             raise TokenizerError(
-                f"{path}: a prior of a lopq tokenizer needs it to read codes: give tokenizer="
+                f"{path}: a prior of this tokenizer needs it to read codes: give tokenizer="
             )
         return prior
 

@@ -21,6 +21,7 @@ from motiontok.data.sets import (
 )
 from motiontok.errors import TrainingError
 from motiontok.methods.lopq import Lopq
+from motiontok.methods.temporal import Temporal
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.model import PriorConfig
 from motiontok.prior.prior import TokenPrior
@@ -153,7 +154,11 @@ def run_prior_training(
         f"{len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
     )
     method = tokenizer.method
-    components = len(method.quantizer.basis) if isinstance(method, Lopq) else 0
+    components = 0
+    if isinstance(method, Lopq):
+        components = len(method.quantizer.basis)
+    elif isinstance(method, Temporal):
+        components = len(method.quantizer.deviation)
     config = PriorConfig(
         codes_per_window=tokenizer.codes_per_window,
         vocab_size=tokenizer.vocab_size,

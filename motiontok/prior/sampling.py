@@ -29,7 +29,7 @@ class SamplingOptions:
             training, more follows them more closely, 0 ignores them.
         tolerance: standard deviation (m/s and rad/s) that the mean velocity and yaw rate of
             a window are held to (:mod:`motiontok.prior.steering`); infinity leaves commands
-            to the network alone, as do codes of tokenizers other than lopq.
+            to the network alone, as do codes of tokenizers other than lopq and temporal.
 
     Raises:
         InputError: a value outside its range.
@@ -85,7 +85,7 @@ def require_whole(commands: Tensor) -> None:
     if bool((given.any(dim=-1) & ~given.all(dim=-1)).any()):
         raise InputError(
             "a yaw rate without a velocity is held by tolerance alone, which needs a prior of a "
-            "lopq tokenizer and a finite tolerance: give a velocity too"
+            "lopq or temporal tokenizer and a finite tolerance: give a velocity too"
         )
 
 

@@ -52,7 +52,7 @@ def expect_from_past(model: PriorModel, codes: Tensor, sequence: Tensor) -> None
     where those are few nothing is expected.
 
     Args:
-        model: reads codes of a lopq tokenizer.
+        model: reads codes as vectors.
         codes: ``(windows, codes)`` of training sequences.
         sequence: ``(windows,)``, which sequence a window belongs to.
     """

@@ -1,11 +1,12 @@
 """Holding windows to their commands while their codes are drawn.
 
 The network was trained on commands that go with motion people made; told to turn harder than
-they do, it mostly goes on as before. But a window's mean velocity and yaw rate are linear in the
-components of a lopq tokenizer (:func:`motiontok.prior.local.command_map`), and every code says its
-own part of them. What a code would make of them is known before it is drawn: codes are weighed by
-a normal density of what is then still lacking. The product is what is likely both to follow
-the windows before and to do as commanded.
+they do, it mostly goes on as before. But a window's mean velocity and yaw rate are linear in its
+components (:func:`motiontok.prior.local.command_map`; of a temporal tokenizer nearly so,
+:func:`motiontok.prior.residual.residual_command_map`), and every code says its own part of them.
+What a code would make of them is known before it is drawn: codes are weighed by a normal density
+of what is then still lacking. The product is what is likely both to follow the windows before and
+to do as commanded.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def fit_steering(model: PriorModel, codes: Tensor) -> None:
     """Find how much of velocity and yaw rate the codes after each one usually say.
 
     Args:
-        model: reads codes of a lopq tokenizer.
+        model: reads codes as vectors.
         codes: ``(windows, codes)`` of training windows.
     """
     assert model.local is not None
@@ -38,7 +39,7 @@ class Steering:
     """Scores of codes by the command of the window they are drawn for.
 
     Args:
-        model: of a lopq tokenizer's codes.
+        model: reads codes as vectors.
         commands: ``(rows, 3)``; what is not finite is not asked.
         tolerance: standard deviation (m/s and rad/s) that whole windows are held to; a code is
             held to as much more as the later ones usually add.
