@@ -127,6 +127,7 @@ class MethodConfig:
             are learned, what daps-pq starts its policy by.
         decoder_first: share of the run in which only the decoder learns, on codes of the
             starting policy; for daps-pq and daps-lopq.
+        warm_start: share of the run with straight-through codes before DAPS; for daps-temporal.
     """
 
     name: str = "daps"
@@ -139,6 +140,7 @@ class MethodConfig:
     temperature_end: float = 1.0
     variance: float = 0.25
     decoder_first: float = 0.0
+    warm_start: float = 0.5
 
 
 @dataclass(frozen=True)

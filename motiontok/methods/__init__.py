@@ -7,6 +7,7 @@ from motiontok.methods.daps import Daps
 from motiontok.methods.daps_lopq import DapsFromLopq
 from motiontok.methods.daps_na import DapsFactorised
 from motiontok.methods.daps_pq import DapsFromQuantizer
+from motiontok.methods.daps_temporal import DapsTemporal
 from motiontok.methods.fsq import Fsq
 from motiontok.methods.grmck import GumbelRao, GumbelRaoFactorised
 from motiontok.methods.gumbel import Gumbel, GumbelFactorised
@@ -35,6 +36,7 @@ METHODS: dict[str, type[DiscreteAutoencoder]] = {
     "daps-na": DapsFactorised,
     "daps-pq": DapsFromQuantizer,
     "daps-lopq": DapsFromLopq,
+    "daps-temporal": DapsTemporal,
     "gumbel": Gumbel,
     "gumbel-na": GumbelFactorised,
     "grmck": GumbelRao,

@@ -1,0 +1,162 @@
+"""A policy over the tokens of a residual quantiser, and the search for its best sequences.
+
+Its logits are scaled negative distances between what is left and the codewords, plus the prior's
+log-probabilities: without the prior its likeliest sequence is the quantiser's.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from motiontok.models.residual_quantizer import ResidualQuantizer
+from motiontok.models.sampling import draw_tokens
+from motiontok.models.token_rates import TokenRates
+
+__all__ = ["TokenPolicy"]
+
+_TEMPERATURE = 0.3
+_MEMORY = 0.99
+
+
+class TokenPolicy(nn.Module):
+    """q(z | x) of a window's tokens after its size.
+
+    What a distance counts for in nats is half the number of components over the mean square
+    that is usually left of all of them: as if what is left were white noise. One nat of the
+    prior then counts as what it would buy at the slope of the rate-distortion curve,
+    D ~ exp(-2 R / n).
+
+    Args:
+        rates: the prior over the tokens of a quantiser.
+
+    Attributes:
+        left: mean square that all tokens leave, in units of the size.
+        log_temperature: of the logits.
+    """
+
+    left: Tensor
+
+    def __init__(self, rates: TokenRates) -> None:
+        super().__init__()
+        self.rates = rates
+        self.register_buffer("left", torch.ones(()))
+        self.log_temperature = nn.Parameter(torch.tensor(_TEMPERATURE).log())
+
+    @property
+    def quantizer(self) -> ResidualQuantizer:
+        """Of the tokens."""
+        return self.rates.quantizer
+
+    @property
+    def nats(self) -> Tensor:
+        """What a unit of squared distance counts for."""
+        return 0.5 * len(self.quantizer.deviation) / self.left
+
+    @torch.no_grad()
+    def watch(self, left: Tensor) -> None:
+        """Keep the running mean of ``left (batch, kept)`` of shapes."""
+        self.left.lerp_(left.square().sum(dim=-1).mean(), 1.0 - _MEMORY)
+
+    @torch.no_grad()
+    def search(
+        self,
+        shape: Tensor,
+        level: Tensor,
+        past: tuple[Tensor, Tensor],
+        *,
+        rate_weight: float,
+        beam: int,
+    ) -> Tensor:
+        """Codes ``(batch, codes)`` of the least distance and nats.
+
+        Args:
+            shape: ``(batch, kept)``.
+            level: ``(batch,)``, first token.
+            past: shape and first token of the window before, see :class:`TokenRates`.
+            rate_weight: what a nat counts for, 1 at the slope of the curve.
+            beam: candidates that are kept from token to token.
+        """
+        quantizer, rates = self.quantizer, self.rates
+        state = rates.begin(level, *past)[:, None]
+        left = shape[:, None]
+        spent = left.new_zeros(len(shape), 1)
+        codes = torch.zeros(len(shape), 1, 0, dtype=torch.long, device=shape.device)
+        rows = torch.arange(len(shape), device=shape.device)[:, None]
+        for token in range(1, quantizer.codes):
+            logp = rates.log_probabilities(state, token)
+            cost = quantizer.distances(left, token) * self.nats - rate_weight * logp
+            total = spent[..., None] + cost
+            best = total.flatten(1).topk(min(beam, total[0].numel()), largest=False)
+            old, new = best.indices // quantizer.vocab_size, best.indices % quantizer.vocab_size
+            spent = best.values
+            left = quantizer.subtract(left[rows, old], token, new)
+            state = rates.advance(state[rows, old], token, new)
+            codes = torch.cat([codes[rows, old], new[..., None]], dim=-1)
+        return torch.cat([level[:, None], codes[:, 0]], dim=1)
+
+    @torch.no_grad()
+    def draw(
+        self,
+        shape: Tensor,
+        level: Tensor,
+        past: tuple[Tensor, Tensor],
+        *,
+        rate_weight: float,
+        samples: int,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sequences ``(batch, samples, codes)``, and their log-probabilities
+        ``(batch, samples)`` under the policy and under the prior, which is not asked, and 0, where
+        its weight is 0."""
+        quantizer, rates = self.quantizer, self.rates
+        state = rates.begin(level, *past)[:, None].expand(-1, samples, -1)
+        left = shape[:, None].expand(-1, samples, -1)
+        temperature = self.log_temperature.exp()
+        out, logq = [], left.new_zeros(left.shape[:2])
+        prior = torch.zeros_like(logq)
+        for token in range(1, quantizer.codes):
+            logits = -self.nats * quantizer.distances(left, token)
+            if rate_weight:
+                rate = rates.log_probabilities(state, token)
+                logits = logits + rate_weight * rate
+            logp = F.log_softmax(logits / temperature, dim=-1)
+            new = draw_tokens(logp, generator=generator)
+            logq = logq + logp.gather(-1, new[..., None])[..., 0]
+            left = quantizer.subtract(left, token, new)
+            if rate_weight:
+                prior = prior + rate.gather(-1, new[..., None])[..., 0]
+                state = rates.advance(state, token, new)
+            out.append(new)
+        first = level[:, None].expand(-1, samples)
+        return torch.stack([first, *out], dim=-1), logq, prior
+
+    def log_q(
+        self, shape: Tensor, codes: Tensor, past: tuple[Tensor, Tensor], *, rate_weight: float
+    ) -> Tensor:
+        """log q ``(batch,)`` of ``codes (batch, codes)``, differentiable in the shape and in the
+        temperature."""
+        quantizer = self.quantizer
+        tokens = codes.shape[1] - 1
+        each = torch.arange(tokens, device=codes.device)
+        words = quantizer.words[each, codes[:, 1:]]
+        places = quantizer.components
+        # What is left of the components of each token before it speaks.
+        said = words.new_zeros(len(codes), len(quantizer.deviation))
+        parts = []
+        for token in range(tokens):
+            parts.append(shape[:, places[token]] - said[:, places[token]])
+            said = said.index_add(1, places[token], words[:, token])
+        part = torch.stack(parts, dim=1)
+        # Codewords move before the slopes are asked for.
+        every = quantizer.words.clone()
+        squares = every.square().sum(dim=-1)
+        distance = squares - 2.0 * torch.einsum("bts,tvs->btv", part, every)
+        logits = -self.nats * distance
+        if rate_weight:
+            with torch.no_grad():
+                prior = self.rates.along(codes, *past)
+            logits = logits + rate_weight * prior
+        logp = F.log_softmax(logits / self.log_temperature.exp(), dim=-1)
+        return logp.gather(-1, codes[:, 1:, None])[..., 0].sum(dim=-1)

@@ -1,0 +1,136 @@
+"""What each token costs in nats, given the tokens before it and the window before.
+
+The learned prior in the loop: a small autoregressive network that training, search and policy
+share. It knows tokens by their codewords, not by their numbers, so codewords may move.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from motiontok.models.residual_quantizer import ResidualQuantizer
+
+__all__ = ["TokenRates"]
+
+
+class TokenRates(nn.Module):
+    """Log-probabilities of tokens of a :class:`ResidualQuantizer`.
+
+    A token's logits are linear in its codewords and their squares, in deviations, as those of
+    normal densities are, plus one number a codeword. The coefficients come from a perceptron that
+    sees what the tokens so far decode to, the size, and what the window before decodes to.
+
+    Args:
+        quantizer: whose tokens they are; it is not part of this module.
+        width: of the perceptron.
+    """
+
+    usual: Tensor
+    spread: Tensor
+
+    def __init__(self, quantizer: ResidualQuantizer, *, width: int) -> None:
+        super().__init__()
+        tokens, vocab_size, subspace = quantizer.words.shape
+        kept = len(quantizer.deviation)
+        self._quantizer = [quantizer]
+        self.said = nn.Linear(kept, width, bias=False)
+        self.before = nn.Linear(kept + 3, width)
+        self.token = nn.Embedding(tokens, width)
+        self.layers = nn.Sequential(
+            nn.GELU(), nn.Linear(width, width), nn.GELU(), _silent(width, 2 * subspace)
+        )
+        self.bias = nn.Parameter(torch.zeros(tokens, vocab_size))
+        self.size = nn.Sequential(nn.Linear(kept + 2, width), nn.GELU(), _silent(width, 3))
+        self.size_bias = nn.Parameter(torch.zeros(vocab_size))
+        self.register_buffer("usual", torch.ones(kept))
+        self.register_buffer("spread", torch.ones(tokens, subspace))
+
+    @property
+    def quantizer(self) -> ResidualQuantizer:
+        """Whose tokens they are."""
+        return self._quantizer[0]
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Take units and frequencies from the fitted quantiser."""
+        quantizer = self.quantizer
+        share = quantizer.share / quantizer.share.sum(dim=1, keepdim=True).clamp_min(1e-12)
+        squares = torch.einsum("tv,tvs->ts", share, quantizer.words.square())
+        self.spread.copy_(squares.clamp_min(1e-12).sqrt())
+        whole = torch.zeros_like(self.usual)
+        whole.index_add_(0, quantizer.components.flatten(), squares.flatten())
+        self.usual.copy_(whole.clamp_min(1e-12).sqrt())
+        self.bias.copy_(share.clamp_min(1e-6).log())
+
+    def begin(self, level: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
+        """State ``(batch, width)`` of windows of which only the size is said.
+
+        Args:
+            level: ``(batch,)``, first token.
+            past: ``(batch, kept)``, shape of the window before; zeros where there is none.
+            past_level: ``(batch,)``, its first token; -1 where there is none.
+        """
+        logs = self.quantizer.levels.log()
+        there = (past_level >= 0).to(past)
+        own, old = logs[level], logs[past_level.clamp_min(0)] * there
+        more = torch.stack([own, old, there], dim=1)
+        return self.before(torch.cat([past / self.usual, more], dim=1))
+
+    def advance(self, state: Tensor, token: int, codes: Tensor) -> Tensor:
+        """State after ``token`` (from 1) said ``codes (...)``."""
+        return state + self.quantizer.words[token - 1, codes] @ self._weights(token - 1)
+
+    def log_probabilities(self, state: Tensor, token: int) -> Tensor:
+        """``(..., vocab)`` of ``token`` (from 1) by the state ``(..., width)`` before it."""
+        found = self.layers(state + self.token.weight[token - 1])
+        words = self._features(token - 1)
+        return F.log_softmax(found @ words.T + self.bias[token - 1], dim=-1)
+
+    def along(self, codes: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
+        """Log-probabilities ``(batch, codes - 1, vocab)`` of all values of the tokens after the
+        first, each given those of ``codes (batch, codes)`` before it."""
+        tokens = codes.shape[1] - 1
+        each = torch.arange(tokens, device=codes.device)
+        words = self.quantizer.words[each, codes[:, 1:]]
+        steps = torch.einsum("bts,tsw->btw", words, self._weights(slice(tokens)))
+        first = self.begin(codes[:, 0], past, past_level)
+        states = first[:, None] + steps.cumsum(dim=1) - steps
+        found = self.layers(states + self.token.weight[:tokens])
+        logits = torch.einsum("btf,tvf->btv", found, self._features(slice(tokens)))
+        return F.log_softmax(logits + self.bias[:tokens], dim=-1)
+
+    def of_sequences(self, codes: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
+        """Log-probability ``(batch, codes)`` of each of ``codes (batch, codes)``."""
+        later = self.along(codes, past, past_level).gather(-1, codes[:, 1:, None])[..., 0]
+        size = self.sizes(past, past_level).gather(-1, codes[:, :1])
+        return torch.cat([size, later], dim=1)
+
+    def sizes(self, past: Tensor, past_level: Tensor) -> Tensor:
+        """Log-probabilities ``(batch, vocab)`` of the first token."""
+        logs = self.quantizer.levels.log()
+        there = (past_level >= 0).to(past)
+        old = logs[past_level.clamp_min(0)] * there
+        found = self.size(torch.cat([past / self.usual, torch.stack([old, there], 1)], dim=1))
+        off = logs - old[:, None]
+        logits = found[:, :1] * off - found[:, 1:2].exp() * off.square()
+        return F.log_softmax(logits * found[:, 2:].exp() + self.size_bias, dim=-1)
+
+    def _weights(self, tokens: int | slice) -> Tensor:
+        """``(..., subspace, width)``: what codewords add to the state."""
+        weights = self.said.weight.T / self.usual[:, None]
+        return weights[self.quantizer.components[tokens]]
+
+    def _features(self, tokens: int | slice) -> Tensor:
+        """``(..., vocab, 2 subspace)`` of codewords as they are now."""
+        unit = self.quantizer.words[tokens] / self.spread[tokens, None]
+        return torch.cat([unit, -0.5 * unit.square()], dim=-1)
+
+
+def _silent(width: int, outputs: int) -> nn.Linear:
+    """A layer that says nothing until it learns."""
+    layer = nn.Linear(width, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
