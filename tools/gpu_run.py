@@ -151,8 +151,8 @@ def step_stage(name: str, precision: str, batch: int) -> Callable[..., dict[str,
     def stage(device: torch.device, quick: bool) -> dict[str, Any]:
         settings = ['method.name="daps"', f'train.precision="{precision}"']
         if quick:
-            settings += [s for s in QUICK if name == "lafan" or "codes" not in s]
-            settings += ["data.size=32", "model.codes_per_window=16"] if name != "lafan" else []
+            settings += [s for s in QUICK if name == "lafan-paper" or "codes" not in s]
+            settings += ["data.size=32", "model.codes_per_window=16"] if name != "lafan-paper" else []
         config = load_config(name, settings)
         report = measure(config, batch=4 if quick else batch, device=device, repetitions=5)
         whole = report.parts[-1]
@@ -199,7 +199,7 @@ def training_config(quick: bool, device: torch.device) -> Config:
         f"train.validation_windows={8 if quick else 512}",
         *(QUICK if quick else ()),
     ]  # fmt: skip
-    return load_config("lafan", settings)
+    return load_config("lafan-paper", settings)
 
 
 def run_training(
@@ -325,7 +325,7 @@ def run(
     stages: dict[str, tuple[float, Callable[[], dict[str, Any]]]] = {}
     # Names, and the minutes that must be left to begin.
     stages["tests"] = (0.5, lambda: run_tests(device, quick))
-    for name, batch in (("lafan", 256), ("imagenet256", 64)):
+    for name, batch in (("lafan-paper", 256), ("imagenet256", 64)):
         for precision in ("bfloat16", "float32"):
             stage = step_stage(name, precision, batch)
             stages[f"{name}, {precision}"] = (0.7, lambda stage=stage: stage(device, quick))

@@ -16,7 +16,7 @@ from bvh import procedural, write
 
 ROOT = Path(__file__).parents[2]
 OTHERS = (
-    "tests", "lafan, bfloat16", "lafan, float32", "imagenet256, bfloat16", "imagenet256, float32",
+    "tests", "lafan, bfloat16", "lafan-paper, float32", "imagenet256, bfloat16", "imagenet256, float32",
     "training",
 )  # fmt: skip
 
@@ -49,7 +49,7 @@ def test_clips_are_packed_measured_and_trained_on_and_nothing_twice(tmp_path, mo
     record = json.loads((out / "record.json").read_text())
     assert begun < set(record["stages"])
     assert "Not run: nothing" in (out / "record.md").read_text()
-    for name in ("lafan, float32", "imagenet256, bfloat16"):
+    for name in ("lafan-paper, float32", "imagenet256, bfloat16"):
         stage = record["stages"][name]
         assert stage["steps_per_second"] > 0
         assert all(p["flop"] > 0 for p in stage["parts"] if p["name"] != "clipping and AdamW")

@@ -192,7 +192,7 @@ def to_markdown(report: Report) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--config", default="lafan")
+    parser.add_argument("--config", default="lafan-paper")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="cpu")
