@@ -152,7 +152,9 @@ def step_stage(name: str, precision: str, batch: int) -> Callable[..., dict[str,
         settings = ['method.name="daps"', f'train.precision="{precision}"']
         if quick:
             settings += [s for s in QUICK if name == "lafan-paper" or "codes" not in s]
-            settings += ["data.size=32", "model.codes_per_window=16"] if name != "lafan-paper" else []
+            settings += (
+                ["data.size=32", "model.codes_per_window=16"] if name != "lafan-paper" else []
+            )
         config = load_config(name, settings)
         report = measure(config, batch=4 if quick else batch, device=device, repetitions=5)
         whole = report.parts[-1]

@@ -16,8 +16,8 @@ from bvh import procedural, write
 
 ROOT = Path(__file__).parents[2]
 OTHERS = (
-    "tests", "lafan, bfloat16", "lafan-paper, float32", "imagenet256, bfloat16", "imagenet256, float32",
-    "training",
+    "tests", "lafan-paper, bfloat16", "lafan-paper, float32", "imagenet256, bfloat16",
+    "imagenet256, float32", "training",
 )  # fmt: skip
 
 
