@@ -143,10 +143,10 @@ def run_training(
     for line in _what_is_trained_on(clips, ready, config):
         say(line)
 
-    known = {} if start is None else start.calibrations
 
     def tokenizer_of(method: DiscreteAutoencoder) -> MotionTokenizer:
-        calibrations = known | ready.calibrations
+        known = {} if start is None else start.calibrations
+        calibrations = {**known, **ready.calibrations}
         return MotionTokenizer(
             method, ready.statistics, licence=clips.licence, calibrations=calibrations
         )
