@@ -362,7 +362,7 @@ def test_a_jump_of_the_root_is_noted(motiontok, tiny_run, tmp_path):
     replace(motion, root_positions=places).save(tmp_path / "jump.npz")
     done = motiontok("encode", tmp_path / "jump.npz", "--tokenizer", tiny_run)
     assert done.code == 0, done.err
-    assert "jump.npz: the root jumps 50" in done.err
+    assert "jump.npz: jump: the root jumps 50" in done.err
 
 
 def test_codes_without_a_sidecar_decode_with_a_note(motiontok, tiny_run, codes, tmp_path):
