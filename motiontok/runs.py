@@ -143,7 +143,6 @@ def run_training(
     for line in _what_is_trained_on(clips, ready, config):
         say(line)
 
-
     def tokenizer_of(method: DiscreteAutoencoder) -> MotionTokenizer:
         known = {} if start is None else start.calibrations
         calibrations = {**known, **ready.calibrations}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from motiontok.config import Config
+from motiontok.data import FEATURES
 from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
 from motiontok.methods.networks import MotionNetworks, Networks
@@ -62,6 +63,10 @@ class Temporal(DiscreteAutoencoder):
         if not isinstance(networks, MotionNetworks):
             raise ConfigError("method.name temporal codes motion, not images")
         frames, columns = networks.frames, networks.columns
+        if columns != FEATURES:
+            raise ConfigError(
+                f"method.name temporal codes motion of {FEATURES} columns, not {columns}"
+            )
         if frames % STRIDE:
             raise ConfigError(
                 f"data.window must be a multiple of {STRIDE} for temporal, got {frames}"

@@ -41,7 +41,7 @@ class TokenRates(nn.Module):
         self.layers = nn.Sequential(
             nn.GELU(), nn.Linear(width, width), nn.GELU(), _silent(width, 2 * subspace)
         )
-        self.bias = nn.Parameter(torch.zeros(tokens, vocab_size))
+        self.bias = nn.Embedding.from_pretrained(torch.zeros(tokens, vocab_size), freeze=False)
         self.size = nn.Sequential(nn.Linear(kept + 2, width), nn.GELU(), _silent(width, 3))
         self.size_bias = nn.Parameter(torch.zeros(vocab_size))
         self.register_buffer("usual", torch.ones(kept))
@@ -62,7 +62,7 @@ class TokenRates(nn.Module):
         whole = torch.zeros_like(self.usual)
         whole.index_add_(0, quantizer.components.flatten(), squares.flatten())
         self.usual.copy_(whole.clamp_min(1e-12).sqrt())
-        self.bias.copy_(share.clamp_min(1e-6).log())
+        self.bias.weight.copy_(share.clamp_min(1e-6).log())
 
     def begin(self, level: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
         """State ``(batch, width)`` of windows of which only the size is said.
@@ -86,7 +86,7 @@ class TokenRates(nn.Module):
         """``(..., vocab)`` of ``token`` (from 1) by the state ``(..., width)`` before it."""
         found = self.layers(state + self.token.weight[token - 1])
         words = self._features(token - 1)
-        return F.log_softmax(found @ words.T + self.bias[token - 1], dim=-1)
+        return F.log_softmax(found @ words.T + self.bias.weight[token - 1], dim=-1)
 
     def along(self, codes: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
         """Log-probabilities ``(batch, codes - 1, vocab)`` of all values of the tokens after the
@@ -99,7 +99,7 @@ class TokenRates(nn.Module):
         states = first[:, None] + steps.cumsum(dim=1) - steps
         found = self.layers(states + self.token.weight[:tokens])
         logits = torch.einsum("btf,tvf->btv", found, self._features(slice(tokens)))
-        return F.log_softmax(logits + self.bias[:tokens], dim=-1)
+        return F.log_softmax(logits + self.bias.weight[:tokens], dim=-1)
 
     def of_sequences(self, codes: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
         """Log-probability ``(batch, codes)`` of each of ``codes (batch, codes)``."""

@@ -20,6 +20,7 @@ SMALL = (
     "data.window=8", "data.holdout=3", "model.codes_per_window=4", "model.vocab_size=8",
     "model.components=16", "model.bases=4", "model.width=8", "model.heads=1", "model.layers=1",
     "model.decoder_width=8", "model.decoder_layers=1", "train.batch_size=8", "train.log_every=1",
+    "method.name=lopq",
 )  # fmt: skip
 SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
 

@@ -8,7 +8,7 @@ import elsewhere as devices
 import numpy as np
 import pytest
 import torch
-from test_methods import EVERY, TRAINED, make, patterns
+from test_methods import EVERY, TRAINED, columns_of, make, patterns
 
 import bvh
 from bvh import procedural
@@ -32,7 +32,7 @@ def crossings(monkeypatch):
 def use(name, device, crossings=None, *, steps=3):
     """Metrics of the last step, codes and reconstructions, after some training."""
     method, generator = make(name), torch.Generator().manual_seed(1)
-    x = patterns(256, generator).to(device)
+    x = patterns(256, generator, columns_of(name)).to(device)
     method.to(device)
     method.prepare(lambda count: x[:count], generator)
     updates, numbers, crossed = Updates(method, method.config.train), {}, []

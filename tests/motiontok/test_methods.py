@@ -27,6 +27,7 @@ needs_library = pytest.mark.skipif(
     reason="needs vector-quantize-pytorch: pip install 'motiontok[baselines]'",
 )
 EVERY = [pytest.param(n, marks=needs_library if n in LIBRARY else ()) for n in METHODS]
+TEMPORAL = ("temporal", "daps-temporal")
 TRAINED = [p for p in EVERY if p.values[0] not in ("lopq", "pca-pq")]
 
 
@@ -59,24 +60,29 @@ def config_of(name, *, vocab=VOCAB, codes=CODES, frames=FRAMES, **train):
 def make(name, **sizes):
     torch.manual_seed(0)
     config = config_of(name, **sizes)
-    method = make_method(config, MotionNetworks(config, columns=COLUMNS))
+    method = make_method(config, MotionNetworks(config, columns=columns_of(name)))
     if hasattr(method, "log_eta"):
         # Where the runs of these tests would get to only after thousands of steps.
         method.log_eta.data.fill_(0.0)
     return method
 
 
-def patterns(count, generator):
+def columns_of(name):
+    """What temporal autoencoders are trained on is motion, all columns of it."""
+    return FEATURES if name in TEMPORAL else COLUMNS
+
+
+def patterns(count, generator, columns=COLUMNS):
     """Windows that are one of eight patterns and a little noise."""
-    shapes = torch.randn(8, FRAMES, COLUMNS, generator=torch.Generator().manual_seed(0))
-    noise = torch.randn(count, FRAMES, COLUMNS, generator=generator)
+    shapes = torch.randn(8, FRAMES, columns, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(count, FRAMES, columns, generator=generator)
     return shapes[torch.randint(8, (count,), generator=generator)] + 0.1 * noise
 
 
 def prepared(name, **sizes):
     """A method that has seen its training windows, these, and its generator."""
     method, generator = make(name, **sizes), torch.Generator().manual_seed(1)
-    x = patterns(256, generator)
+    x = patterns(256, generator, columns_of(name))
     method.prepare(lambda count: x[:count], generator)
     return method, x, generator
 
@@ -111,7 +117,7 @@ def test_a_training_step_is_finite_and_reaches_encoder_and_decoder(name):
     assert result.loss.isfinite()
     assert all(v.isfinite() and not v.requires_grad for v in result.metrics.values())
     assert result.codes.shape == (8, CODES)
-    assert result.reconstruction.shape == (8, FRAMES, COLUMNS)
+    assert result.reconstruction.numel() == 8 * FRAMES * columns_of(name)
     assert not result.reconstruction.requires_grad
     result.loss.backward()
     gradients = {n: p.grad for n, p in method.named_parameters() if p.grad is not None}
@@ -148,13 +154,13 @@ def test_every_code_decodes_to_a_window(name):
     codes = torch.randint(VOCAB, (7, CODES), generator=torch.Generator().manual_seed(2))
     codes[0], codes[1] = 0, VOCAB - 1
     out = method.decode(codes)
-    assert out.shape == (7, FRAMES, COLUMNS)
+    assert out.shape == (7, FRAMES, columns_of(name))
     assert out.isfinite().all()
     torch.testing.assert_close(method.decode(codes[3:4])[0], out[3], atol=1e-5, rtol=1e-5)
 
 
 # The beam of temporal is of latents: test_temporal has what it promises.
-@pytest.mark.parametrize("name", [p for p in EVERY if p.values[0] != "temporal"])
+@pytest.mark.parametrize("name", [p for p in EVERY if p.values[0] not in TEMPORAL])
 @torch.no_grad()
 def test_effort_never_reconstructs_worse(name):
     method, x, generator = prepared(name)
@@ -168,7 +174,7 @@ def test_effort_never_reconstructs_worse(name):
 
 
 # What temporal is fitted to here has nothing left to learn: test_temporal trains it on more.
-@pytest.mark.parametrize("name", [p for p in TRAINED if p.values[0] != "temporal"])
+@pytest.mark.parametrize("name", [p for p in TRAINED if p.values[0] not in TEMPORAL])
 def test_short_training_beats_the_mean_window(name):
     method, x, generator = prepared(name)
     held_out = patterns(128, generator)
