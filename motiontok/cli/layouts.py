@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from motiontok.robots import Robot, Trajectory
-from motiontok.robots.trajectory import Order
+if TYPE_CHECKING:
+    from motiontok.robots import Robot, Trajectory
+    from motiontok.robots.trajectory import Order
 
 __all__ = ["Layout"]
 

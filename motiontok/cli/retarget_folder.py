@@ -6,22 +6,20 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bvh import BVHError, Motion
-from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
-from bvh.remarks import summary as in_few_lines
-from motiontok.cli.layouts import Layout
 from motiontok.cli.outputs import refuse_inputs
 from motiontok.cli.sources import load_motion, print_notes
 from motiontok.cli.trajectories import is_trajectory
-from motiontok.corpus.entries import alone
 from motiontok.errors import InputError
-from motiontok.progress import progress
-from motiontok.robots import Report, Robot, retarget_and_evaluate_all
-from motiontok.robots.ledger import LEDGER, Line, digest, exceeded, read_ledger, write_ledger
+
+if TYPE_CHECKING:
+    from bvh import Motion
+    from motiontok.cli.layouts import Layout
+    from motiontok.robots import Robot
+    from motiontok.robots.ledger import Line
 
 __all__ = ["retarget_folder"]
 
@@ -51,6 +49,14 @@ def retarget_folder(
         bounds: clips whose figures are beyond are left out.
         as_json: print the reports as JSON.
     """
+    from bvh import BVHError
+    from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
+    from bvh.remarks import summary as in_few_lines
+    from motiontok.corpus.entries import alone
+    from motiontok.progress import progress
+    from motiontok.robots import retarget_and_evaluate_all
+    from motiontok.robots.ledger import LEDGER, Line, digest, exceeded, read_ledger, write_ledger
+
     if output.suffix in (".npz", ".csv"):
         raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
     files = find_motion_files(source)
@@ -137,6 +143,8 @@ def _settings(
     robot: Robot, read: dict[str, Any], layout: Layout, bounds: Mapping[str, float]
 ) -> str:
     """Digest of all that a result depends on, the clip aside."""
+    from motiontok.robots.ledger import digest
+
     reading = read["reading"]
     described = robot.map.path.read_bytes() if robot.map.path is not None else b""
     joints = Path(layout.joints)
@@ -154,6 +162,9 @@ def _settings(
 def _tell(
     source: Path, output: Path, robot: Robot, lines: list[Line], broken: list[str], as_json: bool
 ) -> None:
+    from motiontok.robots import Report
+    from motiontok.robots.ledger import LEDGER
+
     kept = [line for line in lines if not line.left_out]
     for line in lines:
         if line.left_out:

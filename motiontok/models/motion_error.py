@@ -63,6 +63,7 @@ class MotionError(nn.Module):
     origin: Tensor
     raw: Tensor
     mean: Tensor
+    feet: Tensor
 
     def __init__(self, statistics: Statistics | None) -> None:
         super().__init__()
@@ -86,6 +87,7 @@ class MotionError(nn.Module):
         self.register_buffer("mean", mean.masked_fill(torch.arange(FEATURES) < _ROOT.stop, 0.0))
         self.register_buffer("origin", (-mean / scale)[_ROOT].clone())
         self.register_buffer("middle", torch.zeros(_ROOT.stop))
+        self.register_buffer("feet", torch.tensor(_FEET), persistent=False)
 
     def centre(self, windows: Tensor) -> None:
         """Find the means of velocities; of the other columns they are zero already."""
@@ -158,7 +160,8 @@ class MotionError(nn.Module):
         positions' deviation."""
         root = self.velocities(frames[..., 1:, :]) / FPS
         metre = self.raw[_POSITIONS.start]
-        feet = ((frames[..., _FEET] * metre + self.mean[_FEET]) / metre).unflatten(-1, (-1, 3))
+        off = frames.index_select(-1, self.feet)
+        feet = (off + self.mean.index_select(0, self.feet) / metre).unflatten(-1, (-1, 3))
         moved = feet.diff(dim=-3)
         x, y, _ = feet[..., :-1, :, :].unbind(-1)
         turn = root[..., None, 0]

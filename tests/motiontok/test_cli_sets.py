@@ -20,7 +20,7 @@ SMALL = (
     "data.window=8", "data.holdout=3", "model.codes_per_window=4", "model.vocab_size=8",
     "model.components=16", "model.bases=4", "model.width=8", "model.heads=1", "model.layers=1",
     "model.decoder_width=8", "model.decoder_layers=1", "train.batch_size=8", "train.log_every=1",
-    "method.name=lopq",
+    "method.name=lopq", "train.time_budget=0.0",
 )  # fmt: skip
 SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
 
@@ -210,7 +210,10 @@ def test_a_run_goes_on_with_the_same_sets_in_the_same_order(folders, tmp_path):
 
     def go(out, steps, data=(walks, dances), **options):
         # No schedule, so that it does not matter when the end is thought to be.
-        flat = ("method.beta_start=0.1", "method.beta_end=0.1", "data.warp=1.33")
+        flat = (
+            "method.beta_start=0.1", "method.beta_end=0.1", "data.warp=1.33",
+            "train.final_learning_rate=5e-4",
+        )  # fmt: skip
         keys = [*SMALL, "method.name=daps", *flat, f"train.steps={steps}"]
         config = load_config("general", keys)
         return run_training(config, out=tmp_path / out, data=data, say=lambda _: None, **options)
