@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bvh.archives import is_lfs_pointer
+from bvh import positions, smpl
+from bvh.arrays import is_npy, is_npz, open_npz, refuse_pickle
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.motion import FPS, Motion
@@ -19,7 +20,15 @@ from bvh.reading import Reading, Settings, read_clip
 from bvh.rigs import rig_of
 from bvh.sources import read_text
 
-__all__ = ["Calibrations", "Loaded", "examine_clip", "load_motion", "read_motion"]
+__all__ = [
+    "Calibrations",
+    "Loaded",
+    "examine_clip",
+    "has_own_bones",
+    "kind_of",
+    "load_motion",
+    "read_motion",
+]
 
 Calibrations = Mapping[str, Calibration | None]
 """What is known of rigs, by their digests; None where each clip of a rig speaks for itself."""
@@ -32,10 +41,14 @@ class Loaded:
     Attributes:
         motion: canonical, at 30 frames/s.
         remarks: what looks wrong or was assumed, one line each.
+        kind: what the file is, in words.
+        report: how its joints were understood; None where nothing had to be.
     """
 
     motion: Motion
     remarks: tuple[str, ...] = ()
+    kind: str = "motion"
+    report: Report | None = None
 
 
 def load_motion(
@@ -50,19 +63,21 @@ def load_motion(
     the same calibrations.
 
     Args:
-        path: a BVH file, also gzipped or in a zip archive, or a ``.npz`` motion.
-        reading: how a BVH file is to be understood, over a ``bvh.toml`` beside it.
+        path: a BVH file, also gzipped or in a zip archive; a ``.npz`` motion; an ``.npz`` of the
+            SMPL family; or a ``.npy`` of joint positions or HumanML3D's features.
+        reading: how the file is to be understood, over a ``bvh.toml`` beside it.
         calibrations: of known rigs; a clip of another one speaks for itself.
 
     Raises:
         BVHError: it cannot be read, or is no humanoid; the message names the file.
     """
     path = Path(path)
-    if not _is_npz(path):
-        reading = Settings(reading).of(path)
-        known = calibrations.get(rig_of(read_text(path), reading)) if calibrations else None
-        return read_motion(path, reading, known)
-    return read_motion(path, Reading(), None)
+    reading = Settings(reading).of(path)
+    refuse_pickle(path)
+    known = None
+    if calibrations and not (is_npz(path) or is_npy(path)):
+        known = calibrations.get(rig_of(read_text(path), reading))
+    return read_motion(path, reading, known)
 
 
 def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -> Loaded:
@@ -74,14 +89,73 @@ def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -
     Raises:
         BVHError: as :func:`load_motion`.
     """
-    if _is_npz(path):
-        if is_lfs_pointer(path):
-            raise BVHError(f"{path}: a Git LFS pointer, not the motion; run `git lfs pull`")
-        motion = Motion.load(path)
-        remarks = find_jumps(motion.root_positions, motion.fps)
-        return Loaded(_rounded(motion.resampled(FPS)), remarks)
-    motion, report = examine_clip(read_clip(path, reading), path, reading, calibration)
-    return Loaded(_rounded(motion), report.problems)
+    if is_npz(path):
+        loaded = _read_npz(path, reading)
+    elif is_npy(path):
+        seen, kind = positions.read_positions(path)
+        loaded = _of_pose(positions.pose_of(seen, kind, fps=reading.fps, up=reading.up), path)
+    elif reading.height is not None:
+        raise BVHError(f"{path}: has bones of its own: --height is of files that do not")
+    else:
+        motion, report = examine_clip(read_clip(path, reading), path, reading, calibration)
+        loaded = Loaded(motion, report.problems, "BVH clip", report)
+    return replace(loaded, motion=_rounded(loaded.motion))
+
+
+def kind_of(path: Path) -> str:
+    """What an archive of arrays is by its names: ``"motion"``, ``"smpl"``, ``"robot"``; or empty.
+
+    Raises:
+        BVHError: it is no archive.
+    """
+    with open_npz(path) as data:
+        if "poses" in data or "root_orient" in data or "pose_body" in data:
+            return "smpl"
+        if "qpos" in data or "joint_pos" in data:
+            return "robot"
+        return "motion" if "joint_names" in data and "rotations" in data else ""
+
+
+def has_own_bones(path: Path) -> bool:
+    """Whether nothing can be said of how a file is to be read: it is a motion, or none at all."""
+    if is_npy(path):
+        return not positions.is_positions(path)
+    try:
+        return is_npz(path) and kind_of(path) != "smpl"
+    except BVHError:
+        return False  # Whoever reads it says what is wrong.
+
+
+def _read_npz(path: Path, reading: Reading) -> Loaded:
+    kind = kind_of(path)
+    if kind == "smpl":
+        pose = smpl.read_smpl(path, fps=reading.fps, up=reading.up, height=reading.height)
+        return _of_pose(pose, path)
+    if kind == "robot":
+        raise BVHError(f"{path}: a robot's trajectory; say whose with --robot")
+    if reading.height is not None:
+        raise BVHError(f"{path}: has bones of its own: --height is of files that do not")
+    if not kind:
+        with open_npz(path) as data:
+            has = ", ".join(list(data)[:8]) or "none"
+        raise BVHError(
+            f"{path}: not a motion file: has the arrays {has}, and not those of a motion "
+            "(rotations, joint_names), of the SMPL family (poses, trans) or of a robot (qpos)"
+        )
+    motion = Motion.load(path)
+    return Loaded(motion.resampled(FPS), find_jumps(motion.root_positions, motion.fps))
+
+
+def _of_pose(pose: smpl.Pose, path: Path) -> Loaded:
+    """Normalise what is in the joints of the SMPL family."""
+    clip = smpl.clip_of(pose, path.name.removesuffix(path.suffix).removesuffix(".smpl"))
+    try:
+        motion, report = examine(clip, up="y", scale=1.0)
+    except BVHError as error:
+        reason = str(error).removeprefix(f"{clip.name}: ")
+        raise type(error)(f"{path}: {reason}") from None
+    report = replace(report, up=pose.up)
+    return Loaded(motion, report.problems, pose.model, report)
 
 
 def examine_clip(
@@ -101,10 +175,6 @@ def examine_clip(
         # The normaliser knows a clip's name only, which many files may have.
         reason = str(error).removeprefix(f"{clip.name}: ")
         raise type(error)(f"{path}: {reason}") from None
-
-
-def _is_npz(path: Path) -> bool:
-    return path.name.lower().endswith(".npz")
 
 
 def _rounded(motion: Motion) -> Motion:

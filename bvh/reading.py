@@ -33,7 +33,7 @@ UP = ("x", "y", "z", "-x", "-y", "-z")
 
 @dataclass(frozen=True)
 class Reading:
-    """How BVH files are to be understood; what is None is found, or believed as it is written.
+    """How files are to be understood; what is None is found, or believed as it is written.
 
     Attributes:
         up: source axis that points up.
@@ -41,6 +41,7 @@ class Reading:
         fps: frames per second of the source, instead of those that its frame time says.
         mapping: canonical joint -> source joint, see :func:`bvh.read_mapping`.
         frames: ``"rows"`` believes the rows of numbers where ``Frames:`` disagrees with them.
+        height: of the subject in metres, where the file does not have its bones.
 
     Raises:
         BVHError: a value that none of them can have.
@@ -51,11 +52,12 @@ class Reading:
     fps: float | None = None
     mapping: Mapping[str, str] | None = None
     frames: Literal["header", "rows"] | None = None
+    height: float | None = None
 
     def __post_init__(self) -> None:
         if self.up is not None and self.up not in UP:
             raise BVHError(f"up must be one of {', '.join(UP)}, got {self.up!r}")
-        for name in ("scale", "fps"):
+        for name in ("scale", "fps", "height"):
             value = getattr(self, name)
             if value is None:
                 continue

@@ -23,13 +23,14 @@ KINDS: dict[str, str] = {
     "frame-rate": "the clip has very few or very many frames a second",
     "frame-time": "the number behind Frame Time: is not in seconds",
     "pose": "something that the clip does not show was assumed",
+    "body": "the file does not have the subject's bones",
 }
 """Kind of remark -> what it says. docs/troubleshooting.md has a section for each."""
 
-NO_FAULTS = ("lies", "pose")
+NO_FAULTS = ("lies", "pose", "body")
 """Kinds that tell what a clip shows, or does not: a person who really lies, an arm that never
-bends. Nothing in the file is wrong, and no option would make it otherwise, so that whoever is
-strict lets them pass."""
+bends, a subject's own bones. Nothing in the file is wrong, and no guess was made of it, so that
+whoever is strict lets them pass."""
 
 _LINES = 5
 

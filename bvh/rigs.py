@@ -73,7 +73,7 @@ def examine_file(path: Path, name: str, reading: Reading | None = None) -> File:
     except (BVHError, OSError) as error:
         return File(name, path, _digest(f"unreadable: {error}".encode()), "", reading)
     if not is_bvh(path):
-        return File(name, path, _digest(data), "", reading)
+        return File(name, path, _with(_digest(data), reading), "", reading)
     digest = _with(_digest(data), reading)
     return File(name, path, digest, rig_of(data, reading), reading)
 

@@ -20,17 +20,20 @@ __all__ = ["decode"]
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    help="clip.bvh or motion.npz [default: decoded.bvh]; of a folder a folder [default: decoded]; "
-    "of images picture.png or a folder.",
+    help="clip.bvh, motion.npz or AMASS' motion.smpl.npz [default: decoded.bvh]; of a folder a "
+    "folder [default: decoded]; of images picture.png or a folder.",
 )
 @tokenizer_option
 @device_option
 def decode(codes: Path, out: Path | None, tokenizer: str | None, device: str) -> None:
     """Decode CODES (codes.npy) to motion: a BVH clip, or a motion.npz with all arrays.
 
+    A name that ends in .smpl.npz is written as AMASS has it, by SMPL's mean body.
+
     Of a folder that `encode` wrote, or any folder of codes, each clip becomes a BVH file in
     the folder OUT. Codes of images become a picture, or a folder of pictures.
     """
+    from motiontok.cli.outputs import save_motion
     from motiontok.cli.sources import open_codes
     from motiontok.errors import InputError
     from motiontok.images import is_image_codes, is_image_tokenizer
@@ -46,12 +49,7 @@ def decode(codes: Path, out: Path | None, tokenizer: str | None, device: str) ->
         raise InputError(f"--out {out}: give a name that ends in .bvh or .npz")
     loaded, opened = open_codes(codes, tokenizer=tokenizer, device=use_device(device))
     motion = opened.decode_codes(loaded)
-    if out.suffix == ".npz":
-        motion.save(out)
-    else:
-        from bvh import write
-
-        write(motion.to_clip(), out)
+    save_motion(motion, out)
     click.echo(f"{codes.name}: {len(motion)} frames, {motion.duration:.1f} s -> {out}")
 
 

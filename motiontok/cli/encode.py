@@ -73,7 +73,7 @@ def encode(
     device: str,
     as_json: bool,
 ) -> None:
-    """Encode SOURCE (clip.bvh, motion.npz, or a folder of clips) into tokens.
+    """Encode SOURCE (clip.bvh, motion.npz, SMPL .npz, positions.npy, or a folder) into tokens.
 
     Writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json with
     what decoding needs. A folder is encoded on all cores into a folder of codes with a
@@ -154,10 +154,10 @@ def _encode_one(
     how: dict[str, Any],
     read: dict[str, Any],
 ) -> dict[str, Any]:
-    from motiontok.cli.sources import load_motion
+    from motiontok.cli.sources import is_codes, load_motion
     from motiontok.errors import InputError
 
-    if source.suffix == ".npy":
+    if is_codes(source):
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)
     codes = tokenizer.encode_to_codes(motion, tokenizer=where, **how)

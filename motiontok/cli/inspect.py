@@ -1,4 +1,4 @@
-"""``motiontok inspect``: what a BVH file holds, and how it is understood."""
+"""``motiontok inspect``: what a file holds, and how it is understood."""
 
 from __future__ import annotations
 
@@ -36,21 +36,27 @@ def inspect(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Show the joints of a BVH file and how they map onto the canonical skeleton.
+    """Show what a file is, its joints, and how they map onto the canonical skeleton.
 
-    CLIP is a .bvh file, also gzipped or in an archive (clips.zip/walk.bvh).
+    CLIP is a .bvh file, also gzipped or in an archive (clips.zip/walk.bvh), an .npz motion or
+    one of the SMPL family, or a .npy of joint positions.
     """
     import json
 
     from bvh import BVHError
+    from bvh.arrays import refuse_pickle
     from bvh.motion_io import examine_clip
     from bvh.reading import Settings, read_clip
     from bvh.remarks import faults
     from motiontok.cli.sources import STRICT
     from motiontok.errors import InputError
 
-    if clip.suffix.lower() == ".npz":
-        raise InputError(f"{clip}: inspect shows how a .bvh file is understood, and this is none")
+    if clip.suffix.lower() in (".npz", ".npy"):
+        if picture is not None:
+            raise InputError(f"{clip}: --picture is of .bvh files; `motiontok render` draws this")
+        _show_arrays(clip, reading, strict=strict, as_json=as_json)
+        return
+    refuse_pickle(clip)
     settings = Settings(reading)
     reading = settings.of(clip)
     source = read_clip(clip, reading)
@@ -78,6 +84,48 @@ def inspect(
             click.echo(f"wrote {picture}")
     if strict and (wrong := faults(report.problems)):
         raise InputError(f"{clip}: {wrong[0]}{STRICT}")
+
+
+def _show_arrays(path: Path, reading: Reading, *, strict: bool, as_json: bool) -> None:
+    """What is not a tree of joints: what it is, how long, and what was assumed."""
+    import json
+    from dataclasses import asdict
+
+    from bvh.motion_io import load_motion
+    from bvh.remarks import faults
+    from bvh.skeleton import JOINTS, standing_height
+    from motiontok.cli.sources import STRICT, check_reading, is_codes
+    from motiontok.errors import InputError
+
+    if is_codes(path):
+        raise InputError(f"{path}: codes; `motiontok decode` makes motion of them")
+    check_reading(reading, [path])
+    loaded = load_motion(path, reading=reading)
+    motion, report = loaded.motion, loaded.report
+    if as_json:
+        facts = {
+            "name": motion.source.name,
+            "kind": loaded.kind,
+            "frames": len(motion),
+            "fps": motion.fps,
+            "duration": motion.duration,
+            "source_fps": motion.source.fps,
+            "problems": loaded.remarks,
+        }
+        click.echo(json.dumps(facts | (asdict(report) if report else {}), indent=2))
+    else:
+        click.echo(
+            f"{path.name}: {loaded.kind}, {len(motion)} frames at {motion.fps:.4g} frames/s "
+            f"(the file's: {motion.source.fps:.4g}), {motion.duration:.2f} s"
+        )
+        if report is not None:
+            click.echo(_summary(report, None), nl=False)
+        else:
+            lines = "\n            ".join(loaded.remarks) or "none"
+            click.echo(f"  hips      {standing_height(motion.offsets):.2f} m over the feet")
+            click.echo(f"  joints    {len(JOINTS)}, canonical\n  problems  {lines}")
+    if strict and (wrong := faults(loaded.remarks)):
+        raise InputError(f"{path}: {wrong[0]}{STRICT}")
 
 
 def _headline(clip: Clip) -> str:

@@ -17,7 +17,7 @@ COMMANDS = {
     "encode": "Encode motion capture into tokens.",
     "eval": "Measure a tokenizer on clips it has not seen.",
     "export": "Write encoder and decoder as programs for other runtimes.",
-    "inspect": "Show what a BVH file holds and how it is understood.",
+    "inspect": "Show what a file holds and how it is understood.",
     "plan": "Plan a motion along waypoints or a velocity profile.",
     "render": "Draw a motion or a robot as video or picture.",
     "retarget": "Put a motion on a robot by inverse kinematics.",

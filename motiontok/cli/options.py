@@ -75,13 +75,19 @@ prior_option: Callable[[Any], Any] = click.option(
 
 
 def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Options of how BVH files are understood, taken together as ``reading``, and ``strict``.
+    """Options of how files are understood, taken together as ``reading``, and ``strict``.
 
     Args:
         fps: whether ``--fps`` may mean the source's rate; else only ``--source-fps`` does.
     """
     rate = ("--fps", "--source-fps") if fps else ("--source-fps",)
     options = (
+        click.option(
+            "--height",
+            type=FiniteNumber(min=0.3, max=3.0),
+            metavar="METRES",
+            help="Stature of an SMPL file's subject, which has no bones  [default: 1.72]",
+        ),
         click.option(
             "--strict",
             is_flag=True,
@@ -123,7 +129,7 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
             from bvh.reading import Reading
 
             mapping = given.pop("mapping")
-            said = {name: given.pop(name) for name in ("up", "scale", "frames")}
+            said = {name: given.pop(name) for name in ("up", "scale", "frames", "height")}
             reading = Reading(
                 fps=given.pop("source_fps"),
                 mapping=None if mapping is None else read_mapping(mapping),

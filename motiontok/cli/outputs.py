@@ -1,13 +1,17 @@
-"""Where results may be written."""
+"""Where results may be written, and motions in the format of their name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from motiontok.errors import InputError
 
-__all__ = ["refuse_inputs"]
+if TYPE_CHECKING:
+    from bvh import Motion
+
+__all__ = ["refuse_inputs", "save_motion"]
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
@@ -20,3 +24,16 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     for path in outputs:
         if path.resolve() in read:
             raise InputError(f"{path}: the output is an input, and would replace it; give another")
+
+
+def save_motion(motion: Motion, path: Path) -> None:
+    """Write ``.bvh``, ``.npz`` with all arrays, or ``.smpl.npz`` as AMASS has it."""
+    from bvh import write
+    from bvh.smpl import save_smpl
+
+    if path.name.lower().endswith(".smpl.npz"):
+        save_smpl(motion, path)
+    elif path.suffix == ".npz":
+        motion.save(path)
+    else:
+        write(motion.to_clip(), path)

@@ -170,7 +170,7 @@ def _actors(
     overlay: bool,
 ) -> tuple[list[Actor], TokenTrack | None]:
     """The figures of all sources, and the tokens of the first that has some."""
-    from motiontok.cli.sources import load_motion, open_codes
+    from motiontok.cli.sources import is_codes, load_motion, open_codes
     from motiontok.cli.trajectories import is_trajectory, trajectory_actor
     from motiontok.render import MannequinActor, TokenTrack
 
@@ -180,7 +180,7 @@ def _actors(
     coded = {
         source: open_codes(source, tokenizer=read["tokenizer"])
         for source in sources
-        if source.suffix == ".npy"
+        if is_codes(source)
     }
     # A clip beside its codes is the motion that was encoded.
     known = next((tokenizer.calibrations for _, tokenizer in coded.values()), None)

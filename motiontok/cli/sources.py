@@ -1,4 +1,4 @@
-"""Reading whatever holds a motion: a BVH clip, a motion.npz or codes.npy."""
+"""Reading whatever holds a motion: clips, archives of arrays, joint positions, codes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STRICT",
     "check_reading",
+    "is_codes",
     "load_motion",
     "open_codes",
     "open_robot",
@@ -48,7 +49,7 @@ def load_motion(
     """Canonical motion of a file, chosen by its name's ending; notes on what looks wrong.
 
     Args:
-        path: ``.bvh`` (also ``.bvh.gz`` or a member of an archive), ``.npz`` or ``.npy``.
+        path: codes, or what :func:`bvh.motion_io.load_motion` reads.
         tokenizer: folder for codes; by default what the codes name, else the shipped one.
         device: where to decode codes.
         calibrations: of the rigs that a tokenizer knows, for what is to be encoded with it.
@@ -61,7 +62,7 @@ def load_motion(
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix == ".npy":
+    if is_codes(path):
         codes, opened = open_codes(path, tokenizer=tokenizer, device=device)
         return opened.decode_codes(codes)
     if suffix == ".json" and path.with_suffix(".npy").is_file():
@@ -83,6 +84,13 @@ def load_motion(
     return loaded.motion
 
 
+def is_codes(path: Path) -> bool:
+    """Whether a file is one of codes, by its ending, rather than one of joint positions."""
+    from bvh.positions import is_positions
+
+    return path.suffix.lower() == ".npy" and not is_positions(path)
+
+
 def open_robot(name: str, map_path: Path | None) -> Robot:
     """A robot, with a note on what was done to its description."""
     from motiontok.robots import load_robot
@@ -99,17 +107,18 @@ def print_notes(lines: Iterable[str]) -> None:
 
 
 def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
-    """Refuse to be told how BVH files are read where there is none.
+    """Refuse to be told how files are read where each says all that itself.
 
     Raises:
         InputError: it says so.
     """
-    others = (".npz", ".npy", ".csv")
-    if reading.digest and all(path.suffix.lower() in others for path in sources):
+    from bvh.motion_io import has_own_bones
+
+    if reading.digest and all(p.suffix.lower() == ".csv" or has_own_bones(p) for p in sources):
         what = " and ".join(map(str, sources)) or "this"
         raise InputError(
-            f"{what}: no BVH file; --up, --scale, --mapping, --frames and the source's rate say "
-            "how one is read"
+            f"{what}: no BVH file, nor one of SMPL or joint positions; --up, --scale, --mapping, "
+            "--frames, --height and the source's rate say how one is read"
         )
 
 

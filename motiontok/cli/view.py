@@ -101,9 +101,9 @@ def _motions(
     source: Path, tokenizer: str | None, read: Mapping[str, Any]
 ) -> tuple[Mapping[str, Motion], TokenEditor | None]:
     """What there is to see, by name, and the tokens of the last of it."""
-    from motiontok.cli.sources import load_motion, open_codes
+    from motiontok.cli.sources import is_codes, load_motion, open_codes
 
-    if source.suffix == ".npy":
+    if is_codes(source):
         codes, opened = open_codes(source, tokenizer=tokenizer)
         return {"decoded": opened.decode_codes(codes)}, _editor(codes, opened)
     if tokenizer is None:

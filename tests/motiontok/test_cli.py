@@ -308,6 +308,9 @@ def test_a_run_from_clips_to_codes_and_back(motiontok, tiny_settings, walk, tmp_
     assert "60 frames, 2.0 s" in done.out
     assert bvh.read(again).frames == 60
     assert motiontok("decode", codes, "-o", tmp_path / "m.npz").code == 0
+    assert motiontok("decode", codes, "-o", tmp_path / "m.smpl.npz").code == 0
+    with np.load(tmp_path / "m.smpl.npz") as data:
+        assert data["poses"].shape[1] == 156
     decoded = Motion.load(tmp_path / "m.npz")
     np.testing.assert_allclose(
         decoded.global_positions(),

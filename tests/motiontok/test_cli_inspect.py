@@ -12,6 +12,7 @@ import pytest
 
 import bvh
 from bvh import procedural
+from bvh.smpl import save_smpl
 from motiontok.cli import main as cli
 
 
@@ -97,11 +98,17 @@ def test_bad_wishes_are_refused(clip, words, message, tmp_path, capsys, monkeypa
     assert not list(tmp_path.glob("pose.*"))
 
 
-def test_a_motion_is_no_bvh_file(tmp_path, capsys, monkeypatch) -> None:
+def test_a_motion_is_shown_and_takes_no_options(tmp_path, capsys, monkeypatch) -> None:
     procedural.make("walk", seconds=1).save(tmp_path / "m.npz")
-    code, _, err = run(capsys, monkeypatch, tmp_path / "m.npz")
+    code, out, _ = run(capsys, monkeypatch, tmp_path / "m.npz")
+    assert code == 0
+    assert "m.npz: motion, 30 frames at 30 frames/s" in out
+    code, _, err = run(capsys, monkeypatch, tmp_path / "m.npz", "--up", "y")
     assert code == 2
-    assert "m.npz: inspect shows how a .bvh file is understood" in err
+    assert "m.npz: no BVH file" in err
+    code, _, err = run(capsys, monkeypatch, tmp_path / "m.npz", "--picture", "a.png")
+    assert code == 2
+    assert "--picture is of .bvh files" in err
 
 
 def test_what_is_no_humanoid_is_still_shown(tmp_path, capsys, monkeypatch) -> None:
@@ -115,3 +122,21 @@ def test_what_is_no_humanoid_is_still_shown(tmp_path, capsys, monkeypatch) -> No
     assert code == 2
     assert "  Lid             X rotation" in out
     assert err.startswith(f"error: {path}: no humanoid skeleton found among 2 joints (Box, Lid)")
+
+
+def test_joint_positions_and_smpl_are_shown(tmp_path, capsys, monkeypatch) -> None:
+    motion = procedural.make("walk", seconds=2)
+    save_smpl(motion, tmp_path / "m.smpl.npz")
+    code, out, _ = run(capsys, monkeypatch, tmp_path / "m.smpl.npz")
+    assert code == 0
+    assert "m.smpl.npz: SMPL+H, 60 frames at 30 frames/s" in out
+    assert "body: the subject's own bones (neutral)" in out
+    code, out, _ = run(capsys, monkeypatch, tmp_path / "m.smpl.npz", "--height", "1.2", "--json")
+    facts = json.loads(out)
+    assert (code, facts["kind"], facts["up"]) == (0, "SMPL+H", "z")
+    # What inspect tells has 18 cm of head for everyone, whom --height scales as a whole.
+    assert facts["height"] == pytest.approx(1.2 / 1.72 * 1.54 + 0.18, abs=0.01)
+    np.save(tmp_path / "codes.npy", np.zeros((2, 9), dtype=np.uint16))
+    code, _, err = run(capsys, monkeypatch, tmp_path / "codes.npy")
+    assert code == 2
+    assert "codes.npy: codes; `motiontok decode`" in err

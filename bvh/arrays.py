@@ -1,0 +1,153 @@
+"""Files of NumPy arrays, opened without running what is in them."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bvh.archives import is_lfs_pointer
+from bvh.errors import BVHError
+from bvh.rotations import Array
+
+__all__ = ["check_finite", "is_npy", "is_npz", "numbers", "open_npz", "read_npy", "refuse_pickle"]
+
+_START = 64
+_ENDINGS = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
+# Later protocols begin with 0x80 and their number, the first two with a dict, list or class.
+_PICKLE = re.compile(rb"\x80[\x02-\x05]|\([dlti]|[}\]]q|c[\w.]+\n[\w.]+\n")
+_NUMBERS = "fiu"
+
+
+def is_npz(path: Path) -> bool:
+    """Whether the name is that of an archive of arrays."""
+    return path.name.lower().endswith(".npz")
+
+
+def is_npy(path: Path) -> bool:
+    """Whether the name is that of one array."""
+    return path.name.lower().endswith(".npy")
+
+
+def refuse_pickle(path: Path) -> None:
+    """Refuse a pickle, whatever its name: loading one runs whatever program is in it.
+
+    Raises:
+        BVHError: the file begins like a pickle, or is an archive that has one, as torch writes.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START)
+    except OSError:
+        return  # Whoever reads it says what is wrong.
+    found = bool(_PICKLE.match(start)) or path.name.lower().endswith(_ENDINGS)
+    if start.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                found |= any(name.endswith(".pkl") for name in archive.namelist())
+        except (OSError, zipfile.BadZipFile):
+            return
+    if found:
+        raise BVHError(
+            f"{path}: a pickle, which may run any program when it is loaded, so it is not; where "
+            "you trust it, save its arrays with numpy.savez"
+        )
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The arrays of a ``.npz`` by their names, each read when it is asked for.
+
+    Raises:
+        BVHError: the file is missing, a Git LFS pointer, a pickle, or damaged, also where an
+            array that is asked for is.
+    """
+    if is_lfs_pointer(path):
+        raise BVHError(f"{path}: a Git LFS pointer, not the motion; run `git lfs pull`")
+    refuse_pickle(path)
+    try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            # NumPy would take it for a pickle, and say how to load it.
+            raise BVHError("no .npz archive")
+        with np.load(path, allow_pickle=False) as data:
+            yield data
+    except FileNotFoundError:
+        raise BVHError(f"{path}: no such file") from None
+    except BVHError as error:
+        text = str(error).removeprefix(f"{path}: ")
+        raise BVHError(f"{path}: {text}") from None
+    except Exception as error:
+        # Damage shows as almost any exception of zipfile, zlib or numpy's header parser.
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise BVHError(f"{path}: not a motion file ({what})") from None
+
+
+def read_npy(path: Path) -> Array:
+    """The numbers of a ``.npy``, as they are stored.
+
+    Raises:
+        BVHError: as :func:`open_npz`, or it holds something else than numbers.
+    """
+    if is_lfs_pointer(path):
+        raise BVHError(f"{path}: a Git LFS pointer, not the motion; run `git lfs pull`")
+    refuse_pickle(path)
+    try:
+        with path.open("rb") as file:
+            value = np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise BVHError(f"{path}: no such file") from None
+    except Exception as error:
+        reason = "an array of objects" if "Object" in str(error) else " ".join(str(error).split())
+        raise BVHError(f"{path}: no array of numbers ({reason})") from None
+    return _plain(value, path.name)
+
+
+def numbers(data: Mapping[str, Any], name: str) -> Array:
+    """The array of an archive that must be numbers, in double precision.
+
+    Raises:
+        BVHError: it is not there, or holds objects or text.
+    """
+    if name not in data:
+        raise BVHError(f"lacks the array {name!r}; it has {', '.join(list(data)[:8]) or 'none'}")
+    try:
+        value = np.asarray(data[name])
+    except ValueError as error:
+        if "Object" not in str(error):
+            raise
+        raise BVHError(
+            f"{name} is an array of objects, which are pickles and not loaded; save it as numbers"
+        ) from None
+    return _plain(value, name).astype(np.float64)
+
+
+def check_finite(value: Array, name: str, shape: Sequence[int | None]) -> None:
+    """Refuse an array of another shape, without frames, or with NaN or infinity.
+
+    Args:
+        value: ``(frames, ...)``.
+        name: for the message.
+        shape: of a frame.
+
+    Raises:
+        BVHError: it says what is wrong, and where.
+    """
+    if value.ndim != 1 + len(shape) or value.shape[1:] != tuple(shape):
+        wanted = ", ".join(("frames", *map(str, shape)))
+        raise BVHError(f"{name}: expected shape ({wanted}), got {value.shape}")
+    if not len(value):
+        raise BVHError(f"{name}: no frames")
+    if not np.isfinite(value).all():
+        frame = int(np.argwhere(~np.isfinite(value))[0, 0])
+        raise BVHError(f"{name}: frame {frame} holds a value that is not finite")
+
+
+def _plain(value: Array, name: str) -> Array:
+    if value.dtype.kind not in _NUMBERS:
+        raise BVHError(f"{name}: expected numbers, got {value.dtype}")
+    return value
