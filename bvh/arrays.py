@@ -73,7 +73,7 @@ def open_npz(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         if path.is_file() and not zipfile.is_zipfile(path):
             # NumPy would take it for a pickle, and say how to load it.
-            raise BVHError("no .npz archive")
+            raise BVHError("not a motion file (no .npz archive)")
         with np.load(path, allow_pickle=False) as data:
             yield data
     except FileNotFoundError:

@@ -8,6 +8,9 @@ import numpy as np
 
 from bvh.arrays import check_finite, is_npy, read_npy
 from bvh.errors import BVHError
+from bvh.files import atomic_path
+from bvh.motion import Motion
+from bvh.normalizer.world import world_from_source
 from bvh.remarks import remark
 from bvh.rotations import (
     Array,
@@ -19,7 +22,7 @@ from bvh.rotations import (
     multiply,
     rotate,
 )
-from bvh.smpl import NAMES, OFFSETS, PARENTS, Pose, find_up
+from bvh.smpl import CANONICAL, NAMES, OFFSETS, PARENTS, Pose, find_up
 
 __all__ = [
     "FPS",
@@ -97,6 +100,13 @@ def pose_of(seen: Array, kind: str, *, fps: float | None, up: str | None) -> Pos
     offsets = OFFSETS * (lengths / shape)[:, None]
     remarks = (remark("up-axis", doubt),) if doubt else ()
     return Pose(rotations, seen[:, 0], offsets, fps or FPS, found, kind, remarks, places)
+
+
+def save_positions(motion: Motion, path: Path) -> None:
+    """Write joints ``(frames, 22, 3)`` in SMPL's order, metres, Y up, 20 frames/s, atomically."""
+    places = motion.resampled(FPS).global_positions()[:, list(CANONICAL)]
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, rotate(conjugate(world_from_source("y")), places).astype(np.float32))
 
 
 def positions_of(features: Array) -> Array:

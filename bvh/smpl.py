@@ -36,6 +36,7 @@ from bvh.skeleton import JOINTS, forward_kinematics
 from bvh.skeleton import PARENTS as CANONICAL_PARENTS
 
 __all__ = [
+    "CANONICAL",
     "NAMES",
     "OFFSETS",
     "PARENTS",
@@ -105,6 +106,9 @@ _INDEX = (
     0, 1, 4, 7, 10, 2, 5, 8, 11, 3, 6, 9, 12, 15, 13, 16, 18, 20, 14, 17, 19, 21,
 )  # fmt: skip
 """SMPL's joint of each canonical one."""
+
+CANONICAL: tuple[int, ...] = tuple(_INDEX.index(joint) for joint in range(len(_INDEX)))
+"""The canonical joint of each of SMPL's."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from motiontok.cli.options import (
     device_option,
     json_option,
     reading_options,
+    robot_options,
     tokenizer_option,
     use_device,
 )
@@ -56,6 +57,7 @@ __all__ = ["encode"]
     metavar="I/N",
     help="With --pack: encode share I (from 0) of N only; by default RANK of WORLD_SIZE.",
 )
+@robot_options
 @reading_options()
 @device_option
 @json_option
@@ -68,12 +70,18 @@ def encode(
     codes: int | None,
     pack: bool,
     shard: str | None,
+    robot: str | None,
+    map_path: Path | None,
     reading: Reading,
     strict: bool,
     device: str,
     as_json: bool,
 ) -> None:
-    """Encode SOURCE (clip.bvh, motion.npz, SMPL .npz, positions.npy, or a folder) into tokens.
+    """Encode SOURCE (clip.bvh, motion.npz, or a folder of clips) into tokens.
+
+    SOURCE may also be an .npz of the SMPL family, a .npy of joint positions, or a robot's
+    trajectory (robot.npz, robot.csv; with --robot where it does not name the robot).
+
 
     Writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json with
     what decoding needs. A folder is encoded on all cores into a folder of codes with a
@@ -93,6 +101,8 @@ def encode(
     folder = tokenizer or "default"
     if shard and not pack:
         raise InputError(f"--shard {shard}: only packed codes can be shared out; add --pack")
+    if robot and source.is_dir():
+        raise InputError(f"--robot {robot}: of one trajectory, and {source} is a folder")
     if pack and (is_image_tokenizer(folder) or not source.is_dir()):
         raise InputError(f"--pack: takes a folder of clips, and {source} with {folder} is none")
     check_reading(reading, [] if is_image_tokenizer(folder) else [source])
@@ -112,6 +122,7 @@ def encode(
         )
     how: dict[str, Any] = {"effort": effort, "hold_path": hold_path, "first": codes}
     read: dict[str, Any] = {"reading": reading, "strict": strict}
+    whose = {"robot": robot, "map_path": map_path}
     if pack:
         result = _pack(source, out or Path("codes"), folder, use_device(device), shard, how | read)
         click.echo(json.dumps(result) if as_json else _told(result))
@@ -135,7 +146,7 @@ def encode(
         )
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
-    r = _encode_one(source, out, opened, lasting_name(folder), how, read)
+    r = _encode_one(source, out, opened, lasting_name(folder), how, read | whose)
     kept = codes or opened.codes_per_window
     bits = opened.bits_per_second * kept / opened.codes_per_window
     click.echo(

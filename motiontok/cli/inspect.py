@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import json_option, reading_options
+from motiontok.cli.options import json_option, reading_options, robot_options
 
 if TYPE_CHECKING:
     from bvh import Clip, Motion, Report
@@ -26,12 +26,15 @@ __all__ = ["inspect"]
 @click.option(
     "--frame", type=click.IntRange(min=0), default=0, show_default=True, help="Pose to draw."
 )
+@robot_options
 @reading_options()
 @json_option
 def inspect(
     clip: Path,
     picture: Path | None,
     frame: int,
+    robot: str | None,
+    map_path: Path | None,
     reading: Reading,
     strict: bool,
     as_json: bool,
@@ -39,7 +42,7 @@ def inspect(
     """Show what a file is, its joints, and how they map onto the canonical skeleton.
 
     CLIP is a .bvh file, also gzipped or in an archive (clips.zip/walk.bvh), an .npz motion or
-    one of the SMPL family, or a .npy of joint positions.
+    one of the SMPL family, a .npy of joint positions, or a robot's trajectory (.npz, .csv).
     """
     import json
 
@@ -48,12 +51,20 @@ def inspect(
     from bvh.motion_io import examine_clip
     from bvh.reading import Settings, read_clip
     from bvh.remarks import faults
-    from motiontok.cli.sources import STRICT
+    from motiontok.cli.sources import STRICT, check_reading
+    from motiontok.cli.trajectories import is_trajectory
     from motiontok.errors import InputError
 
-    if clip.suffix.lower() in (".npz", ".npy"):
+    trajectory = is_trajectory(clip)
+    if robot is not None and not trajectory:
+        raise InputError(f"{clip}: no robot's trajectory, so it is not that of {robot}")
+    if trajectory or clip.suffix.lower() in (".npz", ".npy"):
         if picture is not None:
             raise InputError(f"{clip}: --picture is of .bvh files; `motiontok render` draws this")
+        if trajectory:
+            check_reading(reading, [clip])
+            _show_trajectory(clip, robot, map_path, strict=strict, as_json=as_json)
+            return
         _show_arrays(clip, reading, strict=strict, as_json=as_json)
         return
     refuse_pickle(clip)
@@ -126,6 +137,46 @@ def _show_arrays(path: Path, reading: Reading, *, strict: bool, as_json: bool) -
             click.echo(f"  joints    {len(JOINTS)}, canonical\n  problems  {lines}")
     if strict and (wrong := faults(loaded.remarks)):
         raise InputError(f"{path}: {wrong[0]}{STRICT}")
+
+
+def _show_trajectory(
+    path: Path, robot: str | None, map_path: Path | None, *, strict: bool, as_json: bool
+) -> None:
+    """Whose trajectory it is, and the canonical motion that it shows."""
+    import json
+
+    import numpy as np
+
+    from motiontok.cli.trajectories import open_trajectory
+    from motiontok.robots import motion_of
+
+    given = [robot] if robot else []
+    trajectory, of = open_trajectory(path, given, map_path, strict=strict)
+    motion = motion_of(trajectory, of)
+    base = trajectory.root_positions[:, 2]
+    way = float(np.linalg.norm(np.diff(trajectory.root_positions[:, :2], axis=0), axis=1).sum())
+    facts = {
+        "name": trajectory.source,
+        "kind": "robot trajectory",
+        "robot": of.name,
+        "frames": len(trajectory),
+        "fps": trajectory.fps,
+        "duration": len(trajectory) / trajectory.fps,
+        "joint_names": trajectory.joint_names,
+        "base_height": [float(base.min()), float(base.max())],
+        "path": way,
+        "scale": motion.source.scale,
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(
+        f"{path.name}: trajectory of {of.name}, {len(trajectory)} frames at "
+        f"{trajectory.fps:.4g} frames/s, {facts['duration']:.2f} s"
+    )
+    click.echo(f"  joints    {len(of.joint_names)}: {', '.join(of.joint_names[:3])}, ...")
+    click.echo(f"  base      {base.min():.2f} to {base.max():.2f} m high, {way:.2f} m of path")
+    click.echo(f"  person    {motion.source.scale:.2f} times as large has an adult's legs")
 
 
 def _headline(clip: Clip) -> str:

@@ -12,6 +12,7 @@ import click
 # of the same name (dashes become underscores).
 COMMANDS = {
     "compare": "Train and measure methods side by side.",
+    "convert": "Write a motion as another kind of file.",
     "decode": "Decode tokens to motion (BVH or npz).",
     "demo": "Train, encode, decode, retarget and render, on made-up clips.",
     "encode": "Encode motion capture into tokens.",

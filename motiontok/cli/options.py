@@ -21,6 +21,7 @@ __all__ = [
     "one_path",
     "prior_option",
     "reading_options",
+    "robot_options",
     "sampling_options",
     "seed_option",
     "tokenizer_option",
@@ -72,6 +73,24 @@ prior_option: Callable[[Any], Any] = click.option(
     metavar="DIR",
     help="Prior's folder, which `train-prior` wrote.",
 )
+
+
+def robot_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of whose trajectory a file is: the command's ``robot`` and ``map_path``."""
+    for option in (
+        click.option(
+            "--map",
+            "map_path",
+            type=click.Path(path_type=Path),
+            help="Retarget map (TOML) of a robot that is not shipped.",
+        ),
+        click.option(
+            "--robot",
+            help="Whose trajectory it is: a shipped robot or a .urdf  [default: as it says]",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -46,6 +46,7 @@ _MOST_FPS = 1000
     type=click.Path(path_type=Path),
     help="Retarget map (TOML): which robot frame follows which joint. Needed with a .urdf.",
 )
+@click.option("--from-robot", help="Whose trajectory SOURCE is, if it is one and does not say.")
 @click.option("--tokenizer", help="Tokenizer that made the codes, if SOURCE is codes.npy.")
 @click.option("--fps", type=float, help="Frames per second of the output  [default: the motion's]")
 @click.option(
@@ -88,6 +89,7 @@ def retarget(
     csv: bool,
     robot_name: str,
     map_path: Path | None,
+    from_robot: str | None,
     tokenizer: str | None,
     fps: float | None,
     order: Order,
@@ -101,9 +103,10 @@ def retarget(
 ) -> None:
     """Put SOURCE on a robot by inverse kinematics.
 
-    SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), or a folder of clips
-    and motions: OUTPUT is then a folder too, all cores are used, and a run that was ended
-    goes on where it was when it is started again. retarget.jsonl there has a report a clip.
+    SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), another robot's trajectory
+    (.npz, .csv), or a folder of clips and motions: OUTPUT is then a folder too, all cores are
+    used, and a run that was ended goes on where it was when it is started again.
+    retarget.jsonl there has a report a clip.
     """
     from motiontok.cli.layouts import Layout
     from motiontok.cli.sources import check_reading, load_motion, open_robot
@@ -116,6 +119,8 @@ def retarget(
     _check_layout(beyondmimic, joints, csv or output.suffix == ".csv", order)
     layout = Layout(order, fps, joints or "isaaclab", beyondmimic)
     if source.is_dir():
+        if from_robot is not None:
+            raise InputError("--from-robot is of one trajectory, not of a folder")
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
         from motiontok.cli.retarget_folder import retarget_folder
@@ -137,12 +142,9 @@ def retarget(
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{plot}: a plot is written as .png, .svg or .pdf")
     from motiontok.cli.outputs import refuse_inputs
-    from motiontok.cli.trajectories import is_trajectory
 
     refuse_inputs([output], [source])
-    if is_trajectory(source):
-        raise InputError(f"{source}: this is a robot's trajectory; give the clip, motion or codes")
-    motion = load_motion(source, tokenizer=tokenizer, **read)
+    motion = load_motion(source, tokenizer=tokenizer, robot=from_robot, **read)
     robot = open_robot(robot_name, map_path)
     _clip(motion, output, robot, layout, plot=plot, as_json=as_json)
 

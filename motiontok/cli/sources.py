@@ -44,17 +44,21 @@ def load_motion(
     calibrations: Calibrations | None = None,
     reading: Reading | None = None,
     strict: bool = False,
+    robot: str | None = None,
+    map_path: Path | None = None,
     tell: Callable[[tuple[str, str]], object] | None = None,
 ) -> Motion:
     """Canonical motion of a file, chosen by its name's ending; notes on what looks wrong.
 
     Args:
-        path: codes, or what :func:`bvh.motion_io.load_motion` reads.
+        path: codes, a robot's trajectory, or what :func:`bvh.motion_io.load_motion` reads.
         tokenizer: folder for codes; by default what the codes name, else the shipped one.
         device: where to decode codes.
         calibrations: of the rigs that a tokenizer knows, for what is to be encoded with it.
         reading: how a BVH file is to be understood.
         strict: a fault in it is an error; see :func:`bvh.remarks.faults`.
+        robot: whose trajectory the file is, where it does not say so.
+        map_path: of a robot that is not shipped.
         tell: takes (path, remark) of what would be noted; else it is printed.
 
     Raises:
@@ -62,6 +66,14 @@ def load_motion(
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    from motiontok.cli.trajectories import is_trajectory, open_trajectory
+
+    if is_trajectory(path):
+        from motiontok.robots import motion_of
+
+        return motion_of(*open_trajectory(path, [robot] if robot else [], map_path, strict=strict))
+    if robot is not None:
+        raise InputError(f"{path}: no robot's trajectory, so it is not that of {robot}")
     if is_codes(path):
         codes, opened = open_codes(path, tokenizer=tokenizer, device=device)
         return opened.decode_codes(codes)

@@ -1,4 +1,4 @@
-"""Reading a robot's trajectory for drawing."""
+"""Reading a robot's trajectory, to draw it or to take it for a motion."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import click
 
 if TYPE_CHECKING:
     from motiontok.render import Actor
+    from motiontok.robots import Robot, Trajectory
 
-__all__ = ["is_trajectory", "trajectory_actor"]
+__all__ = ["is_trajectory", "open_trajectory", "trajectory_actor"]
 
 
 def is_trajectory(path: Path) -> bool:
     """Whether a file holds a robot's trajectory rather than a motion."""
     import zipfile
 
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         return True
-    if path.suffix != ".npz":
+    if path.suffix.lower() != ".npz":
         return False
     try:
         with zipfile.ZipFile(path) as archive:
@@ -30,10 +31,10 @@ def is_trajectory(path: Path) -> bool:
         return False
 
 
-def trajectory_actor(
+def open_trajectory(
     source: Path, robots: Sequence[str], map_path: Path | None, *, strict: bool = False
-) -> Actor:
-    """The robot of a trajectory file, playing it.
+) -> tuple[Trajectory, Robot]:
+    """A trajectory file, with its joints in the robot's order, and the robot.
 
     Args:
         source: an .npz or .csv.
@@ -46,29 +47,36 @@ def trajectory_actor(
     """
     from motiontok.cli.sources import STRICT, open_robot
     from motiontok.errors import InputError, RobotError
-    from motiontok.render.robot import RobotActor
     from motiontok.robots import Trajectory
     from motiontok.robots.tables import read_about, read_table
 
-    given = [r for r in robots if r != "skeleton"]
-    if source.suffix == ".csv":
+    if source.suffix.lower() == ".csv":
         name = read_about(source).robot
-        if not name and len(given) != 1:
+        if not name and len(robots) != 1:
             raise InputError(f"{source}: a .csv names no robot; say which one with --robot")
-        robot = open_robot(_named(name, given) if name else given[0], map_path)
+        robot = open_robot(_named(name, robots) if name else robots[0], map_path)
         table = read_table(source, robot=robot.name, joint_names=robot.joint_names)
         if strict and table.assumed:
             raise InputError(f"{source}: {table.assumed[0]}{STRICT}")
         for line in table.assumed:
             click.echo(f"note: {source}: {line}", err=True)
-        trajectory = Trajectory.of_table(table, robot=robot.name, source=source.stem)
-    else:
-        trajectory = Trajectory.load(source)
-        robot = open_robot(_named(trajectory.robot, given), map_path)
-        try:
-            trajectory = trajectory.in_order(robot.joint_names)
-        except RobotError as error:
-            raise InputError(f"{source}: {error}: {robot.name}, {robot.urdf}") from None
+        return Trajectory.of_table(table, robot=robot.name, source=source.stem), robot
+    trajectory = Trajectory.load(source)
+    robot = open_robot(_named(trajectory.robot, robots), map_path)
+    try:
+        return trajectory.in_order(robot.joint_names), robot
+    except RobotError as error:
+        raise InputError(f"{source}: {error}: {robot.name}, {robot.urdf}") from None
+
+
+def trajectory_actor(
+    source: Path, robots: Sequence[str], map_path: Path | None, *, strict: bool = False
+) -> Actor:
+    """The robot of a trajectory file, playing it; see :func:`open_trajectory`."""
+    from motiontok.render.robot import RobotActor
+
+    given = [r for r in robots if r != "skeleton"]
+    trajectory, robot = open_trajectory(source, given, map_path, strict=strict)
     return RobotActor(robot, trajectory.qpos, fps=trajectory.fps, label=robot.name)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from motiontok.robots.batch import retarget_all, retarget_and_evaluate_all
     from motiontok.robots.follower import Follower
     from motiontok.robots.model import Robot, load_robot
+    from motiontok.robots.motions import motion_of
     from motiontok.robots.report import Report, evaluate
     from motiontok.robots.retargeting import retarget, sized_like
 
@@ -33,6 +34,7 @@ __all__ = [
     "available",
     "evaluate",
     "load_robot",
+    "motion_of",
     "retarget",
     "retarget_all",
     "retarget_and_evaluate_all",
@@ -46,6 +48,7 @@ _LAZY = {
     "Robot": "motiontok.robots.model",
     "evaluate": "motiontok.robots.report",
     "load_robot": "motiontok.robots.model",
+    "motion_of": "motiontok.robots.motions",
     "retarget": "motiontok.robots.retargeting",
     "retarget_all": "motiontok.robots.batch",
     "retarget_and_evaluate_all": "motiontok.robots.batch",

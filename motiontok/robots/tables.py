@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bvh.arrays import refuse_pickle
+from bvh.errors import BVHError
 from bvh.rotations import Array
 from motiontok.errors import RobotError
 
@@ -181,6 +183,10 @@ def reordered(qpos: Array, names: Sequence[str], wanted: Sequence[str], where: s
 
 def _numbers(path: Path) -> tuple[tuple[str, ...], Array]:
     """Header, empty if there is none, and rows."""
+    try:
+        refuse_pickle(path)
+    except BVHError as error:
+        raise RobotError(str(error)) from None
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]

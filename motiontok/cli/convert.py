@@ -1,0 +1,97 @@
+"""``motiontok convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from motiontok.cli.options import reading_options, robot_options
+
+if TYPE_CHECKING:
+    from bvh import Motion
+    from bvh.reading import Reading
+
+__all__ = ["convert"]
+
+_ROBOTS = (".robot.npz", ".csv")
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@robot_options
+@click.option("--from-robot", help="Whose trajectory IN is, if OUT is one too.")
+@click.option("--tokenizer", help="Tokenizer that made the codes, if IN is codes.npy.")
+@reading_options()
+def convert(
+    source: Path,
+    out: Path,
+    robot: str | None,
+    map_path: Path | None,
+    from_robot: str | None,
+    tokenizer: str | None,
+    reading: Reading,
+    strict: bool,
+) -> None:
+    """Write the motion of IN as another kind of file, which the ending of OUT says.
+
+    \b
+    OUT         is
+    .bvh        a clip, Y up, centimetres
+    .npz        a motion with all arrays
+    .smpl.npz   AMASS' archive, by SMPL's mean body
+    .npy        positions of SMPL's 22 joints, Y up, 20 frames/s
+    .robot.npz  a trajectory of --robot
+    .csv        the same in the layout of LAFAN1 retargeting
+
+    IN is any of them, or codes. --robot says whose trajectory OUT is, or else IN.
+    """
+    from motiontok.cli.outputs import refuse_inputs, save_motion
+    from motiontok.cli.sources import check_reading, load_motion
+    from motiontok.errors import InputError
+
+    name = out.name.lower()
+    onto = name.endswith(_ROBOTS)
+    if not name.endswith((".bvh", ".npz", ".npy", ".csv")):
+        raise InputError(
+            f"{out}: give a name that ends in .bvh, .npz, .smpl.npz, .npy, .robot.npz or .csv"
+        )
+    if onto and robot is None:
+        raise InputError(f"{out}: whose trajectory is it to be? say so with --robot")
+    if from_robot is not None and not onto:
+        raise InputError("--from-robot is for trajectories of two robots; say --robot")
+    if source.is_dir():
+        raise InputError(f"{source}: a folder; convert takes one file")
+    refuse_inputs([out], [source])
+    check_reading(reading, [source])
+    motion = load_motion(
+        source,
+        tokenizer=tokenizer,
+        reading=reading,
+        strict=strict,
+        robot=from_robot if onto else robot,
+        map_path=None if onto else map_path,
+    )
+    if not len(motion):
+        raise InputError(f"{source}: has no frames")
+    if onto and robot is not None:
+        _onto(motion, out, robot, map_path)
+    elif name.endswith(".npy"):
+        from bvh.positions import save_positions
+
+        save_positions(motion, out)
+    else:
+        save_motion(motion, out)
+    click.echo(f"{source.name}: {len(motion)} frames, {motion.duration:.1f} s -> {out}")
+
+
+def _onto(motion: Motion, out: Path, name: str, map_path: Path | None) -> None:
+    from motiontok.cli.sources import open_robot
+    from motiontok.progress import progress
+    from motiontok.robots import retarget
+
+    robot = open_robot(name, map_path)
+    with progress("inverse kinematics", len(motion)) as update:
+        retarget(motion, robot, progress=update).save(out)
