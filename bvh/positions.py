@@ -22,7 +22,7 @@ from bvh.rotations import (
     multiply,
     rotate,
 )
-from bvh.smpl import CANONICAL, NAMES, OFFSETS, PARENTS, Pose, find_up
+from bvh.smpl import CANONICAL, NAMES, OFFSETS, PARENTS, Pose, find_up, mean_body
 
 __all__ = [
     "FPS",
@@ -103,8 +103,13 @@ def pose_of(seen: Array, kind: str, *, fps: float | None, up: str | None) -> Pos
 
 
 def save_positions(motion: Motion, path: Path) -> None:
-    """Write joints ``(frames, 22, 3)`` in SMPL's order, metres, Y up, 20 frames/s, atomically."""
-    places = motion.resampled(FPS).global_positions()[:, list(CANONICAL)]
+    """Write joints ``(frames, 22, 3)`` in SMPL's order, metres, Y up, 20 frames/s, atomically.
+
+    They are those of SMPL's mean body, as HumanML3D's are: from other shapes of pelvis and chest
+    a reader of positions could not tell how far they are tilted.
+    """
+    _, offsets = mean_body()
+    places = motion.resampled(FPS).on_bones(offsets).global_positions()[:, list(CANONICAL)]
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.save(file, rotate(conjugate(world_from_source("y")), places).astype(np.float32))
 

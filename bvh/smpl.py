@@ -44,6 +44,7 @@ __all__ = [
     "Pose",
     "clip_of",
     "find_up",
+    "mean_body",
     "read_smpl",
     "save_smpl",
 ]
@@ -233,7 +234,7 @@ def save_smpl(motion: Motion, path: Path) -> None:
     The ``.npz`` holds ``poses`` ``(frames, 156)``, ``trans``, ``betas`` (zero), ``dmpls``
     (zero), ``gender`` (neutral) and ``mocap_framerate``; Z is up.
     """
-    turns, offsets = _mean_body()
+    turns, offsets = mean_body()
     motion = motion.on_bones(offsets)
     body, pelvis = motion.global_transforms()
     # Global rotations of SMPL's joints in canonical axes, then against their parents.
@@ -259,7 +260,7 @@ def save_smpl(motion: Motion, path: Path) -> None:
         )
 
 
-def _mean_body() -> tuple[Array, Array]:
+def mean_body() -> tuple[Array, Array]:
     """Rest turns and offsets of the canonical skeleton in the mean body.
 
     Returns:

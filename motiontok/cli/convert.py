@@ -42,7 +42,7 @@ def convert(
     .bvh        a clip, Y up, centimetres
     .npz        a motion with all arrays
     .smpl.npz   AMASS' archive, by SMPL's mean body
-    .npy        positions of SMPL's 22 joints, Y up, 20 frames/s
+    .npy        positions of 22 joints of SMPL's mean body, Y up, 20 frames/s
     .robot.npz  a trajectory of --robot
     .csv        the same in the layout of LAFAN1 retargeting
 

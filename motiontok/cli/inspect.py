@@ -63,7 +63,7 @@ def inspect(
             raise InputError(f"{clip}: --picture is of .bvh files; `motiontok render` draws this")
         if trajectory:
             check_reading(reading, [clip])
-            _show_trajectory(clip, robot, map_path, strict=strict, as_json=as_json)
+            _show_trajectory(clip, robot, map_path, reading.fps, strict=strict, as_json=as_json)
             return
         _show_arrays(clip, reading, strict=strict, as_json=as_json)
         return
@@ -140,7 +140,13 @@ def _show_arrays(path: Path, reading: Reading, *, strict: bool, as_json: bool) -
 
 
 def _show_trajectory(
-    path: Path, robot: str | None, map_path: Path | None, *, strict: bool, as_json: bool
+    path: Path,
+    robot: str | None,
+    map_path: Path | None,
+    fps: float | None,
+    *,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Whose trajectory it is, and the canonical motion that it shows."""
     import json
@@ -151,7 +157,7 @@ def _show_trajectory(
     from motiontok.robots import motion_of
 
     given = [robot] if robot else []
-    trajectory, of = open_trajectory(path, given, map_path, strict=strict)
+    trajectory, of = open_trajectory(path, given, map_path, fps=fps, strict=strict)
     motion = motion_of(trajectory, of)
     base = trajectory.root_positions[:, 2]
     way = float(np.linalg.norm(np.diff(trajectory.root_positions[:, :2], axis=0), axis=1).sum())

@@ -186,7 +186,9 @@ def _actors(
     known = next((tokenizer.calibrations for _, tokenizer in coded.values()), None)
     for source in sources:
         if is_trajectory(source):
-            actor = trajectory_actor(source, robots, map_path, strict=read["strict"])
+            actor = trajectory_actor(
+                source, robots, map_path, fps=read["reading"].fps, strict=read["strict"]
+            )
             actors.append(actor)
             continue
         label = source.stem

@@ -71,7 +71,9 @@ def load_motion(
     if is_trajectory(path):
         from motiontok.robots import motion_of
 
-        return motion_of(*open_trajectory(path, [robot] if robot else [], map_path, strict=strict))
+        given = [robot] if robot else []
+        fps = reading.fps if reading else None
+        return motion_of(*open_trajectory(path, given, map_path, fps=fps, strict=strict))
     if robot is not None:
         raise InputError(f"{path}: no robot's trajectory, so it is not that of {robot}")
     if is_codes(path):
@@ -124,9 +126,19 @@ def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
     Raises:
         InputError: it says so.
     """
+    from dataclasses import replace
+
     from bvh.motion_io import has_own_bones
 
-    if reading.digest and all(p.suffix.lower() == ".csv" or has_own_bones(p) for p in sources):
+    # A robot's table states no rate, and nothing else of it is in question.
+    of_tables = replace(reading, fps=None).digest
+    if sources and all(p.suffix.lower() == ".csv" for p in sources):
+        refused = bool(of_tables)
+    else:
+        refused = bool(reading.digest) and all(
+            p.suffix.lower() == ".csv" or has_own_bones(p) for p in sources
+        )
+    if refused:
         what = " and ".join(map(str, sources)) or "this"
         raise InputError(
             f"{what}: no BVH file, nor one of SMPL or joint positions; --up, --scale, --mapping, "

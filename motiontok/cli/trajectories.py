@@ -32,7 +32,12 @@ def is_trajectory(path: Path) -> bool:
 
 
 def open_trajectory(
-    source: Path, robots: Sequence[str], map_path: Path | None, *, strict: bool = False
+    source: Path,
+    robots: Sequence[str],
+    map_path: Path | None,
+    *,
+    fps: float | None = None,
+    strict: bool = False,
 ) -> tuple[Trajectory, Robot]:
     """A trajectory file, with its joints in the robot's order, and the robot.
 
@@ -40,6 +45,7 @@ def open_trajectory(
         source: an .npz or .csv.
         robots: names that the user gave, one of which may be the robot's.
         map_path: of a robot that is not shipped.
+        fps: frames per second of a table, over what stands beside it.
         strict: what a table leaves to be found or assumed is an error.
 
     Raises:
@@ -55,7 +61,7 @@ def open_trajectory(
         if not name and len(robots) != 1:
             raise InputError(f"{source}: a .csv names no robot; say which one with --robot")
         robot = open_robot(_named(name, robots) if name else robots[0], map_path)
-        table = read_table(source, robot=robot.name, joint_names=robot.joint_names)
+        table = read_table(source, robot=robot.name, joint_names=robot.joint_names, fps=fps)
         if strict and table.assumed:
             raise InputError(f"{source}: {table.assumed[0]}{STRICT}")
         for line in table.assumed:
@@ -70,13 +76,18 @@ def open_trajectory(
 
 
 def trajectory_actor(
-    source: Path, robots: Sequence[str], map_path: Path | None, *, strict: bool = False
+    source: Path,
+    robots: Sequence[str],
+    map_path: Path | None,
+    *,
+    fps: float | None = None,
+    strict: bool = False,
 ) -> Actor:
     """The robot of a trajectory file, playing it; see :func:`open_trajectory`."""
     from motiontok.render.robot import RobotActor
 
     given = [r for r in robots if r != "skeleton"]
-    trajectory, robot = open_trajectory(source, given, map_path, strict=strict)
+    trajectory, robot = open_trajectory(source, given, map_path, fps=fps, strict=strict)
     return RobotActor(robot, trajectory.qpos, fps=trajectory.fps, label=robot.name)
 
 

@@ -249,6 +249,8 @@ class Trajectory:
                 qpos = np.array(data["qpos"], dtype=np.float64)
                 if str(data["quaternion"]) == "wxyz" and qpos.ndim == 2:
                     qpos[:, 3:7] = xyzw_from_wxyz(qpos[:, 3:7])
+                if (np.abs(np.linalg.norm(qpos[:, 3:7], axis=-1) - 1.0) > 1e-2).any():
+                    raise RobotError("columns 4 to 7 of qpos are not unit quaternions")
                 return cls(
                     qpos=qpos,
                     joint_names=tuple(str(n) for n in data["joint_names"]),

@@ -8,9 +8,10 @@ import amass
 import numpy as np
 import pytest
 
-from bvh import BVHError, procedural
+from bvh import DEFAULT_OFFSETS, BVHError, procedural
 from bvh import rotations as rot
 from bvh.motion_io import load_motion
+from bvh.positions import save_positions
 from bvh.reading import Reading
 from bvh.rotations import Array
 
@@ -106,6 +107,18 @@ def test_features_of_humanml3d_are_the_joints_they_were_made_of(tmp_path: Path, 
     place = wanted @ amass.Y_UP
     place = rot.rotate(turn, place - place[0, 0] * [1.0, 1.0, 0.0])
     assert apart(loaded.motion.global_positions()[::3], place[::2]).mean() < 4e-3
+
+
+@pytest.mark.parametrize("kind", ["walk", "dance"])
+def test_positions_that_are_written_come_back(tmp_path: Path, kind: str) -> None:
+    motion = procedural.make(kind, seconds=3, seed=5)
+    save_positions(motion, tmp_path / "joints.npy")
+    assert np.load(tmp_path / "joints.npy").shape == (60, 22, 3)
+    found = load_motion(tmp_path / "joints.npy").motion
+    # By another body too: so rotations are right, not only places.
+    place = motion.on_bones(DEFAULT_OFFSETS).global_positions()
+    gap = apart(found.on_bones(DEFAULT_OFFSETS).global_positions(), place)
+    assert gap.mean() < 0.015
 
 
 @pytest.mark.parametrize(

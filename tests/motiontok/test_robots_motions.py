@@ -156,6 +156,20 @@ def test_inspect_shows_whose_trajectory_it_is(run, table, walk, tmp_path):
     assert "say which one with --robot" in err
 
 
+def test_the_rate_of_a_table_may_be_said(run, table, tmp_path):
+    code, _, err = run("convert", table, "m.npz", "--robot", "g1", "--source-fps", "60", "--strict")
+    # Only the order of the quaternion is still found from the numbers.
+    assert code == 2
+    assert "base quaternion taken as" in err
+    code, _, err = run("convert", table, "m.npz", "--robot", "g1", "--source-fps", "60")
+    assert code == 0, err
+    assert "states no rate" not in err
+    assert len(Motion.load(tmp_path / "m.npz")) == 30
+    code, _, err = run("convert", table, "m.npz", "--robot", "g1", "--up", "y")
+    assert code == 2
+    assert "dance.csv: no BVH file" in err
+
+
 def test_another_robots_motion_goes_onto_mine(run, table, tmp_path):
     words = ("--robot", "talos", "-o", "talos.npz")
     code, _, err = run("retarget", table, *words)
@@ -204,6 +218,7 @@ def test_each_kind_becomes_each_other(run, table, tmp_path, source, out):
         ((".", "m.npz"), "a folder; convert takes one file"),
         (("trap.csv", "m.npz", "--robot", "g1"), "trap.csv: a pickle, which may run any program"),
         (("nan.csv", "m.npz", "--robot", "g1"), "frame 3 holds a value that is not finite"),
+        (("turn.npz", "m.npz"), "turn.npz: columns 4 to 7 of qpos are not unit quaternions"),
         (("turn.csv", "m.npz", "--robot", "g1"), "columns 4 to 7 are not unit quaternions"),
     ],
 )
@@ -214,6 +229,7 @@ def test_bad_conversions_are_one_line(run, walk, tmp_path, words, message):
         qpos = walk.qpos.copy()
         qpos[3, column] = value
         np.savetxt(tmp_path / f"{name}.csv", qpos, delimiter=",")
+    replace(walk, qpos=qpos).save(tmp_path / "turn.npz")
     code, _, err = run("convert", *words)
     assert code in (1, 2)
     assert message in err
