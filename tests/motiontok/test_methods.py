@@ -49,6 +49,7 @@ def config_of(name, *, vocab=VOCAB, codes=CODES, frames=FRAMES, **train):
                 "layers": 1,
                 "decoder_width": 16,
                 "decoder_layers": 1,
+                "components": 32 if name in TEMPORAL else 512,
             },
             "method": {"name": name, "samples": 4, "beta_start": 0.3, "variance": 0.1},
             "train": {"batch_size": 64, **train},

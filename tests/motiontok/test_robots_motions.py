@@ -61,7 +61,8 @@ def test_other_robots_motion_is_that_of_an_adult_and_comes_back(name):
     assert shown.global_positions()[..., 2].min(axis=1).mean() == pytest.approx(0.02, abs=0.03)
     back = retarget(shown, robot)
     apart = np.linalg.norm(links(robot, back) - links(robot, trajectory), axis=-1)
-    assert apart.mean() < 0.02
+    # Soft limits keep it a little farther from what it is asked than the 2 cm of the G1.
+    assert apart.mean() < 0.025
     assert np.rad2deg(np.abs(back.joints - trajectory.joints).mean()) < 5.0
 
 
@@ -81,7 +82,7 @@ def test_another_robots_trajectory_is_refused(g1, walk):
     with pytest.raises(RobotError, match="its joints are not those of the robot"):
         motion_of(replace(walk, joint_names=("x", *walk.joint_names[1:])), g1)
     with pytest.raises(RobotError, match="has no frames"):
-        motion_of(replace(walk, qpos=walk.qpos[:0]), g1)
+        motion_of(replace(walk, qpos=walk.qpos[:0], contacts=None), g1)
 
 
 @pytest.fixture
