@@ -19,7 +19,6 @@ from motiontok.errors import ConfigError, MissingDependencyError, TokenizerError
 from motiontok.evaluate import compare_motions, plot_curves
 from motiontok.evaluate.sets import metrics_of_sets
 from motiontok.methods import METHODS, DiscreteAutoencoder, MotionNetworks, make_method
-from motiontok.methods.temporal import Temporal
 from motiontok.paths import SHIPPED_TOKENIZER
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
@@ -222,8 +221,7 @@ def find_start(config: Config, name: str | None) -> MotionTokenizer | None:
 def _differs(config: Config, trained: DiscreteAutoencoder) -> str:
     """In what a run cannot go on from a trained autoencoder, if anything."""
     own, kind = trained.config, METHODS[config.method.name]
-    both_temporal = issubclass(kind, Temporal) and isinstance(trained, Temporal)
-    if kind is not type(trained) and not both_temporal:
+    if not kind.goes_on_from(trained):
         return f"it was trained by {own.method.name}, this run trains {config.method.name}"
     sizes = [("data.window", own.data.window, config.data.window)]
     mine, its = asdict(config.model), asdict(own.model)

@@ -104,6 +104,11 @@ class DiscreteAutoencoder(nn.Module):
         """
         self.load_state_dict(trained.state_dict())
 
+    @classmethod
+    def goes_on_from(cls, trained: DiscreteAutoencoder) -> bool:
+        """Whether :meth:`start_from` takes it, if its sizes are the same."""
+        return type(trained) is cls
+
     @abstractmethod
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         """Loss and metrics of one batch, ``progress`` in [0, 1) through the run."""

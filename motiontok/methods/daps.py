@@ -31,7 +31,7 @@ from motiontok.methods.stochastic import PolicyAutoencoder
 from motiontok.models import AutoregressivePolicy
 from motiontok.models.recall import Product
 
-__all__ = ["Daps", "importance_weights", "solve_log_eta"]
+__all__ = ["Daps", "effective_sample_size", "importance_weights", "solve_log_eta"]
 
 
 def importance_weights(reward: Tensor, logq: Tensor, *, eta: Tensor | float, beta: float) -> Tensor:
@@ -47,6 +47,11 @@ def importance_weights(reward: Tensor, logq: Tensor, *, eta: Tensor | float, bet
         beta: entropy weight, non-negative.
     """
     return torch.softmax((reward - beta * logq) / (eta + beta), dim=-1)
+
+
+def effective_sample_size(weights: Tensor) -> Tensor:
+    """1 / sum_k w_k^2, ``(...)`` of self-normalised weights ``(..., samples)``."""
+    return 1.0 / weights.square().sum(dim=-1)
 
 
 class Daps(PolicyAutoencoder):
@@ -84,7 +89,7 @@ class Daps(PolicyAutoencoder):
             error = ((x - mean) ** 2).mean()
         # The same weights once more, as a function of eta alone.
         by_eta = importance_weights(reward, logq, eta=self.log_eta.exp(), beta=beta)
-        ess = self.team.mean((1.0 / (by_eta**2).sum(dim=-1)).mean())
+        ess = self.team.mean(effective_sample_size(by_eta).mean())
         eta_loss = (ess - method.samples * method.ess_target) ** 2
         metrics = {
             "policy_loss": policy_loss,
@@ -155,6 +160,6 @@ def solve_log_eta(reward: Tensor, logq: Tensor, *, beta: float, ess_target: floa
     for _ in range(40):
         middle = 0.5 * (low + high)
         weights = importance_weights(reward, logq, eta=math.exp(middle), beta=beta)
-        share = float((1.0 / (weights**2).sum(dim=-1)).mean()) / reward.shape[1]
+        share = float(effective_sample_size(weights).mean()) / reward.shape[1]
         low, high = (low, middle) if share > ess_target else (middle, high)
     return 0.5 * (low + high)

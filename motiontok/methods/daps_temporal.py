@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
-from motiontok.methods.daps import importance_weights
+from motiontok.methods.daps import effective_sample_size, importance_weights
 from motiontok.methods.networks import Networks
 from motiontok.methods.temporal import PART, Temporal, stretches
 from motiontok.models.motion_error import POWER
@@ -58,19 +58,15 @@ class DapsTemporal(Temporal):
     def start_from(
         self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
     ) -> None:
-        if isinstance(trained, DapsTemporal):
-            super().start_from(trained, draw, generator)
-            return
-        # One that was trained without a policy.
-        self.load_state_dict(self.state_dict() | trained.state_dict())
-        self._start_policy(draw)
+        super().start_from(trained, draw, generator)
+        if not isinstance(trained, DapsTemporal):
+            self._start_policy(draw)
 
     def _start_policy(self, draw: Draw) -> None:
         """Units and frequencies of the quantiser, and what it leaves."""
         self.policy.rates.start()
         with torch.no_grad():
-            frames = self.error.frames(stretches(draw(PART)))
-            flat = self._by_window(self.encoder(frames)).flatten(0, 1)
+            flat = self._latents(self.error.frames(stretches(draw(PART))))
             _, shape = self.quantizer.split(flat)
             left = shape - self.quantizer.shapes(self.quantizer.encode(flat))
             self.policy.left.copy_(left.square().sum(dim=-1).mean())
@@ -86,7 +82,7 @@ class DapsTemporal(Temporal):
         count = windows.shape[:2]
         frames = self.error.frames(windows)
         latents = self.encoder(frames)
-        flat = self._by_window(latents).flatten(0, 1).float()
+        flat = self._by_window(latents).float()
         # Distances of codewords need more than the 16 bits of autocast.
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             level, shape = self.quantizer.split(flat)
@@ -95,12 +91,12 @@ class DapsTemporal(Temporal):
                 shape, level, past, rate_weight=beta, samples=method.samples, generator=generator
             )
             reward = self._rewards(drawn, frames, windows.shape)
-            weights = importance_weights(reward, logq - logp, eta=self.log_eta.exp(), beta=beta)
+        weights = importance_weights(reward, logq - logp, eta=self.log_eta.exp(), beta=beta)
+        ess = effective_sample_size(weights).mean()
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             pick = torch.multinomial(weights, 1, generator=generator)[:, 0]
             codes = drawn[torch.arange(len(drawn), device=x.device), pick]
             quantized = self.quantizer.decode(codes, kept=self._kept(codes, generator))
-        by_eta = importance_weights(reward, logq - logp, eta=self.log_eta.exp(), beta=beta)
-        ess = (1.0 / by_eta.square().sum(dim=-1)).mean()
         result = self._straight_through(windows, frames, latents, quantized.view_as(latents), codes)
         with torch.autocast(x.device.type, enabled=False):
             _, shape = self.quantizer.split(flat)
@@ -136,15 +132,11 @@ class DapsTemporal(Temporal):
     def _rewards(self, drawn: Tensor, frames: Tensor, shape: torch.Size) -> Tensor:
         """Of each window and sample, ``(batch * windows, samples)``."""
         errors = [
-            self.error(self._decoded(codes, shape), frames, length=shape[2]).flatten()
+            self.error(self._decoded(codes, shape[:2]), frames, length=shape[2]).flatten()
             for codes in drawn.unbind(1)
         ]
         scale = -0.5 * len(self.quantizer.deviation) / POWER
         return scale * torch.stack(errors, dim=1).log()
-
-    def _decoded(self, codes: Tensor, shape: torch.Size) -> Tensor:
-        latents = self.quantizer.decode(codes)
-        return self.decoder(latents.view(shape[0], shape[1] * self.steps, -1)).float()
 
     def _past(self, codes: Tensor, count: torch.Size) -> tuple[Tensor, Tensor]:
         """Shape and first token of the window before each."""
@@ -164,14 +156,13 @@ class DapsTemporal(Temporal):
         generator: torch.Generator | None = None,
         rate_weight: float = 0.0,
     ) -> Tensor:
-        codes = super().encode_sequence(x, effort=effort)
+        flat = self._latents(self.error.frames(x))
+        codes = self._quantized(flat, effort)
         if rate_weight:
-            flat = self._by_window(self.encoder(self.error.frames(x))).flatten(0, 1)
             level, shape = self.quantizer.split(flat)
-            past = self._past(codes.flatten(0, 1), x.shape[:2])
-            found = self.policy.search(shape, level, past, rate_weight=rate_weight, beam=effort)
-            codes = found.unflatten(0, x.shape[:2])
-        return codes
+            past = self._past(codes, x.shape[:2])
+            codes = self.policy.search(shape, level, past, rate_weight=rate_weight, beam=effort)
+        return codes.unflatten(0, x.shape[:2])
 
     @torch.no_grad()
     def nats(self, codes: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from motiontok.config import Config
@@ -140,15 +139,13 @@ class MotionNetworks(Networks):
             velocities. Saved weights bring what they need of them.
 
     Attributes:
-        origin: ``(columns,)``, zeros standardised.
+        statistics: see there.
     """
 
     def __init__(
         self, config: Config, *, columns: int = FEATURES, statistics: Statistics | None = None
     ) -> None:
         self.frames, self.columns = config.data.window, columns
-        origin = torch.zeros(columns)
-        self.origin = origin if statistics is None else statistics.standardize(origin)
         self.statistics = statistics
         super().__init__(
             config,

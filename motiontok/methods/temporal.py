@@ -102,11 +102,22 @@ class Temporal(DiscreteAutoencoder):
         tell(0.5, "fitting the quantiser")
         self.quantizer.fit(self._latents_to_fit(draw), self._metric(), generator)
 
+    def start_from(
+        self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
+    ) -> None:
+        # With a policy or without one, the rest is the same.
+        own, found = self.state_dict(), trained.state_dict()
+        self.load_state_dict({name: found.get(name, value) for name, value in own.items()})
+
+    @classmethod
+    def goes_on_from(cls, trained: DiscreteAutoencoder) -> bool:
+        return isinstance(trained, Temporal)
+
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         windows = stretches(x)
         v = self.error.frames(windows)
         latents = self.encoder(v)
-        flat = self._by_window(latents.detach()).flatten(0, 1).float()
+        flat = self._by_window(latents.detach()).float()
         # Distances of codewords need more than the 16 bits of autocast.
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             codes = self.quantizer.encode(flat)
@@ -141,15 +152,12 @@ class Temporal(DiscreteAutoencoder):
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        latents = self._by_window(self.encoder(self.error.frames(x)))
-        codes = [self.quantizer.encode(z, beam=effort) for z in latents.flatten(0, 1).split(PART)]
-        return torch.cat(codes).unflatten(0, x.shape[:2])
+        codes = self._quantized(self._latents(self.error.frames(x)), effort)
+        return codes.unflatten(0, x.shape[:2])
 
     def decode_sequence(self, codes: Tensor) -> Tensor:
         count = codes.shape[:2]
-        latents = self.quantizer.decode(codes.flatten(0, 1))
-        y = self.decoder(latents.view(count[0], count[1] * self.steps, -1))
-        return self.error.windows(y, (*count, *self.shape))
+        return self.error.windows(self._decoded(codes.flatten(0, 1), count), (*count, *self.shape))
 
     def encode(
         self,
@@ -199,7 +207,7 @@ class Temporal(DiscreteAutoencoder):
         while count < _FIT and ends < 2:
             x = stretches(draw(PART))
             ends += len(x) < PART
-            parts.append(self._by_window(self.encoder(self.error.frames(x))).flatten(0, 1))
+            parts.append(self._latents(self.error.frames(x)))
             count += len(parts[-1])
         return torch.cat(parts)
 
@@ -216,6 +224,24 @@ class Temporal(DiscreteAutoencoder):
         responses = torch.cat(parts)
         return responses @ responses.T
 
+    def _latents(self, frames: Tensor) -> Tensor:
+        """Latents ``(batch * windows, size)`` of frames ``(batch, frames, columns)``."""
+        return self._by_window(self.encoder(frames))
+
+    def _quantized(self, latents: Tensor, beam: int) -> Tensor:
+        """Codes ``(batch * windows, codes)`` of so many latents as there may be."""
+        return torch.cat([self.quantizer.encode(z, beam=beam) for z in latents.split(PART)])
+
+    def _decoded(self, codes: Tensor, count: tuple[int, ...]) -> Tensor:
+        """Frames ``(batch, frames, columns)`` of codes ``(batch * windows, codes)``.
+
+        Args:
+            codes: see there.
+            count: of stretches and of the windows of each.
+        """
+        latents = self.quantizer.decode(codes)
+        return self.decoder(latents.view(count[0], count[1] * self.steps, -1))
+
     def _kept(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """How many codes of each window are decoded: all, or of some a random first part."""
         most = codes.shape[1]
@@ -226,8 +252,8 @@ class Temporal(DiscreteAutoencoder):
         return torch.where(cut < _CUT, some, most)
 
     def _by_window(self, latents: Tensor) -> Tensor:
-        """``(batch, windows, size)`` of latents ``(batch, steps, channels)``."""
-        return latents.unflatten(1, (-1, self.steps)).flatten(2)
+        """``(batch * windows, size)`` of latents ``(batch, steps, channels)``."""
+        return latents.unflatten(1, (-1, self.steps)).flatten(2).flatten(0, 1)
 
 
 def stretches(x: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from motiontok.models.initialization import zeroed
+
 __all__ = ["ZeroPerceptron"]
 
 
@@ -30,9 +32,7 @@ class ZeroPerceptron(nn.Module):
             self.kind = nn.Embedding(kinds, width)
             nn.init.normal_(self.kind.weight, std=0.02)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise([width] * layers))
-        self.out = nn.Linear(width, outputs)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = zeroed(nn.Linear(width, outputs))
 
     def forward(self, x: Tensor, kind: Tensor | None = None) -> Tensor:
         """``(batch, outputs)`` of inputs ``(batch, inputs)`` and their kinds ``(batch,)``."""

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
+from motiontok.models.initialization import zeroed
 from motiontok.models.policy import TokenHead
 from motiontok.models.sampling import draw_tokens, log_softmax
 from motiontok.models.sizes import TRIED_SIZES, SizeTable, keep_best
@@ -315,9 +316,7 @@ class RefiningDecoder(nn.Module):
             hidden += [nn.Linear(inputs, outputs), nn.GELU()]
         self.hidden = nn.Sequential(*hidden)
         self.outputs = 2 if quantizer.variances else 1
-        self.out = nn.Linear(width, self.outputs * len(quantizer.basis))
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = zeroed(nn.Linear(width, self.outputs * len(quantizer.basis)))
 
     def forward(self, codes: Tensor) -> Tensor:
         """Parameters of p(x | z) of codes ``(batch, codes)``."""

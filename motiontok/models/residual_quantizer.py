@@ -166,13 +166,44 @@ class ResidualQuantizer(nn.Module):
         tokens = codes.shape[1] - 1
         shape = self.mean.new_zeros(len(codes), len(self.deviation))
         if tokens:
-            each = torch.arange(tokens, device=codes.device)
-            words = self.words[each, codes[:, 1:]]
+            words = self.codewords(codes)
             if kept is not None:
+                each = torch.arange(tokens, device=codes.device)
                 words = words * (each < kept[:, None] - 1)[..., None]
             places = self.components[:tokens].flatten().expand(len(codes), -1)
             shape = shape.scatter_add(1, places, words.flatten(1))
         return shape
+
+    def codewords(self, codes: Tensor) -> Tensor:
+        """Those of the tokens after the first, ``(batch, n - 1, subspace)``, of codes
+        ``(batch, n)``."""
+        each = torch.arange(codes.shape[1] - 1, device=codes.device)
+        return self.words[each, codes[:, 1:]]
+
+    def seen(self, shape: Tensor, codes: Tensor) -> Tensor:
+        """What each token had before it of its components, ``(batch, codes - 1, subspace)``.
+
+        Args:
+            shape: ``(batch, components)``.
+            codes: ``(batch, codes)``, what the tokens said.
+        """
+        words = self.codewords(codes)
+        said = torch.zeros_like(shape)
+        parts = []
+        for token, places in enumerate(self.components):
+            parts.append(shape[:, places] - said[:, places])
+            said = said.index_add(1, places, words[:, token])
+        return torch.stack(parts, dim=1)
+
+    def word_squares(self) -> Tensor:
+        """Mean squares of codewords by how often each is chosen, ``(codes - 1, subspace)``."""
+        share = self.share / self.share.sum(dim=1, keepdim=True).clamp_min(1e-12)
+        return torch.einsum("tv,tvs->ts", share, self.words.square())
+
+    def shape_squares(self) -> Tensor:
+        """The same, added up in each component: about the mean square of shapes."""
+        squares = torch.zeros_like(self.deviation)
+        return squares.index_add(0, self.components.flatten(), self.word_squares().flatten())
 
     @torch.no_grad()
     def update(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> None:
@@ -183,12 +214,8 @@ class ResidualQuantizer(nn.Module):
             codes: ``(batch, codes)`` of theirs, greedy.
             generator: chooses what dead codewords become.
         """
-        _, left = self.split(latents)
-        parts = []
-        for token in range(1, self.codes):
-            parts.append(left[:, self.components[token - 1]])
-            left = self.subtract(left, token, codes[:, token])
-        part = torch.stack(parts)
+        _, shape = self.split(latents)
+        part = self.seen(shape, codes).transpose(0, 1)
         tokens, count, subspace = part.shape
         each = torch.arange(tokens, device=codes.device)[:, None]
         own = (each * self.vocab_size + codes[:, 1:].T).flatten()
@@ -203,8 +230,7 @@ class ResidualQuantizer(nn.Module):
         moved = mass / self.share[..., None].clamp_min(1e-12)
         moved = torch.where(seen, moved, self.words)
         dead = self.share < _DEAD / self.vocab_size
-        shape = (tokens, self.vocab_size)
-        pick = torch.randint(count, shape, generator=generator, device=codes.device)
+        pick = torch.randint(count, dead.shape, generator=generator, device=codes.device)
         self.words.copy_(torch.where(dead[..., None], part[each, pick], moved))
         self.share.masked_fill_(dead, 1.0 / self.vocab_size)
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from motiontok.models.initialization import zeroed
+
 __all__ = ["REACH", "STRIDE", "TemporalDecoder", "TemporalEncoder", "block_components"]
 
 STRIDE = 4
@@ -49,7 +51,7 @@ class _Block(nn.Module):
             nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation),
             _StepNorm(width),
             nn.GELU(),
-            _zeroed(nn.Conv1d(width, width, 1)),
+            zeroed(nn.Conv1d(width, width, 1)),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,7 +84,7 @@ class TemporalEncoder(nn.Module):
             *(_Block(width, dilation) for dilation in _DILATIONS),
             _StepNorm(width),
             nn.GELU(),
-            _zeroed(nn.Conv1d(width, channels, 1)),
+            zeroed(nn.Conv1d(width, channels, 1)),
         )
         self.register_buffer("scale", torch.ones(channels))
 
@@ -112,7 +114,7 @@ class TemporalDecoder(nn.Module):
             _Block(width, 1),
             _StepNorm(width),
             nn.GELU(),
-            _zeroed(nn.ConvTranspose1d(width, columns, 4, 2, 1)),
+            zeroed(nn.ConvTranspose1d(width, columns, 4, 2, 1)),
         )
         self.register_buffer("scale", torch.ones(channels))
 
@@ -140,11 +142,3 @@ def block_components(frames: Tensor, encoder: TemporalEncoder, decoder: Temporal
     kernel = F.pad(leading.unflatten(1, (STRIDE, -1)).mT, (pad, pad))
     encoder.lapped.weight.copy_(kernel)
     decoder.lapped.weight.copy_(kernel)
-
-
-def _zeroed(layer: nn.Conv1d | nn.ConvTranspose1d) -> nn.Module:
-    """The layer, whose outputs are zero until it learns."""
-    nn.init.zeros_(layer.weight)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-    return layer

@@ -138,17 +138,7 @@ class TokenPolicy(nn.Module):
         """log q ``(batch,)`` of ``codes (batch, codes)``, differentiable in the shape and in the
         temperature."""
         quantizer = self.quantizer
-        tokens = codes.shape[1] - 1
-        each = torch.arange(tokens, device=codes.device)
-        words = quantizer.words[each, codes[:, 1:]]
-        places = quantizer.components
-        # What is left of the components of each token before it speaks.
-        said = words.new_zeros(len(codes), len(quantizer.deviation))
-        parts = []
-        for token in range(tokens):
-            parts.append(shape[:, places[token]] - said[:, places[token]])
-            said = said.index_add(1, places[token], words[:, token])
-        part = torch.stack(parts, dim=1)
+        part = quantizer.seen(shape, codes)
         # Codewords move before the slopes are asked for.
         every = quantizer.words.clone()
         squares = every.square().sum(dim=-1)

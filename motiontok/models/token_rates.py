@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from motiontok.models.initialization import zeroed
 from motiontok.models.residual_quantizer import ResidualQuantizer
 
 __all__ = ["TokenRates"]
@@ -39,10 +40,15 @@ class TokenRates(nn.Module):
         self.before = nn.Linear(kept + 3, width)
         self.token = nn.Embedding(tokens, width)
         self.layers = nn.Sequential(
-            nn.GELU(), nn.Linear(width, width), nn.GELU(), _silent(width, 2 * subspace)
+            nn.GELU(),
+            nn.Linear(width, width),
+            nn.GELU(),
+            zeroed(nn.Linear(width, 2 * subspace)),
         )
         self.bias = nn.Embedding.from_pretrained(torch.zeros(tokens, vocab_size), freeze=False)
-        self.size = nn.Sequential(nn.Linear(kept + 2, width), nn.GELU(), _silent(width, 3))
+        self.size = nn.Sequential(
+            nn.Linear(kept + 2, width), nn.GELU(), zeroed(nn.Linear(width, 3))
+        )
         self.size_bias = nn.Parameter(torch.zeros(vocab_size))
         self.register_buffer("usual", torch.ones(kept))
         self.register_buffer("spread", torch.ones(tokens, subspace))
@@ -56,12 +62,9 @@ class TokenRates(nn.Module):
     def start(self) -> None:
         """Take units and frequencies from the fitted quantiser."""
         quantizer = self.quantizer
+        self.spread.copy_(quantizer.word_squares().clamp_min(1e-12).sqrt())
+        self.usual.copy_(quantizer.shape_squares().clamp_min(1e-12).sqrt())
         share = quantizer.share / quantizer.share.sum(dim=1, keepdim=True).clamp_min(1e-12)
-        squares = torch.einsum("tv,tvs->ts", share, quantizer.words.square())
-        self.spread.copy_(squares.clamp_min(1e-12).sqrt())
-        whole = torch.zeros_like(self.usual)
-        whole.index_add_(0, quantizer.components.flatten(), squares.flatten())
-        self.usual.copy_(whole.clamp_min(1e-12).sqrt())
         self.bias.weight.copy_(share.clamp_min(1e-6).log())
 
     def begin(self, level: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
@@ -72,10 +75,8 @@ class TokenRates(nn.Module):
             past: ``(batch, kept)``, shape of the window before; zeros where there is none.
             past_level: ``(batch,)``, its first token; -1 where there is none.
         """
-        logs = self.quantizer.levels.log()
-        there = (past_level >= 0).to(past)
-        own, old = logs[level], logs[past_level.clamp_min(0)] * there
-        more = torch.stack([own, old, there], dim=1)
+        logs, old, there = self._sizes_before(past_level)
+        more = torch.stack([logs[level], old, there], dim=1)
         return self.before(torch.cat([past / self.usual, more], dim=1))
 
     def advance(self, state: Tensor, token: int, codes: Tensor) -> Tensor:
@@ -92,8 +93,7 @@ class TokenRates(nn.Module):
         """Log-probabilities ``(batch, codes - 1, vocab)`` of all values of the tokens after the
         first, each given those of ``codes (batch, codes)`` before it."""
         tokens = codes.shape[1] - 1
-        each = torch.arange(tokens, device=codes.device)
-        words = self.quantizer.words[each, codes[:, 1:]]
+        words = self.quantizer.codewords(codes)
         steps = torch.einsum("bts,tsw->btw", words, self._weights(slice(tokens)))
         first = self.begin(codes[:, 0], past, past_level)
         states = first[:, None] + steps.cumsum(dim=1) - steps
@@ -109,13 +109,17 @@ class TokenRates(nn.Module):
 
     def sizes(self, past: Tensor, past_level: Tensor) -> Tensor:
         """Log-probabilities ``(batch, vocab)`` of the first token."""
-        logs = self.quantizer.levels.log()
-        there = (past_level >= 0).to(past)
-        old = logs[past_level.clamp_min(0)] * there
+        logs, old, there = self._sizes_before(past_level)
         found = self.size(torch.cat([past / self.usual, torch.stack([old, there], 1)], dim=1))
         off = logs - old[:, None]
         logits = found[:, :1] * off - found[:, 1:2].exp() * off.square()
         return F.log_softmax(logits * found[:, 2:].exp() + self.size_bias, dim=-1)
+
+    def _sizes_before(self, past_level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logarithms of all sizes, that of the window before, and whether there is one."""
+        logs = self.quantizer.levels.log()
+        there = (past_level >= 0).to(logs)
+        return logs, logs[past_level.clamp_min(0)] * there, there
 
     def _weights(self, tokens: int | slice) -> Tensor:
         """``(..., subspace, width)``: what codewords add to the state."""
@@ -126,11 +130,3 @@ class TokenRates(nn.Module):
         """``(..., vocab, 2 subspace)`` of codewords as they are now."""
         unit = self.quantizer.words[tokens] / self.spread[tokens, None]
         return torch.cat([unit, -0.5 * unit.square()], dim=-1)
-
-
-def _silent(width: int, outputs: int) -> nn.Linear:
-    """A layer that says nothing until it learns."""
-    layer = nn.Linear(width, outputs)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer

@@ -70,14 +70,10 @@ class ResidualCodes(nn.Module):
     def __init__(self, quantizer: ResidualQuantizer) -> None:
         super().__init__()
         variance = quantizer.deviation.square()
-        share = quantizer.share / quantizer.share.sum(dim=1, keepdim=True).clamp_min(1e-12)
-        lengths = torch.einsum("tv,tvs->t", share, quantizer.words.square())
-        # The usual size, as what is left of all components is their variance.
-        whole = torch.zeros_like(variance)
-        squares = torch.einsum("tv,tvs->ts", share, quantizer.words.square())
-        whole.index_add_(0, quantizer.components.flatten(), squares.flatten())
-        size = (variance.sum() / whole.sum().clamp_min(1e-12)).sqrt()
-        usual = size * (lengths / quantizer.words.shape[-1]).sqrt()
+        squares = quantizer.word_squares()
+        # The usual size: that in which codewords have the variance of all components.
+        size = (variance.sum() / squares.sum().clamp_min(1e-12)).sqrt()
+        usual = size * squares.mean(dim=1).sqrt()
         scale = torch.cat([usual.new_ones(1), usual.clamp_min(1e-6)])
         whitening = (variance + _FLOOR * variance.mean()).clamp_min(1e-12).rsqrt()
         spoken = torch.zeros_like(variance, dtype=torch.bool)

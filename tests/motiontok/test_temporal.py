@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from dataclasses import replace
 from itertools import pairwise
@@ -173,8 +174,7 @@ def test_the_first_codes_decode_and_more_err_less(tokenizer, motion):
 def test_a_beam_is_never_farther_in_latents_than_greedy_and_often_nearer(tokenizer, ready):
     method = tokenizer.method
     x = ready.validation[:, None]
-    latents = method._by_window(method.encoder(method.error.frames(x)))[:, 0]
-    _, shape = method.quantizer.split(latents)
+    _, shape = method.quantizer.split(method._latents(method.error.frames(x)))
 
     def distance(codes):
         return (shape - method.quantizer.shapes(codes)).square().sum(dim=1)
@@ -404,6 +404,10 @@ def test_a_run_starts_from_a_trained_tokenizer_and_goes_on(tokenizer, tmp_path):
     # From one without a policy to one with: its codes are those of the quantiser.
     policy = run(1, name="daps-temporal", start_from=first)
     assert torch.equal(policy.tokenizer.method.quantizer.levels, tokenizer.method.quantizer.levels)
+    # And back.
+    shutil.rmtree(tmp_path / "temporal")
+    again = run(1, start_from=str(tmp_path / "daps-temporal"))
+    assert torch.equal(again.tokenizer.method.quantizer.levels, tokenizer.method.quantizer.levels)
 
 
 @pytest.mark.parametrize(
