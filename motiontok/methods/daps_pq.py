@@ -54,5 +54,7 @@ class DapsFromQuantizer(DapsStarted):
         return super().training_step(x, progress, generator)
 
     def _draw_start(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        noise = self._noise(x, self.config.model.codes_per_window, generator=generator)
+        noise = self.team.noise(
+            len(x), self.config.model.codes_per_window, like=x, generator=generator
+        )
         return self.head.sample_prior(x, noise)

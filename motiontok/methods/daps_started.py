@@ -63,13 +63,7 @@ class DapsStarted(Daps):
         if not self._begun and not self.started:
             self._start(x, codes, beta)
         self._begun = True
-        return self._noise(x, generator=generator)
-
-    def _noise(self, x: Tensor, *shape: int, generator: torch.Generator) -> Tensor:
-        """Numbers of [0, 1) ``(batch, *shape)``: this process's share of the whole batch's."""
-        rows = len(x) * self.team.size
-        whole = torch.rand(rows, *shape, generator=generator, device=x.device, dtype=x.dtype)
-        return self.team.share(whole)
+        return self.team.noise(len(x), like=x, generator=generator)
 
     @torch.no_grad()
     def _start(self, x: Tensor, codes: Tensor, beta: float) -> None:

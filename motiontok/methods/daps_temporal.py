@@ -34,6 +34,7 @@ from motiontok.methods.daps import effective_sample_size, importance_weights
 from motiontok.methods.networks import Networks
 from motiontok.methods.temporal import PART, Temporal, stretches
 from motiontok.models.motion_error import POWER
+from motiontok.models.sampling import draw_tokens
 from motiontok.models.token_policy import TokenPolicy
 from motiontok.models.token_rates import TokenRates
 from motiontok.progress import Tell, silent
@@ -87,14 +88,20 @@ class DapsTemporal(Temporal):
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             level, shape = self.quantizer.split(flat)
             past = self._past(self.quantizer.encode(flat), count)
-            drawn, logq, logp = self.policy.draw(
-                shape, level, past, rate_weight=beta, samples=method.samples, generator=generator
+            noise = self.team.noise(
+                len(shape),
+                len(self.quantizer.words),
+                method.samples,
+                like=shape,
+                generator=generator,
             )
+            drawn, logq, logp = self.policy.draw(shape, level, past, rate_weight=beta, noise=noise)
             reward = self._rewards(drawn, frames, windows.shape)
         weights = importance_weights(reward, logq - logp, eta=self.log_eta.exp(), beta=beta)
-        ess = effective_sample_size(weights).mean()
+        ess = self.team.mean(effective_sample_size(weights).mean())
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            pick = torch.multinomial(weights, 1, generator=generator)[:, 0]
+            noise = self.team.noise(len(weights), like=weights, generator=generator)
+            pick = draw_tokens(weights.log(), noise=noise)
             codes = drawn[torch.arange(len(drawn), device=x.device), pick]
             quantized = self.quantizer.decode(codes, kept=self._kept(codes, generator))
         result = self._straight_through(windows, frames, latents, quantized.view_as(latents), codes)
@@ -102,9 +109,9 @@ class DapsTemporal(Temporal):
             _, shape = self.quantizer.split(flat)
             log_q = self.policy.log_q(shape, codes, past, rate_weight=beta).mean()
         with torch.no_grad():
-            self.policy.watch(shape - self.quantizer.shapes(codes))
+            self.policy.watch(self.team.join(shape - self.quantizer.shapes(codes)))
         # What a nat buys of the error, see _rewards.
-        nat = 2.0 * POWER / len(self.quantizer.deviation) * result.loss.detach()
+        nat = 2.0 * POWER / len(self.quantizer.deviation) * self.team.mean(result.loss.detach())
         loss = result.loss - nat * log_q + (ess - method.samples * method.ess_target).square()
         metrics = result.metrics | {
             "policy_loss": -log_q.detach(),
@@ -115,7 +122,7 @@ class DapsTemporal(Temporal):
         result = StepResult(loss, metrics, codes, result.reconstruction)
         result = self._with_rates(result, codes, past)
         # Last, as codewords move by it.
-        self.quantizer.update(flat.detach(), codes, generator)
+        self._move_codewords(flat.detach(), codes, generator)
         return result
 
     def _with_rates(

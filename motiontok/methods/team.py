@@ -37,6 +37,12 @@ class Team:
         """This process's rows of ``whole (batch, ...)``."""
         return whole[self.rows(len(whole))]
 
+    def noise(self, rows: int, *shape: int, like: Tensor, generator: torch.Generator) -> Tensor:
+        """Numbers of [0, 1) ``(rows, *shape)``: this process's share of the whole batch's."""
+        count = rows * self.size
+        whole = torch.rand(count, *shape, generator=generator, device=like.device, dtype=like.dtype)
+        return self.share(whole)
+
     def mean(self, value: Tensor) -> Tensor:
         """Mean of a value over the processes; its gradient is that of this one's own value.
 

@@ -51,6 +51,7 @@ class Temporal(DiscreteAutoencoder):
     """
 
     decodes_prefixes = True
+    in_teams = True
     sizes = ("codes_per_window", "vocab_size", "width", "decoder_width", "components")
     stretch: ClassVar[int] = 4
     reach: ClassVar[int] = REACH
@@ -122,7 +123,7 @@ class Temporal(DiscreteAutoencoder):
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             codes = self.quantizer.encode(flat)
             quantized = self.quantizer.decode(codes, kept=self._kept(codes, generator))
-            self.quantizer.update(flat, codes, generator)
+            self._move_codewords(flat, codes, generator)
         return self._straight_through(windows, v, latents, quantized.view_as(latents), codes)
 
     def _straight_through(
@@ -216,7 +217,7 @@ class Temporal(DiscreteAutoencoder):
         """What differences of a window's latents count for once they are decoded, by the lapped
         transform alone."""
         size = len(self.quantizer.mean)
-        one = torch.eye(size, device=self.device).unflatten(1, (self.steps, -1))
+        one = torch.eye(size).to(self.quantizer.mean).unflatten(1, (self.steps, -1))
         apart = one.new_zeros(size, self.steps, one.shape[2])
         parts = []
         for rows in torch.cat([apart, one, apart], dim=1).split(PART // 4):
@@ -245,11 +246,15 @@ class Temporal(DiscreteAutoencoder):
     def _kept(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """How many codes of each window are decoded: all, or of some a random first part."""
         most = codes.shape[1]
-        shape = (2, len(codes))
-        cut, depth = torch.rand(shape, generator=generator, device=codes.device)
+        noise = self.team.noise(len(codes), 2, like=self.quantizer.mean, generator=generator)
+        cut, depth = noise.unbind(1)
         fewest = min(_FEWEST, most)
         some = fewest + (depth * (most - fewest)).long()
         return torch.where(cut < _CUT, some, most)
+
+    def _move_codewords(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> None:
+        """By what all processes saw."""
+        self.quantizer.update(self.team.join(latents), self.team.join(codes), generator)
 
     def _by_window(self, latents: Tensor) -> Tensor:
         """``(batch * windows, size)`` of latents ``(batch, steps, channels)``."""

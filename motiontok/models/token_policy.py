@@ -104,13 +104,18 @@ class TokenPolicy(nn.Module):
         past: tuple[Tensor, Tensor],
         *,
         rate_weight: float,
-        samples: int,
-        generator: torch.Generator,
+        noise: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sequences ``(batch, samples, codes)``, and their log-probabilities
         ``(batch, samples)`` under the policy and under the prior, which is not asked, and 0, where
-        its weight is 0."""
+        its weight is 0.
+
+        Args:
+            shape, level, past, rate_weight: see :meth:`search`.
+            noise: ``(batch, codes - 1, samples)``, numbers of [0, 1) to draw with.
+        """
         quantizer, rates = self.quantizer, self.rates
+        samples = noise.shape[2]
         state = rates.begin(level, *past)[:, None].expand(-1, samples, -1)
         left = shape[:, None].expand(-1, samples, -1)
         temperature = self.log_temperature.exp()
@@ -122,7 +127,7 @@ class TokenPolicy(nn.Module):
                 rate = rates.log_probabilities(state, token)
                 logits = logits + rate_weight * rate
             logp = F.log_softmax(logits / temperature, dim=-1)
-            new = draw_tokens(logp, generator=generator)
+            new = draw_tokens(logp, noise=noise[:, token - 1])
             logq = logq + logp.gather(-1, new[..., None])[..., 0]
             left = quantizer.subtract(left, token, new)
             if rate_weight:

@@ -113,7 +113,7 @@ def require_shares(config: Config, method: DiscreteAutoencoder, team: Team) -> N
     if not method.in_teams:
         raise ConfigError(
             f"method.name {config.method.name} trains in one process: start it without torchrun, "
-            "or choose lopq-net, reinforce or one of the daps methods"
+            "or choose temporal, lopq-net, reinforce or one of the daps methods"
         )
     if config.train.batch_size % team.size:
         raise ConfigError(

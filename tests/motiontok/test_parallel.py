@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from motiontok.config import load_config
+from motiontok.data import FEATURES
 from motiontok.errors import ConfigError
-from motiontok.methods import MotionNetworks, make_method
+from motiontok.methods import METHODS as METHOD_CLASSES
+from motiontok.methods import MotionNetworks, make_method, temporal
 from motiontok.methods.team import Team
 from motiontok.training import read_header
 from motiontok.training.log import read_log
@@ -21,8 +23,10 @@ from motiontok.training.parallel import average_gradients, join_team, require_sh
 
 ROOT = Path(__file__).parents[2]
 # The second of daps-pq is its first phase, in which the decoder learns alone.
+# So is that of daps-temporal.
 METHODS = (
     "daps", "daps-na", "daps-pq", "daps-pq decoder", "daps-lopq", "lopq-net", "reinforce",
+    "temporal", "daps-temporal", "daps-temporal first",
 )  # fmt: skip
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_gloo_available(), reason="needs a torch that was built with gloo"
@@ -41,20 +45,24 @@ def torchrun(*arguments, processes=2, restarts=0):
 
 def tiny(name, settings):
     name, first, _ = name.partition(" ")
-    phase = f"method.decoder_first={0.9 if first else 0.0}"
-    return load_config("demo", (*settings, f'method.name="{name}"', phase))
+    phases = [f"method.{key}={0.9 if first else 0.0}" for key in ("decoder_first", "warm_start")]
+    return load_config("demo", (*settings, f'method.name="{name}"', *phases))
 
 
 def gradients(name, settings, members):
     """Gradients of one step on a share of a batch, in double precision."""
-    config = tiny(name, settings)
+    temporal._LINEAR_STEPS = 2  # of what is the same in every process
+    config = tiny(name, (*settings, "model.components=16"))
+    stretch = METHOD_CLASSES[config.method.name].stretch
+    columns = FEATURES if stretch > 1 else 3
     torch.manual_seed(0)
-    method = make_method(config, MotionNetworks(config, columns=3)).double()
+    method = make_method(config, MotionNetworks(config, columns=columns)).double()
     method.team = members
     generator = torch.Generator().manual_seed(1)
 
     def draw(count):
-        shape = (count, config.data.window, 3)
+        windows = (min(count, 64), stretch) if stretch > 1 else (count,)
+        shape = (*windows, config.data.window, columns)
         return torch.randn(shape, generator=generator, dtype=torch.double)
 
     method.prepare(draw, generator)

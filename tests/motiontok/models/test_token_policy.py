@@ -69,8 +69,9 @@ def test_draws_have_the_probabilities_that_are_stated(ready, weight):
         level,
         past,
         rate_weight=weight,
-        samples=4000,
-        generator=torch.Generator().manual_seed(0),
+        noise=torch.rand(
+            len(z), len(policy.quantizer.words), 4000, generator=torch.Generator().manual_seed(0)
+        ),
     )
     for codes, expected in zip(sequences(level), logs.exp(), strict=True):
         same = (drawn == codes[:, None]).all(dim=-1)
@@ -143,9 +144,8 @@ def test_local_scores_give_the_exact_target_and_less_noise_than_one_score(ready)
     logq = torch.stack([policy.log_q(shape, c, past, rate_weight=weight) for c in listed], 1)
     prior = logp(torch.stack(listed, dim=1))
     target = ((rewards(every) + beta * prior + eta * logq) / (eta + beta)).softmax(dim=1)
-    drawn, q, stated = policy.draw(
-        shape, level, past, rate_weight=weight, samples=samples, generator=generator
-    )
+    noise = torch.rand(len(shape), len(policy.quantizer.words), samples, generator=generator)
+    drawn, q, stated = policy.draw(shape, level, past, rate_weight=weight, noise=noise)
     own = rewards(drawn[..., 1:])
     both = (drawn[:, :, None, 1:] == every[:, None]).all(dim=-1).double()
     place = both.argmax(dim=2)
