@@ -38,6 +38,13 @@ __all__ = ["train_prior"]
     show_default=True,
     help="Cuts of each clip into windows, at other first frames.",
 )
+@click.option(
+    "--codes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Draw the first N codes of each window only; a daps-temporal tokenizer adds the "
+    "likeliest others.  [default: all]",
+)
 @click.option("--width", type=click.IntRange(min=8), default=192, show_default=True)
 @click.option("--layers", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
@@ -50,6 +57,7 @@ def train_prior(
     out: Path,
     steps: int,
     shifts: int,
+    codes: int | None,
     width: int,
     layers: int,
     resume: bool,
@@ -76,6 +84,7 @@ def train_prior(
             out=out,
             steps=steps,
             shifts=shifts,
+            codes=codes,
             width=width,
             layers=layers,
             seed=seed,

@@ -172,6 +172,15 @@ class DapsTemporal(Temporal):
         return codes.unflatten(0, x.shape[:2])
 
     @torch.no_grad()
+    def finish(self, codes: Tensor, before: Tensor | None = None) -> Tensor:
+        """Whole windows ``(batch, codes)`` of their first codes ``(batch, n)``, the others the
+        likeliest under the prior, after the windows ``before (batch, codes)`` them, if any."""
+        if before is None:
+            past = self.quantizer.deviation.new_zeros(len(codes), len(self.quantizer.deviation))
+            return self.policy.rates.likeliest(codes, past, torch.full_like(codes[:, 0], -1))
+        return self.policy.rates.likeliest(codes, self.quantizer.shapes(before), before[:, 0])
+
+    @torch.no_grad()
     def nats(self, codes: Tensor) -> Tensor:
         """What each token costs under the prior, ``(batch, windows, codes)``."""
         past = self._past(codes.flatten(0, 1), codes.shape[:2])

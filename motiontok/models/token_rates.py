@@ -107,6 +107,18 @@ class TokenRates(nn.Module):
         size = self.sizes(past, past_level).gather(-1, codes[:, :1])
         return torch.cat([size, later], dim=1)
 
+    @torch.no_grad()
+    def likeliest(self, codes: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
+        """Whole windows ``(batch, tokens)`` that begin with ``codes (batch, n)``: each later token
+        is the likeliest."""
+        state = self.begin(codes[:, 0], past, past_level)
+        out = list(codes.unbind(dim=1))
+        for token in range(1, len(self.token.weight) + 1):
+            if token == len(out):
+                out.append(self.log_probabilities(state, token).argmax(dim=-1))
+            state = self.advance(state, token, out[token])
+        return torch.stack(out, dim=1)
+
     def sizes(self, past: Tensor, past_level: Tensor) -> Tensor:
         """Log-probabilities ``(batch, vocab)`` of the first token."""
         logs, old, there = self._sizes_before(past_level)

@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from motiontok.errors import TokenizerError
+from motiontok.methods.daps_temporal import DapsTemporal
 from motiontok.methods.lopq import Lopq
 from motiontok.methods.temporal import Temporal
 from motiontok.models.layers import CausalBlock
@@ -41,7 +43,8 @@ class PriorConfig:
     """Sizes of a prior.
 
     Attributes:
-        codes_per_window, vocab_size: of the tokenizer.
+        codes_per_window: that it has a say in, the first ones of each window.
+        vocab_size: of the tokenizer.
         actions, styles: labels it knows, the first ones ``""`` for unknown.
         context: windows it sees at once, the one it writes included.
         width, heads, layers: of the transformer.
@@ -148,6 +151,8 @@ class PriorModel(nn.Module):
         self.register_buffer("known", torch.ones(codes, config.vocab_size, dtype=torch.bool))
         self.register_buffer("scale", torch.tensor(_COMMAND_SCALE), persistent=False)
         self.local: LocalCodes | ResidualCodes | None = None
+        # In a tuple, or it would be a part of this module.
+        self._finishing: tuple[DapsTemporal] | None = None
         if config.components:
             kept, scale = config.components, width**-0.5
             self.local_read = nn.Parameter(torch.randn(kept, width))
@@ -161,6 +166,13 @@ class PriorModel(nn.Module):
             # Of motiontok.prior.steering.
             self.register_buffer("says", torch.zeros(kept + 1, 3), persistent=False)
             self.register_buffer("says_later", torch.zeros(codes, 3))
+
+    @property
+    def codes_per_window(self) -> int:
+        """Codes of a window, those that the tokenizer adds included."""
+        if self._finishing is None:
+            return self.config.codes_per_window
+        return self._finishing[0].config.model.codes_per_window
 
     @torch.no_grad()
     def start_from(self, effects: Tensor, counts: Tensor) -> None:
@@ -177,16 +189,51 @@ class PriorModel(nn.Module):
         self.known.copy_(counts >= int(_RARE * counts.mean()))
 
     def read_codes_of(self, tokenizer: MotionTokenizer) -> None:
-        """Take from a tokenizer what its codes say, where a table cannot hold it."""
+        """Take from a tokenizer what its codes say, where a table cannot hold it.
+
+        Raises:
+            TokenizerError: a window has more codes than this prior draws, and the tokenizer does
+                not know how they go on.
+        """
         method, device = tokenizer.method, self.begin.device
+        if tokenizer.codes_per_window > self.config.codes_per_window:
+            if not isinstance(method, DapsTemporal):
+                raise TokenizerError(
+                    f"a prior of the first {self.config.codes_per_window} codes of each window "
+                    "needs a tokenizer that draws the others: one of method daps-temporal, not "
+                    f"{tokenizer.config.method.name}"
+                )
+            self._finishing = (method,)
         if not self.config.components:
             return
         if isinstance(method, Lopq):
             self.local = LocalCodes(method.quantizer).to(device)
             self.says = command_map(method.quantizer, tokenizer.statistics).to(device)
         elif isinstance(method, Temporal):
-            self.local = ResidualCodes(method.quantizer).to(device)
+            self.local = ResidualCodes(method.quantizer, self.config.codes_per_window).to(device)
             self.says = residual_command_map(method).to(device)
+
+    def whole(self, codes: Tensor, before: Tensor | None) -> Tensor:
+        """All codes ``(rows, N)`` of windows of which it drew ``(rows, codes)``.
+
+        Args:
+            codes: see there.
+            before: ``(rows, N)``, the windows before them, if there are any.
+        """
+        if self._finishing is None:
+            return codes
+        method, place = self._finishing[0], self._finishing[0].device
+        after = None if before is None else before.to(place)
+        return method.finish(codes.to(place), after).to(codes.device)
+
+    def with_rest(self, logp: Tensor, codes: Tensor) -> Tensor:
+        """Log-probabilities ``(windows, N)`` of consecutive windows ``codes (windows, N)``, of
+        those that it draws ``(windows, codes)``."""
+        if self._finishing is None:
+            return logp
+        method = self._finishing[0]
+        rest = -method.nats(codes[None].to(method.device))[0, :, logp.shape[1] :]
+        return torch.cat([logp, rest.to(logp)], dim=1)
 
     def forward(self, codes: Tensor, conditions: Conditions) -> Tensor:
         """Log-probabilities of every code given those before it, by teacher forcing.

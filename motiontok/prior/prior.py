@@ -55,6 +55,11 @@ class TokenPrior:
         return self.model.config
 
     @property
+    def codes_per_window(self) -> int:
+        """Codes of a window, those that the tokenizer adds included."""
+        return self.model.codes_per_window
+
+    @property
     def actions(self) -> tuple[str, ...]:
         """Labels it knows of what is done, such as ``"walk"``."""
         return self.config.actions[1:]
@@ -169,7 +174,7 @@ class TokenPrior:
                 options=options or SamplingOptions(),
                 generator=generator,
             )
-            draft.write(self.config.codes_per_window)
+            draft.write(self.codes_per_window)
             past = torch.cat([past, draft.codes[:, None]], dim=1)
         return past[:, given:].cpu().numpy()
 
@@ -231,6 +236,7 @@ class TokenPrior:
             CodesError: not codes of this tokenizer.
         """
         z = self._past(codes)
+        drawn = z[..., : self.config.codes_per_window]
         asked = self.conditions(
             z.shape[1], velocity=velocity, yaw_rate=yaw_rate, label=label, style=style
         )
@@ -239,9 +245,9 @@ class TokenPrior:
         for n in range(z.shape[1]):
             first = max(0, n + 1 - context)
             seen = Conditions(asked.commands[:, first : n + 1], asked.action, asked.style)
-            logp = self.model(z[:, first : n + 1], seen)[0, -1]
-            rows.append(logp.gather(-1, z[0, n, :, None])[:, 0])
-        return torch.stack(rows).double().cpu().numpy()
+            logp = self.model(drawn[:, first : n + 1], seen)[0, -1]
+            rows.append(logp.gather(-1, drawn[0, n, :, None])[:, 0])
+        return self.model.with_rest(torch.stack(rows), z[0]).double().cpu().numpy()
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write ``prior.json`` and ``prior.safetensors`` (16 bits), both or neither.
@@ -335,7 +341,7 @@ class TokenPrior:
 
     def _past(self, codes: NDArray[Any] | Tensor | None) -> Tensor:
         """Codes of one sequence as ``(1, windows, codes)`` on the model's device."""
-        size = self.config.codes_per_window
+        size = self.codes_per_window
         if codes is None:
             return torch.zeros(1, 0, size, dtype=torch.long, device=self.device)
         z, _ = check_codes(codes, codes_per_window=size, vocab_size=self.config.vocab_size)

@@ -47,6 +47,7 @@ class ResidualCodes(nn.Module):
 
     Args:
         quantizer: fitted.
+        codes: how many of each window are read, the first ones.
 
     Attributes:
         head: codes that others depend on: that of the size.
@@ -67,25 +68,26 @@ class ResidualCodes(nn.Module):
     whitening: Tensor
 
     @torch.no_grad()
-    def __init__(self, quantizer: ResidualQuantizer) -> None:
+    def __init__(self, quantizer: ResidualQuantizer, codes: int) -> None:
         super().__init__()
+        components, words = quantizer.components[: codes - 1], quantizer.words[: codes - 1]
         variance = quantizer.deviation.square()
         squares = quantizer.word_squares()
         # The usual size: that in which codewords have the variance of all components.
         size = (variance.sum() / squares.sum().clamp_min(1e-12)).sqrt()
-        usual = size * squares.mean(dim=1).sqrt()
+        usual = size * squares[: codes - 1].mean(dim=1).sqrt()
         scale = torch.cat([usual.new_ones(1), usual.clamp_min(1e-6)])
         whitening = (variance + _FLOOR * variance.mean()).clamp_min(1e-12).rsqrt()
         spoken = torch.zeros_like(variance, dtype=torch.bool)
-        first = torch.ones_like(quantizer.words[:, 0])
-        for fresh, places in zip(first, quantizer.components, strict=True):
+        first = torch.ones_like(words[:, 0])
+        for fresh, places in zip(first, components, strict=True):
             fresh[spoken[places]] = 0.0
             spoken[places] = True
         buffers = {
             "first": first,
             "levels": quantizer.levels,
-            "places": quantizer.components,
-            "words": quantizer.words,
+            "places": components,
+            "words": words,
             "scale": scale,
             "whitening": whitening,
         }

@@ -118,6 +118,7 @@ def run_prior_training(
     out: Path,
     steps: int,
     shifts: int = 4,
+    codes: int | None = None,
     width: int = 192,
     layers: int = 3,
     seed: int = 0,
@@ -133,6 +134,8 @@ def run_prior_training(
         out: folder of the run.
         steps: optimiser steps.
         shifts: how many cuts of each training clip (and of its mirror image) are taken.
+        codes: how many of each window the prior draws, the first ones; by default all. The
+            others are then the likeliest under the prior of the tokenizer itself.
         width, layers: of the transformer.
         seed: of every random number.
         device: where to train.
@@ -148,7 +151,10 @@ def run_prior_training(
             f"{out} already holds a run: --resume continues it, another --out starts a new one"
         )
     tokenizer.to(device)
-    tokens, held_out = load_tokens(tokenizer, data, out, shifts=shifts, say=say)
+    tokenizer.require_first(codes)
+    drawn = codes or tokenizer.codes_per_window
+    found = load_tokens(tokenizer, data, out, shifts=shifts, say=say)
+    tokens, held_out = (of.first(drawn) for of in found)
     say(
         f"{len(tokens)} windows to train on (mirror images included), {len(held_out)} held out, "
         f"{len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
@@ -160,7 +166,7 @@ def run_prior_training(
     elif isinstance(method, Temporal):
         components = len(method.quantizer.deviation)
     config = PriorConfig(
-        codes_per_window=tokenizer.codes_per_window,
+        codes_per_window=drawn,
         vocab_size=tokenizer.vocab_size,
         actions=tokens.actions,
         styles=tokens.styles,

@@ -97,7 +97,7 @@ class Draft:
 
     Args:
         model: the prior's network.
-        past: ``(batch, windows, codes)``, fewer than its context.
+        past: ``(batch, windows, codes)``, fewer than its context, all codes of each window.
         conditions: of those windows and the one to draw.
         samples: draws for each past.
         options: how to draw.
@@ -105,8 +105,8 @@ class Draft:
 
     Attributes:
         codes: ``(rows, written)``, first all samples of the first past.
-        logp: ``(rows,)`` log-probability of those codes, nats, under the conditions and at
-            temperature 1.
+        logp: ``(rows,)`` log-probability, nats, of those that the model has a say in, under the
+            conditions and at temperature 1.
     """
 
     def __init__(
@@ -133,7 +133,9 @@ class Draft:
         if self._guided:
             free = Conditions.none(batch, past.shape[1] + 1, past.device)
             past, conditions = past.repeat(2, 1, 1), conditions.join(free)
-        self._writer = WindowWriter(model, past, conditions)
+        drawn = model.config.codes_per_window
+        self._before = past[:batch, -1][rows] if past.shape[1] else None
+        self._writer = WindowWriter(model, past[..., :drawn], conditions)
         self._writer.take(self._both(rows, batch))
         self.codes = past.new_empty(len(rows), 0)
         self.logp = torch.zeros(len(rows), device=past.device)
@@ -144,14 +146,17 @@ class Draft:
 
     @torch.no_grad()
     def write(self, until: int, *, heat: float = 1.0) -> None:
-        """Draw codes until each window has so many.
+        """Draw codes until each window has so many; those that the model has no say in are the
+        likeliest.
 
         Args:
             until: codes a window.
             heat: what the temperature is multiplied by.
         """
         options = replace(self._options, temperature=heat * self._options.temperature)
-        for position in range(self.codes.shape[1], until):
+        model = self._model
+        drawn = model.config.codes_per_window
+        for position in range(self.codes.shape[1], min(until, drawn)):
             logits = self._writer.logits()
             own = logits[: len(self.codes)]
             mixed = own
@@ -161,17 +166,21 @@ class Draft:
             if self._steering is not None:
                 mixed = mixed + self._steering.scores(position)
             # Guidance extrapolates logits, most of all those of codes nothing was learnt of.
-            mixed = mixed.masked_fill(~self._model.known[position], -torch.inf)
+            mixed = mixed.masked_fill(~model.known[position], -torch.inf)
             code = choose(mixed, options, self._generator)
             self.logp = self.logp + own.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]
             self._writer.push(code.repeat(2) if self._guided else code)
             if self._steering is not None:
                 self._steering.push(position, code)
             self.codes = torch.cat([self.codes, code[:, None]], dim=1)
+        if until > self.codes.shape[1]:
+            self.codes = model.whole(self.codes, self._before)[:, :until]
 
     def take(self, rows: Tensor) -> None:
         """Go on with these rows only, ``(kept,)``."""
         self._writer.take(self._both(rows, len(self.codes)))
         if self._steering is not None:
             self._steering.take(rows)
+        if self._before is not None:
+            self._before = self._before[rows]
         self.codes, self.logp = self.codes[rows], self.logp[rows]

@@ -24,11 +24,11 @@ def code_effects(tokenizer: MotionTokenizer, usual: Tensor, rank: int) -> Tensor
 
     Args:
         tokenizer: whose codes they are.
-        usual: ``(codes,)`` the commonest code at each position.
+        usual: ``(codes,)`` the commonest code at each position, of the first ones maybe.
         rank: numbers a code.
     """
     rows = []
-    for n in range(tokenizer.codes_per_window):
+    for n in range(len(usual)):
         codes = usual.repeat(tokenizer.vocab_size, 1)
         codes[:, n] = torch.arange(tokenizer.vocab_size)
         parts = [tokenizer.method.decode(c.to(tokenizer.device)).cpu() for c in codes.split(256)]

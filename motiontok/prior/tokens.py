@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,10 @@ class TokenSet:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def first(self, codes: int) -> TokenSet:
+        """The same with the first codes of each window only."""
+        return replace(self, codes=self.codes[:, :codes])
 
     def save(self, path: Path, *, fingerprint: str, origin: str) -> None:
         """Write a ``.npz`` that :meth:`load` reads for the same tokenizer and clips.

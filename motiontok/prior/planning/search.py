@@ -104,7 +104,7 @@ class SearchPlanner:
         self.prior, self.tokenizer = prior, tokenizer
         self.costs, self.steer = tuple(costs), steer
         self.samples, self.horizon, self.beam = samples, horizon, beam
-        whole = prior.config.codes_per_window
+        whole = prior.codes_per_window
         self.judged = min(judged, whole) if tokenizer.method.decodes_prefixes else whole
         self.heat = heat if samples > 1 and self.judged < whole else 1.0
         self.plausibility = plausibility
@@ -115,7 +115,7 @@ class SearchPlanner:
     def __call__(self, state: State) -> NDArray[np.int64]:
         """Codes ``(codes_per_window,)`` of the next window."""
         past = torch.from_numpy(np.asarray(state.codes, dtype=np.int64)).to(self.prior.device)
-        empty = torch.empty(1, 0, self.prior.config.codes_per_window, dtype=torch.long)
+        empty = torch.empty(1, 0, self.prior.codes_per_window, dtype=torch.long)
         beam = _Beam(empty.to(past.device), np.empty((1, 0, 0)), np.zeros(1))
         while beam.codes.shape[1] < self.horizon:
             beam = self._extend(beam, past, state)
@@ -141,7 +141,7 @@ class SearchPlanner:
             # What is returned has been written already.
             return grown.take(best)
         draft.take(torch.from_numpy(best).to(past.device))
-        draft.write(self.prior.config.codes_per_window)
+        draft.write(self.prior.codes_per_window)
         grown = self._with(begun.take(best), draft)
         return grown.take(np.argsort(self._score(grown, state), kind="stable"))
 

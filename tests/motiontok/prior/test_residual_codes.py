@@ -10,6 +10,7 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.data.clips import Clips, ClipSet, make_training_data
+from motiontok.errors import TokenizerError
 from motiontok.methods import MotionNetworks, make_method, temporal
 from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.prior import TokenPrior
@@ -30,7 +31,7 @@ def quantizer():
 
 @pytest.fixture(scope="module")
 def read(quantizer):
-    return ResidualCodes(quantizer)
+    return ResidualCodes(quantizer, CODES)
 
 
 @pytest.fixture
@@ -86,7 +87,8 @@ def test_effects_are_vectors_seen_along_directions(read, codes):
         torch.testing.assert_close(seen[row, codes[:, n]], found, atol=1e-4, rtol=1e-4)
 
 
-def test_a_prior_of_a_temporal_tokenizer_reads_samples_and_steers(tmp_path, labelled_clips):
+def prepared(name):
+    """A tokenizer of made-up motion before its first step."""
     config = parse_config(
         {
             "data": {"window": 32},
@@ -97,7 +99,7 @@ def test_a_prior_of_a_temporal_tokenizer_reads_samples_and_steers(tmp_path, labe
                 "decoder_width": 16,
                 "components": 256,
             },
-            "method": {"name": "temporal"},
+            "method": {"name": name},
         },
         "test",
     )
@@ -109,12 +111,17 @@ def test_a_prior_of_a_temporal_tokenizer_reads_samples_and_steers(tmp_path, labe
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(temporal, "_LINEAR_STEPS", 60)
         method.prepare(lambda count: ready.windows.batch(min(count, 500), generator), generator)
-    tokenizer = MotionTokenizer(method, ready.statistics)
+    return MotionTokenizer(method, ready.statistics)
+
+
+def test_a_prior_of_a_temporal_tokenizer_reads_samples_and_steers(tmp_path, labelled_clips):
+    tokenizer = prepared("temporal")
+    method = tokenizer.method
     # What components say of velocities is what is decoded.
     says = residual_command_map(method)
     walk = procedural.make("walk", seconds=12.0, seed=3)
     codes = torch.as_tensor(tokenizer.encode(walk))[2:-2]
-    said = ResidualCodes(method.quantizer).windows(codes) @ says[:-1] + says[-1]
+    said = ResidualCodes(method.quantizer, 32).windows(codes) @ says[:-1] + says[-1]
     decoded = tokenizer.decode_features(codes.numpy()).reshape(len(codes), 32, -1)
     found = decoded[:, :, [1, 2, 0]].mean(axis=1)
     np.testing.assert_allclose(said[1:-1], found[1:-1], atol=0.15)
@@ -131,3 +138,24 @@ def test_a_prior_of_a_temporal_tokenizer_reads_samples_and_steers(tmp_path, labe
     both = [run.prior.sample(3, seed=1, velocity=(v, 0.0))[0] for v in (1.2, 0.0)]
     fast, slow = (tokenizer.decode_features(c)[:, 1].mean() for c in both)
     assert fast > slow + 0.3
+
+
+def test_a_prior_of_the_first_codes_leaves_the_others_to_the_tokenizer(tmp_path, labelled_clips):
+    tokenizer = prepared("daps-temporal")
+    sizes = {"data": [labelled_clips], "shifts": 1, "width": 16, "layers": 1, "steps": 3}
+    prior = run_prior_training(tokenizer, out=tmp_path / "a", codes=12, **sizes).prior
+    again = TokenPrior.from_pretrained(tmp_path / "a", tokenizer=tokenizer)
+    begun = prior.sample(2, seed=0)[0]
+    assert begun.shape == (2, 32)
+    drawn = again.sample(3, seed=1, prefix=begun, velocity=(1.0, 0.0))[0]
+    before = torch.from_numpy(np.concatenate([begun[-1:], drawn[:-1]]))
+    whole = tokenizer.method.finish(torch.from_numpy(drawn[:, :12]), before)
+    np.testing.assert_array_equal(drawn, whole)
+    # Each of the others is likelier than what a chance code would be.
+    logp = again.log_prob(np.concatenate([begun, drawn]))
+    assert logp.shape == (5, 32)
+    rest = -tokenizer.method.nats(torch.from_numpy(np.concatenate([begun, drawn]))[None])[0]
+    np.testing.assert_allclose(logp[:, 12:], rest[:, 12:], rtol=1e-5)
+    assert (logp[:, 12:] > -np.log(32)).all()
+    with pytest.raises(TokenizerError, match="first 12 codes"):
+        run_prior_training(prepared("temporal"), out=tmp_path / "b", codes=12, **sizes)
