@@ -156,10 +156,13 @@ class MotionTokenizer(Coder):
         effort: int = 1,
         hold_path: bool = False,
         first: int | None = None,
+        rate_weight: float = 0.0,
     ) -> Motion:
         """Encode and decode, on the subject's own skeleton, from where it started."""
         loaded = motion_of(motion, self.calibrations)
-        codes = self.encode(loaded, effort=effort, hold_path=hold_path, first=first)
+        codes = self.encode(
+            loaded, effort=effort, hold_path=hold_path, first=first, rate_weight=rate_weight
+        )
         return self.decode(
             codes,
             start=Start.of(loaded),
@@ -175,20 +178,23 @@ class MotionTokenizer(Coder):
         effort: int = 1,
         hold_path: bool = False,
         first: int | None = None,
+        rate_weight: float = 0.0,
         tokenizer: str = "",
     ) -> Codes:
         """Codes with everything their file needs beside them.
 
         Args:
             motion: a motion, or the path of a clip (.bvh) or motion (.npz).
-            effort, hold_path, first: as :meth:`encode` has them.
+            effort, hold_path, first, rate_weight: as :meth:`encode` has them.
             tokenizer: where this one is found, a note for whoever decodes.
 
         Raises:
             DataError, BVHError: as :meth:`encode`.
         """
         loaded = motion_of(motion, self.calibrations)
-        array = self.encode(loaded, effort=effort, hold_path=hold_path, first=first)
+        array = self.encode(
+            loaded, effort=effort, hold_path=hold_path, first=first, rate_weight=rate_weight
+        )
         assert isinstance(array, np.ndarray)
         return Codes(
             array.astype(np.uint16),

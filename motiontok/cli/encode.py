@@ -50,6 +50,14 @@ __all__ = ["encode"]
     help="Keep the first N codes of each window: fewer bits, coarser motion.  [default: all]",
 )
 @click.option(
+    "--rate-weight",
+    type=click.FloatRange(min=0.0),
+    default=0.0,
+    show_default=True,
+    help="Of daps-temporal: what a nat of its prior counts for beside the error, 1 at a fair "
+    "price. Tokens get easier to foretell; take --effort 4 with it.",
+)
+@click.option(
     "--pack", is_flag=True, help="Many clips a file, for training on codes of a whole folder."
 )
 @click.option(
@@ -68,6 +76,7 @@ def encode(
     effort: int,
     hold_path: bool,
     codes: int | None,
+    rate_weight: float,
     pack: bool,
     shard: str | None,
     robot: str | None,
@@ -120,7 +129,12 @@ def encode(
             f"{source}: a picture; give --tokenizer the folder of a tokenizer of images, such as "
             "one that `motiontok train imagenet256` wrote"
         )
-    how: dict[str, Any] = {"effort": effort, "hold_path": hold_path, "first": codes}
+    how: dict[str, Any] = {
+        "effort": effort,
+        "hold_path": hold_path,
+        "first": codes,
+        "rate_weight": rate_weight,
+    }
     read: dict[str, Any] = {"reading": reading, "strict": strict}
     whose = {"robot": robot, "map_path": map_path}
     if pack:

@@ -46,7 +46,8 @@ class Entry:
             could not be read.
         codes: file that holds its codes, relative to the folder of codes.
         fingerprint: of the tokenizer.
-        effort, hold_path, first: how it was encoded, see :meth:`MotionTokenizer.encode`.
+        effort, hold_path, first, rate_weight: how it was encoded, see
+            :meth:`MotionTokenizer.encode`.
         frames: frames at the tokenizer's rate.
         windows: rows of its codes.
         error: why there are no codes; empty where there are.
@@ -66,6 +67,7 @@ class Entry:
     row: int = 0
     first: int | None = None
     remarks: tuple[str, ...] = ()
+    rate_weight: float = 0.0
 
 
 def clips_in(folder: Path) -> list[str]:
@@ -154,7 +156,8 @@ def check_same(out: Path, old: Entry, new: Entry) -> None:
 
 def _how(entry: Entry) -> str:
     codes = f"first {entry.first}" if entry.first else "all"
-    return f"effort {entry.effort}, hold_path {entry.hold_path}, {codes} codes of a window"
+    weight = f", rate_weight {entry.rate_weight:g}" if entry.rate_weight else ""
+    return f"effort {entry.effort}, hold_path {entry.hold_path}, {codes} codes of a window{weight}"
 
 
 def make_folder(out: Path) -> None:

@@ -45,6 +45,7 @@ def encode_folder(
     effort: int = 1,
     hold_path: bool = False,
     first: int | None = None,
+    rate_weight: float = 0.0,
     reading: Reading | None = None,
     strict: bool = False,
     workers: int | None = None,
@@ -61,7 +62,7 @@ def encode_folder(
         out: folder of codes, laid out like ``source``.
         tokenizer: its folder, or the name of a shipped one.
         device: where to encode. On anything but the CPU one process does it all.
-        effort, hold_path, first: as :meth:`MotionTokenizer.encode` has them.
+        effort, hold_path, first, rate_weight: as :meth:`MotionTokenizer.encode` has them.
         reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
         strict: a clip with a fault is entered as one that cannot be used.
         workers: processes; by default one a core, or none for a few clips.
@@ -78,7 +79,7 @@ def encode_folder(
     """
     source, out = Path(source), Path(out)
     clips = clips_in(source)
-    how = settings_of(tokenizer, device, effort, hold_path, first)
+    how = settings_of(tokenizer, device, effort, hold_path, first, rate_weight)
     wanted = [replace(how, file=c, codes=t) for c, t in result_names(clips, ".npy").items()]
     make_folder(out)
     if next(out.glob("manifest-*-*.jsonl"), None):

@@ -98,6 +98,7 @@ def encode_packed(
     effort: int = 1,
     hold_path: bool = False,
     first: int | None = None,
+    rate_weight: float = 0.0,
     reading: Reading | None = None,
     strict: bool = False,
     workers: int | None = None,
@@ -113,7 +114,7 @@ def encode_packed(
     Args:
         source: folder of .bvh and .npz files, at any depth.
         out: folder of the shards, the same for all machines.
-        tokenizer, device, effort, hold_path, first, reading, strict, workers: as
+        tokenizer, device, effort, hold_path, first, rate_weight, reading, strict, workers: as
             :func:`encode_folder` has them.
         share: which clips to encode: number and count of shares. Which share a clip is in
             depends on its path and the count alone.
@@ -130,7 +131,7 @@ def encode_packed(
     if not 0 <= share[0] < share[1]:
         raise InputError(f"share {share[0]} of {share[1]}: count from 0")
     clips = [clip for clip in clips_in(source) if _share_of(clip, share[1]) == share[0]]
-    wanted = settings_of(tokenizer, device, effort, hold_path, first)
+    wanted = settings_of(tokenizer, device, effort, hold_path, first, rate_weight)
     make_folder(out)
     if (out / MANIFEST).is_file():
         raise InputError(f"{out}: holds a file of codes a clip; give another folder")
@@ -348,6 +349,7 @@ def _packed(clips: list[Codes], how: Entry) -> bytes:
         "effort": str(how.effort),
         "hold_path": str(how.hold_path).lower(),
         "first_codes": str(how.first or "all"),
+        "rate_weight": str(how.rate_weight),
         "sources": json.dumps([c.source for c in clips]),
     }
     return save(tensors, metadata=about)

@@ -131,6 +131,7 @@ def encode_batch(batch: Batch) -> list[Made]:
                     effort=entry.effort,
                     hold_path=entry.hold_path,
                     first=entry.first,
+                    rate_weight=entry.rate_weight,
                     tokenizer=name,
                 )
                 made.append((entry, codes))
@@ -178,17 +179,25 @@ def open_tokenizer(tokenizer: str, device: str) -> MotionTokenizer:
 
 
 def settings_of(
-    tokenizer: str, device: str, effort: int, hold_path: bool, first: int | None
+    tokenizer: str,
+    device: str,
+    effort: int,
+    hold_path: bool,
+    first: int | None,
+    rate_weight: float = 0.0,
 ) -> Entry:
     """How clips are to be encoded, as an entry without a clip. The tokenizer is opened anew.
 
     Raises:
-        DataError: its first codes do not decode alone, and some of them are asked for.
+        DataError: its first codes do not decode alone, and some of them are asked for, or it has
+            no prior for a weight of rates.
     """
     open_tokenizer.cache_clear()
     opened = open_tokenizer(tokenizer, device)
     opened.require_first(first)
-    return Entry("", "", "", opened.fingerprint, effort, hold_path, first=first)
+    opened.require_rates(rate_weight)
+    whose = opened.fingerprint
+    return Entry("", "", "", whose, effort, hold_path, first=first, rate_weight=rate_weight)
 
 
 def digest(path: Path, settings: Settings) -> str:

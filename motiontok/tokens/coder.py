@@ -17,6 +17,7 @@ from motiontok.config import Config
 from motiontok.data import Statistics, blend_seams
 from motiontok.errors import DataError
 from motiontok.methods import DiscreteAutoencoder
+from motiontok.methods.daps_temporal import DapsTemporal
 from motiontok.tokens.checks import (
     OnInvalid,
     check_codes,
@@ -109,6 +110,7 @@ class Coder:
         generator: torch.Generator | None = None,
         hold_path: bool = False,
         first: int | None = None,
+        rate_weight: float = 0.0,
     ) -> NDArray[np.int64] | Tensor:
         """Codes of a motion of any length.
 
@@ -123,6 +125,9 @@ class Coder:
                 motion, so that the root of a long motion does not drift.
             first: keep only so many codes of each window, of a tokenizer whose first codes
                 decode alone (lopq, pca-pq, temporal): fewer bits for a coarser motion.
+            rate_weight: what a nat of the tokenizer's own prior counts for beside the error, of
+                daps-temporal: 1 at the slope of its rate-distortion curve. Tokens are then
+                cheaper to foretell (:meth:`nats`); an ``effort`` of 4 and more finds them.
 
         Returns:
             Integers ``(..., windows, codes_per_window)``, or ``first`` of them: torch if torch
@@ -138,6 +143,7 @@ class Coder:
         if not 0.0 <= temperature < float("inf"):
             raise DataError(f"temperature must be 0 or positive, got {temperature}")
         self.require_first(first)
+        self.require_rates(rate_weight)
         if generator is None and temperature == 0.0:
             generator = torch.Generator(self.device).manual_seed(0)
 
@@ -149,6 +155,7 @@ class Coder:
                 effort=effort,
                 temperature=temperature,
                 generator=generator,
+                rate_weight=rate_weight,
             )[..., :first]
 
         features = features_of(motion, self.calibrations)
@@ -187,6 +194,45 @@ class Coder:
             raise DataError(
                 f"{first} codes asked of each window, which has {self.codes_per_window}"
             )
+
+    def require_rates(self, weight: float) -> None:
+        """Refuse a weight of rates that cannot be had; 0 is none.
+
+        Raises:
+            DataError: it is negative or not finite, or the tokenizer has no prior of its own.
+        """
+        if not 0.0 <= weight < float("inf"):
+            raise DataError(f"rate_weight must be 0 or positive, got {weight}")
+        if weight:
+            self._with_rates(f"rate_weight {weight:g}")
+
+    def nats(self, codes: NDArray[Any] | Tensor) -> Array | Tensor:
+        """What each code costs under the tokenizer's own prior, nats.
+
+        Args:
+            codes: ``(..., windows, codes_per_window)`` of consecutive windows.
+
+        Returns:
+            The same shape; torch if the codes are.
+
+        Raises:
+            CodesError: bad codes.
+            DataError: the tokenizer has no prior of its own.
+        """
+        method = self._with_rates("nats")
+        z, _ = self._check(codes)
+        rows = z.reshape(-1, *z.shape[-2:]).to(self.device)
+        out: Tensor = method.nats(rows).reshape(z.shape)
+        return out.to(codes.device) if isinstance(codes, Tensor) else out.double().cpu().numpy()
+
+    def _with_rates(self, what: str) -> DapsTemporal:
+        """The method, which has a prior of its own."""
+        if not isinstance(self.method, DapsTemporal):
+            raise DataError(
+                f"{what}: a tokenizer of method {self.config.method.name} has no prior of its "
+                "own; those of daps-temporal have"
+            )
+        return self.method
 
     def log_prob(
         self,

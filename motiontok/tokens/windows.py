@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,15 +48,18 @@ def encode_windows(
     effort: int,
     temperature: float,
     generator: torch.Generator | None,
+    rate_weight: float = 0.0,
 ) -> Tensor:
     """Codes ``(..., windows, codes)`` of consecutive windows ``(..., windows, frames, 203)``, on
     the method's device."""
     device = method.device
     count = _sequences(method, windows.shape[:-2])
     x = _standardized(windows, statistics).unflatten(0, count)
+    # Only methods that know rates have an argument for their weight.
+    weight: dict[str, Any] = {"rate_weight": rate_weight} if rate_weight else {}
     parts = [
         method.encode_sequence(
-            part.to(device), effort=effort, temperature=temperature, generator=generator
+            part.to(device), effort=effort, temperature=temperature, generator=generator, **weight
         )
         for part in x.split(max(1, _CHUNK // (effort * count[1])))
     ]

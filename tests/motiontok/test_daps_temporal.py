@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from bvh import procedural
+from motiontok import MotionTokenizer
 from motiontok.config import parse_config
+from motiontok.corpus import encode_folder
 from motiontok.data.clips import Clips, ClipSet, make_training_data
+from motiontok.errors import DataError
 from motiontok.methods import MotionNetworks, temporal
 from motiontok.training import train
 from motiontok.training.log import read_log
@@ -113,3 +116,23 @@ def test_the_prior_learns_and_its_weight_buys_nats_with_error(ready, tmp_path):
         errors.append(float((method.decode_sequence(codes) - x).square().mean()))
     assert nats[2] < nats[1] < nats[0]
     assert errors[0] < errors[2]
+
+    tokenizer = MotionTokenizer(method, ready.statistics)
+    motion = procedural.make("walk", seconds=6.0, seed=5)
+    plain, cheap = (tokenizer.encode(motion, effort=4, rate_weight=w) for w in (0.0, 4.0))
+    assert tokenizer.nats(plain).shape == plain.shape
+    assert tokenizer.nats(cheap).sum() < tokenizer.nats(plain).sum()
+    with pytest.raises(DataError, match="rate_weight must be 0 or positive"):
+        tokenizer.encode(motion, rate_weight=-1.0)
+
+
+def test_a_weight_of_rates_needs_a_prior(tiny_run, tmp_path):
+    tokenizer = MotionTokenizer.from_pretrained(tiny_run)
+    motion = procedural.make("walk", seconds=3.0, seed=5)
+    with pytest.raises(DataError, match="has no prior of its own"):
+        tokenizer.encode(motion, rate_weight=1.0)
+    with pytest.raises(DataError, match="has no prior of its own"):
+        tokenizer.nats(tokenizer.encode(motion))
+    motion.save(tmp_path / "clips" / "walk.npz")
+    with pytest.raises(DataError, match="has no prior of its own"):
+        encode_folder(tmp_path / "clips", tmp_path / "out", tokenizer=str(tiny_run), rate_weight=1)
