@@ -18,6 +18,7 @@ from motiontok.prior.local import LocalCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.runs import run_prior_training
 from motiontok.prior.start import expect_from_past
+from motiontok.prior.tokens import commands_of
 
 CODES, VOCAB, COMPONENTS = 6, 32, 24
 
@@ -122,7 +123,8 @@ def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):
     config = load_config(
         "demo",
         (
-            "data.dataset=folder", "model.codes_per_window=8", "model.vocab_size=16",
+            "method.name=lopq", "data.dataset=folder",
+            "model.codes_per_window=8", "model.vocab_size=16",
             "model.components=32", "model.bases=4", "data.holdout=4",
         ),
     )  # fmt: skip
@@ -138,6 +140,13 @@ def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):
     with safe_open(tmp_path / "prior" / "prior.safetensors", framework="pt") as file:
         assert not [k for k in file.keys() if k.startswith("local.")]  # noqa: SIM118
     again = TokenPrior.from_pretrained(tmp_path / "prior", tokenizer=tokenizer)
+    # Codes say the mean velocity and yaw rate of what is decoded, before windows are joined.
+    drawn = run.prior.sample(1, batch=6, seed=0)
+    decoded = [tokenizer.decode_features(c) for c in drawn]
+    expected = np.concatenate([commands_of(f, tokenizer.frames_per_window) for f in decoded])
+    model = run.prior.model
+    said = model.local.windows(torch.from_numpy(drawn[:, 0])) @ model.says[:-1] + model.says[-1]
+    np.testing.assert_allclose(said, expected, atol=2e-3)
     codes = run.prior.sample(2, seed=0, label="walk")
     np.testing.assert_array_equal(again.sample(2, seed=0, label="walk"), codes)
     np.testing.assert_allclose(again.log_prob(codes[0]), run.prior.log_prob(codes[0]))
