@@ -22,6 +22,7 @@ from motiontok.data import (
     Start,
     StartLike,
     Statistics,
+    StillnessFilter,
     blend_seams,
     offsets_of,
     plant_feet,
@@ -130,7 +131,7 @@ class MotionTokenizer(Coder):
             source: origin to record.
             on_invalid: what to do about a window with a code outside the vocabulary: an
                 ``"error"``, or ``"hold"`` the pose before it, standing still.
-            plant: hold standing feet in place.
+            plant: hold standing feet in place, and a body that is still.
 
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
@@ -145,6 +146,8 @@ class MotionTokenizer(Coder):
         if frames is not None:
             self._require_frames(frames, len(codes))
             features = features[:frames]
+        if plant:
+            features = self._held(features, codes)
         skeleton = self.offsets if offsets is None else offsets
         motion = to_motion(features, skeleton, start=start, source=source)
         return plant_feet(motion, features[:, COLUMNS["contacts"]]) if plant else motion
@@ -241,9 +244,9 @@ class MotionTokenizer(Coder):
         for some in _batches(codes):
             checked = [self._checked(one) for one in some]
             features = [
-                blend_seams(own.reshape(-1, own.shape[-1]), self.frames_per_window)[
-                    : one.frames or None
-                ]
+                self._held(
+                    blend_seams(own, self.frames_per_window)[: one.frames or None], one.array
+                )
                 for one, own in zip(some, self._decode_apart(checked), strict=True)
             ]
             motions = to_motions(
@@ -311,6 +314,7 @@ class MotionTokenizer(Coder):
             offsets=self.offsets if offsets is None else offsets_of(offsets),
             plant=plant,
             on_invalid=on_invalid,
+            noise=self.noise,
         )
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, compact: bool = False) -> None:
@@ -367,17 +371,23 @@ class MotionTokenizer(Coder):
             raise CodesError(f"{codes.source}: {error}") from None
         return z
 
+    def _held(self, features: Array, codes: NDArray[Any] | Tensor) -> Array:
+        """Features ``(frames, 203)`` of whole clips whose bodies are held where they are still."""
+        return StillnessFilter(self.noise(np.shape(codes)[-1])).push(features)
+
     def _require_frames(self, frames: int, windows: int) -> None:
         most = windows * self.frames_per_window
         if not 0 < whole(frames, "frames", CodesError) <= most:
             raise CodesError(f"{frames} frames asked of {windows} windows that hold {most}")
 
     def _decode_apart(self, clips: list[Tensor]) -> list[Array]:
-        """Raw windows of each clip, of methods whose windows are apart decoded together."""
+        """Raw frames of each clip, of methods whose windows are apart decoded together."""
         if self.method.joins_windows:
-            return [decode_windows(self.method, self.statistics, z) for z in clips]
-        windows = decode_windows(self.method, self.statistics, torch.cat(clips))
-        return np.split(windows, np.cumsum([len(z) for z in clips])[:-1])
+            parts = [decode_windows(self.method, self.statistics, z) for z in clips]
+        else:
+            windows = decode_windows(self.method, self.statistics, torch.cat(clips))
+            parts = np.split(windows, np.cumsum([len(z) for z in clips])[:-1])
+        return [part.reshape(-1, part.shape[-1]) for part in parts]
 
     @property
     def _parts(self) -> Parts:

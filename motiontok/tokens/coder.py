@@ -14,7 +14,7 @@ from bvh.motion import FPS, Motion
 from bvh.motion_io import Calibrations
 from bvh.rotations import Array
 from motiontok.config import Config
-from motiontok.data import Statistics, blend_seams
+from motiontok.data import Noise, Statistics, blend_seams, measure_noise
 from motiontok.errors import DataError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.tokens.checks import (
@@ -58,6 +58,7 @@ class Coder:
         self.method = method.eval()
         self.statistics = statistics
         self.calibrations = dict(calibrations or {})
+        self._noise: dict[int, Noise] = {}
 
     @property
     def config(self) -> Config:
@@ -160,6 +161,7 @@ class Coder:
                     context=-(-self.method.reach // self.frames_per_window),
                     encode=lambda x: encoded(x).cpu().numpy(),
                     decode=self._decoded,
+                    noise=self.noise(first),
                 )
                 for clip in features.reshape(-1, *features.shape[-2:])
             ]
@@ -168,6 +170,23 @@ class Coder:
         else:
             codes = encoded(cut_windows(features, self.frames_per_window))
         return codes.to(motion.device) if isinstance(motion, Tensor) else codes.cpu().numpy()
+
+    def noise(self, first: int | None = None) -> Noise:
+        """What a body that does not move trembles by when it is decoded: measured once.
+
+        Args:
+            first: codes that are kept of each window; all by default.
+        """
+        count = first or self.codes_per_window
+        if count not in self._noise:
+
+            def decoded(features: Array) -> Array:
+                codes = self.encode(features)
+                assert isinstance(codes, np.ndarray)
+                return self.decode_features(codes[..., :count])
+
+            self._noise[count] = measure_noise(decoded)
+        return self._noise[count]
 
     def require_first(self, first: int | None) -> None:
         """Refuse a count of codes of a window that do not decode alone; None is all.
