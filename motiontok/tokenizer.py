@@ -22,7 +22,6 @@ from motiontok.data import (
     Start,
     StartLike,
     Statistics,
-    StillnessFilter,
     blend_seams,
     offsets_of,
     plant_feet,
@@ -33,7 +32,7 @@ from motiontok.data import (
 )
 from motiontok.errors import CodesError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.tokens.checks import OnInvalid, motion_of, require_codes, usable_device, whole
+from motiontok.tokens.checks import OnInvalid, motion_of, require_codes, usable_device
 from motiontok.tokens.coder import Coder
 from motiontok.tokens.folder import (
     FORMAT,
@@ -370,15 +369,6 @@ class MotionTokenizer(Coder):
         except CodesError as error:
             raise CodesError(f"{codes.source}: {error}") from None
         return z
-
-    def _held(self, features: Array, codes: NDArray[Any] | Tensor) -> Array:
-        """Features ``(frames, 203)`` of whole clips whose bodies are held where they are still."""
-        return StillnessFilter(self.noise(np.shape(codes)[-1])).push(features)
-
-    def _require_frames(self, frames: int, windows: int) -> None:
-        most = windows * self.frames_per_window
-        if not 0 < whole(frames, "frames", CodesError) <= most:
-            raise CodesError(f"{frames} frames asked of {windows} windows that hold {most}")
 
     def _decode_apart(self, clips: list[Tensor]) -> list[Array]:
         """Raw frames of each clip, of methods whose windows are apart decoded together."""

@@ -14,8 +14,8 @@ from bvh.motion import FPS, Motion
 from bvh.motion_io import Calibrations
 from bvh.rotations import Array
 from motiontok.config import Config
-from motiontok.data import Noise, Statistics, blend_seams, measure_noise
-from motiontok.errors import DataError
+from motiontok.data import Noise, Statistics, StillnessFilter, blend_seams, measure_noise
+from motiontok.errors import CodesError, DataError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.tokens.checks import (
     OnInvalid,
@@ -351,3 +351,12 @@ class Coder:
         raw = self._decoded(codes, on_invalid)
         frames = raw.reshape(*raw.shape[:-3], -1, raw.shape[-1])
         return blend_seams(frames, self.frames_per_window)
+
+    def _held(self, features: Array, codes: NDArray[Any] | Tensor) -> Array:
+        """Features ``(frames, 203)`` of whole clips whose bodies are held where they are still."""
+        return StillnessFilter(self.noise(np.shape(codes)[-1])).push(features)
+
+    def _require_frames(self, frames: int, windows: int) -> None:
+        most = windows * self.frames_per_window
+        if not 0 < whole(frames, "frames", CodesError) <= most:
+            raise CodesError(f"{frames} frames asked of {windows} windows that hold {most}")
