@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import os
 import re
@@ -35,10 +36,12 @@ MOTION_SUFFIXES: tuple[str, ...] = (".bvh", ".bvh.gz", ".npz")
 _ARCHIVE_SUFFIXES = (
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2",
 )  # fmt: skip
+_SETTINGS = "bvh.toml"  # how clips are to be read, see bvh.reading
 _MAX_MEMBER = 1 << 30
 _MAX_TOTAL = 32 << 30
 _MAX_MEMBERS = 1_000_000
 _CHUNK = 1 << 20
+_LONGEST = 240  # bytes of a name; file systems take 255
 
 
 def natural_key(name: str) -> tuple[tuple[int, str | int], ...]:
@@ -114,7 +117,8 @@ def result_names(names: Sequence[str], suffix: str) -> dict[str, str]:
     """File of motion -> a file made of it, with ``suffix`` instead of its own.
 
     Files that differ in their suffixes only, such as ``walk.bvh`` and ``walk.npz``, keep
-    them (``walk.bvh.npy``), so that no two results have one name.
+    them (``walk.bvh.npy``), so that no two results have one name. Names that file systems
+    would not take, with what is written beside them, end in a digest instead.
 
     Args:
         names: relative POSIX paths that :func:`find_motion_files` found.
@@ -124,7 +128,17 @@ def result_names(names: Sequence[str], suffix: str) -> dict[str, str]:
     while len(set(found.values())) < len(found):
         count = Counter(found.values())
         found = {n: r if count[r] == 1 else f"{n}{suffix}" for n, r in found.items()}
-    return found
+    return {name: _fitting(result, suffix) for name, result in found.items()}
+
+
+def _fitting(result: str, suffix: str) -> str:
+    folder, _, name = result.rpartition("/")
+    data = os.fsencode(name)
+    if len(data) <= _LONGEST:
+        return result
+    digest = hashlib.blake2b(data, digest_size=6).hexdigest()
+    kept = data[: _LONGEST - len(digest) - len(suffix) - 1].decode("utf-8", errors="ignore")
+    return f"{folder}/{kept}-{digest}{suffix}" if folder else f"{kept}-{digest}{suffix}"
 
 
 def _without_suffix(name: str, suffixes: Sequence[str] = MOTION_SUFFIXES) -> str:
@@ -161,6 +175,12 @@ def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:
     try:
         with _members(path) as members:
             for name, file in members:
+                if PurePosixPath(name).name == _SETTINGS:
+                    if not os.path.lexists(path.parent / _SETTINGS):
+                        raise BVHError(
+                            f"{path}: {name} in it is not read; put it beside the archive as well"
+                        )
+                    continue
                 target = into / _inside(name, path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 room -= _copy(file, target, min(_MAX_MEMBER, room), f"{path}: {name}")
@@ -192,7 +212,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
     for info in archive.infolist():
         # The upper half of the attributes holds the Unix mode; 0o12 is a link.
         link = (info.external_attr >> 28) == 0o12
-        if not info.is_dir() and not link and is_motion_file(info.filename):
+        if not info.is_dir() and not link and _is_wanted(info.filename):
             with archive.open(info) as file:
                 yield info.filename, file
 
@@ -200,11 +220,15 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
 def _tar_members(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
     for info in archive:
         name = info.name.removeprefix("./")
-        if info.isreg() and is_motion_file(name):
+        if info.isreg() and _is_wanted(name):
             file = archive.extractfile(info)
             if file is not None:
                 with file:
                     yield name, file
+
+
+def _is_wanted(name: str) -> bool:
+    return is_motion_file(name) or PurePosixPath(name).name == _SETTINGS
 
 
 def _inside(name: str, archive: Path) -> PurePosixPath:

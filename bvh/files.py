@@ -38,7 +38,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise NotADirectoryError(errno.ENOTDIR, text, str(path.parent)) from None
     try:
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=f".tmp{path.suffix}"
+            dir=path.parent, prefix=f".{_short(path.stem)}-", suffix=f".tmp{path.suffix}"
         )
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
@@ -59,6 +59,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _short(stem: str) -> str:
+    """So much of a name that what is added to it still fits where the name itself did."""
+    return os.fsencode(stem)[:100].decode("utf-8", errors="ignore")
 
 
 def read_short(path: Path) -> str:

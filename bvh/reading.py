@@ -113,12 +113,30 @@ class Settings:
         return self.given.over(self._read[file])
 
     def file_of(self, path: str | os.PathLike[str]) -> Path | None:
-        """The ``bvh.toml`` that a file is read by."""
+        """The ``bvh.toml`` that a file is read by.
+
+        Raises:
+            BVHError: what lies beside the file is nearly named so, and would not be read.
+        """
         folder = Path(path).absolute().parent
         if folder not in self._nearest:
             places = (place / SETTINGS for place in (folder, *folder.parents))
-            self._nearest[folder] = next((place for place in places if place.is_file()), None)
+            # Whatever it is: a folder or a broken link of this name is told when it is read.
+            found = next((place for place in places if os.path.lexists(place)), None)
+            if found is None or found.parent != folder:
+                _refuse_misnamed(folder)
+            self._nearest[folder] = found
         return self._nearest[folder]
+
+
+def _refuse_misnamed(folder: Path) -> None:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        if name.lower().removesuffix(".txt") in (SETTINGS, f".{SETTINGS}"):
+            raise BVHError(f"{folder / name}: not read under this name; call it {SETTINGS}")
 
 
 def read_clip(path: str | os.PathLike[str], reading: Reading) -> Clip:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["KINDS", "NO_FAULTS", "faults", "kind_of", "remark", "summary"]
+__all__ = ["KINDS", "NO_FAULTS", "faults", "kind_of", "printable", "remark", "summary"]
 
 KINDS: dict[str, str] = {
     "up-axis": "which axis points up is not sure",
@@ -40,6 +40,14 @@ def remark(kind: str, text: str) -> str:
     if kind not in KINDS:
         raise ValueError(f"no kind of remark {kind!r}; choose from {', '.join(KINDS)}")
     return f"{kind}: {text}"
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: names in files may hold characters that would steer it."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
 
 
 def kind_of(line: str) -> str:

@@ -32,7 +32,7 @@ from motiontok.data import (
 )
 from motiontok.errors import CodesError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.tokens.checks import OnInvalid, motion_of, require_codes, usable_device, whole
+from motiontok.tokens.checks import OnInvalid, motion_of, require_codes, usable_device
 from motiontok.tokens.coder import Coder
 from motiontok.tokens.folder import (
     FORMAT,
@@ -130,7 +130,7 @@ class MotionTokenizer(Coder):
             source: origin to record.
             on_invalid: what to do about a window with a code outside the vocabulary: an
                 ``"error"``, or ``"hold"`` the pose before it, standing still.
-            plant: hold standing feet in place.
+            plant: hold standing feet in place, and a body that is still.
 
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
@@ -145,6 +145,8 @@ class MotionTokenizer(Coder):
         if frames is not None:
             self._require_frames(frames, len(codes))
             features = features[:frames]
+        if plant:
+            features = self._held(features, codes)
         skeleton = self.offsets if offsets is None else offsets
         motion = to_motion(features, skeleton, start=start, source=source)
         return plant_feet(motion, features[:, COLUMNS["contacts"]]) if plant else motion
@@ -247,9 +249,9 @@ class MotionTokenizer(Coder):
         for some in _batches(codes):
             checked = [self._checked(one) for one in some]
             features = [
-                blend_seams(own.reshape(-1, own.shape[-1]), self.frames_per_window)[
-                    : one.frames or None
-                ]
+                self._held(
+                    blend_seams(own, self.frames_per_window)[: one.frames or None], one.array
+                )
                 for one, own in zip(some, self._decode_apart(checked), strict=True)
             ]
             motions = to_motions(
@@ -317,6 +319,7 @@ class MotionTokenizer(Coder):
             offsets=self.offsets if offsets is None else offsets_of(offsets),
             plant=plant,
             on_invalid=on_invalid,
+            noise=self.noise,
         )
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, compact: bool = False) -> None:
@@ -373,17 +376,14 @@ class MotionTokenizer(Coder):
             raise CodesError(f"{codes.source}: {error}") from None
         return z
 
-    def _require_frames(self, frames: int, windows: int) -> None:
-        most = windows * self.frames_per_window
-        if not 0 < whole(frames, "frames", CodesError) <= most:
-            raise CodesError(f"{frames} frames asked of {windows} windows that hold {most}")
-
     def _decode_apart(self, clips: list[Tensor]) -> list[Array]:
-        """Raw windows of each clip, of methods whose windows are apart decoded together."""
+        """Raw frames of each clip, of methods whose windows are apart decoded together."""
         if self.method.joins_windows:
-            return [decode_windows(self.method, self.statistics, z) for z in clips]
-        windows = decode_windows(self.method, self.statistics, torch.cat(clips))
-        return np.split(windows, np.cumsum([len(z) for z in clips])[:-1])
+            parts = [decode_windows(self.method, self.statistics, z) for z in clips]
+        else:
+            windows = decode_windows(self.method, self.statistics, torch.cat(clips))
+            parts = np.split(windows, np.cumsum([len(z) for z in clips])[:-1])
+        return [part.reshape(-1, part.shape[-1]) for part in parts]
 
     @property
     def _parts(self) -> Parts:

@@ -50,7 +50,7 @@ def inspect(
     from bvh.arrays import refuse_pickle
     from bvh.motion_io import examine_clip
     from bvh.reading import Settings, read_clip
-    from bvh.remarks import faults
+    from bvh.remarks import faults, printable
     from motiontok.cli.sources import STRICT, check_reading
     from motiontok.cli.trajectories import is_trajectory
     from motiontok.errors import InputError
@@ -76,8 +76,7 @@ def inspect(
     except BVHError:
         # What is in the file helps to find out why it is no humanoid.
         if not as_json:
-            click.echo(_headline(source))
-            click.echo(_tree(source, {}))
+            click.echo(printable(f"{_headline(source)}\n{_tree(source, {})}"))
         raise
     if picture is not None:
         from motiontok.render.inspection import draw_pose
@@ -88,9 +87,8 @@ def inspect(
         facts = _facts(source, motion, report) | {"settings": file and str(file)}
         click.echo(json.dumps(facts, indent=2))
     else:
-        click.echo(_headline(source))
-        click.echo(_summary(report, file))
-        click.echo(_tree(source, {name: joint for joint, name in report.joints.items()}))
+        tree = _tree(source, {name: joint for joint, name in report.joints.items()})
+        click.echo(printable("\n".join((_headline(source), _summary(report, file), tree))))
         if picture is not None:
             click.echo(f"wrote {picture}")
     if strict and (wrong := faults(report.problems)):

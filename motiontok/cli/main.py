@@ -100,7 +100,10 @@ def main() -> None:
         if debug:
             raise
         code, message = _explain(error)
-        click.echo(f"error: {' '.join(message.split())}", err=True)
+        from bvh.remarks import printable
+
+        # Names in a file may hold what steers a terminal.
+        click.echo(f"error: {printable(' '.join(message.split()))}", err=True)
         sys.exit(code)
 
 

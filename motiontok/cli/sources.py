@@ -116,8 +116,10 @@ def open_robot(name: str, map_path: Path | None) -> Robot:
 
 def print_notes(lines: Iterable[str]) -> None:
     """Notes for the user, one line each, on standard error."""
+    from bvh.remarks import printable
+
     for line in lines:
-        print(f"note: {line}", file=sys.stderr)
+        print(f"note: {printable(line)}", file=sys.stderr)
 
 
 def check_reading(reading: Reading, sources: Sequence[Path]) -> None:

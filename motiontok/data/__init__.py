@@ -6,20 +6,24 @@ from motiontok.data.place import REFERENCE, Start, StartLike, offsets_of, start_
 from motiontok.data.planting import plant_feet, plant_together
 from motiontok.data.seams import blend_seams
 from motiontok.data.statistics import Statistics
+from motiontok.data.stillness import Noise, StillnessFilter, measure_noise
 from motiontok.data.windows import WindowSet, accumulate, differentiate, split_windows
 
 __all__ = [
     "COLUMNS",
     "FEATURES",
     "REFERENCE",
+    "Noise",
     "Start",
     "StartLike",
     "Statistics",
+    "StillnessFilter",
     "WindowSet",
     "accumulate",
     "blend_seams",
     "differentiate",
     "from_motion",
+    "measure_noise",
     "offsets_of",
     "plant_feet",
     "plant_together",

@@ -85,7 +85,7 @@ class TokenCoder:
 
 @dataclass(frozen=True, eq=False)
 class CodecCoder:
-    """The codec of variable length, joined and planted as a tokenizer does it."""
+    """The codec of variable length, joined and planted, not held where it is still."""
 
     codec: ScalarCodec
     statistics: Statistics

@@ -14,8 +14,8 @@ from bvh.motion import FPS, Motion
 from bvh.motion_io import Calibrations
 from bvh.rotations import Array
 from motiontok.config import Config
-from motiontok.data import Statistics, blend_seams
-from motiontok.errors import DataError
+from motiontok.data import Noise, Statistics, StillnessFilter, blend_seams, measure_noise
+from motiontok.errors import CodesError, DataError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.daps_temporal import DapsTemporal
 from motiontok.tokens.checks import (
@@ -59,6 +59,7 @@ class Coder:
         self.method = method.eval()
         self.statistics = statistics
         self.calibrations = dict(calibrations or {})
+        self._noise: dict[int, Noise] = {}
 
     @property
     def config(self) -> Config:
@@ -167,6 +168,7 @@ class Coder:
                     context=-(-self.method.reach // self.frames_per_window),
                     encode=lambda x: encoded(x).cpu().numpy(),
                     decode=self._decoded,
+                    noise=self.noise(first),
                 )
                 for clip in features.reshape(-1, *features.shape[-2:])
             ]
@@ -175,6 +177,23 @@ class Coder:
         else:
             codes = encoded(cut_windows(features, self.frames_per_window))
         return codes.to(motion.device) if isinstance(motion, Tensor) else codes.cpu().numpy()
+
+    def noise(self, first: int | None = None) -> Noise:
+        """What a body that does not move trembles by when it is decoded: measured once.
+
+        Args:
+            first: codes that are kept of each window; all by default.
+        """
+        count = first or self.codes_per_window
+        if count not in self._noise:
+
+            def decoded(features: Array) -> Array:
+                codes = self.encode(features)
+                assert isinstance(codes, np.ndarray)
+                return self.decode_features(codes[..., :count])
+
+            self._noise[count] = measure_noise(decoded)
+        return self._noise[count]
 
     def require_first(self, first: int | None) -> None:
         """Refuse a count of codes of a window that do not decode alone; None is all.
@@ -378,3 +397,12 @@ class Coder:
         raw = self._decoded(codes, on_invalid)
         frames = raw.reshape(*raw.shape[:-3], -1, raw.shape[-1])
         return blend_seams(frames, self.frames_per_window)
+
+    def _held(self, features: Array, codes: NDArray[Any] | Tensor) -> Array:
+        """Features ``(frames, 203)`` of whole clips whose bodies are held where they are still."""
+        return StillnessFilter(self.noise(np.shape(codes)[-1])).push(features)
+
+    def _require_frames(self, frames: int, windows: int) -> None:
+        most = windows * self.frames_per_window
+        if not 0 < whole(frames, "frames", CodesError) <= most:
+            raise CodesError(f"{frames} frames asked of {windows} windows that hold {most}")

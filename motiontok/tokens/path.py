@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bvh.motion import FPS
 from bvh.rotations import Array
-from motiontok.data import COLUMNS, Start, split_windows
+from motiontok.data import COLUMNS, Noise, Start, StillnessFilter, split_windows
 
 __all__ = ["encode_on_path", "root_path", "rotated"]
 
@@ -43,6 +43,7 @@ def encode_on_path(
     context: int = 0,
     encode: Callable[[Array], NDArray[np.int64]],
     decode: Callable[[NDArray[np.int64]], Array],
+    noise: Noise,
 ) -> NDArray[np.int64]:
     """Codes of a clip, each window steered back to the path that the ones before have left.
 
@@ -58,6 +59,7 @@ def encode_on_path(
             codes that they are given later is steered against in its turn.
         encode: from consecutive windows ``(windows, window, 203)`` to codes ``(windows, codes)``.
         decode: from those to the windows.
+        noise: of the decoder: where a still body is held, its root is where it is held.
 
     Returns:
         ``(windows, codes)``.
@@ -67,7 +69,7 @@ def encode_on_path(
     steered = windows.copy()
     codes: list[NDArray[np.int64]] = []
     # Where the decoded path is before each window; the last ones are found anew at each step.
-    poses = [Start()]
+    poses, filters = [Start()], [StillnessFilter(noise)]
     for n, x in enumerate(steered):
         if n:
             last = n * window - 1
@@ -83,7 +85,12 @@ def encode_on_path(
         first = max(n - 2 * context, 0)
         known = np.concatenate([np.stack(codes[first:]), found[n - begin + 1 :]])
         decoded = decode(known)[begin - first : n + 1 - first]
-        rows = decoded.reshape(-1, features.shape[1])
+        del filters[begin + 1 :]
+        held = []
+        for frames in decoded:
+            filters.append(filters[-1].copy())
+            held.append(filters[-1].push(frames))
+        rows = np.concatenate(held)
         positions, turned = root_path(rows if begin else _standing(rows), poses[begin])
         ends = range(window - 1, len(rows), window)
         poses[begin + 1 :] = [

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from bvh.motion import FPS, Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
-from motiontok.data import COLUMNS, Start, from_motion, plant_feet, to_motion
+from motiontok.data import (
+    COLUMNS,
+    Noise,
+    Start,
+    StillnessFilter,
+    from_motion,
+    plant_feet,
+    to_motion,
+)
 from motiontok.errors import DataError
 from motiontok.tokens.checks import OnInvalid, check_on_invalid
 from motiontok.tokens.joining import Joining
@@ -129,15 +137,17 @@ class StreamDecoder:
     What is beside a border depends on the window behind it, so the last :attr:`look_ahead`
     frames of a window come with the next one or with :meth:`flush`. All frames together
     equal those of the whole sequence decoded at once with ``plant=False``. With
-    ``plant=True`` standing feet are held too; held at once they would depend on all that
-    follows, so here they differ a little (docs/tokens.md has by how much).
+    ``plant=True`` a body that is still is held as at once, and standing feet are held too; at
+    once these would depend on all that follows, so here they differ a little (docs/tokens.md
+    has by how much).
 
     Args:
         joining: decodes windows and joins them.
         start: place and heading of frame 0.
         offsets: ``(22, 3)`` rest offsets of the body to move, metres.
-        plant: hold standing feet in place.
+        plant: hold standing feet in place, and a body that is still.
         on_invalid: what to do about a window with a code outside the vocabulary.
+        noise: of the decoder, by codes a window.
 
     Attributes:
         look_ahead: frames of a window that come with the next one.
@@ -152,6 +162,7 @@ class StreamDecoder:
         offsets: Array,
         plant: bool,
         on_invalid: OnInvalid,
+        noise: Callable[[int], Noise],
     ) -> None:
         check_on_invalid(on_invalid)
         self._joining = joining
@@ -159,6 +170,7 @@ class StreamDecoder:
         self._offsets = offsets
         self._plant = plant
         self._on_invalid = on_invalid
+        self._noise = noise
         self.look_ahead = joining.look_ahead
         self._reset()
 
@@ -166,6 +178,7 @@ class StreamDecoder:
         self._joining.reset()
         self.pose = self._first
         self._shift: Array | None = None
+        self._still: StillnessFilter | None = None
         # The frame before those to come, so that their velocities have something to go on from.
         self._last: Array | None = None
 
@@ -184,6 +197,8 @@ class StreamDecoder:
             codes = codes[None] if hasattr(codes, "ndim") else [codes]
         ready = self._joining.push(codes, on_invalid or self._on_invalid)
         assert self._joining.ahead is not None
+        if self._plant and self._still is None:
+            self._still = StillnessFilter(self._noise(np.shape(codes)[-1]))
         return self._move(ready, self._joining.ahead)
 
     def flush(self) -> Motion:
@@ -200,13 +215,16 @@ class StreamDecoder:
         if not len(features):
             # Windows may be shorter than what is kept back.
             return to_motion(ahead, self._offsets, start=self.pose)[:0]
+        if self._still is not None:
+            features = self._still.push(features)
+            ahead = self._still.copy().push(ahead)
         known = features if self._last is None else np.concatenate([self._last, features])
         skip, end = len(known) - len(features), len(known)
         motion = to_motion(np.concatenate([known, ahead]), self._offsets, start=self.pose)
         turned = self.pose.yaw + float(known[1:, COLUMNS["yaw_rate"]].sum()) / FPS
         x, y = motion.root_positions[end - 1, :2]
         self.pose, self._last = Start(float(x), float(y), turned), known[-1:]
-        if not self._plant:
+        if self._still is None:
             return motion[skip:end]
         contacts = np.concatenate([known, ahead])[:, COLUMNS["contacts"]]
         planted = plant_feet(motion, contacts, first=self._shift)

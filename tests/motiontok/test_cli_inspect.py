@@ -140,3 +140,19 @@ def test_joint_positions_and_smpl_are_shown(tmp_path, capsys, monkeypatch) -> No
     code, _, err = run(capsys, monkeypatch, tmp_path / "codes.npy")
     assert code == 2
     assert "codes.npy: codes; `motiontok decode`" in err
+
+
+def test_what_would_steer_a_terminal_is_escaped(run, tmp_path):
+    path = tmp_path / "walk.bvh"
+    bvh.write(procedural.make("walk", seconds=2.0, seed=1).to_clip(), path)
+    text = path.read_text().replace("JOINT Head", "JOINT Head\x1b[31m\x07")
+    path.write_text(text)
+    code, out, _ = run("inspect", path)
+    assert code == 0
+    assert "Head\\x1b[31m\\x07" in out
+    assert "\x1b" not in out
+    path.write_text(text.replace("MOTION", "MOT\x1b[2JION"))
+    code, out, err = run("encode", path)
+    assert code == 2
+    assert "\\x1b[2J" in err
+    assert "\x1b" not in out + err
