@@ -336,7 +336,8 @@ class MotionTokenizer(Coder):
         Raises:
             OSError: the folder cannot be written, or the disk is full.
         """
-        parts = rounded(self._parts) if compact else self._parts
+        parts = self._parts._replace(noise=self.noise())
+        parts = rounded(parts) if compact else parts
         write_folder(Path(folder), parts, fingerprint_of(parts))
 
     @classmethod
@@ -358,6 +359,8 @@ class MotionTokenizer(Coder):
         parts, fingerprint = read_folder(path)
         known = parts.calibrations
         tokenizer = cls(parts.method, parts.statistics, licence=parts.licence, calibrations=known)
+        if parts.noise is not None:
+            tokenizer._noise[tokenizer.codes_per_window] = parts.noise
         if tokenizer.fingerprint != fingerprint:
             raise TokenizerError(
                 f"{path}: config.json says fingerprint {fingerprint}, the weights have "

@@ -9,6 +9,7 @@ import copy
 import hashlib
 import json
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from bvh.files import atomic_path
 from bvh.motion_io import Calibrations
 from bvh.normalizer import Calibration
 from motiontok.config import Config, parse_config
-from motiontok.data import REFERENCE, Statistics
+from motiontok.data import REFERENCE, Noise, Statistics
 from motiontok.errors import ConfigError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.paths import SHIPPED_TOKENIZER
@@ -56,12 +57,14 @@ class Parts(NamedTuple):
         statistics: of the features it was trained on.
         licence: note on the licence of the training data.
         calibrations: of the rigs it was trained on.
+        noise: of what is decoded, if it was measured.
     """
 
     method: DiscreteAutoencoder
     statistics: Statistics
     licence: str
     calibrations: Calibrations
+    noise: Noise | None = None
 
 
 def fingerprint_of(parts: Parts) -> str:
@@ -106,6 +109,8 @@ def write_folder(folder: Path, parts: Parts, fingerprint: str) -> None:
         "licence": parts.licence,
         "config": parts.method.config.to_dict(),
     }
+    if parts.noise is not None:
+        config["noise"] = asdict(parts.noise)
     known = {rig: of.to_dict() for rig, of in parts.calibrations.items() if of is not None}
     with (
         atomic_path(folder / _CALIBRATIONS) if known else nullcontext() as third,
@@ -149,7 +154,8 @@ def read_folder(path: Path) -> tuple[Parts, str]:
                 "use the motiontok that wrote it"
             )
         known = _read_calibrations(path / _CALIBRATIONS)
-        return Parts(method, statistics, str(values["licence"]), known), stated
+        noise = Noise(**values["noise"]) if "noise" in values else None
+        return Parts(method, statistics, str(values["licence"]), known, noise), stated
     except (OSError, SafetensorError) as error:
         raise TokenizerError(f"{path}: damaged or incomplete tokenizer ({error})") from None
     except KeyError as error:

@@ -134,6 +134,12 @@ def test_a_body_that_moves_off_gets_where_it_went():
     assert np.linalg.norm(ends[0] - ends[1]) < 0.1
 
 
+def test_noise_is_kept_with_a_tokenizer(tiny_run):
+    known, again = (MotionTokenizer.from_pretrained(tiny_run) for _ in range(2))
+    again._noise.clear()
+    assert known._noise == {8: again.noise()}
+
+
 def test_noise_is_measured_once_and_more_codes_make_less(tokenizer):
     noise = tokenizer.noise()
     assert tokenizer.noise() is noise
