@@ -25,6 +25,7 @@ from bvh.rotations import Array
 from bvh.skeleton import JOINTS, PARENTS
 from motiontok.errors import RobotError
 from motiontok.robots.coupling import Coupling
+from motiontok.robots.frames import body_of_frame, find_frame
 from motiontok.robots.geometry import points_of
 from motiontok.robots.maps import RobotMap, SoleSize
 
@@ -201,24 +202,18 @@ def _start(model: Any, map: RobotMap) -> Array:
 def _body(model: Any, map: RobotMap, joint: str) -> int:
     name = map.follow[joint]
     where = map.path or map.name
-    if not model.existFrame(name):
+    body = body_of_frame(model, name)
+    if body is None:
         frames = [f.name for f in model.frames]
         close = difflib.get_close_matches(name, frames, n=3, cutoff=0.4) or frames[:12]
         raise RobotError(f"{where}: the robot has no frame {name!r}; nearest: {', '.join(close)}")
-    body = int(model.frames[model.getFrameId(name)].parentJoint)
     if body == 0:
         raise RobotError(f"{where}: frame {name!r} ({joint}) is fixed to the world")
-    if joint != "Hips" and body == 1 and _frame_body(model, map.follow["Hips"]) == 1:
+    if joint != "Hips" and body == 1 == body_of_frame(model, map.follow["Hips"]):
         raise RobotError(
             f"{where}: frame {name!r} ({joint}) is fixed to the robot's base: no joint moves it"
         )
     return body
-
-
-def _frame_body(model: Any, frame: str) -> int:
-    """Body of a frame; the base, if there is no such frame."""
-    known = model.existFrame(frame)
-    return int(model.frames[model.getFrameId(frame)].parentJoint) if known else 1
 
 
 def _parents(map: RobotMap, joints: tuple[str, ...], bodies: tuple[int, ...]) -> tuple[int, ...]:
@@ -242,12 +237,13 @@ def _joint_center(
     model: Any, data: Any, map: RobotMap, joint: str, body: int, parent: int
 ) -> Array:
     """Point nearest to the axes of the joints between a body and its followed parent."""
-    frame = model.frames[model.getFrameId(map.follow[joint])]
+    frame = find_frame(model, map.follow[joint])
+    assert frame is not None, "looked up before"
     origin: Array = data.oMi[body].act(frame.placement.translation)
     if joint == "Hips":
         return origin
     chain = _chain(model, body, parent)
-    if chain is None and parent == _frame_body(model, map.follow["Hips"]) and "Leg" not in joint:
+    if chain is None and parent == body_of_frame(model, map.follow["Hips"]) and "Leg" not in joint:
         # Robots whose base is the chest have their hips below it: chest and arms hang the
         # other way round.
         one, two = (set(model.supports[b].tolist()) for b in (body, parent))

@@ -13,6 +13,7 @@ import pinocchio as pin
 
 from motiontok.errors import RobotError
 from motiontok.robots.coupling import Coupling, read_coupling
+from motiontok.robots.frames import body_of_frame
 from motiontok.robots.geometry import load_geometry
 from motiontok.robots.meshes import settle_meshes
 
@@ -72,10 +73,9 @@ def foot_shapes(description: Description, follow: Mapping[str, str]) -> Any | No
         RobotError: a foot's mesh is missing, and so is a mass to tell its size from.
     """
     model = description.model
-    feet = [follow[side + "Foot"] for side in ("Left", "Right")]
-    if not all(model.existFrame(frame) for frame in follow.values()):
+    bodies = {body_of_frame(model, follow[side + "Foot"]) for side in ("Left", "Right")}
+    if None in bodies:
         return None
-    bodies = {int(model.frames[model.getFrameId(foot)].parentJoint) for foot in feet}
     links = [
         f.name for f in model.frames if f.parentJoint in bodies and f.type == pin.FrameType.BODY
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from motiontok.robots.frames import body_of_frame
 from motiontok.robots.maps import RobotMap
 
 __all__ = ["OPTIONAL", "fitting_map"]
@@ -63,17 +64,17 @@ def _present(model: Any, map: RobotMap) -> dict[str, str]:
     out: dict[str, str] = {}
     seen: set[int] = set()
     for joint, frame in map.follow.items():
-        if not model.existFrame(frame):
+        body = body_of_frame(model, frame)
+        if body is None or body in seen:
             continue
-        body = _body(model, frame)
-        if body not in seen and (body > 1 or (body == 1 and joint == "Hips")):
+        if body > 1 or (body == 1 and joint == "Hips"):
             seen.add(body)
             out[joint] = frame
     return out
 
 
 def _alike(model: Any, follow: Mapping[str, str]) -> bool:
-    bodies = {joint: _body(model, frame) for joint, frame in follow.items()}
+    bodies = {joint: body_of_frame(model, frame) for joint, frame in follow.items()}
     for upper, lower, most in _LIMBS:
         if upper not in bodies or lower not in bodies:
             continue
@@ -87,7 +88,3 @@ def _alike(model: Any, follow: Mapping[str, str]) -> bool:
     return all(
         int(model.parents[body]) not in feet or body in toes for body in range(2, model.njoints)
     )
-
-
-def _body(model: Any, frame: str) -> int:
-    return int(model.frames[model.getFrameId(frame)].parentJoint)

@@ -199,6 +199,26 @@ def test_a_base_that_is_the_chest_has_its_hips_below_it(tmp_path):
     assert trajectory.qpos[:, 2].mean() > robot.calibration.leg_length + 0.1
 
 
+def test_a_link_may_have_the_name_of_a_joint(tmp_path):
+    same = {"left_knee_pitch": "left_shank", "trunk_pitch": "chest"}
+    variant = Variant().rename(lambda name, kind: same.get(name, name))
+    assert variant.joint("left_shank").find("child").get("link") == "left_shank"
+    path = variant.write(tmp_path)
+    found, wanted = as_shipped(told(path))
+    assert found == wanted
+    assert load_robot(path).remarks == ("fits the map of skeleton",)
+
+
+def test_toes_are_what_bends_before_the_ankle(tmp_path):
+    variant = Variant()
+    for side in ("left", "right"):
+        variant.add(f"{side}_toe", f"{side}_foot", "0.15 0 -0.06", "0 1 0")
+    path = variant.write(tmp_path)
+    follow = told(path).map.follow
+    assert (follow["LeftFoot"], follow["LeftToe"]) == ("left_foot", "left_toe_link")
+    assert "LeftToe" in load_robot(path).calibration.joints
+
+
 def test_what_is_written_is_read_again(tmp_path):
     path = Variant().rename(sided("L", "R")).write(tmp_path)
     robot, proposal, fits = check_robot(path)
