@@ -265,19 +265,27 @@ def test_check_prints_a_map_draws_it_and_says_what_it_is_unsure_of(tmp_path):
         (lambda v: v.lock("."), "no joint moves"),
     ],
 )
-def test_what_is_no_humanoid_is_refused_in_a_line(tmp_path, change, words):
+def test_what_is_no_humanoid_is_refused(tmp_path, change, words):
     path = change(Variant()).write(tmp_path)
-    for arguments in (["robots", "--check"], ["robots"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "motiontok", *arguments, str(path)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-        )
-        assert done.returncode == 2, done.stdout
-        assert done.stderr.count("\n") == 1
-        assert done.stderr.startswith("error: ")
-        assert words in done.stderr
+    for open_it in (check_robot, load_robot):
+        with pytest.raises(RobotError) as caught:
+            open_it(path)
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_refusal_is_one_line_and_draws_nothing(tmp_path):
+    path = Variant().quadruped().write(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "motiontok", "robots", "--check", str(path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {path}: 4 limbs stand on the ground")
+    assert done.stderr.count("\n") == 1
     assert not list(tmp_path.glob("*.png"))
 
 
