@@ -59,7 +59,7 @@ def robot_parts(robot: Robot, *, fine: bool = True) -> tuple[list[int], list[Par
 
     Raises:
         RenderError: a shape is of a kind that cannot be drawn.
-        RobotError: a mesh is missing.
+        RobotError: a mesh cannot be read.
         MissingDependencyError: a package is missing.
     """
     key = hashlib.blake2b(

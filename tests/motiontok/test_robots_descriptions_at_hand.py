@@ -14,6 +14,8 @@ from click.testing import CliRunner
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
+from robot_variants import Variant
+
 from bvh import procedural
 from motiontok.cli.retarget import retarget as retarget_command
 from motiontok.errors import RobotError
@@ -21,7 +23,6 @@ from motiontok.paths import config_dir
 from motiontok.robots import evaluate, load_robot, retarget, retarget_and_evaluate_all
 from motiontok.robots.finding import find_description
 from motiontok.robots.maps import read_map
-from tests.motiontok.robot_variants import Variant
 
 UNITREE = ("g1_23dof", "h1", "h1_2", "h2", "r1")
 

@@ -14,6 +14,8 @@ from click.testing import CliRunner
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
+from robot_variants import Variant
+
 from bvh import procedural
 from motiontok.cli.robots import robots
 from motiontok.errors import RobotError
@@ -23,7 +25,6 @@ from motiontok.robots.description import open_description
 from motiontok.robots.maps import read_map
 from motiontok.robots.model import check_robot
 from motiontok.robots.proposal import propose_map
-from tests.motiontok.robot_variants import Variant
 
 SHIPPED = read_map(config_dir() / "robots" / "skeleton.toml").follow
 # An elbow that flexes and twists in one place has its forearm behind either.
