@@ -34,7 +34,7 @@ class Description:
         model: Pinocchio model: free-flyer root, then one angle per joint.
         remarks: what was done to it, one line each.
         coupling: of joints that follow others; None if none does.
-        lost: links without a shape of their own, since a mesh cannot be read, and which.
+        lost: links without a shape of their own, since a mesh is missing, and which.
     """
 
     urdf: Path

@@ -56,7 +56,7 @@ class Robot:
         tree: the description as it was understood.
         remarks: what was done to it, one line each.
         coupling: of joints that follow others; None if none does.
-        lost: links without a shape of their own, since a mesh cannot be read, and which.
+        lost: links without a shape of their own, since a mesh is missing, and which.
     """
 
     name: str
