@@ -44,7 +44,7 @@ _VIDEOS = (".mp4", ".gif")
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML), where --robot is a .urdf file.",
+    help="Retarget map (TOML), where --robot is a .urdf file that no shipped map fits.",
 )
 @tokenizer_option
 @click.option("--size", metavar="WxH", help="Width and height in pixels, such as 1280x720.")

@@ -44,7 +44,8 @@ _MOST_FPS = 1000
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML): which robot frame follows which joint. Needed with a .urdf.",
+    help="Retarget map (TOML): which robot frame follows which joint. Needed with a .urdf that no"
+    " shipped map fits, where `motiontok robots --check` is in doubt.",
 )
 @click.option("--from-robot", help="Whose trajectory SOURCE is, if it is one and does not say.")
 @click.option("--tokenizer", help="Tokenizer that made the codes, if SOURCE is codes.npy.")

@@ -151,7 +151,9 @@ def _settings(
     order = joints.read_bytes() if joints.is_file() else b""
     return digest(
         robot.urdf.read_bytes(),
+        " ".join(sorted(robot.lost)),
         described,
+        json.dumps(dict(robot.map.follow)),
         repr(layout),
         order,
         "" if reading is None else reading.digest,

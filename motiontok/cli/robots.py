@@ -1,4 +1,4 @@
-"""``motiontok robots``: list the robots, or show one."""
+"""``motiontok robots``: list the robots, show one, or find out how to map one."""
 
 from __future__ import annotations
 
@@ -19,18 +19,38 @@ __all__ = ["robots"]
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML), where NAME is a .urdf file.",
+    help="Retarget map (TOML), where NAME is a .urdf file that no shipped map fits.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Tell from names and geometry of the .urdf file NAME which link follows which joint: print"
+    " a map, what is in doubt, and draw it.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="With --check, write the map to this .toml file, for --map.",
 )
 @click.option(
     "--picture",
     type=click.Path(path_type=Path),
-    help="Draw the robot in its T-pose, feet on the ground, to this .png or .jpg.",
+    help="Draw the robot in its T-pose, feet on the ground, to this .png or .jpg; with --check, a"
+    " .png, .svg or .pdf  [default: NAME-check.png]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def robots(name: str | None, map_path: Path | None, picture: Path | None, as_json: bool) -> None:
+def robots(
+    name: str | None,
+    map_path: Path | None,
+    check: bool,
+    out: Path | None,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
     """List the robots that motions can be put on, or show one.
 
-    NAME is a shipped robot or a .urdf file (with --map).
+    NAME is a shipped robot or a .urdf file.
     """
     import json
 
@@ -38,6 +58,13 @@ def robots(name: str | None, map_path: Path | None, picture: Path | None, as_jso
     from motiontok.errors import InputError
     from motiontok.robots import available
 
+    if check:
+        if name is None or map_path is not None:
+            raise InputError("--check takes a .urdf file, and no --map: it tells one")
+        _check(Path(name), out, picture, as_json)
+        return
+    if out is not None:
+        raise InputError("--out is for --check, which tells a map")
     if name is None:
         if picture is not None:
             raise InputError(f"--picture needs a robot; choose from {', '.join(available())}")
@@ -61,6 +88,55 @@ def robots(name: str | None, map_path: Path | None, picture: Path | None, as_jso
         click.echo(f"{joint:<16}{row['frame']:<28}{row['position']:>9g}{row['rotation']:>9g}")
     if picture is not None:
         click.echo(f"wrote {picture}")
+
+
+def _check(urdf: Path, out: Path | None, picture: Path | None, as_json: bool) -> None:
+    import json
+
+    from bvh.files import atomic_path
+    from motiontok.cli.sources import print_notes
+    from motiontok.errors import InputError
+    from motiontok.robots.model import check_robot
+    from motiontok.robots.portrait import SUFFIXES, draw_portrait
+
+    if not urdf.is_file():
+        raise InputError(f"{urdf}: no such robot description; --check takes a .urdf file")
+    if out is not None and out.suffix != ".toml":
+        raise InputError(f"{out}: a map is written as .toml")
+    if picture is not None and picture.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{picture}: with --check the picture is {', '.join(SUFFIXES)}")
+    robot, proposal, fits = check_robot(urdf)
+    print_notes(f"{urdf}: {line}" for line in robot.remarks)
+    picture = picture or Path(f"{urdf.stem}-check.png")
+    if out is not None:
+        with atomic_path(out) as temporary:
+            temporary.write_text(proposal.toml(), encoding="utf-8")
+    if as_json:
+        draw_portrait(robot, proposal.doubts, picture)
+        facts = {
+            "urdf": str(urdf),
+            "follow": dict(proposal.map.follow),
+            "doubts": list(proposal.doubts),
+            "told": list(proposal.told),
+            "fits": fits,
+            "map": None if out is None else str(out),
+            "picture": str(picture),
+        }
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(proposal.toml())
+    for doubt in proposal.doubts:
+        click.echo(f"in doubt: {doubt}")
+    if not proposal.doubts:
+        click.echo("nothing in doubt")
+    if fits is not None:
+        click.echo(f"the shipped map of {fits} fits it: --robot {urdf} needs no --map")
+    elif not proposal.doubts:
+        click.echo(f"--robot {urdf} needs no --map")
+    else:
+        click.echo(f"look at the picture, then: --robot {urdf} --map {out or 'MAP.toml'}")
+    draw_portrait(robot, proposal.doubts, picture)
+    click.echo(f"wrote {', '.join(str(p) for p in (out, picture) if p is not None)}")
 
 
 def _facts(robot: Robot) -> dict[str, Any]:

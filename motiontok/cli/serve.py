@@ -25,7 +25,7 @@ __all__ = ["serve"]
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML), where --robot is a .urdf file.",
+    help="Retarget map (TOML), where --robot is a .urdf file that no shipped map fits.",
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Interface to listen on.")
 @click.option("--port", type=click.IntRange(1, 65534), default=5557, show_default=True)

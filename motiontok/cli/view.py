@@ -36,7 +36,7 @@ __all__ = ["view"]
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML), where --robot is a .urdf file.",
+    help="Retarget map (TOML), where --robot is a .urdf file that no shipped map fits.",
 )
 @tokenizer_option
 @reading_options()

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -58,11 +59,11 @@ def robot_parts(robot: Robot, *, fine: bool = True) -> tuple[list[int], list[Par
 
     Raises:
         RenderError: a shape is of a kind that cannot be drawn.
-        RobotError: a mesh is missing.
+        RobotError: a mesh cannot be read.
         MissingDependencyError: a package is missing.
     """
     key = hashlib.blake2b(
-        f"{_VERSION} {fine} {robot.urdf.resolve()}".encode() + robot.urdf.read_bytes(),
+        f"{_VERSION} {fine}".encode() + ElementTree.tostring(robot.tree),
         digest_size=12,
     ).hexdigest()
     stored = cache_dir() / "meshes" / f"{robot.urdf.stem}-{key}.npz"

@@ -30,7 +30,7 @@ class RobotActor:
 
     Raises:
         RenderError: ``qpos`` is empty, has another shape or is not finite.
-        RobotError: a mesh is missing.
+        RobotError: a mesh cannot be read.
     """
 
     def __init__(

@@ -6,13 +6,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import replace
 from itertools import islice
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 from bvh.motion import Motion
-from motiontok.robots.model import Robot, load_robot
+from motiontok.robots.maps import RobotMap
+from motiontok.robots.model import Robot, build_robot
 from motiontok.robots.report import Report, evaluate
 from motiontok.robots.retargeting import retarget
 from motiontok.robots.trajectory import Trajectory
@@ -95,13 +96,12 @@ def _over_processes(
     # A process a core: threads within each would only get in each other's way.
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     source, waiting = iter(motions), deque[Future[_T]]()
-    map_path = None if robot.map.path is None else str(robot.map.path)
     try:
         with ProcessPoolExecutor(
             count,
             mp_context=get_context("spawn"),
             initializer=_open,
-            initargs=(robot.name, str(robot.urdf), map_path),
+            initargs=(robot.name, robot.urdf, robot.map),
         ) as pool:
             for motion in islice(source, 2 * count):
                 waiting.append(pool.submit(_on_own_robot, solve, motion, fps, self_collision))
@@ -123,9 +123,9 @@ def _cores() -> set[int]:
     return set(range(os.cpu_count() or 1))
 
 
-def _open(name: str, urdf: str, map_path: str | None) -> None:
+def _open(name: str, urdf: Path, map: RobotMap) -> None:
     global _robot
-    _robot = replace(load_robot(urdf, map=map_path), name=name)
+    _robot = build_robot(name, urdf, map)
 
 
 def _on_own_robot(solve: _Solve[_T], motion: Motion, fps: float | None, self_collision: bool) -> _T:

@@ -7,8 +7,8 @@ the vectors between the centres are the robot's bones: neither scales nor offset
 to be written down.
 
 The frame of a limb follows from its bone (along the arm or leg) and its hinge (elbow
-or knee axis), so the T-pose itself need not be reachable. Trunk, head and feet keep
-the attitude that they have in the zero (or stated) pose.
+or knee axis), so the T-pose itself need not be reachable. Trunk,
+head and feet keep the attitude that they have in the zero (or stated) pose.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from bvh.rotations import Array
 from bvh.skeleton import JOINTS, PARENTS
 from motiontok.errors import RobotError
 from motiontok.robots.coupling import Coupling
+from motiontok.robots.frames import body_of_frame, find_frame
 from motiontok.robots.geometry import points_of
 from motiontok.robots.maps import RobotMap, SoleSize
 
 __all__ = ["Calibration", "Sole", "calibrate"]
 
 _SOLE_THICKNESS = 0.006
+_BESIDE = 0.0175  # of a bone: a degree
+_TIP = 0.01  # m from the elbow: a forearm without a wrist points to where its mass is
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,24 @@ def calibrate(
     upright = _upright(where, world)
     attitude = dict.fromkeys(joints, upright)
     for limb in _LIMBS:
-        if limb.upper in attitude and limb.lower in attitude and limb.end in attitude:
-            axis = _hinge(model, data, limb, body_of, world, upright)
-            for joint, end in ((limb.upper, limb.lower), (limb.lower, limb.end)):
-                bone = world[end] - world[joint]
-                attitude[joint] = _frame(limb.bone, limb.hinge) @ _frame(bone, axis).T
-            if limb.end.endswith("Hand"):
-                attitude[limb.end] = attitude[limb.lower]
+        if limb.upper not in attitude or limb.lower not in attitude:
+            continue
+        ends = dict(world)
+        if limb.end not in ends:
+            tip = _middle_of_mass(model, data, body_of[limb.lower])
+            if np.linalg.norm(tip - world[limb.lower]) < _TIP:
+                continue
+            ends[limb.end] = tip
+        axis = _hinge(model, data, limb, body_of, ends, upright)
+        for joint, end in ((limb.upper, limb.lower), (limb.lower, limb.end)):
+            bone = ends[end] - ends[joint]
+            beside = float(bone @ axis)
+            if limb.end.endswith("Foot") and abs(beside) > _BESIDE * np.linalg.norm(bone):
+                # A knee may hang beside the hip: the leg is upright where its hinge is level.
+                bone = bone - beside * axis
+            attitude[joint] = _frame(limb.bone, limb.hinge) @ _frame(bone, axis).T
+        if limb.end in attitude and limb.end.endswith("Hand"):
+            attitude[limb.end] = attitude[limb.lower]
 
     centers: dict[str, Array] = {}
     for joint, parent in zip(joints, parents, strict=True):
@@ -188,14 +202,14 @@ def _start(model: Any, map: RobotMap) -> Array:
 def _body(model: Any, map: RobotMap, joint: str) -> int:
     name = map.follow[joint]
     where = map.path or map.name
-    if not model.existFrame(name):
+    body = body_of_frame(model, name)
+    if body is None:
         frames = [f.name for f in model.frames]
         close = difflib.get_close_matches(name, frames, n=3, cutoff=0.4) or frames[:12]
         raise RobotError(f"{where}: the robot has no frame {name!r}; nearest: {', '.join(close)}")
-    body = int(model.frames[model.getFrameId(name)].parentJoint)
     if body == 0:
         raise RobotError(f"{where}: frame {name!r} ({joint}) is fixed to the world")
-    if joint != "Hips" and body == 1:
+    if joint != "Hips" and body == 1 == body_of_frame(model, map.follow["Hips"]):
         raise RobotError(
             f"{where}: frame {name!r} ({joint}) is fixed to the robot's base: no joint moves it"
         )
@@ -223,11 +237,17 @@ def _joint_center(
     model: Any, data: Any, map: RobotMap, joint: str, body: int, parent: int
 ) -> Array:
     """Point nearest to the axes of the joints between a body and its followed parent."""
-    frame = model.frames[model.getFrameId(map.follow[joint])]
+    frame = find_frame(model, map.follow[joint])
+    assert frame is not None, "looked up before"
     origin: Array = data.oMi[body].act(frame.placement.translation)
     if joint == "Hips":
         return origin
     chain = _chain(model, body, parent)
+    if chain is None and parent == body_of_frame(model, map.follow["Hips"]) and "Leg" not in joint:
+        # Robots whose base is the chest have their hips below it: chest and arms hang the
+        # other way round.
+        one, two = (set(model.supports[b].tolist()) for b in (body, parent))
+        chain = sorted(one ^ two)
     if chain is None:
         raise RobotError(
             f"{map.path or map.name}: {map.follow[joint]!r} ({joint}) does not hang on the frame"
@@ -254,6 +274,11 @@ def _chain(model: Any, body: int, parent: int) -> list[int] | None:
             return None
         out.append(body)
         body = int(model.parents[body])
+    return out
+
+
+def _middle_of_mass(model: Any, data: Any, body: int) -> Array:
+    out: Array = data.oMi[body].act(model.inertias[body].lever)
     return out
 
 

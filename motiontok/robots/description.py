@@ -3,16 +3,95 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
-from motiontok.errors import RobotError
+import pinocchio as pin
 
-__all__ = ["read_description"]
+from motiontok.errors import RobotError
+from motiontok.robots.coupling import Coupling, read_coupling
+from motiontok.robots.frames import body_of_frame
+from motiontok.robots.geometry import load_geometry
+from motiontok.robots.meshes import settle_meshes
+
+__all__ = ["Description", "foot_shapes", "open_description", "read_description"]
 
 _MOVING = ("revolute", "continuous", "prismatic")
 _FAR = "1000"  # rad; limits of a joint that turns without end
 _WORLD = "world"
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """A robot before it follows anything.
+
+    Attributes:
+        urdf: path of the description.
+        tree: the description as it was understood.
+        model: Pinocchio model: free-flyer root, then one angle per joint.
+        remarks: what was done to it, one line each.
+        coupling: of joints that follow others; None if none does.
+        lost: links without a shape of their own, since a mesh is missing, and which.
+    """
+
+    urdf: Path
+    tree: ElementTree.Element
+    model: Any
+    remarks: tuple[str, ...]
+    coupling: Coupling | None
+    lost: Mapping[str, str]
+
+
+def open_description(urdf: Path) -> Description:
+    """Read a description, find its meshes and build its model.
+
+    Raises:
+        RobotError: it cannot be used; the message names file and joint.
+    """
+    tree, remarks = read_description(urdf)
+    lost, missing = settle_meshes(tree, urdf)
+    try:
+        model = pin.buildModelFromXML(
+            ElementTree.tostring(tree, encoding="unicode"), pin.JointModelFreeFlyer()
+        )
+    except (ValueError, RuntimeError) as error:
+        raise RobotError(f"{urdf}: {' '.join(str(error).split())}") from None
+    limits = model.lowerPositionLimit[7:], model.upperPositionLimit[7:]
+    coupling = read_coupling(tree, tuple(model.names)[2:], *limits, str(urdf))
+    return Description(urdf, tree, model, (*remarks, *missing), coupling, lost)
+
+
+def foot_shapes(description: Description, follow: Mapping[str, str]) -> Any | None:
+    """Pinocchio geometry model of both feet, collision shapes or else visual ones.
+
+    None if a foot is no link of the robot, which whoever calibrates says.
+
+    Raises:
+        RobotError: a foot's mesh is missing, and so is a mass to tell its size from.
+    """
+    model = description.model
+    bodies = {body_of_frame(model, follow[side + "Foot"]) for side in ("Left", "Right")}
+    if None in bodies:
+        return None
+    links = [
+        f.name for f in model.frames if f.parentJoint in bodies and f.type == pin.FrameType.BODY
+    ]
+    for kind in ("collision", "visual"):
+        shapes = load_geometry(model, description.urdf, description.tree, kind=kind, links=links)
+        if {int(shape.parentJoint) for shape in shapes.geometryObjects} >= bodies:
+            return shapes
+    for link in links:
+        if link in description.lost:
+            raise RobotError(
+                f"{description.urdf}: {description.lost[link]}, the shape of {link}, is not there, "
+                "and no mass to tell the sole from (paths are taken from the description's "
+                "folder, package://NAME/... from a folder NAME beside or above it); or state "
+                "[sole] in the map"
+            )
+    return shapes
 
 
 def read_description(urdf: Path) -> tuple[ElementTree.Element, tuple[str, ...]]:

@@ -27,39 +27,26 @@ def load_geometry(
 
     Args:
         model: kinematic model built from the same description.
-        urdf: path of the description, from which mesh paths are resolved.
-        tree: the parsed description.
+        urdf: path of the description, for messages.
+        tree: the description as it was understood, meshes by their full paths.
         kind: ``"collision"`` or ``"visual"``.
         links: only these links' shapes; all, if empty.
 
     Raises:
-        RobotError: a mesh cannot be found or read, or is far larger than the robot.
+        RobotError: a mesh cannot be read, or is far larger than the robot.
     """
     tree = copy.deepcopy(tree)
     for link in tree.iter("link"):
         if links and link.get("name") not in links:
             for shape in link.findall(kind):
                 link.remove(shape)
-    for mesh in tree.iter("mesh"):
-        name = mesh.get("filename", "")
-        if "://" not in name and not Path(name).is_absolute():
-            mesh.set("filename", str(urdf.parent / name))
     which = getattr(pin.GeometryType, kind.upper())
-    # package://NAME/... is looked up beside every folder above the description.
-    folders = [str(p) for p in urdf.resolve().parents][:-1]
     try:
         found = pin.buildGeomFromUrdfString(
-            model,
-            ElementTree.tostring(tree, encoding="unicode"),
-            which,
-            package_dirs=folders,
+            model, ElementTree.tostring(tree, encoding="unicode"), which
         )
     except (ValueError, RuntimeError) as error:
-        message = " ".join(str(error).split())
-        raise RobotError(
-            f"{urdf}: {message} (paths are taken from the robot description's folder,"
-            " package://NAME/... from a folder NAME beside or above it)"
-        ) from None
+        raise RobotError(f"{urdf}: {' '.join(str(error).split())}") from None
     _check_sizes(model, found, urdf)
     return found
 

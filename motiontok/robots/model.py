@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from xml.etree import ElementTree
 import numpy as np
 
 from bvh.rotations import Array
+from bvh.skeleton import JOINTS
 from motiontok.errors import MissingDependencyError, RobotError
 from motiontok.paths import config_dir
-from motiontok.robots.maps import RobotMap, available, read_map
+from motiontok.robots.maps import DEFAULT_WEIGHTS, RobotMap, available, read_map
 
 try:
     import pinocchio as pin
@@ -25,12 +26,15 @@ except ImportError as error:
 
 from motiontok.robots.calibration import Calibration, calibrate
 from motiontok.robots.collision import SelfCollision
-from motiontok.robots.coupling import Coupling, read_coupling
-from motiontok.robots.description import read_description
+from motiontok.robots.coupling import Coupling
+from motiontok.robots.description import Description, foot_shapes, open_description
+from motiontok.robots.finding import find_description
+from motiontok.robots.fitting import OPTIONAL, fitting_map
 from motiontok.robots.geometry import load_geometry, stick_figure
 from motiontok.robots.outline import Outline, outline_of, soles_of
+from motiontok.robots.proposal import Proposal, propose_map
 
-__all__ = ["Robot", "load_robot"]
+__all__ = ["Robot", "build_robot", "check_robot", "load_robot"]
 
 # What a joint turns at most where its description states no velocity limit.
 DEFAULT_SPEED = 30.0
@@ -52,6 +56,7 @@ class Robot:
         tree: the description as it was understood.
         remarks: what was done to it, one line each.
         coupling: of joints that follow others; None if none does.
+        lost: links without a shape of their own, since a mesh is missing, and which.
     """
 
     name: str
@@ -62,6 +67,7 @@ class Robot:
     tree: ElementTree.Element
     remarks: tuple[str, ...] = ()
     coupling: Coupling | None = None
+    lost: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -86,10 +92,10 @@ class Robot:
 
     @cached_property
     def collision(self) -> Any:
-        """Pinocchio geometry model of the collision shapes.
+        """Pinocchio geometry model of the collision shapes, and of boxes for what is missing.
 
         Raises:
-            RobotError: a mesh is missing.
+            RobotError: a mesh cannot be read.
         """
         return load_geometry(self.model, self.urdf, self.tree, kind="collision")
 
@@ -98,29 +104,32 @@ class Robot:
         """Pinocchio geometry model of the visual shapes; rods where there are none at all.
 
         Raises:
-            RobotError: a mesh is missing.
+            RobotError: a mesh cannot be read.
         """
         shapes = load_geometry(self.model, self.urdf, self.tree, kind="visual")
         return shapes if len(shapes.geometryObjects) else stick_figure(self.model)
 
     @cached_property
     def self_collision(self) -> SelfCollision:
-        """Distances between the robot's own bodies.
+        """Distances between the robot's own bodies, those without a shape of their own left out.
 
         Raises:
-            RobotError: a mesh is missing.
+            RobotError: a mesh cannot be read.
         """
-        return SelfCollision(self.model, self.collision, self.coupling)
+        shapes = self.collision
+        if self.lost:
+            shapes = shapes.copy()
+            frames = [self.model.frames[g.parentFrame].name for g in shapes.geometryObjects]
+            for shape, frame in zip(self.collision.geometryObjects, frames, strict=True):
+                if frame in self.lost:
+                    shapes.removeGeometryObject(shape.name)
+        return SelfCollision(self.model, shapes, self.coupling)
 
     @cached_property
     def outline(self) -> Outline:
         """Points that must stay above the ground: corners of the soles, and of every body
         that has a collision shape."""
-        try:
-            shapes = self.collision
-        except RobotError:  # without its meshes a robot still has soles
-            shapes = pin.GeometryModel()
-        around, soles = outline_of(shapes, directions=_OUTLINE), soles_of(self.calibration)
+        around, soles = outline_of(self.collision, directions=_OUTLINE), soles_of(self.calibration)
         bodies = np.concatenate([soles.bodies, around.bodies])
         points = np.concatenate([soles.points, around.points])
         # A shape that reaches below the soles of the zero pose is a placeholder.
@@ -140,7 +149,8 @@ def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Ro
 
     Args:
         name_or_urdf: a shipped robot (see :func:`available`) or a path to a URDF file.
-        map: path of a retarget map (TOML); needed with a URDF file.
+        map: path of a retarget map (TOML). Where none is given, a URDF file gets the shipped
+            map that fits it, or the one that its names and its geometry tell beyond doubt.
 
     Raises:
         RobotError: no such robot, description, map, mesh, frame or joint.
@@ -148,8 +158,8 @@ def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Ro
     """
     text = str(name_or_urdf)
     if text in available():
-        chosen = read_map(Path(map) if map else config_dir() / "robots" / f"{text}.toml")
-        return _build(text, _find_description(chosen), chosen)
+        chosen = read_map(Path(map) if map else _shipped(text))
+        return build_robot(text, find_description(chosen), chosen)
     path = Path(name_or_urdf)
     if path.suffix.lower() not in (".urdf", ".xml") and not path.exists():
         raise RobotError(
@@ -157,60 +167,96 @@ def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Ro
         )
     if not path.is_file():
         raise RobotError(f"{path}: no such robot description")
+    return build_robot(path.stem, path, None if map is None else read_map(Path(map)))
+
+
+def build_robot(name: str, urdf: Path, map: RobotMap | None) -> Robot:
+    """A robot of a description and a map, which is found if it is not given."""
+    description = open_description(urdf)
+    remarks = description.remarks
     if map is None:
+        map, remark = _found_map(description)
+        remarks = (*remarks, remark)
+    shapes = None if map.sole is not None else foot_shapes(description, map.follow)
+    calibration = calibrate(description.model, map, shapes, description.coupling)
+    return _robot(name, description, map, calibration, remarks)
+
+
+def check_robot(urdf: Path) -> tuple[Robot, Proposal, str | None]:
+    """A robot as its names and its geometry tell it, and the shipped map that fits it, if any.
+
+    Raises:
+        RobotError: the description cannot be used, or is no humanoid's.
+    """
+    description = open_description(urdf)
+    proposal = propose_map(description)
+    robot = _robot(urdf.stem, description, proposal.map, proposal.calibration, description.remarks)
+    fitting = fitting_map(description.model, _shipped_maps())
+    return robot, proposal, None if fitting is None else fitting[0].name
+
+
+def _robot(
+    name: str,
+    description: Description,
+    map: RobotMap,
+    calibration: Calibration,
+    remarks: tuple[str, ...],
+) -> Robot:
+    return Robot(
+        name=name,
+        urdf=description.urdf,
+        model=description.model,
+        map=map,
+        calibration=calibration,
+        tree=description.tree,
+        remarks=remarks,
+        coupling=description.coupling,
+        lost=description.lost,
+    )
+
+
+def _shipped_maps() -> Iterator[RobotMap]:
+    return (read_map(_shipped(name)) for name in available())
+
+
+def _shipped(name: str) -> Path:
+    return config_dir() / "robots" / f"{name}.toml"
+
+
+def _found_map(description: Description) -> tuple[RobotMap, str]:
+    """The shipped map that fits, else what names and geometry tell, and what was taken."""
+    fitting = fitting_map(description.model, _shipped_maps())
+    if fitting is not None:
+        return _with_more(description, *fitting)
+    proposal = propose_map(description)
+    if proposal.doubts:
         raise RobotError(
-            f"{path}: a robot description needs a map of its frames (--map map.toml);"
-            f" copy one from {config_dir() / 'robots'}"
+            f"{description.urdf}: no shipped map fits, and one from names and geometry is in doubt "
+            f"({proposal.doubts[0]}); look at it: motiontok robots --check {description.urdf}"
         )
-    return _build(path.stem, path, read_map(Path(map)))
+    return proposal.map, (
+        "no shipped map fits, so which link follows which joint is told by names and geometry; "
+        "`motiontok robots --check` shows it"
+    )
 
 
-def _build(name: str, urdf: Path, map: RobotMap) -> Robot:
-    tree, remarks = read_description(urdf)
+def _with_more(description: Description, map: RobotMap, remark: str) -> tuple[RobotMap, str]:
+    """A shipped map with the hands, head or waist that a variant has besides."""
     try:
-        model = pin.buildModelFromXML(
-            ElementTree.tostring(tree, encoding="unicode"), pin.JointModelFreeFlyer()
-        )
-    except (ValueError, RuntimeError) as error:
-        raise RobotError(f"{urdf}: {' '.join(str(error).split())}") from None
-    missing = [f for f in map.follow.values() if not model.existFrame(f)]
-    feet = [] if missing else _foot_links(model, map)
-    geometry = None
-    if feet and map.sole is None:
-        for kind in ("collision", "visual"):
-            geometry = load_geometry(model, urdf, tree, kind=kind, links=feet)
-            bodies = {g.parentJoint for g in geometry.geometryObjects}
-            if len(bodies) == 2:
-                break
-    limits = model.lowerPositionLimit[7:], model.upperPositionLimit[7:]
-    coupling = read_coupling(tree, tuple(model.names)[2:], *limits, str(urdf))
-    calibration = calibrate(model, map, geometry, coupling)
-    return Robot(name, urdf, model, map, calibration, tree, remarks, coupling)
-
-
-def _foot_links(model: Any, map: RobotMap) -> list[str]:
-    feet = {
-        int(model.frames[model.getFrameId(map.follow[j])].parentJoint)
-        for j in ("LeftFoot", "RightFoot")
+        proposal = propose_map(description)
+    except RobotError:
+        return map, remark
+    more = {
+        joint: frame
+        for joint, frame in proposal.map.follow.items()
+        if joint in OPTIONAL
+        and joint not in map.follow
+        and not any(doubt.startswith(joint) for doubt in proposal.doubts)
     }
-    return [f.name for f in model.frames if f.parentJoint in feet and f.type == pin.FrameType.BODY]
-
-
-def _find_description(map: RobotMap) -> Path:
-    if not map.urdf:
-        raise RobotError(f"{map.path or map.name}: no urdf stated")
-    candidates = [Path(map.urdf)] if Path(map.urdf).is_absolute() else []
-    if map.path is not None:
-        candidates.append(map.path.parent / map.urdf)
-    shares = [Path(p) / "cmeel.prefix" / "share" for p in sys.path]
-    shares += [Path(sys.prefix) / "share"]
-    folders = [s / "example-robot-data" / "robots" for s in shares]
-    candidates += [f / map.urdf for f in folders]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    if not any(f.is_dir() for f in folders):
-        raise MissingDependencyError(
-            f"{map.name} needs the package example-robot-data; run: pip install 'motiontok[robot]'"
-        )
-    raise RobotError(f"{map.path or map.name}: robot description {map.urdf} not found")
+    if not more or proposal.map.follow["LeftFoot"] != map.follow["LeftFoot"]:
+        return map, remark
+    both = {**map.follow, **more}
+    follow = {joint: both[joint] for joint in JOINTS if joint in both}
+    weights = {joint: map.weights.get(joint, DEFAULT_WEIGHTS[joint]) for joint in follow}
+    added = ", ".join(f"{joint} with {frame}" for joint, frame in more.items())
+    return replace(map, follow=follow, weights=weights), f"{remark}; besides, {added}"

@@ -99,12 +99,16 @@ def solve_trajectory(
 
 
 def neutral_start(kinematics: Kinematics, targets: Targets) -> Array:
-    """Neutral joints, base at its target: ``(frames, nq)``."""
-    rotation = targets.rotations[:, 0] @ targets.local_rotations[0].T
+    """Neutral joints, hips at their target: ``(frames, nq)``."""
     q = np.zeros((len(targets), kinematics.nq))
-    q[:, :3] = targets.positions[:, 0] - rotation @ targets.local_positions[0]
-    q[:, 3:7] = xyzw_from_wxyz(from_matrix(rotation))
+    q[:, 6] = 1.0
     q[:, 7:] = np.clip(0.0, kinematics.lower, kinematics.upper)
+    # The hips are the base, or hang on it.
+    state, hips = kinematics.evaluate(q[:1]), kinematics.body_index(targets.bodies[0])
+    place, at = state.rotations[0, hips], state.positions[0, hips]
+    rotation = targets.rotations[:, 0] @ (place @ targets.local_rotations[0]).T
+    q[:, :3] = targets.positions[:, 0] - rotation @ (at + place @ targets.local_positions[0])
+    q[:, 3:7] = xyzw_from_wxyz(from_matrix(rotation))
     return q
 
 

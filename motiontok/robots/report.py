@@ -269,7 +269,8 @@ def measure(trajectory: Trajectory, motion: Motion, robot: Robot) -> Measurement
 
 def body_depths(robot: Robot, q: Array) -> Array:
     """Deepest point of any body below the ground ``(frames,)``, metres."""
-    outline = outline_of(robot.self_collision.geometry, directions=_DIRECTIONS)
+    shapes = robot.collision if robot.lost else robot.self_collision.geometry
+    outline = outline_of(shapes, directions=_DIRECTIONS)
     bodies = np.unique(outline.bodies).tolist()
     kinematics = Kinematics(robot.model, bodies)
     depths = np.zeros(len(q))

@@ -44,8 +44,8 @@ def retarget(
         feet stay put, and no foot is below ground by more than a few millimetres.
 
     Raises:
-        RobotError: the motion has no frames, the rate is not positive, or a mesh is
-            missing.
+        RobotError: the motion has no frames, the rate is not positive, or a mesh cannot be
+            read.
     """
     if len(motion) == 0:
         raise RobotError(f"motion {motion.source.name!r} has no frames")

@@ -75,7 +75,7 @@ class TargetMaker:
 
     Rotations are the human's. Trunk, arms and knees hang on the robot's bones; hips
     and feet are the human's scaled by the ratio of the leg lengths, so that feet that
-    stand keep standing, and are set apart by the robot's own hip width.
+    stand keep standing, and are set apart as wide as the robot's own legs are.
 
     Args:
         calibration: of the robot.
@@ -96,7 +96,8 @@ class TargetMaker:
         own = calibration.centers[[calibration.index(JOINTS[i]) for i in self._thighs]]
         self._between_hips = own.mean(axis=0) - calibration.centers[0]
         human_width = offsets[self._thighs[0], 1] - offsets[self._thighs[1], 1]
-        wider = 0.5 * (own[0, 1] - own[1, 1] - self.scale * human_width)
+        feet = calibration.centers[self._feet]
+        wider = 0.5 * (feet[0, 1] - feet[1, 1] - self.scale * human_width)
         self._apart = np.array([[wider], [-wider]])
         parents = np.array(calibration.parents)
         self._bones = calibration.centers - calibration.centers[parents]

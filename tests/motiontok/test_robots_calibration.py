@@ -37,6 +37,7 @@ def test_centers_form_a_standing_t_pose(name):
         np.testing.assert_allclose(bone / np.linalg.norm(bone), [0, 0, -1], atol=1e-9)
     assert at["Hips"][2] > at["LeftLeg"][2] > at["LeftFoot"][2] > 0
     assert at["Spine2"][2] >= at["Hips"][2]
+    assert not load_robot(name).lost
     for foot, sole in c.soles.items():
         assert at[foot][2] + sole.corners[:, 2].min() == pytest.approx(0, abs=1e-6)
         assert sole.toe[0] > 0.02 > -0.02 > sole.heel[0]
@@ -97,7 +98,7 @@ def test_unknown_robots_list_the_choices(tmp_path):
         load_robot("g1", map=tmp_path / "none.toml")
     broken = tmp_path / "broken.urdf"
     broken.write_text("<robot")
-    with pytest.raises(RobotError, match="--map"):
+    with pytest.raises(RobotError, match=r"broken\.urdf"):
         load_robot(broken)
     with pytest.raises(RobotError, match=r"broken\.urdf"):
         load_robot(broken, map=config_dir() / "robots" / "g1.toml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -60,7 +61,10 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     def visual() -> object:
         return pin.buildGeomFromUrdf(model, str(urdf), pin.GeometryType.VISUAL)
 
-    return SimpleNamespace(name="toy", urdf=urdf, model=model, visual=visual(), mesh=mesh)
+    tree = ElementTree.parse(urdf).getroot()
+    return SimpleNamespace(
+        name="toy", urdf=urdf, tree=tree, model=model, visual=visual(), mesh=mesh
+    )
 
 
 def bounds(points: np.ndarray) -> np.ndarray:
