@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class Stillness:
         ]
 
     def see(self, frames: Array, state: State, total: Linearization) -> None:
-        """Take notice of the state of some frames ``(n,)``, and add what each adds to the matrix."""
+        """Take notice of some frames ``(n,)``, and add what each alone adds to the matrix."""
         for body in self._bodies:
             body.see(frames, state, total)
 
@@ -153,6 +154,5 @@ def _neighbours(columns: Array) -> list[tuple[slice, slice]]:
     """Runs of neighbouring numbers among ascending ``columns (n,)``: where, and which."""
     edges = [0, *(np.flatnonzero(np.diff(columns) != 1) + 1).tolist(), len(columns)]
     return [
-        (slice(a, b), slice(int(columns[a]), int(columns[b - 1]) + 1))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        (slice(a, b), slice(int(columns[a]), int(columns[b - 1]) + 1)) for a, b in pairwise(edges)
     ]

@@ -44,6 +44,7 @@ def solve_trajectory(
     speed_limits: Array,
     holds: Sequence[Hold] = (),
     outline: Outline | None = None,
+    planes: Array | None = None,
     collision: SelfCollision | None = None,
     coupling: Coupling | None = None,
     progress: Progress | None = None,
@@ -56,6 +57,8 @@ def solve_trajectory(
         speed_limits: ``(joints,)`` rad/s.
         holds: points that stay where they are, of every frame.
         outline: points that must stay above the ground; none, if not given.
+        planes: ``(frames, bodies, 3)`` the ground under each of the outline's bodies,
+            ascending, see :class:`~motiontok.robots.tasks.FloorTask`; z = 0, if not given.
         collision: tells which bodies to part; none, if not given.
         coupling: of joints that follow others.
         progress: called with the number of frames done.
@@ -71,7 +74,7 @@ def solve_trajectory(
         speed_limits = coupling.speeds(speed_limits)
     tasks: list[Task] = [PoseTask(kinematics, targets, chordal=True)]
     if outline is not None:
-        tasks.append(FloorTask(kinematics, outline, weight=FLOOR_WEIGHT))
+        tasks.append(FloorTask(kinematics, outline, weight=FLOOR_WEIGHT, planes=planes))
     movement = MovementCost(
         Smoothness(), kinematics.lower, kinematics.upper, speed_limits, targets.fps
     )
