@@ -34,6 +34,8 @@ _WINDOW = 4096  # frames refined together
 _AROUND = 128  # frames on each side that a window sees and leaves to its neighbours
 _ROUNDS = 3  # looks at what still moves, and at bodies that come close
 _STILL = 6e-3  # rad or m: a frame that a step moves less is done
+_MORE = 7  # rounds for those that are far from done after these, where people fold up
+_FAR = 0.1  # rad or m that a step moves these
 _STEPS = 3  # between two looks
 
 
@@ -122,7 +124,7 @@ def _refined(
     """A window refined; bodies that come close are looked for again and again meanwhile."""
     q = q.copy()
     moving, damping = np.ones(len(q), dtype=bool), np.zeros(len(q))
-    for _ in range(_ROUNDS):
+    for count in range(1, _ROUNDS + _MORE + 1):
         frames, frozen = windows(moving)
         if not len(frames):
             break
@@ -144,5 +146,5 @@ def _refined(
         )
         damping[frames] = extra
         moving[:] = False
-        moving[frames] = size > _STILL
+        moving[frames] = size > (_STILL if count < _ROUNDS else _FAR)
     return q
