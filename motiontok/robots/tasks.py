@@ -242,7 +242,7 @@ class FloorTask:
         self.weight = weight
         self.tolerance = tolerance
         bodies = np.unique(outline.bodies).tolist()
-        self._which = [kinematics.body_index(b) for b in bodies]
+        self._which = np.array([kinematics.body_index(b) for b in bodies], dtype=int)
         self._points = [outline.of(b) for b in bodies]
         middles = [p.mean(axis=0) for p in self._points]
         self._middles = np.array(middles).reshape(-1, 3)
@@ -273,45 +273,41 @@ class FloorTask:
             level -= b * state.positions[:, self._which, 1] + c
             reach = reach * np.sqrt(1.0 + a * a + b * b)
         near = np.einsum("tbi,bi->tb", up, self._middles) + level < reach - self.tolerance
-        found = [
-            self._low(b, up, level, np.flatnonzero(near[:, b]))
-            for b in np.flatnonzero(near.any(axis=0)).tolist()
-        ]
-        if any(len(f[0]) for f in found):
+        found = []
+        for b in np.flatnonzero(near.any(axis=0)).tolist():
+            rows, points = np.flatnonzero(near[:, b]), self._points[b]
+            depth = -self.tolerance - (up[rows, b] @ points.T + level[rows, b, None])
+            at, which = np.nonzero(depth > 0.0)
+            if len(at):
+                found.append((rows[at], np.full(len(at), b), points[which], depth[at, which]))
+                total.touched.add(int(self._which[b]))
+        if found:
             self._push(state, total, *(np.concatenate(parts) for parts in zip(*found, strict=True)))
-
-    def _low(
-        self, b: int, up: Array, level: Array, rows: Array
-    ) -> tuple[Array, Array, Array, Array]:
-        """Points of one body below the floor: frames, body, points ``(n, 3)`` and depths."""
-        points = self._points[b]
-        depth = -self.tolerance - (up[rows, b] @ points.T + level[rows, b, None])
-        at, which = np.nonzero(depth > 0.0)
-        return rows[at], np.full(len(at), b), points[which], depth[at, which]
 
     def _push(
         self, state: State, total: Linearization, rows: Array, b: Array, points: Array, depth: Array
     ) -> None:
-        body = np.array(self._which)[b]
+        """Push points below the floor, of frames ``rows`` and bodies ``b (n,)``, up."""
+        body = self._which[b]
         turned = (state.rotations[rows, body] @ points[..., None])[..., 0]
         x, y, z = (turned + state.positions[rows, body]).T
         # A point at p moves along n at (n, p x n) . (v, w).
-        if self._planes is None:
-            axes, along = slice(2, 5), np.stack([np.ones_like(x), y, -x], axis=1)
-        else:
-            na, nb = -self._planes[rows, b, :2].T
+        along, axes = np.empty((len(x), 6)), slice(2, 5)  # the rest is zero where it is level
+        along[:, 2], along[:, 3], along[:, 4] = 1.0, y, -x
+        if self._planes is not None:
             axes = slice(0, 6)
-            along = np.stack(
-                [na, nb, np.ones_like(x), y - z * nb, z * na - x, x * nb - y * na], axis=1
-            )
-        weight = self.weight**2
+            na, nb = -self._planes[rows, b, :2].T
+            along[:, 0], along[:, 1], along[:, 5] = na, nb, x * nb - y * na
+            along[:, 3] -= z * nb
+            along[:, 4] += z * na
+        along, weight = along[:, axes], self.weight**2
         # Points of one body in one frame stand together.
-        first = np.flatnonzero(np.diff(rows, prepend=-1) | np.diff(b, prepend=-1))
+        place = b * len(total.cost) + rows
+        first = np.concatenate([[0], np.flatnonzero(place[1:] != place[:-1]) + 1])
         pull = weight * along
         force = np.add.reduceat(depth[:, None] * pull, first)
         stiffness = np.add.reduceat(pull[:, :, None] * along[:, None], first)
         rows_of, body_of = rows[first], body[first]
-        total.touched.update(np.unique(body).tolist())
         total.cost += np.bincount(rows, weight * depth * depth, len(total.cost))
         total.force[rows_of, body_of, axes] += force
         total.stiffness[rows_of, body_of, axes, axes] += stiffness
