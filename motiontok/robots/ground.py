@@ -28,6 +28,7 @@ Planes = Sequence[Sequence[float]]
 _RAISED = 0.1  # m from z = 0: a standing foot is on other ground
 _BEARS = 0.2  # s in which a foot is the lower one, and under the hips
 _UPRIGHT = 0.6  # of the leg's length between the hips and the foot that bears them
+_POINTED = 0.8  # upward part of the sole's normal: who is on the tips of the toes is no higher
 _LEVEL = 0.04  # m: steps closer in height are one
 _FEW = 3  # standing feet that tell a slope
 _STEEP = 0.035, 0.6  # slope of a ramp, 2 to 31 degrees
@@ -182,7 +183,7 @@ def _steps(motion: Motion, *, bearing: bool = True) -> list[_Step]:
     steps = []
     for side, (ends, up, clear, (on_heel, on_toe)) in enumerate(feet):
         lower = clear < feet[1 - side][2] + BAND
-        bears = lower & (positions[:, 0, 2] - clear > _UPRIGHT * leg)
+        bears = lower & (positions[:, 0, 2] - clear > _UPRIGHT * leg) & (up[:, 2] > _POINTED)
         for start, end in runs(on_heel | on_toe):
             part = slice(start, end)
             if bearing and bears[part].sum() < _BEARS * motion.fps:
