@@ -82,6 +82,14 @@ _MOST_FPS = 1000
     help="Leave clips of a folder out whose report (see --json) is beyond this, in SI units, such"
     " as root_jerk=80 or near_limit=0.01; may be given several times.",
 )
+@click.option(
+    "--ground",
+    "planes",
+    multiple=True,
+    metavar="A,B,C",
+    help="A plane z = A x + B y + C to stand on, in metres of the person, a foot on the nearest;"
+    " may be given several times; 0,0,0 is the flat floor  [default: found in the motion]",
+)
 @reading_options(fps=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the quality report as JSON.")
 def retarget(
@@ -98,6 +106,7 @@ def retarget(
     beyondmimic: bool,
     joints: str | None,
     bounds: tuple[str, ...],
+    planes: tuple[str, ...],
     reading: Reading,
     strict: bool,
     as_json: bool,
@@ -119,6 +128,7 @@ def retarget(
     read: dict[str, Any] = {"reading": reading, "strict": strict}
     _check_layout(beyondmimic, joints, csv or output.suffix == ".csv", order)
     layout = Layout(order, fps, joints or "isaaclab", beyondmimic)
+    ground = _planes(planes)
     if source.is_dir():
         if from_robot is not None:
             raise InputError("--from-robot is of one trajectory, not of a folder")
@@ -131,7 +141,15 @@ def retarget(
         robot = open_robot(robot_name, map_path)
         suffix = ".csv" if csv else ".npz"
         retarget_folder(
-            source, output, robot, read, layout, suffix=suffix, bounds=limits, as_json=as_json
+            source,
+            output,
+            robot,
+            read,
+            layout,
+            suffix=suffix,
+            bounds=limits,
+            ground=ground,
+            as_json=as_json,
         )
         return
     if bounds:
@@ -147,7 +165,22 @@ def retarget(
     refuse_inputs([output], [source])
     motion = load_motion(source, tokenizer=tokenizer, robot=from_robot, **read)
     robot = open_robot(robot_name, map_path)
-    _clip(motion, output, robot, layout, plot=plot, as_json=as_json)
+    _clip(motion, output, robot, layout, ground=ground, plot=plot, as_json=as_json)
+
+
+def _planes(texts: tuple[str, ...]) -> list[list[float]] | None:
+    from motiontok.errors import InputError
+
+    try:
+        planes = [[float(part) for part in text.split(",")] for text in texts]
+    except ValueError:
+        planes = [[]]
+    if any(len(plane) != 3 for plane in planes):
+        raise InputError(
+            f"--ground {' '.join(texts)}: expected A,B,C of a plane z = A x + B y + C, such as"
+            " 0,0,0.17"
+        )
+    return planes or None
 
 
 def _check_layout(beyondmimic: bool, joints: str | None, csv: bool, order: str) -> None:
@@ -167,6 +200,7 @@ def _clip(
     robot: Robot,
     layout: Layout,
     *,
+    ground: list[list[float]] | None,
     plot: Path | None,
     as_json: bool,
 ) -> None:
@@ -180,9 +214,9 @@ def _clip(
     robot.self_collision  # noqa: B018 - made now, not while the clock runs
     start = time.perf_counter()
     with progress("inverse kinematics", len(motion)) as update:
-        trajectory = solve(motion, robot, progress=update)
+        trajectory = solve(motion, robot, ground=ground, progress=update)
     rate = len(motion) / max(time.perf_counter() - start, 1e-9)
-    measurement = measure(trajectory, motion, robot)
+    measurement = measure(trajectory, motion, robot, ground=ground)
     report = measurement.report()
     frames, rate_out = layout.save(trajectory, robot, output)
     written = [str(output)]

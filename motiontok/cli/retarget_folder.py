@@ -33,6 +33,7 @@ def retarget_folder(
     *,
     suffix: str,
     bounds: Mapping[str, float],
+    ground: list[list[float]] | None,
     as_json: bool,
 ) -> None:
     """Put every clip of a folder on a robot, over all cores.
@@ -47,6 +48,7 @@ def retarget_folder(
         layout: of the files.
         suffix: of their names.
         bounds: clips whose figures are beyond are left out.
+        ground: as for :func:`motiontok.robots.retarget`.
         as_json: print the reports as JSON.
     """
     from bvh import BVHError
@@ -73,7 +75,7 @@ def retarget_folder(
         for file in sorted(solved)
         if inside not in (source / file).resolve().parents
     ]
-    how = _settings(robot, read, layout, bounds)
+    how = _settings(robot, read, layout, bounds, ground)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -107,7 +109,8 @@ def retarget_folder(
                 yield motion
 
         before = len(done)
-        results_of = retarget_and_evaluate_all(motions(), robot) if before < len(files) else ()
+        left = before < len(files)
+        results_of = retarget_and_evaluate_all(motions(), robot, ground=ground) if left else ()
         with (
             (output / LEDGER).open("a", encoding="utf-8") as ledger,
             progress("inverse kinematics", len(files) + len(broken)) as update,
@@ -140,7 +143,11 @@ def retarget_folder(
 
 
 def _settings(
-    robot: Robot, read: dict[str, Any], layout: Layout, bounds: Mapping[str, float]
+    robot: Robot,
+    read: dict[str, Any],
+    layout: Layout,
+    bounds: Mapping[str, float],
+    ground: list[list[float]] | None,
 ) -> str:
     """Digest of all that a result depends on, the clip aside."""
     from motiontok.robots.ledger import digest
@@ -157,7 +164,7 @@ def _settings(
         repr(layout),
         order,
         "" if reading is None else reading.digest,
-        json.dumps(dict(bounds), sort_keys=True),
+        json.dumps([dict(bounds), ground], sort_keys=True),
     )
 
 

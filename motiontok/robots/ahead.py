@@ -158,7 +158,7 @@ class AheadSolver:
             self._kinematics,
             [PoseTask(self._kinematics, seen)[which], self._floor],
             q,
-            see=lambda _, state: states.append(state),
+            see=lambda _part, state, _total: states.append(state),
         )
         state = states[0]
         newest.advance(model[:2])

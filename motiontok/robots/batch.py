@@ -6,12 +6,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
 from bvh.motion import Motion
+from motiontok.robots.ground import Planes
 from motiontok.robots.maps import RobotMap
 from motiontok.robots.model import Robot, build_robot
 from motiontok.robots.report import Report, evaluate
@@ -21,7 +23,7 @@ from motiontok.robots.trajectory import Trajectory
 __all__ = ["retarget_all", "retarget_and_evaluate_all"]
 
 _T = TypeVar("_T")
-_Solve = Callable[[Motion, Robot, float | None, bool], _T]
+_Solve = Callable[[Motion, Robot, "_How"], _T]
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _robot: Robot | None = None
 
@@ -32,6 +34,7 @@ def retarget_all(
     *,
     fps: float | None = None,
     self_collision: bool = True,
+    ground: Planes | None = None,
     workers: int | None = None,
 ) -> Iterator[Trajectory]:
     """Solve inverse kinematics of many motions, one a core.
@@ -41,6 +44,7 @@ def retarget_all(
         robot: see :func:`motiontok.robots.load_robot`.
         fps: as for :func:`motiontok.robots.retarget`.
         self_collision: as for :func:`motiontok.robots.retarget`.
+        ground: as for :func:`motiontok.robots.retarget`.
         workers: processes; as many as there are cores, if not given. With 1, none is
             started.
 
@@ -48,9 +52,12 @@ def retarget_all(
         Trajectories in the order of the motions.
 
     Raises:
-        RobotError: a motion has no frames, or the rate is not positive.
+        RobotError: a motion has no frames, the rate is not positive, or ``ground`` is no
+            planes.
     """
-    yield from _over_processes(_trajectory, motions, robot, fps, self_collision, workers)
+    yield from _over_processes(
+        _trajectory, motions, robot, _How(fps, self_collision, ground), workers
+    )
 
 
 def retarget_and_evaluate_all(
@@ -59,38 +66,45 @@ def retarget_and_evaluate_all(
     *,
     fps: float | None = None,
     self_collision: bool = True,
+    ground: Planes | None = None,
     workers: int | None = None,
 ) -> Iterator[tuple[Trajectory, Report]]:
     """:func:`retarget_all`, with the figures of each trajectory, taken at its motion's rate."""
-    yield from _over_processes(_with_report, motions, robot, fps, self_collision, workers)
+    yield from _over_processes(
+        _with_report, motions, robot, _How(fps, self_collision, ground), workers
+    )
 
 
-def _trajectory(
-    motion: Motion, robot: Robot, fps: float | None, self_collision: bool
-) -> Trajectory:
-    return retarget(motion, robot, fps=fps, self_collision=self_collision)
+@dataclass(frozen=True)
+class _How:
+    fps: float | None
+    self_collision: bool
+    ground: Planes | None
 
 
-def _with_report(
-    motion: Motion, robot: Robot, fps: float | None, self_collision: bool
-) -> tuple[Trajectory, Report]:
-    trajectory = retarget(motion, robot, self_collision=self_collision)
-    report = evaluate(trajectory, motion, robot)
-    return (trajectory if fps is None else trajectory.resample(fps)), report
+def _trajectory(motion: Motion, robot: Robot, how: _How) -> Trajectory:
+    return retarget(
+        motion, robot, fps=how.fps, self_collision=how.self_collision, ground=how.ground
+    )
+
+
+def _with_report(motion: Motion, robot: Robot, how: _How) -> tuple[Trajectory, Report]:
+    trajectory = _trajectory(motion, robot, replace(how, fps=None))
+    report = evaluate(trajectory, motion, robot, ground=how.ground)
+    return (trajectory if how.fps is None else trajectory.resample(how.fps)), report
 
 
 def _over_processes(
     solve: _Solve[_T],
     motions: Iterable[Motion],
     robot: Robot,
-    fps: float | None,
-    self_collision: bool,
+    how: _How,
     workers: int | None,
 ) -> Iterator[_T]:
     count = workers or len(_cores())
     if count == 1:
         for motion in motions:
-            yield solve(motion, robot, fps, self_collision)
+            yield solve(motion, robot, how)
         return
     before = {name: os.environ.get(name) for name in _THREADS}
     # A process a core: threads within each would only get in each other's way.
@@ -104,11 +118,11 @@ def _over_processes(
             initargs=(robot.name, robot.urdf, robot.map),
         ) as pool:
             for motion in islice(source, 2 * count):
-                waiting.append(pool.submit(_on_own_robot, solve, motion, fps, self_collision))
+                waiting.append(pool.submit(_on_own_robot, solve, motion, how))
             while waiting:
                 yield waiting.popleft().result()
                 for motion in islice(source, 1):
-                    waiting.append(pool.submit(_on_own_robot, solve, motion, fps, self_collision))
+                    waiting.append(pool.submit(_on_own_robot, solve, motion, how))
     finally:
         for name, value in before.items():
             if value is None:
@@ -128,6 +142,6 @@ def _open(name: str, urdf: Path, map: RobotMap) -> None:
     _robot = build_robot(name, urdf, map)
 
 
-def _on_own_robot(solve: _Solve[_T], motion: Motion, fps: float | None, self_collision: bool) -> _T:
+def _on_own_robot(solve: _Solve[_T], motion: Motion, how: _How) -> _T:
     assert _robot is not None
-    return solve(motion, _robot, fps, self_collision)
+    return solve(motion, _robot, how)

@@ -111,14 +111,18 @@ class SelfCollision:
         frames, pairs = self._candidates(rows, margin)
         found = []
         at = -1
+        hit: dict[int, int] = {}  # pair -> the last frame in which it was close
         for frame, pair in zip(frames.tolist(), pairs.tolist(), strict=True):
             if frame != at:
                 self._place(q[frame])
                 at = frame
-            # The yes-or-no question is answered several times faster than the distance.
-            if pin.computeCollision(self.geometry, self._placements, pair):
+            # The yes-or-no question is quicker than the distance, and mostly answered by no, but
+            # what was close stays close.
+            likely = hit.get(pair) == frame - 1
+            if likely or pin.computeCollision(self.geometry, self._placements, pair):
                 result = pin.computeDistance(self.geometry, self._placements, pair)
                 if result.min_distance < margin:
+                    hit[pair] = frame
                     found.append(
                         (
                             start + frame,

@@ -39,18 +39,30 @@ class Contacts:
         return np.stack([self.heels, self.toes], axis=-1).reshape(len(self.heels), -1)
 
 
-def find_contacts(motion: Motion) -> Contacts:
-    """Find standing heels and toes by height and speed, with hysteresis."""
+def find_contacts(motion: Motion, planes: Array | None = None) -> Contacts:
+    """Find standing heels and toes by height and speed, with hysteresis.
+
+    Args:
+        motion: canonical motion.
+        planes: ``(frames, 2, 3)`` the ground ``z = a x + b y + c`` under the left and the
+            right foot; z = 0, if not given.
+    """
     positions = motion.global_positions()
     toe_joint = toe_height(motion.offsets)
     heels: list[Array] = []
     toes: list[Array] = []
-    for side in SIDES:
+    if planes is None:
+        planes = np.zeros((len(motion), 2, 3))
+    for k, side in enumerate(SIDES):
+        a, b, c = planes[:, k].T
         ankle, toe = JOINTS.index(side + "Foot"), JOINTS.index(side + "Toe")
         ankle_height = toe_joint - motion.offsets[toe, 2]
         for ends, joint, height in ((heels, ankle, ankle_height), (toes, toe, toe_joint)):
             path = positions[:, joint]
-            ends.append(standing(path, path[:, 2] < height + BAND, motion.fps))
+            above = (path[:, 2] - a * path[:, 0] - b * path[:, 1] - c) / np.sqrt(
+                1.0 + a * a + b * b
+            )
+            ends.append(standing(path, above < height + BAND, motion.fps))
     return Contacts(heels=np.stack(heels, axis=1), toes=np.stack(toes, axis=1))
 
 

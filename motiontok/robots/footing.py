@@ -28,14 +28,23 @@ __all__ = ["foot_holds", "plant_feet", "standing_points"]
 _FLATTER = 3.0  # factor of a standing foot's weight of rotation
 
 
-def plant_feet(targets: Targets, calibration: Calibration, contacts: Contacts) -> Targets:
-    """Targets whose standing feet are flat, on z = 0, and still.
+def plant_feet(
+    targets: Targets,
+    calibration: Calibration,
+    contacts: Contacts,
+    planes: Array | None = None,
+) -> Targets:
+    """Targets whose standing feet are flat on the ground and still.
 
     Args:
         targets: of a motion, from :func:`~motiontok.robots.targets.make_targets`.
         calibration: of the robot.
         contacts: of the same motion.
+        planes: ``(frames, 2, 3)`` the ground ``z = a x + b y + c`` under the left and the
+            right foot, in the robot's size; z = 0, if not given.
     """
+    if planes is None:
+        planes = np.zeros((len(targets), 2, 3))
     frames = len(targets)
     rotations, positions = targets.rotations.copy(), targets.positions.copy()
     rotation_weights = np.repeat(targets.rotation_weights, frames, axis=0)
@@ -51,6 +60,7 @@ def plant_feet(targets: Targets, calibration: Calibration, contacts: Contacts) -
             calibration.soles[name + "Foot"],
             heel,
             toe,
+            planes[:, side],
             targets.fps,
         )
         rotation_weights[standing, k] *= _FLATTER
@@ -85,7 +95,13 @@ def foot_holds(calibration: Calibration, contacts: Contacts) -> list[Hold]:
 
 
 def _plant(
-    rotations: Array, positions: Array, sole: Sole, heel: Array, toe: Array, fps: float
+    rotations: Array,
+    positions: Array,
+    sole: Sole,
+    heel: Array,
+    toe: Array,
+    planes: Array,
+    fps: float,
 ) -> tuple[Array, Array]:
     both, standing = heel & toe, heel | toe
     ahead = rotations[:, :, 0]
@@ -96,7 +112,9 @@ def _plant(
     for start, end in runs(both):
         direction[start:end] = still(direction[start:end], fps)
     direction /= np.maximum(np.linalg.norm(direction, axis=-1), 1e-6)[:, None]
-    wanted = np.where(both[:, None, None], _flat(direction), _level(rotations))
+    normals = np.concatenate([-planes[:, :2], np.ones((len(planes), 1))], axis=1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    wanted = np.where(both[:, None, None], _flat(direction, normals), _level(rotations, normals))
     turn = so3.log(wanted @ rotations.swapaxes(-1, -2))[0]
     turn = fade(turn, standing, fps)
     turned = to_matrix(quaternions.exp(turn)) @ rotations
@@ -114,25 +132,23 @@ def _plant(
             flat = toe_anchor[nearest] + turned[nearest] @ (sole.heel - sole.toe)
             heel_anchor[start:end, :2] = flat[:, :2]
     for mask, anchor, point in ((heel & ~toe, heel_anchor, sole.heel), (toe, toe_anchor, sole.toe)):
-        anchor[:, 2] = 0.0
+        anchor[:, 2] = (planes[:, :2] * anchor[:, :2]).sum(1) + planes[:, 2]
         offset = anchor - (turned @ point + positions)
         correction[mask] = offset[mask]
     return turned, positions + fade(correction, standing, fps)
 
 
-def _flat(direction: Array) -> Array:
-    """Upright rotations ``(frames, 3, 3)`` whose X axis points along ``(frames, 2)``."""
-    out = np.zeros((len(direction), 3, 3))
-    out[:, 0, 0] = out[:, 1, 1] = direction[:, 0]
-    out[:, 1, 0], out[:, 0, 1] = direction[:, 1], -direction[:, 1]
-    out[:, 2, 2] = 1.0
-    return out
+def _flat(direction: Array, normals: Array) -> Array:
+    """Rotations ``(frames, 3, 3)`` with Z axes ``normals``, X axes over unit ``(frames, 2)``."""
+    rise = -(direction * normals[:, :2]).sum(axis=1, keepdims=True) / normals[:, 2:]
+    x = np.concatenate([direction, rise], axis=1) / np.sqrt(1.0 + rise * rise)
+    return np.stack([x, np.cross(normals, x), normals], axis=-1)
 
 
-def _level(rotations: Array) -> Array:
-    """The nearest rotations with the same X axis and a horizontal Y axis."""
+def _level(rotations: Array, normals: Array) -> Array:
+    """The nearest rotations with the same X axis and a Y axis in the ground's plane."""
     x = rotations[:, :, 0]
-    y = np.stack([-x[:, 1], x[:, 0], np.zeros(len(x))], axis=-1)
+    y = np.cross(normals, x)
     size = np.linalg.norm(y, axis=-1, keepdims=True)
     y = y / np.maximum(size, 1e-6)
     level = np.stack([x, y, np.cross(x, y)], axis=-1)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from bvh.rotations import Array
-from motiontok.robots.kinematics import Kinematics, State
+from motiontok.robots.kinematics import Kinematics, Linearization, State
 from motiontok.robots.so3 import skew
 
 __all__ = ["Hold", "Stillness"]
@@ -52,10 +53,10 @@ class Stillness:
             _Body(kinematics, body, [h for h in holds if h.body == body], weight) for body in bodies
         ]
 
-    def see(self, frames: Array, state: State) -> None:
-        """Take notice of the state of some frames ``(n,)``."""
+    def see(self, frames: Array, state: State, total: Linearization) -> None:
+        """Take notice of some frames ``(n,)``, and add what each alone adds to the matrix."""
         for body in self._bodies:
-            body.see(frames, state)
+            body.see(frames, state, total)
 
     def cost(self, frames: int) -> Array:
         """Cost ``(frames,)``; a step counts at its first frame."""
@@ -64,29 +65,26 @@ class Stillness:
             out[body.pairs] += (body.steps() ** 2).sum(1)
         return out
 
-    def add(self, matrix: Array, gradient: Array) -> list[tuple[Array, Array, Array]]:
-        """Add to a system of the frames seen.
-
-        Args:
-            matrix: ``(frames, nv, nv)``, of each frame alone.
-            gradient: ``(frames, nv)`` descent direction.
+    def add(self, gradient: Array) -> list[tuple[slice, slice, Array, Array]]:
+        """Add to the descent direction ``(frames, nv)`` of the frames seen.
 
         Returns:
-            Of each body its columns ``(n,)``, first frames of pairs ``(pairs,)``, and the
-            block ``(pairs, n, n)`` that couples them with the next frame's.
+            Blocks ``(pairs, m, n)`` of the matrix that couple some columns ``(m,)`` of the
+            first frames of pairs with some ``(n,)`` of the next frames': columns, the next
+            frames' columns, first frames ``(pairs,)`` and block.
         """
         beside = []
         for body in self._bodies:
-            columns, first = body.columns, body.pairs
-            before, after = body.rows[first] * body.on, body.rows[first + 1] * body.on
+            first = body.pairs
+            before, after = body.rows[first], body.rows[first + 1]
             steps = body.steps()[:, None]
-            gradient[first[:, None], columns] += (steps @ before)[:, 0]
-            gradient[first[:, None] + 1, columns] -= (steps @ after)[:, 0]
-            i, j = columns[:, None], columns[None]
-            across = before.swapaxes(1, 2)
-            matrix[first[:, None, None], i, j] += across @ before
-            matrix[first[:, None, None] + 1, i, j] += after.swapaxes(1, 2) @ after
-            beside.append((columns, first, -across @ after))
+            pulled, pushed = (steps @ before)[:, 0], (steps @ after)[:, 0]
+            across = np.ascontiguousarray((-body.on * before).swapaxes(1, 2)) @ after
+            # NumPy adds blocks many times faster than single columns.
+            for i, rows in body.blocks:
+                gradient[first, rows] += pulled[:, i]
+                gradient[first + 1, rows] -= pushed[:, i]
+                beside += [(rows, columns, first, across[:, i, j]) for j, columns in body.blocks]
         return beside
 
 
@@ -94,10 +92,11 @@ class _Body:
     """Held points of one body: where they are, and how each degree of freedom moves them.
 
     Attributes:
-        columns: ``(n,)`` degrees of freedom that move the body.
+        blocks: runs of neighbours among the degrees of freedom that move the body: where
+            among these, and which.
         pairs: frames that stand as their next frames do.
         on: ``(pairs, 3 points, 1)`` which points stand in both frames.
-        rows: ``(frames, 3 points, n)``, weighted.
+        rows: ``(frames, 3 points, n)`` of the n degrees of freedom, weighted.
     """
 
     def __init__(
@@ -110,32 +109,50 @@ class _Body:
         self._moves = np.flatnonzero(moves)
         # From all degrees of freedom to the free ones, where some joints follow others.
         free = kinematics.free(np.eye(kinematics.columns))[self._moves]
-        self.columns = np.flatnonzero(free.any(axis=0))
-        self._free = None if kinematics.coupling is None else free[:, self.columns]
+        columns = np.flatnonzero(free.any(axis=0))
+        self.blocks = _neighbours(columns)
+        self._free = None if kinematics.coupling is None else free[:, columns]
         standing = np.stack([h.standing for h in holds], axis=1)
         both = standing[1:] & standing[:-1]
         self.pairs = np.flatnonzero(both.any(axis=1))
         self.on = np.repeat(both[self.pairs], 3, axis=1)[..., None].astype(float)
-        self._standing: Array = np.asarray(standing.any(axis=1))
-        self.rows = np.zeros((len(standing), 3 * len(holds), len(self.columns)))
+        # A frame is the first of one pair and the second of another.
+        self._counts = np.zeros(standing.shape)
+        self._counts[:-1] += both
+        self._counts[1:] += both
+        self._standing: Array = np.asarray(self._counts.any(axis=1))
+        self.rows = np.zeros((len(standing), 3 * len(holds), len(columns)))
         self._places = np.zeros((len(standing), 3 * len(holds)))
 
-    def see(self, frames: Array, state: State) -> None:
+    def see(self, frames: Array, state: State, total: Linearization) -> None:
         seen = np.flatnonzero(self._standing[frames])
         if not len(seen):
             return
+        at = frames[seen]
         turned = self._points @ state.rotations[seen, self._body].swapaxes(1, 2)
         places = turned + state.positions[seen, self._body, None]
-        twists = state.jacobians[seen[:, None], self._moves].swapaxes(1, 2)
         # A point at p moves at v + w x p = v - [p] w.
-        moved = twists[:, None, :3] - skew(places) @ twists[:, None, 3:]
+        moves = np.zeros((*places.shape, 6))
+        moves[..., :3], moves[..., 3:] = self._weight * np.eye(3), -self._weight * skew(places)
+        often = (moves * self._counts[at, :, None, None]).reshape(len(seen), -1, 6)
+        moves = moves.reshape(len(seen), -1, 6)
+        total.touched.add(self._body)
+        total.stiffness[seen, self._body] += np.ascontiguousarray(often.swapaxes(1, 2)) @ moves
+        rows = moves @ state.jacobians[seen[:, None], self._moves].swapaxes(1, 2)
         if self._free is not None:
-            moved = moved @ self._free
-        at = frames[seen]
+            rows = rows @ self._free
         self._places[at] = self._weight * places.reshape(len(seen), -1)
-        self.rows[at] = self._weight * moved.reshape(len(seen), -1, len(self.columns))
+        self.rows[at] = rows
 
     def steps(self) -> Array:
         """Weighted, from the first frame of each pair to the second ``(pairs, 3 points)``."""
         out: Array = self._places[self.pairs + 1] - self._places[self.pairs]
         return out * self.on[..., 0]
+
+
+def _neighbours(columns: Array) -> list[tuple[slice, slice]]:
+    """Runs of neighbouring numbers among ascending ``columns (n,)``: where, and which."""
+    edges = [0, *(np.flatnonzero(np.diff(columns) != 1) + 1).tolist(), len(columns)]
+    return [
+        (slice(a, b), slice(int(columns[a]), int(columns[b - 1]) + 1)) for a, b in pairwise(edges)
+    ]

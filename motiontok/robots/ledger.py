@@ -25,7 +25,7 @@ class Line:
     Attributes:
         file: of the clip, relative to the folder of clips.
         sha256: of the clip's bytes.
-        how: digest of robot, map, rate, layout, reading and bounds.
+        how: digest of robot, map, rate, layout, reading, bounds and ground.
         output: file of the trajectory, relative to the ledger's folder; empty where it was
             left out.
         frames: written, or that would have been.

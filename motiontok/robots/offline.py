@@ -34,6 +34,8 @@ _WINDOW = 4096  # frames refined together
 _AROUND = 128  # frames on each side that a window sees and leaves to its neighbours
 _ROUNDS = 3  # looks at what still moves, and at bodies that come close
 _STILL = 6e-3  # rad or m: a frame that a step moves less is done
+_MORE = 7  # rounds for those that are far from done after these, where people fold up
+_FAR = 0.1  # rad or m that a step moves these
 _STEPS = 3  # between two looks
 
 
@@ -44,6 +46,7 @@ def solve_trajectory(
     speed_limits: Array,
     holds: Sequence[Hold] = (),
     outline: Outline | None = None,
+    planes: Array | None = None,
     collision: SelfCollision | None = None,
     coupling: Coupling | None = None,
     progress: Progress | None = None,
@@ -56,6 +59,8 @@ def solve_trajectory(
         speed_limits: ``(joints,)`` rad/s.
         holds: points that stay where they are, of every frame.
         outline: points that must stay above the ground; none, if not given.
+        planes: ``(frames, bodies, 3)`` the ground under each of the outline's bodies,
+            ascending, see :class:`~motiontok.robots.tasks.FloorTask`; z = 0, if not given.
         collision: tells which bodies to part; none, if not given.
         coupling: of joints that follow others.
         progress: called with the number of frames done.
@@ -71,7 +76,7 @@ def solve_trajectory(
         speed_limits = coupling.speeds(speed_limits)
     tasks: list[Task] = [PoseTask(kinematics, targets, chordal=True)]
     if outline is not None:
-        tasks.append(FloorTask(kinematics, outline, weight=FLOOR_WEIGHT))
+        tasks.append(FloorTask(kinematics, outline, weight=FLOOR_WEIGHT, planes=planes))
     movement = MovementCost(
         Smoothness(), kinematics.lower, kinematics.upper, speed_limits, targets.fps
     )
@@ -123,7 +128,7 @@ def _refined(
     """A window refined; bodies that come close are looked for again and again meanwhile."""
     q = q.copy()
     moving, damping = np.ones(len(q), dtype=bool), np.zeros(len(q))
-    for _ in range(_ROUNDS):
+    for count in range(1, _ROUNDS + _MORE + 1):
         frames, frozen = windows(moving)
         if not len(frames):
             break
@@ -145,5 +150,5 @@ def _refined(
         )
         damping[frames] = extra
         moving[:] = False
-        moving[frames] = size > _STILL
+        moving[frames] = size > (_STILL if count < _ROUNDS else _FAR)
     return q

@@ -13,6 +13,7 @@ from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
 from motiontok.robots import so3
 from motiontok.robots.contacts import SIDES, Contacts, find_contacts
+from motiontok.robots.ground import Ground, Planes, find_ground, heights_above
 from motiontok.robots.kinematics import Kinematics, State, limit_margins
 from motiontok.robots.model import Robot
 from motiontok.robots.outline import outline_of
@@ -151,6 +152,7 @@ class Measurement:
         speeds: ``(frames - 1, robot joints)`` between neighbouring frames, rad/s.
         speed_limits: ``(robot joints,)`` rad/s.
         corners: ``(frames, 2, 4, 3)`` of the left and right sole, m.
+        heights: ``(frames, 2, 4)`` of these above the ground, m.
         contacts: standing heels and toes of the motion.
         slides: speeds (m/s) of standing points between neighbouring frames, the robot's
             and the motion's scaled to the robot.
@@ -173,6 +175,7 @@ class Measurement:
     speeds: Array
     speed_limits: Array
     corners: Array
+    heights: Array
     contacts: Contacts
     slides: tuple[Array, Array]
     tilts: Array
@@ -185,7 +188,7 @@ class Measurement:
     @property
     def foot_depths(self) -> Array:
         """``(frames,)`` deepest corner of a sole below the ground, m."""
-        out: Array = np.maximum(-self.corners[..., 2].min(axis=(1, 2)), 0.0)
+        out: Array = np.maximum(-self.heights.min(axis=(1, 2)), 0.0)
         return out
 
     def report(self) -> Report:
@@ -218,16 +221,27 @@ class Measurement:
         )
 
 
-def evaluate(trajectory: Trajectory, motion: Motion, robot: Robot) -> Report:
+def evaluate(
+    trajectory: Trajectory, motion: Motion, robot: Robot, *, ground: Planes | None = None
+) -> Report:
     """Quality figures of a trajectory, see :func:`measure`."""
-    return measure(trajectory, motion, robot).report()
+    return measure(trajectory, motion, robot, ground=ground).report()
 
 
-def measure(trajectory: Trajectory, motion: Motion, robot: Robot) -> Measurement:
+def measure(
+    trajectory: Trajectory, motion: Motion, robot: Robot, *, ground: Planes | None = None
+) -> Measurement:
     """Measure a trajectory against the motion it came from, at the motion's rate.
 
+    Args:
+        trajectory: the robot's.
+        motion: what it came from.
+        robot: whose it is.
+        ground: as for :func:`~motiontok.robots.retarget`.
+
     Raises:
-        RobotError: it belongs to another robot, or has another length or rate.
+        RobotError: it belongs to another robot, has another length or rate, or ``ground``
+            is no planes.
     """
     if trajectory.joint_names != robot.joint_names:
         raise RobotError(f"the trajectory is of {trajectory.robot!r}, not of {robot.name!r}")
@@ -242,7 +256,9 @@ def measure(trajectory: Trajectory, motion: Motion, robot: Robot) -> Measurement
     task = PoseTask(kinematics, targets)
     rotations, positions = task.poses(state)
     joints, lower, upper = trajectory.joints, robot.lower, robot.upper
-    corners, contacts = sole_corners(robot, kinematics, state), find_contacts(motion)
+    under = find_ground(motion, ground)
+    corners, contacts = sole_corners(robot, kinematics, state), find_contacts(motion, under.feet)
+    under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
     return Measurement(
         joints=robot.calibration.joints,
         fps=motion.fps,
@@ -254,11 +270,12 @@ def measure(trajectory: Trajectory, motion: Motion, robot: Robot) -> Measurement
         speeds=np.abs(np.diff(joints, axis=0)) * motion.fps,
         speed_limits=robot.speed_limits,
         corners=corners,
+        heights=heights_above(under.feet[:, :, None], corners),
         contacts=contacts,
         slides=_slides(motion, robot, corners, contacts),
-        tilts=_tilts(corners, contacts),
+        tilts=_tilts(corners, contacts, under.feet),
         overlaps=robot.self_collision.near(trajectory.qpos).deepest(len(motion)),
-        depths=body_depths(robot, trajectory.qpos),
+        depths=body_depths(robot, trajectory.qpos, under),
         near_limit=(
             np.minimum(joints - lower, upper - joints) < limit_margins(lower, upper, _NEAR)
         ).any(axis=1),
@@ -267,18 +284,21 @@ def measure(trajectory: Trajectory, motion: Motion, robot: Robot) -> Measurement
     )
 
 
-def body_depths(robot: Robot, q: Array) -> Array:
+def body_depths(robot: Robot, q: Array, ground: Ground) -> Array:
     """Deepest point of any body below the ground ``(frames,)``, metres."""
     shapes = robot.collision if robot.lost else robot.self_collision.geometry
     outline = outline_of(shapes, directions=_DIRECTIONS)
     bodies = np.unique(outline.bodies).tolist()
     kinematics = Kinematics(robot.model, bodies)
-    depths = np.zeros(len(q))
+    depths, planes = np.zeros(len(q)), ground.under(robot, bodies)
     for start in range(0, len(q), BATCH):
-        state = kinematics.evaluate(q[start : start + BATCH])
+        some = slice(start, start + BATCH)
+        state = kinematics.evaluate(q[some])
         for k, body in enumerate(bodies):
-            heights = state.rotations[:, k, 2] @ outline.of(body).T + state.positions[:, k, None, 2]
-            part = depths[start : start + BATCH]
+            under, part = planes[some, k], depths[some]
+            up = state.rotations[:, k, 2] - (under[:, None, :2] @ state.rotations[:, k, :2])[:, 0]
+            heights = up @ outline.of(body).T
+            heights += heights_above(under, state.positions[:, k])[:, None]
             np.maximum(part, -heights.min(axis=1), out=part)
     return depths
 
@@ -329,10 +349,12 @@ def _slides(
     return np.concatenate(own), np.concatenate(source)
 
 
-def _tilts(corners: Array, contacts: Contacts) -> Array:
+def _tilts(corners: Array, contacts: Contacts, planes: Array) -> Array:
     along, across = corners[:, :, 2] - corners[:, :, 0], corners[:, :, 1] - corners[:, :, 0]
     normal = np.cross(along, across)
-    flat = np.arccos(np.clip(normal[..., 2] / np.linalg.norm(normal, axis=-1), -1.0, 1.0))
+    upright = normal[..., 2] - (planes[..., :2] * normal[..., :2]).sum(-1)
+    sizes = np.linalg.norm(normal, axis=-1) * np.sqrt(1.0 + (planes[..., :2] ** 2).sum(-1))
+    flat = np.arccos(np.clip(upright / sizes, -1.0, 1.0))
     out: Array = flat[contacts.heels & contacts.toes]
     return out
 

@@ -15,6 +15,7 @@ from bvh.rotations import Array
 from motiontok.robots.anchors import fade, still
 from motiontok.robots.calibration import Calibration
 from motiontok.robots.contacts import SIDES, runs, standing
+from motiontok.robots.ground import heights_above
 from motiontok.robots.holds import Hold
 from motiontok.robots.outline import Outline
 from motiontok.robots.targets import Targets
@@ -27,7 +28,7 @@ _FIRMER = 2.0  # factor of a resting body's position weight
 
 
 def rest_bodies(
-    targets: Targets, calibration: Calibration, outline: Outline
+    targets: Targets, calibration: Calibration, outline: Outline, planes: Array | None = None
 ) -> tuple[Targets, list[Hold]]:
     """Targets whose bodies are above the ground, and what rests on it.
 
@@ -35,8 +36,11 @@ def rest_bodies(
         targets: of a motion, feet planted.
         calibration: of the robot.
         outline: of the robot's bodies.
+        planes: ``(frames, 3)`` the ground ``z = a x + b y + c``; z = 0, if not given.
     """
-    low = targets.positions[..., 2] < _LOW * calibration.leg_length
+    if planes is None:
+        planes = np.zeros((len(targets), 3))
+    low = heights_above(planes[:, None], targets.positions) < _LOW * calibration.leg_length
     if not low.any():
         return targets, []
     feet = {calibration.index(side + "Foot") for side in SIDES}
@@ -48,7 +52,9 @@ def rest_bodies(
         points = outline.of(targets.bodies[k])
         if not low[:, k].any() or not len(points) or not weights[:, k].any():
             continue
-        shift, resting = _to_ground(targets, positions[:, k], k, points, low[:, k], k not in feet)
+        shift, resting = _to_ground(
+            targets, positions[:, k], k, points, planes, low[:, k], k not in feet
+        )
         positions[:, k] += shift
         weights[resting, k] *= _FIRMER
         holds.append(Hold(targets.bodies[k], targets.local_positions[k], resting))
@@ -60,12 +66,13 @@ def rest_bodies(
 
 
 def _to_ground(
-    targets: Targets, path: Array, k: int, points: Array, low: Array, stays: bool
+    targets: Targets, path: Array, k: int, points: Array, planes: Array, low: Array, stays: bool
 ) -> tuple[Array, Array]:
     """How far to move a body ``(frames, 3)``, and when ``(frames,)`` it rests."""
     fps = targets.fps
     local = (points - targets.local_positions[k]) @ targets.local_rotations[k]
-    height = path[:, 2] + (targets.rotations[:, k, 2] @ local.T).min(axis=1)
+    up = targets.rotations[:, k, 2] - (planes[:, None, :2] @ targets.rotations[:, k, :2])[:, 0]
+    height = heights_above(planes, path) + (up @ local.T).min(axis=1)
     touching = low & (height < _BAND)
     resting = standing(path, touching, fps) if stays else np.zeros(len(path), dtype=bool)
     wanted = np.zeros_like(path)

@@ -13,6 +13,7 @@ from motiontok.errors import RobotError
 from motiontok.progress import Progress
 from motiontok.robots.contacts import find_contacts
 from motiontok.robots.footing import foot_holds, plant_feet
+from motiontok.robots.ground import Planes, find_ground
 from motiontok.robots.model import Robot
 from motiontok.robots.offline import solve_trajectory
 from motiontok.robots.resting import rest_bodies
@@ -28,6 +29,7 @@ def retarget(
     *,
     fps: float | None = None,
     self_collision: bool = True,
+    ground: Planes | None = None,
     progress: Progress | None = None,
 ) -> Trajectory:
     """Solve inverse kinematics of a whole motion.
@@ -37,6 +39,9 @@ def retarget(
         robot: see :func:`motiontok.robots.load_robot`.
         fps: of the result; the motion's own, if not given.
         self_collision: part the robot's bodies where they would run into each other.
+        ground: planes ``z = a x + b y + c`` to stand on, a foot on the nearest, in metres of
+            the motion; ``[(0, 0, 0)]`` is the flat floor. Found in the motion, if not given:
+            :func:`~motiontok.robots.ground.find_ground`.
         progress: called with the number of frames done.
 
     Returns:
@@ -44,21 +49,26 @@ def retarget(
         feet stay put, and no foot is below ground by more than a few millimetres.
 
     Raises:
-        RobotError: the motion has no frames, the rate is not positive, or a mesh cannot be
-            read.
+        RobotError: the motion has no frames, the rate is not positive, a mesh cannot be
+            read, or ``ground`` is no planes.
     """
     if len(motion) == 0:
         raise RobotError(f"motion {motion.source.name!r} has no frames")
     targets = make_targets(motion, robot.calibration, robot.map.weights)
-    contacts = find_contacts(motion)
-    targets = plant_feet(targets, robot.calibration, contacts)
-    targets, resting = rest_bodies(targets, robot.calibration, robot.outline)
+    under = find_ground(motion, ground)
+    contacts = find_contacts(motion, under.feet)
+    under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
+    targets = plant_feet(targets, robot.calibration, contacts, under.feet)
+    outline = robot.outline
+    targets, resting = rest_bodies(targets, robot.calibration, outline, under.rest)
+    bodies = np.unique(outline.bodies).tolist()
     q = solve_trajectory(
         robot.model,
         targets,
         speed_limits=robot.speed_limits,
         holds=[*foot_holds(robot.calibration, contacts), *resting],
-        outline=robot.outline,
+        outline=outline,
+        planes=None if under.is_level else under.under(robot, bodies),
         collision=robot.self_collision if self_collision else None,
         coupling=robot.coupling,
         progress=progress,

@@ -18,7 +18,7 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from bvh.rotations import Array
 from motiontok.robots.holds import Hold, Stillness
-from motiontok.robots.kinematics import Kinematics, State
+from motiontok.robots.kinematics import Kinematics, Linearization, State
 from motiontok.robots.movement import REACH, Movement, MovementCost, third_difference_bands
 from motiontok.robots.tasks import BATCH, Quadratic, Task, quadratic
 
@@ -125,8 +125,8 @@ class _Problem:
         still = Stillness(self._kinematics, self._holds, self._movement.still)
         every = np.arange(len(q))
 
-        def see(part: slice, state: State) -> None:
-            still.see(every[part], state)
+        def see(part: slice, state: State, total: Linearization) -> None:
+            still.see(every[part], state, total)
 
         model = quadratic(self._kinematics, self._tasks, q, see=see)
         return self._summed(q, model, still)
@@ -155,8 +155,8 @@ class _Problem:
         """Put some frames of a point elsewhere, in place."""
         there.q[some] = self._stepped(now.q[some], step[some])
 
-        def see(part: slice, state: State) -> None:
-            there.still.see(some[part], state)
+        def see(part: slice, state: State, total: Linearization) -> None:
+            there.still.see(some[part], state, total)
 
         there.model[some] = quadratic(
             self._kinematics, [task[some] for task in self._tasks], there.q[some], see=see
@@ -175,17 +175,14 @@ class _Problem:
         """Gauss-Newton step ``(frames, nv)`` of all frames together."""
         gradient = now.model.gradient + now.moved.gradient
         frames, nv = gradient.shape
-        matrix = now.model.matrix.copy()
-        beside = now.still.add(matrix, gradient)
-        diagonal = np.einsum("tii->ti", matrix)
-        diagonal += (_DAMPING + damping[:, None]) * diagonal + _FLOOR
+        beside = now.still.add(gradient)
         gradient[frozen] = 0.0
         # Single precision does, but for very high rates, and is half the work.
         for kind in (np.float32, np.float64):
-            band = _band(matrix, now.moved, self._movement, gradient, np.dtype(kind))
-            for columns, at, block in beside:
-                i, j = columns[:, None], columns[None]
-                band[at[:, None, None], i, nv + j - i] += block
+            band = _band(now, self._movement, gradient, _DAMPING + damping, np.dtype(kind))
+            coupled = _coupling(band, 1)
+            for rows, columns, at, block in beside:
+                coupled[at, rows, columns] += block
             if frozen.any():
                 _hold(band, frozen)
             try:
@@ -209,10 +206,11 @@ def _around(cost: Array) -> Array:
 
 
 def _band(
-    matrix: Array, moved: Movement, movement: MovementCost, gradient: Array, kind: np.dtype[Any]
+    now: _Point, movement: MovementCost, gradient: Array, damping: Array, kind: np.dtype[Any]
 ) -> Array:
     """The matrix of all frames ``(frames, nv, width)`` in lower band storage, one row
     an unknown: entry ``t, i, k`` couples the unknown ``(t, i)`` with the k-th after it."""
+    matrix, moved = now.model.matrix, now.moved
     frames, nv = gradient.shape
     coupling = third_difference_bands(frames)
     # The base's blocks of three reach two further than the joints.
@@ -226,6 +224,7 @@ def _band(
         count = len(matrix[part])
         padded[:count, :, :nv] = matrix[part]
         diagonal = np.einsum("tii->ti", padded[:count, :, :nv])
+        diagonal += damping[part, None] * diagonal + _FLOOR
         diagonal[:, 6:] += stiff[part] + movement.joint * coupling[0, part, None]
         diagonal[:, :3] += movement.base * coupling[0, part, None]
         diagonal[:, 3:6] += movement.turn * coupling[0, part, None]
@@ -244,17 +243,29 @@ def _band(
     return band
 
 
+def _coupling(band: Array, apart: int) -> Array:
+    """Blocks ``(frames, nv, nv)`` that couple frames less than ``REACH`` apart, as a view."""
+    frames, nv, _ = band.shape
+    s0, s1, s2 = band.strides
+    out: Array = np.lib.stride_tricks.as_strided(
+        band[:, :, apart * nv :], (frames, nv, nv), (s0, s1 - s2, s2)
+    )
+    return out
+
+
 def _hold(band: Array, frozen: Array) -> None:
     """Take frozen frames out of a matrix, in place."""
     nv = band.shape[1]
     band[frozen] = 0.0
     band[frozen, :, 0] = 1.0
     for d in range(1, REACH + 1):
-        # Unknown (t, i) meets those of frame t + d at d nv - i and after.
         before = np.flatnonzero(frozen[d:] & ~frozen[:-d])
-        for i in range(nv):
-            first = d * nv - i
-            band[before, i, first : first + nv] = 0.0
+        if d < REACH:
+            _coupling(band, d)[before] = 0.0
+        else:
+            # Unknown (t, i) meets those of frame t + d at d nv - i and after.
+            for i in range(nv):
+                band[before, i, d * nv - i :] = 0.0
 
 
 def limit_speed(joints: Array, steps: Array) -> Array:

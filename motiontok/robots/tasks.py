@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -86,7 +87,7 @@ def quadratic(
     q: Array,
     *,
     out: Quadratic | None = None,
-    see: Callable[[slice, State], None] | None = None,
+    see: Callable[[slice, State, Linearization], None] | None = None,
 ) -> Quadratic:
     """Sum of tasks at configurations ``q (frames, nq)``.
 
@@ -95,7 +96,7 @@ def quadratic(
         tasks: of as many frames.
         q: configurations.
         out: memory to use again.
-        see: shown the state of one run of frames after the other.
+        see: shown the state of one run of frames after the other, and the sum to add to.
     """
     frames, nv = len(q), kinematics.nv
     if out is None or len(out.cost) < frames:
@@ -106,7 +107,7 @@ def quadratic(
         state = kinematics.evaluate(q[part])
         total = kinematics.blank(len(state.positions))
         if see is not None:
-            see(part, state)
+            see(part, state, total)
         for task in tasks:
             (task if frames <= BATCH else task[part]).add(state, total)
         out.cost[part] = total.cost
@@ -218,22 +219,30 @@ _STIFFNESS = _stiffness_layout()
 
 
 class FloorTask:
-    """Points fixed to bodies stay above the floor at z = 0.
+    """Points fixed to bodies stay above the floor.
 
     Args:
         kinematics: of all bodies named.
         outline: the points.
-        weight: per metre below the floor.
+        weight: per metre below the floor, upright.
         tolerance: metres below the floor that cost nothing.
+        planes: ``(frames, bodies, 3)`` the floor ``z = a x + b y + c`` under each of the
+            outline's bodies, ascending; z = 0 under all, if not given.
     """
 
     def __init__(
-        self, kinematics: Kinematics, outline: Outline, *, weight: float, tolerance: float = 0.001
+        self,
+        kinematics: Kinematics,
+        outline: Outline,
+        *,
+        weight: float,
+        tolerance: float = 0.001,
+        planes: Array | None = None,
     ) -> None:
         self.weight = weight
         self.tolerance = tolerance
         bodies = np.unique(outline.bodies).tolist()
-        self._which = [kinematics.body_index(b) for b in bodies]
+        self._which = np.array([kinematics.body_index(b) for b in bodies], dtype=int)
         self._points = [outline.of(b) for b in bodies]
         middles = [p.mean(axis=0) for p in self._points]
         self._middles = np.array(middles).reshape(-1, 3)
@@ -243,33 +252,62 @@ class FloorTask:
                 for p, m in zip(self._points, middles, strict=True)
             ]
         )
+        self._planes = planes
 
     def __getitem__(self, frames: Array | slice) -> FloorTask:
-        return self
+        if self._planes is None:
+            return self
+        out = copy.copy(self)
+        out._planes = self._planes[frames]
+        return out
 
     def add(self, state: State, total: Linearization) -> None:
         """Add cost and derivatives at a state of the task's frames."""
-        heights = np.einsum("tbi,bi->tb", state.rotations[:, self._which, 2], self._middles)
-        heights += state.positions[:, self._which, 2]
-        near = heights < self._radii - self.tolerance
+        up, level = state.rotations[:, self._which, 2], state.positions[:, self._which, 2]
+        reach: Array = self._radii
+        if self._planes is not None:
+            a, b, c = self._planes.transpose(2, 0, 1)
+            up = up - a[..., None] * state.rotations[:, self._which, 0]
+            up -= b[..., None] * state.rotations[:, self._which, 1]
+            level = level - a * state.positions[:, self._which, 0]
+            level -= b * state.positions[:, self._which, 1] + c
+            reach = reach * np.sqrt(1.0 + a * a + b * b)
+        near = np.einsum("tbi,bi->tb", up, self._middles) + level < reach - self.tolerance
+        found = []
         for b in np.flatnonzero(near.any(axis=0)).tolist():
-            self._add_body(state, total, self._which[b], self._points[b], near[:, b])
+            rows, points = np.flatnonzero(near[:, b]), self._points[b]
+            depth = -self.tolerance - (up[rows, b] @ points.T + level[rows, b, None])
+            at, which = np.nonzero(depth > 0.0)
+            if len(at):
+                found.append((rows[at], np.full(len(at), b), points[which], depth[at, which]))
+                total.touched.add(int(self._which[b]))
+        if found:
+            self._push(state, total, *(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
-    def _add_body(
-        self, state: State, total: Linearization, body: int, points: Array, near: Array
+    def _push(
+        self, state: State, total: Linearization, rows: Array, b: Array, points: Array, depth: Array
     ) -> None:
-        rows = np.flatnonzero(near)
-        placed = state.positions[rows, body, :, None] + state.rotations[rows, body] @ points.T
-        depth = np.maximum(-self.tolerance - placed[:, 2], 0.0)
-        low = depth.any(axis=1)
-        rows, placed, depth = rows[low], placed[low], depth[low]
-        if not len(rows):
-            return
-        total.touched.add(body)
-        weight = self.weight**2 * (depth > 0.0)
-        total.cost[rows] += (weight * depth * depth).sum(-1)
-        # A point at p moves along z at (0, 0, 1, y, -x, 0) . (v, w): the zeros are left out.
-        row = np.stack([np.ones_like(depth), placed[:, 1], -placed[:, 0]], axis=-1)
-        pull = weight[..., None] * row
-        total.force[rows, body, 2:5] += (depth[:, None] @ pull)[:, 0]
-        total.stiffness[rows, body, 2:5, 2:5] += pull.swapaxes(1, 2) @ row
+        """Push points below the floor, of frames ``rows`` and bodies ``b (n,)``, up."""
+        body = self._which[b]
+        turned = (state.rotations[rows, body] @ points[..., None])[..., 0]
+        x, y, z = (turned + state.positions[rows, body]).T
+        # A point at p moves along n at (n, p x n) . (v, w).
+        along, axes = np.empty((len(x), 6)), slice(2, 5)  # the rest is zero where it is level
+        along[:, 2], along[:, 3], along[:, 4] = 1.0, y, -x
+        if self._planes is not None:
+            axes = slice(0, 6)
+            na, nb = -self._planes[rows, b, :2].T
+            along[:, 0], along[:, 1], along[:, 5] = na, nb, x * nb - y * na
+            along[:, 3] -= z * nb
+            along[:, 4] += z * na
+        along, weight = along[:, axes], self.weight**2
+        # Points of one body in one frame stand together.
+        place = b * len(total.cost) + rows
+        first = np.concatenate([[0], np.flatnonzero(place[1:] != place[:-1]) + 1])
+        pull = weight * along
+        force = np.add.reduceat(depth[:, None] * pull, first)
+        stiffness = np.add.reduceat(pull[:, :, None] * along[:, None], first)
+        rows_of, body_of = rows[first], body[first]
+        total.cost += np.bincount(rows, weight * depth * depth, len(total.cost))
+        total.force[rows_of, body_of, axes] += force
+        total.stiffness[rows_of, body_of, axes, axes] += stiffness

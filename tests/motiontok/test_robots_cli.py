@@ -156,6 +156,39 @@ def test_what_a_run_wrote_beside_its_sources_is_no_source_of_the_next(tmp_path):
         ]
 
 
+def test_the_ground_may_be_said(tmp_path):
+    slope = np.tan(np.radians(8.0))
+    motion = procedural.make("walk", seconds=2, seed=1)
+    turn = bvh.rotations.from_axis_angle([0.0, 1.0, 0.0], -np.radians(8.0))
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    motion.moved(turn, np.zeros(3)).save(folder / "ramp.npz")
+    tilts = []
+    for planes in (["0,0,0"], [f"{slope},0,0"]):
+        ground = [text for plane in planes for text in ("--ground", plane)]
+        out = tmp_path / "robot.npz"
+        arguments = [str(folder / "ramp.npz"), "-o", str(out), "--json", *ground]
+        done = CliRunner().invoke(retarget, arguments)
+        assert done.exit_code == 0, done.output
+        tilts.append(json.loads(done.stdout)["foot_tilt"])
+        done = CliRunner().invoke(
+            retarget, [str(folder), "-o", str(tmp_path / "out"), "--json", *ground]
+        )
+        assert done.exit_code == 0, done.output
+        # Of a folder that was done on another ground all is done again.
+        assert json.loads(done.stdout)["foot_tilt"] == pytest.approx(tilts[-1], abs=1e-3)
+    assert tilts[0] != pytest.approx(tilts[1], abs=1e-3)
+    assert tilts[1] < np.radians(1.5)
+
+
+@pytest.mark.parametrize("text", ["0,0", "a,b,c", "", "0,0,nan"])
+def test_ground_that_is_no_plane_is_refused(clip, tmp_path, text):
+    done = run("retarget", clip, "-o", tmp_path / "out.npz", "--ground", text)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "ground" in done.stderr
+
+
 def test_bad_retarget_input(clip, tmp_path):
     spoilt, empty = tmp_path / "nan.npz", tmp_path / "empty.npz"
     with np.load(clip) as data:

@@ -109,8 +109,8 @@ def test_targets_out_of_reach_give_a_bounded_result(g1):
         type(motion)(motion.root_positions, scrambled, motion.offsets),
         type(motion)(sunk, motion.rotations, motion.offsets),
     ):
-        trajectory = retarget(odd, g1)
-        report = evaluate(trajectory, odd, g1)
+        trajectory = retarget(odd, g1, ground=[(0.0, 0.0, 0.0)])
+        report = evaluate(trajectory, odd, g1, ground=[(0.0, 0.0, 0.0)])
         assert np.isfinite(trajectory.qpos).all()
         assert report.limit_violation == 0
         assert report.speed_violations == 0

@@ -118,7 +118,8 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     now = problem.at(q)
     rng = np.random.default_rng(2)
     half = rng.normal(size=(frames, nv, nv))
-    now.model.matrix[:] = half @ half.swapaxes(1, 2)
+    others = half @ half.swapaxes(1, 2)  # than the held point
+    now.model.matrix[:] += others
     now.model.gradient[:] = rng.normal(size=(frames, nv))
     now.moved.walls[:] = 0.0
     frozen = np.zeros(frames, dtype=bool)
@@ -155,7 +156,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     third = difference.T @ difference
     turned = to_matrix(wxyz_from_xyzw(q[:, 3:7]))
     for s in range(frames):
-        dense[s, :, s] += now.model.matrix[s]
+        dense[s, :, s] += others[s]
         diagonal = np.einsum("ii->i", dense[s, :, s])
         diagonal += smoothing._DAMPING * diagonal + smoothing._FLOOR
         diagonal[6:] += now.moved.diagonal[s]
@@ -337,7 +338,8 @@ def test_bodies_near_the_ground_are_laid_on_it(g1):
     np.testing.assert_allclose(targets.positions[:, 0, 2] - origin + lowest, 0.0, atol=1e-6)
     report = evaluate(retarget(low, g1), low, g1)
     assert report.body_depth < 0.015
-    assert report.root_jerk < 5
+    assert report.self_penetration < 0.002
+    assert report.root_jerk < 10
 
 
 @pytest.mark.parametrize("kind", ["hop", "dance"])

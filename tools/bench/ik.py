@@ -18,6 +18,9 @@ one; ``--cuts`` retargets each clip
 again from later frames on, and says how far joints are from those of the whole clip a
 second after the cut.
 
+GMR is its loop and its map's weights on mink, reimplemented in ik_peers.py; its preparation
+of targets is replaced by ours, as for the others, so that all follow the same.
+
 Everything runs on one core. The peers run in a virtual environment of their own, which
 is made at first (pip install mink mujoco daqp pin-pink). Rounds alternate between the
 systems, so that a busy machine slows all of them; the fastest round of each counts, in
@@ -60,7 +63,7 @@ TITLES = {
     "late": "motiontok, online, 0.3 s late",
     "later": "motiontok, online, 0.5 s late",
     "gmr": "GMR's loop: mink, daqp, two passes",
-    "mink": "  same, second pass alone",
+    "mink": "mink, daqp, one pass",
     "pink": "pink, 1 QP a frame",
     "pink3": "pink, 3 QPs a frame",
 }

@@ -12,6 +12,15 @@ from typing import Any
 
 import numpy as np
 
+# Position and rotation cost of links in the second pass of GMR's map of LAFAN1 for the G1.
+_GMR = {
+    "pelvis": (100.0, 5.0),
+    "ankle": (50.0, 10.0),
+    "torso": (0.0, 10.0),
+    "shoulder": (5.0, 100.0),
+    "": (10.0, 5.0),
+}
+
 
 def main() -> None:
     name, urdf, path, out = sys.argv[1:5]
@@ -31,8 +40,9 @@ def with_mink(urdf: str, targets: dict[str, Any], twice: bool) -> tuple[Any, flo
     """GMR's loop: two passes a frame, each of QPs until the error falls by less than 0.001.
 
     As in GMR's map of LAFAN1 for the G1 the first pass turns the links, above all trunk and
-    shoulders, and places only the feet; the second has the weights of the targets file.
-    At most 11 QPs a pass. Both passes start from the model's zero pose at the origin.
+    shoulders, and places only the feet; the second has that map's weights too, and alone those
+    of the targets file. At most 11 QPs a pass. Both passes start from the model's zero pose at
+    the origin.
     """
     import mink
     import mujoco
@@ -52,18 +62,20 @@ def with_mink(urdf: str, targets: dict[str, Any], twice: bool) -> tuple[Any, flo
     feet = np.array(["ankle" in n for n in names])
     upper = np.array(["torso" in n or "shoulder" in n for n in names])
     passes = []
-    for wp, wr in (
+    second = [next(w for part, w in _GMR.items() if part in n) for n in names]
+    weights = [
         (np.where(feet, 50.0, 0.0), np.where(upper, 100.0, 10.0)),
-        (targets["weight_position"], targets["weight_rotation"]),
-    ):
+        tuple(np.array(second).T),
+    ]
+    if not twice:
+        weights = [(targets["weight_position"], targets["weight_rotation"])]
+    for wp, wr in weights:
         passes.append(
             [
                 mink.FrameTask(n, "body", position_cost=p, orientation_cost=r, lm_damping=1)
                 for n, p, r in zip(names, wp, wr, strict=True)
             ]
         )
-    if not twice:
-        passes = passes[1:]
     dt, damping = model.opt.timestep, 5e-1
 
     def error(tasks: list[Any]) -> float:
