@@ -23,6 +23,7 @@ from motiontok.data.place import REFERENCE
 
 __all__ = ["joint_rotations", "root_path"]
 
+_NOTHING = 1e-30  # m; single precision, in which programs keep constants, has it
 _SHORT = 1e-3  # m; a shorter bone has no direction
 _OPPOSITE = 4e-5  # length of the sum of two unit vectors below which they are taken for that
 _ORDER, _GENERATIONS = generations(PARENTS)
@@ -180,7 +181,7 @@ def _swung(rotations: Tensor, bones: Tensor, ways: Tensor) -> Tensor:
         ways: vectors of any length.
     """
     now = _rotated(rotations, bones)
-    halfway = now + ways / length(ways).clamp_min(1e-100)
+    halfway = now + ways / length(ways).clamp_min(_NOTHING)
     # Opposite directions: any axis perpendicular to the bone will do.
     halfway = torch.where(length(halfway) > _OPPOSITE, halfway, perpendicular(now))
     halfway = halfway / length(halfway)

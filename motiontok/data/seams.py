@@ -34,12 +34,13 @@ def blended(features: Tensor, window: int) -> Tensor:
     reach = min(REACH, window // 2)
     fade = 0.5 * (1.0 - (torch.arange(reach).to(features) + 0.5) / REACH) ** 2
     windows = features.unflatten(-2, (-1, window))
-    before, after = windows[..., :-1, -2:, :], windows[..., 1:, :2, :]
+    before, after = windows[..., -2:, :], windows[..., :2, :].roll(-1, dims=-3)
     step = 0.5 * (before[..., 1, :] - before[..., 0, :] + after[..., 1, :] - after[..., 0, :])
-    jump = (after[..., 0, :] - before[..., 1, :] - step)[..., None, :]
-    # Of each window what its beginning and its end move by: the first and the last stay there.
-    still = torch.zeros_like(windows[..., :1, :reach, :])
-    begin = torch.cat([still, -fade[:, None] * jump], dim=-3)
-    end = torch.cat([fade.flip(0)[:, None] * jump, still], dim=-3)
+    jump = after[..., 0, :] - before[..., 1, :] - step
+    # Behind the last window there is none, and before the first.
+    count = windows.shape[-3]
+    jump = jump * (torch.arange(count, device=jump.device) < count - 1)[:, None]
+    end = fade.flip(0)[:, None] * jump[..., None, :]
+    begin = -fade[:, None] * jump.roll(1, dims=-2)[..., None, :]
     shift = F.pad(begin, (0, 0, 0, window - reach)) + F.pad(end, (0, 0, window - reach, 0))
     return (windows + shift).flatten(-3, -2)
