@@ -13,6 +13,9 @@ __all__ = ["export"]
 @click.command()
 @click.option("--tokenizer", default="default", show_default=True, metavar="DIR")
 @click.option(
+    "--prior", metavar="DIR", help="Also the prior in this folder; default for the shipped."
+)
+@click.option(
     "--format",
     "kind",
     type=click.Choice(["torch", "onnx"]),
@@ -23,10 +26,13 @@ __all__ = ["export"]
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), default=Path("export"), show_default=True
 )
-def export(tokenizer: str, kind: Literal["torch", "onnx"], out: Path) -> None:
+def export(tokenizer: str, prior: str | None, kind: Literal["torch", "onnx"], out: Path) -> None:
     """Write encoder, decoder and the step to poses as programs, for C++ and other runtimes."""
     from motiontok.export import export_tokenizer
+    from motiontok.prior import TokenPrior
     from motiontok.tokenizer import MotionTokenizer
 
-    for path in export_tokenizer(MotionTokenizer.from_pretrained(tokenizer), out, kind=kind):
+    made = MotionTokenizer.from_pretrained(tokenizer)
+    known = TokenPrior.from_pretrained(prior, tokenizer=made) if prior else None
+    for path in export_tokenizer(made, out, prior=known, kind=kind):
         click.echo(f"{path.stat().st_size / 1e6:6.1f} MB  {path}")

@@ -14,7 +14,9 @@ from torch.export import ExportedProgram
 from bvh.files import atomic_path
 from motiontok.errors import InputError, TokenizerError
 from motiontok.export.motion import programs_of
+from motiontok.export.prior import programs_of_prior
 from motiontok.export.program import Program, traced
+from motiontok.prior import TokenPrior
 from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["Kind", "export_tokenizer"]
@@ -26,29 +28,39 @@ _ENDING = {"torch": "pt2", "onnx": "onnx"}
 
 
 def export_tokenizer(
-    tokenizer: MotionTokenizer, folder: Path, *, kind: Kind = "torch"
+    tokenizer: MotionTokenizer,
+    folder: Path,
+    *,
+    prior: TokenPrior | None = None,
+    kind: Kind = "torch",
 ) -> list[Path]:
     """Write a tokenizer's programs and ``export.json``, which says what they take and give.
 
     ``encoder``: raw features ``(windows, frames_per_window, 203)`` of one clip to codes
     ``(windows, codes_per_window)``, greedy. ``decoder``: codes to raw features, borders between
     windows blended. ``pose``: features to the root's positions and the rotations of the joints of a
-    body with given bones, feet not held in place.
+    body with given bones, feet not held in place. ``prior_begin`` and ``prior_step``: what a window
+    begins with, and the logits of its next code.
 
     Args:
         tokenizer: to export; it is moved to the CPU.
         folder: where to; made if it is not there.
+        prior: of its codes, to export too.
         kind: ``"torch"`` for files that ``torch.export.load`` reads and
             ``torch._inductor.aoti_compile_and_package`` compiles, or ``"onnx"``.
 
     Raises:
         InputError: ONNX is asked for and its packages are not installed.
-        TokenizerError: its method does what depends on values, as those of other packages may.
+        TokenizerError: its method does what depends on values, as those of other packages may; or
+            the prior is of another tokenizer, or of a lopq one.
         OSError: the folder cannot be written, or the disk is full.
     """
     if kind == "onnx":
         require_onnx()
     programs = programs_of(tokenizer)
+    if prior is not None:
+        prior.require(tokenizer)
+        programs += programs_of_prior(prior)
     written = [_write(program, folder, kind, tokenizer.config.method.name) for program in programs]
     sidecar = {
         "fingerprint": tokenizer.fingerprint,
@@ -59,6 +71,11 @@ def export_tokenizer(
         "codes_per_window": tokenizer.codes_per_window,
         "frames_per_window": tokenizer.frames_per_window,
         "look_ahead": tokenizer.stream_decoder().look_ahead,
+        **(
+            {}
+            if prior is None
+            else {"actions": prior.config.actions, "styles": prior.config.styles}
+        ),
         "programs": {program.name: program.to_dict() for program in programs},
     }
     return [*written, _write_json(folder / "export.json", sidecar)]

@@ -21,6 +21,8 @@ from motiontok.cli.main import main
 from motiontok.data import Start, from_motion
 from motiontok.errors import InputError, TokenizerError
 from motiontok.export import export_tokenizer
+from motiontok.prior import SamplingOptions, TokenPrior
+from motiontok.prior.runs import run_prior_training
 
 WINDOW = 32
 MISSING = [n for n in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(n)]
@@ -173,3 +175,66 @@ def test_the_example_makes_the_poses_of_the_tokenizer(joining_tokenizer, tmp_pat
         np.testing.assert_allclose(found["root_positions"], expected.root_positions, atol=1e-4)
         dots = (found["rotations"] * expected.rotations).sum(axis=-1)
         np.testing.assert_allclose(np.abs(dots), 1.0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def joining_prior(joining_tokenizer, tmp_path_factory):
+    clips = tmp_path_factory.mktemp("clips")
+    for n in range(4):
+        motion = procedural.make("walk", seconds=5.0, seed=n)
+        motion.save(clips / f"dataset-1_walk_active_{n:03d}.npz")
+    out = tmp_path_factory.mktemp("prior")
+    run_prior_training(
+        joining_tokenizer,
+        data=[clips],
+        out=out,
+        steps=20,
+        width=16,
+        layers=2,
+        say=lambda line: None,
+    )
+    return TokenPrior.from_pretrained(out / "prior", tokenizer=joining_tokenizer)
+
+
+def drawn(programs, prior, windows, command, *, action):
+    """Greedy codes, window by window and code by code, as any language would draw them."""
+    sizes = prior.config
+    most, codes = sizes.context - 1, sizes.codes_per_window
+    past = np.zeros((0, codes), np.int64)
+    asked = np.array(command, np.float32)
+    for _ in range(windows):
+        known = past[len(past) - min(len(past), most) :]
+        count = np.array([len(known)])
+        padded = np.concatenate([known, np.zeros((most - len(known), codes), np.int64)])
+        commands = np.tile(asked, (sizes.context, 1))
+        labels = np.array([action]), np.array([0])
+        keys, values, *state = programs["prior_begin"](padded, count, commands, *labels)
+        said = np.zeros(sizes.components, np.float32)
+        z = np.zeros(codes, np.int64)
+        for n in range(codes):
+            logits, keys, values, said = programs["prior_step"](
+                *(np.array([n]), count, z, asked, np.array([0.1], np.float32)),
+                *(keys, values, *state, said),
+            )
+            z[n] = logits.argmax()
+        past = np.concatenate([past, z[None]])
+    return past
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_drawn_by_programs_are_those_of_the_prior(
+    joining_tokenizer, joining_prior, tmp_path, kind
+):
+    export_tokenizer(joining_tokenizer, tmp_path, prior=joining_prior, kind=kind)
+    made = loaded(tmp_path, kind)
+    options = SamplingOptions(temperature=0.0, tolerance=0.1)
+    for command in ((0.9, 0.1, 0.2), (np.nan, np.nan, np.nan)):
+        told = {}
+        if np.isfinite(command).all():
+            told = {"velocity": command[:2], "yaw_rate": command[2]}
+        expected = joining_prior.sample(4, label="walk", options=options, **told)[0]
+        found = drawn(made, joining_prior, 4, command, action=1)
+        np.testing.assert_array_equal(found, expected)
+        assert len(np.unique(found)) > 2
+    about = json.loads((tmp_path / "export.json").read_text())
+    assert about["actions"] == ["", "walk"]
