@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -17,6 +18,7 @@ from motiontok.config import Config
 from motiontok.data import Statistics, blend_seams
 from motiontok.errors import DataError
 from motiontok.methods import DiscreteAutoencoder
+from motiontok.tokens.batch import Batch, padded, unpadded
 from motiontok.tokens.checks import (
     OnInvalid,
     check_codes,
@@ -25,7 +27,7 @@ from motiontok.tokens.checks import (
     stand_in,
     whole,
 )
-from motiontok.tokens.ids import codes_from_ids, ids_of_codes
+from motiontok.tokens.ids import codes_from_ids, end_of, ids_of_codes, require_pad
 from motiontok.tokens.path import encode_on_path
 from motiontok.tokens.windows import (
     cut_windows,
@@ -159,7 +161,7 @@ class Coder:
                     window=self.frames_per_window,
                     context=-(-self.method.reach // self.frames_per_window),
                     encode=lambda x: encoded(x).cpu().numpy(),
-                    decode=self._decoded,
+                    decode=lambda z: self._decoded(z, first=first),
                 )
                 for clip in features.reshape(-1, *features.shape[-2:])
             ]
@@ -213,18 +215,25 @@ class Coder:
         return out.to(codes.device) if isinstance(codes, Tensor) else out.double().cpu().numpy()
 
     @overload
-    def decode_features(self, codes: NDArray[Any], *, on_invalid: OnInvalid = "error") -> Array: ...
-    @overload
-    def decode_features(self, codes: Tensor, *, on_invalid: OnInvalid = "error") -> Tensor: ...
     def decode_features(
-        self, codes: NDArray[Any] | Tensor, *, on_invalid: OnInvalid = "error"
+        self, codes: NDArray[Any], *, on_invalid: OnInvalid = "error", first: int | None = None
+    ) -> Array: ...
+    @overload
+    def decode_features(
+        self, codes: Tensor, *, on_invalid: OnInvalid = "error", first: int | None = None
+    ) -> Tensor: ...
+    def decode_features(
+        self,
+        codes: NDArray[Any] | Tensor,
+        *,
+        on_invalid: OnInvalid = "error",
+        first: int | None = None,
     ) -> Array | Tensor:
         """Raw features ``(..., windows * frames_per_window, 203)`` of codes, seams blended.
 
         Args:
-            codes: integers ``(..., windows, codes_per_window)``, NumPy or torch, or fewer codes
-                a window where :meth:`decode` takes them.
-            on_invalid: as :meth:`decode` has it.
+            codes: integers ``(..., windows, codes_per_window)``, NumPy or torch.
+            on_invalid, first: as :meth:`decode` has them.
 
         Returns:
             float64: torch, on the codes' device, if torch came in, NumPy otherwise.
@@ -232,7 +241,7 @@ class Coder:
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
         """
-        features = self._joined(codes, on_invalid)
+        features = self._joined(codes, on_invalid, first)
         return (
             torch.from_numpy(features).to(codes.device) if isinstance(codes, Tensor) else features
         )
@@ -244,19 +253,20 @@ class Coder:
         offset: int = 0,
         bos: int | None = None,
         eos: int | None = None,
+        first: int | None = None,
     ) -> NDArray[np.int64] | Tensor:
         """Flat ids ``(..., length)`` of codes: ``offset`` plus each, window by window.
 
         Args:
-            codes: ``(..., windows, codes_per_window)``, or the first codes of each window
-                where they decode alone.
+            codes: ``(..., windows, codes_per_window)``.
             offset: id of code 0.
             bos, eos: ids to begin and end with, if given.
+            first: codes that there are of each window, as :meth:`decode` has it.
 
         Raises:
             CodesError: bad codes, or bos or eos is also the id of a code.
         """
-        z, _ = self._check(codes, prefixes=self.method.decodes_prefixes)
+        z, _ = self._check(codes, first=first, prefixes=True)
         ids = ids_of_codes(
             z.cpu().numpy(), vocab_size=self.vocab_size, offset=offset, bos=bos, eos=eos
         )
@@ -297,38 +307,108 @@ class Coder:
         )
         return torch.from_numpy(codes).to(ids.device) if isinstance(ids, Tensor) else codes
 
+    def batch_to_ids(
+        self,
+        codes: Batch | NDArray[Any] | Sequence[NDArray[Any]],
+        mask: NDArray[Any] | None = None,
+        *,
+        pad: int,
+        offset: int = 0,
+        bos: int | None = None,
+        eos: int | None = None,
+        first: int | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Flat ids ``(clips, length)`` of several clips, and where there are any.
+
+        Args:
+            codes, mask: as :meth:`MotionTokenizer.batch_decode` takes them.
+            pad: id behind the end of shorter ones; it may be eos.
+            offset, bos, eos, first: as :meth:`to_ids` has them.
+
+        Raises:
+            CodesError: bad codes, or pad is also the id of a code or bos.
+        """
+        require_pad(pad, vocab_size=self.vocab_size, offset=offset, bos=bos)
+        if isinstance(codes, Batch):
+            clips, first = [one.array for one in codes.clips], codes.clips[0].first or None
+        else:
+            clips = unpadded(codes, mask)
+        how: dict[str, Any] = {"offset": offset, "bos": bos, "eos": eos, "first": first}
+        rows = [np.asarray(self.to_ids(one, **how))[:, None] for one in clips]
+        ids, known = padded(rows, pad)
+        return ids[..., 0], known
+
+    def batch_from_ids(
+        self,
+        ids: NDArray[Any] | Tensor | Sequence[Any],
+        *,
+        pad: int | None = None,
+        offset: int = 0,
+        bos: int | None = None,
+        eos: int | None = None,
+        on_invalid: OnInvalid = "error",
+        first: int | None = None,
+    ) -> list[NDArray[np.int64]]:
+        """Codes ``(windows, codes_per_window)`` of each of several sequences of flat ids.
+
+        Args:
+            ids: ``(clips, length)``, or a sequence for each clip.
+            pad: id that fills up shorter ones; all from the first on is left out.
+            offset, bos, eos, on_invalid, first: as :meth:`from_ids` has them.
+
+        Raises:
+            CodesError, DataError: as :meth:`from_ids`, or pad is also the id of a code or bos.
+        """
+        if pad is not None:
+            require_pad(pad, vocab_size=self.vocab_size, offset=offset, bos=bos)
+        how: dict[str, Any] = {"on_invalid": on_invalid, "first": first}
+        how |= {"offset": offset, "bos": bos, "eos": eos}
+        rows = [np.asarray(row.cpu() if isinstance(row, Tensor) else row) for row in ids]
+        return [np.asarray(self.from_ids(row[: end_of(row, pad)], **how)) for row in rows]
+
     def _check(
         self,
         codes: NDArray[Any] | Tensor,
         on_invalid: OnInvalid = "error",
         *,
+        first: int | None = None,
         prefixes: bool = False,
         goes_on: bool = False,
     ) -> tuple[Tensor, NDArray[np.bool_]]:
+        """Codes that are of this tokenizer; ``prefixes`` where ``first`` of them would do."""
+        self.require_first(first)
         return check_codes(
             codes,
             codes_per_window=self.codes_per_window,
             vocab_size=self.vocab_size,
             on_invalid=on_invalid,
-            prefixes=prefixes,
+            first=first,
+            prefixes=prefixes and self.method.decodes_prefixes,
             goes_on=goes_on,
         )
 
-    def _decoded(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid = "error") -> Array:
+    def _decoded(
+        self,
+        codes: NDArray[Any] | Tensor,
+        on_invalid: OnInvalid = "error",
+        first: int | None = None,
+    ) -> Array:
         """Raw features ``(..., windows, frames_per_window, 203)``, borders as they are.
 
         Args:
             codes: ``(..., windows, codes_per_window)``.
-            on_invalid: as :meth:`decode` has it.
+            on_invalid, first: as :meth:`decode` has them.
         """
-        z, valid = self._check(codes, on_invalid, prefixes=self.method.decodes_prefixes)
+        z, valid = self._check(codes, on_invalid, first=first, prefixes=True)
         if valid.all():
             return decode_windows(self.method, self.statistics, z)
         raw = decode_windows(self.method, self.statistics, stand_in(z, valid))
         return hold_invalid(raw, valid)
 
-    def _joined(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid) -> Array:
+    def _joined(
+        self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid, first: int | None
+    ) -> Array:
         """Raw features ``(..., frames, 203)``, borders blended."""
-        raw = self._decoded(codes, on_invalid)
+        raw = self._decoded(codes, on_invalid, first)
         frames = raw.reshape(*raw.shape[:-3], -1, raw.shape[-1])
         return blend_seams(frames, self.frames_per_window)

@@ -162,7 +162,7 @@ def test_the_first_codes_decode_and_more_err_less(tokenizer, motion):
     features = from_motion(motion)[: 8 * WINDOW]
     codes = tokenizer.encode(features)
     errors = [
-        np.square(tokenizer.decode_features(codes[:, :n]) - features)[:, 136:199].mean()
+        np.square(tokenizer.decode_features(codes[:, :n], first=n) - features)[:, 136:199].mean()
         for n in (1, 3, CODES)
     ]
     assert all(more < fewer for fewer, more in pairwise(errors)), errors
