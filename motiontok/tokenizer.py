@@ -18,15 +18,12 @@ from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.data import (
     COLUMNS,
-    REFERENCE,
     Start,
     StartLike,
     Statistics,
     blend_seams,
-    offsets_of,
     plant_feet,
     plant_together,
-    start_of,
     to_motion,
     to_motions,
 )
@@ -34,7 +31,6 @@ from motiontok.errors import CodesError, DataError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.tokens.batch import Batch, together, unpadded
 from motiontok.tokens.checks import OnInvalid, motion_of, require_codes, usable_device, whole
-from motiontok.tokens.coder import Coder
 from motiontok.tokens.folder import (
     FORMAT,
     Parts,
@@ -44,14 +40,13 @@ from motiontok.tokens.folder import (
     rounded,
     write_folder,
 )
-from motiontok.tokens.joining import Blending, Context
-from motiontok.tokens.streams import StreamDecoder, StreamEncoder
+from motiontok.tokens.streaming import StreamCoder
 from motiontok.tokens.windows import decode_windows
 
 __all__ = ["FORMAT", "MotionTokenizer"]
 
 
-class MotionTokenizer(Coder):
+class MotionTokenizer(StreamCoder):
     """Human motion to short sequences of integers and back.
 
     ::
@@ -69,13 +64,7 @@ class MotionTokenizer(Coder):
         statistics: of the features it was trained on.
         licence: note on the licence of the training data.
         calibrations: of the rigs it was trained on, with which files of theirs are read.
-
-    Attributes:
-        offsets: ``(22, 3)`` the body that moves where a caller gives none, metres: the
-            reference body, whose metres those of features are.
     """
-
-    offsets: Array = REFERENCE
 
     def __init__(
         self,
@@ -309,66 +298,6 @@ class MotionTokenizer(Coder):
             )
             contacts = np.concatenate([rows[:, COLUMNS["contacts"]] for rows in features])
             yield from plant_together(motions, contacts)
-
-    def stream_encoder(self, *, offsets: Array | None = None) -> StreamEncoder:
-        """Encode frames as they come.
-
-        Args:
-            offsets: ``(22, 3)`` the subject's rest offsets; the tokenizer's by default.
-
-        Raises:
-            DataError: bones that no body has.
-        """
-        return StreamEncoder(
-            lambda features: np.asarray(self.encode(features)),
-            window=self.frames_per_window,
-            codes=self.codes_per_window,
-            reach=self.method.reach,
-            offsets=self.offsets if offsets is None else offsets_of(offsets),
-        )
-
-    def stream_decoder(
-        self,
-        *,
-        start: StartLike | None = None,
-        offsets: Array | None = None,
-        plant: bool = True,
-        on_invalid: OnInvalid = "error",
-        first: int | None = None,
-    ) -> StreamDecoder:
-        """Decode windows as they come.
-
-        Args:
-            start, offsets, plant, on_invalid, first: as :meth:`decode` has them.
-
-        Raises:
-            CodesError: no such ``on_invalid``.
-            DataError: a place or bones that no body has, or a count of codes that do not decode
-                alone.
-        """
-        self.require_first(first)
-        window, reach = self.frames_per_window, self.method.reach
-
-        def check(
-            codes: Any, on_invalid: OnInvalid, goes_on: bool
-        ) -> tuple[Tensor, NDArray[np.bool_]]:
-            return self._check(codes, on_invalid, first=first, prefixes=True, goes_on=goes_on)
-
-        def decode(codes: Tensor) -> Array:
-            return decode_windows(self.method, self.statistics, codes)
-
-        joining = (
-            Context(check, decode, window=window, reach=reach)
-            if reach
-            else Blending(check, decode, window=window)
-        )
-        return StreamDecoder(
-            joining,
-            start=start_of(start),
-            offsets=self.offsets if offsets is None else offsets_of(offsets),
-            plant=plant,
-            on_invalid=on_invalid,
-        )
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, compact: bool = False) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.

@@ -218,9 +218,10 @@ class Handlers:
         most = self.limits.windows * self.tokenizer.frames_per_window / self.tokenizer.fps
         if not 0 < seconds <= most:
             raise InputError(f"seconds must be above 0 and at most {most:.0f}, got {seconds}")
-        search = {k: whole(given, k, d) for k, d in (("samples", 32), ("horizon", 2), ("beam", 4))}
+        asked = (k for k in ("samples", "horizon", "beam") if given[k] is not None)
+        search = {name: whole(given, name) for name in asked}
         for name, bound in (("samples", self.limits.samples), ("horizon", 4), ("beam", 16)):
-            if search[name] > bound:
+            if search.get(name, 0) > bound:
                 raise InputError(f"{name} must be at most {bound}, got {search[name]}")
         planner = p.SearchPlanner(
             prior,
