@@ -169,14 +169,13 @@ class Coder:
         return codes.to(motion.device) if isinstance(motion, Tensor) else codes.cpu().numpy()
 
     def require_first(self, first: int | None) -> None:
-        """Refuse a count of codes of a window that do not decode alone; None is all.
+        """Refuse a count of codes of a window that do not decode alone; None is all of them.
 
         Raises:
             DataError: the method decodes whole windows only, or has not so many codes.
         """
-        if first is None:
+        if first is None or whole(first, "first", DataError) == self.codes_per_window:
             return
-        whole(first, "first", DataError)
         if not self.method.decodes_prefixes:
             raise DataError(
                 f"the first {first} codes of a window do not decode alone with a tokenizer of "
