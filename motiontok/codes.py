@@ -27,7 +27,7 @@ class Codes:
     """Tokens of one motion, and what is needed to put it back where it was.
 
     Attributes:
-        array: ``(windows, codes_per_window)`` uint16.
+        array: ``(windows, codes_per_window)`` uint16, or as many codes a window as ``first`` says.
         fingerprint: of the tokenizer that made them; empty if unknown.
         tokenizer: where that tokenizer was found, a hint for decoding.
         frames: frames of the motion, the last window may be only partly used; 0 where
@@ -37,6 +37,7 @@ class Codes:
         source: name of the source clip.
         licence: note on the licence of the tokenizer's training data.
         fps: frames per second.
+        first: codes that were kept of each window, the others left out; 0 for all.
     """
 
     array: NDArray[np.uint16]
@@ -48,6 +49,7 @@ class Codes:
     source: str = "codes"
     licence: str = ""
     fps: float = FPS
+    first: int = 0
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, np.shape(self.array)))
@@ -147,6 +149,7 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
                 f"{path}: describes {values['windows']} windows, the codes beside it have "
                 f"{windows}; remove it to decode with defaults"
             )
+        values.setdefault("first", 0)
         values["start"] = [values["start"][k] for k in ("x", "y", "yaw")]
         return _values(values, path)
     except CodesError:
@@ -170,6 +173,9 @@ def _values(given: dict[str, Any], path: Path) -> dict[str, Any]:
         raise CodesError(f"{path}: fps is {fps!r}; codes are of motion at {FPS:g} frames/s")
     if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 0:
         raise CodesError(f"{path}: frames is {frames!r}, which is no count; 0 means all")
+    first = given["first"]
+    if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
+        raise CodesError(f"{path}: first is {first!r}, which is no count; 0 means all")
     try:
         start, offsets = start_of(given["start"]), offsets_of(given["offsets"])
     except DataError as error:
@@ -179,6 +185,7 @@ def _values(given: dict[str, Any], path: Path) -> dict[str, Any]:
         "tokenizer": str(given["tokenizer"]),
         "fps": float(fps),
         "frames": int(frames),
+        "first": int(first),
         "start": start,
         "offsets": offsets,
         "source": str(given["source"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,19 @@ from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.data import (
     COLUMNS,
-    REFERENCE,
     Start,
     StartLike,
     Statistics,
     blend_seams,
-    offsets_of,
     plant_feet,
     plant_together,
-    start_of,
     to_motion,
     to_motions,
 )
-from motiontok.errors import CodesError, TokenizerError
+from motiontok.errors import CodesError, DataError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder
+from motiontok.tokens.batch import Batch, together, unpadded
 from motiontok.tokens.checks import OnInvalid, motion_of, require_codes, usable_device
-from motiontok.tokens.coder import Coder
 from motiontok.tokens.folder import (
     FORMAT,
     Parts,
@@ -43,17 +40,13 @@ from motiontok.tokens.folder import (
     rounded,
     write_folder,
 )
-from motiontok.tokens.joining import Blending, Context
-from motiontok.tokens.streams import StreamDecoder, StreamEncoder
+from motiontok.tokens.streaming import StreamCoder
 from motiontok.tokens.windows import decode_windows
 
 __all__ = ["FORMAT", "MotionTokenizer"]
 
-_TOGETHER = 64
-"""Windows that are decoded together; more are no faster."""
 
-
-class MotionTokenizer(Coder):
+class MotionTokenizer(StreamCoder):
     """Human motion to short sequences of integers and back.
 
     ::
@@ -71,13 +64,7 @@ class MotionTokenizer(Coder):
         statistics: of the features it was trained on.
         licence: note on the licence of the training data.
         calibrations: of the rigs it was trained on, with which files of theirs are read.
-
-    Attributes:
-        offsets: ``(22, 3)`` the body that moves where a caller gives none, metres: the
-            reference body, whose metres those of features are.
     """
-
-    offsets: Array = REFERENCE
 
     def __init__(
         self,
@@ -115,11 +102,13 @@ class MotionTokenizer(Coder):
         source: Source | None = None,
         on_invalid: OnInvalid = "error",
         plant: bool = True,
+        first: int | None = None,
     ) -> Motion:
         """Motion of codes ``(windows, codes_per_window)``.
 
-        Codes of lopq, pca-pq and temporal go from coarse to fine: the first ones of each window,
-        ``codes[:, :n]``, decode too, to a coarser motion.
+        Codes of lopq, pca-pq and temporal go from coarse to fine: the first ones of each window
+        decode too, to a coarser motion. That they are no more is said: ``decode(codes[:, :8],
+        first=8)``.
 
         Args:
             codes: integers.
@@ -131,12 +120,14 @@ class MotionTokenizer(Coder):
             on_invalid: what to do about a window with a code outside the vocabulary: an
                 ``"error"``, or ``"hold"`` the pose before it, standing still.
             plant: hold standing feet in place, and a body that is still.
+            first: codes that there are of each window, if not all.
 
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
-            DataError: a place or bones that no body has.
+            DataError: a place or bones that no body has, or a count of codes that do not decode
+                alone.
         """
-        features = self._joined(codes, on_invalid)
+        features = self._joined(codes, on_invalid, first)
         if features.ndim != 2:
             raise CodesError(
                 f"decode takes codes of one motion (windows, codes_per_window), got shape "
@@ -171,6 +162,7 @@ class MotionTokenizer(Coder):
             offsets=loaded.offsets,
             frames=len(loaded),
             source=loaded.source,
+            first=first,
         )
 
     def encode_to_codes(
@@ -207,7 +199,58 @@ class MotionTokenizer(Coder):
             offsets=loaded.offsets,
             source=loaded.source.name,
             licence=self.licence,
+            first=first or 0,
         )
+
+    def __call__(
+        self,
+        motion: Motion | str | os.PathLike[str] | Sequence[Motion | str | os.PathLike[str]],
+        *,
+        effort: int = 1,
+        hold_path: bool = False,
+        first: int | None = None,
+    ) -> Batch:
+        """Codes of a motion, or of several in one padded array with its mask.
+
+        Args:
+            motion: a motion or path, or several of them.
+            effort, hold_path, first: as :meth:`encode` has them.
+
+        Raises:
+            DataError, BVHError: as :meth:`encode`, or there are none.
+        """
+        alone = isinstance(motion, Motion | str | os.PathLike)
+        several = [motion] if isinstance(motion, Motion | str | os.PathLike) else list(motion)
+        if not several:
+            raise DataError("no motions to encode")
+        clips = [
+            self.encode_to_codes(one, effort=effort, hold_path=hold_path, first=first)
+            for one in several
+        ]
+        return Batch.of(clips, alone=alone)
+
+    def batch_decode(
+        self,
+        codes: Batch | NDArray[Any] | Sequence[NDArray[Any]],
+        mask: NDArray[Any] | None = None,
+        *,
+        first: int | None = None,
+    ) -> list[Motion]:
+        """Motions of the codes of several clips.
+
+        Args:
+            codes: what calling the tokenizer gives, whose motions are where and of whom they were;
+                or ``(clips, windows, codes_per_window)``, or an array for each clip, from the
+                origin and on the tokenizer's body.
+            mask: ``(clips, windows)``, which windows of an array there are; all by default.
+            first: as :meth:`decode` has it.
+
+        Raises:
+            CodesError: wrong shape, type or a value outside the vocabulary.
+        """
+        if isinstance(codes, Batch):
+            return list(self.decode_many(codes.clips))
+        return [self.decode(one, first=first) for one in unpadded(codes, mask)]
 
     def require(self, codes: Codes) -> None:
         """Refuse codes of another tokenizer; codes that name none pass.
@@ -236,6 +279,7 @@ class MotionTokenizer(Coder):
             offsets=codes.offsets,
             frames=codes.frames or None,
             source=Source(name=codes.source),
+            first=codes.first or None,
         )
 
     def decode_many(self, codes: Iterable[Codes]) -> Iterator[Motion]:
@@ -246,7 +290,7 @@ class MotionTokenizer(Coder):
         Raises:
             CodesError: codes were made by another tokenizer, or are not valid.
         """
-        for some in _batches(codes):
+        for some in together(codes):
             checked = [self._checked(one) for one in some]
             features = [
                 self._held(
@@ -262,65 +306,6 @@ class MotionTokenizer(Coder):
             )
             contacts = np.concatenate([rows[:, COLUMNS["contacts"]] for rows in features])
             yield from plant_together(motions, contacts)
-
-    def stream_encoder(self, *, offsets: Array | None = None) -> StreamEncoder:
-        """Encode frames as they come.
-
-        Args:
-            offsets: ``(22, 3)`` the subject's rest offsets; the tokenizer's by default.
-
-        Raises:
-            DataError: bones that no body has.
-        """
-        return StreamEncoder(
-            lambda features: np.asarray(self.encode(features)),
-            window=self.frames_per_window,
-            codes=self.codes_per_window,
-            reach=self.method.reach,
-            offsets=self.offsets if offsets is None else offsets_of(offsets),
-        )
-
-    def stream_decoder(
-        self,
-        *,
-        start: StartLike | None = None,
-        offsets: Array | None = None,
-        plant: bool = True,
-        on_invalid: OnInvalid = "error",
-    ) -> StreamDecoder:
-        """Decode windows as they come.
-
-        Args:
-            start, offsets, plant, on_invalid: as :meth:`decode` has them.
-
-        Raises:
-            CodesError: no such ``on_invalid``.
-            DataError: a place or bones that no body has.
-        """
-        window, reach = self.frames_per_window, self.method.reach
-
-        def check(
-            codes: Any, on_invalid: OnInvalid, goes_on: bool
-        ) -> tuple[Tensor, NDArray[np.bool_]]:
-            prefixes = self.method.decodes_prefixes
-            return self._check(codes, on_invalid, prefixes=prefixes, goes_on=goes_on)
-
-        def decode(codes: Tensor) -> Array:
-            return decode_windows(self.method, self.statistics, codes)
-
-        joining = (
-            Context(check, decode, window=window, reach=reach)
-            if reach
-            else Blending(check, decode, window=window)
-        )
-        return StreamDecoder(
-            joining,
-            start=start_of(start),
-            offsets=self.offsets if offsets is None else offsets_of(offsets),
-            plant=plant,
-            on_invalid=on_invalid,
-            noise=self.noise,
-        )
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, compact: bool = False) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.
@@ -347,7 +332,8 @@ class MotionTokenizer(Coder):
         """Read a tokenizer folder, or the folder of the run that trained it.
 
         Args:
-            folder: the folder, or ``"default"`` for the one shipped with the package.
+            folder: the folder, ``"default"`` for the one shipped with the package, or, where
+                ``huggingface_hub`` is installed, ``owner/name`` of the Hugging Face hub.
             device: where to put the weights.
 
         Raises:
@@ -372,7 +358,7 @@ class MotionTokenizer(Coder):
         """Integers of a codes file that can be decoded; an error names the file."""
         self.require(codes)
         try:
-            z, _ = self._check(codes.array, prefixes=self.method.decodes_prefixes)
+            z, _ = self._check(codes.array, first=codes.first or None, prefixes=True)
             if codes.frames:
                 self._require_frames(codes.frames, len(z))
         except CodesError as error:
@@ -391,17 +377,3 @@ class MotionTokenizer(Coder):
     @property
     def _parts(self) -> Parts:
         return Parts(self.method, self.statistics, self.licence, self.calibrations)
-
-
-def _batches(codes: Iterable[Codes]) -> Iterator[list[Codes]]:
-    """Clips to decode together: a few windows, with as many codes in each."""
-    some: list[Codes] = []
-    for one in codes:
-        require_codes(one)
-        windows = sum(len(other.array) for other in some) + len(one.array)
-        if some and (windows > _TOGETHER or one.array.shape[1:] != some[0].array.shape[1:]):
-            yield some
-            some = []
-        some.append(one)
-    if some:
-        yield some

@@ -29,6 +29,7 @@ RANKS = {
     "robots": 7,
     "render": 8,
     "evaluate": 8,
+    "export": 8,
     "images": 8,
     "serve": 8,
     "runs": 9,

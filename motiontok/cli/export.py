@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -12,12 +13,26 @@ __all__ = ["export"]
 @click.command()
 @click.option("--tokenizer", default="default", show_default=True, metavar="DIR")
 @click.option(
+    "--prior", metavar="DIR", help="Also the prior in this folder; default for the shipped."
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["torch", "onnx"]),
+    default="torch",
+    show_default=True,
+    help="torch.export's files (.pt2), or ONNX (pip install 'motiontok[onnx]').",
+)
+@click.option(
     "-o", "--out", type=click.Path(path_type=Path), default=Path("export"), show_default=True
 )
-def export(tokenizer: str, out: Path) -> None:
-    """Write encoder and decoder as torch.export programs, for C++ and other runtimes."""
+def export(tokenizer: str, prior: str | None, kind: Literal["torch", "onnx"], out: Path) -> None:
+    """Write encoder, decoder and the step to poses as programs, for C++ and other runtimes."""
+    from motiontok.export import export_tokenizer
+    from motiontok.prior import TokenPrior
     from motiontok.tokenizer import MotionTokenizer
-    from motiontok.tokens.export import export_tokenizer
 
-    for path in export_tokenizer(MotionTokenizer.from_pretrained(tokenizer), out):
+    made = MotionTokenizer.from_pretrained(tokenizer)
+    known = TokenPrior.from_pretrained(prior, tokenizer=made) if prior else None
+    for path in export_tokenizer(made, out, prior=known, kind=kind):
         click.echo(f"{path.stat().st_size / 1e6:6.1f} MB  {path}")

@@ -280,6 +280,7 @@ def _made(path: Path) -> Iterator[Made]:
                         source=row["source"],
                         licence=row["licence"],
                         fps=row["fps"],
+                        first=entry.first or 0,
                     )
             except (ValueError, TypeError, KeyError):
                 # The machine went down while this was written; its clips are encoded again.

@@ -124,4 +124,5 @@ class _Shard:
             source=self.sources[place],
             licence=self.about["licence"],
             fps=float(self.about["fps"]),
+            first=entry.first or 0,
         )

@@ -137,7 +137,7 @@ def encode_batch(batch: Batch) -> list[Made]:
                 made.append((entry, codes))
                 continue
             cut = cut_windows(from_motion(motion), tokenizer.frames_per_window)
-            waiting.append((entry, _codes_to_be(motion, tokenizer, name), cut))
+            waiting.append((entry, _codes_to_be(motion, tokenizer, name, entry.first), cut))
         except (BVHError, DataError) as error:
             reason = str(error)
             # The normaliser knows the clip's name only, and of those there may be many.
@@ -154,7 +154,7 @@ def encode_batch(batch: Batch) -> list[Made]:
     return [(entry if codes is None else _filled(entry, codes), codes) for entry, codes in made]
 
 
-def _codes_to_be(motion: Motion, tokenizer: MotionTokenizer, name: str) -> Codes:
+def _codes_to_be(motion: Motion, tokenizer: MotionTokenizer, name: str, first: int | None) -> Codes:
     """All that stands beside the codes of a motion; the codes come later."""
     return Codes(
         np.zeros((0, tokenizer.codes_per_window), np.uint16),
@@ -165,6 +165,7 @@ def _codes_to_be(motion: Motion, tokenizer: MotionTokenizer, name: str) -> Codes
         offsets=motion.offsets,
         source=motion.source.name,
         licence=tokenizer.licence,
+        first=first or 0,
     )
 
 

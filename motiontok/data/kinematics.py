@@ -1,32 +1,74 @@
-"""6D rotations and forward kinematics in torch, for whole batches of feature windows.
-
-``motiontok/data/features.py`` has the same in NumPy, in double precision, for motion that is
-decoded; here is what training does to windows on its own device.
-"""
+"""Rotations and forward kinematics in torch, for whole batches of features."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bvh.rotations import Array
 from bvh.skeleton import PARENTS
 from motiontok.data.place import REFERENCE
 
-__all__ = ["joint_positions", "orthonormal"]
+__all__ = ["joint_positions", "length", "orthonormal", "perpendicular", "quaternions"]
+
+_NOTHING = 1e-30
+_PARALLEL = 1e-6  # share of a vector that must be across another to say where
 
 
 def orthonormal(six: Tensor) -> Tensor:
     """Rotation matrices ``(..., 3, 3)`` of 6D rotations ``(..., 6)`` by Gram-Schmidt.
 
     The first two columns of a matrix, as they are or an estimate of them (Zhou et al. 2019, "On
-    the Continuity of Rotation Representations in Neural Networks", section 4).
+    the Continuity of Rotation Representations in Neural Networks", section 4). Columns that are
+    zero or parallel state no rotation; they become any that fits them.
     """
-    first, second = six[..., :3], six[..., 3:]
-    a = functional.normalize(first, dim=-1)
-    b = functional.normalize(second - (a * second).sum(-1, keepdim=True) * a, dim=-1)
-    return torch.stack((a, b, torch.linalg.cross(a, b)), dim=-1)
+    components = six.movedim(-1, 0)
+    first, second = components[:3], components[3:]
+    forward = torch.zeros_like(first)
+    forward[0] = 1.0
+    size = length(first)
+    a = torch.where(size > _NOTHING, first / size.clamp_min(_NOTHING), forward)
+    across = second - (a * second).sum(dim=0) * a
+    size, least = length(across), _PARALLEL * length(second) + _NOTHING
+    other = perpendicular(a)
+    b = torch.where(size > least, across / size.clamp_min(_NOTHING), other / length(other))
+    columns = torch.stack((a, b, torch.linalg.cross(a, b, dim=0)), dim=1)
+    return columns.movedim((0, 1), (-2, -1))
+
+
+def quaternions(matrices: Tensor) -> Tensor:
+    """Unit quaternions ``(..., 4)``, w >= 0, of rotation matrices ``(..., 3, 3)``.
+
+    The largest of the four candidate components is used (Shepperd 1978), so it is accurate for
+    every rotation.
+    """
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = (
+        one for row in matrices.unbind(-2) for one in row.unbind(-1)
+    )
+    # Row k holds 4 q_k q: the candidate that component k gives.
+    wx, wy, wz = zy - yz, xz - zx, yx - xy
+    xy, xz, yz = yx + xy, xz + zx, zy + yz
+    ww, xx, yy, zz = 1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz
+    candidates = (ww, wx, wy, wz), (wx, xx, xy, xz), (wy, xy, yy, yz), (wz, xz, yz, zz)
+    best, q = ww, torch.stack(candidates[0])
+    for square, candidate in zip((xx, yy, zz), candidates[1:], strict=True):
+        q = torch.where(square > best, torch.stack(candidate), q)
+        best = torch.maximum(best, square)
+    q = q / length(q)
+    return torch.where(q[:1] < 0, -q, q).movedim(0, -1)
+
+
+def length(v: Tensor) -> Tensor:
+    """Lengths ``(...)`` of ``(n, ...)``: on a CPU many times as fast as ``torch.norm``."""
+    return v.square().sum(dim=0).sqrt()
+
+
+def perpendicular(v: Tensor) -> Tensor:
+    """Some vector, not zero, perpendicular to each unit vector ``(3, ...)``."""
+    x, y, z = v.unbind()
+    zero = torch.zeros_like(x)
+    across = torch.stack([zero, z, -y]), torch.stack([-z, zero, x])
+    return torch.where(x.abs() < 0.6, *across)
 
 
 def joint_positions(rotations: Tensor, offsets: Array = REFERENCE) -> Tensor:

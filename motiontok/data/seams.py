@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from bvh.rotations import Array
 
-__all__ = ["REACH", "blend_seams"]
+__all__ = ["REACH", "blend_seams", "blended"]
 
 REACH = 6
 """Frames on each side of a border that take part of the jump."""
 
 
 def blend_seams(features: Array, window: int) -> Array:
+    """:func:`blended` of an array."""
+    out: Array = blended(torch.tensor(features), window).numpy()
+    return out
+
+
+def blended(features: Tensor, window: int) -> Tensor:
     """Remove the jumps between consecutive decoded windows.
 
     The jump at a border is what the step over it exceeds the mean of its neighbours by.
@@ -24,13 +32,15 @@ def blend_seams(features: Array, window: int) -> Array:
         window: frames a window.
     """
     reach = min(REACH, window // 2)
-    fade = 0.5 * (1.0 - (np.arange(reach) + 0.5) / REACH) ** 2
-    windows = features.reshape(*features.shape[:-2], -1, window, features.shape[-1])
-    before, after = windows[..., :-1, -2:, :], windows[..., 1:, :2, :]
+    fade = 0.5 * (1.0 - (torch.arange(reach).to(features) + 0.5) / REACH) ** 2
+    windows = features.unflatten(-2, (-1, window))
+    before, after = windows[..., -2:, :], windows[..., :2, :].roll(-1, dims=-3)
     step = 0.5 * (before[..., 1, :] - before[..., 0, :] + after[..., 1, :] - after[..., 0, :])
     jump = after[..., 0, :] - before[..., 1, :] - step
-    share = fade[:, None] * jump[..., None, :]
-    out = windows.copy()
-    out[..., 1:, :reach, :] -= share
-    out[..., :-1, window - reach :, :] += share[..., ::-1, :]
-    return out.reshape(features.shape)
+    # Behind the last window there is none, and before the first.
+    count = windows.shape[-3]
+    jump = jump * (torch.arange(count, device=jump.device) < count - 1)[:, None]
+    end = fade.flip(0)[:, None] * jump[..., None, :]
+    begin = -fade[:, None] * jump.roll(1, dims=-2)[..., None, :]
+    shift = F.pad(begin, (0, 0, 0, window - reach)) + F.pad(end, (0, 0, window - reach, 0))
+    return (windows + shift).flatten(-3, -2)

@@ -80,6 +80,7 @@ class TokenCoder:
             offsets=motion.offsets,
             frames=len(motion),
             source=motion.source,
+            first=self.first,
         )
 
 

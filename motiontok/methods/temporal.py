@@ -231,7 +231,9 @@ class Temporal(DiscreteAutoencoder):
 
     def _quantized(self, latents: Tensor, beam: int) -> Tensor:
         """Codes ``(batch * windows, codes)`` of so many latents as there may be."""
-        return torch.cat([self.quantizer.encode(z, beam=beam) for z in latents.split(PART)])
+        # A program has no loop over data.
+        parts = (latents,) if torch.compiler.is_exporting() else latents.split(PART)
+        return torch.cat([self.quantizer.encode(z, beam=beam) for z in parts])
 
     def _decoded(self, codes: Tensor, count: tuple[int, ...]) -> Tensor:
         """Frames ``(batch, frames, columns)`` of codes ``(batch * windows, codes)``.

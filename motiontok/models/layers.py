@@ -113,10 +113,11 @@ class _Attention(nn.Module):
         values: Tensor,
         *,
         causal: bool = False,
+        mask: Tensor | None = None,
         product: Product = compute,
     ) -> Tensor:
         query = self.split(product(self.query, x))
-        y = F.scaled_dot_product_attention(query, keys, values, is_causal=causal)
+        y = F.scaled_dot_product_attention(query, keys, values, mask, is_causal=causal)
         return product(self.out, y.transpose(-2, -3).flatten(-2))
 
 
@@ -159,7 +160,12 @@ class KeyValueCache:
 
     Args:
         keys, values: ``(batch * samples, heads, tokens, width / heads)`` buffers.
+
+    Attributes:
+        mask: ``(1, tokens)``, which of what :meth:`append` returns is there; all if None.
     """
+
+    mask: Tensor | None = None
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         self.keys = keys
@@ -298,9 +304,12 @@ class CausalBlock(nn.Module):
         batch, samples, tokens, _ = x.shape
         y = self.norm_self(x).flatten(0, 1)
         keys, values = self.self_attention.keys_values(y, product)
+        mask = None
         if cache is not None:
-            keys, values = cache.append(keys, values)
-        y = self.self_attention.attend(y, keys, values, causal=cache is None, product=product)
+            (keys, values), mask = cache.append(keys, values), cache.mask
+        y = self.self_attention.attend(
+            y, keys, values, causal=cache is None, mask=mask, product=product
+        )
         x = x + y.unflatten(0, (batch, samples))
         # The memory has no mask, so the K sequences can share one query axis.
         y = self.norm_cross(x).flatten(1, 2)

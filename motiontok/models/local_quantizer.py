@@ -162,7 +162,7 @@ class LocalQuantizer(nn.Module):
     @staticmethod
     def _by_base(matrices: Tensor, x: Tensor, base: Tensor) -> Tensor:
         """Each row of ``x (batch, n)`` times the one of ``matrices (bases, n, m)`` it names."""
-        if len(x) == 1:  # without a loop over data, so that one window can be exported
+        if torch.compiler.is_exporting() or len(x) == 1:  # a program has no loop over data
             return torch.bmm(x[:, None], matrices[base])[:, 0]
         # Sorted: a copy of its basis for every window would take longer than the products.
         order = base.argsort(stable=True)
@@ -235,12 +235,12 @@ class LocalQuantizer(nn.Module):
 
     def _energy(self, z: Tensor) -> Tensor:
         """Sums of squares ``(batch, codes - 2)`` of each token's coordinates."""
-        return z.new_zeros(len(z), self.codes - 2).index_add(1, self.owner - 2, z.square())
+        return z.new_zeros(z.shape[0], self.codes - 2).index_add(1, self.owner - 2, z.square())
 
     def _units(self, codes: Tensor) -> Tensor:
         """Sizes of coordinates ``(batch, coordinates)``, 1 where no token says them."""
         if self.sizes is None:
-            return self.codewords.new_ones(len(codes), len(self.owner))
+            return self.codewords.new_ones(codes.shape[0], len(self.owner))
         return self.sizes.sizes(codes[:, 1])[:, self.owner - 2]
 
     def encode(self, x: Tensor, *, cells: int = 1) -> Tensor:

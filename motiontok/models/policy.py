@@ -203,7 +203,7 @@ class AutoregressivePolicy(nn.Module):
             Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)`` (at
             temperature 1).
         """
-        batch = len(x)
+        batch = x.shape[0]
         memory, context = self._observe(x)
         codes = torch.empty(batch, samples, self.codes, dtype=torch.long, device=x.device)
         total = x.new_zeros(batch, samples)

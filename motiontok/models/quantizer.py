@@ -104,11 +104,11 @@ class ProductQuantizer(nn.Module):
         """Coefficients ``(batch, codes, size)`` of observations ``(batch, *shape)``."""
         y = (x.flatten(1) - self.mean) @ self.basis.T
         # Slot -1 picks the column of zeros.
-        return torch.cat([y, y.new_zeros(len(y), 1)], dim=1)[:, self.slots]
+        return torch.cat([y, y.new_zeros(y.shape[0], 1)], dim=1)[:, self.slots]
 
     def components(self, coefficients: Tensor) -> Tensor:
         """Components ``(batch, components)`` of coefficients ``(batch, codes, size)``."""
-        y = coefficients.new_zeros(len(coefficients), len(self.basis) + 1)
+        y = coefficients.new_zeros(coefficients.shape[0], len(self.basis) + 1)
         y = y.index_copy(1, self.slots.flatten() % y.shape[1], coefficients.flatten(1))
         return y[:, :-1]
 
@@ -287,7 +287,7 @@ class CodebookHead(TokenHead):
             x: ``(batch, *shape)``.
             noise: numbers of [0, 1) ``(batch, codes)`` to draw with.
         """
-        still = self.lift.new_zeros(len(x), 1, self.quantizer.codes, self.lift.shape[-1])
+        still = self.lift.new_zeros(x.shape[0], 1, self.quantizer.codes, self.lift.shape[-1])
         logits = self.logits(still, self.context(x), 0)[:, 0]
         return draw_tokens(log_softmax(logits), noise=noise)
 

@@ -163,16 +163,15 @@ class ResidualQuantizer(nn.Module):
 
     def shapes(self, codes: Tensor, *, kept: Tensor | None = None) -> Tensor:
         """Shapes ``(batch, components)`` of codes, in units of the size; see :meth:`decode`."""
-        tokens = codes.shape[1] - 1
-        shape = self.mean.new_zeros(len(codes), len(self.deviation))
-        if tokens:
-            words = self.codewords(codes)
-            if kept is not None:
-                each = torch.arange(tokens, device=codes.device)
-                words = words * (each < kept[:, None] - 1)[..., None]
-            places = self.components[:tokens].flatten().expand(len(codes), -1)
-            shape = shape.scatter_add(1, places, words.flatten(1))
-        return shape
+        # Not len, which makes a number of what a program takes as it comes.
+        count, tokens = codes.shape[0], codes.shape[1] - 1
+        words = self.codewords(codes)
+        if kept is not None:
+            each = torch.arange(tokens, device=codes.device)
+            words = words * (each < kept[:, None] - 1)[..., None]
+        places = self.components[:tokens].flatten().expand(count, -1)
+        shape = self.mean.new_zeros(count, len(self.deviation))
+        return shape.scatter_add(1, places, words.flatten(1))
 
     def codewords(self, codes: Tensor) -> Tensor:
         """Those of the tokens after the first, ``(batch, n - 1, subspace)``, of codes
@@ -242,7 +241,9 @@ class ResidualQuantizer(nn.Module):
     def _level(self, y: Tensor) -> Tensor:
         """The nearest of the levels by ratio, ``(batch,)``."""
         logs = self.levels.log()
-        return torch.searchsorted(0.5 * (logs[1:] + logs[:-1]), self._size(y).log())
+        borders = 0.5 * (logs[1:] + logs[:-1])
+        # Not searchsorted, which ONNX has not.
+        return (borders < self._size(y).log()[:, None]).sum(dim=1)
 
     def _greedy(self, shape: Tensor) -> tuple[Tensor, Tensor]:
         codes, left = [], shape

@@ -116,7 +116,7 @@ class SizeTable(nn.Module):
         return found / mean[:, None]
 
     def _by_band(self, energy: Tensor) -> Tensor:
-        sums = energy.new_zeros(len(energy), len(self.counts))
+        sums = energy.new_zeros(energy.shape[0], len(self.counts))
         return sums.index_add(1, self.band, energy)
 
     def _scores(self, energy: Tensor, squares: Tensor) -> Tensor:

@@ -278,7 +278,9 @@ class PriorModel(nn.Module):
         state = self.state_after(F.pad(sums[:, :-1, -1], (0, 0, 1, 0)))
         return (embedded + self.said(added, sums, state.expected[:, :, None])).flatten(1, 2), state
 
-    def said(self, added: Tensor, sums: Tensor, expected: Tensor, n: int | None = None) -> Tensor:
+    def said(
+        self, added: Tensor, sums: Tensor, expected: Tensor, n: int | Tensor | None = None
+    ) -> Tensor:
         """Embedding of codes ``(..., [codes,] components)``, and of what so far surprises."""
         assert self.local is not None
         scale = self.local.scale[:, None] if n is None else self.local.scale[n]

@@ -22,6 +22,7 @@ from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.sampling import Draft, SamplingOptions, require_whole
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.checks import check_codes, usable_device
+from motiontok.tokens.hub import folder_of
 
 __all__ = ["FORMAT", "TokenPrior"]
 
@@ -288,8 +289,8 @@ class TokenPrior:
         """Read a prior's folder.
 
         Args:
-            folder: the folder, that of the run that trained it, or ``"default"`` for the prior
-                shipped with the package.
+            folder: the folder, that of the run that trained it, ``"default"`` for the prior
+                shipped with the package, or a name of the Hugging Face hub.
             tokenizer: the one it is to be used with; any other is refused. A prior of a lopq
                 tokenizer cannot be read without it.
             device: where to put the weights.
@@ -302,6 +303,7 @@ class TokenPrior:
         path = Path(folder)
         if str(folder) == "default":
             path = Path(__file__).parents[1] / "pretrained" / "prior"
+        path = folder_of(path)
         if not (path / "prior.json").is_file() and (path / "prior" / "prior.json").is_file():
             path = path / "prior"
         if not (path / "prior.json").is_file():

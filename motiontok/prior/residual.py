@@ -7,6 +7,8 @@ component is expected of the first code that speaks of it: what that one leaves 
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -93,6 +95,15 @@ class ResidualCodes(nn.Module):
         }
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer.clone(), persistent=False)
+
+    def only(self, position: Tensor) -> ResidualCodes:
+        """The codes of one position, a tensor ``(1,)`` from 1 on, as if they were at position 1."""
+        out = copy.copy(self)
+        out._buffers = dict(self._buffers)
+        out.places, out.first = self.places[position - 1], self.first[position - 1]
+        out.words = self.words[position - 1]
+        out.scale = torch.cat([self.scale[:1], self.scale[position]])
+        return out
 
     def vectors(self, codes: Tensor) -> Tensor:
         """What each code adds, ``(windows, codes, components)``, of ``(windows, codes)``."""

@@ -37,7 +37,7 @@ class SamplingOptions:
 
     temperature: float = 1.0
     top_k: int = 0
-    top_p: float = 1.0
+    top_p: float = 0.95
     guidance: float = 1.0
     tolerance: float = 0.1
 

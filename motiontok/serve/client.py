@@ -106,7 +106,8 @@ class Client:
         # A session that was still there keeps its bones, whatever was asked for.
         kept = self._opened.get(session) if reply["resumed"] else None
         offsets = kept["offsets"] if kept else fields.get("offsets")
-        self._opened[session] = {"start": reply["pose"], "offsets": offsets}
+        first = kept["first"] if kept else fields.get("first")
+        self._opened[session] = {"start": reply["pose"], "offsets": offsets, "first": first}
         return reply
 
     def push(

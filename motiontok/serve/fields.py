@@ -82,10 +82,11 @@ def sampling(given: dict[str, Any]) -> Any:
     """How codes are to be drawn."""
     from motiontok.prior import SamplingOptions
 
+    usual = SamplingOptions()
     return SamplingOptions(
-        temperature=number(given, "temperature", 1.0),
-        top_k=whole(given, "top_k", 0),
-        top_p=number(given, "top_p", 0.95),
-        guidance=number(given, "guidance", 1.0),
-        tolerance=number(given, "tolerance", 0.1),
+        temperature=number(given, "temperature", usual.temperature),
+        top_k=whole(given, "top_k", usual.top_k),
+        top_p=number(given, "top_p", usual.top_p),
+        guidance=number(given, "guidance", usual.guidance),
+        tolerance=number(given, "tolerance", usual.tolerance),
     )

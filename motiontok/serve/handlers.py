@@ -138,7 +138,7 @@ class Handlers:
 
     def decode(self, request: dict[str, Any]) -> dict[str, Any]:
         """Codes to poses."""
-        options = pop(request, "frames", "on_invalid")
+        options = pop(request, "frames", "on_invalid", "first")
         codes, start, offsets = take(request, codes=(None, None), start=(3,), offsets=(22, 3))
         motion = self.tokenizer.decode(
             self._codes(codes),
@@ -146,6 +146,7 @@ class Handlers:
             offsets=offsets,
             frames=None if options["frames"] is None else whole(options, "frames"),
             on_invalid=on_invalid(options),
+            first=None if options["first"] is None else whole(options, "first"),
         )
         return {
             "root_positions": motion.root_positions.astype(np.float32),
@@ -217,9 +218,10 @@ class Handlers:
         most = self.limits.windows * self.tokenizer.frames_per_window / self.tokenizer.fps
         if not 0 < seconds <= most:
             raise InputError(f"seconds must be above 0 and at most {most:.0f}, got {seconds}")
-        search = {k: whole(given, k, d) for k, d in (("samples", 16), ("horizon", 1), ("beam", 1))}
+        asked = (k for k in ("samples", "horizon", "beam") if given[k] is not None)
+        search = {name: whole(given, name) for name in asked}
         for name, bound in (("samples", self.limits.samples), ("horizon", 4), ("beam", 16)):
-            if search[name] > bound:
+            if search.get(name, 0) > bound:
                 raise InputError(f"{name} must be at most {bound}, got {search[name]}")
         planner = p.SearchPlanner(
             prior,
@@ -243,7 +245,7 @@ class Handlers:
 
     def open(self, request: dict[str, Any]) -> dict[str, Any]:
         """Begin a session, or come back to one."""
-        given = pop(request, "session", "resume")
+        given = pop(request, "session", "resume", "first")
         start, offsets = take(request, start=(3,), offsets=(22, 3))
         name = self._name(given)
         with self._lock:
@@ -260,6 +262,7 @@ class Handlers:
                     robot=self.robot,
                     start=start_of(start),
                     offsets=offsets,
+                    first=None if given["first"] is None else whole(given, "first"),
                     rate=self.rate,
                     most_seconds=self.limits.queue_seconds,
                 )

@@ -58,6 +58,7 @@ class Session:
         robot: to move; without one, states are of the human.
         start: place and heading to begin at.
         offsets: ``(22, 3)`` bones of the human, metres; the tokenizer's if not given.
+        first: codes that come of each window, if not all.
         rate: states a second.
         most_seconds: so much may wait to be played.
     """
@@ -70,13 +71,14 @@ class Session:
         robot: Robot | None,
         start: Start,
         offsets: Array | None,
+        first: int | None,
         rate: float,
         most_seconds: float,
     ) -> None:
         self.name = name
         self.windows = 0
         self.used = time.monotonic()
-        self._decoder = tokenizer.stream_decoder(start=start, offsets=offsets)
+        self._decoder = tokenizer.stream_decoder(start=start, offsets=offsets, first=first)
         self._window = tokenizer.frames_per_window
         self._follower = None
         if robot is not None:

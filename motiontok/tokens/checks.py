@@ -126,6 +126,7 @@ def check_codes(
     codes_per_window: int,
     vocab_size: int,
     on_invalid: OnInvalid = "error",
+    first: int | None = None,
     prefixes: bool = False,
     goes_on: bool = False,
 ) -> tuple[Tensor, NDArray[np.bool_]]:
@@ -133,15 +134,16 @@ def check_codes(
 
     Args:
         codes: an array, tensor or nested list of integers.
-        codes_per_window: length of the last axis.
+        codes_per_window: length of the last axis, where it is not ``first``.
         vocab_size: codes must lie below it.
         on_invalid: ``"error"``, or ``"hold"`` to let windows with other codes pass, which
             are then all 0 and marked.
-        prefixes: let windows of fewer codes pass.
+        first: codes of each window that there are, the others having been left out.
+        prefixes: whether there is such a choice, for messages.
         goes_on: a valid window came before these, so that none of them needs be.
 
     Returns:
-        Codes ``(..., windows, codes_per_window)`` and booleans ``(..., windows)``.
+        Codes ``(..., windows, codes_per_window or first)`` and booleans ``(..., windows)``.
 
     Raises:
         CodesError: wrong shape or type, a value outside the vocabulary (with
@@ -155,16 +157,15 @@ def check_codes(
         z = codes if isinstance(codes, Tensor) else np.asarray(codes)
     except ValueError:
         raise CodesError("codes: expected an array, got rows of different lengths") from None
-    fits = z.ndim >= 2 and (
-        z.shape[-1] <= codes_per_window if prefixes else z.shape[-1] == codes_per_window
-    )
-    if not fits or 0 in z.shape:
-        expected = f"(..., windows, {codes_per_window}{' or fewer' if prefixes else ''})"
-        few = not prefixes and z.ndim >= 2 and 0 < z.shape[-1] < codes_per_window
-        raise CodesError(
-            f"codes: expected {expected}, got {tuple(z.shape)}"
-            + (f": the first {z.shape[-1]} of each window do not do, all are needed" if few else "")
-        )
+    width = first or codes_per_window
+    if z.ndim < 2 or z.shape[-1] != width or 0 in z.shape:
+        found = z.shape[-1] if z.ndim else 0
+        reason = ""
+        if z.ndim >= 2 and 0 < found < codes_per_window:
+            reason = f": the first {found} of each window do not do, all are needed"
+            if prefixes:
+                reason = f"; if these are the first {found} of each window, say first={found}"
+        raise CodesError(f"codes: expected (..., windows, {width}), got {tuple(z.shape)}{reason}")
     if not isinstance(z, Tensor):
         if z.dtype.kind not in "ui":
             raise CodesError(f"codes: expected integers, got {z.dtype}")

@@ -26,7 +26,6 @@ from motiontok.tokens.checks import (
     stand_in,
     whole,
 )
-from motiontok.tokens.ids import codes_from_ids, ids_of_codes
 from motiontok.tokens.path import encode_on_path
 from motiontok.tokens.windows import (
     cut_windows,
@@ -167,7 +166,7 @@ class Coder:
                     window=self.frames_per_window,
                     context=-(-self.method.reach // self.frames_per_window),
                     encode=lambda x: encoded(x).cpu().numpy(),
-                    decode=self._decoded,
+                    decode=lambda z: self._decoded(z, first=first),
                     noise=self.noise(first),
                 )
                 for clip in features.reshape(-1, *features.shape[-2:])
@@ -190,20 +189,19 @@ class Coder:
             def decoded(features: Array) -> Array:
                 codes = self.encode(features)
                 assert isinstance(codes, np.ndarray)
-                return self.decode_features(codes[..., :count])
+                return self.decode_features(codes[..., :count], first=first)
 
             self._noise[count] = measure_noise(decoded)
         return self._noise[count]
 
     def require_first(self, first: int | None) -> None:
-        """Refuse a count of codes of a window that do not decode alone; None is all.
+        """Refuse a count of codes of a window that do not decode alone; None is all of them.
 
         Raises:
             DataError: the method decodes whole windows only, or has not so many codes.
         """
-        if first is None:
+        if first is None or whole(first, "first", DataError) == self.codes_per_window:
             return
-        whole(first, "first", DataError)
         if not self.method.decodes_prefixes:
             raise DataError(
                 f"the first {first} codes of a window do not decode alone with a tokenizer of "
@@ -278,18 +276,25 @@ class Coder:
         return out.to(codes.device) if isinstance(codes, Tensor) else out.double().cpu().numpy()
 
     @overload
-    def decode_features(self, codes: NDArray[Any], *, on_invalid: OnInvalid = "error") -> Array: ...
-    @overload
-    def decode_features(self, codes: Tensor, *, on_invalid: OnInvalid = "error") -> Tensor: ...
     def decode_features(
-        self, codes: NDArray[Any] | Tensor, *, on_invalid: OnInvalid = "error"
+        self, codes: NDArray[Any], *, on_invalid: OnInvalid = "error", first: int | None = None
+    ) -> Array: ...
+    @overload
+    def decode_features(
+        self, codes: Tensor, *, on_invalid: OnInvalid = "error", first: int | None = None
+    ) -> Tensor: ...
+    def decode_features(
+        self,
+        codes: NDArray[Any] | Tensor,
+        *,
+        on_invalid: OnInvalid = "error",
+        first: int | None = None,
     ) -> Array | Tensor:
         """Raw features ``(..., windows * frames_per_window, 203)`` of codes, seams blended.
 
         Args:
-            codes: integers ``(..., windows, codes_per_window)``, NumPy or torch, or fewer codes
-                a window where :meth:`decode` takes them.
-            on_invalid: as :meth:`decode` has it.
+            codes: integers ``(..., windows, codes_per_window)``, NumPy or torch.
+            on_invalid, first: as :meth:`decode` has them.
 
         Returns:
             float64: torch, on the codes' device, if torch came in, NumPy otherwise.
@@ -297,104 +302,55 @@ class Coder:
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
         """
-        features = self._joined(codes, on_invalid)
+        features = self._joined(codes, on_invalid, first)
         return (
             torch.from_numpy(features).to(codes.device) if isinstance(codes, Tensor) else features
         )
-
-    def to_ids(
-        self,
-        codes: NDArray[Any] | Tensor,
-        *,
-        offset: int = 0,
-        bos: int | None = None,
-        eos: int | None = None,
-    ) -> NDArray[np.int64] | Tensor:
-        """Flat ids ``(..., length)`` of codes: ``offset`` plus each, window by window.
-
-        Args:
-            codes: ``(..., windows, codes_per_window)``, or the first codes of each window
-                where they decode alone.
-            offset: id of code 0.
-            bos, eos: ids to begin and end with, if given.
-
-        Raises:
-            CodesError: bad codes, or bos or eos is also the id of a code.
-        """
-        z, _ = self._check(codes, prefixes=self.method.decodes_prefixes)
-        ids = ids_of_codes(
-            z.cpu().numpy(), vocab_size=self.vocab_size, offset=offset, bos=bos, eos=eos
-        )
-        return torch.from_numpy(ids).to(codes.device) if isinstance(codes, Tensor) else ids
-
-    def from_ids(
-        self,
-        ids: NDArray[Any] | Tensor | list[int],
-        *,
-        offset: int = 0,
-        bos: int | None = None,
-        eos: int | None = None,
-        on_invalid: OnInvalid = "error",
-        first: int | None = None,
-    ) -> NDArray[np.int64] | Tensor:
-        """Codes ``(windows, codes_per_window)`` of one sequence of flat ids.
-
-        Args:
-            ids: as :meth:`to_ids` makes them; all behind the first eos is padding.
-            offset, bos, eos: as given to it.
-            on_invalid: ids that are no code are an ``"error"``, or with ``"hold"`` become
-                -1, which :meth:`decode` can hold, and an incomplete last window is dropped.
-            first: codes that were kept of each window, as :meth:`encode` has it.
-
-        Raises:
-            CodesError: an id is no code, or the codes are no whole number of windows.
-            DataError: a count of codes that cannot be kept alone.
-        """
-        self.require_first(first)
-        codes = codes_from_ids(
-            ids,
-            codes_per_window=first or self.codes_per_window,
-            vocab_size=self.vocab_size,
-            offset=offset,
-            bos=bos,
-            eos=eos,
-            on_invalid=on_invalid,
-        )
-        return torch.from_numpy(codes).to(ids.device) if isinstance(ids, Tensor) else codes
 
     def _check(
         self,
         codes: NDArray[Any] | Tensor,
         on_invalid: OnInvalid = "error",
         *,
+        first: int | None = None,
         prefixes: bool = False,
         goes_on: bool = False,
     ) -> tuple[Tensor, NDArray[np.bool_]]:
+        """Codes that are of this tokenizer; ``prefixes`` where ``first`` of them would do."""
+        self.require_first(first)
         return check_codes(
             codes,
             codes_per_window=self.codes_per_window,
             vocab_size=self.vocab_size,
             on_invalid=on_invalid,
-            prefixes=prefixes,
+            first=first,
+            prefixes=prefixes and self.method.decodes_prefixes,
             goes_on=goes_on,
         )
 
-    def _decoded(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid = "error") -> Array:
+    def _decoded(
+        self,
+        codes: NDArray[Any] | Tensor,
+        on_invalid: OnInvalid = "error",
+        first: int | None = None,
+    ) -> Array:
         """Raw features ``(..., windows, frames_per_window, 203)``, borders as they are.
 
         Args:
             codes: ``(..., windows, codes_per_window)``.
-            on_invalid: as :meth:`decode` has it.
+            on_invalid, first: as :meth:`decode` has them.
         """
-        z, valid = self._check(codes, on_invalid, prefixes=self.method.decodes_prefixes)
+        z, valid = self._check(codes, on_invalid, first=first, prefixes=True)
         if valid.all():
             return decode_windows(self.method, self.statistics, z)
         raw = decode_windows(self.method, self.statistics, stand_in(z, valid))
         return hold_invalid(raw, valid)
 
-    def _joined(self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid) -> Array:
+    def _joined(
+        self, codes: NDArray[Any] | Tensor, on_invalid: OnInvalid, first: int | None
+    ) -> Array:
         """Raw features ``(..., frames, 203)``, borders blended."""
-        raw = self._decoded(codes, on_invalid)
+        raw = self._decoded(codes, on_invalid, first)
         frames = raw.reshape(*raw.shape[:-3], -1, raw.shape[-1])
         return blend_seams(frames, self.frames_per_window)
 

@@ -28,6 +28,7 @@ from motiontok.data import REFERENCE, Noise, Statistics
 from motiontok.errors import ConfigError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.paths import SHIPPED_TOKENIZER
+from motiontok.tokens.hub import folder_of
 from motiontok.tokens.narrow import narrowed, rounded_rows, widened
 
 __all__ = [
@@ -174,7 +175,8 @@ def _read_calibrations(path: Path) -> Calibrations:
 
 
 def find_folder(folder: Path) -> Path:
-    """The folder of a tokenizer, given it, the run that trained it, or the shipped one's name.
+    """The folder of a tokenizer, given it, the run that trained it, the shipped one's name, or one
+    of the Hugging Face hub (:mod:`motiontok.tokens.hub`).
 
     Raises:
         TokenizerError: there is none.
@@ -187,6 +189,7 @@ def find_folder(folder: Path) -> Path:
                 "--tokenizer its folder"
             )
         return folder
+    folder = folder_of(folder)
     # A run's folder has a config.json of its own; the tokenizer inside it is meant.
     if (folder / "tokenizer" / "config.json").is_file():
         return folder / "tokenizer"

@@ -11,7 +11,7 @@ from torch import Tensor
 from motiontok.errors import CodesError
 from motiontok.tokens.checks import OnInvalid, whole
 
-__all__ = ["codes_from_ids", "ids_of_codes"]
+__all__ = ["codes_from_ids", "end_of", "ids_of_codes", "require_pad"]
 
 
 def ids_of_codes(
@@ -56,8 +56,8 @@ def codes_from_ids(
     flat = np.asarray(ids.cpu() if isinstance(ids, Tensor) else ids)
     if flat.ndim != 1 or flat.dtype.kind not in "ui":
         raise CodesError(
-            f"ids: expected integers (length,), got {flat.dtype} {flat.shape}; take a batch row "
-            "by row, since sequences end at different places"
+            f"ids: expected integers (length,), got {flat.dtype} {flat.shape}; batch_from_ids "
+            "takes several"
         )
     flat = flat.astype(np.int64)
     skipped = int(bos is not None and len(flat) > 0 and flat[0] == bos)
@@ -82,6 +82,27 @@ def codes_from_ids(
     if not len(codes):
         raise CodesError("ids: no whole window of codes in them")
     return codes.reshape(-1, codes_per_window)
+
+
+def require_pad(pad: int, *, vocab_size: int, offset: int, bos: int | None) -> None:
+    """Refuse an id for padding that would be taken for something else.
+
+    Raises:
+        CodesError: it is no whole number, or that of a code or of bos.
+    """
+    if offset <= whole(pad, "pad", CodesError) < offset + vocab_size or pad == bos:
+        raise CodesError(
+            f"pad {pad} is also the id of a code or bos; codes are {offset} to "
+            f"{offset + vocab_size - 1}: give another one, such as eos"
+        )
+
+
+def end_of(ids: NDArray[Any], pad: int | None) -> int:
+    """How many ids come before the first ``pad``."""
+    if pad is None:
+        return len(ids)
+    found = np.flatnonzero(ids == pad)
+    return int(found[0]) if len(found) else len(ids)
 
 
 def _check_special(vocab_size: int, offset: int, bos: int | None, eos: int | None) -> None:

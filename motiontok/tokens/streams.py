@@ -172,9 +172,10 @@ class StreamDecoder:
         self._on_invalid = on_invalid
         self._noise = noise
         self.look_ahead = joining.look_ahead
-        self._reset()
+        self.reset()
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Begin anew, where the stream began."""
         self._joining.reset()
         self.pose = self._first
         self._shift: Array | None = None
@@ -202,12 +203,19 @@ class StreamDecoder:
         return self._move(ready, self._joining.ahead)
 
     def flush(self) -> Motion:
-        """The frames that were kept back; then begin anew, where the stream began."""
+        """The frames that were kept back.
+
+        What is pushed then goes on from the place where they end, without blending into them;
+        :meth:`reset` begins anew.
+
+        Raises:
+            DataError: no codes were pushed since the last time.
+        """
         tail = self._joining.ahead
         if tail is None:
             raise DataError("nothing to flush: no codes were pushed")
         motion = self._move(tail, tail[:0])
-        self._reset()
+        self._joining.reset()
         return motion
 
     def _move(self, features: Array, ahead: Array) -> Motion:

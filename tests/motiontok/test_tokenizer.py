@@ -317,6 +317,7 @@ def some_codes(tokenizer, windows, seed, *, given=8, frames=None):
         start=Start(*rng.normal(size=3)),
         offsets=tokenizer.offsets * rng.uniform(0.7, 1.3, size=(22, 1)),
         source=f"clip{seed}",
+        first=given,
     )
 
 

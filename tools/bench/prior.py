@@ -165,7 +165,9 @@ def windows(
 
     def decoded(codes: list[Array], count: int | None) -> tuple[list[Array], list[Motion]]:
         kept = [c[:, :count].astype(np.int64) for c in codes]
-        return [tokenizer.decode_features(c) for c in kept], [tokenizer.decode(c) for c in kept]
+        said = {"first": count}
+        features = [tokenizer.decode_features(c, **said) for c in kept]
+        return features, [tokenizer.decode(c, **said) for c in kept]
 
     own_codes = [held_out.codes[r] for r in sequences]
     report("the same, encoded and decoded", *decoded(own_codes, None))

@@ -147,7 +147,9 @@ class SearchPlanner:
 
     def _with(self, beam: _Beam, draft: Draft) -> _Beam:
         """Candidates and the window that was drafted after each; codes not written are 0."""
-        features = self.tokenizer.decode_features(draft.codes[:, None].cpu().numpy())
+        codes = draft.codes[:, None].cpu().numpy()
+        first = codes.shape[2] if codes.shape[2] < beam.codes.shape[2] else None
+        features = self.tokenizer.decode_features(codes, first=first)
         if beam.codes.shape[1]:
             features = np.concatenate([beam.features, features], axis=1)
         written = draft.codes.shape[1]

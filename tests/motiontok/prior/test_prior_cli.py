@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
@@ -11,6 +12,8 @@ from bvh import procedural
 from bvh import rotations as rot
 from motiontok import MotionTokenizer
 from motiontok.codes import Codes
+from motiontok.prior import SamplingOptions
+from motiontok.prior.planning import SearchPlanner
 
 
 @pytest.fixture
@@ -125,3 +128,18 @@ def test_training_from_the_command_line(run, tiny_run, labelled_clips, tmp_path)
     assert code == 1
     assert "already holds a run" in error
     assert run(*base, "--width", 12, "--out", tmp_path)[0] == 2
+
+
+def test_defaults_are_those_of_python_and_of_the_server():
+    from motiontok.cli.plan import plan
+    from motiontok.cli.sample import sample
+    from motiontok.serve.fields import OPTIONS, sampling
+
+    usual = SamplingOptions()
+    assert sampling(dict.fromkeys(OPTIONS)) == usual
+    search = inspect.signature(SearchPlanner).parameters
+    for command in (sample, plan):
+        said = {option.name: option.default for option in command.params}
+        assert {name: said[name] for name in OPTIONS} == vars(usual)
+    for name in ("samples", "horizon", "beam"):
+        assert said[name] == search[name].default

@@ -49,7 +49,9 @@ def test_more_codes_err_less(tokenizer):
     errors = []
     for count in (1, 3, 8):
         again = [
-            tokenizer.decode(tokenizer.encode(m)[:, :count], offsets=m.offsets, frames=len(m))
+            tokenizer.decode(
+                tokenizer.encode(m)[:, :count], offsets=m.offsets, frames=len(m), first=count
+            )
             for m in motions
         ]
         both = zip(motions, again, strict=True)
@@ -68,6 +70,7 @@ def test_a_file_of_first_codes_decodes_in_place_and_length(tokenizer, motion, tm
         start=whole.start,
         offsets=whole.offsets,
         source=whole.source,
+        first=3,
     )
     few.save(tmp_path / "few.npy")
     again = tokenizer.decode_codes(Codes.load(tmp_path / "few.npy"))
@@ -126,21 +129,40 @@ def test_a_folder_of_first_codes_is_of_one_count(tokenizer, motion, tmp_path):
 
 def test_streams_take_first_codes_too(tokenizer, motion):
     codes = tokenizer.encode(motion)[:, :4]
-    stream = tokenizer.stream_decoder(plant=False)
+    stream = tokenizer.stream_decoder(plant=False, first=4)
     frames = len(stream.push(codes)) + len(stream.flush())
     assert frames == len(codes) * tokenizer.frames_per_window
 
 
+def test_fewer_codes_are_taken_for_a_mistake_unless_they_are_said(tokenizer, motion):
+    codes = tokenizer.encode(motion)
+    stream, network = tokenizer.stream_decoder(), Codes(codes[:, :7].astype(np.uint16))
+    for use in (
+        lambda z: tokenizer.decode(z),
+        lambda z: tokenizer.decode_features(z),
+        lambda z: tokenizer.to_ids(z),
+        lambda z: stream.push(z),
+        lambda z: tokenizer.decode_codes(network),
+        lambda z: list(tokenizer.decode_many([network])),
+    ):
+        with pytest.raises(CodesError, match=r"first 7 of each window, say first=7"):
+            use(codes[:, :7])
+    with pytest.raises(CodesError, match=r"windows, 8\), got \(8, 4\)"):
+        tokenizer.decode(codes.T)
+    with pytest.raises(CodesError, match=r"windows, 5\), got \(4, 8\)"):
+        tokenizer.decode(codes, first=5)
+
+
 def test_more_codes_than_a_window_has_are_refused(tokenizer, motion):
     codes = tokenizer.encode(motion)
-    with pytest.raises(CodesError, match=r"windows, 8 or fewer\), got \(4, 16\)"):
+    with pytest.raises(CodesError, match=r"windows, 8\), got \(4, 16\)$"):
         tokenizer.decode(np.concatenate([codes, codes], axis=1))
 
 
 def test_ids_of_first_codes_there_and_back(tokenizer, motion):
     codes = tokenizer.encode(motion, first=3)
     special = {"offset": 5, "bos": 0, "eos": 1}
-    ids = tokenizer.to_ids(codes, **special)
+    ids = tokenizer.to_ids(codes, first=3, **special)
     assert len(ids) == 2 + codes.size
     np.testing.assert_array_equal(tokenizer.from_ids(ids, first=3, **special), codes)
     with pytest.raises(CodesError, match="no whole number of windows of 8; 4 are missing"):

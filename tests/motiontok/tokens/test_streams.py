@@ -109,10 +109,28 @@ def test_decoding_in_pieces_is_decoding_at_once(tokenizer, windows, borders, see
     np.testing.assert_allclose(rotations, whole.rotations, atol=5e-4)
 
 
-def test_a_stream_begins_anew_after_its_end(tokenizer):
+def test_a_stream_goes_on_where_it_was_flushed(tokenizer):
+    codes = tokenizer.encode(procedural.make("walk", seconds=3.2, seed=1, speed=1.2))
+    begin = Start(1.0, 0.0, 0.5)
+    for plant in (True, False):
+        stream = tokenizer.stream_decoder(start=begin, plant=plant)
+        before = decode_in_pieces(stream, codes, [1])[-1]
+        pose = stream.pose
+        after = decode_in_pieces(stream, codes, [1])[0]
+        step = np.linalg.norm(after.root_positions[0, :2] - before.root_positions[-1, :2])
+        assert step < 0.15
+        assert np.hypot(pose.x - begin.x, pose.y - begin.y) > 0.5
+        # As what a stream that starts there shows, but for the step to it.
+        alone = decode_in_pieces(tokenizer.stream_decoder(start=pose, plant=plant), codes, [1])[0]
+        np.testing.assert_allclose(after.rotations[:, 1:], alone.rotations[:, 1:], atol=1e-5)
+
+
+def test_a_stream_begins_anew_after_a_reset(tokenizer):
     codes = np.arange(24).reshape(3, 8) % 16
     stream = tokenizer.stream_decoder(start=Start(1.0, 0.0, 0.5))
-    first, second = (decode_in_pieces(stream, codes, [1, 2]) for _ in range(2))
+    first = decode_in_pieces(stream, codes, [1, 2])
+    stream.reset()
+    second = decode_in_pieces(stream, codes, [1, 2])
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a.root_positions, b.root_positions)
     with pytest.raises(DataError, match="nothing to flush"):

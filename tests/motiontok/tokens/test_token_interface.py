@@ -118,7 +118,7 @@ def test_ids_keep_torch_and_batches(tokenizer):
         ([], {}, "expected integers"),
         (np.zeros(0, int), {}, "no whole window"),
         ([1.0] * 8, {}, "expected integers"),
-        ([[1] * 8], {}, "row by row"),
+        ([[1] * 8], {}, "batch_from_ids"),
         ([1] * 8, {"bos": 3}, "bos 3 is also the id of a code"),
         ([1] * 8, {"eos": 15}, "eos 15 is also the id of a code"),
         ([1] * 8, {"bos": 99, "eos": 99}, "bos and eos are both 99"),

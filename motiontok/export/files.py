@@ -1,0 +1,143 @@
+"""Writing programs: ``torch.export``'s files or ONNX, and what they take and give beside them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.export import ExportedProgram
+
+from bvh.files import atomic_path
+from motiontok.errors import InputError, TokenizerError
+from motiontok.export.motion import programs_of
+from motiontok.export.prior import programs_of_prior
+from motiontok.export.program import Program, traced
+from motiontok.prior import TokenPrior
+from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["Kind", "export_tokenizer"]
+
+Kind = Literal["torch", "onnx"]
+"""``.pt2`` files of ``torch.export``, or ``.onnx``."""
+
+_ENDING = {"torch": "pt2", "onnx": "onnx"}
+
+
+def export_tokenizer(
+    tokenizer: MotionTokenizer,
+    folder: Path,
+    *,
+    prior: TokenPrior | None = None,
+    kind: Kind = "torch",
+) -> list[Path]:
+    """Write a tokenizer's programs and ``export.json``, which says what they take and give.
+
+    ``encoder``: raw features ``(windows, frames_per_window, 203)`` of one clip to codes
+    ``(windows, codes_per_window)``, greedy. ``decoder``: codes to raw features, borders between
+    windows blended. ``pose``: features to the root's positions and the rotations of the joints of a
+    body with given bones, feet not held in place. ``prior_begin`` and ``prior_step``: what a window
+    begins with, and the logits of its next code.
+
+    Args:
+        tokenizer: to export; it is moved to the CPU.
+        folder: where to; made if it is not there.
+        prior: of its codes, to export too.
+        kind: ``"torch"`` for files that ``torch.export.load`` reads and
+            ``torch._inductor.aoti_compile_and_package`` compiles, or ``"onnx"``.
+
+    Raises:
+        InputError: ONNX is asked for and its packages are not installed.
+        TokenizerError: its method does what depends on values, as those of other packages may; or
+            the prior is of another tokenizer, or of a lopq one.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    if kind == "onnx":
+        require_onnx()
+    programs = programs_of(tokenizer)
+    if prior is not None:
+        prior.require(tokenizer)
+        programs += programs_of_prior(prior)
+    written = [_write(program, folder, kind, tokenizer.config.method.name) for program in programs]
+    sidecar = {
+        "fingerprint": tokenizer.fingerprint,
+        "licence": tokenizer.licence,
+        "torch": torch.__version__,
+        "fps": tokenizer.fps,
+        "vocab_size": tokenizer.vocab_size,
+        "codes_per_window": tokenizer.codes_per_window,
+        "frames_per_window": tokenizer.frames_per_window,
+        "look_ahead": tokenizer.stream_decoder().look_ahead,
+        **(
+            {}
+            if prior is None
+            else {"actions": prior.config.actions, "styles": prior.config.styles}
+        ),
+        "programs": {program.name: program.to_dict() for program in programs},
+    }
+    return [*written, _write_json(folder / "export.json", sidecar)]
+
+
+def require_onnx() -> None:
+    """Refuse where what writes ONNX is not installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"writing ONNX needs a package that is not here ({error.name}): "
+            "pip install 'motiontok[onnx]'"
+        ) from None
+
+
+def _write(program: Program, folder: Path, kind: Kind, method: str) -> Path:
+    try:
+        made = traced(program)
+    except RuntimeError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise TokenizerError(
+            f"the {program.name} of a {method} tokenizer cannot be exported ({reason}); those of "
+            "lopq, temporal and DAPS methods can"
+        ) from None
+    path = folder / f"{program.name}.{_ENDING[kind]}"
+    with atomic_path(path) as temporary:
+        if kind == "torch":
+            torch.export.save(made, temporary)
+        else:
+            _write_onnx(made, program, temporary)
+    return path
+
+
+def _write_onnx(made: ExportedProgram, program: Program, path: Path) -> None:
+    # It tells on standard error of packages that it could use besides, and of torch's own use of
+    # torch.
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            onnx = torch.onnx.export(
+                made,
+                dynamo=True,
+                verbose=False,
+                output_names=[value.name for value in program.outputs],
+                dynamic_shapes=program.shapes(),
+            )
+    finally:
+        logger.setLevel(level)
+    assert onnx is not None
+    onnx.save(path)
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> Path:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    return path

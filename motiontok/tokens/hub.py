@@ -1,0 +1,49 @@
+"""Tokenizers and priors by their names on the Hugging Face hub, ``owner/name``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from motiontok.errors import TokenizerError
+
+__all__ = ["folder_of"]
+
+_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+# JSON and safetensors: nothing that is unpickled is even fetched.
+_FILES = [f"{folder}{name}" for folder in ("", "tokenizer/", "prior/") for name in (
+    "config.json", "calibrations.json", "model.safetensors", "prior.json", "prior.safetensors"
+)]  # fmt: skip
+
+
+def folder_of(name: Path) -> Path:
+    """The folder that is meant: one that is there, or a copy of what the hub has by that name.
+
+    Args:
+        name: of a folder, or ``owner/name``. What is there counts first.
+
+    Returns:
+        A folder that is there, or the name as it came.
+
+    Raises:
+        TokenizerError: the hub has no such name, or cannot be reached and there is no copy, or
+            ``huggingface_hub`` is not installed.
+    """
+    # In a folder that is there a name is one of a folder, if a wrong one.
+    if name.exists() or name.parent.is_dir() or not _NAME.fullmatch(name.as_posix()):
+        return name
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise TokenizerError(
+            f"{name.as_posix()}: no such folder; if it is a name of the Hugging Face hub, pip "
+            "install 'motiontok[hub]'"
+        ) from None
+    try:
+        return Path(snapshot_download(name.as_posix(), allow_patterns=_FILES))
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise TokenizerError(
+            f"{name.as_posix()}: no such folder, and not to be had from the Hugging Face hub "
+            f"({type(error).__name__}: {reason}); give a folder, or go online for the first time"
+        ) from None
