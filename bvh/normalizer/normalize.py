@@ -166,6 +166,7 @@ def _take_over(clip: Clip, canonical: Canonical, *, fps: float) -> tuple[Motion,
         problems=(
             *clip.remarks,
             *check_rate(clip.fps),
+            *canonical.problems,
             *find_lying(uprightness(canonical.points)),
             *far_from_floor(canonical.points[..., 2].min(axis=1) / size),
             *check_stature(height),
