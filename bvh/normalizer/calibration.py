@@ -20,6 +20,7 @@ from bvh.normalizer.body import Body, check_time, extract, left_is_left
 from bvh.normalizer.contacts import Contacts, find_contacts
 from bvh.normalizer.mapping import JointMap, map_joints
 from bvh.normalizer.rest import rest_pose
+from bvh.normalizer.world import check_unit
 from bvh.remarks import remark
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
@@ -168,8 +169,7 @@ def measure(
         problems += body.found.problems()
     contacts = find_contacts(body)
     finder = AxisFinder(body, contacts, rest_pose(clip, joints))
-    if body.unit == "unknown":
-        problems.append(remark("unit", "unit not recognised; scaled to a body of average size"))
+    problems += check_unit(body.unit)
     calibration = Calibration(
         names=clip.names,
         joints=joints,

@@ -12,6 +12,7 @@ from bvh.normalizer.geometry import quantile, unit
 from bvh.normalizer.shapes import recognize
 from bvh.normalizer.up import UP_AXES, find_up
 from bvh.normalizer.world import UNITS, find_scale, world_from_source
+from bvh.remarks import remark
 from bvh.rotations import Array, conjugate, multiply, rotate
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS, forward_kinematics
 
@@ -44,6 +45,7 @@ class Canonical:
         scale: metres per source unit.
         unit: that unit's name.
         points: ``(n, 22, 3)`` joints in frames spread over the clip.
+        problems: a line if the body is off its floor, and on that of another axis.
     """
 
     positions: Array
@@ -53,6 +55,7 @@ class Canonical:
     scale: float
     unit: str
     points: Array
+    problems: tuple[str, ...] = ()
 
 
 def from_canonical(clip: Clip) -> Canonical | None:
@@ -85,7 +88,8 @@ def from_canonical(clip: Clip) -> Canonical | None:
     points = _some_points(positions, rotations, scale * offsets)
     if _lies(points) and _is_turned(points, up, clip.duration / len(points)):
         return None
-    return Canonical(positions, rotations, scale * offsets, up, scale, unit_name, points)
+    problems = _doubts(points, up)
+    return Canonical(positions, rotations, scale * offsets, up, scale, unit_name, points, problems)
 
 
 def _some_points(positions: Array, rotations: Array, offsets: Array) -> Array:
@@ -123,6 +127,19 @@ def _is_turned(points: Array, up: str, frame_time: float) -> bool:
     ).axis
     heights = rotate(world_from_source(found), source)[..., 2]
     return found != up and _on_floor(heights.min(axis=1))
+
+
+def _doubts(points: Array, up: str) -> tuple[str, ...]:
+    """A line if the body is not on the floor along ``up``, but is on that of another axis."""
+    if _on_floor(points[..., 2].min(axis=1)):
+        return ()
+    source = rotate(conjugate(world_from_source(up)), points)
+    for other in UP_AXES:
+        heights = rotate(world_from_source(other), source)[..., 2]
+        if other != up and _on_floor(heights.min(axis=1)):
+            why = "but the body is not on the file's floor along it"
+            return (remark("up-axis", f"{up} is taken for up, {why}; it may be {other}"),)
+    return ()
 
 
 def _on_floor(lowest: Array) -> bool:

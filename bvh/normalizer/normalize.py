@@ -18,6 +18,7 @@ from bvh.normalizer.contacts import far_from_floor, find_contacts
 from bvh.normalizer.plausible import (
     check_places,
     check_rate,
+    check_root,
     check_stature,
     check_stretch,
     find_jumps,
@@ -25,6 +26,7 @@ from bvh.normalizer.plausible import (
 )
 from bvh.normalizer.resample import resample
 from bvh.normalizer.solve import solve
+from bvh.normalizer.world import check_unit
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, leg_length, toe_height
 
@@ -142,6 +144,7 @@ def examine(
             *contacts.problems,
             *find_lying(uprightness(body.positions)),
             *check_stature(height),
+            *check_root(body.positions, body.frame_time),
             *check_stretch(solution.stretch),
             *find_jumps(solution.positions, clip.fps),
         ),
@@ -166,6 +169,8 @@ def _take_over(clip: Clip, canonical: Canonical, *, fps: float) -> tuple[Motion,
         problems=(
             *clip.remarks,
             *check_rate(clip.fps),
+            *canonical.problems,
+            *check_unit(canonical.unit),
             *find_lying(uprightness(canonical.points)),
             *far_from_floor(canonical.points[..., 2].min(axis=1) / size),
             *check_stature(height),

@@ -14,6 +14,7 @@ from bvh.skeleton import JOINTS, PARENTS
 __all__ = [
     "check_places",
     "check_rate",
+    "check_root",
     "check_stature",
     "check_stretch",
     "find_jumps",
@@ -23,9 +24,14 @@ __all__ = [
 _FAR = 1e11  # in any unit from millimetres up, farther than anywhere on Earth
 _FAST = 30.0  # m/s; a fall from 45 m ends at this speed
 _RATES = (5.0, 300.0)  # frames/s; of fewer nothing is known between, more are a mistake
+_FEET = [JOINTS.index("LeftFoot"), JOINTS.index("RightFoot")]
 _STATURES = (0.9, 2.3)  # m; from a child of three years to the tallest people
 _STRETCH = 0.005  # m; a bone that changes length by more is worth a remark
 _STANDS = 0.5  # cosine; trunk and legs of a body that stands, crouches or bends point so far up
+_STEP = 0.1  # s; between two places of a foot that may have stood
+# How closely feet that stand tell how far the root goes, and shares of it that are then no
+# body's: in leaps and on one foot that pivots they tell less closely, and half or twice of it.
+_TELLS = ((0.9, 0.5, 1.8), (0.7, 0.2, 5.0))
 _JUMP = 0.1  # m; of noise at thousands of frames a second the speed says nothing
 
 
@@ -82,6 +88,37 @@ def check_stature(height: float) -> tuple[str, ...]:
         return ()
     size = f"the body is {height:.2f} m tall"
     return (remark("stature", f"{size}; if that is wrong, give metres per unit"),)
+
+
+def check_root(positions: Array, frame_time: float) -> tuple[str, ...]:
+    """A line on a root whose unit is not that of the bones; or none.
+
+    While a foot stands, the hips move as far one way as the foot, seen from them, moves the
+    other. The lower foot stands most of the time, and if it does not, as in the air and on a
+    treadmill, both are not correlated.
+
+    Args:
+        positions: ``(frames, 22, 3)`` joints in world axes.
+        frame_time: seconds per frame.
+    """
+    step = max(1, round(_STEP / frame_time))
+    hips, feet = positions[:, JOINTS.index("Hips")], positions[:, _FEET]
+    lower = np.argmin(feet[..., 2], axis=1)
+    first = np.flatnonzero(lower[step:] == lower[:-step])
+    last, foot = first + step, lower[first]
+    went = hips[last] - hips[first]
+    back = went - (feet[last, foot] - feet[first, foot])
+    along, root, seen = (
+        float(np.sum(a * b)) for a, b in ((went, back), (went, went), (back, back))
+    )
+    if root <= 0.0 or seen <= 0.0:
+        return ()
+    close, share = along / (root * seen) ** 0.5, (seen / root) ** 0.5
+    if not any(close > near and not low < share < high for near, low, high in _TELLS):
+        return ()
+    times = f"{share:.2g} times as far" if share > 1.0 else f"{share:.2g} of it"
+    what = "the root's positions seem to be in another unit than the bones"
+    return (remark("unit", f"{what}: the feet that stand tell of {times} as it goes"),)
 
 
 def check_stretch(stretch: Array) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ _STILL, _GOES = 0.1, 0.3  # m/s; of a planted foot, and of hips that move over i
 _G, _FALLS = 9.81, 2.0  # m/s2; gravity, and how near to it a body in the air accelerates
 _SPAN = 0.1  # s; to both sides of a moment whose acceleration is measured
 _PRIOR = np.array([0.0, 3.0, 2.2, 0.0, 0.0, 0.0])  # files are Y up, or Z up, or rarities
+_USUAL = ("y", "z")
 _WEIGHTS = {
     "upright": 3.5,
     "level": 1.2,
@@ -57,19 +58,27 @@ class Up:
         rival: the likeliest of the others.
         floorless: the body is off the file's floor along ``axis``, or is on it along another,
             and does nothing that only gravity along ``axis`` allows.
+        built: the axis along which the zero pose stands; None where it does not show one.
     """
 
     axis: str
     confidence: float
     rival: str
     floorless: bool
+    built: str | None
 
     def problems(self) -> tuple[str, ...]:
-        """A line to tell if it is not sure."""
+        """A line to tell if it is not sure, or if signs that no weight can settle disagree."""
         if self.confidence < _SURE:
             why = f"but only {100 * self.confidence:.0f} % sure; it may be {self.rival}"
         elif self.floorless:
             why = f"but the body is not on the file's floor along it; it may be {self.rival}"
+        elif self.built not in (None, self.axis):
+            # Of a body that is built in one axis and moves in another, or that was laid down
+            # as a whole, walking and falling along itself, the numbers are the same.
+            why = f"but the zero pose stands along {self.built}, which it may be"
+        elif self.built is None and self.axis not in _USUAL:
+            why = f"which hardly any file has, and no zero pose shows; it may be {self.rival}"
         else:
             return ()
         return (remark("up-axis", f"{self.axis} is taken for up, {why}"),)
@@ -112,6 +121,7 @@ def find_up(
         confidence=float(chances[best]),
         rival=UP_AXES[second],
         floorless=floorless,
+        built=next((name for name, on in zip(UP_AXES, seen["rest"], strict=True) if on), None),
     )
 
 

@@ -6,14 +6,24 @@ import numpy as np
 
 from bvh.errors import BVHError
 from bvh.normalizer.up import UP_AXES
+from bvh.remarks import remark
 from bvh.rotations import Array, from_matrix
 
-__all__ = ["UNITS", "find_scale", "world_from_source"]
+__all__ = ["UNITS", "check_unit", "find_scale", "world_from_source"]
 
-UNITS: dict[str, float] = {"mm": 0.001, "cm": 0.01, "inch": 0.0254, "cmu": 0.0254 / 0.45, "m": 1.0}
+UNITS: dict[str, float] = {
+    "mm": 0.001,
+    "cm": 0.01,
+    "inch": 0.0254,
+    "cmu": 0.0254 / 0.45,
+    "dm": 0.1,
+    "foot": 0.3048,
+    "m": 1.0,
+}
 """Metres per unit. CMU's motions (and cgspeed's BVH files) count 0.45 units an inch."""
 
 _USUAL = ("cm", "m", "mm")
+_RARE = {"dm": "decimetres", "foot": "feet"}
 _USUAL_WITHIN = 1.9  # times or parts of an adult: a child of 1.05 m, a giant of 3.3 m
 _WITHIN = 1.7
 
@@ -56,3 +66,12 @@ def find_scale(body: float) -> tuple[float, str]:
     if ratio[name] > _WITHIN:
         return _BODY / body, "unknown"
     return UNITS[name], name
+
+
+def check_unit(unit: str) -> tuple[str, ...]:
+    """A line on a unit that :func:`find_scale` had to guess; or none."""
+    if unit == "unknown":
+        return (remark("unit", "unit not recognised; scaled to a body of average size"),)
+    if unit in _RARE:
+        return (remark("unit", f"taken for {_RARE[unit]}, by the size of the body alone"),)
+    return ()

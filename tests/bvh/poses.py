@@ -10,11 +10,27 @@ from bvh import JOINTS, Motion, procedural
 from bvh import rotations as rot
 from bvh.rotations import Array
 
-__all__ = ["POSES", "SIDES", "attitudes", "climbing", "crawling", "handstand", "lying", "standing"]
+__all__ = [
+    "POSES",
+    "SIDES",
+    "attitudes",
+    "climbing",
+    "crawling",
+    "handstand",
+    "laid_down",
+    "lying",
+    "standing",
+]
 
 SIDES = ("supine", "prone", "left", "right")
 
 _X, _Y, _Z = np.eye(3)
+_TURNS = {
+    "supine": rot.from_axis_angle(_Y, -np.pi / 2),
+    "prone": rot.from_axis_angle(_Y, np.pi / 2),
+    "left": rot.from_axis_angle(_X, -np.pi / 2),
+    "right": rot.from_axis_angle(_X, np.pi / 2),
+}
 
 
 def standing(*, seed: int = 0, seconds: float = 4.0) -> Motion:
@@ -62,13 +78,13 @@ def _still(seed: int, seconds: float) -> Motion:
 def lying(side: str = "supine", *, seed: int = 0, seconds: float = 4.0) -> Motion:
     """In place: supine, prone, or on the left or right side; head along -X, or +X prone."""
     body = _hanging(_still(seed, seconds))
-    turn = {
-        "supine": rot.from_axis_angle(_Y, -np.pi / 2),
-        "prone": rot.from_axis_angle(_Y, np.pi / 2),
-        "left": rot.from_axis_angle(_X, -np.pi / 2),
-        "right": rot.from_axis_angle(_X, np.pi / 2),
-    }[side]
-    return on_floor(body.moved(turn, np.zeros(3)), 0.06)
+    return on_floor(body.moved(_TURNS[side], np.zeros(3)), 0.06)
+
+
+def laid_down(kind: str, side: str = "supine", *, seed: int = 1) -> Motion:
+    """Somebody who walks or hops, turned as a whole: goes along a wall, falls along the body."""
+    motion = procedural.make(kind, seconds=4.0, seed=seed)
+    return on_floor(motion.moved(_TURNS[side], np.zeros(3)), 0.06)
 
 
 def handstand(*, seed: int = 0, seconds: float = 4.0) -> Motion:

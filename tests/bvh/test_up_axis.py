@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
-from poses import SIDES, attitudes, climbing, crawling, handstand, lying, standing
+from poses import (
+    SIDES,
+    attitudes,
+    climbing,
+    crawling,
+    handstand,
+    laid_down,
+    lying,
+    standing,
+)
 from rerigging import built_in, in_world, with_random_axes
 from rigs import RIGS, put_on
 
@@ -20,6 +31,8 @@ METRE = {"cm": 100.0, "m": 1.0, "cmu": 0.45 / 0.0254}
 FAMILIES = sorted(RIGS)
 TO_Z = rot.from_axis_angle([1.0, 0.0, 0.0], np.pi / 2)
 """Y up to Z up."""
+TO_X = rot.from_axis_angle([0.0, 0.0, 1.0], -np.pi / 2)
+"""Y up to X up."""
 
 
 def rigged(family: str, motion: Motion) -> Clip:
@@ -127,3 +140,76 @@ def test_a_leap_shows_which_way_things_fall() -> None:
     motion = procedural.make("hop", seconds=4, seed=0)
     clip = with_random_axes(rigged("xsens", motion), np.random.default_rng(1))
     assert told(in_world(clip, TO_Z, 1.0)) == ("z", False)
+
+
+NAMES: dict[str, Callable[[int, str], str]] = {
+    "as they are": lambda _, n: n,
+    "a namespace": lambda _, n: f"mixamorig:{n}",
+    "a suffix": lambda _, n: f"{n}_jnt",
+    "none": lambda i, _: f"b{i}",
+}
+VARIANTS: dict[str, Callable[[], Motion]] = {
+    **{kind: lambda kind=kind: procedural.make(kind, seconds=4, seed=1)  # type: ignore[misc]
+       for kind in ("walk", "run", "hop", "squat", "wave", "dance")},
+    **{f"lies {side}": lambda side=side: lying(side) for side in SIDES},  # type: ignore[misc]
+    **{f"hops laid {side}": lambda side=side: laid_down("hop", side)  # type: ignore[misc]
+       for side in SIDES},
+    "walks laid supine": lambda: laid_down("walk", "supine"),
+    "walks laid left": lambda: laid_down("walk", "left"),
+    "crawls": crawling,
+    "crawls fast": lambda: crawling(seed=1, speed=0.9),
+    "handstand": handstand,
+    "ladder": lambda: climbing(2.5),
+    "wall": lambda: climbing(3.0, way="wall"),
+    "stairs": lambda: climbing(2.0, way="stairs"),
+    **{name: lambda name=name: attitudes()[name]  # type: ignore[misc]
+       for name in ("sits on the floor", "sits on a chair")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_axis_is_wrong_without_a_word_on_any_name(variant: str) -> None:
+    """Who is laid down as a whole falls along the body: no sign settles that, so it is told."""
+    clip = VARIANTS[variant]().to_clip()
+    for style, name in NAMES.items():
+        odd = replace(clip, names=tuple(name(i, n) for i, n in enumerate(clip.names)))
+        for truth, world in (("y", rot.identity()), ("z", TO_Z), ("x", TO_X)):
+            report = bvh.examine(built_in(odd, world))[1]
+            doubts = [p for p in report.problems if kind_of(p) == "up-axis"]
+            assert report.up == truth or doubts, (style, truth, report.up)
+            if "laid" not in variant:
+                assert report.up == truth, style
+            if variant in ("walk", "run", "hop", "squat", "wave", "dance"):
+                assert not doubts, (style, truth)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_zero_pose_that_stands_along_another_axis_is_told(family: str) -> None:
+    """As of files that have SMPL's offsets, Y up, and a capture's world, Z up."""
+    clip = rigged(family, procedural.make("walk", seconds=4, seed=1))
+    report = bvh.examine(in_world(clip, TO_Z, 1.0))[1]
+    assert report.up == "z"
+    (line,) = (p for p in report.problems if kind_of(p) == "up-axis")
+    assert "the zero pose stands along y" in line
+    assert told(built_in(clip, TO_Z)) == ("z", False)
+
+
+@pytest.mark.parametrize(("up", "world"), [("x", TO_X), ("-y", rot.multiply(TO_Z, TO_Z))])
+def test_an_axis_that_hardly_any_file_has_is_told_unless_the_zero_pose_shows_it(
+    up: str, world: rot.Array
+) -> None:
+    clip = rigged("xsens", procedural.make("run", seconds=4, seed=1))
+    assert told(built_in(clip, world)) == (up, False)
+    alone = with_random_axes(in_world(clip, world, 1.0), np.random.default_rng(0))
+    assert told(alone) == (up, True)
+
+
+@pytest.mark.parametrize(("side", "world"), [("supine", TO_Z), ("right", TO_X)])
+def test_a_file_of_ours_that_floats_upright_beside_another_floor_is_told(
+    side: str, world: rot.Array
+) -> None:
+    """Turned by its root, who lies stands along the file's own axis, in the ground to the chest."""
+    clip = lying(side).to_clip()
+    report = bvh.examine(in_world(clip, world, 1.0))[1]
+    assert report.family == "canonical"
+    assert any(kind_of(p) == "up-axis" for p in report.problems)
