@@ -77,5 +77,7 @@ def test_a_planner_in_another_process(folders):
 
 
 def test_every_example_is_tested():
+    # The last one where programs are exported.
     tested = {"velocity_follower", "waypoint_walker", "your_own_planner", "remote_planner"}
+    tested |= {"onnx_consumer"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

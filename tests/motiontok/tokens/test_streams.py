@@ -120,9 +120,11 @@ def test_a_stream_goes_on_where_it_was_flushed(tokenizer):
         step = np.linalg.norm(after.root_positions[0, :2] - before.root_positions[-1, :2])
         assert step < 0.15
         assert np.hypot(pose.x - begin.x, pose.y - begin.y) > 0.5
-        # As what a stream that starts there shows, but for the step to it.
-        alone = decode_in_pieces(tokenizer.stream_decoder(start=pose, plant=plant), codes, [1])[0]
-        np.testing.assert_allclose(after.rotations[:, 1:], alone.rotations[:, 1:], atol=1e-5)
+        if not plant:  # which also remembers how still the body was
+            # As what a stream that starts there shows, but for the step to it.
+            alone = tokenizer.stream_decoder(start=pose, plant=False)
+            again = decode_in_pieces(alone, codes, [1])[0]
+            np.testing.assert_allclose(after.rotations[:, 1:], again.rotations[:, 1:], atol=1e-5)
 
 
 def test_a_stream_begins_anew_after_a_reset(tokenizer):
