@@ -98,7 +98,8 @@ def windows(
     training, held_out = load_tokens(tokenizer, data, run, shifts=4)
     metrics = json.loads((run / "metrics.json").read_text())
     assert prior.model.local is not None
-    said = prior.model.local.windows(torch.from_numpy(held_out.codes.astype(np.int64)))
+    drawn = held_out.codes[:, : prior.config.codes_per_window]
+    said = prior.model.local.windows(torch.from_numpy(drawn.astype(np.int64)))
     missed = (
         said @ prior.model.says[:-1] + prior.model.says[-1] - torch.from_numpy(held_out.commands)
     )

@@ -2,7 +2,7 @@
 
     python tools/bench/rate_weight.py --tokenizer default --data DIR... --out curve.png
 
-Encodes the first 20 seconds of every clip of each set with weights of 0 to 2, greedily and with a
+Encodes the first 20 seconds of every clip of each set with weights of 0 to 16, greedily and with a
 beam of 4, decodes them and prints a table: nats a window under the tokenizer's prior, and MPJPE
 of the decoded motion, means over frames.
 """
@@ -23,7 +23,7 @@ from motiontok.evaluate import compare_motions
 from motiontok.evaluate.machine import machine
 from motiontok.progress import progress
 
-WEIGHTS = (0.0, 0.3, 0.6, 1.0, 1.5, 2.0)
+WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 BEAMS = (1, 4)
 FRAMES = 600
 
