@@ -208,7 +208,8 @@ def _encode_folder(
 def _pack(
     source: Path, out: Path, tokenizer: str, device: str, shard: str | None, how: dict[str, Any]
 ) -> dict[str, Any]:
-    from motiontok.corpus import encode_packed, share_of_process
+    from motiontok.corpus import encode_packed
+    from motiontok.shards import share_of_process
 
     share = _share(shard) if shard else share_of_process()
     made = encode_packed(source, out, tokenizer=tokenizer, device=device, share=share, **how)

@@ -14,11 +14,9 @@ from bvh.workers import Workers
 from motiontok.corpus.entries import (
     MANIFEST,
     Entry,
-    alone,
     check_same,
     clips_in,
     line_of,
-    make_folder,
     read_manifest,
 )
 from motiontok.corpus.work import (
@@ -32,6 +30,7 @@ from motiontok.corpus.work import (
 )
 from motiontok.errors import InputError
 from motiontok.progress import progress
+from motiontok.shards import alone, make_folder
 
 __all__ = ["encode_folder"]
 
@@ -80,7 +79,7 @@ def encode_folder(
     clips = clips_in(source)
     how = settings_of(tokenizer, device, effort, hold_path, first)
     wanted = [replace(how, file=c, codes=t) for c, t in result_names(clips, ".npy").items()]
-    make_folder(out)
+    make_folder(out, "a folder of clips is encoded")
     if next(out.glob("manifest-*-*.jsonl"), None):
         raise InputError(f"{out}: holds packed codes; add --pack, or give another folder")
     with alone(out, "encoding into this folder"):
