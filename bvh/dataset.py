@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from bvh.clip_files import (
     read_batch,
 )
 from bvh.errors import BVHError
-from bvh.motion import Motion
+from bvh.motion import FPS, Motion
 from bvh.motion_io import Calibrations, Loaded
 from bvh.normalizer import Calibration
 from bvh.reading import Reading, Settings
@@ -32,13 +33,41 @@ from bvh.rigs import File, Rig, calibrate_rig, group
 from bvh.sources import stem
 from bvh.workers import Workers
 
-__all__ = ["Dataset", "load"]
+__all__ = ["Dataset", "LazyMotions", "lengths_of", "load"]
 
 Progress = Callable[[int, int], object]
 """Called with the number of files done and the number of files."""
 
 _WORTH_IT = 16
 """Files for which workers are started."""
+
+
+class LazyMotions(Sequence[Motion]):
+    """Motions that are read when they are asked for; what is known of them is known before."""
+
+    @property
+    @abstractmethod
+    def lengths(self) -> list[int]:
+        """Frames of each."""
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Names of their sources."""
+
+    @property
+    @abstractmethod
+    def digests(self) -> list[str]:
+        """What tells two of them apart that differ."""
+
+    @abstractmethod
+    def take(self, indices: Iterable[int]) -> LazyMotions:
+        """Those at ``indices``, in that order."""
+
+
+def lengths_of(motions: Sequence[Motion]) -> list[int]:
+    """Frames of each motion; none is read for it."""
+    return motions.lengths if isinstance(motions, LazyMotions) else [len(m) for m in motions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +84,7 @@ class Dataset:
         calibrations: what each rig was normalised with, by its digest.
     """
 
-    motions: list[Motion]
+    motions: Sequence[Motion]
     names: list[str]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
@@ -74,18 +103,23 @@ class Dataset:
     @property
     def frames(self) -> int:
         """Frames of all motions together."""
-        return sum(len(motion) for motion in self.motions)
+        return sum(lengths_of(self.motions))
 
     @property
     def seconds(self) -> float:
         """Length of all motions together."""
+        if isinstance(self.motions, LazyMotions):
+            return self.frames / FPS
         return sum(motion.duration for motion in self.motions)
 
     def take(self, indices: Iterable[int]) -> Dataset:
         """The motions at ``indices``, in that order."""
         chosen = list(indices)
+        motions = self.motions
         return Dataset(
-            [self.motions[i] for i in chosen],
+            motions.take(chosen)
+            if isinstance(motions, LazyMotions)
+            else [motions[i] for i in chosen],
             [self.names[i] for i in chosen],
             digests=[self.digests[i] for i in chosen] if self.digests else [],
         )

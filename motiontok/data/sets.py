@@ -24,6 +24,7 @@ __all__ = [
     "Copies",
     "check_weights",
     "find_copies",
+    "motion_digest",
     "notes_on",
     "read_sets",
     "remarks_on",
@@ -221,7 +222,7 @@ def find_copies(sets: Sequence[Dataset], names: Sequence[str]) -> list[Copies]:
     out: list[Copies] = []
     for clips, name in zip(sets, names, strict=True):
         keys = [
-            (digest, _motion_digest(motion))
+            (digest, motion_digest(motion))
             for digest, motion in zip(clips.digests, clips.motions, strict=True)
         ]
         found = {
@@ -267,7 +268,8 @@ def _listed(names: Collection[str]) -> str:
     return " and ".join(dict.fromkeys(names))
 
 
-def _motion_digest(motion: Motion) -> str:
+def motion_digest(motion: Motion) -> str:
+    """What tells two motions apart that differ in single precision."""
     digest = hashlib.blake2b(digest_size=16)
     for values in (motion.root_positions, motion.rotations, motion.offsets):
         digest.update(values.astype("<f4").tobytes())
