@@ -35,7 +35,7 @@ def pack(
     """
     from bvh.remarks import summary
     from motiontok.cli.sources import check_reading, print_notes
-    from motiontok.data.store import pack_clips
+    from motiontok.data.store.writing import pack_clips
     from motiontok.errors import DataError
 
     check_reading(reading, sources)
