@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bvh.archives import MOTION_SUFFIXES, find_motion_files
 from motiontok.errors import DataError
 from motiontok.shards import manifest_lines, manifests
 
@@ -15,7 +14,6 @@ __all__ = [
     "MANIFEST",
     "Entry",
     "check_same",
-    "clips_in",
     "has_manifest",
     "line_of",
     "read_manifest",
@@ -58,19 +56,6 @@ class Entry:
     row: int = 0
     first: int | None = None
     remarks: tuple[str, ...] = ()
-
-
-def clips_in(folder: Path) -> list[str]:
-    """Paths of the clips in a folder, at any depth and relative to it, in natural order.
-
-    Raises:
-        BVHError: a folder cannot be listed.
-        DataError: there are none.
-    """
-    clips = find_motion_files(folder)
-    if not clips:
-        raise DataError(f"{folder}: no {', '.join(MOTION_SUFFIXES)} files in this folder")
-    return clips
 
 
 def has_manifest(folder: Path) -> bool:

@@ -22,11 +22,11 @@ from bvh.reading import Reading
 from bvh.remarks import faults
 from bvh.workers import Workers
 from motiontok.codes import Codes
+from motiontok.corpus.clips import open_clips
 from motiontok.corpus.entries import (
     MANIFEST,
     Entry,
     check_same,
-    clips_in,
     line_of,
     read_manifest,
 )
@@ -95,7 +95,7 @@ def encode_packed(
     entered with the reason. Progress goes to standard error.
 
     Args:
-        source: folder of .bvh and .npz files, at any depth.
+        source: folder of .bvh and .npz files, at any depth, or a store of motion.
         out: folder of the shards, the same for all machines.
         tokenizer, device, effort, hold_path, first, reading, strict, workers: as
             :func:`encode_folder` has them.
@@ -113,7 +113,8 @@ def encode_packed(
     source, out = Path(source), Path(out)
     if not 0 <= share[0] < share[1]:
         raise InputError(f"share {share[0]} of {share[1]}: count from 0")
-    clips = [clip for clip in clips_in(source) if _share_of(clip, share[1]) == share[0]]
+    names = open_clips(source, reading).names
+    clips = [clip for clip in names if _share_of(clip, share[1]) == share[0]]
     wanted = settings_of(tokenizer, device, effort, hold_path, first)
     make_folder(out, "a folder of clips is encoded")
     if (out / MANIFEST).is_file():

@@ -21,7 +21,8 @@ from motiontok.data.distortion import reconstruction_metrics
 from motiontok.data.features import from_motion
 from motiontok.data.statistics import Statistics
 from motiontok.data.store.reading import StoredMotions
-from motiontok.data.store.windows import StoredWindows, held_out_windows, sample_statistics
+from motiontok.data.store.sampling import held_out_windows, sample_statistics
+from motiontok.data.store.windows import StoredWindows
 from motiontok.data.windows import WindowSet, accumulate, draw_shares, split_windows, starts_in
 from motiontok.errors import DataError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,12 @@ FORMAT = "motiontok-store-1"
 INDEX = "store.json"
 """Name of the file by which a store is known."""
 
+_SHARED = ("set", "calibration", "reader", "shard", "joints", "family")
+
 _CURE = "remove the line to pack its clip again"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One clip of a store, a line of a manifest.
 
@@ -141,6 +144,9 @@ def read_entries(folder: Path) -> Iterator[Entry]:
     for path in manifests(folder):
         for number, values in enumerate(manifest_lines(path, _CURE), start=1):
             try:
-                yield Entry(**values | {"remarks": tuple(values.get("remarks", ()))})
+                # Of many clips most of the words are the same, and need be there once.
+                shared = {key: sys.intern(values[key]) for key in _SHARED if key in values}
+                remarks = tuple(map(sys.intern, values.get("remarks", ())))
+                yield Entry(**values | shared | {"remarks": remarks})
             except TypeError as error:
                 raise DataError(f"{path}, line {number}: damaged ({error}); {_CURE}") from None

@@ -20,7 +20,7 @@ from motiontok.data.store.frames import Frames, unpack_frames
 from motiontok.data.store.shard import Shard
 from motiontok.errors import DataError
 
-__all__ = ["Store", "StoredMotions"]
+__all__ = ["Integers", "Store", "StoredMotions"]
 
 _OPEN = 256
 """Shards that are held open; more than so many files a process may not have everywhere."""

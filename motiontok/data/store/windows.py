@@ -14,51 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motiontok.data.features import COLUMNS
-from motiontok.data.statistics import Moments, Statistics
-from motiontok.data.store.features import features_of
-from motiontok.data.store.frames import WORDS
+from motiontok.data.statistics import Statistics
 from motiontok.data.store.order import Permutation, Turns
-from motiontok.data.store.reading import Store, StoredMotions
+from motiontok.data.store.places import PART, Place, Reader
+from motiontok.data.store.reading import Integers, StoredMotions
 from motiontok.data.warp import draw_speeds, warped
 from motiontok.data.windows import accumulate, draw_shares
 
-__all__ = ["Place", "StoredWindows", "held_out_windows", "sample_statistics"]
-
-Integers = NDArray[np.int64]
-
-_ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
+__all__ = ["StoredWindows"]
 
 _AHEAD = 4
 """Batches that are read before they are asked for, each by a thread."""
-
-_SAMPLE = 16_384
-"""Windows that statistics are of, at most."""
-
-_PART = 1_024
-"""Windows whose features are computed at a time where there are many."""
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """Where windows are.
-
-    Attributes:
-        clips: ``(windows,)`` numbers of clips in the store.
-        starts: ``(windows,)`` first frame of each in its clip.
-        mirrored: ``(windows,)`` whether it is the mirror image.
-    """
-
-    clips: Integers
-    starts: Integers
-    mirrored: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def take(self, rows: slice | Integers) -> Place:
-        """Some of them."""
-        return Place(self.clips[rows], self.starts[rows], self.mirrored[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,51 +44,6 @@ class _Read:
     words: NDArray[np.int16]
     second: slice
     segments: _Segments | None
-
-
-class _Reader:
-    """Frames of windows, and features of them."""
-
-    def __init__(self, store: Store, device: torch.device) -> None:
-        self.store, self.device = store, device
-
-    def read(self, place: Place, length: int) -> NDArray[np.int16]:
-        """``(windows, length + 1, 72)``: the frame before each window, and the window.
-
-        Before a clip its first frame is repeated, and behind it the last one.
-        """
-        out = np.empty((len(place), length + 1, WORDS), dtype=np.uint16)
-        frames = self.store.frames
-        for row, clip, start in zip(out, place.clips, place.starts, strict=True):
-            first, last = max(int(start) - 1, 0), min(int(start) + length, int(frames[clip]))
-            there = self.store.read(clip, first, last)
-            before = int(start == 0)
-            row[before : before + len(there)] = there
-            row[:before] = there[:1]
-            row[before + len(there) :] = there[-1:]
-        return out.view(np.int16)
-
-    def features(self, place: Place, words: NDArray[np.int16]) -> Tensor:
-        """Raw features ``(windows, length, 203)`` of what was read.
-
-        Behind the last frame of a clip it stands still.
-        """
-        device = self.device
-        out = features_of(
-            torch.from_numpy(words).to(device),
-            torch.from_numpy(self.store.to_reference[place.clips]).to(device),
-            torch.from_numpy(place.mirrored).to(device),
-            torch.from_numpy(place.starts == 0).to(device),
-        )
-        length = out.shape[1]
-        left = self.store.frames[place.clips] - place.starts
-        if (left < length).any():
-            last = torch.from_numpy(left).to(device)[:, None] - 1
-            steps = torch.arange(length, device=device)
-            windows = torch.arange(len(out), device=device)[:, None]
-            out = out[windows, steps.minimum(last)]
-            out[..., _ROOT].masked_fill_((steps > last)[..., None], 0.0)
-        return out
 
 
 class StoredWindows:
@@ -162,7 +83,7 @@ class StoredWindows:
         self.length, self.stretch = length, 1
         self.statistics, self.mirror, self.warp = statistics, mirror, warp
         self._seed = seed
-        self._reader = _Reader(sets[0][0].store, torch.device(device))
+        self._reader = Reader(sets[0][0].store, torch.device(device))
         self._clips = [motions.clips for motions, _ in sets]
         self._weights = [weight for _, weight in sets]
         self._drawn = 0
@@ -302,8 +223,8 @@ class StoredWindows:
         length = self.stretch * self.length
         out = torch.empty((len(places), length, self.statistics.mean.numel()))
         out = out.to(self._reader.device)
-        for first in range(0, len(places), _PART):
-            part = slice(first, first + _PART)
+        for first in range(0, len(places), PART):
+            part = slice(first, first + PART)
             some = places.take(part)
             out[part] = self._reader.features(some, self._reader.read(some, length))
         return out
@@ -313,87 +234,6 @@ class StoredWindows:
         if self.stretch > 1:
             raw = raw.unflatten(1, (self.stretch, self.length))
         return self.statistics.standardize(accumulate(raw))
-
-
-def sample_statistics(
-    sets: Sequence[tuple[StoredMotions, float]], length: int, *, mirror: bool
-) -> Statistics:
-    """Statistics of windows that do not overlap; each set counts for its share.
-
-    Of all of them where they are few, else of 16,384, spread evenly over the clips: a deviation
-    of so many is known to less than a hundredth.
-
-    Args:
-        sets: clips and weight of each.
-        length: frames a window.
-        mirror: also of mirror images.
-    """
-    reader = _Reader(sets[0][0].store, torch.device("cpu"))
-    frames = reader.store.frames
-    windows = [int((np.maximum(frames[m.clips] - length, 0) + 1).sum()) for m, _ in sets]
-    shares = draw_shares(windows, [weight for _, weight in sets])
-    whole = [-(-frames[m.clips] // length) for m, _ in sets]
-    counts = [(1 + mirror) * int(of.sum()) for of in whole]
-    enough = sum(counts) <= _SAMPLE
-    moments = Moments()
-    for (motions, _), of, count, share in zip(sets, whole, counts, shares, strict=True):
-        if not count:
-            continue
-        most = count if enough else min(count, math.ceil(_SAMPLE * share))
-        which = np.linspace(0, count - 1, most).round().astype(np.int64)
-        place = _enumerated(motions, of, which, length)
-        for first in range(0, len(place), _PART):
-            some = place.take(slice(first, first + _PART))
-            raw = accumulate(reader.features(some, reader.read(some, length)))
-            moments.add(raw, torch.full((len(raw),), share / len(place)))
-    return moments.statistics()
-
-
-def held_out_windows(
-    sets: Sequence[StoredMotions],
-    length: int,
-    statistics: Statistics,
-    *,
-    most: int,
-    device: torch.device | str = "cpu",
-) -> Tensor:
-    """Consecutive windows ``(windows, length, 203)`` of clips, standardised.
-
-    Args:
-        sets: the clips.
-        length: frames a window.
-        statistics: to standardise with.
-        most: where there are more, so many, evenly spread.
-        device: where they are to be.
-    """
-    reader = _Reader(sets[0].store, torch.device(device))
-    motions = StoredMotions(reader.store, np.concatenate([m.clips for m in sets]).tolist())
-    whole = np.maximum(reader.store.frames[motions.clips] // length, 1)
-    count = int(whole.sum())
-    which = np.linspace(0, count - 1, min(count, most)).astype(np.int64)
-    place = _enumerated(motions, whole, which, length)
-    out = []
-    for first in range(0, len(place), _PART):
-        some = place.take(slice(first, first + _PART))
-        raw = reader.features(some, reader.read(some, length))
-        out.append(statistics.standardize(accumulate(raw)))
-    return torch.cat(out)
-
-
-def _enumerated(motions: StoredMotions, whole: Integers, which: Integers, length: int) -> Place:
-    """Where windows are that do not overlap, by their numbers; mirror images come after all.
-
-    Args:
-        motions: the clips.
-        whole: how many such windows each has.
-        which: their numbers.
-        length: frames a window.
-    """
-    ends = np.cumsum(whole)
-    mirrored, which = which >= ends[-1], which % ends[-1]
-    clip = np.searchsorted(ends, which, side="right")
-    begin = np.where(clip > 0, ends[clip - 1], 0)
-    return Place(motions.clips[clip], (which - begin) * length, mirrored)
 
 
 def _joined(places: Sequence[Place]) -> Place:
