@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motiontok.data.features import FEATURES
 from motiontok.data.statistics import Statistics
 from motiontok.data.store.order import Permutation, Turns
 from motiontok.data.store.places import PART, Place, Reader
@@ -215,18 +216,20 @@ class StoredWindows:
             parts = [(at, self._at(of, orders[of][which])) for of, which, at in turns.take(count)]
             order = np.concatenate([at for at, _ in parts]).argsort()
             places = _joined([place for _, place in parts]).take(order)
-            return self._observations(self._raw(places))
+            return self._found(places)
 
         return give
 
-    def _raw(self, places: Place) -> Tensor:
+    def _found(self, places: Place) -> Tensor:
+        """Observations at any number of places, some at a time."""
         length = self.stretch * self.length
-        out = torch.empty((len(places), length, self.statistics.mean.numel()))
-        out = out.to(self._reader.device)
+        shape = (self.length,) if self.stretch == 1 else (self.stretch, self.length)
+        # Into one tensor: joined, all of them would be in memory twice.
+        out = torch.empty((len(places), *shape, FEATURES), device=self._reader.device)
         for first in range(0, len(places), PART):
-            part = slice(first, first + PART)
-            some = places.take(part)
-            out[part] = self._reader.features(some, self._reader.read(some, length))
+            some = places.take(slice(first, first + PART))
+            raw = self._reader.features(some, self._reader.read(some, length))
+            out[first : first + PART] = self._observations(raw)
         return out
 
     def _observations(self, raw: Tensor) -> Tensor:

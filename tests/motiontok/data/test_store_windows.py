@@ -73,7 +73,7 @@ def test_a_store_has_the_windows_that_memory_has(both):
         disk.statistics = kept.statistics
         for number, (first, count, *_) in enumerate(memory._sets):
             which = np.arange(count)
-            mine = disk._observations(disk._raw(disk._at(number, which)))
+            mine = disk._found(disk._at(number, which))
             other = memory._gather(memory.starts[first + torch.from_numpy(which)])
             torch.testing.assert_close(mine, other, atol=TOLERANCE, rtol=0)
 
