@@ -83,7 +83,7 @@ class StoredWindows:
     ) -> None:
         self.length, self.stretch = length, 1
         self.statistics, self.mirror, self.warp = statistics, mirror, warp
-        self._seed = seed
+        self._seed = seed % 2**63  # torch takes negative ones too
         self._reader = Reader(sets[0][0].store, torch.device(device))
         self._clips = [motions.clips for motions, _ in sets]
         self._weights = [weight for _, weight in sets]
