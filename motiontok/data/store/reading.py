@@ -85,7 +85,7 @@ class Store:
                     f"{self.folder / self.shards[number]}: has {shard.rows} frames, its manifest "
                     f"says {end}; remove both, and pack again"
                 )
-            bodies.append([root_between_bodies(body, REFERENCE) for body in shard.bodies])
+            bodies.append([_to_reference(body.tobytes()) for body in shard.bodies])
         self.to_reference = np.array(
             [bodies[number][e.body] for number, e in zip(self.shard_of, self.entries, strict=True)]
         )
@@ -142,6 +142,12 @@ class Store:
             [(entry.file, line) for entry in entries for line in entry.remarks],
             dict(self.calibrations),
         )
+
+
+@lru_cache(maxsize=65_536)
+def _to_reference(body: bytes) -> tuple[float, float]:
+    """Scale and lift onto the reference body; many shards have the same bodies."""
+    return root_between_bodies(np.frombuffer(body).reshape(-1, 3), REFERENCE)
 
 
 class StoredMotions(LazyMotions):
