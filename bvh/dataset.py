@@ -5,32 +5,69 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bvh.archives import MOTION_SUFFIXES, find_motion_files, is_archive, is_motion_file, unpack
+from bvh.archives import is_archive
 from bvh.cache import Pack, Stamp, Store, file_digest
+from bvh.clip_files import (
+    EXPECTED,
+    Outcome,
+    at,
+    batches,
+    calibration_key,
+    examine_files,
+    files_of,
+    names_in,
+    read_batch,
+)
 from bvh.errors import BVHError
-from bvh.motion import Motion
-from bvh.motion_io import Calibrations, Loaded, read_motion
+from bvh.motion import FPS, Motion
+from bvh.motion_io import Calibrations, Loaded
 from bvh.normalizer import Calibration
 from bvh.reading import Reading, Settings
 from bvh.remarks import faults
-from bvh.rigs import File, Rig, calibrate_rig, examine_file, group
+from bvh.rigs import File, Rig, calibrate_rig, group
 from bvh.sources import stem
 from bvh.workers import Workers
 
-__all__ = ["Dataset", "load"]
+__all__ = ["Dataset", "LazyMotions", "lengths_of", "load"]
 
 Progress = Callable[[int, int], object]
 """Called with the number of files done and the number of files."""
 
-_EXPECTED = " or ".join(MOTION_SUFFIXES)
+_WORTH_IT = 16
+"""Files for which workers are started."""
 
-_BATCH, _WORTH_IT = 8, 16
-"""Files a worker takes at a time, and files for which workers are started."""
+
+class LazyMotions(Sequence[Motion]):
+    """Motions that are read when they are asked for; what is known of them is known before."""
+
+    @property
+    @abstractmethod
+    def lengths(self) -> list[int]:
+        """Frames of each."""
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Names of their sources."""
+
+    @property
+    @abstractmethod
+    def digests(self) -> list[str]:
+        """What tells two of them apart that differ."""
+
+    @abstractmethod
+    def take(self, indices: Iterable[int]) -> LazyMotions:
+        """Those at ``indices``, in that order."""
+
+
+def lengths_of(motions: Sequence[Motion]) -> list[int]:
+    """Frames of each motion; none is read for it."""
+    return motions.lengths if isinstance(motions, LazyMotions) else [len(m) for m in motions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +84,7 @@ class Dataset:
         calibrations: what each rig was normalised with, by its digest.
     """
 
-    motions: list[Motion]
+    motions: Sequence[Motion]
     names: list[str]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
@@ -66,18 +103,23 @@ class Dataset:
     @property
     def frames(self) -> int:
         """Frames of all motions together."""
-        return sum(len(motion) for motion in self.motions)
+        return sum(lengths_of(self.motions))
 
     @property
     def seconds(self) -> float:
         """Length of all motions together."""
+        if isinstance(self.motions, LazyMotions):
+            return self.frames / FPS
         return sum(motion.duration for motion in self.motions)
 
     def take(self, indices: Iterable[int]) -> Dataset:
         """The motions at ``indices``, in that order."""
         chosen = list(indices)
+        motions = self.motions
         return Dataset(
-            [self.motions[i] for i in chosen],
+            motions.take(chosen)
+            if isinstance(motions, LazyMotions)
+            else [motions[i] for i in chosen],
             [self.names[i] for i in chosen],
             digests=[self.digests[i] for i in chosen] if self.digests else [],
         )
@@ -128,16 +170,10 @@ def load(
             read, or, with ``strict``, some clip could not, or has a fault.
     """
     path = Path(path).expanduser()
-    if not path.exists():
-        raise BVHError(f"{path}: no such file or folder")
+    names = names_in(path)
     job = _Job(
         path, workers, progress, strict, Settings(reading), dict(calibrations or {}), calibrate
     )
-    names = _names(path)
-    if not names:
-        archives = sorted(file.name for file in path.iterdir() if is_archive(file))
-        hint = f"; did you mean the archive {archives[0]} in it?" if archives else ""
-        raise BVHError(f"{path}: no clips here; expected {_EXPECTED} files{hint}")
     stamps = [_stamp(path, name) for name in names]
     stamps += [_stamp(file, "") for file in _settings_files(job, names)]
     store = Store(path, job.variant) if cache else None
@@ -155,24 +191,9 @@ def load(
     return Dataset(pack.motions, pack.names, pack.skipped, pack.digests, remarks, pack.rigs)
 
 
-def _names(path: Path) -> list[str]:
-    """Names of the files whose change makes a cached pack stale."""
-    if path.is_dir():
-        return find_motion_files(path)
-    if is_archive(path) or is_motion_file(path.name):
-        return [path.name]
-    raise BVHError(
-        f"{path}: not a folder, an archive (.zip, .tar, .tar.gz, .tar.xz) or a clip ({_EXPECTED})"
-    )
-
-
-def _at(path: Path, name: str) -> Path:
-    return path / name if path.is_dir() else path
-
-
 def _stamp(path: Path, name: str) -> Stamp:
     try:
-        status = _at(path, name).stat()
+        status = at(path, name).stat()
     except OSError:
         # A file that vanishes or dangles is reported when it is read.
         return name, -1, -1
@@ -181,13 +202,13 @@ def _stamp(path: Path, name: str) -> Stamp:
 
 def _settings_files(job: _Job, names: Sequence[str]) -> list[Path]:
     """Files that say how clips are read, and whose change makes a cached pack stale."""
-    found = (job.settings.file_of(_at(job.path, name)) for name in names)
+    found = (job.settings.file_of(at(job.path, name)) for name in names)
     return list(dict.fromkeys(file for file in found if file is not None))
 
 
 def _why_empty(path: Path, pack: Pack) -> str:
     if not pack.skipped:
-        return f"{path}: no clips in this archive; expected {_EXPECTED} files"
+        return f"{path}: no clips in this archive; expected {EXPECTED} files"
     name, reason = pack.skipped[0]
     return f"{path}: none of {len(pack.skipped)} clips could be read; the first, {name}: {reason}"
 
@@ -210,7 +231,7 @@ class _Job:
         said = self.settings.given.digest
         if not (said or self.calibrations) and self.calibrate:
             return ""
-        known = {rig: _key(of) for rig, of in sorted(self.calibrations.items())}
+        known = {rig: calibration_key(of) for rig, of in sorted(self.calibrations.items())}
         return _digest(json.dumps([said, known, self.calibrate]))
 
     def failure(self, name: str, reason: str) -> BVHError:
@@ -223,7 +244,7 @@ def _read_set(
 ) -> Pack:
     """Find the set in the cache by its contents, or read it and put it there."""
     whole = not job.path.is_dir() and is_archive(job.path)
-    files = [] if whole else _examine(job, job.path, names)
+    files = [] if whole else examine_files(job.path, job.path, names, job.settings)
     digests = [(file.name, file.digest) for file in files]
     if whole:
         digests = [(job.settings.of(job.path).digest, file_digest(job.path))]
@@ -232,28 +253,13 @@ def _read_set(
     if pack is None:
         known = store.find_previous() if store else None
         if whole:
-            # Read in place, a compressed archive would be unpacked again by every worker.
-            with tempfile.TemporaryDirectory(prefix="motiontok-") as folder:
-                members = unpack(job.path, Path(folder))
-                pack = _pack(job, _examine(job, Path(folder), members), known)
+            with files_of(job.path, names, job.settings) as files:
+                pack = _pack(job, files, known)
         else:
             pack = _pack(job, files, known)
         if store:
             store.save(pack, key, stamps)
     return pack
-
-
-def _examine(job: _Job, folder: Path, names: Sequence[str]) -> list[File]:
-    files = []
-    for name in names:
-        # What an archive held is read as what lies beside the archive.
-        beside = _at(folder, name) if folder == job.path else job.path
-        files.append(examine_file(_at(folder, name), name, job.settings.of(beside)))
-    return files
-
-
-Outcome = Loaded | str
-"""What became of a file: its motion, or why there is none."""
 
 
 def _pack(job: _Job, files: Sequence[File], known: Pack | None) -> Pack:
@@ -265,7 +271,7 @@ def _pack(job: _Job, files: Sequence[File], known: Pack | None) -> Pack:
     with Workers(job.workers if len(left) >= _WORTH_IT else 1) as workers:
         done = len(results)
         found = _calibrations(job, left, rigs, known, workers)
-        for batch, outcomes in workers.map(_read_batch, _batches(left, found)):
+        for batch, outcomes in workers.map(read_batch, batches(left, found)):
             for file, outcome in zip(batch.files, outcomes, strict=True):
                 if job.strict and isinstance(outcome, str):
                     raise job.failure(file.name, outcome)
@@ -292,7 +298,7 @@ def _rigs(job: _Job, files: Sequence[File]) -> dict[str, Rig]:
     rigs = group(files)
     for name, rig in rigs.items():
         if name in job.calibrations:
-            rigs[name] = Rig(_key(job.calibrations[name]), ())
+            rigs[name] = Rig(calibration_key(job.calibrations[name]), ())
         elif not job.calibrate or not rig.sample:
             rigs[name] = Rig("", ())
     return rigs
@@ -334,46 +340,6 @@ def _calibrations(
         else:
             found[name] = known.rigs.get(name) if known and rig.sample else None
     return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Files of one rig for one worker."""
-
-    files: tuple[File, ...]
-    calibration: Calibration | None
-
-
-def _batches(files: Sequence[File], found: Calibrations) -> list[_Batch]:
-    by_rig: dict[str, list[File]] = {}
-    for file in files:
-        by_rig.setdefault(file.rig, []).append(file)
-    return [
-        _Batch(tuple(members[i : i + _BATCH]), found.get(rig))
-        for rig, members in by_rig.items()
-        for i in range(0, len(members), _BATCH)
-    ]
-
-
-def _read_batch(batch: _Batch) -> list[Outcome]:
-    return [_read_one(file, batch.calibration) for file in batch.files]
-
-
-def _read_one(file: File, calibration: Calibration | None) -> Outcome:
-    """The motion of a file, or why there is none."""
-    try:
-        return read_motion(file.path, file.reading, calibration)
-    except BVHError as error:
-        # The name stands beside the reason; the folder may be a temporary one.
-        return str(error).replace(f"{file.path}: ", "").replace(str(file.path), file.name)
-    except Exception as error:
-        # One odd file must not end the run, whatever code it trips.
-        return f"unexpected {type(error).__name__}: {error}"
-
-
-def _key(calibration: Calibration | None) -> str:
-    """Digest of a calibration; empty for none."""
-    return _digest(json.dumps(calibration.to_dict(), sort_keys=True)) if calibration else ""
 
 
 def _digest(text: str) -> str:

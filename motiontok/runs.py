@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+from bvh.dataset import lengths_of
 from bvh.files import atomic_path
 from bvh.motion import Motion
 from bvh.reading import Reading
 from motiontok.config import Config, override, parse_config
-from motiontok.data.clips import Clips, TrainingData, load_clips, make_training_data
+from motiontok.data.clips import Clips, load_clips
+from motiontok.data.ready import TrainingData, make_training_data
 from motiontok.errors import ConfigError, MissingDependencyError, TokenizerError, TrainingError
 from motiontok.evaluate import compare_motions, plot_curves
 from motiontok.evaluate.sets import metrics_of_sets
@@ -138,7 +140,14 @@ def run_training(
     for line in clips.notes:
         say(line)
     statistics = None if start is None else start.statistics
-    ready = make_training_data(clips, config.data, statistics=statistics, device=device)
+    ready = make_training_data(
+        clips,
+        config.data,
+        statistics=statistics,
+        device=device,
+        seed=config.train.seed,
+        most_held_out=config.train.validation_windows,
+    )
     for line in _what_is_trained_on(clips, ready, config):
         say(line)
 
@@ -272,7 +281,7 @@ def _what_is_trained_on(clips: Clips, ready: TrainingData, config: Config) -> li
     lines = []
     if len(clips.sets) > 1:
         for of, share in zip(clips.sets, ready.windows.shares, strict=True):
-            frames = sum(map(len, of.training))
+            frames = sum(lengths_of(of.training))
             clip = "clip" if len(of.training) == 1 else "clips"
             lines.append(
                 f"{of.name}: {len(of.training)} {clip}, {frames:,} frames, {len(of.held_out)} held "

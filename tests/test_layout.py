@@ -15,6 +15,7 @@ RANKS = {
     "settings": 0,
     "paths": 0,
     "progress": 0,
+    "shards": 0,
     "plotting": 1,
     "config": 1,
     "data": 2,

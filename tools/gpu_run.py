@@ -39,7 +39,8 @@ from train_step import Report, measure, to_markdown  # noqa: E402
 from bvh import Motion, Source, dataset  # noqa: E402
 from bvh.files import atomic_path  # noqa: E402
 from motiontok.config import Config, load_config  # noqa: E402
-from motiontok.data.clips import Clips, ClipSet, make_training_data  # noqa: E402
+from motiontok.data.clips import Clips, ClipSet  # noqa: E402
+from motiontok.data.ready import make_training_data  # noqa: E402
 from motiontok.errors import DataError  # noqa: E402
 from motiontok.methods import MotionNetworks  # noqa: E402
 from motiontok.training import CHECKPOINT, read_header, train  # noqa: E402

@@ -65,6 +65,12 @@ __all__ = ["encode"]
     metavar="I/N",
     help="With --pack: encode share I (from 0) of N only; by default RANK of WORLD_SIZE.",
 )
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="With --pack: have a Ray cluster do it (auto, HOST:PORT, or local for this machine).",
+)
 @robot_options
 @reading_options()
 @device_option
@@ -79,6 +85,7 @@ def encode(
     rate_weight: float,
     pack: bool,
     shard: str | None,
+    address: str | None,
     robot: str | None,
     map_path: Path | None,
     reading: Reading,
@@ -110,6 +117,8 @@ def encode(
     folder = tokenizer or "default"
     if shard and not pack:
         raise InputError(f"--shard {shard}: only packed codes can be shared out; add --pack")
+    if address and (not pack or shard):
+        raise InputError(f"--ray {address}: shares out packed codes itself; add --pack, no --shard")
     if robot and source.is_dir():
         raise InputError(f"--robot {robot}: of one trajectory, and {source} is a folder")
     if pack and (is_image_tokenizer(folder) or not source.is_dir()):
@@ -138,7 +147,9 @@ def encode(
     read: dict[str, Any] = {"reading": reading, "strict": strict}
     whose = {"robot": robot, "map_path": map_path}
     if pack:
-        result = _pack(source, out or Path("codes"), folder, use_device(device), shard, how | read)
+        shared = {"shard": shard, "address": address}
+        where = use_device(device)
+        result = _pack(source, out or Path("codes"), folder, where, how | read, **shared)
         click.echo(json.dumps(result) if as_json else _told(result))
         return
     if source.is_dir():
@@ -220,12 +231,29 @@ def _encode_folder(
 
 
 def _pack(
-    source: Path, out: Path, tokenizer: str, device: str, shard: str | None, how: dict[str, Any]
+    source: Path,
+    out: Path,
+    tokenizer: str,
+    device: str,
+    how: dict[str, Any],
+    *,
+    shard: str | None,
+    address: str | None,
 ) -> dict[str, Any]:
-    from motiontok.corpus import encode_packed, share_of_process
+    from motiontok.corpus import encode_packed
+    from motiontok.paths import lasting_name
+    from motiontok.shards import share_of_process
 
-    share = _share(shard) if shard else share_of_process()
-    made = encode_packed(source, out, tokenizer=tokenizer, device=device, share=share, **how)
+    if address:
+        from motiontok.corpus.on_ray import encode_on_ray
+
+        share = (0, 1)
+        # Workers are in other folders than this process.
+        how = how | {"tokenizer": lasting_name(tokenizer), "device": device}
+        made = encode_on_ray(source, out, address=address, **how)
+    else:
+        share = _share(shard) if shard else share_of_process()
+        made = encode_packed(source, out, tokenizer=tokenizer, device=device, share=share, **how)
     _tell(source, [*made.failed, *made.remarked], made.clips, strict=how["strict"])
     return {
         "source": str(source),

@@ -103,6 +103,7 @@ def eval(
             as_json=as_json,
         )
         return
+    from motiontok.data.ready import windows_to_measure
     from motiontok.evaluate.evaluation import evaluate_tokenizer
     from motiontok.evaluate.machine import machine
     from motiontok.evaluate.report import evaluation_markdown
@@ -114,7 +115,7 @@ def eval(
     clips, split = _clips(opened, data, everything, reading, strict)
     for line in clips.notes:
         click.echo(line, err=True)
-    windows = _windows(opened, clips)
+    windows = windows_to_measure(clips, opened.frames_per_window, opened.statistics)
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_tokenizer(
             opened, windows, clips.sets, seed=seed, effort=effort, update=update
@@ -212,13 +213,6 @@ def _clips(
     if of_data.dataset == "lafan":
         how = f"{', '.join(lafan.DAPS_VALIDATION)} held out, or {how}"
     return clips, f"{of_data.dataset}, {how}{of_sets(clips.sets)}"
-
-
-def _windows(tokenizer: MotionTokenizer, clips: Clips) -> Any:
-    from motiontok.data import WindowSet, from_motion
-
-    features = [from_motion(m) for m in clips.held_out]
-    return WindowSet(features, tokenizer.frames_per_window, tokenizer.statistics).enumerated()
 
 
 def _baselines(data: Path | None, as_json: bool) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "eval": "Measure a tokenizer on clips it has not seen.",
     "export": "Write encoder and decoder as programs for other runtimes.",
     "inspect": "Show what a file holds and how it is understood.",
+    "pack": "Pack folders of clips into a store, for more than memory holds.",
     "plan": "Plan a motion along waypoints or a velocity profile.",
     "render": "Draw a motion or a robot as video or picture.",
     "retarget": "Put a motion on a robot by inverse kinematics.",

@@ -54,10 +54,10 @@ def retarget_folder(
     from bvh import BVHError
     from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
     from bvh.remarks import summary as in_few_lines
-    from motiontok.corpus.entries import alone
     from motiontok.progress import progress
     from motiontok.robots import retarget_and_evaluate_all
     from motiontok.robots.ledger import LEDGER, Line, digest, exceeded, read_ledger, write_ledger
+    from motiontok.shards import alone
 
     if output.suffix in (".npz", ".csv"):
         raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")

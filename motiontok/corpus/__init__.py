@@ -2,7 +2,7 @@
 
 from motiontok.corpus.entries import MANIFEST, Entry, read_manifest
 from motiontok.corpus.folder import encode_folder
-from motiontok.corpus.packing import Packed, encode_packed, share_of_process
+from motiontok.corpus.packing import Packed, encode_packed
 from motiontok.corpus.reader import Corpus
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "encode_folder",
     "encode_packed",
     "read_manifest",
-    "share_of_process",
 ]

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bvh.archives import MOTION_SUFFIXES, find_motion_files
-from motiontok.errors import DataError, InputError
-
-if sys.platform != "win32":
-    import fcntl
+from motiontok.errors import DataError
+from motiontok.shards import manifest_lines, manifests
 
 __all__ = [
     "MANIFEST",
     "Entry",
-    "alone",
     "check_same",
-    "clips_in",
     "has_manifest",
     "line_of",
-    "make_folder",
     "read_manifest",
 ]
 
@@ -70,19 +60,6 @@ class Entry:
     rate_weight: float = 0.0
 
 
-def clips_in(folder: Path) -> list[str]:
-    """Paths of the clips in a folder, at any depth and relative to it, in natural order.
-
-    Raises:
-        BVHError: a folder cannot be listed.
-        DataError: there are none.
-    """
-    clips = find_motion_files(folder)
-    if not clips:
-        raise DataError(f"{folder}: no {', '.join(MOTION_SUFFIXES)} files in this folder")
-    return clips
-
-
 def has_manifest(folder: Path) -> bool:
     """Whether ``motiontok encode CLIPS -o FOLDER`` wrote this folder."""
     return bool(_manifests(folder))
@@ -90,7 +67,7 @@ def has_manifest(folder: Path) -> bool:
 
 def _manifests(folder: Path) -> list[Path]:
     whole = folder / MANIFEST
-    return [whole] if whole.is_file() else sorted(folder.glob("manifest-*-*.jsonl"), key=_number)
+    return [whole] if whole.is_file() else manifests(folder)
 
 
 def read_manifest(folder: str | Path) -> Iterator[Entry]:
@@ -110,26 +87,14 @@ def read_manifest(folder: str | Path) -> Iterator[Entry]:
         yield from _entries(path)
 
 
-def _number(path: Path) -> tuple[int, str]:
-    """Number of a shard by its name; later ones are higher."""
-    found = re.match(r"manifest-(\d+)-", path.name)
-    return (int(found[1]) if found else -1, path.name)
-
-
 def _entries(path: Path) -> Iterator[Entry]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith("\n"):
-                return
-            try:
-                values = json.loads(line)
-                entry = Entry(**values | {"remarks": tuple(values.get("remarks", ()))})
-            except (ValueError, TypeError, AttributeError) as error:
-                raise DataError(
-                    f"{path}, line {number}: damaged ({error}); remove the line to encode its "
-                    "clip again"
-                ) from None
-            yield entry
+    cure = "remove the line to encode its clip again"
+    for number, values in enumerate(manifest_lines(path, cure), start=1):
+        try:
+            entry = Entry(**values | {"remarks": tuple(values.get("remarks", ()))})
+        except TypeError as error:
+            raise DataError(f"{path}, line {number}: damaged ({error}); {cure}") from None
+        yield entry
 
 
 def line_of(entry: Entry) -> str:
@@ -158,38 +123,3 @@ def _how(entry: Entry) -> str:
     codes = f"first {entry.first}" if entry.first else "all"
     weight = f", rate_weight {entry.rate_weight:g}" if entry.rate_weight else ""
     return f"effort {entry.effort}, hold_path {entry.hold_path}, {codes} codes of a window{weight}"
-
-
-def make_folder(out: Path) -> None:
-    """Make the folder of codes.
-
-    Raises:
-        InputError: it is a file.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise InputError(f"{out}: a file; a folder of clips is encoded into a folder") from None
-
-
-@contextmanager
-def alone(path: Path, doing: str) -> Iterator[None]:
-    """Keep other processes away from what a file or folder stands for.
-
-    The lock ends with the process, however that ends.
-
-    Raises:
-        InputError: another process is at it; ``doing`` says at what.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{path.parent}: another process is {doing}") from None
-        yield
-    finally:
-        os.close(handle)

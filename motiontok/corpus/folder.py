@@ -8,30 +8,28 @@ from pathlib import Path
 
 from bvh.archives import result_names
 from bvh.files import atomic_path
-from bvh.reading import Reading, Settings
+from bvh.reading import Reading
 from bvh.remarks import faults
 from bvh.workers import Workers
+from motiontok.corpus.clips import Clips, open_clips
 from motiontok.corpus.entries import (
     MANIFEST,
     Entry,
-    alone,
     check_same,
-    clips_in,
     line_of,
-    make_folder,
     read_manifest,
 )
 from motiontok.corpus.work import (
     FEW,
     Batch,
     batches,
-    digest,
     encode_batch,
     open_tokenizer,
     settings_of,
 )
 from motiontok.errors import InputError
 from motiontok.progress import progress
+from motiontok.shards import alone, make_folder
 
 __all__ = ["encode_folder"]
 
@@ -58,7 +56,7 @@ def encode_folder(
     cannot be read are entered with the reason. Progress goes to standard error.
 
     Args:
-        source: folder of .bvh, .bvh.gz and .npz files, at any depth.
+        source: folder of .bvh, .bvh.gz and .npz files, at any depth, or a store of motion.
         out: folder of codes, laid out like ``source``.
         tokenizer: its folder, or the name of a shipped one.
         device: where to encode. On anything but the CPU one process does it all.
@@ -78,22 +76,18 @@ def encode_folder(
         OSError: the folder cannot be written, or the disk is full.
     """
     source, out = Path(source), Path(out)
-    clips = clips_in(source)
+    there = open_clips(source, reading)
+    clips = there.names
     how = settings_of(tokenizer, device, effort, hold_path, first, rate_weight)
     wanted = [replace(how, file=c, codes=t) for c, t in result_names(clips, ".npy").items()]
-    make_folder(out)
+    make_folder(out, "a folder of clips is encoded")
     if next(out.glob("manifest-*-*.jsonl"), None):
         raise InputError(f"{out}: holds packed codes; add --pack, or give another folder")
     with alone(out, "encoding into this folder"):
         known = {e.file: e for e in read_manifest(out)} if (out / MANIFEST).is_file() else {}
         for entry in known.values():
             check_same(out, entry, wanted[0])
-        settings = Settings(reading)
-        done = {
-            e.file: known[e.file]
-            for e in wanted
-            if _is_done(source, out, e, known, settings, strict)
-        }
+        done = {e.file: known[e.file] for e in wanted if _is_done(there, out, e, known, strict)}
         gone = known.keys() - set(clips)
         _start(out, [e for e in known.values() if e.file in done or e.file in gone])
         left = [entry for entry in wanted if entry.file not in done]
@@ -118,11 +112,10 @@ def encode_folder(
 
 
 def _is_done(
-    source: Path,
+    clips: Clips,
     out: Path,
     wanted: Entry,
     known: dict[str, Entry],
-    settings: Settings,
     strict: bool,
 ) -> bool:
     old = known.get(wanted.file)
@@ -133,7 +126,7 @@ def _is_done(
     if not old.error and not (old.codes == wanted.codes and there):
         return False
     try:
-        return digest(source / wanted.file, settings) == old.sha256
+        return clips.digest(wanted.file) == old.sha256
     except OSError:
         return False
 

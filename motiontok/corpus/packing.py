@@ -1,22 +1,15 @@
 """A folder of clips to a few files of codes, for training on them: by many machines at once.
 
-While a shard grows, each clip is a line of ``open-NUMBER-SHARE.jsonl``, codes and all, and a
-line that is whole counts. When it is large enough, or the run ends, the shard becomes
-``codes-NUMBER-SHARE.safetensors`` with ``manifest-NUMBER-SHARE.jsonl`` beside it, and only then
-is the open file removed. So at every instant each clip that was encoded is in one file or the
-other, and a run that begins finishes what one that was killed has left.
+A shard that grows is a file of whole lines (:mod:`motiontok.shards`), codes and all. It becomes
+``codes-NUMBER-SHARE.safetensors`` with ``manifest-NUMBER-SHARE.jsonl`` beside it.
 """
 
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
 import json
-import os
-import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,30 +22,33 @@ from bvh.reading import Reading
 from bvh.remarks import faults
 from bvh.workers import Workers
 from motiontok.codes import Codes
+from motiontok.corpus.clips import open_clips
 from motiontok.corpus.entries import (
     MANIFEST,
     Entry,
-    alone,
     check_same,
-    clips_in,
     line_of,
-    make_folder,
     read_manifest,
 )
 from motiontok.corpus.work import FEW, Made, batches, encode_batch, open_tokenizer, settings_of
 from motiontok.data import Start
 from motiontok.errors import InputError
 from motiontok.progress import progress
+from motiontok.shards import (
+    SHARD_CLIPS,
+    GrowingShard,
+    alone,
+    finish_left,
+    make_folder,
+    open_lines,
+)
 
-__all__ = ["FORMAT", "Packed", "encode_packed", "share_of_process"]
+__all__ = ["FORMAT", "Packed", "encode_packed"]
 
 FORMAT = "motiontok-corpus-1"
 
 SHARD_ROWS = 65_536
 """Windows after which a shard is closed: 4 MB at 32 codes a window."""
-
-SHARD_CLIPS = 4_096
-"""Clips after which it is, however short they are."""
 
 
 @dataclass
@@ -75,18 +71,6 @@ class Packed:
     windows: int = 0
     failed: list[Entry] = field(default_factory=list)
     remarked: list[Entry] = field(default_factory=list)
-
-
-def share_of_process() -> tuple[int, int]:
-    """Which share of the clips is this process's: ``RANK`` of ``WORLD_SIZE``, as torchrun sets.
-
-    Raises:
-        InputError: they are no such numbers.
-    """
-    rank, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-    if not (rank.isdigit() and world.isdigit() and int(rank) < int(world)):
-        raise InputError(f"RANK={rank} and WORLD_SIZE={world} in the environment: no share of work")
-    return int(rank), int(world)
 
 
 def encode_packed(
@@ -112,7 +96,7 @@ def encode_packed(
     entered with the reason. Progress goes to standard error.
 
     Args:
-        source: folder of .bvh and .npz files, at any depth.
+        source: folder of .bvh and .npz files, at any depth, or a store of motion.
         out: folder of the shards, the same for all machines.
         tokenizer, device, effort, hold_path, first, rate_weight, reading, strict, workers: as
             :func:`encode_folder` has them.
@@ -130,14 +114,15 @@ def encode_packed(
     source, out = Path(source), Path(out)
     if not 0 <= share[0] < share[1]:
         raise InputError(f"share {share[0]} of {share[1]}: count from 0")
-    clips = [clip for clip in clips_in(source) if _share_of(clip, share[1]) == share[0]]
+    names = open_clips(source, reading).names
+    clips = [clip for clip in names if _share_of(clip, share[1]) == share[0]]
     wanted = settings_of(tokenizer, device, effort, hold_path, first, rate_weight)
-    make_folder(out)
+    make_folder(out, "a folder of clips is encoded")
     if (out / MANIFEST).is_file():
         raise InputError(f"{out}: holds a file of codes a clip; give another folder")
     name = f"{share[0]}of{share[1]}"
     with alone(out / f".{name}.lock", f"encoding share {share[0]}/{share[1]} into this folder"):
-        _finish_left(out, name)
+        finish_left(out, name, _finish, "encoding")
         known = _known(out, wanted, set(clips))
         tasks = batches(
             (replace(wanted, file=c, sha256=_hash(known.get(c), strict)) for c in clips),
@@ -152,7 +137,7 @@ def encode_packed(
         result = Packed(wanted.fingerprint, len(clips))
         done = 0
         with (
-            _Shard(out, name) as shard,
+            GrowingShard(out, name, finish=_finish, rows=SHARD_ROWS, clips=SHARD_CLIPS) as shard,
             Workers(workers) as pool,
             progress("encoding", len(clips)) as update,
         ):
@@ -171,7 +156,7 @@ def encode_packed(
                     elif entry.remarks:
                         result.remarked.append(entry)
                     if entry != old:
-                        shard.add(entry, codes)
+                        shard.add(_row(entry, codes), entry.windows)
                 done += len(batch.entries)
                 update(done)
     open_tokenizer.cache_clear()
@@ -199,51 +184,7 @@ def _known(out: Path, wanted: Entry, clips: set[str]) -> dict[str, Entry]:
     return known
 
 
-class _Shard:
-    """The shard that is open: lines are added to it, and closing it makes room for the next."""
-
-    def __init__(self, out: Path, name: str) -> None:
-        self.out, self.name = out, name
-        numbers = [int(m[1]) for p in out.iterdir() if (m := re.match(r"\w+-(\d+)-", p.name))]
-        self.number = max(numbers, default=-1) + 1
-        self.clips = self.rows = 0
-
-    @property
-    def path(self) -> Path:
-        return self.out / f"open-{self.number:05d}-{self.name}.jsonl"
-
-    def __enter__(self) -> _Shard:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What an error or an interruption leaves open, the next run finishes.
-        if kind is None:
-            self.close()
-
-    def add(self, entry: Entry, codes: Codes | None) -> None:
-        line = _line(entry, codes).encode()
-        with self.path.open("ab", buffering=0) as file:
-            before = file.tell()
-            try:
-                if file.write(line) < len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError as error:
-                with suppress(OSError):
-                    file.truncate(before)
-                raise OSError(error.errno, error.strerror, str(self.path)) from None
-        self.clips += 1
-        self.rows += entry.windows
-        if self.rows >= SHARD_ROWS or self.clips >= SHARD_CLIPS:
-            self.close()
-
-    def close(self) -> None:
-        if self.clips:
-            _finish(self.path)
-            self.number += 1
-            self.clips = self.rows = 0
-
-
-def _line(entry: Entry, codes: Codes | None) -> str:
+def _row(entry: Entry, codes: Codes | None) -> dict[str, Any]:
     """A clip in an open shard."""
     row: dict[str, Any] = {"entry": asdict(entry)}
     if codes is not None:
@@ -257,53 +198,32 @@ def _line(entry: Entry, codes: Codes | None) -> str:
             "licence": codes.licence,
             "fps": codes.fps,
         }
-    return json.dumps(row) + "\n"
+    return row
 
 
 def _made(path: Path) -> Iterator[Made]:
-    """Clips of an open shard, up to a line that was not finished."""
-    with path.open("rb") as lines:
-        for line in lines:
-            try:
-                row = json.loads(line)
-                entry = Entry(**row["entry"])
-                codes = None
-                if "codes" in row:
-                    array = np.frombuffer(base64.b64decode(row["codes"]), "<u2")
-                    codes = Codes(
-                        array.reshape(entry.windows, row["codes_per_window"]).astype(np.uint16),
-                        fingerprint=entry.fingerprint,
-                        tokenizer=row["tokenizer"],
-                        frames=entry.frames,
-                        start=Start(**row["start"]),
-                        offsets=np.asarray(row["offsets"], dtype=np.float64).reshape(22, 3),
-                        source=row["source"],
-                        licence=row["licence"],
-                        fps=row["fps"],
-                        first=entry.first or 0,
-                    )
-            except (ValueError, TypeError, KeyError):
-                # The machine went down while this was written; its clips are encoded again.
-                return
-            yield entry, codes
-
-
-def _finish_left(out: Path, name: str) -> None:
-    """Close what runs that have ended left open, also those of another number of shares.
-
-    Shares of the same number finish their own: they may be starting at this moment.
-    """
-    for path in sorted(out.glob("open-*-*.jsonl")):
-        whose = path.stem.rpartition("-")[2]
-        if whose == name:
-            _finish(path)
-        elif whose.partition("of")[2] != name.partition("of")[2]:
-            # One that is at work holds its lock.
-            with suppress(InputError), alone(out / f".{whose}.lock", "encoding"):
-                if path.exists():
-                    _finish(path)
-    for path in out.glob(f".*-{name}-????????.tmp.*"):
-        path.unlink()
+    """Clips of an open shard, up to one that was not finished."""
+    for row in open_lines(path):
+        try:
+            entry = Entry(**row["entry"])
+            codes = None
+            if "codes" in row:
+                array = np.frombuffer(base64.b64decode(row["codes"]), "<u2")
+                codes = Codes(
+                    array.reshape(entry.windows, row["codes_per_window"]).astype(np.uint16),
+                    fingerprint=entry.fingerprint,
+                    tokenizer=row["tokenizer"],
+                    frames=entry.frames,
+                    start=Start(**row["start"]),
+                    offsets=np.asarray(row["offsets"], dtype=np.float64).reshape(22, 3),
+                    source=row["source"],
+                    licence=row["licence"],
+                    fps=row["fps"],
+                    first=entry.first or 0,
+                )
+        except (ValueError, TypeError, KeyError):
+            return
+        yield entry, codes
 
 
 def _finish(path: Path) -> None:

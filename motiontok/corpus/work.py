@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,11 +12,11 @@ import numpy as np
 
 from bvh.errors import BVHError
 from bvh.motion import Motion
-from bvh.motion_io import load_motion
-from bvh.reading import Reading, Settings
+from bvh.reading import Reading
 from bvh.remarks import faults
 from bvh.rotations import Array
 from motiontok.codes import Codes
+from motiontok.corpus.clips import open_clips
 from motiontok.corpus.entries import Entry
 from motiontok.data import Start, from_motion
 from motiontok.errors import DataError
@@ -30,7 +29,6 @@ __all__ = [
     "Batch",
     "Made",
     "batches",
-    "digest",
     "encode_batch",
     "open_tokenizer",
     "settings_of",
@@ -55,7 +53,7 @@ class Batch:
     """Clips to encode in one go.
 
     Attributes:
-        source: folder of clips.
+        source: folder or store of clips.
         tokenizer, device: what to encode with, and where.
         entries: the clips; a ``sha256`` in them names content that need not be encoded again.
         reading: how BVH files are to be understood.
@@ -91,7 +89,7 @@ def encode_batch(batch: Batch) -> list[Made]:
     Whole motions are let go of as soon as their windows are cut.
     """
     tokenizer = open_tokenizer(batch.tokenizer, batch.device)
-    settings = Settings(batch.reading)
+    clips = open_clips(batch.source, batch.reading)
     name = lasting_name(batch.tokenizer)
     made: list[Made] = []
     waiting: list[tuple[Entry, Codes, Array]] = []
@@ -110,13 +108,11 @@ def encode_batch(batch: Batch) -> list[Made]:
         path = batch.source / entry.file
         found = ""
         try:
-            found = digest(path, settings)
+            found = clips.digest(entry.file)
             if found == entry.sha256:
                 made.append((entry, None))
                 continue
-            loaded = load_motion(
-                path, reading=settings.of(path), calibrations=tokenizer.calibrations
-            )
+            loaded = clips.load(entry.file, tokenizer.calibrations)
             if batch.strict and (wrong := faults(loaded.remarks)):
                 # Without a hash it is tried again when nobody is strict.
                 found = ""
@@ -199,8 +195,3 @@ def settings_of(
     opened.require_rates(rate_weight)
     whose = opened.fingerprint
     return Entry("", "", "", whose, effort, hold_path, first=first, rate_weight=rate_weight)
-
-
-def digest(path: Path, settings: Settings) -> str:
-    """SHA-256 of a file's bytes, and of what is said of how to read it, if anything is."""
-    return hashlib.sha256(path.read_bytes() + settings.of(path).digest.encode()).hexdigest()

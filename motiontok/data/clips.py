@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import accumulate as accumulated
 from pathlib import Path
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import overload
 
 from bvh import lafan, procedural
 from bvh.errors import BVHError
 from bvh.motion import Motion
 from bvh.motion_io import Calibrations
 from bvh.reading import Reading
-from bvh.rotations import Array
 from motiontok.config import DataConfig
-from motiontok.data.distortion import reconstruction_metrics
-from motiontok.data.features import from_motion
-from motiontok.data.once import Once
 from motiontok.data.sets import (
     check_weights,
     find_copies,
     notes_on,
+    open_sets,
     read_sets,
     remarks_on,
-    set_names,
     shared_calibrations,
     split_sets,
     without,
 )
-from motiontok.data.statistics import Statistics
-from motiontok.data.windows import (
-    WindowSet,
-    accumulate,
-    draw_shares,
-    split_windows,
-    starts_in,
-)
+from motiontok.data.store.entries import is_store
 from motiontok.errors import DataError
 
-__all__ = ["ClipSet", "Clips", "TrainingData", "every_clip", "load_clips", "make_training_data"]
+__all__ = ["ClipSet", "Clips", "every_clip", "load_clips"]
 
 _LICENCES = {
     "lafan": "trained on LAFAN1 (Ubisoft La Forge), CC BY-NC-ND 4.0",
@@ -90,14 +76,14 @@ class Clips:
     calibrations: Calibrations = field(default_factory=dict)
 
     @property
-    def training(self) -> list[Motion]:
+    def training(self) -> Sequence[Motion]:
         """Motions to train on, set by set."""
-        return [motion for of in self.sets for motion in of.training]
+        return _Joined([of.training for of in self.sets])
 
     @property
-    def held_out(self) -> list[Motion]:
+    def held_out(self) -> Sequence[Motion]:
         """Motions held out, set by set."""
-        return [motion for of in self.sets for motion in of.held_out]
+        return _Joined([of.held_out for of in self.sets])
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
@@ -110,54 +96,26 @@ class Clips:
         ]
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """Clips as a training loop wants them: a :class:`motiontok.training.TrainingSet`.
+class _Joined(Sequence[Motion]):
+    """Motions of several sets, one after the other; those of a store are read one by one."""
 
-    Attributes:
-        windows: training windows.
-        validation: ``(windows, frames, 203)`` held-out windows, standardised.
-        statistics: of the training features.
-        fingerprint: of the names and lengths of all clips. Not of their features, whose
-            last bits depend on the machine.
-        calibrations: with which the clips of each rig were read.
-    """
-
-    windows: WindowSet
-    validation: Tensor
-    statistics: Statistics
-    fingerprint: str
-    calibrations: Calibrations = field(default_factory=dict)
+    def __init__(self, parts: Sequence[Sequence[Motion]]) -> None:
+        self._parts = parts
+        self._ends = list(accumulated(map(len, parts)))
 
     def __len__(self) -> int:
-        return len(self.windows)
+        return self._ends[-1] if self._ends else 0
 
-    def stretched(self, stretch: int) -> TrainingData:
-        """The same, whose observations to train on are so many consecutive windows."""
-        return replace(self, windows=self.windows.stretched(stretch))
-
-    def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
-        """``size`` windows ``(size, frames, 203)``, of the sets by their shares."""
-        return self.windows.batch(size, generator, rows)
-
-    def once(self, generator: torch.Generator) -> Once:
-        """Every window once, in random order, of the sets by their shares while they last."""
-        return self.windows.once(generator)
-
-    def seek(self, drawn: int) -> None:
-        """Nothing to do: the generator alone says which windows come next."""
-
-    def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
-        """Errors of windows ``y`` from ``x (..., frames, 203)``, standardised.
-
-        Returns:
-            ``mse``, ``psnr`` and ``mpjpe_mm`` (hips-relative joint positions as the columns
-            state them) of :func:`~motiontok.data.distortion.reconstruction_metrics`.
-        """
-        x, y = (t.reshape(-1, *t.shape[-2:]) for t in (x, y))
-        found = reconstruction_metrics(x, y, self.statistics)
-        mpjpe = found["window_mpjpe_mm"]
-        return {"mse": found["mse"], "psnr": found["psnr"], "mpjpe_mm": mpjpe}
+    @overload
+    def __getitem__(self, index: int) -> Motion: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Motion]: ...
+    def __getitem__(self, index: int | slice) -> Motion | list[Motion]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        part = bisect_right(self._ends, place)
+        return self._parts[part][place - (self._ends[part] - len(self._parts[part]))]
 
 
 def load_clips(
@@ -215,13 +173,15 @@ def load_clips(
         )
     try:
         if config.dataset == "lafan":
-            places = [lafan.find(path) for path in paths] or [lafan.find()]
+            given = [Path(path) for path in paths]
+            places = [path if is_store(path) else lafan.find(path) for path in given]
+            places = places or [lafan.find()]
         else:
             places = [Path(path) for path in paths]
-        names = set_names(places)
+        names, opened = open_sets(places)
         check_weights(config, names)
         found = read_sets(
-            places, strict=strict, reading=reading, calibrations=calibrations, update=update
+            opened, strict=strict, reading=reading, calibrations=calibrations, update=update
         )
         copies = find_copies(found, names)
         parts = split_sets(config, names, found, copies)
@@ -273,9 +233,9 @@ def every_clip(
         DataError: a path is given twice, or has only clips that an earlier one has.
     """
     places = [Path(path) for path in paths]
-    names = set_names(places)
+    names, opened = open_sets(places)
     found = read_sets(
-        places, strict=strict, reading=reading, calibrations=calibrations, update=update
+        opened, strict=strict, reading=reading, calibrations=calibrations, update=update
     )
     copies = find_copies(found, names)
     sets = (
@@ -283,66 +243,3 @@ def every_clip(
         for name, of, copied in zip(names, found, copies, strict=True)
     )
     return Clips(tuple(sets), "", (*notes_on(copies, names), *remarks_on(found, names)))
-
-
-def make_training_data(
-    clips: Clips,
-    config: DataConfig,
-    *,
-    statistics: Statistics | None = None,
-    device: torch.device | str = "cpu",
-) -> TrainingData:
-    """Features, statistics and windows of clips.
-
-    Args:
-        clips: to train and to measure on.
-        config: data section of a run.
-        statistics: to standardise with; those of the clips by default.
-        device: where the windows live.
-    """
-    length = config.window
-    by_set = [_features(of, mirror=config.mirror) for of in clips.sets]
-    every = [features for of in by_set for features in of]
-    weights = [of.weight for of in clips.sets]
-    if statistics is None:
-        statistics = _statistics(by_set, weights, length)
-    held_out = [from_motion(m) for m in clips.held_out]
-    return TrainingData(
-        windows=WindowSet(
-            every,
-            length,
-            statistics,
-            sets=list(zip(map(len, by_set), weights, strict=True)),
-            warp=config.warp,
-            device=device,
-        ),
-        validation=WindowSet(held_out, length, statistics, device=device).enumerated(),
-        statistics=statistics,
-        fingerprint=_fingerprint(clips),
-        calibrations=clips.calibrations,
-    )
-
-
-def _statistics(by_set: list[list[Array]], weights: list[float], length: int) -> Statistics:
-    """Of windows that do not overlap; each set counts for its share."""
-    windows = [sum(starts_in(len(f), length) for f in of) for of in by_set]
-    cut = [[split_windows(f, length) for f in of] for of in by_set]
-    counts = [sum(map(len, of)) for of in cut]
-    shares = [
-        torch.full((count,), share / max(count, 1))
-        for share, count in zip(draw_shares(windows, weights), counts, strict=True)
-    ]
-    joined = torch.from_numpy(np.concatenate([part for of in cut for part in of]))
-    return Statistics.fit(accumulate(joined), torch.cat(shares))
-
-
-def _features(of: ClipSet, *, mirror: bool) -> list[Array]:
-    motions = [*of.training, *(m.mirrored() for m in of.training if mirror)]
-    # In single precision, as windows are: large sets need not fit twice.
-    return [from_motion(motion).astype(np.float32) for motion in motions]
-
-
-def _fingerprint(clips: Clips) -> str:
-    parts = [part for of in clips.sets for part in (of.training, of.held_out)]
-    lists = [[(m.source.name, len(m)) for m in part] for part in parts]
-    return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from bvh import dataset, lafan, splits
 from bvh.archives import set_name
-from bvh.dataset import Dataset
+from bvh.dataset import Dataset, LazyMotions
 from bvh.errors import BVHError
 from bvh.motion import Motion
 from bvh.motion_io import Calibrations
@@ -18,6 +17,9 @@ from bvh.reading import Reading
 from bvh.remarks import summary
 from bvh.splits import Split
 from motiontok.config import DataConfig
+from motiontok.data.digest import motion_digest
+from motiontok.data.store.entries import is_store
+from motiontok.data.store.reading import Store
 from motiontok.errors import DataError
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "check_weights",
     "find_copies",
     "notes_on",
+    "open_sets",
     "read_sets",
     "remarks_on",
     "set_names",
@@ -62,8 +65,32 @@ def set_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
+def open_sets(paths: Sequence[Path]) -> tuple[list[str], list[Path | Dataset]]:
+    """Sets as a user names them: a store is as many as were packed into it.
+
+    Args:
+        paths: folders, archives, files and stores.
+
+    Returns:
+        Name of each set, and where its clips are: a path, or the clips of a store.
+
+    Raises:
+        DataError: a path is given twice, a store is damaged, or two sets have one name.
+    """
+    names: list[str] = []
+    opened: list[Path | Dataset] = []
+    for name, path in zip(set_names(paths), paths, strict=True):
+        found = Store(path.expanduser()).datasets() if is_store(path.expanduser()) else None
+        names += [name] if found is None else [of for of, _ in found]
+        opened += [path] if found is None else [clips for _, clips in found]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"two sets are named {twice[0]}: rename the folder of one, or leave it out")
+    return names, opened
+
+
 def read_sets(
-    paths: Sequence[Path],
+    paths: Sequence[Path | Dataset],
     *,
     strict: bool = False,
     reading: Reading | None = None,
@@ -76,7 +103,7 @@ def read_sets(
     whichever set it is in.
 
     Args:
-        paths: folders, archives or files.
+        paths: folders, archives or files, and clips of a store, which are as they were packed.
         strict: an unreadable clip, or a fault in one, is an error.
         reading: how BVH files are to be understood.
         calibrations: read files as a tokenizer does that has these; else rigs are calibrated.
@@ -84,6 +111,7 @@ def read_sets(
 
     Raises:
         BVHError: nothing is there, or no clip that can be read; it names the path.
+        DataError: clips of a store are to be read otherwise, or, if strict, some are not in it.
     """
     found: list[Dataset] = []
     before = 0
@@ -94,6 +122,9 @@ def read_sets(
 
     alone = calibrations is None
     for path in paths:
+        if isinstance(path, Dataset):
+            found.append(_as_packed(path, reading, strict=strict))
+            continue
         found.append(
             dataset.load(
                 path,
@@ -112,9 +143,18 @@ def read_sets(
         other = {
             rig: shared[rig] for rig, own in of.calibrations.items() if _differ(own, shared[rig])
         }
-        if other:
+        if other and not isinstance(path, Dataset):
             found[number] = dataset.load(path, strict=strict, reading=reading, calibrations=other)
     return found
+
+
+def _as_packed(clips: Dataset, reading: Reading | None, *, strict: bool) -> Dataset:
+    if reading is not None and reading.digest:
+        raise DataError("how clips of a store are read was said when they were packed: pack anew")
+    if strict and clips.skipped:
+        name, reason = clips.skipped[0]
+        raise DataError(f"{name}: {reason}")
+    return clips
 
 
 def shared_calibrations(found: Sequence[Dataset]) -> dict[str, Calibration | None]:
@@ -220,10 +260,7 @@ def find_copies(sets: Sequence[Dataset], names: Sequence[str]) -> list[Copies]:
     seen: dict[str, str] = {}
     out: list[Copies] = []
     for clips, name in zip(sets, names, strict=True):
-        keys = [
-            (digest, _motion_digest(motion))
-            for digest, motion in zip(clips.digests, clips.motions, strict=True)
-        ]
+        keys = list(zip(clips.digests, _digests_of(clips.motions), strict=True))
         found = {
             clip: next(seen[key] for key in of_clip if key in seen)
             for clip, of_clip in zip(clips.names, keys, strict=True)
@@ -267,9 +304,7 @@ def _listed(names: Collection[str]) -> str:
     return " and ".join(dict.fromkeys(names))
 
 
-def _motion_digest(motion: Motion) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for values in (motion.root_positions, motion.rotations, motion.offsets):
-        digest.update(values.astype("<f4").tobytes())
-    digest.update(f"{motion.fps:.6g}".encode())
-    return digest.hexdigest()
+def _digests_of(motions: Sequence[Motion]) -> list[str]:
+    return (
+        motions.digests if isinstance(motions, LazyMotions) else list(map(motion_digest, motions))
+    )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bvh.rotations import Array
 from motiontok.data.features import COLUMNS, FEATURES
 
-__all__ = ["Statistics"]
+__all__ = ["Moments", "Statistics"]
 
 # What an error in each group is worth beside the same share of another's deviation.
 # Positions say nearly all that rotations say (all but the twist of limbs), in the unit
@@ -55,33 +53,12 @@ class Statistics:
             weights: ``(windows,)`` what each counts for in means and deviations; all the same
                 by default.
         """
-        count = len(windows)
-        share = np.ones(count) if weights is None else weights.double().numpy()
-        share = share / share.sum() / windows.shape[1]
-
-        def total(of: Callable[[Array], Array]) -> Array:
-            """Weighted sum over all frames; in parts, as double the size need not fit."""
-            out = np.zeros(FEATURES)
-            for start in range(0, count, _PART):
-                part = slice(start, start + _PART)
-                rows = of(windows[part].double().numpy())
-                out += np.einsum("w,wfc->c", share[part], rows)
-            return out
-
-        mean = total(lambda rows: rows)
-        deviation = np.sqrt(total(lambda rows: (rows - mean) ** 2))
-        scale = np.empty(FEATURES)
-        for name, columns in COLUMNS.items():
-            spread = max(float(np.sqrt(np.mean(deviation[columns] ** 2))), 1e-4)
-            scale[columns] = spread / _WEIGHTS.get(name, 1.0)
-        # The root's path and height are metres of the whole body, like joint positions;
-        # a radian of yaw moves hands and feet by about half a metre.
-        metre = scale[COLUMNS["positions"].start]
-        scale[COLUMNS["velocity"]] = scale[COLUMNS["height"]] = metre / _ROOT_WEIGHT
-        scale[COLUMNS["yaw_rate"]] = 2.0 * metre / _ROOT_WEIGHT
-        low, high = (edge.double().numpy() for edge in windows.flatten(0, 1).aminmax(dim=0))
-        span = np.where(deviation**2 < 1e-5, np.inf, high - low)
-        return cls(*(torch.tensor(v, dtype=torch.float32) for v in (mean, scale, low, span)))
+        moments = Moments()
+        share = torch.ones(len(windows)) if weights is None else weights
+        for part, of_part in zip(windows.split(_PART), share.split(_PART), strict=True):
+            # In parts, as double the size need not fit.
+            moments.add(part, of_part)
+        return moments.statistics()
 
     def standardize(self, features: Tensor) -> Tensor:
         """``(..., 203)`` raw to standardised."""
@@ -100,3 +77,51 @@ class Statistics:
     def state(self) -> dict[str, Tensor]:
         """Tensors by name, for a checkpoint."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class Moments:
+    """Weighted means, deviations and ranges of columns, gathered from any number of windows."""
+
+    def __init__(self) -> None:
+        self._weight = 0.0
+        self._mean = np.zeros(FEATURES)
+        self._square = np.zeros(FEATURES)
+        self._low = np.full(FEATURES, np.inf)
+        self._high = np.full(FEATURES, -np.inf)
+
+    def add(self, windows: Tensor, weights: Tensor) -> None:
+        """Add ``(windows, frames, 203)`` with accumulated root columns, and their weights.
+
+        Sums of squares are about the mean so far (Chan, Golub and LeVeque 1979, "Updating
+        formulae and a pairwise algorithm for computing sample variances", equation 2.1b), so
+        that nothing cancels.
+        """
+        rows, share = windows.cpu().double().numpy(), weights.double().numpy()
+        weight = float(share.sum()) * rows.shape[1]
+        if not weight > 0.0:
+            return
+        mean = np.einsum("w,wfc->c", share, rows) / weight
+        square = np.einsum("w,wfc->c", share, (rows - mean) ** 2)
+        total = self._weight + weight
+        apart = mean - self._mean
+        self._square += square + apart**2 * (self._weight * weight / total)
+        self._mean += apart * (weight / total)
+        self._weight = total
+        self._low = np.minimum(self._low, rows.min(axis=(0, 1)))
+        self._high = np.maximum(self._high, rows.max(axis=(0, 1)))
+
+    def statistics(self) -> Statistics:
+        """Statistics of all windows that were added."""
+        deviation = np.sqrt(self._square / self._weight)
+        scale = np.empty(FEATURES)
+        for name, columns in COLUMNS.items():
+            spread = max(float(np.sqrt(np.mean(deviation[columns] ** 2))), 1e-4)
+            scale[columns] = spread / _WEIGHTS.get(name, 1.0)
+        # The root's path and height are metres of the whole body, like joint positions;
+        # a radian of yaw moves hands and feet by about half a metre.
+        metre = scale[COLUMNS["positions"].start]
+        scale[COLUMNS["velocity"]] = scale[COLUMNS["height"]] = metre / _ROOT_WEIGHT
+        scale[COLUMNS["yaw_rate"]] = 2.0 * metre / _ROOT_WEIGHT
+        span = np.where(deviation**2 < 1e-5, np.inf, self._high - self._low)
+        values = (self._mean, scale, self._low, span)
+        return Statistics(*(torch.tensor(v, dtype=torch.float32) for v in values))

@@ -183,6 +183,9 @@ class WindowSet:
         windows[second] = self._warped(self.starts[places[second]], speeds[second])
         return windows
 
+    def seek(self, drawn: int) -> None:
+        """Nothing to do: the generator alone says which windows come next."""
+
     def once(self, generator: torch.Generator) -> Once:
         """Every window once, as it is in its clip, in random order.
 

@@ -14,9 +14,9 @@ from bvh.files import atomic_path
 from motiontok.data.sets import (
     find_copies,
     notes_on,
+    open_sets,
     read_sets,
     remarks_on,
-    set_names,
     split_sets,
 )
 from motiontok.errors import TrainingError
@@ -71,10 +71,10 @@ def load_tokens(
             TokenSet.load(f, fingerprint=tokenizer.fingerprint, origin=origin) for f in files
         )
         return first, second
-    names = set_names(data)
+    names, opened = open_sets(data)
     with progress("reading clips", 1) as update:
         clips = read_sets(
-            data,
+            opened,
             calibrations=tokenizer.calibrations,
             update=lambda n, of: update(n, total=of),
         )

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import bvh
-from bvh import BVHError, dataset, procedural
+from bvh import BVHError, clip_files, dataset, procedural
 from bvh.cache import cache_dir
 from bvh.normalizer import Calibration
 from bvh.rigs import File
@@ -103,7 +103,7 @@ def test_the_second_time_comes_from_the_cache(
 ) -> None:
     first = dataset.load(clips)
     assert list(own_cache.rglob("*.npz"))
-    monkeypatch.setattr(dataset, "_read_one", no_reading)
+    monkeypatch.setattr(clip_files, "_read_one", no_reading)
     assert same(dataset.load(clips), first)
 
 
@@ -120,7 +120,7 @@ def test_touched_or_moved_clips_are_found_by_content(
     clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = dataset.load(clips)
-    monkeypatch.setattr(dataset, "_read_one", no_reading)
+    monkeypatch.setattr(clip_files, "_read_one", no_reading)
     os.utime(clips / "walk2.bvh", ns=(1, 1))
     assert same(dataset.load(clips), first)
     moved = clips.rename(clips.with_name("elsewhere"))
@@ -130,13 +130,13 @@ def test_touched_or_moved_clips_are_found_by_content(
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are read from now on."""
     read: list[str] = []
-    original = dataset._read_one
+    original = clip_files._read_one
 
     def spy(file: File, calibration: Calibration | None) -> bvh.Motion | str:
         read.append(file.name)
         return original(file, calibration)
 
-    monkeypatch.setattr(dataset, "_read_one", spy)
+    monkeypatch.setattr(clip_files, "_read_one", spy)
     return read
 
 
@@ -260,7 +260,7 @@ def test_what_is_used_stays_in_the_cache_and_what_is_not_goes(
     dataset.load(tmp_path / "used")
     dataset.load(clips)
     assert kept(own_cache) == {"npz": 2, "json": 2}
-    monkeypatch.setattr(dataset, "_read_one", no_reading)
+    monkeypatch.setattr(clip_files, "_read_one", no_reading)
     dataset.load(tmp_path / "used")
 
 

@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 
 from bvh import procedural
 from motiontok.config import load_config
-from motiontok.data.clips import Clips, ClipSet, make_training_data
+from motiontok.data.clips import Clips, ClipSet
+from motiontok.data.ready import make_training_data
 from motiontok.errors import MissingDependencyError, TrainingError
 from motiontok.methods import METHODS, MotionNetworks
 from motiontok.runs import run_training

@@ -12,7 +12,8 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.corpus import encode_folder
-from motiontok.data.clips import Clips, ClipSet, make_training_data
+from motiontok.data.clips import Clips, ClipSet
+from motiontok.data.ready import make_training_data
 from motiontok.errors import DataError
 from motiontok.methods import MotionNetworks, temporal
 from motiontok.training import train

@@ -12,7 +12,7 @@ import torch
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.data import FEATURES, Statistics, WindowSet
-from motiontok.data.clips import TrainingData
+from motiontok.data.ready import TrainingData
 from motiontok.errors import ConfigError, MissingDependencyError
 from motiontok.methods import METHODS, MotionNetworks, make_method, temporal
 from motiontok.methods.fsq import levels

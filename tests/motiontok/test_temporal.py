@@ -17,7 +17,8 @@ from motiontok import MotionTokenizer
 from motiontok.config import override, parse_config
 from motiontok.corpus import encode_folder, read_manifest
 from motiontok.data import Start, from_motion
-from motiontok.data.clips import Clips, ClipSet, make_training_data
+from motiontok.data.clips import Clips, ClipSet
+from motiontok.data.ready import make_training_data
 from motiontok.errors import CodesError, ConfigError, TokenizerError
 from motiontok.methods import MotionNetworks, make_method, temporal
 from motiontok.models.residual_quantizer import ResidualQuantizer

@@ -17,7 +17,8 @@ from bvh import procedural
 from motiontok import progress as progress_module
 from motiontok.config import load_config
 from motiontok.data import COLUMNS
-from motiontok.data.clips import Clips, ClipSet, load_clips, make_training_data
+from motiontok.data.clips import Clips, ClipSet, load_clips
+from motiontok.data.ready import make_training_data
 from motiontok.errors import DataError, MissingDependencyError, TrainingError
 from motiontok.evaluate import plot_curves
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, StepResult

@@ -20,7 +20,8 @@ from motiontok.data import (
     from_motion,
     split_windows,
 )
-from motiontok.data.clips import Clips, ClipSet, load_clips, make_training_data
+from motiontok.data.clips import Clips, ClipSet, load_clips
+from motiontok.data.ready import make_training_data
 from motiontok.errors import DataError
 from motiontok.training.data import Drawing
 

@@ -41,7 +41,7 @@ from bvh.files import atomic_path
 from bvh.motion import Motion
 from bvh.splits import Split
 from motiontok import MotionTokenizer
-from motiontok.data.clips import TrainingData, make_training_data
+from motiontok.data.ready import TrainingData, make_training_data
 from motiontok.errors import ConfigError, MotiontokError
 from motiontok.evaluate.bench import Cell
 from motiontok.evaluate.cells import Run, run_cells

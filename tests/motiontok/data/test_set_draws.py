@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bvh import procedural
 from motiontok.config import DataConfig, load_config
 from motiontok.data import FEATURES, Statistics, WindowSet, from_motion
-from motiontok.data.clips import Clips, ClipSet, make_training_data
+from motiontok.data.clips import Clips, ClipSet
+from motiontok.data.ready import make_training_data
 from motiontok.errors import ConfigError
 from motiontok.methods.team import Team
 

@@ -204,4 +204,4 @@ def test_all_clips_of_all_sets_are_there_to_measure_on(make_set):
     places = [make_set("one", "a", "b"), make_set("two", "c")]
     found = every_clip(places)
     assert names_of(found.held_out) == ["a", "b", "c"]
-    assert found.training == []
+    assert len(found.training) == 0

@@ -8,7 +8,8 @@ import torch
 
 from bvh import procedural
 from motiontok.config import load_config
-from motiontok.data.clips import Clips, ClipSet, make_training_data
+from motiontok.data.clips import Clips, ClipSet
+from motiontok.data.ready import make_training_data
 from motiontok.errors import DataError
 from motiontok.evaluate import compare_motions, mean_metrics
 from motiontok.evaluate.clips import CodecCoder, TokenCoder, measure_clips

@@ -9,7 +9,8 @@ from safetensors import safe_open
 
 from motiontok import MotionTokenizer
 from motiontok.config import load_config
-from motiontok.data.clips import load_clips, make_training_data
+from motiontok.data.clips import load_clips
+from motiontok.data.ready import make_training_data
 from motiontok.errors import TokenizerError
 from motiontok.methods import MotionNetworks, make_method
 from motiontok.models import LocalQuantizer

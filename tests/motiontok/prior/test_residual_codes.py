@@ -9,7 +9,8 @@ import torch
 from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
-from motiontok.data.clips import Clips, ClipSet, make_training_data
+from motiontok.data.clips import Clips, ClipSet
+from motiontok.data.ready import make_training_data
 from motiontok.errors import TokenizerError
 from motiontok.methods import MotionNetworks, make_method, temporal
 from motiontok.models.residual_quantizer import ResidualQuantizer

@@ -13,7 +13,8 @@ from motiontok import MotionTokenizer
 from motiontok.codes import Codes
 from motiontok.config import load_config
 from motiontok.corpus import Corpus, encode_folder, encode_packed, read_manifest
-from motiontok.data.clips import load_clips, make_training_data
+from motiontok.data.clips import load_clips
+from motiontok.data.ready import make_training_data
 from motiontok.errors import CodesError, DataError
 from motiontok.evaluate import compare_motions
 from motiontok.methods import MotionNetworks, make_method

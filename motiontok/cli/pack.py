@@ -1,0 +1,66 @@
+"""``motiontok pack``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from motiontok.cli.options import json_option, reading_options
+
+if TYPE_CHECKING:
+    from bvh.reading import Reading
+
+__all__ = ["pack"]
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the store."
+)
+@reading_options()
+@json_option
+def pack(
+    sources: tuple[Path, ...], out: Path, reading: Reading, strict: bool, as_json: bool
+) -> None:
+    """Pack SOURCES (folders, archives or files of clips) into a store of motion.
+
+    A store has each clip normalised, in 144 bytes a frame. `train`, `eval` and `encode` take it
+    like a folder and hold little of it in memory, however large it is. Each source is a set of
+    the store, drawn as several --data are. The same command again goes on where it was ended and
+    packs what is new or changed. Clips that cannot be read are named, and end nothing.
+    """
+    from bvh.remarks import summary
+    from motiontok.cli.sources import check_reading, print_notes
+    from motiontok.data.store.writing import pack_clips
+    from motiontok.errors import DataError
+
+    check_reading(reading, sources)
+    made = pack_clips(sources, out, reading=reading, strict=strict)
+    remarks = ((e.file, line) for e in made.remarked for line in e.remarks)
+    print_notes(summary(remarks, clips=made.clips))
+    for entry in made.failed:
+        click.echo(f"skipped: {entry.set}/{entry.file}: {entry.error}", err=True)
+    if not made.clips:
+        raise DataError(f"{out}: none of {len(made.failed)} clips could be packed")
+    if strict and made.failed:
+        raise DataError(f"{out}: {len(made.failed)} clips were not packed, with --strict")
+    if as_json:
+        result = {
+            "store": str(out),
+            "clips": made.clips,
+            "packed": made.packed,
+            "frames": made.frames,
+            "bytes": made.size,
+            "failed": [f"{entry.set}/{entry.file}" for entry in made.failed],
+        }
+        click.echo(json.dumps(result))
+        return
+    click.echo(
+        f"{made.clips:,} clips ({made.packed:,} packed now), {made.frames:,} frames, "
+        f"{len(made.failed)} skipped -> {out}: {made.size:,} bytes, "
+        f"{made.size / made.frames:.0f} a frame"
+    )

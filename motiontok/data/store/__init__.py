@@ -1,0 +1,1 @@
+"""Canonical motion on disk in 144 bytes a frame, for more of it than memory holds."""

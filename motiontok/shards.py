@@ -1,0 +1,207 @@
+"""Results of many files in a few, at every instant whole: what corpora and stores are written by.
+
+While a shard grows, each result is a line of ``open-NUMBER-SHARE.jsonl``, and a line that is whole
+counts. When it is large enough, or the run ends, the shard is finished: its owner writes it under
+its own name, with ``manifest-NUMBER-SHARE.jsonl`` beside it, and only then removes the open file.
+So at every instant each result is in one file or the other, and a run that begins finishes what
+one that was killed has left.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from motiontok.errors import DataError, InputError
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "SHARD_CLIPS",
+    "GrowingShard",
+    "alone",
+    "finish_left",
+    "make_folder",
+    "manifest_lines",
+    "manifests",
+    "open_lines",
+    "share_of_process",
+]
+
+SHARD_CLIPS = 4_096
+"""Clips after which a shard is closed, however short they are."""
+
+
+def share_of_process() -> tuple[int, int]:
+    """Which share of the clips is this process's: ``RANK`` of ``WORLD_SIZE``, as torchrun sets.
+
+    Raises:
+        InputError: they are no such numbers.
+    """
+    rank, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (rank.isdigit() and world.isdigit() and int(rank) < int(world)):
+        raise InputError(f"RANK={rank} and WORLD_SIZE={world} in the environment: no share of work")
+    return int(rank), int(world)
+
+
+def make_folder(out: Path, what: str) -> None:
+    """Make the folder of results.
+
+    Raises:
+        InputError: it is a file; ``what`` says what is written into a folder.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{out}: a file; {what} into a folder") from None
+
+
+@contextmanager
+def alone(path: Path, doing: str) -> Iterator[None]:
+    """Keep other processes away from what a file or folder stands for.
+
+    The lock ends with the process, however that ends.
+
+    Raises:
+        InputError: another process is at it; ``doing`` says at what.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{path.parent}: another process is {doing}") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+class GrowingShard:
+    """The shard that is open: lines are added to it, and closing it makes room for the next.
+
+    Args:
+        out: folder of the shards.
+        name: of the share whose shards these are, such as ``0of1``.
+        finish: makes a shard and its manifest of an open file, and removes it.
+        rows: rows of results after which a shard is closed.
+        clips: results after which it is, however few rows they have.
+    """
+
+    def __init__(
+        self, out: Path, name: str, *, finish: Callable[[Path], object], rows: int, clips: int
+    ) -> None:
+        self._out, self._name, self._finish = out, name, finish
+        self._most_rows, self._most_clips = rows, clips
+        numbers = [int(m[1]) for p in out.iterdir() if (m := re.match(r"\w+-(\d+)-", p.name))]
+        self._number = max(numbers, default=-1) + 1
+        self._clips = self._rows = 0
+
+    @property
+    def _path(self) -> Path:
+        return self._out / f"open-{self._number:05d}-{self._name}.jsonl"
+
+    def __enter__(self) -> GrowingShard:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What an error or an interruption leaves open, the next run finishes.
+        if kind is None:
+            self._close()
+
+    def add(self, row: dict[str, Any], rows: int) -> None:
+        """Add a result of so many rows as one line.
+
+        Raises:
+            OSError: the disk is full, or cannot be written; what was there before is kept.
+        """
+        line = (json.dumps(row) + "\n").encode()
+        with self._path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError as error:
+                with suppress(OSError):
+                    file.truncate(before)
+                raise OSError(error.errno, error.strerror, str(self._path)) from None
+        self._clips += 1
+        self._rows += rows
+        if self._rows >= self._most_rows or self._clips >= self._most_clips:
+            self._close()
+
+    def _close(self) -> None:
+        if self._clips:
+            self._finish(self._path)
+            self._number += 1
+            self._clips = self._rows = 0
+
+
+def open_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Results of an open shard, up to a line that was not finished."""
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                # The machine went down while this was written; it is done again.
+                return
+            yield row
+
+
+def finish_left(out: Path, name: str, finish: Callable[[Path], object], doing: str) -> None:
+    """Finish what runs that have ended left open, also those of another number of shares.
+
+    Shares of the same number finish their own: they may be starting at this moment.
+    """
+    for path in sorted(out.glob("open-*-*.jsonl")):
+        whose = path.stem.rpartition("-")[2]
+        if whose == name:
+            finish(path)
+        elif whose.partition("of")[2] != name.partition("of")[2]:
+            # One that is at work holds its lock.
+            with suppress(InputError), alone(out / f".{whose}.lock", doing):
+                if path.exists():
+                    finish(path)
+    for path in out.glob(f".*-{name}-????????.tmp.*"):
+        path.unlink()
+
+
+def manifests(folder: Path) -> list[Path]:
+    """Manifests of the finished shards of a folder, in the order in which they were begun."""
+    return sorted(folder.glob("manifest-*-*.jsonl"), key=_number)
+
+
+def _number(path: Path) -> tuple[int, str]:
+    """Number of a shard by its name; later ones are higher."""
+    found = re.match(r"manifest-(\d+)-", path.name)
+    return (int(found[1]) if found else -1, path.name)
+
+
+def manifest_lines(path: Path, cure: str) -> Iterator[dict[str, Any]]:
+    """Lines of a manifest; a last one that was not finished is left out.
+
+    Raises:
+        DataError: a line is damaged; ``cure`` says what to do.
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith("\n"):
+                return
+            try:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("not a table")
+            except ValueError as error:
+                raise DataError(f"{path}, line {number}: damaged ({error}); {cure}") from None
+            yield row
