@@ -77,6 +77,9 @@ class Playback:
         self._at = 0.0  # in all frames
         self._speed = 1.0
         self._tick = 0
+        # What a motion passes out of, frames since, and whether joints lag behind it.
+        self._old: list[Frame] = []
+        self._passing, self._catching_up = BLENDING, False
         self._shown: deque[tuple[int, float, Array]] = deque(maxlen=_REMEMBERED)
         self._lock = threading.Lock()
 
@@ -101,10 +104,15 @@ class Playback:
     def _last(self) -> int:
         return self._gone + len(self._frames) - 1
 
-    def append(self, frames: list[Frame]) -> None:
-        """Add frames that go on where the last one was."""
+    def append(self, frame: Frame) -> None:
+        """Add a frame that goes on where the last one was."""
         with self._lock:
-            self._frames.extend(frames)
+            self._frames.append(self._passed_into(frame))
+
+    def late(self, index: int) -> int:
+        """How many frames playback is past one."""
+        with self._lock:
+            return max(0, math.ceil(self._at) - index)
 
     def index_at(self, number: int | None) -> tuple[int, int]:
         """The frame that a state to come shows, and the state's number.
@@ -168,18 +176,12 @@ class Playback:
             if not new:
                 raise InputError("these codes came too late: playback is past their end")
             place = index + late - self._gone
-            old = self._frames[place:] or self._frames[-1:]
-            joined: list[Frame] = []
-            for k, frame in enumerate(new[:BLENDING]):
-                share = (k + 1) / (BLENDING + 1)
-                share = share * share * (3.0 - 2.0 * share)
-                before = old[min(k, len(old) - 1)]
-                row = self._mixed(before.row, frame.row, share)
-                body = _mixed(before.body, frame.body, share, 22)
-                joined.append(Frame(row, body))
-            joined += new[BLENDING:]
-            kept = self._frames[:place]
-            self._frames = kept + self._within_reach(kept[-1:], joined)
+            # What was to come is passed out of, also by frames that are added later.
+            self._old = self._frames[place : place + BLENDING] or self._frames[-1:]
+            self._passing, self._catching_up = 0, self._reach is not None
+            del self._frames[place:]
+            for frame in new:
+                self._frames.append(self._passed_into(frame))
 
     def stop(self, index: int) -> None:
         """Come to rest soon after a frame, where the body moves least, and forget all beyond."""
@@ -193,6 +195,7 @@ class Playback:
             moved = np.abs(np.diff(bodies, axis=0, prepend=bodies[:1])).sum(axis=1)
             moved[0] = moved[1] if len(moved) > 1 else 0.0
             del self._frames[first + int(np.argmin(moved)) + 1 :]
+            self._passing, self._catching_up = BLENDING, False
 
     def tick(self) -> Moment | None:
         """The next state; None before the first frame."""
@@ -231,19 +234,22 @@ class Playback:
     def _mixed(self, a: Array, b: Array, part: float) -> Array:
         return _mixed(a, b, part, self._quats)
 
-    def _within_reach(self, before: list[Frame], frames: list[Frame]) -> list[Frame]:
-        """Frames whose joints get no faster than they may."""
-        if self._reach is None or not before:
-            return frames
-        first = 3 + 4 * self._quats
-        last, out = before[0].row[first:], list(frames)
-        for k, frame in enumerate(frames):
-            joints = np.clip(frame.row[first:], last - self._reach, last + self._reach)
-            if k >= BLENDING and (joints == frame.row[first:]).all():
-                break
-            out[k] = Frame(np.concatenate([frame.row[:first], joints]), frame.body)
-            last = joints
-        return out
+    def _passed_into(self, frame: Frame) -> Frame:
+        """The next frame, while one motion passes into another, and no faster than joints may."""
+        if self._passing < BLENDING:
+            old = self._old[min(self._passing, len(self._old) - 1)]
+            self._passing += 1
+            share = self._passing / (BLENDING + 1)
+            share = share * share * (3.0 - 2.0 * share)
+            body = _mixed(old.body, frame.body, share, 22)
+            frame = Frame(self._mixed(old.row, frame.row, share), body)
+        if self._catching_up and self._reach is not None and self._frames:
+            first = 3 + 4 * self._quats
+            wanted, last = frame.row[first:], self._frames[-1].row[first:]
+            joints = np.clip(wanted, last - self._reach, last + self._reach)
+            self._catching_up = self._passing < BLENDING or bool((joints != wanted).any())
+            frame = Frame(np.concatenate([frame.row[:first], joints]), frame.body)
+        return frame
 
 
 def _mixed(a: Array, b: Array, part: float, quats: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ __all__ = ["BodyState", "Session"]
 
 _PAST = 2
 """Windows of what was played that a plan can go on from."""
+
+_AHEAD = 8
+"""Frames that must be solved for before a replacement is entered."""
 
 _FAR = 1.0
 """Metres and rad beyond which a measured pose is no correction."""
@@ -139,12 +143,12 @@ class Session:
             self.used = time.monotonic()
             count = self._require_room(codes, self._playback.waiting)
             motion = self._decoder.push(codes, on_invalid=on_invalid)
-            frames = self._frames(motion)
-            if self._broken and frames:
+            frames = self._frames(motion, self._playback.end)
+            if self._broken and len(motion):
                 self._broken = False
-                self._playback.join(self._playback.end - 1, frames)
-            else:
-                self._playback.append(frames)
+                self._join(self._playback.end - 1, frames)
+            for frame in frames:
+                self._playback.append(frame)
             self.windows += count
         return self.queued_seconds
 
@@ -176,13 +180,22 @@ class Session:
             done = 0 if past is None else len(past)
             whole = codes if past is None or not done else np.concatenate([past, codes])
             motion = decoder.push(whole, on_invalid=on_invalid)[max(done * self._window - 1, 0) :]
+            if not len(motion):
+                raise InputError("no frame of these codes is final yet: send another window too")
             self._decoder, self._broken = decoder, False
             self._shift = Shift.between(Start.of(motion), self._anchored(index))
             self._corrected = (index, self._correction)
             self._correction, self._pivot = Shift(), None
             if self._follower is not None:
                 self._follower.reset()
-            self._playback.join(index, self._frames(motion))
+            frames = self._frames(motion, index)
+            try:
+                self._join(index, frames)
+            except InputError:
+                self._restart()
+                raise
+            for frame in frames:
+                self._playback.append(frame)
             self.windows += count
         return number
 
@@ -196,13 +209,7 @@ class Session:
             self.used = time.monotonic()
             index, _ = self._playback.index_at(from_frame)
             self._playback.stop(index)
-            end = self._playback.end - 1
-            self._decoder = self._tokenizer.stream_decoder(
-                start=_pose_of(self._playback.bodies(end, 1)[0]), offsets=self._offsets
-            )
-            self._shift, self._broken = Shift(), True
-            if self._follower is not None:
-                self._follower.reset()
+            self._restart()
         return self.queued_seconds
 
     def measured(self, root_pos: Array, root_quat: Array, frame: int | None) -> Start:
@@ -297,19 +304,34 @@ class Session:
         """Where the body is in a frame, as measured."""
         return self._correction.of_pose(_pose_of(self._playback.bodies(index, 1)[0]))
 
-    def _frames(self, motion: Motion) -> list[Frame]:
-        """Frames as they are played: on the robot, and where the body is."""
-        out: list[Frame] = []
-        begin = self._playback.end
-        for position, turned in zip(motion.root_positions, motion.rotations, strict=True):
+    def _restart(self) -> None:
+        """Begin anew with the codes that come, where what waits ends."""
+        end = self._playback.bodies(self._playback.end - 1, 1)[0]
+        self._decoder = self._tokenizer.stream_decoder(start=_pose_of(end), offsets=self._offsets)
+        self._shift, self._broken = Shift(), True
+        if self._follower is not None:
+            self._follower.reset()
+
+    def _join(self, index: int, frames: Iterator[Frame]) -> None:
+        """Go on with the first frames from one on, which are played while others are solved for."""
+        first: list[Frame] = []
+        for frame in frames:
+            first.append(frame)
+            if len(first) >= self._playback.late(index) + _AHEAD:
+                break
+        self._playback.join(index, first)
+
+    def _frames(self, motion: Motion, index: int) -> Iterator[Frame]:
+        """Frames from one on as they are played: on the robot, and where the body is."""
+        poses = zip(motion.root_positions, motion.rotations, strict=True)
+        for place, (position, turned) in enumerate(poses, start=index):
             body = np.concatenate([position, turned.ravel()])
             row = body
             if self._follower is not None:
                 q = self._follower.push(position, turned)
                 row = np.concatenate([q[:3], wxyz_from_xyzw(q[3:7]), q[7:]])
-            shift = self._shifted(body, begin + len(out))
-            out.append(Frame(shift.of_row(row), shift.of_row(body)))
-        return out
+            shift = self._shifted(body, place)
+            yield Frame(shift.of_row(row), shift.of_row(body))
 
     def _shifted(self, body: Array, index: int) -> Shift:
         """How the next frame is moved; a correction is made within half a second."""

@@ -355,7 +355,8 @@ def test_joints_get_no_faster_than_they_may_where_motions_are_joined():
         for value in (0.0, 3.0)
     ]
     playback = Playback(quats=1, rate=50.0, speeds=np.array([4.0]), kept=10)
-    playback.append(frames[0])
+    for frame in frames[0]:
+        playback.append(frame)
     for _ in range(10):
         playback.tick()
     playback.join(10, frames[1])
