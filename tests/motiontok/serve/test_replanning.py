@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -29,6 +30,20 @@ def session(small_tokenizer):
         "s", small_tokenizer, robot=None, start=Start(1.0, 2.0, 0.5),
         offsets=small_tokenizer.offsets, rate=50.0, most_seconds=30.0,
     )  # fmt: skip
+
+
+@pytest.fixture
+def subscribe():
+    """Subscribers that are closed also where a test fails: contexts left open wait for ever."""
+    made = []
+
+    def make(name, address):
+        made.append(Subscriber(name, address))
+        return made[-1]
+
+    yield make
+    for subscriber in made:
+        subscriber.close()
 
 
 def ticks(session, count):
@@ -242,8 +257,8 @@ def test_states_that_are_past_or_beyond_are_told(client, walk, wait_for):
     assert client.push("p", walk[2:3])["windows"] == 3
 
 
-def test_a_planner_replans_from_where_the_body_will_be(client, states_address, walk):
-    subscriber = Subscriber("r", states_address)
+def test_a_planner_replans_from_where_the_body_will_be(client, states_address, walk, subscribe):
+    subscriber = subscribe("r", states_address)
     client.open("r", start=[5.0, 1.0, 0.3])
     client.push("r", walk)
     state = subscriber.receive(5.0)
@@ -251,7 +266,7 @@ def test_a_planner_replans_from_where_the_body_will_be(client, states_address, w
         "r", root_pos=state["root_pos"] + [0.1, 0, 0], root_quat=state["root_quat"],
         frame=state["frame"],
     )  # fmt: skip
-    ahead = client.open("r", resume=True)["frame"] + 100
+    ahead = client.open("r", resume=True)["frame"] + 200
     plan = client.plan(
         session="r", from_frame=ahead, waypoints=[[7.0, 1.0]], seconds=2.0, samples=2
     )
@@ -262,21 +277,20 @@ def test_a_planner_replans_from_where_the_body_will_be(client, states_address, w
     assert plan["world"] == "person"
     reply = client.replace("r", plan["codes"], past=plan.get("past"), from_frame=ahead)
     assert reply["from_frame"] == ahead
-    assert reply["queued_seconds"] < 5.0
+    assert reply["queued_seconds"] < 6.4  # and not those of what waited
     drawn = client.sample(session="r", velocity=[0.5, 0.0], windows=2)
     assert drawn["codes"].shape == (1, 2, 8)
     assert drawn["velocity_error_m_s"].shape == (1,)
     client.replace("r", drawn["codes"][0], past=drawn.get("past"))
     seen = [subscriber.receive(5.0)["frame"] for _ in range(30)]
     assert np.diff(seen).max() == 1
-    subscriber.close()
 
 
 def test_clients_that_lag_die_and_flood_delay_no_state(
-    server, client, states_address, walk, logged
+    server, client, states_address, walk, subscribe, wait_for
 ):
     """Three clients replace, empty and measure in one session as fast as they can."""
-    subscriber = Subscriber("f", states_address)
+    subscriber = subscribe("f", states_address)
     client.open("f")
     client.push("f", walk)
     assert subscriber.receive(5.0)
@@ -303,29 +317,30 @@ def test_clients_that_lag_die_and_flood_delay_no_state(
     for thread in threads:
         thread.start()
     gone = Client(f"tcp://127.0.0.1:{server.port}")
-    gone.replace("f", walk[:1])
+    # A machine that is busy may be too late with it, and says so.
+    with suppress(ServerError):
+        gone.replace("f", walk[:1])
     gone.close()
     states = [subscriber.receive(5.0) for _ in range(150)]
+    assert wait_for(lambda: min(counts) > 3, 30.0)
     stop.set()
     for thread in threads:
         thread.join(20.0)
-    assert min(counts) > 3
     assert kinds <= {"InputError", "Busy"}
     assert np.diff([s["frame"] for s in states]).tolist() == [1] * 149
     assert all(np.isfinite(s["root_pos"]).all() for s in states)
     norms = np.linalg.norm([s["rotations"] for s in states], axis=-1)
     np.testing.assert_allclose(norms, 1.0, atol=1e-4)
     assert client.push("f", walk[:1])["windows"] > 0
-    subscriber.close()
 
 
-def test_a_robot_keeps_its_limits_while_its_queue_is_replaced(small_tokenizer, walk):
+def test_a_robot_keeps_its_limits_while_its_queue_is_replaced(small_tokenizer, walk, subscribe):
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
     from motiontok.robots import load_robot
 
     robot = load_robot("skeleton")
     with Server(small_tokenizer, robot=robot, port=0) as server:
-        subscriber = Subscriber("r", f"tcp://127.0.0.1:{server.states_port}")
+        subscriber = subscribe("r", f"tcp://127.0.0.1:{server.states_port}")
         with Client(f"tcp://127.0.0.1:{server.port}", timeout=30.0) as client:
             info = client.info()
             assert info["world"] == robot.name
@@ -339,7 +354,6 @@ def test_a_robot_keeps_its_limits_while_its_queue_is_replaced(small_tokenizer, w
             states += [subscriber.receive(5.0) for _ in range(40)]
             client.clear("r")
             states += [subscriber.receive(5.0) for _ in range(60)]
-        subscriber.close()
     joints = np.array([s["joint_pos"] for s in states], dtype=np.float64)
     assert (joints >= robot.lower - 1e-4).all()
     assert (joints <= robot.upper + 1e-4).all()
