@@ -14,6 +14,7 @@ __all__ = [
     "InputError",
     "MissingDependencyError",
     "MotiontokError",
+    "PlanError",
     "RenderError",
     "RobotError",
     "TokenizerError",
@@ -51,6 +52,10 @@ class RobotError(InputError):
 
 class MissingDependencyError(MotiontokError):
     """An optional package or system library is not installed."""
+
+
+class PlanError(MotiontokError):
+    """What was asked of a plan could be done, but no plan was found that does it."""
 
 
 class RenderError(MotiontokError):

@@ -29,7 +29,8 @@ __all__ = ["plan"]
 @click.option(
     "--waypoints",
     type=click.Path(path_type=Path),
-    help="CSV with columns x,y (m), walked at --speed, or t,x,y (s, m).",
+    help="CSV with columns x,y (m), walked at --speed, or t,x,y (s, m); metres of --robot, if "
+    "there is one.",
 )
 @click.option(
     "--velocity-profile",
@@ -46,10 +47,14 @@ __all__ = ["plan"]
     nargs=3,
     multiple=True,
     metavar="X Y RADIUS",
-    help="Disc to stay out of, metres; may be repeated.",
+    help="Disc that no part of the body may enter, metres; may be repeated.",
 )
 @click.option(
-    "--end", type=FiniteNumber(), nargs=3, metavar="X Y YAW", help="Pose to arrive at (m, m, rad)."
+    "--end",
+    type=FiniteNumber(),
+    nargs=3,
+    metavar="X Y YAW",
+    help="Pose to come to and stand in (m, m, rad), with --waypoints.",
 )
 @click.option("--label", help="What to do, such as walk.")
 @click.option("--style", help="How to do it.")
@@ -62,7 +67,7 @@ __all__ = ["plan"]
     "--robot",
     "robot_name",
     metavar="NAME",
-    help="Also put the plan on a robot: OUT with the ending .robot.npz.",
+    help="Plan in this robot's metres, and put the plan on it: OUT with the ending .robot.npz.",
 )
 @click.option("--tokenizer", default="default", show_default=True, metavar="DIR")
 @prior_option
@@ -93,13 +98,16 @@ def plan(
 ) -> None:
     """Plan a motion along waypoints or a velocity profile, as codes.
 
-    Searches over a prior's draws window by window. --samples 1 is sampling alone. A picture
+    Searches over a prior's draws window by window. --samples 1 is sampling alone. Discs are
+    never entered and the end pose is held, or the plan is refused with exit code 1. A picture
     of the plan beside what was asked is written too: OUT with the ending .plan.png.
     """
-    import math
     import time
     from dataclasses import replace
 
+    import numpy as np
+
+    from motiontok.cli.worlds import put_on_robot, world_of
     from motiontok.data import Start
     from motiontok.errors import InputError, MissingDependencyError
     from motiontok.paths import lasting_name
@@ -113,69 +121,71 @@ def plan(
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
     options = SamplingOptions(**drawing)
-    robot = None
-    if robot_name is not None:
-        from motiontok.robots import load_robot, retarget
-
-        robot = load_robot(robot_name)
+    robot, world = world_of(robot_name)
     target: p.PathTarget | p.VelocityProfile
     if waypoints is not None:
         target = p.PathTarget.read(waypoints, speed=speed)
-        costs = [p.track_path(target)]
     else:
         assert profile is not None
         target = p.VelocityProfile.read(profile)
-        costs = [p.track_velocity(target)]
-    length = seconds or max(target.duration, 1.0)
-    costs += [p.no_go_disc(*disc) for disc in discs]
-    costs += [p.end_pose(Start(*end), time=length - 1.0)] if end is not None else []
+    task = p.Task(
+        target=target,
+        world=world,
+        seconds=seconds,
+        discs=np.array(discs, dtype=np.float64).reshape(-1, 3),
+        end=None if end is None else Start(*end),
+    )
     where = use_device(device)
     opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
-    planner = p.SearchPlanner(
-        TokenPrior.from_pretrained(prior, tokenizer=opened, device=where),
-        opened,
-        costs,
-        steer=target.steer,
-        samples=samples,
-        horizon=horizon,
-        beam=beam,
-        label=label,
-        style=style,
-        options=options,
-        seed=seed,
-    )
-    windows = math.ceil(length * opened.fps / opened.frames_per_window)
+    loaded = TokenPrior.from_pretrained(prior, tokenizer=opened, device=where)
     began = time.perf_counter()
-    with progress("planning", windows) as update:
-        codes = p.follow(planner, opened, seconds=length, update=update)
+    with progress("planning", 1) as update:
+        found = p.make_plan(
+            task,
+            loaded,
+            opened,
+            samples=samples,
+            horizon=horizon,
+            beam=beam,
+            label=label,
+            style=style,
+            options=options,
+            seed=seed,
+            update=lambda n, of: update(n, total=of),
+        )
     spent = time.perf_counter() - began
+    motion, missed = found.motion, found.errors
+    trajectory = None
+    if robot is not None:
+        trajectory, nearest = put_on_robot(motion, robot, task.discs)
+        if nearest is not None:
+            missed = {**missed, "clearance_m": min(nearest, missed["clearance_m"])}
     named = lasting_name(tokenizer)
-    codes = replace(codes, tokenizer=named, licence=planner.prior.licence)
-    codes.save(out)
-    motion = opened.decode_codes(codes)
-    missed = p.tracking_errors(motion, target)
+    replace(found.codes, tokenizer=named, licence=loaded.licence).save(out)
     result = {
         "codes": str(out),
         "seconds": motion.duration,
         "real_time_factor": motion.duration / spent,
+        "world": world.name,
+        "scale": world.scale,
         **missed,
     }
     picture = out.with_suffix(".plan.png")
     try:
-        p.plot_plan(motion, target, picture, discs=discs, end=end)
+        p.plot_plan(motion, found.target, picture, discs=discs, end=end)
         result["picture"] = str(picture)
     except MissingDependencyError as error:
         click.echo(str(error), err=True)
-    if robot is not None:
+    if trajectory is not None:
         result["robot"] = str(out.with_suffix(".robot.npz"))
-        retarget(motion, robot).save(out.with_suffix(".robot.npz"))
+        trajectory.save(out.with_suffix(".robot.npz"))
     if as_json:
         click.echo(json.dumps(result))
         return
     errors = ", ".join(f"{k} {v:.2f}" for k, v in missed.items())
     click.echo(
         f"{motion.duration:.1f} s planned in {spent:.1f} s "
-        f"({motion.duration / spent:.1f} x real time); {errors}"
+        f"({motion.duration / spent:.1f} x real time); {errors}; metres of a {world.name}"
     )
     files = [
         f"{name} -> {result[name]}" for name in ("codes", "picture", "robot") if name in result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +20,15 @@ from motiontok.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from bvh.rotations import Array
     from motiontok.codes import Codes
+    from motiontok.data import World
     from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["sample"]
 
-# A miss that is told: m/s or rad/s, and as a share of what was asked. A start from standing costs
-# less than that.
-_MISS = 0.25
+# A miss that is told: m/s or rad/s, and as a share of what was asked.
+_MISS = 0.1
 
 
 @click.command()
@@ -60,6 +60,12 @@ _MISS = 0.25
     type=click.Path(path_type=Path),
     help="Clip, motion or codes to continue; the result begins with it.",
 )
+@click.option(
+    "--robot",
+    "robot_name",
+    metavar="NAME",
+    help="Velocities are this robot's; puts samples on it: OUT with the ending .robot.npz.",
+)
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
@@ -77,6 +83,7 @@ def sample(
     label: str | None,
     style: str | None,
     prefix: Path | None,
+    robot_name: str | None,
     count: int,
     tokenizer: str,
     prior: str,
@@ -95,6 +102,7 @@ def sample(
 
     import numpy as np
 
+    from motiontok.cli.worlds import put_on_robot, world_of
     from motiontok.codes import Codes
     from motiontok.errors import InputError
     from motiontok.paths import lasting_name
@@ -105,15 +113,20 @@ def sample(
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
     options = SamplingOptions(**drawing)
+    robot, world = world_of(robot_name)
     where = use_device(device)
     opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
     loaded = TokenPrior.from_pretrained(prior, tokenizer=opened, device=where)
     head = None if prefix is None else _prefix(prefix, opened)
     frames = max(1, round(seconds * opened.fps))
+    asked = np.array(
+        [*(velocity or (math.nan, math.nan)), math.nan if yaw_rate is None else yaw_rate]
+    )
+    loaded.limits.require(asked, "the command", world=world)
     drawn = loaded.sample(
         math.ceil(frames / opened.frames_per_window),
         batch=count,
-        velocity=velocity,
+        velocity=None if velocity is None else tuple(world.inside(np.array(velocity))),
         yaw_rate=yaw_rate,
         label=label,
         style=style,
@@ -125,43 +138,50 @@ def sample(
     plain = Codes(
         np.empty((0, opened.codes_per_window), np.uint16),
         fingerprint=opened.fingerprint,
-        offsets=opened.offsets,
+        offsets=world.offsets,
         source="-".join(["sample", *filter(None, (label, style))]),
         licence=loaded.licence,
     )
-    head = plain if head is None else head
+    head = plain if head is None else _in_world(head, world, robot is not None)
     paths = [
         out if count == 1 else out.with_name(f"{out.stem}-{n}{out.suffix}") for n in range(count)
     ]
+    files = []
     for path, codes in zip(paths, drawn, strict=True):
-        replace(
+        whole = replace(
             head,
             array=np.concatenate([head.array, codes.astype(np.uint16)]),
             frames=len(head.array) * opened.frames_per_window + frames,
             tokenizer=named,
-        ).save(path)
+        )
+        whole.save(path)
+        if robot is not None:
+            files.append(path.with_suffix(".robot.npz"))
+            put_on_robot(opened.decode_codes(whole), robot)[0].save(files[-1])
     window = opened.frames_per_window
-    does = [commands_of(opened.decode_features(c), window).mean(axis=0) for c in drawn]
-    asked = (*(velocity or (math.nan, math.nan)), math.nan if yaw_rate is None else yaw_rate)
+    does = np.array([commands_of(opened.decode_features(c), window).mean(axis=0) for c in drawn])
+    does = world.commands_outside(does)
     for path, done in zip(paths, does, strict=True):
         if missed := _missed(asked, done):
             click.echo(f"note: {path}: {missed}; the prior knows no such motion", err=True)
     if as_json:
         result = {"codes": [str(p) for p in paths], "frames": frames, "seed": seed}
-        result |= {
-            "velocity": [[float(v) for v in d[:2]] for d in does],
-            "yaw_rate": [float(d[2]) for d in does],
-        }
+        result |= {"world": world.name, "scale": world.scale}
+        result |= {"robot": [str(f) for f in files]} if files else {}
+        result |= {"velocity": does[:, :2].tolist(), "yaw_rate": does[:, 2].tolist()}
+        for name, part in (("velocity_error_m_s", slice(2)), ("yaw_rate_error_rad_s", slice(2, 3))):
+            if np.isfinite(asked[part]).all():
+                result[name] = np.linalg.norm(does[:, part] - asked[part], axis=1).tolist()
         click.echo(json.dumps(result))
         return
     for path, (forward, left, turn) in zip(paths, does, strict=True):
         click.echo(
             f"{frames} frames, {frames / opened.fps:.1f} s, {forward:.2f} m/s forward, "
-            f"{left:.2f} left, {turn:.2f} rad/s -> {path}"
+            f"{left:.2f} left, {turn:.2f} rad/s (metres of a {world.name}) -> {path}"
         )
 
 
-def _missed(asked: Sequence[float], done: Sequence[float]) -> str:
+def _missed(asked: Array, done: Array) -> str:
     """What a sample does otherwise than it was asked to; what was not asked is NaN."""
     names = ("m/s forward", "m/s left", "rad/s")
     return ", ".join(
@@ -169,6 +189,19 @@ def _missed(asked: Sequence[float], done: Sequence[float]) -> str:
         for name, wanted, found in zip(names, asked, done, strict=True)
         if abs(found - wanted) > max(_MISS, _MISS * abs(wanted))
     )
+
+
+def _in_world(head: Codes, world: World, robot: bool) -> Codes:
+    """A prefix on the body of the world, where it stands when a robot repeats it; or as it is."""
+    from dataclasses import replace
+
+    from motiontok.data import Start, World
+
+    if not robot:
+        return head
+    size = world.scale / World(head.offsets).scale
+    start = Start(size * head.start.x, size * head.start.y, head.start.yaw)
+    return replace(head, offsets=world.offsets, start=start)
 
 
 def _prefix(path: Path, tokenizer: MotionTokenizer) -> Codes:

@@ -2,7 +2,7 @@
 
 from motiontok.data.distortion import psnr, reconstruction_metrics
 from motiontok.data.features import COLUMNS, FEATURES, from_motion, to_motion, to_motions
-from motiontok.data.place import REFERENCE, Start, StartLike, offsets_of, start_of
+from motiontok.data.place import REFERENCE, Start, StartLike, World, offsets_of, start_of
 from motiontok.data.planting import plant_feet, plant_together
 from motiontok.data.seams import blend_seams
 from motiontok.data.statistics import Statistics
@@ -19,6 +19,7 @@ __all__ = [
     "Statistics",
     "StillnessFilter",
     "WindowSet",
+    "World",
     "accumulate",
     "blend_seams",
     "differentiate",

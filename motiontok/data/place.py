@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +16,7 @@ from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, root_between_bodies
 from motiontok.errors import DataError
 
-__all__ = ["REFERENCE", "Start", "StartLike", "offsets_of", "start_of"]
+__all__ = ["REFERENCE", "Start", "StartLike", "World", "offsets_of", "start_of"]
 
 REFERENCE = DEFAULT_OFFSETS
 """Rest offsets ``(22, 3)`` of the body that features are of, whoever moved, metres."""
@@ -38,6 +38,45 @@ class Start:
         """Start of a motion."""
         x, y = motion.root_positions[0, :2]
         return cls(float(x), float(y), float(rot.yaw_of(motion.rotations[0, 0])))
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Whose metres places, lengths and velocities are in.
+
+    Features, and so priors and searches, are in metres of the reference body, and whoever has
+    shorter legs comes less far with the same steps. What a user says and reads is in metres of
+    the body that moves: a person's (the reference body) or a robot's, whose offsets are then those
+    of a person with its legs (:func:`motiontok.robots.body_like`).
+
+    Attributes:
+        offsets: ``(22, 3)`` of the body that moves, metres.
+        name: of whose metres they are.
+    """
+
+    offsets: Array = field(default_factory=lambda: REFERENCE)
+    name: str = "person"
+
+    @property
+    def scale(self) -> float:
+        """Metres of this world for one of the reference body."""
+        return root_between_bodies(REFERENCE, self.offsets)[0]
+
+    def start_inside(self, start: Start) -> Start:
+        """A start of this world in metres of the reference body."""
+        return Start(start.x / self.scale, start.y / self.scale, start.yaw)
+
+    def inside(self, lengths: NDArray[Any]) -> Array:
+        """Lengths, places or speeds of this world in metres of the reference body."""
+        return np.asarray(lengths, dtype=np.float64) / self.scale
+
+    def commands_inside(self, commands: NDArray[Any]) -> Array:
+        """Commands ``(..., 3)`` likewise: velocity forward and left; the yaw rate stays."""
+        return np.asarray(commands, dtype=np.float64) / [self.scale, self.scale, 1.0]
+
+    def commands_outside(self, commands: NDArray[Any]) -> Array:
+        """Commands ``(..., 3)`` of the reference body in metres of this world."""
+        return np.asarray(commands, dtype=np.float64) * [self.scale, self.scale, 1.0]
 
 
 StartLike: TypeAlias = Start | Sequence[float] | NDArray[Any]

@@ -1,6 +1,7 @@
 """Priors over codes: sampling, likelihood and planning."""
 
+from motiontok.prior.limits import CommandLimits
 from motiontok.prior.prior import TokenPrior
 from motiontok.prior.sampling import SamplingOptions
 
-__all__ = ["SamplingOptions", "TokenPrior"]
+__all__ = ["CommandLimits", "SamplingOptions", "TokenPrior"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Sequence
@@ -17,7 +16,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bvh.files import atomic_path
+from motiontok.data import World
 from motiontok.errors import CodesError, InputError, TokenizerError
+from motiontok.prior.labels import Pairs, index_of
+from motiontok.prior.limits import CommandLimits
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.sampling import Draft, SamplingOptions, require_whole
 from motiontok.tokenizer import MotionTokenizer
@@ -43,10 +45,22 @@ class TokenPrior:
         model: a trained network.
         fingerprint: of the tokenizer whose codes it was trained on.
         licence: note on the licence of the training data.
+        limits: how fast it can be asked to go; what captures of people have, by default.
+        pairs: which actions were seen in which styles; unknown, if not given.
     """
 
-    def __init__(self, model: PriorModel, *, fingerprint: str, licence: str = "") -> None:
+    def __init__(
+        self,
+        model: PriorModel,
+        *,
+        fingerprint: str,
+        licence: str = "",
+        limits: CommandLimits | None = None,
+        pairs: Pairs | None = None,
+    ) -> None:
         self.model = model.eval()
+        self.pairs = pairs
+        self.limits = limits or CommandLimits()
         self.fingerprint = fingerprint
         self.licence = licence
 
@@ -109,8 +123,11 @@ class TokenPrior:
             style: one of :attr:`styles`.
 
         Raises:
-            InputError: unknown label, wrong shape or a value that is not finite.
+            InputError: unknown label, label and style that were never seen together, wrong shape
+                or a value that is not finite.
         """
+        if self.pairs is not None:
+            self.pairs.require(label, style)
         commands = np.full((1, windows, 3), np.nan, dtype=np.float32)
         if velocity is not None:
             commands[..., :2] = _command(velocity, "velocity", (2,), windows)
@@ -119,8 +136,8 @@ class TokenPrior:
             commands[..., 2] = _command(yaw_rate, "yaw rate", (), windows)
         return Conditions(
             torch.from_numpy(commands).to(self.device),
-            _label(label, self.config.actions, "label", self.device),
-            _label(style, self.config.styles, "style", self.device),
+            index_of(label, self.config.actions, "label", self.device),
+            index_of(style, self.config.styles, "style", self.device),
         )
 
     def sample(
@@ -152,7 +169,7 @@ class TokenPrior:
             Codes ``(batch, windows, codes_per_window)``.
 
         Raises:
-            InputError: a condition or option cannot be used.
+            InputError: a condition or option cannot be used, or a command is beyond :attr:`limits`.
             CodesError: the prefix is not made of this tokenizer's codes.
         """
         if windows < 1 or batch < 1:
@@ -162,6 +179,7 @@ class TokenPrior:
         asked = self.conditions(
             windows, velocity=velocity, yaw_rate=yaw_rate, label=label, style=style
         )
+        self.limits.require(asked.commands.cpu().numpy(), "command", world=World())
         past = self._past(prefix).expand(batch, -1, -1)
         given = past.shape[1]
         for n in range(windows):
@@ -261,6 +279,8 @@ class TokenPrior:
             "format": FORMAT,
             "tokenizer": self.fingerprint,
             "licence": self.licence,
+            "limits": [list(self.limits.lower), list(self.limits.upper)],
+            **({} if self.pairs is None else {"pairs": self.pairs.rows()}),
             "config": self.config.to_dict(),
         }
         state = self.model.state_dict()
@@ -328,6 +348,9 @@ class TokenPrior:
                 model.to(place),
                 fingerprint=str(values["tokenizer"]),
                 licence=str(values["licence"]),
+                # Older priors have neither.
+                limits=CommandLimits.read(values["limits"]) if "limits" in values else None,
+                pairs=Pairs.read(values["pairs"]) if "pairs" in values else None,
             )
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
             line = str(error).strip().split("\n")[-1].strip()
@@ -352,17 +375,6 @@ class TokenPrior:
                 f"codes: expected one sequence (windows, {size}), got {tuple(z.shape)}"
             )
         return z[None].to(self.device)
-
-
-def _label(text: str | None, known: Sequence[str], what: str, device: torch.device) -> Tensor:
-    if text is None:
-        return torch.zeros(1, dtype=torch.long, device=device)
-    if not text or text not in known:
-        near = difflib.get_close_matches(text, known[1:], n=1)
-        guess = f"did you mean {near[0]}? " if near else ""
-        choices = ", ".join(known[1:]) or "none: this prior was trained without"
-        raise InputError(f"no {what} {text!r}: {guess}choose from {choices}")
-    return torch.tensor([known.index(text)], device=device)
 
 
 def _command(value: Any, name: str, shape: tuple[int, ...], windows: int) -> NDArray[Any]:

@@ -23,6 +23,8 @@ from motiontok.errors import TrainingError
 from motiontok.methods.lopq import Lopq
 from motiontok.methods.temporal import Temporal
 from motiontok.prior.baselines import baseline_nats
+from motiontok.prior.labels import Pairs
+from motiontok.prior.limits import CommandLimits
 from motiontok.prior.model import PriorConfig
 from motiontok.prior.prior import TokenPrior
 from motiontok.prior.tokens import TokenSet, labels_of, tokenize_clips
@@ -187,7 +189,13 @@ def run_prior_training(
             resume=resume,
             update=update,
         )
-    prior = TokenPrior(trained.model, fingerprint=tokenizer.fingerprint, licence=tokenizer.licence)
+    prior = TokenPrior(
+        trained.model,
+        fingerprint=tokenizer.fingerprint,
+        licence=tokenizer.licence,
+        limits=CommandLimits.of(tokens.commands),
+        pairs=Pairs.of(tokens),
+    )
     prior.save_pretrained(out / "prior")
     # What is measured is what was saved, rounding included.
     prior = TokenPrior.from_pretrained(out / "prior", tokenizer=tokenizer)

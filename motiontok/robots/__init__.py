@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from motiontok.robots.model import Robot, load_robot
     from motiontok.robots.motions import motion_of
     from motiontok.robots.report import Report, evaluate
-    from motiontok.robots.retargeting import retarget, sized_like
+    from motiontok.robots.retargeting import body_like, retarget, sized_like
 
 __all__ = [
     "Follower",
@@ -32,6 +32,7 @@ __all__ = [
     "Robot",
     "Trajectory",
     "available",
+    "body_like",
     "evaluate",
     "load_robot",
     "motion_of",
@@ -46,6 +47,7 @@ _LAZY = {
     "Follower": "motiontok.robots.follower",
     "Report": "motiontok.robots.report",
     "Robot": "motiontok.robots.model",
+    "body_like": "motiontok.robots.retargeting",
     "evaluate": "motiontok.robots.report",
     "load_robot": "motiontok.robots.model",
     "motion_of": "motiontok.robots.motions",

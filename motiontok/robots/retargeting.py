@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pinocchio as pin
 
 from bvh.motion import Motion
-from bvh.rotations import align_signs, identity
+from bvh.rotations import Array, align_signs, identity
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
 from motiontok.errors import RobotError
 from motiontok.progress import Progress
@@ -20,7 +21,7 @@ from motiontok.robots.resting import rest_bodies
 from motiontok.robots.targets import leg_length, make_targets
 from motiontok.robots.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
 
-__all__ = ["retarget", "sized_like", "t_pose"]
+__all__ = ["body_like", "joint_places", "retarget", "sized_like", "t_pose"]
 
 
 def retarget(
@@ -83,6 +84,24 @@ def retarget(
         contacts=contacts.ends,
     )
     return trajectory if fps is None else trajectory.resample(fps)
+
+
+def body_like(robot: Robot) -> Array:
+    """Rest offsets ``(22, 3)``, metres, of a person with the robot's legs.
+
+    What such a body does is put on the robot where it is: nothing is scaled.
+    """
+    return robot.calibration.leg_length / leg_length(DEFAULT_OFFSETS) * DEFAULT_OFFSETS
+
+
+def joint_places(robot: Robot, qpos: Array) -> Array:
+    """World positions ``(frames, joints, 3)`` of base and joints in configurations, metres."""
+    data = robot.model.createData()
+    out = np.empty((len(qpos), robot.model.njoints - 1, 3))
+    for places, q in zip(out, qpos, strict=True):
+        pin.forwardKinematics(robot.model, data, q)
+        places[:] = [data.oMi[joint].translation for joint in range(1, robot.model.njoints)]
+    return out
 
 
 def sized_like(robot: Robot, motion: Motion) -> Motion:

@@ -141,6 +141,27 @@ class Client:
             self._opened[session]["start"] = reply["pose"]
         return reply
 
+    def replace(self, session: str, codes: NDArray[Any], **fields: Any) -> dict[str, Any]:
+        """Codes to play instead of what waits; ``past`` and ``from_frame`` as a plan had them."""
+        reply = self.request("replace", session=session, codes=np.asarray(codes), **fields)
+        if session in self._opened:
+            self._opened[session]["start"] = reply["pose"]
+        return reply
+
+    def clear(self, session: str, **fields: Any) -> dict[str, Any]:
+        """Slow down to a stand, and forget what waits."""
+        reply = self.request("clear", session=session, **fields)
+        if session in self._opened:
+            self._opened[session]["start"] = reply["pose"]
+        return reply
+
+    def measured(self, session: str, **fields: Any) -> dict[str, Any]:
+        """Where the robot was: what comes next is anchored to it."""
+        reply = self.request("measured", session=session, **fields)
+        if session in self._opened:
+            self._opened[session]["start"] = reply["pose"]
+        return reply
+
     def end(self, session: str) -> dict[str, Any]:
         """End a session."""
         self._opened.pop(session, None)

@@ -5,11 +5,25 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from motiontok.data import Start
 from motiontok.errors import InputError
 from motiontok.tokens.checks import OnInvalid
 
-__all__ = ["OPTIONS", "number", "on_invalid", "pop", "sampling", "take", "text", "whole"]
+__all__ = [
+    "OPTIONS",
+    "codes_of",
+    "number",
+    "numbers",
+    "on_invalid",
+    "pop",
+    "sampling",
+    "state_number",
+    "take",
+    "text",
+    "whole",
+]
 
 OPTIONS = ("temperature", "top_k", "top_p", "guidance", "tolerance")
 
@@ -63,6 +77,27 @@ def number(given: dict[str, Any], name: str, default: float) -> float:
     if type(value) not in (int, float):
         raise InputError(f"{name} must be a number, got {str(value)[:40]!r}")
     return float(value)
+
+
+def state_number(given: dict[str, Any], name: str) -> int | None:
+    """Number of a state among plain arguments, or None."""
+    return None if given[name] is None else whole(given, name)
+
+
+def codes_of(codes: NDArray[Any] | None, most: int) -> NDArray[Any]:
+    """Codes out of a request, at most so many windows."""
+    if codes is None:
+        raise InputError("codes are missing")
+    if codes.dtype.kind not in "ui":
+        raise InputError(f"codes: expected integers, got {codes.dtype}")
+    if len(codes) > most:
+        raise InputError(f"at most {most} windows, got {len(codes)}")
+    return codes
+
+
+def numbers(pose: Start) -> list[float]:
+    """A pose as it is sent."""
+    return [pose.x, pose.y, pose.yaw]
 
 
 def text(given: dict[str, Any], name: str) -> str | None:

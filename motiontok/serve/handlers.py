@@ -5,16 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bvh.motion import Motion
-from motiontok.data import Start, offsets_of, start_of
+from bvh.rotations import Array
+from motiontok.data import World, offsets_of, start_of
 from motiontok.errors import InputError
-from motiontok.serve.fields import OPTIONS, number, on_invalid, pop, sampling, take, text, whole
+from motiontok.serve.fields import (
+    codes_of,
+    numbers,
+    on_invalid,
+    pop,
+    state_number,
+    take,
+    whole,
+)
+from motiontok.serve.proposals import Limits, Proposals
 from motiontok.serve.sessions import Session
 from motiontok.serve.wire import VERSION
 from motiontok.tokenizer import MotionTokenizer
@@ -28,31 +36,6 @@ __all__ = ["Handlers", "Limits", "NoSession"]
 
 class NoSession(InputError):
     """The session does not exist, or not any more."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a server lets its clients ask for.
-
-    Attributes:
-        message_bytes: size of a request.
-        windows: windows in a request, over the whole batch.
-        samples: candidates of a plan in each step.
-        sessions: open at once.
-        clients: heard from within a minute.
-        waiting: requests that wait, in all.
-        queue_seconds: motion that waits in a session.
-        idle_seconds: after which a session without pushes ends.
-    """
-
-    message_bytes: int = 8 * 2**20
-    windows: int = 64
-    samples: int = 64
-    sessions: int = 16
-    clients: int = 64
-    waiting: int = 64
-    queue_seconds: float = 30.0
-    idle_seconds: float = 120.0
 
 
 class Handlers:
@@ -80,18 +63,27 @@ class Handlers:
         self.tokenizer, self.prior, self.robot = tokenizer, prior, robot
         self.rate, self.limits, self.topic = rate, limits, topic
         self.sessions: dict[str, Session] = {}
+        self.world = World()
+        if robot is not None:
+            from motiontok.robots import body_like
+
+            self.world = World(body_like(robot), robot.name)
         self._lock = threading.Lock()
+        proposals = Proposals(tokenizer, prior, self.world, limits, self._session)
         self.quick: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "info": self.info,
             "encode": self.encode,
             "decode": self.decode,
             "open": self.open,
             "push": self.push,
+            "replace": self.replace,
+            "clear": self.clear,
+            "measured": self.measured,
             "close": self.close,
         }
         self.slow: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "sample": self.sample,
-            "plan": self.plan,
+            "sample": proposals.sample,
+            "plan": proposals.plan,
         }
 
     def info(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -107,6 +99,9 @@ class Handlers:
             "fps": t.fps,
             "licence": t.licence,
             "rate": self.rate,
+            "world": self.world.name,
+            "scale": self.world.scale,
+            "command_limits": None if prior is None else prior.limits.in_world(self.world),
             "robot": None if self.robot is None else self.robot.name,
             "joint_names": [] if self.robot is None else list(self.robot.joint_names),
             "labels": [] if prior is None else list(prior.actions),
@@ -126,13 +121,13 @@ class Handlers:
         if not 0 < len(positions) <= most:
             raise InputError(f"encode takes 1 to {most} frames, got {len(positions)}")
         motion = Motion(
-            positions, rotations, self.tokenizer.offsets if offsets is None else offsets_of(offsets)
+            positions, rotations, self.world.offsets if offsets is None else offsets_of(offsets)
         )
         codes = self.tokenizer.encode_to_codes(motion)
         return {
             "codes": codes.array,
             "frames": codes.frames,
-            "start": _numbers(codes.start),
+            "start": numbers(codes.start),
             "fingerprint": codes.fingerprint,
         }
 
@@ -141,9 +136,9 @@ class Handlers:
         options = pop(request, "frames", "on_invalid", "first")
         codes, start, offsets = take(request, codes=(None, None), start=(3,), offsets=(22, 3))
         motion = self.tokenizer.decode(
-            self._codes(codes),
+            codes_of(codes, self.limits.windows),
             start=start_of(start),
-            offsets=offsets,
+            offsets=self.world.offsets if offsets is None else offsets,
             frames=None if options["frames"] is None else whole(options, "frames"),
             on_invalid=on_invalid(options),
             first=None if options["first"] is None else whole(options, "first"),
@@ -153,95 +148,6 @@ class Handlers:
             "rotations": motion.rotations.astype(np.float32),
             "fps": motion.fps,
         }
-
-    def sample(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Codes drawn from the prior."""
-        prior = self._prior()
-        given = pop(request, "windows", "batch", "label", "style", "seed", *OPTIONS)
-        velocity, yaw_rate, prefix = take(
-            request, velocity=None, yaw_rate=None, prefix=(None, None)
-        )
-        windows, batch = whole(given, "windows", 1), whole(given, "batch", 1)
-        if not 0 < windows * batch <= self.limits.windows:
-            raise InputError(
-                f"windows times batch must be 1 to {self.limits.windows}, got {windows * batch}"
-            )
-        codes = prior.sample(
-            windows,
-            batch=batch,
-            velocity=velocity,
-            yaw_rate=yaw_rate,
-            label=text(given, "label"),
-            style=text(given, "style"),
-            prefix=None if prefix is None else self._codes(prefix),
-            options=sampling(given),
-            seed=whole(given, "seed", 0),
-        )
-        return {"codes": codes.astype(np.uint16), "fingerprint": prior.fingerprint}
-
-    def plan(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Codes along a path or a velocity profile."""
-        from motiontok.prior import planning as p
-
-        prior = self._prior()
-        given = pop(
-            request, "seconds", "speed", "label", "style", "seed", "samples", "horizon", "beam",
-            *OPTIONS,
-        )  # fmt: skip
-        waypoints, profile, no_go, start, prefix = take(
-            request,
-            waypoints=(None, 2),
-            profile=(None, 4),
-            no_go=(None, 3),
-            start=(3,),
-            prefix=(None, None),
-        )
-        target: p.PathTarget | p.VelocityProfile
-        if (waypoints is None) == (profile is None) or not len(
-            waypoints if profile is None else profile
-        ):
-            raise InputError("plan needs either waypoints (points, 2) or a profile (rows, 4)")
-        pose = start_of(start)
-        if profile is None:
-            speed = number(given, "speed", 1.0)
-            if not speed > 0:
-                raise InputError(f"speed must be positive, got {speed}")
-            target = p.PathTarget.through(waypoints, speed=speed, start=pose)
-            costs = [p.track_path(target)]
-        else:
-            if (np.diff(profile[:, 0]) <= 0).any():
-                raise InputError("profile: times must ascend")
-            target = p.VelocityProfile(profile[:, 0], profile[:, 1:])
-            costs = [p.track_velocity(target)]
-        costs += [p.no_go_disc(*map(float, disc)) for disc in (() if no_go is None else no_go)]
-        seconds = number(given, "seconds", max(target.duration, 1.0))
-        most = self.limits.windows * self.tokenizer.frames_per_window / self.tokenizer.fps
-        if not 0 < seconds <= most:
-            raise InputError(f"seconds must be above 0 and at most {most:.0f}, got {seconds}")
-        asked = (k for k in ("samples", "horizon", "beam") if given[k] is not None)
-        search = {name: whole(given, name) for name in asked}
-        for name, bound in (("samples", self.limits.samples), ("horizon", 4), ("beam", 16)):
-            if search.get(name, 0) > bound:
-                raise InputError(f"{name} must be at most {bound}, got {search[name]}")
-        planner = p.SearchPlanner(
-            prior,
-            self.tokenizer,
-            costs,
-            steer=target.steer,
-            label=text(given, "label"),
-            style=text(given, "style"),
-            options=sampling(given),
-            seed=whole(given, "seed", 0),
-            **search,
-        )
-        codes = p.follow(
-            planner,
-            self.tokenizer,
-            seconds=seconds,
-            start=pose,
-            prefix=None if prefix is None else self._codes(prefix),
-        )
-        return {"codes": codes.array, "frames": codes.frames, "fingerprint": codes.fingerprint}
 
     def open(self, request: dict[str, Any]) -> dict[str, Any]:
         """Begin a session, or come back to one."""
@@ -261,7 +167,7 @@ class Handlers:
                     self.tokenizer,
                     robot=self.robot,
                     start=start_of(start),
-                    offsets=offsets,
+                    offsets=self._bones(offsets),
                     first=None if given["first"] is None else whole(given, "first"),
                     rate=self.rate,
                     most_seconds=self.limits.queue_seconds,
@@ -272,7 +178,8 @@ class Handlers:
             "resumed": resumed,
             "windows": session.windows,
             "queued_seconds": session.queued_seconds,
-            "pose": _numbers(session.pose),
+            "pose": numbers(session.pose),
+            "frame": session.frame,
         }
 
     def push(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -280,12 +187,40 @@ class Handlers:
         given = pop(request, "session", "on_invalid")
         (codes,) = take(request, codes=(None, None))
         session = self._session(given)
-        queued = session.push(self._codes(codes), on_invalid=on_invalid(given))
-        return {
-            "queued_seconds": queued,
-            "windows": session.windows,
-            "pose": _numbers(session.pose),
-        }
+        queued = session.push(codes_of(codes, self.limits.windows), on_invalid=on_invalid(given))
+        return {"queued_seconds": queued, **_stands(session)}
+
+    def replace(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Codes to play instead of what waits."""
+        given = pop(request, "session", "on_invalid", "from_frame")
+        codes, past = take(request, codes=(None, None), past=(None, None))
+        session, most = self._session(given), self.limits.windows
+        number = session.replace(
+            codes_of(codes, most),
+            past=None if past is None else codes_of(past, most),
+            from_frame=state_number(given, "from_frame"),
+            on_invalid=on_invalid(given),
+        )
+        queued = session.queued_seconds
+        return {"from_frame": number, "queued_seconds": queued, **_stands(session)}
+
+    def clear(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Slow down to a stand and forget what waits."""
+        given = pop(request, "session", "from_frame")
+        take(request)
+        session = self._session(given)
+        queued = session.clear(state_number(given, "from_frame"))
+        return {"queued_seconds": queued, **_stands(session)}
+
+    def measured(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Where the robot was: what comes next is anchored to it."""
+        given = pop(request, "session", "frame")
+        position, quaternion = take(request, root_pos=(3,), root_quat=(4,))
+        if position is None or quaternion is None:
+            raise InputError("measured needs root_pos and root_quat")
+        session = self._session(given)
+        pose = session.measured(position, quaternion, state_number(given, "frame"))
+        return {"pose": numbers(pose), "frame": session.frame}
 
     def close(self, request: dict[str, Any]) -> dict[str, Any]:
         """End a session."""
@@ -305,19 +240,14 @@ class Handlers:
                     del self.sessions[name]
             return list(self.sessions.values())
 
-    def _codes(self, codes: NDArray[Any] | None) -> NDArray[Any]:
-        if codes is None:
-            raise InputError("codes are missing")
-        if codes.dtype.kind not in "ui":
-            raise InputError(f"codes: expected integers, got {codes.dtype}")
-        if len(codes) > self.limits.windows:
-            raise InputError(f"at most {self.limits.windows} windows, got {len(codes)}")
-        return codes
-
-    def _prior(self) -> TokenPrior:
-        if self.prior is None:
-            raise InputError("this server has no prior: start it with --prior")
-        return self.prior
+    def _bones(self, offsets: Array | None) -> Array:
+        """Bones of a session; of a robot with its legs, so that metres are its own."""
+        if offsets is None:
+            return self.world.offsets
+        bones = offsets_of(offsets)
+        if self.robot is None:
+            return bones
+        return self.world.scale / World(bones).scale * bones
 
     def _name(self, given: dict[str, Any]) -> str:
         name = given["session"]
@@ -332,5 +262,10 @@ class Handlers:
         return session
 
 
-def _numbers(pose: Start) -> list[float]:
-    return [pose.x, pose.y, pose.yaw]
+def _stands(session: Session) -> dict[str, Any]:
+    """Where a session stands, as most replies say it."""
+    return {
+        "windows": session.windows,
+        "pose": numbers(session.pose),
+        "frame": session.frame,
+    }

@@ -117,7 +117,7 @@ def windows(
 
     def draw(mode: str, seed: int = 0, **how: float) -> list[Array]:
         """Codes as long as each held-out clip's, with its conditions."""
-        out = []
+        out, limits = [], prior.limits
         options = SamplingOptions(top_p=0.95, **how)
         rng = np.random.default_rng(seed)
         for k, rows in enumerate(sequences):
@@ -131,9 +131,11 @@ def windows(
             for part in parts:
                 asked: dict[str, Any] = {}
                 if mode != "free":
+                    # Beyond its limits nothing may be asked.
+                    rows_asked = np.clip(held_out.commands[part], limits.lower, limits.upper)
                     asked = {
-                        "velocity": held_out.commands[part, :2],
-                        "yaw_rate": held_out.commands[part, 2],
+                        "velocity": rows_asked[:, :2],
+                        "yaw_rate": rows_asked[:, 2],
                         "label": held_out.actions[held_out.action[rows[0]]] or None,
                         "style": held_out.styles[held_out.style[rows[0]]] or None,
                         "prefix": held_out.codes[rows[0] : part[0]] if part[0] > rows[0] else None,

@@ -42,6 +42,25 @@ def percentiles(name: str, seconds: list[float]) -> None:
     )
 
 
+def command_to_motion(client: Client, codes: np.ndarray) -> None:
+    """From a new velocity to codes that play: at the answer the next state is another one."""
+    replaced, whole = [], []
+    client.open("commanded")
+    client.push("commanded", codes[:8])
+    for n in range(20):
+        time.sleep(0.3)
+        began = time.perf_counter()
+        turn = 0.5 if n % 2 else -0.5
+        drawn = client.sample(session="commanded", windows=1, velocity=[0.6, 0.0], yaw_rate=turn)
+        asked = time.perf_counter()
+        client.replace("commanded", drawn["codes"][0], past=drawn.get("past"))
+        replaced.append(time.perf_counter() - asked)
+        whole.append(time.perf_counter() - began)
+    client.end("commanded")
+    percentiles("replace, 1 window with inverse kinematics", replaced)
+    percentiles("command: sample a window and replace the queue with it", whole)
+
+
 class Troublemaker(threading.Thread):
     """Sends garbage, requests whose answers it does not wait for, and goes."""
 
@@ -136,6 +155,7 @@ def main() -> None:
                 ask()
                 took.append(time.perf_counter() - began)
             percentiles(name, took)
+        command_to_motion(client, codes)
 
         print("\n| while troublemakers are at work | number | median ms | 95 % | 99 % | worst |")
         print("|---|---|---|---|---|---|")

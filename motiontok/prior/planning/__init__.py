@@ -1,4 +1,4 @@
-"""Planning over codes: what a planner is, a search, costs and targets."""
+"""Planning over codes: plans that keep what is asked, and what they are made of."""
 
 from motiontok.prior.planning.costs import (
     Cost,
@@ -9,6 +9,7 @@ from motiontok.prior.planning.costs import (
     track_velocity,
 )
 from motiontok.prior.planning.picture import plot_plan
+from motiontok.prior.planning.plans import Plan, Task, make_plan
 from motiontok.prior.planning.protocol import Planner, State, follow
 from motiontok.prior.planning.search import SearchPlanner
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
@@ -17,13 +18,16 @@ from motiontok.prior.planning.tracking import tracking_errors
 __all__ = [
     "Cost",
     "PathTarget",
+    "Plan",
     "Planner",
     "Rollout",
     "SearchPlanner",
     "State",
+    "Task",
     "VelocityProfile",
     "end_pose",
     "follow",
+    "make_plan",
     "no_go_disc",
     "plot_plan",
     "track_path",

@@ -17,6 +17,7 @@ from bvh.motion import FPS
 from bvh.rotations import Array
 from motiontok.data import Start
 from motiontok.errors import InputError
+from motiontok.prior.planning.clearance import body_points, check_discs, clearance
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
 from motiontok.prior.tokens import COMMAND_COLUMNS
 from motiontok.tokens.path import rotated
@@ -101,19 +102,17 @@ def track_velocity(profile: VelocityProfile) -> Cost:
 
 
 def no_go_disc(x: float, y: float, radius: float, *, weight: float = 100.0) -> Cost:
-    """Mean depth (m) inside a disc that the hips must stay out of.
+    """Mean depth (m) inside a disc that the body, not its hips alone, must stay out of.
 
     Raises:
         InputError: a number is not finite, or the radius not positive.
     """
-    if not (np.isfinite([x, y, radius]).all() and radius > 0.0):
-        raise InputError(
-            f"no-go disc {x:g} {y:g} {radius:g}: finite numbers and a positive radius expected"
-        )
+    disc = check_discs([(x, y, radius)])
 
     def cost(rollout: Rollout) -> Array:
-        apart = np.linalg.norm(rollout.positions - [x, y], axis=-1)
-        return np.asarray(weight * np.maximum(radius - apart, 0.0).mean(axis=-1))
+        points = body_points(rollout.features, rollout.positions, rollout.yaw)
+        depth = np.maximum(-clearance(points, disc)[..., 0], 0.0)
+        return np.asarray(weight * depth.mean(axis=-1))
 
     return cost
 

@@ -29,7 +29,7 @@ from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.checks import check_codes
 from motiontok.tokens.path import root_path
 
-__all__ = ["Planner", "State", "follow"]
+__all__ = ["Planner", "State", "follow", "pose_after", "windows_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +90,17 @@ def follow(
     pose = begin = start_of(start)
     codes = np.empty((0, size), dtype=np.int64)
     if prefix is not None and len(prefix):
-        codes = _windows(prefix, tokenizer, "prefix")
+        codes = windows_of(prefix, tokenizer, "prefix")
     if len(codes):
-        pose = _after(tokenizer, codes, begin, first=True)
+        pose = pose_after(tokenizer, codes, begin, first=True)
     given = len(codes)
     for n in range(math.ceil(frames / window)):
         time = n * window / tokenizer.fps
         answer = planner(State(codes, pose, time))
         if np.shape(answer) != (size,):
             raise CodesError(f"the planner gave codes of shape {np.shape(answer)}, not ({size},)")
-        chosen = _windows(np.asarray(answer)[None], tokenizer, "the planner's codes")
-        pose = _after(tokenizer, chosen, pose, first=not len(codes))
+        chosen = windows_of(np.asarray(answer)[None], tokenizer, "the planner's codes")
+        pose = pose_after(tokenizer, chosen, pose, first=not len(codes))
         codes = np.concatenate([codes, chosen])
         if update is not None:
             update(n + 1)
@@ -115,7 +115,7 @@ def follow(
     )
 
 
-def _windows(
+def windows_of(
     codes: NDArray[Any] | Tensor, tokenizer: MotionTokenizer, what: str
 ) -> NDArray[np.int64]:
     """Whole windows ``(windows, codes_per_window)`` of codes, checked."""
@@ -129,10 +129,17 @@ def _windows(
     return z.cpu().numpy()
 
 
-def _after(
+def pose_after(
     tokenizer: MotionTokenizer, codes: NDArray[np.int64], pose: Start, *, first: bool
 ) -> Start:
-    """Pose after decoded codes."""
+    """Pose after decoded codes ``(windows, codes)``.
+
+    Args:
+        tokenizer: decodes.
+        codes: see there.
+        pose: of the frame before them or, of the ``first`` ones, of frame 0.
+        first: nothing came before.
+    """
     features = tokenizer.decode_features(codes)
     if first:
         # Frame 0 stands on the pose itself: there is no step to it.

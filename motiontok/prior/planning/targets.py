@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,14 @@ from bvh.motion import FPS
 from bvh.rotations import Array
 from motiontok.data import Start
 from motiontok.errors import InputError
+from motiontok.prior.planning.route import route
+from motiontok.tokens.path import rotated
 
 __all__ = ["PathTarget", "VelocityProfile"]
 
 _FASTEST_TURN = 1.5
+_ARRIVING = 0.5  # m from the end, within which the body turns to the heading asked there
+_SIDESTEP = 0.4  # m/s at which it may be set right without being turned to its way
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +29,14 @@ class PathTarget:
     Attributes:
         times: ``(points,)`` seconds, ascending.
         points: ``(points, 2)`` metres.
+        facing: heading (rad) at the end; any will do if not given.
+        timed: the times are asked for, and not only what one speed makes of the points.
     """
 
     times: Array
     points: Array
+    facing: float | None = None
+    timed: bool = True
 
     @classmethod
     def through(cls, points: Array, *, speed: float, start: Start | None = None) -> PathTarget:
@@ -36,7 +44,7 @@ class PathTarget:
         begin = start or Start()
         places = np.concatenate([[[begin.x, begin.y]], np.asarray(points, dtype=np.float64)])
         legs = np.linalg.norm(np.diff(places, axis=0), axis=-1)
-        return cls(np.concatenate([[0.0], np.cumsum(legs)]) / speed, places)
+        return cls(np.concatenate([[0.0], np.cumsum(legs)]) / speed, places, timed=False)
 
     @classmethod
     def read(cls, path: Path, *, speed: float, start: Start | None = None) -> PathTarget:
@@ -60,14 +68,69 @@ class PathTarget:
         """Places ``(times, 2)``."""
         return np.stack([np.interp(times, self.times, p) for p in self.points.T], axis=-1)
 
+    def headings(self, times: Array) -> Array:
+        """Where the path goes at times ``(times,)``, rad; NaN where it stands.
+
+        At the end it is :attr:`facing`.
+        """
+        span = 0.05
+        step = self.at(times + span) - self.at(times - span)
+        out = np.arctan2(step[:, 1], step[:, 0])
+        out[np.linalg.norm(step, axis=-1) < 1e-6] = np.nan
+        if self.facing is not None:
+            out[times > self.duration + span] = self.facing
+        return out
+
+    def arriving(self, end: Start) -> PathTarget:
+        """The same with an end pose, walked to from the last point as fast as the last leg."""
+        times, points = self.times, self.points
+        last = np.array([end.x, end.y])
+        apart = float(np.linalg.norm(points[-1] - last))
+        if apart > 1e-6:
+            legs = np.linalg.norm(np.diff(points, axis=0), axis=-1)
+            speed = legs[-1] / (times[-1] - times[-2]) if len(legs) and legs[-1] > 0.0 else 1.0
+            times = np.append(times, times[-1] + apart / speed)
+            points = np.concatenate([points, last[None]])
+        return replace(self, times=times, points=points, facing=end.yaw)
+
+    def around(self, discs: Array) -> PathTarget:
+        """The same around discs ``(discs, 3)`` that no point is in.
+
+        As fast as it was, or, where times are asked for, in the same times.
+
+        Raises:
+            PlanError: there is no way around them.
+        """
+        times, points = [self.times[:1]], [self.points[:1]]
+        for n, straight in enumerate(np.linalg.norm(np.diff(self.points, axis=0), axis=-1)):
+            way = route(self.points[n], self.points[n + 1], discs)
+            gone = np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=-1))
+            span = self.times[n + 1] - self.times[n]
+            longer = 1.0 if self.timed else gone[-1] / max(float(straight), 1e-9)
+            share = gone / gone[-1] if gone[-1] > 0.0 else np.ones(1)
+            times.append(times[-1][-1] + span * longer * share)
+            points.append(way[1:])
+        return replace(self, times=np.concatenate(times), points=np.concatenate(points))
+
+    def speeds(self) -> Array:
+        """Of the legs ``(points - 1,)``, m/s."""
+        legs = np.linalg.norm(np.diff(self.points, axis=0), axis=-1)
+        return np.asarray(legs / np.maximum(np.diff(self.times), 1e-9))
+
     def steer(self, pose: Start, time: float, span: float) -> Array:
         """Command ``(3,)`` that takes the body in ``span`` seconds to where the path then is.
 
-        It faces where it goes: forward velocity (m/s), none to the left, yaw rate (rad/s).
+        It faces where it goes: forward velocity (m/s), none to the left, yaw rate (rad/s). At
+        the end it turns to :attr:`facing`, and steps where it must.
         """
         target = self.at(np.array([time + span]))[0]
         away = target - [pose.x, pose.y]
         distance = float(np.linalg.norm(away))
+        if self.facing is not None and time + span >= self.duration and distance < _ARRIVING:
+            error = (self.facing - pose.yaw + np.pi) % (2 * np.pi) - np.pi
+            turn = float(np.clip(error / span, -_FASTEST_TURN, _FASTEST_TURN))
+            step = rotated(away, np.asarray(-(pose.yaw + turn * span / 2))) / span
+            return np.array([*np.clip(step, -_SIDESTEP, _SIDESTEP), turn])
         if distance < 0.1:
             return np.zeros(3)
         error = (np.arctan2(away[1], away[0]) - pose.yaw + np.pi) % (2 * np.pi) - np.pi

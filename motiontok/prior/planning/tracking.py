@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bvh.motion import Motion
+from bvh import rotations as rot
+from bvh.motion import FPS, Motion
 from bvh.rotations import Array
-from motiontok.data import from_motion
+from motiontok.data import Start, World, from_motion
+from motiontok.prior.planning.clearance import FLESH, clearance, motion_points
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
 from motiontok.prior.tokens import commands_of
+from motiontok.tokens.path import rotated
 
 __all__ = ["commands_by_second", "distances_to", "tracking_errors"]
 
@@ -22,33 +24,87 @@ def distances_to(motion: Motion, path: PathTarget) -> Array:
     return np.asarray(np.linalg.norm(motion.root_positions[:, :2] - path.at(times), axis=-1))
 
 
-def commands_by_second(motion: Motion) -> tuple[Array, NDArray[np.float32]]:
+def commands_by_second(motion: Motion) -> tuple[Array, Array]:
     """What a motion does by the second; one that is shorter is one piece, a rest is left out.
 
     Returns:
         Times of frames ``(pieces, frames)``, s, and means ``(pieces, 3)`` over them of the
-        velocity forward and left (m/s) and the yaw rate (rad/s).
+        velocity forward and left (m/s, of the body that moves) and the yaw rate (rad/s).
     """
     span = min(_SPAN, len(motion))
     whole = len(motion) // span * span
     times = np.arange(whole).reshape(-1, span) / motion.fps
-    return times, commands_of(from_motion(motion)[:whole], span)
+    done = commands_of(from_motion(motion)[:whole], span)
+    return times, World(motion.offsets).commands_outside(done)
 
 
-def tracking_errors(motion: Motion, target: PathTarget | VelocityProfile) -> dict[str, float]:
-    """Errors of a motion that began at time 0.
+def tracking_errors(
+    motion: Motion,
+    target: PathTarget | VelocityProfile,
+    *,
+    discs: Array | None = None,
+    start: Start | None = None,
+) -> dict[str, float]:
+    """Errors of a motion that began at time 0, in metres of the body that moves.
+
+    Args:
+        motion: decoded.
+        target: what was asked, in the same metres.
+        discs: ``(discs, 3)`` that were to be kept out of.
+        start: where a velocity profile began; the origin by default.
 
     Returns:
-        For a path: ``path_error_m``, the mean distance to where it is at each time, and
-        ``end_error_m``, that at the end. For a velocity profile: ``velocity_error_m_s``
-        and ``yaw_rate_error_rad_s``, root mean squares over means of one second.
+        ``path_error_m``, the mean distance to where the path is at each time, of a profile to
+        where its commands lead; ``end_error_m``, that at the end; ``heading_error_rad``, the mean
+        difference to where the path goes, or is to face; ``velocity_error_m_s`` and, of a
+        profile, ``yaw_rate_error_rad_s``, root mean squares over means of one second. Of a path
+        that ends in a heading ``end_heading_error_rad``, and with discs ``clearance_m``, how near
+        the body comes to one; inside it is negative.
     """
+    times = np.arange(len(motion)) / motion.fps
+    yaw = rot.yaw_of(motion.rotations[:, 0])
+    seconds, done = commands_by_second(motion)
+    more: dict[str, float] = {}
     if isinstance(target, PathTarget):
-        apart = distances_to(motion, target)
-        return {"path_error_m": float(apart.mean()), "end_error_m": float(apart[-1])}
-    times, done = commands_by_second(motion)
-    error = done - target.at(times.ravel()).reshape(*times.shape, 3).mean(axis=1)
+        path, turned = target.at(times), target.headings(times)
+        velocity = _by_second(motion.root_positions[:, :2], seconds)
+        missed = velocity - _by_second(path, seconds)
+        if target.facing is not None:
+            more["end_heading_error_rad"] = abs(_wrapped(float(yaw[-1]) - target.facing))
+    else:
+        commands = target.at(times) / motion.fps
+        commands[0] = 0.0
+        path, turned = _integrated(commands, start or Start())
+        error = done - target.at(seconds.ravel()).reshape(*seconds.shape, 3).mean(axis=1)
+        missed = error[:, :2]
+        more["yaw_rate_error_rad_s"] = float(np.sqrt((error[:, 2] ** 2).mean()))
+    if discs is not None and len(discs):
+        flesh = FLESH * World(motion.offsets).scale
+        more["clearance_m"] = float(clearance(motion_points(motion), discs, flesh=flesh).min())
+    apart = np.linalg.norm(motion.root_positions[:, :2] - path, axis=-1)
+    off = np.abs([_wrapped(float(a)) for a in yaw - turned if np.isfinite(a)])
     return {
-        "velocity_error_m_s": float(np.sqrt((error[:, :2] ** 2).sum(axis=-1).mean())),
-        "yaw_rate_error_rad_s": float(np.sqrt((error[:, 2] ** 2).mean())),
+        "path_error_m": float(apart.mean()),
+        "end_error_m": float(apart[-1]),
+        "heading_error_rad": float(off.mean()) if len(off) else 0.0,
+        "velocity_error_m_s": float(np.sqrt((missed**2).sum(axis=-1).mean())),
+        **more,
     }
+
+
+def _by_second(path: Array, seconds: Array) -> Array:
+    """Mean velocities ``(pieces, 2)`` along a path ``(frames, 2)``."""
+    frames = np.arange(seconds.size).reshape(seconds.shape)
+    span = max(1, seconds.shape[1] - 1)
+    return np.asarray((path[frames[:, -1]] - path[frames[:, 0]]) * FPS / span)
+
+
+def _integrated(steps: Array, start: Start) -> tuple[Array, Array]:
+    """Where steps ``(frames, 3)`` lead, forward, left and turn: places and headings."""
+    yaw = start.yaw + np.cumsum(steps[:, 2])
+    places = np.cumsum(rotated(steps[:, :2], yaw), axis=0) + [start.x, start.y]
+    return places, yaw
+
+
+def _wrapped(angle: float) -> float:
+    return (angle + np.pi) % (2 * np.pi) - np.pi

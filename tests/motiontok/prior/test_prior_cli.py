@@ -62,17 +62,55 @@ def test_a_sample_does_as_it_is_told_and_says_what_it_does(run, tmp_path):
     assert (turned[-1] - turned[0]) / motion.duration == pytest.approx(turn, abs=0.1)
     code, said, noted = run("sample", *asked)
     assert f"{velocity[0]:.2f} m/s forward" in said
-    assert not noted
+    assert "(metres of a person)" in said
+    # What misses by more than a tenth is told, and nothing else.
+    assert ("asked for 1.2 m/s forward" in noted) == (abs(velocity[0] - 1.2) > 0.12)
+    assert ("asked for 0.4 rad/s" in noted) == (abs(turn - 0.4) > 0.1)
 
 
-def test_a_sample_that_cannot_do_as_it_is_told_says_so(run, tmp_path):
-    asked = ["--velocity", 30, 0, "--seconds", 2, "-o", tmp_path / "a.npy"]
+def test_a_sample_that_does_not_do_as_it_is_told_says_so(run, base, tmp_path):
+    asked = ["--velocity", 0, 1, "--seconds", 2, "-o", tmp_path / "a.npy", *base]
     code, said, noted = run("sample", *asked, "--json")
     assert code == 0
     ((forward, left),) = json.loads(said)["velocity"]
-    assert f"asked for 30 m/s forward, got {forward:.2f}" in noted
-    # And of the rest what misses, no more.
-    assert (f"asked for 0 m/s left, got {left:.2f}" in noted) == (abs(left) > 0.25)
+    assert abs(left - 1.0) > 0.1  # nobody stepped aside in what this prior was trained on
+    assert f"asked for 1 m/s left, got {left:.2f}" in noted
+    (missed,) = json.loads(said)["velocity_error_m_s"]
+    assert missed == pytest.approx(np.hypot(forward, left - 1.0))
+
+
+@pytest.mark.parametrize("command", [["--velocity", 30, 0], ["--velocity", 0, -20]])
+def test_speeds_that_nobody_has_are_refused(run, base, tmp_path, command):
+    code, _, error = run("sample", *command, "-o", tmp_path / "a.npy", *base)
+    assert code == 2
+    assert "is beyond what the prior knows" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_that_never_met_are_refused(run, base, tmp_path):
+    out = ["-o", tmp_path / "a.npy", *base]
+    code, _, error = run("sample", "--label", "run", "--style", "old", *out)
+    assert code == 2
+    assert "label 'run' was never seen in style 'old': its styles are active" in error
+    assert run("sample", "--label", "walk", "--style", "old", "--seconds", 1, *out)[0] == 0
+
+
+def test_velocities_are_a_robots_where_one_is_named(run, tmp_path):
+    pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
+    from motiontok.robots import Trajectory
+
+    out = tmp_path / "a.npy"
+    asked = ["--velocity", 0.8, 0, "--seconds", 4, "--robot", "g1", "-o", out, "--json"]
+    code, said, error = run("sample", *asked)
+    assert code == 0, error
+    result = json.loads(said)
+    assert result["world"] == "g1"
+    assert 0.6 < result["scale"] < 0.9
+    np.testing.assert_allclose(result["velocity"][0], [0.8, 0.0], atol=0.15)
+    trajectory = Trajectory.load(tmp_path / "a.robot.npz")
+    way = np.diff(trajectory.qpos[:, :2], axis=0)
+    gone = np.linalg.norm(way[::10].sum(axis=0)) * 10 / (len(way) / 30)
+    assert gone == pytest.approx(result["velocity"][0][0], abs=0.15)
 
 
 def test_a_clip_is_continued_from_where_it_was(run, base, tmp_path, tiny_tokenizer):

@@ -1,0 +1,84 @@
+"""How fast a prior can be asked to go and turn: what people did in what it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bvh.rotations import Array
+from motiontok.data import World
+from motiontok.errors import InputError
+
+__all__ = ["CommandLimits"]
+
+_SHARE = 0.001
+_LEAST = np.array([1.0, 1.0, 1.5])
+_UNITS = ("m/s forward", "m/s to the left", "rad/s")
+
+
+@dataclass(frozen=True)
+class CommandLimits:
+    """The least and the most of each command: forward and left (m/s), yaw rate (rad/s).
+
+    The numbers of a prior that does not say its own are of the captures of CMU and SNU, mirror
+    images included: of 108,848 windows' means a thousandth lies beyond each.
+
+    Attributes:
+        lower, upper: in metres of the reference body.
+    """
+
+    lower: tuple[float, float, float] = (-1.2, -1.6, -6.5)
+    upper: tuple[float, float, float] = field(default=(3.9, 1.6, 6.5))
+
+    @classmethod
+    def of(cls, commands: NDArray[Any]) -> CommandLimits:
+        """Of the commands ``(windows, 3)`` of training windows, a thousandth on each side left out.
+
+        However little moves there, 1 m/s and 1.5 rad/s may be asked for.
+        """
+        low, high = np.quantile(
+            np.asarray(commands, dtype=np.float64), [_SHARE, 1 - _SHARE], axis=0
+        )
+        low, high = np.minimum(low, -_LEAST).round(2), np.maximum(high, _LEAST).round(2)
+        return cls((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+    @classmethod
+    def read(cls, rows: Any) -> CommandLimits:
+        """Of ``[lower, upper]``, as ``prior.json`` has them.
+
+        Raises:
+            ValueError: they are no two rows of three numbers, or cross.
+        """
+        low, high = np.asarray(rows, dtype=np.float64).reshape(2, 3).tolist()
+        if not all(a < b for a, b in zip(low, high, strict=True)):
+            raise ValueError(f"limits {rows}: the lower ones are not below")
+        return cls((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+    def in_world(self, world: World) -> Array:
+        """Lower and upper ``(2, 3)`` in metres of a world."""
+        return world.commands_outside(np.array([self.lower, self.upper]))
+
+    def require(self, commands: NDArray[Any], what: str, *, world: World) -> None:
+        """Refuse commands ``(..., 3)`` of a world that are beyond; NaN is not asked for.
+
+        Args:
+            commands: velocity forward and left, m/s, and yaw rate, rad/s.
+            what: where they are said, for the message.
+            world: whose metres they are.
+
+        Raises:
+            InputError: one is beyond; the message says which and how far it may be.
+        """
+        rows = np.asarray(commands, dtype=np.float64).reshape(-1, 3)
+        low, high = self.in_world(world)
+        # What is asked at the limit itself, and scaled on the way, is within it.
+        wrong = (rows < low - 1e-6) | (rows > high + 1e-6)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise InputError(
+                f"{what}: {rows[row, column]:.3g} {_UNITS[column]} is beyond what the prior knows, "
+                f"{low[column]:.2g} to {high[column]:.2g} (metres of a {world.name})"
+            )
