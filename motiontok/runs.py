@@ -41,6 +41,8 @@ __all__ = ["SCRATCH", "Run", "find_start", "held_out_metrics", "resumed_config",
 SCRATCH = "scratch"
 """In place of a tokenizer to start from: none."""
 
+_START = "start"  # folder in that of a run
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -150,6 +152,10 @@ def run_training(
     )
     for line in _what_is_trained_on(clips, ready, config):
         say(line)
+    if start is not None and not resume:
+        # For a run that is resumed; a run whose clips cannot be read leaves nothing behind.
+        with first_before_others():
+            start.save_pretrained(out / _START)
 
     def tokenizer_of(method: DiscreteAutoencoder) -> MotionTokenizer:
         known = {} if start is None else start.calibrations
@@ -244,14 +250,12 @@ def _differs(config: Config, trained: DiscreteAutoencoder) -> str:
 def _start_of(
     config: Config, out: Path, name: str | None, *, resume: bool, say: Callable[[str], None]
 ) -> MotionTokenizer | None:
-    """:func:`find_start`, kept in ``out`` for a run that is resumed."""
-    kept = out / "start"
+    """:func:`find_start`, or what a run that is resumed has kept."""
     if resume:
+        kept = out / _START
         return MotionTokenizer.from_pretrained(kept) if kept.exists() else None
     start = find_start(config, name)
     if start is not None:
-        with first_before_others():
-            start.save_pretrained(kept)
         which = "the shipped tokenizer" if name in (None, SHIPPED_TOKENIZER) else name
         say(f"starts from {which} ({start.fingerprint}); --from {SCRATCH} begins anew")
     return start

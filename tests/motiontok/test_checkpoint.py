@@ -119,7 +119,8 @@ def test_a_run_goes_on_only_with_the_clips_it_began_with(run, data, tiny_setting
 
 
 def test_a_setting_that_came_after_the_checkpoint_is_its_default(run, tmp_path):
-    run(tmp_path, "train.steps=2")
+    default = "method.eta_start=100.0"
+    run(tmp_path, "train.steps=2", default)
     path = tmp_path / "checkpoint.safetensors"
     checkpoint = load_checkpoint(path)
     header = checkpoint.header
@@ -127,7 +128,7 @@ def test_a_setting_that_came_after_the_checkpoint_is_its_default(run, tmp_path):
     del header["data"], header["best"]
     metadata = {"format": module.FORMAT, "header": json.dumps(header)}
     save_file(checkpoint.tensors, path, metadata=metadata)
-    assert run(tmp_path, "train.steps=3", resume=True).step == 3
+    assert run(tmp_path, "train.steps=3", default, resume=True).step == 3
     with pytest.raises(TrainingError, match=r"method\.eta_start = 100\.0, this run asks for 5\.0"):
         run(tmp_path, "train.steps=4", "method.eta_start=5.0", resume=True)
 

@@ -8,7 +8,8 @@ import torch
 from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
-from motiontok.data.clips import Clips, ClipSet, make_training_data
+from motiontok.data.clips import Clips, ClipSet
+from motiontok.data.ready import make_training_data
 from motiontok.methods import MotionNetworks, temporal
 from motiontok.training import train
 
