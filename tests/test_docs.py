@@ -22,7 +22,7 @@ def test_the_examples_of_the_page_on_tokens_run_one_after_the_other(
     # What the page takes for granted: a motion, and a policy of the reader's own.
     names = {
         "motion": procedural.make("walk", seconds=4.2, seed=5),
-        "my_policy": lambda pose, codes: [0] * 32,
+        "my_policy": lambda pose, codes: [0] * 64,
     }
     blocks = re.findall(r"```python\n(.*?)```", TOKENS, flags=re.DOTALL)
     assert len(blocks) >= 4
