@@ -59,11 +59,23 @@ def loaded(folder, kind):
     return {name: lambda *arrays, m=m: called(m, arrays) for name, m in modules.items()}
 
 
+@pytest.fixture(scope="module")
+def exported(joining_tokenizer, joining_prior, tmp_path_factory):
+    """The folder of programs of each kind, written when it is first asked for."""
+    folders = {}
+
+    def folder(kind):
+        if kind not in folders:
+            folders[kind] = tmp_path_factory.mktemp(kind)
+            export_tokenizer(joining_tokenizer, folders[kind], prior=joining_prior, kind=kind)
+        return folders[kind]
+
+    return folder
+
+
 @pytest.fixture(scope="module", params=KINDS)
-def programs(request, joining_tokenizer, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    export_tokenizer(joining_tokenizer, folder, kind=request.param)
-    return loaded(folder, request.param)
+def programs(request, exported):
+    return loaded(exported(request.param), request.param)
 
 
 def clip(windows):
@@ -160,12 +172,11 @@ def test_what_cannot_be_a_program_is_refused_by_name(joining_tokenizer, tmp_path
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)}: pip install 'motiontok[onnx]'")
-def test_the_example_makes_the_poses_of_the_tokenizer(joining_tokenizer, tmp_path):
-    export_tokenizer(joining_tokenizer, tmp_path / "export", kind="onnx")
+def test_the_example_makes_the_poses_of_the_tokenizer(joining_tokenizer, exported, tmp_path):
     codes = np.random.default_rng(3).integers(0, 32, (7, 8))
     np.save(tmp_path / "codes.npy", codes.astype(np.uint16))
     example = Path(__file__).parents[3] / "examples" / "onnx_consumer.py"
-    words = [tmp_path / "codes.npy", "--programs", tmp_path / "export"]
+    words = [tmp_path / "codes.npy", "--programs", exported("onnx")]
     out = tmp_path / "poses.npz"
     done = subprocess.run(
         [sys.executable, example, *words, "--out", out], capture_output=True, text=True
@@ -223,11 +234,8 @@ def drawn(programs, prior, windows, command, *, action):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_windows_drawn_by_programs_are_those_of_the_prior(
-    joining_tokenizer, joining_prior, tmp_path, kind
-):
-    export_tokenizer(joining_tokenizer, tmp_path, prior=joining_prior, kind=kind)
-    made = loaded(tmp_path, kind)
+def test_windows_drawn_by_programs_are_those_of_the_prior(joining_prior, exported, kind):
+    made = loaded(exported(kind), kind)
     options = SamplingOptions(temperature=0.0, tolerance=0.1)
     for command in ((0.9, 0.1, 0.2), (np.nan, np.nan, np.nan)):
         told = {}
@@ -237,5 +245,5 @@ def test_windows_drawn_by_programs_are_those_of_the_prior(
         found = drawn(made, joining_prior, 4, command, action=1)
         np.testing.assert_array_equal(found, expected)
         assert len(np.unique(found)) > 2
-    about = json.loads((tmp_path / "export.json").read_text())
+    about = json.loads((exported(kind) / "export.json").read_text())
     assert about["actions"] == ["", "walk"]
