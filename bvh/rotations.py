@@ -11,12 +11,14 @@ meaning are as ever; only code that looks at strides sees it.
 from __future__ import annotations
 
 from operator import eq
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
+
+_Angle = TypeVar("_Angle", float, Array)
 
 __all__ = [
     "Array",
@@ -41,6 +43,7 @@ __all__ = [
     "to_euler",
     "to_matrix",
     "twist_about",
+    "wrapped",
     "yaw_of",
 ]
 
@@ -189,7 +192,12 @@ def yaw_of(q: Array) -> Array:
     the direction of the forward axis this stays defined for a body lying down;
     it is undefined only upside down.
     """
-    return (2.0 * np.arctan2(q[..., 3], q[..., 0]) + np.pi) % (2.0 * np.pi) - np.pi
+    return wrapped(2.0 * np.arctan2(q[..., 3], q[..., 0]))
+
+
+def wrapped(angle: _Angle) -> _Angle:
+    """Angles (rad) moved by whole turns to -pi and up to pi, without pi itself."""
+    return (angle + np.pi) % (2.0 * np.pi) - np.pi
 
 
 def from_euler(angles: Array, order: str) -> Array:

@@ -27,6 +27,7 @@ uses both.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -40,9 +41,21 @@ from motiontok.data.place import REFERENCE, StartLike, offsets_of, start_of
 from motiontok.data.pose import joint_rotations, root_path
 from motiontok.errors import DataError
 
-__all__ = ["COLUMNS", "FEATURES", "from_motion", "to_motion", "to_motions"]
+__all__ = [
+    "COLUMNS",
+    "FEATURES",
+    "STANDING",
+    "contact",
+    "from_motion",
+    "to_motion",
+    "to_motions",
+]
+
+STANDING = (0.08, 0.02, 0.08, 0.02)
+"""Heights of left foot, left toe, right foot and right toe joints that stand, metres."""
 
 _UP = np.array([0.0, 0.0, 1.0])
+_Numbers = TypeVar("_Numbers", Array, torch.Tensor)
 
 
 def _six(q: Array) -> Array:
@@ -50,21 +63,26 @@ def _six(q: Array) -> Array:
     return np.swapaxes(rot.to_matrix(q)[..., :2], -1, -2).reshape(*q.shape[:-1], 6)
 
 
-def _contacts(positions: Array, fps: float) -> Array:
-    """Soft contacts ``(frames, 4)`` from height and speed of feet and toes.
+def contact(height: _Numbers, speed: _Numbers) -> _Numbers:
+    """How surely feet and toes stand, 0 to 1, by how far they are above :data:`STANDING` (m) and by
+    their speed (m/s).
 
     Ramps instead of thresholds: a flag that flips on rounding noise could not be
     recovered from a reconstructed motion.
     """
+    slow = ((0.6 - speed) / 0.4).clip(0.0, 1.0)
+    low = ((0.10 - height) / 0.05).clip(0.0, 1.0)
+    return slow * low
+
+
+def _contacts(positions: Array, fps: float) -> Array:
+    """Soft contacts ``(frames, 4)`` from height and speed of feet and toes."""
     feet = positions[:, list(FEET)]
     speed = np.zeros(feet.shape[:2])
     if len(feet) > 1:
         speed[1:] = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * fps
         speed[0] = speed[1]
-    height = feet[..., 2] - np.array([0.08, 0.02, 0.08, 0.02])
-    slow = np.clip((0.6 - speed) / 0.4, 0.0, 1.0)
-    low = np.clip((0.10 - height) / 0.05, 0.0, 1.0)
-    return slow * low
+    return contact(feet[..., 2] - np.array(STANDING), speed)
 
 
 def from_motion(motion: Motion) -> Array:
@@ -91,7 +109,7 @@ def from_motion(motion: Motion) -> Array:
 
     out = np.zeros((len(motion), FEATURES))
     if len(motion) > 1:
-        turn = (np.diff(yaw) + np.pi) % (2 * np.pi) - np.pi
+        turn = rot.wrapped(np.diff(yaw))
         step = rot.rotate(heading_from_world[1:], np.diff(motion.root_positions, axis=0))
         out[1:, COLUMNS["yaw_rate"]] = turn[:, None] * motion.fps
         out[1:, COLUMNS["velocity"]] = step[:, :2] * motion.fps

@@ -21,6 +21,7 @@ from bvh import procedural
 from bvh.motion import FPS
 from bvh.rotations import Array
 from bvh.skeleton import FEET, JOINTS
+from motiontok.data.easing import smoothstep
 from motiontok.data.features import COLUMNS, FEATURES, from_motion
 
 __all__ = ["Noise", "StillnessFilter", "measure_noise"]
@@ -151,11 +152,11 @@ class StillnessFilter:
         still = np.minimum(still, self._near(mean - self._shown))
         hold = np.minimum(self._hold + 1.0 / _SETTLING, still)
         hold[1] = min(hold[1], hold[0])
-        share = _HELD ** -_smooth(hold)
+        share = _HELD ** -smoothstep(hold)
         columns = share[1] + (share[0] - share[1]) * _WITH_LEGS
         shown = self._shown + columns * (frame - self._shown)
 
-        step = _smooth(hold[0]) * self._step_of_feet(shown) if hold[0] else np.zeros(3)
+        step = smoothstep(hold[0]) * self._step_of_feet(shown) if hold[0] else np.zeros(3)
         free = (share[0] - 1.0 / _HELD) / (1.0 - 1.0 / _HELD)
         due = self._owed * (1.0 - 1.0 / _OWED) + frame[_ROOT] / FPS - step
         self._owed = (1.0 - free) * due
@@ -220,9 +221,4 @@ def _distances(off: Array) -> Array:
 
 def _near(distance: Array, noise: Array | float) -> Array:
     """1 where ``distance`` is noise, 0 where it is motion."""
-    return 1.0 - _smooth((distance / np.maximum(noise, 1e-6) - _STILL) / (_MOVES - _STILL))
-
-
-def _smooth(x: Array) -> Array:
-    x = np.clip(x, 0.0, 1.0)
-    return np.asarray(x * x * (3.0 - 2.0 * x))
+    return 1.0 - smoothstep((distance / np.maximum(noise, 1e-6) - _STILL) / (_MOVES - _STILL))

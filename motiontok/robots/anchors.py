@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 from bvh.rotations import Array
+from motiontok.data.easing import smoothstep
 from motiontok.robots.contacts import runs
 
 __all__ = ["fade", "still"]
@@ -48,13 +49,9 @@ def fade(values: Array, known: Array, fps: float) -> Array:
         place = np.arange(start, end)
         length = min(reach, end - start + 1.0) if start > 0 and end < frames else reach
         if start > 0:
-            out[start:end] += _ramp(1.0 - (place - start + 1.0) / length) * values[start - 1]
+            out[start:end] += (
+                smoothstep(1.0 - (place - start + 1.0) / length)[:, None] * values[start - 1]
+            )
         if end < frames:
-            out[start:end] += _ramp(1.0 - (end - place) / length) * values[end]
-    return out
-
-
-def _ramp(s: Array) -> Array:
-    s = np.clip(s, 0.0, 1.0)[:, None]
-    out: Array = s * s * (3.0 - 2.0 * s)
+            out[start:end] += smoothstep(1.0 - (end - place) / length)[:, None] * values[end]
     return out

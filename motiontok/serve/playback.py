@@ -12,6 +12,7 @@ import numpy as np
 from bvh import rotations as rot
 from bvh.motion import FPS
 from bvh.rotations import Array
+from motiontok.data.easing import smoothstep
 from motiontok.errors import InputError
 
 __all__ = ["BLENDING", "Frame", "Moment", "Playback"]
@@ -239,8 +240,7 @@ class Playback:
         if self._passing < BLENDING:
             old = self._old[min(self._passing, len(self._old) - 1)]
             self._passing += 1
-            share = self._passing / (BLENDING + 1)
-            share = share * share * (3.0 - 2.0 * share)
+            share = float(smoothstep(self._passing / (BLENDING + 1)))
             body = _mixed(old.body, frame.body, share, 22)
             frame = Frame(self._mixed(old.row, frame.row, share), body)
         if self._catching_up and self._reach is not None and self._frames:

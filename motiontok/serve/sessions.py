@@ -15,6 +15,7 @@ from bvh.motion import FPS, Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 from motiontok.data import Start
+from motiontok.data.easing import smoothstep
 from motiontok.errors import InputError
 from motiontok.robots.trajectory import wxyz_from_xyzw
 from motiontok.serve.playback import BLENDING, Frame, Playback
@@ -360,5 +361,4 @@ def _pose_of(body: Array) -> Start:
 
 def _share(frames: int) -> float:
     """Of a correction that is made after so many frames."""
-    share = min(frames / (BLENDING + 1), 1.0)
-    return share * share * (3.0 - 2.0 * share)
+    return float(smoothstep(frames / (BLENDING + 1)))

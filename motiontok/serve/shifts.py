@@ -31,7 +31,7 @@ class Shift:
     @classmethod
     def between(cls, old: Start, new: Start) -> Shift:
         """What takes one pose to another."""
-        yaw = (new.yaw - old.yaw + np.pi) % (2 * np.pi) - np.pi
+        yaw = rot.wrapped(new.yaw - old.yaw)
         x, y = _turned(np.array([old.x, old.y]), yaw)
         return cls(new.x - float(x), new.y - float(y), float(yaw))
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bvh.motion import FPS
 from bvh.skeleton import FEET, JOINTS, MIRROR, PARENTS, generations
-from motiontok.data.features import FEATURES
+from motiontok.data.features import COLUMNS, FEATURES, STANDING, contact
 from motiontok.data.place import REFERENCE
 from motiontok.data.store.frames import STEPS
 
@@ -22,7 +22,6 @@ __all__ = ["features_of"]
 _ORDER, _GENERATIONS = generations(PARENTS)
 _BACK = sorted(range(len(JOINTS)), key=_ORDER.__getitem__)
 _MIRROR_SIGNS = (1.0, -1.0, 1.0, -1.0)
-_HEIGHTS = (0.08, 0.02, 0.08, 0.02)  # m, of foot and toe joints that stand, as features have them
 
 Parts = list[Tensor]
 """Components of vectors or quaternions, each ``(joints, windows, frames)``."""
@@ -66,25 +65,24 @@ def features_of(words: Tensor, to_reference: Tensor, mirrored: Tensor, first: Te
     turn = torch.remainder(yaw.diff(dim=1) + torch.pi, 2.0 * torch.pi) - torch.pi
     dx, dy = x.diff(dim=1), y.diff(dim=1)
     cos, sin = (c * c - s * s), 2.0 * c * s
-    out[..., 0] = turn * FPS
-    out[..., 1] = (cos[:, 1:] * dx + sin[:, 1:] * dy) * FPS
-    out[..., 2] = (cos[:, 1:] * dy - sin[:, 1:] * dx) * FPS
-    out[..., 3] = z[:, 1:]
-    out[..., 4:136] = rotations[:, 1:]
+    ahead, left = cos[:, 1:] * dx + sin[:, 1:] * dy, cos[:, 1:] * dy - sin[:, 1:] * dx
+    out[..., COLUMNS["yaw_rate"]] = (turn * FPS)[..., None]
+    out[..., COLUMNS["velocity"]] = torch.stack([ahead, left], dim=-1) * FPS
+    out[..., COLUMNS["height"]] = z[:, 1:, None]
+    out[..., COLUMNS["tilt"].start : COLUMNS["rotations"].stop] = rotations[:, 1:]
     places = torch.stack([px[1:], py[1:], pz[1:]], dim=-1)
-    out[..., 136:199] = places[:, :, 1:].permute(1, 2, 0, 3).flatten(2)
+    out[..., COLUMNS["positions"]] = places[:, :, 1:].permute(1, 2, 0, 3).flatten(2)
 
     feet = list(FEET)
     fx, fy = cos * px[feet] - sin * py[feet] + x, sin * px[feet] + cos * py[feet] + y
     fz = pz[feet] + z
     speed = (fx.diff(dim=2) ** 2 + fy.diff(dim=2) ** 2 + fz.diff(dim=2) ** 2).sqrt() * FPS
     if frames > 1:
-        out[:, 0, :3] = torch.where(first[:, None], out[:, 1, :3], out[:, 0, :3])
+        path = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
+        out[:, 0, path] = torch.where(first[:, None], out[:, 1, path], out[:, 0, path])
         speed[..., 0] = torch.where(first, speed[..., 1], speed[..., 0])
-    height = fz[..., 1:] - fz.new_tensor(_HEIGHTS)[:, None, None]
-    slow = ((0.6 - speed) / 0.4).clamp(0.0, 1.0)
-    low = ((0.10 - height) / 0.05).clamp(0.0, 1.0)
-    out[..., 199:] = (slow * low).permute(1, 2, 0)
+    height = fz[..., 1:] - fz.new_tensor(STANDING)[:, None, None]
+    out[..., COLUMNS["contacts"]] = contact(height, speed).permute(1, 2, 0)
     return out
 
 

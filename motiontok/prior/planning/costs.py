@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bvh import rotations as rot
 from bvh.motion import FPS
 from bvh.rotations import Array
 from motiontok.data import Start
@@ -131,7 +132,7 @@ def end_pose(pose: Start, *, time: float, weight: float = 1.0) -> Cost:
         if not late.any():
             return np.zeros(len(rollout.positions))
         apart = ((rollout.positions[:, late] - [pose.x, pose.y]) ** 2).sum(axis=-1)
-        turn = (rollout.yaw[:, late] - pose.yaw + np.pi) % (2 * np.pi) - np.pi
+        turn = rot.wrapped(rollout.yaw[:, late] - pose.yaw)
         return np.asarray(weight * (apart + turn**2).mean(axis=-1))
 
     return cost

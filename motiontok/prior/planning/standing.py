@@ -87,7 +87,7 @@ def _unfit(motion: Motion, path: PathTarget, part: slice) -> Array:
 
 def _turned(motion: Motion, facing: float) -> Array:
     yaw = rot.yaw_of(motion.rotations[:, 0])
-    return np.asarray((facing - yaw + np.pi) % (2 * np.pi) - np.pi)
+    return rot.wrapped(facing - yaw)
 
 
 def _bent(motion: Motion, path: PathTarget, begin: int, stop: int) -> Motion:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh import rotations as rot
 from bvh.motion import FPS
 from bvh.rotations import Array
 from motiontok.data import Start
@@ -127,13 +128,13 @@ class PathTarget:
         away = target - [pose.x, pose.y]
         distance = float(np.linalg.norm(away))
         if self.facing is not None and time + span >= self.duration and distance < _ARRIVING:
-            error = (self.facing - pose.yaw + np.pi) % (2 * np.pi) - np.pi
+            error = rot.wrapped(self.facing - pose.yaw)
             turn = float(np.clip(error / span, -_FASTEST_TURN, _FASTEST_TURN))
             step = rotated(away, np.asarray(-(pose.yaw + turn * span / 2))) / span
             return np.array([*np.clip(step, -_SIDESTEP, _SIDESTEP), turn])
         if distance < 0.1:
             return np.zeros(3)
-        error = (np.arctan2(away[1], away[0]) - pose.yaw + np.pi) % (2 * np.pi) - np.pi
+        error = rot.wrapped(np.arctan2(away[1], away[0]) - pose.yaw)
         turn = float(np.clip(error / span, -_FASTEST_TURN, _FASTEST_TURN))
         return np.array([distance / span * max(0.0, float(np.cos(error))), 0.0, turn])
 

@@ -70,7 +70,7 @@ def tracking_errors(
         velocity = _by_second(motion.root_positions[:, :2], seconds)
         missed = velocity - _by_second(path, seconds)
         if target.facing is not None:
-            more["end_heading_error_rad"] = abs(_wrapped(float(yaw[-1]) - target.facing))
+            more["end_heading_error_rad"] = abs(rot.wrapped(float(yaw[-1]) - target.facing))
     else:
         commands = target.at(times) / motion.fps
         commands[0] = 0.0
@@ -82,7 +82,8 @@ def tracking_errors(
         flesh = FLESH * World(motion.offsets).scale
         more["clearance_m"] = float(clearance(motion_points(motion), discs, flesh=flesh).min())
     apart = np.linalg.norm(motion.root_positions[:, :2] - path, axis=-1)
-    off = np.abs([_wrapped(float(a)) for a in yaw - turned if np.isfinite(a)])
+    off = yaw - turned
+    off = np.abs(rot.wrapped(off[np.isfinite(off)]))
     return {
         "path_error_m": float(apart.mean()),
         "end_error_m": float(apart[-1]),
@@ -104,7 +105,3 @@ def _integrated(steps: Array, start: Start) -> tuple[Array, Array]:
     yaw = start.yaw + np.cumsum(steps[:, 2])
     places = np.cumsum(rotated(steps[:, :2], yaw), axis=0) + [start.x, start.y]
     return places, yaw
-
-
-def _wrapped(angle: float) -> float:
-    return (angle + np.pi) % (2 * np.pi) - np.pi

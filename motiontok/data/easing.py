@@ -1,0 +1,16 @@
+"""Passing from one thing into another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["smoothstep"]
+
+
+def smoothstep(x: ArrayLike) -> NDArray[Any]:
+    """From 0 at 0 and below to 1 at 1 and beyond, without a slope at either end: 3 x^2 - 2 x^3."""
+    inside = np.clip(x, 0.0, 1.0)
+    return np.asarray(inside * inside * (3.0 - 2.0 * inside))
