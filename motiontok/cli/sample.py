@@ -107,7 +107,7 @@ def sample(
     from motiontok.errors import InputError
     from motiontok.paths import lasting_name
     from motiontok.prior import SamplingOptions, TokenPrior
-    from motiontok.prior.tokens import commands_of
+    from motiontok.prior.tokens import commands_done
     from motiontok.tokenizer import MotionTokenizer
 
     if out.suffix != ".npy":
@@ -158,9 +158,7 @@ def sample(
         if robot is not None:
             files.append(path.with_suffix(".robot.npz"))
             put_on_robot(opened.decode_codes(whole), robot)[0].save(files[-1])
-    window = opened.frames_per_window
-    does = np.array([commands_of(opened.decode_features(c), window).mean(axis=0) for c in drawn])
-    does = world.commands_outside(does)
+    does, errors = commands_done(opened, drawn, asked, world)
     for path, done in zip(paths, does, strict=True):
         if missed := _missed(asked, done):
             click.echo(f"note: {path}: {missed}; the prior knows no such motion", err=True)
@@ -169,9 +167,7 @@ def sample(
         result |= {"world": world.name, "scale": world.scale}
         result |= {"robot": [str(f) for f in files]} if files else {}
         result |= {"velocity": does[:, :2].tolist(), "yaw_rate": does[:, 2].tolist()}
-        for name, part in (("velocity_error_m_s", slice(2)), ("yaw_rate_error_rad_s", slice(2, 3))):
-            if np.isfinite(asked[part]).all():
-                result[name] = np.linalg.norm(does[:, part] - asked[part], axis=1).tolist()
+        result |= {name: values.tolist() for name, values in errors.items()}
         click.echo(json.dumps(result))
         return
     for path, (forward, left, turn) in zip(paths, does, strict=True):

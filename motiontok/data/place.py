@@ -66,6 +66,10 @@ class World:
         """A start of this world in metres of the reference body."""
         return Start(start.x / self.scale, start.y / self.scale, start.yaw)
 
+    def start_outside(self, start: Start) -> Start:
+        """A start in metres of the reference body as one of this world."""
+        return Start(self.scale * start.x, self.scale * start.y, start.yaw)
+
     def inside(self, lengths: NDArray[Any]) -> Array:
         """Lengths, places or speeds of this world in metres of the reference body."""
         return np.asarray(lengths, dtype=np.float64) / self.scale

@@ -14,11 +14,18 @@ from bvh import splits
 from bvh.files import atomic_path
 from bvh.motion import Motion
 from bvh.rotations import Array
-from motiontok.data import COLUMNS, from_motion
+from motiontok.data import COLUMNS, World, from_motion
 from motiontok.errors import DataError
 from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["COMMAND_COLUMNS", "TokenSet", "commands_of", "labels_of", "tokenize_clips"]
+__all__ = [
+    "COMMAND_COLUMNS",
+    "TokenSet",
+    "commands_done",
+    "commands_of",
+    "labels_of",
+    "tokenize_clips",
+]
 
 COMMAND_COLUMNS = [
     COLUMNS["velocity"].start,
@@ -121,6 +128,33 @@ def commands_of(features: Array, window: int) -> NDArray[np.float32]:
         window: frames a window.
     """
     return features[:, COMMAND_COLUMNS].reshape(-1, window, 3).mean(axis=1).astype(np.float32)
+
+
+def commands_done(
+    tokenizer: MotionTokenizer, codes: NDArray[Any], asked: Array, world: World
+) -> tuple[Array, dict[str, Array]]:
+    """How fast codes go and turn on average, and by what that misses what was asked.
+
+    Args:
+        tokenizer: decodes.
+        codes: ``(batch, windows, codes_per_window)``.
+        asked: ``(3,)`` or ``(windows, 3)``, velocity forward and left and yaw rate, metres of the
+            world; what is NaN was not asked.
+        world: whose metres are wanted.
+
+    Returns:
+        ``(batch, 3)``; and ``velocity_error_m_s`` and ``yaw_rate_error_rad_s`` ``(batch,)`` of
+        what was asked.
+    """
+    window = tokenizer.frames_per_window
+    rows = np.stack([commands_of(tokenizer.decode_features(one), window) for one in codes])
+    done = world.commands_outside(rows)
+    off = (done - asked).mean(axis=1)
+    missed = {}
+    for name, part in (("velocity_error_m_s", slice(2)), ("yaw_rate_error_rad_s", slice(2, 3))):
+        if np.isfinite(asked[..., part]).all():
+            missed[name] = np.linalg.norm(off[:, part], axis=1)
+    return np.asarray(done.mean(axis=1)), missed
 
 
 def tokenize_clips(

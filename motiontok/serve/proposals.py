@@ -97,17 +97,14 @@ class Proposals:
                 f"windows times batch must be 1 to {self._limits.windows}, got {windows * batch}"
             )
         _, past, anchor = self._anchor(given, prefix)
-        asked = prior.conditions(
-            windows,
-            velocity=None if velocity is None else world.inside(velocity),
-            yaw_rate=yaw_rate,
-        ).commands[0]
+        inside = None if velocity is None else world.inside(velocity)
+        asked = prior.conditions(windows, velocity=inside, yaw_rate=yaw_rate).commands[0]
         wanted = world.commands_outside(asked.cpu().numpy())
         prior.limits.require(wanted, "the command", world=world)
         codes = prior.sample(
             windows,
             batch=batch,
-            velocity=None if velocity is None else world.inside(velocity),
+            velocity=inside,
             yaw_rate=yaw_rate,
             label=text(given, "label"),
             style=text(given, "style"),
@@ -214,20 +211,10 @@ class Proposals:
 
     def _does(self, codes: NDArray[Any], asked: NDArray[Any]) -> dict[str, Any]:
         """How fast samples ``(batch, windows, codes)`` go and turn, and by what that misses."""
-        from motiontok.prior.tokens import commands_of
+        from motiontok.prior.tokens import commands_done
 
-        window = self._tokenizer.frames_per_window
-        rows = np.stack([commands_of(self._tokenizer.decode_features(c), window) for c in codes])
-        done = self._world.commands_outside(rows)
-        out: dict[str, Any] = {
-            "velocity": done[..., :2].mean(axis=1),
-            "yaw_rate": done[..., 2].mean(axis=1),
-        }
-        off = (done - asked).mean(axis=1)
-        for name, part in (("velocity_error_m_s", slice(2)), ("yaw_rate_error_rad_s", slice(2, 3))):
-            if np.isfinite(asked[:, part]).all():
-                out[name] = np.linalg.norm(off[:, part], axis=1)
-        return out
+        done, missed = commands_done(self._tokenizer, codes, asked, self._world)
+        return {"velocity": done[:, :2], "yaw_rate": done[:, 2], **missed}
 
     def _anchor(
         self, given: dict[str, Any], prefix: NDArray[Any] | None
@@ -251,10 +238,9 @@ class Proposals:
         """Pose after codes whose frame 0 stands there."""
         from motiontok.prior.planning.protocol import pose_after, windows_of
 
-        scale = self._world.scale
         codes = windows_of(past, self._tokenizer, "prefix")
         inside = pose_after(self._tokenizer, codes, self._world.start_inside(frame0), first=True)
-        return Start(scale * inside.x, scale * inside.y, inside.yaw)
+        return self._world.start_outside(inside)
 
     def _before(self, past: NDArray[Any], pose: Start) -> Start:
         """Pose of frame 0 of codes that end at one."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bvh import rotations as rot
 from bvh.motion import Motion
 from bvh.rotations import Array
 from motiontok.codes import Codes
@@ -240,7 +241,7 @@ def _length(task: Task, target: PathTarget | VelocityProfile, begin: Start) -> f
         headings = target.headings(np.linspace(0.0, target.duration - 0.1, 50))
         known = headings[np.isfinite(headings)]
         last = known[-1] if len(known) else begin.yaw
-        turn = abs((task.end.yaw - last + math.pi) % (2 * math.pi) - math.pi)
+        turn = abs(rot.wrapped(task.end.yaw - last))
         length += turn / _TURNING + _SETTLING + STANDS
     return length
 
@@ -282,7 +283,7 @@ def _measured(
         target = replace(way, points=world.scale * way.points)
     else:
         target = VelocityProfile(way.times, world.commands_outside(way.commands))
-    start = Start(world.scale * begin.x, world.scale * begin.y, begin.yaw)
+    start = world.start_outside(begin)
     errors = tracking_errors(motion, target, discs=check_discs(task.discs), start=start)
     return Plan(codes, motion, target, errors)
 
