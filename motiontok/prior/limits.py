@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class CommandLimits:
     """
 
     lower: tuple[float, float, float] = (-1.2, -1.6, -6.5)
-    upper: tuple[float, float, float] = field(default=(3.9, 1.6, 6.5))
+    upper: tuple[float, float, float] = (3.9, 1.6, 6.5)
 
     @classmethod
     def of(cls, commands: NDArray[Any]) -> CommandLimits:

@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from bvh.motion import FPS
 from motiontok.data import Statistics
 from motiontok.models import LocalQuantizer
+from motiontok.prior.codewords import whitening, word_scores
 from motiontok.prior.tokens import COMMAND_COLUMNS
 
 __all__ = ["LocalCodes", "command_map"]
-
-_FLOOR = 0.01  # of the mean variance of components, below which none is blown up further
 
 
 @torch.no_grad()
@@ -108,7 +107,7 @@ class LocalCodes(nn.Module):
         scale += [each.mean() if len(each) else each.new_ones(()) for each in owned]
         self._keep("scale", torch.stack(scale).sqrt().clamp_min(1e-6))
         variance = centroids.square().mean(dim=0)
-        self._keep("whitening", (variance + _FLOOR * variance.mean()).clamp_min(1e-12).rsqrt())
+        self._keep("whitening", whitening(variance))
 
     def _keep(self, name: str, buffer: Tensor) -> None:
         self.register_buffer(name, buffer, persistent=False)
@@ -212,5 +211,4 @@ class LocalCodes(nn.Module):
         here = self._slices[n]
         words = self.words[:, here]
         unit = units[:, here] / self.scale[n]
-        square = 0.5 * unit.square() @ words.square().T
-        return precision[:, None] * ((along * unit) @ words.T - square)
+        return word_scores(along, unit, words, precision)

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motiontok.errors import TokenizerError
+from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.daps_temporal import DapsTemporal
 from motiontok.methods.lopq import Lopq
 from motiontok.methods.temporal import Temporal
@@ -187,6 +188,13 @@ class PriorModel(nn.Module):
         self.bias.copy_(frequencies - frequencies.mean(dim=1, keepdim=True))
         # Of few windows it cannot be told which codes are rare.
         self.known.copy_(counts >= int(_RARE * counts.mean()))
+
+    @staticmethod
+    def components_of(method: DiscreteAutoencoder) -> int:
+        """Components of a window of a tokenizer whose codes are read as vectors; 0 of others."""
+        if isinstance(method, Lopq):
+            return len(method.quantizer.basis)
+        return len(method.quantizer.deviation) if isinstance(method, Temporal) else 0
 
     def read_codes_of(self, tokenizer: MotionTokenizer) -> None:
         """Take from a tokenizer what its codes say, where a table cannot hold it.

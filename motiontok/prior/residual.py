@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from motiontok.methods.temporal import Temporal
 from motiontok.models.residual_quantizer import ResidualQuantizer
+from motiontok.prior.codewords import whitening, word_scores
 
 __all__ = ["ResidualCodes", "residual_command_map"]
-
-_FLOOR = 0.01  # of the mean variance of components, below which none is blown up further
 
 
 def residual_command_map(method: Temporal) -> Tensor:
@@ -79,7 +78,6 @@ class ResidualCodes(nn.Module):
         size = (variance.sum() / squares.sum().clamp_min(1e-12)).sqrt()
         usual = size * squares[: codes - 1].mean(dim=1).sqrt()
         scale = torch.cat([usual.new_ones(1), usual.clamp_min(1e-6)])
-        whitening = (variance + _FLOOR * variance.mean()).clamp_min(1e-12).rsqrt()
         spoken = torch.zeros_like(variance, dtype=torch.bool)
         first = torch.ones_like(words[:, 0])
         for fresh, places in zip(first, components, strict=True):
@@ -91,7 +89,7 @@ class ResidualCodes(nn.Module):
             "places": components,
             "words": words,
             "scale": scale,
-            "whitening": whitening,
+            "whitening": whitening(variance),
         }
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer.clone(), persistent=False)
@@ -171,8 +169,7 @@ class ResidualCodes(nn.Module):
         words, places = self.words[n], self.places[n]
         along = expected[:, places] * self.first[n] / self.scale[position] + changes[:, places]
         unit = self.levels[head[:, 0], None] / self.scale[position]
-        square = 0.5 * unit.square() * words.square().sum(dim=-1)
-        return precision[:, None] * ((along * unit) @ words.T - square)
+        return word_scores(along, unit, words, precision)
 
     def _said(self, codes: Tensor) -> Tensor:
         """Codewords in units of components, ``(windows, codes - 1, subspace)``."""

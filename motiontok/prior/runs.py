@@ -20,12 +20,10 @@ from motiontok.data.sets import (
     split_sets,
 )
 from motiontok.errors import TrainingError
-from motiontok.methods.lopq import Lopq
-from motiontok.methods.temporal import Temporal
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.labels import Pairs
 from motiontok.prior.limits import CommandLimits
-from motiontok.prior.model import PriorConfig
+from motiontok.prior.model import PriorConfig, PriorModel
 from motiontok.prior.prior import TokenPrior
 from motiontok.prior.tokens import TokenSet, labels_of, tokenize_clips
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
@@ -161,12 +159,6 @@ def run_prior_training(
         f"{len(tokens)} windows to train on (mirror images included), {len(held_out)} held out, "
         f"{len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
     )
-    method = tokenizer.method
-    components = 0
-    if isinstance(method, Lopq):
-        components = len(method.quantizer.basis)
-    elif isinstance(method, Temporal):
-        components = len(method.quantizer.deviation)
     config = PriorConfig(
         codes_per_window=drawn,
         vocab_size=tokenizer.vocab_size,
@@ -174,7 +166,7 @@ def run_prior_training(
         styles=tokens.styles,
         width=width,
         layers=layers,
-        components=components,
+        components=PriorModel.components_of(tokenizer.method),
     )
     with alone_in(out), progress("training the prior", steps) as update:
         trained = train_prior(

@@ -1,0 +1,27 @@
+"""What codes that are read as vectors share, whatever tokenizer they are of."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+__all__ = ["whitening", "word_scores"]
+
+_FLOOR = 0.01  # of the mean variance of components, below which none is blown up further
+
+
+def whitening(variance: Tensor) -> Tensor:
+    """What components of such variance ``(components,)`` are multiplied by to be comparable."""
+    return (variance + _FLOOR * variance.mean()).clamp_min(1e-12).rsqrt()
+
+
+def word_scores(along: Tensor, unit: Tensor, words: Tensor, precision: Tensor) -> Tensor:
+    """Log-densities ``(rows, vocab)`` of codewords but for a constant.
+
+    Args:
+        along: ``(rows, coordinates)``, what is expected.
+        unit: ``(rows, coordinates)``, or ``(rows, 1)`` for all: how far a coordinate of 1 lies.
+        words: ``(vocab, coordinates)``.
+        precision: ``(rows,)``, one over the variance.
+    """
+    square = 0.5 * unit.expand_as(along).square() @ words.square().T
+    return precision[:, None] * ((along * unit) @ words.T - square)
