@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from motiontok.errors import DataError, InputError
 
@@ -35,6 +35,8 @@ __all__ = [
     "open_lines",
     "share_of_process",
 ]
+
+_Entry = TypeVar("_Entry")
 
 SHARD_CLIPS = 4_096
 """Clips after which a shard is closed, however short they are."""
@@ -188,11 +190,18 @@ def _number(path: Path) -> tuple[int, str]:
     return (int(found[1]) if found else -1, path.name)
 
 
-def manifest_lines(path: Path, cure: str) -> Iterator[dict[str, Any]]:
-    """Lines of a manifest; a last one that was not finished is left out.
+def manifest_lines(
+    path: Path, cure: str, read: Callable[[dict[str, Any]], _Entry]
+) -> Iterator[_Entry]:
+    """What the lines of a manifest say; a last one that was not finished is left out.
+
+    Args:
+        path: of the manifest.
+        cure: what to do about a damaged line.
+        read: makes an entry of a line; ValueError and TypeError are of a damaged one.
 
     Raises:
-        DataError: a line is damaged; ``cure`` says what to do.
+        DataError: a line is damaged.
     """
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
@@ -202,6 +211,7 @@ def manifest_lines(path: Path, cure: str) -> Iterator[dict[str, Any]]:
                 row = json.loads(line)
                 if not isinstance(row, dict):
                     raise ValueError("not a table")
-            except ValueError as error:
+                entry = read(row)
+            except (ValueError, TypeError) as error:
                 raise DataError(f"{path}, line {number}: damaged ({error}); {cure}") from None
-            yield row
+            yield entry

@@ -57,7 +57,7 @@ def retarget_folder(
     from motiontok.progress import progress
     from motiontok.robots import retarget_and_evaluate_all
     from motiontok.robots.ledger import LEDGER, Line, digest, exceeded, read_ledger, write_ledger
-    from motiontok.shards import alone
+    from motiontok.shards import alone, make_folder
 
     if output.suffix in (".npz", ".csv"):
         raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
@@ -76,10 +76,7 @@ def retarget_folder(
         if inside not in (source / file).resolve().parents
     ]
     how = _settings(robot, read, layout, bounds, ground)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise InputError(f"{output}: a file; a folder of clips goes into a folder") from None
+    make_folder(output, "a folder of clips goes")
     remarks: list[tuple[str, str]] = []
     with alone(output, "retargeting into this folder"):
         old, done, hashes = read_ledger(output), {}, {}

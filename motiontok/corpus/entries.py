@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from motiontok.errors import DataError
 from motiontok.shards import manifest_lines, manifests
@@ -84,17 +85,11 @@ def read_manifest(folder: str | Path) -> Iterator[Entry]:
     if not paths:
         raise DataError(f"{folder}: no {MANIFEST} in it; `motiontok encode CLIPS -o` writes one")
     for path in paths:
-        yield from _entries(path)
+        yield from manifest_lines(path, "remove the line to encode its clip again", _entry)
 
 
-def _entries(path: Path) -> Iterator[Entry]:
-    cure = "remove the line to encode its clip again"
-    for number, values in enumerate(manifest_lines(path, cure), start=1):
-        try:
-            entry = Entry(**values | {"remarks": tuple(values.get("remarks", ()))})
-        except TypeError as error:
-            raise DataError(f"{path}, line {number}: damaged ({error}); {cure}") from None
-        yield entry
+def _entry(values: dict[str, Any]) -> Entry:
+    return Entry(**values | {"remarks": tuple(values.get("remarks", ()))})
 
 
 def line_of(entry: Entry) -> str:

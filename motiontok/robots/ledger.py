@@ -7,10 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from bvh.files import atomic_path
-from motiontok.errors import InputError, RobotError
+from motiontok.errors import InputError
 from motiontok.robots.report import Report
+from motiontok.shards import manifest_lines
 
 __all__ = ["LEDGER", "Line", "digest", "exceeded", "parse_limits", "read_ledger", "write_ledger"]
 
@@ -89,23 +91,19 @@ def read_ledger(folder: Path) -> dict[str, Line]:
     A last line that was not finished is left out.
 
     Raises:
-        RobotError: a line is damaged.
+        DataError: a line is damaged.
     """
-    path, lines = folder / LEDGER, {}
+    path = folder / LEDGER
     if not path.is_file():
         return {}
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(True), start=1):
-        if not text.endswith("\n"):
-            break
-        try:
-            line = Line(**json.loads(text))
-            line.figures()
-        except (ValueError, TypeError) as error:
-            raise RobotError(
-                f"{path}, line {number}: damaged ({error}); remove the line to do its clip again"
-            ) from None
-        lines[line.file] = line
-    return lines
+    lines = manifest_lines(path, "remove the line to do its clip again", _line)
+    return {line.file: line for line in lines}
+
+
+def _line(values: dict[str, Any]) -> Line:
+    line = Line(**values)
+    line.figures()
+    return line
 
 
 def write_ledger(folder: Path, lines: list[Line]) -> None:

@@ -142,11 +142,10 @@ def read_entries(folder: Path) -> Iterator[Entry]:
         DataError: a line is damaged.
     """
     for path in manifests(folder):
-        for number, values in enumerate(manifest_lines(path, _CURE), start=1):
-            try:
-                # Of many clips most of the words are the same, and need be there once.
-                shared = {key: sys.intern(values[key]) for key in _SHARED if key in values}
-                remarks = tuple(map(sys.intern, values.get("remarks", ())))
-                yield Entry(**values | shared | {"remarks": remarks})
-            except TypeError as error:
-                raise DataError(f"{path}, line {number}: damaged ({error}); {_CURE}") from None
+        yield from manifest_lines(path, _CURE, _entry)
+
+
+def _entry(values: dict[str, Any]) -> Entry:
+    # Of many clips most of the words are the same, and need be there once.
+    shared = {key: sys.intern(values[key]) for key in _SHARED if key in values}
+    return Entry(**values | shared | {"remarks": tuple(map(sys.intern, values.get("remarks", ())))})
