@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 
 import click
@@ -73,6 +74,9 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def cli(ctx: click.Context, debug: bool) -> None:
     """Human motion capture to short discrete tokens and back into robot motion."""
     ctx.obj = {"debug": debug}
+    # What NumPy multiplies here is small, a robot's matrices above all: threads would wait for each
+    # other, and where others compute too for long. It asks when it is first imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def main() -> None:

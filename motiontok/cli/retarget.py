@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,10 +118,6 @@ def retarget(
     used, and a run that was ended goes on where it was when it is started again.
     retarget.jsonl there has a report a clip.
     """
-    # A robot's matrices are small: threads of the linear algebra would wait for each other. They
-    # are counted when it is first imported.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
     from motiontok.cli.layouts import Layout
     from motiontok.cli.sources import check_reading, load_motion, open_robot
     from motiontok.errors import InputError
