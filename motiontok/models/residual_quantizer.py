@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motiontok.models.codebooks import k_means, nearest
+from motiontok.models.sampling import cheapest
 
 __all__ = ["ResidualQuantizer"]
 
@@ -259,10 +260,7 @@ class ResidualQuantizer(nn.Module):
         rows = torch.arange(len(shape), device=shape.device)[:, None]
         for token in range(1, self.codes):
             total = left.square().sum(dim=-1, keepdim=True) + self.distances(left, token)
-            kept = min(beam, total[0].numel())
-            best = total.flatten(1).topk(kept, largest=False).indices
-            old, new = best // self.vocab_size, best % self.vocab_size
+            _, old, new = cheapest(total, beam)
             left = self.subtract(left[rows, old], token, new)
             codes = torch.cat([codes[rows, old], new[..., None]], dim=-1)
-        # In order from the best, as topk gives them.
         return codes[:, 0], left[:, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["draw_tokens", "log_softmax"]
+__all__ = ["cheapest", "draw_tokens", "log_softmax"]
 
 
 def log_softmax(logits: Tensor) -> Tensor:
@@ -43,3 +43,18 @@ def draw_tokens(
     place = (noise[..., None] * total).contiguous()
     # To the right of equals: a token without probability is never drawn.
     return torch.searchsorted(cumulative, place, right=True)[..., 0].clamp_max(q.shape[-1] - 1)
+
+
+def cheapest(totals: Tensor, beam: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best ways on in a search of which ``beam`` candidates are kept.
+
+    Args:
+        totals: ``(batch, candidates, vocab)``, what each would cost with each token.
+        beam: how many are kept, if there are so many.
+
+    Returns:
+        Costs, candidates and tokens ``(batch, kept)``, the best first.
+    """
+    best = totals.flatten(1).topk(min(beam, totals[0].numel()), largest=False)
+    vocab_size = totals.shape[-1]
+    return best.values, best.indices // vocab_size, best.indices % vocab_size

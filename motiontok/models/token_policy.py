@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motiontok.models.residual_quantizer import ResidualQuantizer
-from motiontok.models.sampling import draw_tokens
+from motiontok.models.sampling import cheapest, draw_tokens
 from motiontok.models.token_rates import TokenRates
 
 __all__ = ["TokenPolicy"]
@@ -87,10 +87,7 @@ class TokenPolicy(nn.Module):
         for token in range(1, quantizer.codes):
             logp = rates.log_probabilities(state, token)
             cost = quantizer.distances(left, token) * self.nats - rate_weight * logp
-            total = spent[..., None] + cost
-            best = total.flatten(1).topk(min(beam, total[0].numel()), largest=False)
-            old, new = best.indices // quantizer.vocab_size, best.indices % quantizer.vocab_size
-            spent = best.values
+            spent, old, new = cheapest(spent[..., None] + cost, beam)
             left = quantizer.subtract(left[rows, old], token, new)
             state = rates.advance(state[rows, old], token, new)
             codes = torch.cat([codes[rows, old], new[..., None]], dim=-1)
