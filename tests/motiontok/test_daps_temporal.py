@@ -12,28 +12,14 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.corpus import encode_folder
-from motiontok.data.clips import Clips, ClipSet
-from motiontok.data.ready import make_training_data
 from motiontok.errors import DataError
-from motiontok.methods import MotionNetworks, temporal
+from motiontok.methods import MotionNetworks
 from motiontok.training import train
 from motiontok.training.log import read_log
 
 CODES, VOCAB = 16, 32
 
-
-@pytest.fixture(autouse=True, scope="module")
-def short_start():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(temporal, "_LINEAR_STEPS", 30)
-        yield
-
-
-@pytest.fixture(scope="module")
-def ready():
-    motions = procedural.dataset(10, seconds=5.0, seed=0)
-    clips = Clips((ClipSet("made", motions[:8], motions[8:]),), "")
-    return make_training_data(clips, config_of().data)
+pytestmark = pytest.mark.usefixtures("short_start")
 
 
 def config_of(*, warm_start=0.5, steps=12, **settings):
@@ -69,20 +55,20 @@ def config_of(*, warm_start=0.5, steps=12, **settings):
     )
 
 
-def trained(ready, out, *, resume=False, update=None, **settings):
+def trained(made_data, out, *, resume=False, update=None, **settings):
     config = config_of(**settings)
     return train(
         config,
-        data=ready.stretched(4),
-        networks=MotionNetworks(config, statistics=ready.statistics),
+        data=made_data.stretched(4),
+        networks=MotionNetworks(config, statistics=made_data.statistics),
         out=out,
         resume=resume,
         update=update,
     )
 
 
-def test_a_resumed_run_equals_an_unbroken_one_across_the_warm_start(ready, tmp_path):
-    whole = trained(ready, tmp_path / "whole").method.state_dict()
+def test_a_resumed_run_equals_an_unbroken_one_across_the_warm_start(made_data, tmp_path):
+    whole = trained(made_data, tmp_path / "whole").method.state_dict()
     rows = read_log(tmp_path / "whole" / "log.csv")[1:]
     # Before DAPS begins there is neither a policy's loss nor an effective sample size.
     assert [bool(row.get("ess")) for row in rows] == [False] * 6 + [True] * 6
@@ -93,23 +79,23 @@ def test_a_resumed_run_equals_an_unbroken_one_across_the_warm_start(ready, tmp_p
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        trained(ready, tmp_path / "parts", update=stop)
-    parts = trained(ready, tmp_path / "parts", resume=True).method.state_dict()
+        trained(made_data, tmp_path / "parts", update=stop)
+    parts = trained(made_data, tmp_path / "parts", resume=True).method.state_dict()
     assert not [name for name in whole if not torch.equal(whole[name], parts[name])]
 
 
-def test_the_trust_region_is_set_by_the_effective_sample_size(ready, tmp_path):
-    trained(ready, tmp_path, warm_start=0.0, steps=80)
+def test_the_trust_region_is_set_by_the_effective_sample_size(made_data, tmp_path):
+    trained(made_data, tmp_path, warm_start=0.0, steps=80)
     rows = read_log(tmp_path / "log.csv")
     late = [float(row["ess"]) for row in rows[-30:]]
     assert abs(sum(late) / len(late) - 0.5) < 0.15
 
 
-def test_the_prior_learns_and_its_weight_buys_nats_with_error(ready, tmp_path):
-    method = trained(ready, tmp_path, warm_start=1.0, steps=80, learning_rate=3e-3).method
+def test_the_prior_learns_and_its_weight_buys_nats_with_error(made_data, tmp_path):
+    method = trained(made_data, tmp_path, warm_start=1.0, steps=80, learning_rate=3e-3).method
     rows = read_log(tmp_path / "log.csv")[1:]
     assert float(rows[-1]["kl"]) < float(rows[0]["kl"])
-    x = ready.windows.stretched(4).batch(16, torch.Generator().manual_seed(1))
+    x = made_data.windows.stretched(4).batch(16, torch.Generator().manual_seed(1))
     nats, errors = [], []
     for weight in (0.0, 1.0, 4.0):
         codes = method.encode_sequence(x, effort=4, rate_weight=weight)
@@ -118,7 +104,7 @@ def test_the_prior_learns_and_its_weight_buys_nats_with_error(ready, tmp_path):
     assert nats[2] < nats[1] < nats[0]
     assert errors[0] < errors[2]
 
-    tokenizer = MotionTokenizer(method, ready.statistics)
+    tokenizer = MotionTokenizer(method, made_data.statistics)
     motion = procedural.make("walk", seconds=6.0, seed=5)
     plain, cheap = (tokenizer.encode(motion, effort=4, rate_weight=w) for w in (0.0, 4.0))
     assert tokenizer.nats(plain).shape == plain.shape

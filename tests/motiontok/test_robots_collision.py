@@ -12,15 +12,10 @@ import pinocchio as pin
 from bvh import procedural
 from bvh.rotations import from_axis_angle, multiply
 from bvh.skeleton import JOINTS
-from motiontok.robots import load_robot, retarget
+from motiontok.robots import retarget
 from motiontok.robots.collision import SelfCollision, _between_segments, _capsule
 from motiontok.robots.report import evaluate
 from motiontok.robots.retargeting import t_pose
-
-
-@pytest.fixture(scope="module")
-def g1():
-    return load_robot("g1")
 
 
 def balls():

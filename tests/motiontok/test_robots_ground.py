@@ -15,17 +15,12 @@ from bvh.procedural.style import Style
 from bvh.rotations import from_axis_angle
 from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
-from motiontok.robots import evaluate, load_robot, retarget
+from motiontok.robots import evaluate, retarget
 from motiontok.robots.contacts import find_contacts, runs
 from motiontok.robots.ground import find_ground
 
 FLAT = [(0.0, 0.0, 0.0)]
 SLOPE = np.radians(10.0)
-
-
-@pytest.fixture(scope="module")
-def g1():
-    return load_robot("g1")
 
 
 def up_a_ramp():

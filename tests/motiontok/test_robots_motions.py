@@ -22,11 +22,6 @@ from motiontok.robots import available, load_robot, motion_of, retarget
 
 
 @pytest.fixture(scope="module")
-def g1():
-    return load_robot("g1")
-
-
-@pytest.fixture(scope="module")
 def walk(g1):
     return retarget(procedural.make("walk", seconds=2, seed=1), g1)
 

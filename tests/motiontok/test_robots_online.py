@@ -9,14 +9,9 @@ pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from bvh import BVHError, procedural
 from motiontok.errors import RobotError
-from motiontok.robots import Follower, Trajectory, load_robot
+from motiontok.robots import Follower, Trajectory
 from motiontok.robots.follower import _Skeleton
 from motiontok.robots.report import evaluate
-
-
-@pytest.fixture(scope="module")
-def g1():
-    return load_robot("g1")
 
 
 def follow(follower, motion):

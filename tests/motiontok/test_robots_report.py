@@ -10,14 +10,9 @@ import pytest
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from bvh import procedural
-from motiontok.robots import evaluate, load_robot, retarget
+from motiontok.robots import evaluate, retarget
 from motiontok.robots.geometry import points_of
 from motiontok.robots.outline import outline_of
-
-
-@pytest.fixture(scope="module")
-def g1():
-    return load_robot("g1")
 
 
 @pytest.fixture(scope="module")

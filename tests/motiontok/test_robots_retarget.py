@@ -16,11 +16,6 @@ from motiontok.robots.report import measure
 from motiontok.robots.retargeting import t_pose
 
 
-@pytest.fixture(scope="module")
-def g1():
-    return load_robot("g1")
-
-
 @pytest.mark.parametrize("kind", procedural.KINDS)
 def test_the_g1_follows_every_kind_of_motion(g1, kind):
     motion = procedural.make(kind, seconds=3, seed=3)

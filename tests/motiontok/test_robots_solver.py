@@ -15,7 +15,7 @@ pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 from bvh import procedural
 from bvh.rotations import exp, from_axis_angle, to_matrix
 from bvh.skeleton import JOINTS
-from motiontok.robots import evaluate, load_robot, retarget, smoothing
+from motiontok.robots import evaluate, retarget, smoothing
 from motiontok.robots.anchors import fade, still
 from motiontok.robots.branches import connected, jump_cost, key_frames
 from motiontok.robots.contacts import find_contacts, runs
@@ -54,11 +54,6 @@ def test_a_jump_is_spread_evenly_to_both_sides():
     out = limit_speed(joints, np.array([0.25]))[:, 0]
     np.testing.assert_allclose(out, 1 - out[::-1], atol=1e-12)
     assert np.abs(out - joints[:, 0]).max() <= 0.5
-
-
-@pytest.fixture(scope="module")
-def g1():
-    return load_robot("g1")
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,9 @@ from bvh import procedural
 from bvh.rotations import conjugate, log, multiply
 from motiontok.cli.retarget import retarget as command
 from motiontok.errors import RobotError
-from motiontok.robots import Trajectory, load_robot, retarget
+from motiontok.robots import Trajectory, retarget
 from motiontok.robots.joint_orders import joint_order
 from motiontok.robots.tracking import save_tracking
-
-
-@pytest.fixture(scope="module")
-def g1():
-    return load_robot("g1")
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,8 @@ from motiontok import MotionTokenizer
 from motiontok.config import override, parse_config
 from motiontok.corpus import encode_folder, read_manifest
 from motiontok.data import Start, from_motion
-from motiontok.data.clips import Clips, ClipSet
-from motiontok.data.ready import make_training_data
 from motiontok.errors import CodesError, ConfigError, TokenizerError
-from motiontok.methods import MotionNetworks, make_method, temporal
+from motiontok.methods import MotionNetworks, make_method
 from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.models.temporal import REACH
 from motiontok.prior.tokens import tokenize_clips
@@ -30,6 +28,8 @@ from motiontok.training.checkpoint import read_header
 from motiontok.training.log import read_log
 
 CODES, VOCAB, WINDOW = 16, 64, 32
+
+pytestmark = pytest.mark.usefixtures("short_start")
 
 
 def config_of(*, window=WINDOW, codes=CODES, components=64, **settings):
@@ -58,26 +58,12 @@ def config_of(*, window=WINDOW, codes=CODES, components=64, **settings):
     )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def short_start():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(temporal, "_LINEAR_STEPS", 30)
-        yield
-
-
-@pytest.fixture(scope="module")
-def ready():
-    motions = procedural.dataset(10, seconds=5.0, seed=0)
-    clips = Clips((ClipSet("made", motions[:8], motions[8:]),), "")
-    return make_training_data(clips, config_of().data)
-
-
-def trained(ready, out, *, resume=False, update=None, **settings):
+def trained(made_data, out, *, resume=False, update=None, **settings):
     config = config_of(**settings)
     return train(
         config,
-        data=ready.stretched(4),
-        networks=MotionNetworks(config, statistics=ready.statistics),
+        data=made_data.stretched(4),
+        networks=MotionNetworks(config, statistics=made_data.statistics),
         out=out,
         resume=resume,
         update=update,
@@ -85,14 +71,14 @@ def trained(ready, out, *, resume=False, update=None, **settings):
 
 
 @pytest.fixture(scope="module")
-def tokenizer(ready, tmp_path_factory):
+def tokenizer(made_data, tmp_path_factory):
     """One whose networks say something: their last layers are zero at first."""
-    made = trained(ready, tmp_path_factory.mktemp("run"), steps=60).method
+    made = trained(made_data, tmp_path_factory.mktemp("run"), steps=60).method
     generator = torch.Generator().manual_seed(5)
     for network in (made.encoder, made.decoder):
         weight = network.layers[-1].weight
         weight.data += 0.05 * torch.randn(weight.shape, generator=generator)
-    return MotionTokenizer(made, ready.statistics)
+    return MotionTokenizer(made, made_data.statistics)
 
 
 @pytest.fixture(scope="module")
@@ -100,24 +86,24 @@ def motion():
     return procedural.make("dance", seconds=9.0, seed=8)
 
 
-def test_training_lowers_the_error_of_what_is_held_out(ready, tmp_path):
+def test_training_lowers_the_error_of_what_is_held_out(made_data, tmp_path):
     settings = {"steps": 60, "evaluate_every": 60, "batch_size": 16, "learning_rate": 3e-3}
-    found = trained(ready, tmp_path, codes=32, **settings)
+    found = trained(made_data, tmp_path, codes=32, **settings)
     start = read_log(tmp_path / "log.csv")[0]["val_mpjpe_mm"]
     assert found.validation["mpjpe_mm"] < start, (found.validation, start)
 
 
-def test_a_resumed_run_equals_an_unbroken_one(ready, tmp_path):
-    whole = trained(ready, tmp_path / "whole").method.state_dict()
+def test_a_resumed_run_equals_an_unbroken_one(made_data, tmp_path):
+    whole = trained(made_data, tmp_path / "whole").method.state_dict()
 
     def stop(done, *_, **__):
         if done == 6:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        trained(ready, tmp_path / "parts", update=stop)
+        trained(made_data, tmp_path / "parts", update=stop)
     assert read_header(tmp_path / "parts" / "checkpoint.safetensors")["step"] == 6
-    parts = trained(ready, tmp_path / "parts", resume=True).method.state_dict()
+    parts = trained(made_data, tmp_path / "parts", resume=True).method.state_dict()
     assert whole.keys() == parts.keys()
     assert not [name for name in whole if not torch.equal(whole[name], parts[name])]
 
@@ -171,9 +157,9 @@ def test_the_first_codes_decode_and_more_err_less(tokenizer, motion):
 
 
 @torch.no_grad()
-def test_a_beam_is_never_farther_in_latents_than_greedy_and_often_nearer(tokenizer, ready):
+def test_a_beam_is_never_farther_in_latents_than_greedy_and_often_nearer(tokenizer, made_data):
     method = tokenizer.method
-    x = ready.validation[:, None]
+    x = made_data.validation[:, None]
     _, shape = method.quantizer.split(method._latents(method.error.frames(x)))
 
     def distance(codes):
@@ -279,12 +265,12 @@ def test_an_invalid_window_is_held_in_streams_as_at_once(tokenizer, motion):
     np.testing.assert_allclose(positions, whole.root_positions, atol=1e-4)
 
 
-def test_windows_that_are_shorter_than_the_reach_join_too(ready):
+def test_windows_that_are_shorter_than_the_reach_join_too(made_data):
     config = config_of(window=8, codes=4)
-    statistics = ready.statistics
+    statistics = made_data.statistics
     torch.manual_seed(0)
     method = make_method(config, MotionNetworks(config, statistics=statistics))
-    x = ready.windows.stretched(2).batch(64, torch.Generator().manual_seed(0))
+    x = made_data.windows.stretched(2).batch(64, torch.Generator().manual_seed(0))
     raw = x.unflatten(2, (4, 8)).flatten(1, 2)
     method.prepare(lambda count: raw[:count], torch.Generator().manual_seed(0))
     tokenizer = MotionTokenizer(method, statistics)
@@ -337,10 +323,10 @@ def test_corpora_and_priors_code_whole_clips(tokenizer, motion, tmp_path):
     )
 
 
-def test_a_held_path_drifts_less(ready, tmp_path):
+def test_a_held_path_drifts_less(made_data, tmp_path):
     # With tokens enough to say where it goes.
-    method = trained(ready, tmp_path, codes=64, components=256, steps=10).method
-    tokenizer = MotionTokenizer(method, ready.statistics)
+    method = trained(made_data, tmp_path, codes=64, components=256, steps=10).method
+    tokenizer = MotionTokenizer(method, made_data.statistics)
     walk = procedural.make("walk", seconds=12.0, seed=3)
     ends = []
     for hold in (False, True):
