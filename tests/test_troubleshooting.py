@@ -19,7 +19,14 @@ FILES = [
     *(ROOT / "bvh" / f"{n}.py" for n in ("hierarchy", "motion_io", "reader", "reading", "sources")),
     *(
         ROOT / "motiontok" / "robots" / f"{n}.py"
-        for n in ("coupling", "description", "finding", "geometry", "proposal", "tables")
+        for n in (
+            "files/tables",
+            "model/find_urdf",
+            "model/geometry",
+            "model/mimic_joints",
+            "model/propose_map",
+            "model/urdf",
+        )
     ),
 ]
 
