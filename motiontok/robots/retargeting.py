@@ -17,6 +17,7 @@ from motiontok.robots.footing import foot_holds, plant_feet
 from motiontok.robots.ground import Planes, find_ground
 from motiontok.robots.model import Robot
 from motiontok.robots.offline import solve_trajectory
+from motiontok.robots.reach import within_reach
 from motiontok.robots.resting import rest_bodies
 from motiontok.robots.targets import leg_length, make_targets
 from motiontok.robots.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
@@ -59,6 +60,7 @@ def retarget(
     under = find_ground(motion, ground)
     contacts = find_contacts(motion, under.feet)
     under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
+    targets = within_reach(targets, robot.model, robot.calibration)
     targets = plant_feet(targets, robot.calibration, contacts, under.feet)
     outline = robot.outline
     targets, resting = rest_bodies(targets, robot.calibration, outline, under.rest)
