@@ -17,11 +17,11 @@ import pinocchio as pin
 from bvh import rotations as quaternions
 from bvh.rotations import Array, to_matrix
 from motiontok.data.easing import smoothstep
-from motiontok.robots import so3
-from motiontok.robots.calibration import Calibration
-from motiontok.robots.contacts import SIDES
-from motiontok.robots.kinematics import limit_margins
-from motiontok.robots.so3 import skew
+from motiontok.robots.contacts.foot_contacts import SIDES
+from motiontok.robots.kinematics import so3
+from motiontok.robots.kinematics.kinematics import limit_margins
+from motiontok.robots.kinematics.so3 import skew
+from motiontok.robots.model.calibration import Calibration
 from motiontok.robots.targets import Targets
 
 __all__ = ["within_reach"]
