@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvh.normalizer.body import INDEX, SIDES, Body, leg_length_of
-from bvh.normalizer.geometry import median, quantile
+from bvh.normalizer.geometry import median, quantile, unit
 from bvh.remarks import remark
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS, leg_length, toe_height
@@ -21,6 +21,7 @@ _BAND = 0.04  # m; heights of one floor, of feet that roll a little and of noise
 _ABOVE, _BELOW = 0.4, 0.2  # m; more than this over or under the floor is worth a remark
 _SUNK = 0.08  # m; no joint of a body is so far below the floor it stands on, most of the time
 _FLAT = 0.015  # m; ankle height over its lowest standing height that still counts as flat
+_UPRIGHT = 0.5  # upward part of a shin above a foot that stands; who lies has feet on their sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,9 @@ def find_contacts(body: Body) -> Contacts:
     still = (_speed(ankles, body.frame_time) < _STILL) & toes_still
     low = _lowest_level(toes[..., 2], toes_still)
     flat = still & (np.abs(toes[..., 2] - low) < _BAND)
+    for foot, (side, _) in enumerate(SIDES):
+        shin = unit(body.at(side + "Leg") - body.at(side + "Foot"))
+        flat[:, foot] &= shin[:, 2] > _UPRIGHT
     for foot in range(2):
         if flat[:, foot].any():
             heights = ankles[:, foot, 2]

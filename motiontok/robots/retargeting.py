@@ -18,6 +18,7 @@ from motiontok.robots.contacts.offline_foot_lock import foot_holds, lock_target_
 from motiontok.robots.contacts.resting_bodies import rest_bodies
 from motiontok.robots.files.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
 from motiontok.robots.model.robot import Robot
+from motiontok.robots.reach import within_reach
 from motiontok.robots.solver.offline import solve_trajectory
 from motiontok.robots.targets import leg_length, make_targets
 
@@ -59,6 +60,7 @@ def retarget(
     under = find_ground(motion, ground)
     contacts = find_contacts(motion, under.feet)
     under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
+    targets = within_reach(targets, robot.model, robot.calibration)
     targets = lock_target_feet(targets, robot.calibration, contacts, under.feet)
     outline = robot.outline
     targets, resting = rest_bodies(targets, robot.calibration, outline, under.rest)

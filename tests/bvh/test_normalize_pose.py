@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from poses import lying, on_floor, standing
+from rerigging import with_random_axes
+from rigs import RIGS, put_on
 
 import bvh
 from bvh import JOINTS, Clip, Motion
@@ -131,3 +134,25 @@ def test_the_spine_shares_the_turn_of_the_chest(captures: dict[str, Clip], name:
     for joint, share in (("Spine", 1 / 3), ("Spine1", 2 / 3)):
         part = rot.multiply(rot.conjugate(hips), turns[:, INDEX[joint]])
         np.testing.assert_allclose(rot.twist_about(part, UP), share * whole, atol=0.04)
+
+
+def test_feet_on_their_sides_of_who_lies_do_not_stand() -> None:
+    """Who lies holds the feet as still as who stands, and their ankles lower."""
+    stood, down = standing(seconds=4.0), lying("supine", seconds=12.0)
+    turns = down.rotations.copy()
+    for side, sign in (("Left", 1), ("Right", -1)):
+        thigh = INDEX[side + "UpLeg"]
+        out = rot.from_axis_angle(UP, sign * np.deg2rad(100.0))
+        turns[:, thigh] = rot.multiply(turns[:, thigh], out)
+    down = on_floor(replace(down, rotations=turns), 0.0)
+    both = replace(
+        stood,
+        rotations=np.concatenate([stood.rotations, down.rotations]),
+        root_positions=np.concatenate([stood.root_positions, down.root_positions]),
+    )
+    rng = np.random.default_rng(0)
+    clip = with_random_axes(put_on(RIGS["xsens"][0], both, 100.0), rng)
+    found = bvh.normalize(clip)
+    for side in ("Left", "Right"):
+        up = axis(found, side + "Foot", UP)[: len(stood), 2]
+        assert np.median(up) > 0.95, side

@@ -10,13 +10,26 @@ from bvh.motion import Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS, toe_height
 
-__all__ = ["BAND", "SIDES", "SLOW", "STILL", "Contacts", "find_contacts", "runs", "standing"]
+__all__ = [
+    "BAND",
+    "SIDES",
+    "SLOW",
+    "STILL",
+    "Contacts",
+    "can_stand",
+    "find_contacts",
+    "runs",
+    "standing",
+]
 
 SIDES = ("Left", "Right")
 
 STILL = 0.15  # m/s: slower than this stands
 SLOW = 0.3  # m/s: a standing foot keeps standing until it is faster
 BAND = 0.03  # m above its standing height
+# Upward part of the shin above a heel and a toe that stand: who kneels or lies has the insteps
+# or the sides of the feet on the ground, as low and still as soles.
+_SHIN = np.array([0.5, 0.1])
 _SHORTEST = 3  # frames; shorter contacts are noise
 _GAP = 2  # frames; shorter interruptions are noise
 
@@ -53,17 +66,34 @@ def find_contacts(motion: Motion, planes: Array | None = None) -> Contacts:
     toes: list[Array] = []
     if planes is None:
         planes = np.zeros((len(motion), 2, 3))
+    below = can_stand(positions)
     for k, side in enumerate(SIDES):
         a, b, c = planes[:, k].T
         ankle, toe = JOINTS.index(side + "Foot"), JOINTS.index(side + "Toe")
         ankle_height = toe_joint - motion.offsets[toe, 2]
-        for ends, joint, height in ((heels, ankle, ankle_height), (toes, toe, toe_joint)):
+        for end, (ends, joint, height) in enumerate(
+            ((heels, ankle, ankle_height), (toes, toe, toe_joint))
+        ):
             path = positions[:, joint]
             above = (path[:, 2] - a * path[:, 0] - b * path[:, 1] - c) / np.sqrt(
                 1.0 + a * a + b * b
             )
-            ends.append(standing(path, above < height + BAND, motion.fps))
+            low = (above < height + BAND) & below[:, 2 * k + end]
+            ends.append(standing(path, low, motion.fps))
     return Contacts(heels=np.stack(heels, axis=1), toes=np.stack(toes, axis=1))
+
+
+def can_stand(positions: Array) -> Array:
+    """Whether heels and toes are under shins that stand ``(..., 4)``: left, right.
+
+    Args:
+        positions: ``(..., 22, 3)`` of the motion's joints, metres.
+    """
+    knees, ankles = ([JOINTS.index(side + part) for side in SIDES] for part in ("Leg", "Foot"))
+    shins = positions[..., knees, :] - positions[..., ankles, :]
+    lengths = np.sqrt((shins * shins).sum(axis=-1))
+    out: Array = shins[..., 2, None] > _SHIN * lengths[..., None]
+    return out.reshape(*out.shape[:-2], 4)
 
 
 def runs(mask: Array) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS, toe_height
-from motiontok.robots.contacts.foot_contacts import BAND, SIDES, SLOW
+from motiontok.robots.contacts.foot_contacts import BAND, SIDES, SLOW, can_stand
 from motiontok.robots.model.calibration import Calibration, Sole
 from motiontok.robots.targets import Targets
 
@@ -67,9 +67,12 @@ class FootLock:
         positions = targets.positions.copy()
         rotation_weights = targets.rotation_weights.copy()
         position_weights = targets.position_weights.copy()
-        for foot in self._feet:
+        below = can_stand(human).reshape(-1, 2)
+        for foot, can in zip(self._feet, below, strict=True):
             k = foot.index
-            ankle, standing = foot.hold(positions[0, k], targets.rotations[0, k], human, self._fps)
+            ankle, standing = foot.hold(
+                positions[0, k], targets.rotations[0, k], human, can, self._fps
+            )
             positions[0, k] = ankle
             if standing:
                 rotation_weights[0, k] *= _FIRMER
@@ -100,7 +103,9 @@ class _Foot:
         self.anchors: list[Array | None] = [None, None]
         self._shift = np.zeros(3)
 
-    def hold(self, ankle: Array, rotation: Array, human: Array, fps: float) -> tuple[Array, bool]:
+    def hold(
+        self, ankle: Array, rotation: Array, human: Array, can: Array, fps: float
+    ) -> tuple[Array, bool]:
         """The ankle's target ``(3,)`` in this frame, and whether the foot stands."""
         ends = human[list(self._joints)]
         speed = (
@@ -112,7 +117,7 @@ class _Foot:
         wanted = None
         for end in (0, 1):  # where both stand, the toe decides
             raw = ankle + rotation @ self._points[end]
-            if ends[end, 2] < self._heights[end] + BAND and speed[end] < SLOW:
+            if can[end] and ends[end, 2] < self._heights[end] + BAND and speed[end] < SLOW:
                 anchor = self.anchors[end]
                 if anchor is None:
                     anchor = raw + self._shift
@@ -151,6 +156,7 @@ class LateContacts:
     def reset(self) -> None:
         """Forget the stream."""
         self._places: deque[Array] = deque(maxlen=3)
+        self._can: deque[Array] = deque(maxlen=3)
         self._low: deque[Array] = deque(maxlen=5)
         self._slow: deque[Array] = deque(maxlen=5)
 
@@ -160,11 +166,13 @@ class LateContacts:
         Args:
             human: ``(22, 3)`` positions of the human's joints in the newest frame.
         """
-        places = human[self._joints]
+        places, can = human[self._joints], can_stand(human)
         while len(self._places) < 2:  # as if the stream had stood before
             self._places.append(places)
+            self._can.append(can)
         self._places.append(places)
-        low = self._places[1][:, 2] < self._heights
+        self._can.append(can)
+        low = (self._places[1][:, 2] < self._heights) & self._can[1]
         speed = np.linalg.norm(self._places[2] - self._places[0], axis=1) * 0.5 * self._fps
         while len(self._low) < 5:
             self._low.append(low)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
-from bvh import normalize, procedural, read
-from bvh.rotations import from_axis_angle
+from bvh import JOINTS, normalize, procedural, read
+from bvh.rotations import exp, from_axis_angle
 from bvh.rotations import normalize as normalize_quaternions
 from motiontok.errors import RobotError
 from motiontok.robots import evaluate, load_robot, retarget, retarget_all
@@ -31,6 +33,31 @@ def test_the_g1_follows_every_kind_of_motion(g1, kind):
     assert report.foot_depth < 0.005
     assert report.foot_slide < report.foot_slide_source + 0.01
     assert report.self_penetration < 0.005
+
+
+def test_who_kneels_stands_on_no_feet(g1):
+    motion = procedural.make("wave", seconds=3, seed=0)
+    turns = motion.rotations.copy()
+    for side in ("Left", "Right"):
+        # Shins level, insteps on the ground: further than the robot's ankles go.
+        for joint, degrees in (("UpLeg", 0.0), ("Leg", 95.0), ("Foot", 70.0), ("Toe", 0.0)):
+            angle = np.deg2rad(degrees) * np.array([0.0, 1.0, 0.0])
+            turns[:, JOINTS.index(side + joint)] = exp(angle)
+    turns[:, 0] = [1.0, 0.0, 0.0, 0.0]
+    motion = replace(motion, rotations=turns)
+    low = motion.global_positions()[..., 2].min()
+    motion = replace(motion, root_positions=motion.root_positions - [0.0, 0.0, low])
+    trajectory = retarget(motion, g1)
+    report = evaluate(trajectory, motion, g1)
+    assert not trajectory.contacts.any()
+    assert report.position_error < 0.08
+    assert report.near_limit == 0
+    assert report.body_depth < 0.01
+    # Feet that were laid flat, or turned as far as the person's, twist the legs.
+    names = list(g1.joint_names)
+    for side in ("left", "right"):
+        for joint in ("hip_yaw", "hip_roll"):
+            assert np.abs(trajectory.joints[:, names.index(f"{side}_{joint}_joint")]).max() < 0.35
 
 
 @pytest.mark.parametrize("name", ["g1", "romeo", "simple_humanoid", "skeleton", "talos"])

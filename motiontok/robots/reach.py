@@ -1,0 +1,108 @@
+"""Targets of feet that a robot's ankles can take up.
+
+A person's ankle points the foot, and turns it in and out, further than a robot's. What is out
+of reach pulls shin, thigh and hips along, since soles weigh much: a robot that kneels would
+twist its legs to lay its insteps down. Such a foot's target is the nearest attitude that the
+ankle reaches from where the shin should be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pinocchio as pin
+
+from bvh import rotations as quaternions
+from bvh.rotations import Array, to_matrix
+from motiontok.data.easing import smoothstep
+from motiontok.robots.contacts.foot_contacts import SIDES
+from motiontok.robots.kinematics import so3
+from motiontok.robots.kinematics.kinematics import limit_margins
+from motiontok.robots.kinematics.so3 import skew
+from motiontok.robots.model.calibration import Calibration
+from motiontok.robots.targets import Targets
+
+__all__ = ["within_reach"]
+
+_SWEEPS = 4  # over the joints of an ankle, which nearly do not depend on each other
+_STANDS, _LIES = 0.7, 0.2  # upward part of shins: feet below the one are as they are
+_MARGIN = 0.03  # of a joint's range that is kept free
+
+
+def within_reach(targets: Targets, model: Any, calibration: Calibration) -> Targets:
+    """Targets whose feet are turned as far from the shins as the robot's ankles allow.
+
+    Args:
+        targets: of a motion, from :func:`~motiontok.robots.targets.make_targets`.
+        model: Pinocchio model.
+        calibration: of the robot.
+    """
+    rotations = targets.rotations.copy()
+    for side in SIDES:
+        foot, shin = (calibration.index(side + part) for part in ("Foot", "Leg"))
+        upper = rotations[:, shin] @ targets.local_rotations[shin].T
+        lower = rotations[:, foot] @ targets.local_rotations[foot].T
+        ankle = _Chain(model, targets.bodies[shin], targets.bodies[foot])
+        near = upper @ ankle.nearest(upper.swapaxes(-1, -2) @ lower)
+        lying = smoothstep((_STANDS - rotations[:, shin, 2, 2]) / (_STANDS - _LIES))
+        turn = so3.log(near @ lower.swapaxes(-1, -2))[0] * lying[:, None]
+        rotations[:, foot] = to_matrix(quaternions.exp(turn)) @ rotations[:, foot]
+    return replace(targets, rotations=rotations)
+
+
+class _Chain:
+    """Hinges from one body out to another.
+
+    Args:
+        model: Pinocchio model.
+        inner, outer: Pinocchio joint indices.
+    """
+
+    def __init__(self, model: Any, inner: int, outer: int) -> None:
+        above = model.supports[outer].tolist()
+        joints = above[above.index(inner) + 1 :]
+        self._placed = [model.jointPlacements[j].rotation for j in joints]
+        self._axes = [_axis(model, j) for j in joints]
+        where = [model.joints[j].idx_q for j in joints]
+        lower, upper = model.lowerPositionLimit[where], model.upperPositionLimit[where]
+        margin = limit_margins(lower, upper, _MARGIN)
+        self._lower, self._upper = lower + margin, upper - margin
+
+    def nearest(self, wanted: Array) -> Array:
+        """The rotations ``(frames, 3, 3)`` within reach that are nearest to ``wanted``.
+
+        Joint by joint: with the others held, the trace of the rotation to the wanted one is
+        a sine of the joint's angle (Wang and Chen 1991, cyclic coordinate descent).
+        """
+        count = len(self._axes)
+        turns = [np.broadcast_to(np.eye(3), wanted.shape)] * count
+        back = wanted.swapaxes(-1, -2)
+        for _ in range(_SWEEPS):
+            for i, axis in enumerate(self._axes):
+                before = self._product(turns, 0, i) @ self._placed[i]
+                rest = self._product(turns, i + 1, count) @ back @ before
+                along = np.einsum("i,tij,j->t", axis, rest, axis)
+                cosine = np.einsum("tii->t", rest) - along
+                sine = np.einsum("tij,ji->t", rest, skew(axis))
+                best = np.arctan2(sine, cosine)
+                low, high = self._lower[i], self._upper[i]
+                nearer = np.where(np.cos(low - best) > np.cos(high - best), low, high)
+                angle = np.where((best >= low) & (best <= high), best, nearer)
+                turns[i] = to_matrix(quaternions.exp(angle[:, None] * axis))
+        return self._product(turns, 0, count)
+
+    def _product(self, turns: list[Array], first: int, last: int) -> Array:
+        out: Array = np.broadcast_to(np.eye(3), turns[0].shape)
+        for placed, turn in zip(self._placed[first:last], turns[first:last], strict=True):
+            out = out @ placed @ turn
+        return out
+
+
+def _axis(model: Any, joint: int) -> Array:
+    """Unit axis ``(3,)`` of a hinge in its own frame."""
+    made = model.joints[joint].createData()
+    model.joints[joint].calc(made, pin.neutral(model))
+    out: Array = np.asarray(made.S).reshape(6, -1)[3:, 0]
+    return out
