@@ -13,21 +13,17 @@ import errno
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from motiontok.errors import DataError, InputError
-
-if sys.platform != "win32":
-    import fcntl
+from motiontok.locks import locked
 
 __all__ = [
     "SHARD_CLIPS",
     "GrowingShard",
-    "alone",
     "finish_left",
     "make_folder",
     "manifest_lines",
@@ -64,29 +60,6 @@ def make_folder(out: Path, what: str) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise InputError(f"{out}: a file; {what} into a folder") from None
-
-
-@contextmanager
-def alone(path: Path, doing: str) -> Iterator[None]:
-    """Keep other processes away from what a file or folder stands for.
-
-    The lock ends with the process, however that ends.
-
-    Raises:
-        InputError: another process is at it; ``doing`` says at what.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{path.parent}: another process is {doing}") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 class GrowingShard:
@@ -172,7 +145,7 @@ def finish_left(out: Path, name: str, finish: Callable[[Path], object], doing: s
             finish(path)
         elif whose.partition("of")[2] != name.partition("of")[2]:
             # One that is at work holds its lock.
-            with suppress(InputError), alone(out / f".{whose}.lock", doing):
+            with suppress(InputError), locked(out / f".{whose}.lock", doing):
                 if path.exists():
                     finish(path)
     for path in out.glob(f".*-{name}-????????.tmp.*"):

@@ -33,11 +33,11 @@ from motiontok.corpus.entries import (
 from motiontok.corpus.work import FEW, Made, batches, encode_batch, open_tokenizer, settings_of
 from motiontok.data import Start
 from motiontok.errors import InputError
+from motiontok.locks import locked
 from motiontok.progress import progress
 from motiontok.shards import (
     SHARD_CLIPS,
     GrowingShard,
-    alone,
     finish_left,
     make_folder,
     open_lines,
@@ -121,7 +121,7 @@ def encode_packed(
     if (out / MANIFEST).is_file():
         raise InputError(f"{out}: holds a file of codes a clip; give another folder")
     name = f"{share[0]}of{share[1]}"
-    with alone(out / f".{name}.lock", f"encoding share {share[0]}/{share[1]} into this folder"):
+    with locked(out / f".{name}.lock", f"encoding share {share[0]}/{share[1]} into this folder"):
         finish_left(out, name, _finish, "encoding")
         known = _known(out, wanted, set(clips))
         tasks = batches(

@@ -20,6 +20,7 @@ from motiontok.data.sets import (
     split_sets,
 )
 from motiontok.errors import TrainingError
+from motiontok.locks import locked
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.labels import Pairs
 from motiontok.prior.limits import CommandLimits
@@ -29,7 +30,6 @@ from motiontok.prior.tokens import TokenSet, labels_of, tokenize_clips
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.training.lock import alone_in
 
 __all__ = ["PriorRun", "load_tokens", "run_prior_training"]
 
@@ -143,8 +143,9 @@ def run_prior_training(
         say: prints a line for the user.
 
     Raises:
-        TrainingError: ``out`` already holds a run and ``resume`` is not set, another process
-            trains there, or it has taken more steps than are asked for.
+        TrainingError: ``out`` already holds a run and ``resume`` is not set, or it has taken more
+            steps than are asked for.
+        InputError: another process trains there.
     """
     if (out / "checkpoint.safetensors").exists() and not resume:
         raise TrainingError(
@@ -168,7 +169,7 @@ def run_prior_training(
         layers=layers,
         components=PriorModel.components_of(tokenizer.method),
     )
-    with alone_in(out), progress("training the prior", steps) as update:
+    with locked(out, "training here"), progress("training the prior", steps) as update:
         trained = train_prior(
             tokenizer,
             tokens,

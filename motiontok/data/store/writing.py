@@ -33,8 +33,9 @@ from motiontok.data.store.entries import INDEX, Entry, Index, is_store, read_ent
 from motiontok.data.store.frames import WORDS, pack_frames
 from motiontok.data.store.shard import Made, finish_shard, row_of
 from motiontok.errors import InputError
+from motiontok.locks import locked
 from motiontok.progress import progress
-from motiontok.shards import SHARD_CLIPS, GrowingShard, alone, finish_left, make_folder
+from motiontok.shards import SHARD_CLIPS, GrowingShard, finish_left, make_folder
 
 __all__ = ["Packed", "make_entry", "pack_clips", "writing_to"]
 
@@ -158,7 +159,7 @@ def writing_to(out: Path, sets: Sequence[str]) -> Iterator[Add]:
         InputError: another process writes to it, or the folder holds something else.
     """
     make_folder(out, "clips are packed")
-    with alone(out / f".{_ALL}.lock", _DOING):
+    with locked(out / f".{_ALL}.lock", _DOING):
         # Shards whose index was lost are a store all the same.
         known = is_store(out) or next(out.glob("motion-*.safetensors"), None)
         if not known and next(out.glob("[!.]*"), None):

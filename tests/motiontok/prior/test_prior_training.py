@@ -16,14 +16,14 @@ from bvh import procedural
 from bvh.motion import Motion
 from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok.data import from_motion
-from motiontok.errors import DataError, TrainingError
+from motiontok.errors import DataError, InputError, TrainingError
+from motiontok.locks import locked
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.model import PriorConfig
 from motiontok.prior.runs import load_tokens, run_prior_training
 from motiontok.prior.tokens import TokenSet, commands_of, tokenize_clips
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
-from motiontok.training.lock import alone_in
 
 
 def tokens(codes, *, sequence=None, action=None, commands=None):
@@ -186,7 +186,7 @@ def test_a_run_is_trained_in_by_one_process(
 ):
     shutil.copytree(tiny_prior_run, tmp_path / "run")
     sizes = {"width": 16, "layers": 1, "data": [labelled_clips], "out": tmp_path / "run"}
-    with alone_in(tmp_path / "run"), pytest.raises(TrainingError, match="another process"):
+    with locked(tmp_path / "run", "here"), pytest.raises(InputError, match="another process"):
         run_prior_training(tiny_tokenizer, steps=61, resume=True, **sizes)
 
 
