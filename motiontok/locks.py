@@ -17,7 +17,7 @@ __all__ = ["locked"]
 
 
 @contextmanager
-def locked(path: Path, doing: str) -> Iterator[None]:
+def locked(path: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
     """Keep other processes from ``path`` while the ``with`` block runs.
 
     The kernel unlocks it when the process ends in whatever way. A folder is locked itself, so
@@ -27,6 +27,7 @@ def locked(path: Path, doing: str) -> Iterator[None]:
     Args:
         path: of a folder that is there, or of a file in the folder that is written to.
         doing: what the other process is at, in the refusal.
+        wait: until the other process is done, instead of refusing.
 
     Raises:
         InputError: another process holds it.
@@ -39,7 +40,7 @@ def locked(path: Path, doing: str) -> Iterator[None]:
     handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             where = path if is_folder else path.parent
             raise InputError(

@@ -18,6 +18,7 @@ RANKS = {
     "progress": 0,
     "shards": 0,
     "plotting": 1,
+    "cluster": 1,
     "config": 1,
     "data": 2,
     "models": 3,
