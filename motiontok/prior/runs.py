@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
+from bvh.dataset import lengths_of
 from bvh.files import atomic_path
+from motiontok.data.clips import Joined
 from motiontok.data.sets import (
     find_copies,
     notes_on,
@@ -85,21 +87,24 @@ def load_tokens(
     for line in (*notes_on(copies, names), *remarks_on(clips, names)):
         say(line)
     parts = split_sets(tokenizer.config.data, names, clips, copies)
+    # Motions of a store are read when it is their turn, and kept no longer.
     training, held_out = (
-        [clip for part in parts for clip in zip(part[n].motions, part[n].names, strict=True)]
+        (Joined([part[n].motions for part in parts]), [c for part in parts for c in part[n].names])
         for n in (0, 1)
     )
     # A clip without a window, such as a calibration pose, teaches no label.
     window = tokenizer.frames_per_window
-    labels = labels_of([name for motion, name in training if len(motion) >= window], mirror=True)
+    lengths = [frames for part in parts for frames in lengths_of(part.train.motions)]
+    long = [name for name, n in zip(training[1], lengths, strict=True) if n >= window]
+    labels = labels_of(long, mirror=True)
     sets = []
-    for chosen, times, mirror in ((training, shifts, True), (held_out, 1, False)):
-        with progress("encoding", len(chosen)) as update:
+    for (motions, clip_names), times, mirror in ((training, shifts, True), (held_out, 1, False)):
+        with progress("encoding", len(motions)) as update:
             sets.append(
                 tokenize_clips(
                     tokenizer,
-                    [motion for motion, _ in chosen],
-                    [name for _, name in chosen],
+                    motions,
+                    clip_names,
                     shifts=times,
                     mirror=mirror,
                     labels=labels,
