@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from bvh.atomic_write import atomic_path
 from bvh.dataset import lengths_of
-from bvh.files import atomic_path
 from motiontok.data.clips import Joined
 from motiontok.data.sets import (
     find_copies,

@@ -10,7 +10,7 @@ import numpy as np
 from bvh.motion import Motion
 from bvh.rotations import Array
 from bvh.skeleton import root_between_bodies
-from motiontok.data.place import REFERENCE
+from motiontok.data.placement import REFERENCE
 from motiontok.data.store.frames import Frames, pack_frames
 from motiontok.data.store.reading import Integers, StoredMotions
 

@@ -20,7 +20,7 @@ from motiontok.data.store.order import Permutation, Turns
 from motiontok.data.store.places import PART, Place, Reader
 from motiontok.data.store.reading import Integers
 from motiontok.data.store.shelf import Shelf
-from motiontok.data.warp import draw_speeds, warped
+from motiontok.data.time_warp import draw_speeds, warped
 from motiontok.data.windows import accumulate, draw_shares
 
 __all__ = ["StoredWindows"]
