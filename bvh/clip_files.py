@@ -26,6 +26,7 @@ __all__ = [
     "calibration_key",
     "examine_files",
     "files_of",
+    "lying",
     "names_in",
     "read_batch",
 ]
@@ -69,21 +70,32 @@ def at(path: Path, name: str) -> Path:
 
 
 @contextmanager
-def files_of(path: Path, names: Sequence[str], settings: Settings) -> Iterator[list[File]]:
-    """The clips of a folder, archive or file, examined; an archive's lie unpacked meanwhile.
+def lying(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Sequence[str]]]:
+    """Where the clips of a folder, archive or file lie, and their names; an archive's lie
+    unpacked meanwhile.
 
     Args:
         path: the folder, archive or file.
         names: of :func:`names_in`.
-        settings: how files are to be read.
     """
     if path.is_dir() or not is_archive(path):
-        yield examine_files(path, path, names, settings)
+        yield path, names
         return
     # Read in place, a compressed archive would be unpacked again by every worker.
     with tempfile.TemporaryDirectory(prefix="motiontok-") as folder:
-        members = unpack(path, Path(folder))
-        yield examine_files(path, Path(folder), members, settings)
+        yield Path(folder), unpack(path, Path(folder))
+
+
+@contextmanager
+def files_of(path: Path, names: Sequence[str], settings: Settings) -> Iterator[list[File]]:
+    """The clips of a folder, archive or file, examined; an archive's lie unpacked meanwhile.
+
+    Args:
+        path, names: as :func:`lying` has them.
+        settings: how files are to be read.
+    """
+    with lying(path, names) as (folder, members):
+        yield examine_files(path, folder, members, settings)
 
 
 def examine_files(path: Path, folder: Path, names: Sequence[str], settings: Settings) -> list[File]:

@@ -10,30 +10,32 @@ one that was killed has left.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from motiontok.errors import DataError, InputError
-
-if sys.platform != "win32":
-    import fcntl
+from motiontok.locks import locked
 
 __all__ = [
     "SHARD_CLIPS",
     "GrowingShard",
-    "alone",
+    "Share",
     "finish_left",
     "make_folder",
     "manifest_lines",
     "manifests",
     "open_lines",
+    "require_share",
+    "share_name",
+    "share_of",
     "share_of_process",
+    "share_said",
 ]
 
 _Entry = TypeVar("_Entry")
@@ -42,7 +44,43 @@ SHARD_CLIPS = 4_096
 """Clips after which a shard is closed, however short they are."""
 
 
-def share_of_process() -> tuple[int, int]:
+Share = tuple[int, int]
+"""Which part of the clips is one's own: its number, from 0, and how many there are."""
+
+
+def share_of(clip: str, count: int) -> int:
+    """The share that a clip is in, by its path and their number alone."""
+    return int(hashlib.sha256(clip.encode()).hexdigest()[:12], 16) % count
+
+
+def share_name(share: Share) -> str:
+    """The share in names of files, such as ``0of4``."""
+    return f"{share[0]}of{share[1]}"
+
+
+def require_share(share: Share) -> None:
+    """Refuse a share that there is not.
+
+    Raises:
+        InputError: its number is not below the number of shares.
+    """
+    if not 0 <= share[0] < share[1]:
+        raise InputError(f"share {share[0]} of {share[1]}: count from 0")
+
+
+def share_said(text: str) -> Share:
+    """The share that ``I/N`` stands for.
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise InputError(f"--shard {text}: expected I/N with I from 0 to N - 1, such as 0/4")
+    return int(index), int(count)
+
+
+def share_of_process() -> Share:
     """Which share of the clips is this process's: ``RANK`` of ``WORLD_SIZE``, as torchrun sets.
 
     Raises:
@@ -64,29 +102,6 @@ def make_folder(out: Path, what: str) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise InputError(f"{out}: a file; {what} into a folder") from None
-
-
-@contextmanager
-def alone(path: Path, doing: str) -> Iterator[None]:
-    """Keep other processes away from what a file or folder stands for.
-
-    The lock ends with the process, however that ends.
-
-    Raises:
-        InputError: another process is at it; ``doing`` says at what.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{path.parent}: another process is {doing}") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 class GrowingShard:
@@ -172,7 +187,7 @@ def finish_left(out: Path, name: str, finish: Callable[[Path], object], doing: s
             finish(path)
         elif whose.partition("of")[2] != name.partition("of")[2]:
             # One that is at work holds its lock.
-            with suppress(InputError), alone(out / f".{whose}.lock", doing):
+            with suppress(InputError), locked(out / f".{whose}.lock", doing):
                 if path.exists():
                     finish(path)
     for path in out.glob(f".*-{name}-????????.tmp.*"):

@@ -11,12 +11,14 @@ SOURCES = sorted([*(ROOT / "bvh").rglob("*.py"), *(ROOT / "motiontok").rglob("*.
 
 # Where a room stands: it may import rooms of its own number and below.
 RANKS = {
-    "errors": -1,
+    "errors": -2,
+    "locks": -1,
     "settings": 0,
     "paths": 0,
     "progress": 0,
     "shards": 0,
     "plotting": 1,
+    "cluster": 1,
     "config": 1,
     "data": 2,
     "models": 3,

@@ -12,7 +12,9 @@ from motiontok.cli.options import (
     device_option,
     json_option,
     reading_options,
+    require_one_way,
     robot_options,
+    share_options,
     tokenizer_option,
     use_device,
 )
@@ -60,17 +62,7 @@ __all__ = ["encode"]
 @click.option(
     "--pack", is_flag=True, help="Many clips a file, for training on codes of a whole folder."
 )
-@click.option(
-    "--shard",
-    metavar="I/N",
-    help="With --pack: encode share I (from 0) of N only; by default RANK of WORLD_SIZE.",
-)
-@click.option(
-    "--ray",
-    "address",
-    metavar="ADDRESS",
-    help="With --pack: have a Ray cluster do it (auto, HOST:PORT, or local for this machine).",
-)
+@share_options
 @robot_options
 @reading_options()
 @device_option
@@ -117,8 +109,9 @@ def encode(
     folder = tokenizer or "default"
     if shard and not pack:
         raise InputError(f"--shard {shard}: only packed codes can be shared out; add --pack")
-    if address and (not pack or shard):
-        raise InputError(f"--ray {address}: shares out packed codes itself; add --pack, no --shard")
+    if address and not pack:
+        raise InputError(f"--ray {address}: only packed codes can be shared out; add --pack")
+    require_one_way(shard, address)
     if robot and source.is_dir():
         raise InputError(f"--robot {robot}: of one trajectory, and {source} is a folder")
     if pack and (is_image_tokenizer(folder) or not source.is_dir()):
@@ -242,7 +235,7 @@ def _pack(
 ) -> dict[str, Any]:
     from motiontok.corpus import encode_packed
     from motiontok.paths import lasting_name
-    from motiontok.shards import share_of_process
+    from motiontok.shards import share_of_process, share_said
 
     if address:
         from motiontok.corpus.on_ray import encode_on_ray
@@ -252,7 +245,7 @@ def _pack(
         how = how | {"tokenizer": lasting_name(tokenizer), "device": device}
         made = encode_on_ray(source, out, address=address, **how)
     else:
-        share = _share(shard) if shard else share_of_process()
+        share = share_said(shard) if shard else share_of_process()
         made = encode_packed(source, out, tokenizer=tokenizer, device=device, share=share, **how)
     _tell(source, [*made.failed, *made.remarked], made.clips, strict=how["strict"])
     return {
@@ -274,15 +267,6 @@ def _told(result: dict[str, Any]) -> str:
         f"{share}{result['clips']} clips, {result['encoded']} encoded now ({result['frames']} "
         f"frames), {len(result['failed'])} skipped -> {result['codes']}"
     )
-
-
-def _share(text: str) -> tuple[int, int]:
-    from motiontok.errors import InputError
-
-    index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
-        raise InputError(f"--shard {text}: expected I/N with I from 0 to N - 1, such as 0/4")
-    return int(index), int(count)
 
 
 def _tell(source: Path, entries: Sequence[Entry], clips: int, *, strict: bool) -> None:

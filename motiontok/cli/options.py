@@ -21,9 +21,11 @@ __all__ = [
     "one_path",
     "prior_option",
     "reading_options",
+    "require_one_way",
     "robot_options",
     "sampling_options",
     "seed_option",
+    "share_options",
     "tokenizer_option",
     "use_device",
 ]
@@ -53,6 +55,7 @@ data_option = click.option(
     multiple=True,
     help="Where the clips or images are; of clips several may be given, each a set.",
 )
+
 seed_option = click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
@@ -239,3 +242,29 @@ def use_device(name: str) -> str:
     if name.partition(":")[0] not in ("cpu", "cuda"):
         raise InputError(f"--device {name}: no such device; choose from cpu, cuda, cuda:1 and auto")
     return str(usable_device(name))
+
+
+def share_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--shard`` and ``--ray``, as ``shard`` and ``address``, of what many machines can do."""
+    shard = click.option(
+        "--shard",
+        metavar="I/N",
+        help="Packing: do share I (from 0) of N only; by default RANK of WORLD_SIZE.",
+    )
+    ray = click.option(
+        "--ray",
+        "address",
+        metavar="ADDRESS",
+        help="Packing: have a Ray cluster do it (auto, HOST:PORT, or local for this machine).",
+    )
+    return shard(ray(command))
+
+
+def require_one_way(shard: str | None, address: str | None) -> None:
+    """Refuse a share for what a cluster shares out.
+
+    Raises:
+        InputError: both are given.
+    """
+    if shard and address:
+        raise InputError(f"--ray {address}: hands out shares itself; leave out --shard {shard}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motiontok.cli.options import json_option, reading_options
+from motiontok.cli.options import json_option, reading_options, require_one_way, share_options
 
 if TYPE_CHECKING:
     from bvh.reading import Reading
@@ -21,36 +21,54 @@ __all__ = ["pack"]
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the store."
 )
+@share_options
 @reading_options()
 @json_option
 def pack(
-    sources: tuple[Path, ...], out: Path, reading: Reading, strict: bool, as_json: bool
+    sources: tuple[Path, ...],
+    out: Path,
+    shard: str | None,
+    address: str | None,
+    reading: Reading,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Pack SOURCES (folders, archives or files of clips) into a store of motion.
 
     A store has each clip normalised, in 144 bytes a frame. `train`, `eval` and `encode` take it
     like a folder and hold little of it in memory, however large it is. Each source is a set of
     the store, drawn as several --data are. The same command again goes on where it was ended and
-    packs what is new or changed. Clips that cannot be read are named, and end nothing.
+    packs what is new or changed, also of what other machines have packed. Clips that cannot be
+    read are named, and end nothing. Machines can share the work (--shard, torchrun or --ray).
     """
     from bvh.remarks import summary
     from motiontok.cli.sources import check_reading, print_notes
     from motiontok.data.store.writing import pack_clips
     from motiontok.errors import DataError
+    from motiontok.shards import share_of_process, share_said
 
+    require_one_way(shard, address)
     check_reading(reading, sources)
-    made = pack_clips(sources, out, reading=reading, strict=strict)
+    share = (0, 1)
+    if address:
+        from motiontok.data.store.on_ray import pack_on_ray
+
+        made = pack_on_ray(sources, out, address=address, reading=reading, strict=strict)
+    else:
+        share = share_said(shard) if shard else share_of_process()
+        made = pack_clips(sources, out, reading=reading, strict=strict, share=share)
     remarks = ((e.file, line) for e in made.remarked for line in e.remarks)
     print_notes(summary(remarks, clips=made.clips))
     for entry in made.failed:
         click.echo(f"skipped: {entry.set}/{entry.file}: {entry.error}", err=True)
-    if not made.clips:
+    if share[1] == 1 and not made.clips:
         raise DataError(f"{out}: none of {len(made.failed)} clips could be packed")
     if strict and made.failed:
         raise DataError(f"{out}: {len(made.failed)} clips were not packed, with --strict")
     if as_json:
         result = {
             "store": str(out),
+            "shard": f"{share[0]}/{share[1]}",
             "clips": made.clips,
             "packed": made.packed,
             "frames": made.frames,
@@ -59,8 +77,10 @@ def pack(
         }
         click.echo(json.dumps(result))
         return
+    whose, size = f"shard {share[0]}/{share[1]}: ", ""
+    if share[1] == 1:
+        whose, size = "", f": {made.size:,} bytes, {made.size / made.frames:.0f} a frame"
     click.echo(
-        f"{made.clips:,} clips ({made.packed:,} packed now), {made.frames:,} frames, "
-        f"{len(made.failed)} skipped -> {out}: {made.size:,} bytes, "
-        f"{made.size / made.frames:.0f} a frame"
+        f"{whose}{made.clips:,} clips ({made.packed:,} packed now), {made.frames:,} frames, "
+        f"{len(made.failed)} skipped -> {out}{size}"
     )

@@ -54,6 +54,7 @@ def retarget_folder(
     from bvh import BVHError
     from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
     from bvh.remarks import summary as in_few_lines
+    from motiontok.locks import locked
     from motiontok.progress import progress
     from motiontok.robots import retarget_and_evaluate_all
     from motiontok.robots.reports.ledger import (
@@ -64,7 +65,7 @@ def retarget_folder(
         read_ledger,
         write_ledger,
     )
-    from motiontok.shards import alone, make_folder
+    from motiontok.shards import make_folder
 
     if output.suffix in (".npz", ".csv"):
         raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
@@ -85,7 +86,7 @@ def retarget_folder(
     how = _settings(robot, read, layout, bounds, ground)
     make_folder(output, "a folder of clips goes")
     remarks: list[tuple[str, str]] = []
-    with alone(output, "retargeting into this folder"):
+    with locked(output, "retargeting into this folder"):
         old, done, hashes = read_ledger(output), {}, {}
         for file in files:
             hashes[file] = digest((source / file).read_bytes())

@@ -25,7 +25,7 @@ __all__ = ["train_prior"]
     type=click.Path(path_type=Path),
     required=True,
     multiple=True,
-    help="Folder or archive of BVH clips; several may be given. Names say action and style.",
+    help="Folder, archive or store of clips; several may be given. Names say action and style.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs/prior"), show_default=True

@@ -28,8 +28,9 @@ from motiontok.corpus.work import (
     settings_of,
 )
 from motiontok.errors import InputError
+from motiontok.locks import locked
 from motiontok.progress import progress
-from motiontok.shards import alone, make_folder
+from motiontok.shards import make_folder
 
 __all__ = ["encode_folder"]
 
@@ -83,7 +84,7 @@ def encode_folder(
     make_folder(out, "a folder of clips is encoded")
     if next(out.glob("manifest-*-*.jsonl"), None):
         raise InputError(f"{out}: holds packed codes; add --pack, or give another folder")
-    with alone(out, "encoding into this folder"):
+    with locked(out, "encoding into this folder"):
         known = {e.file: e for e in read_manifest(out)} if (out / MANIFEST).is_file() else {}
         for entry in known.values():
             check_same(out, entry, wanted[0])

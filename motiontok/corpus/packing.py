@@ -7,7 +7,6 @@ A shard that grows is a file of whole lines (:mod:`motiontok.shards`), codes and
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -33,14 +32,18 @@ from motiontok.corpus.entries import (
 from motiontok.corpus.work import FEW, Made, batches, encode_batch, open_tokenizer, settings_of
 from motiontok.data import Start
 from motiontok.errors import InputError
+from motiontok.locks import locked
 from motiontok.progress import progress
 from motiontok.shards import (
     SHARD_CLIPS,
     GrowingShard,
-    alone,
+    Share,
     finish_left,
     make_folder,
     open_lines,
+    require_share,
+    share_name,
+    share_of,
 )
 
 __all__ = ["FORMAT", "Packed", "encode_packed"]
@@ -86,7 +89,7 @@ def encode_packed(
     reading: Reading | None = None,
     strict: bool = False,
     workers: int | None = None,
-    share: tuple[int, int] = (0, 1),
+    share: Share = (0, 1),
 ) -> Packed:
     """Encode the clips of a folder into shards; :class:`Corpus` reads them.
 
@@ -112,16 +115,15 @@ def encode_packed(
             is kept.
     """
     source, out = Path(source), Path(out)
-    if not 0 <= share[0] < share[1]:
-        raise InputError(f"share {share[0]} of {share[1]}: count from 0")
+    require_share(share)
     names = open_clips(source, reading).names
-    clips = [clip for clip in names if _share_of(clip, share[1]) == share[0]]
+    clips = [clip for clip in names if share_of(clip, share[1]) == share[0]]
     wanted = settings_of(tokenizer, device, effort, hold_path, first, rate_weight)
     make_folder(out, "a folder of clips is encoded")
     if (out / MANIFEST).is_file():
         raise InputError(f"{out}: holds a file of codes a clip; give another folder")
-    name = f"{share[0]}of{share[1]}"
-    with alone(out / f".{name}.lock", f"encoding share {share[0]}/{share[1]} into this folder"):
+    name = share_name(share)
+    with locked(out / f".{name}.lock", f"encoding share {share[0]}/{share[1]} into this folder"):
         finish_left(out, name, _finish, "encoding")
         known = _known(out, wanted, set(clips))
         tasks = batches(
@@ -168,10 +170,6 @@ def encode_packed(
 def _hash(old: Entry | None, strict: bool) -> str:
     """Of the content that need not be encoded again."""
     return "" if old is None or (strict and faults(old.remarks)) else old.sha256
-
-
-def _share_of(clip: str, count: int) -> int:
-    return int(hashlib.sha256(clip.encode()).hexdigest()[:12], 16) % count
 
 
 def _known(out: Path, wanted: Entry, clips: set[str]) -> dict[str, Entry]:

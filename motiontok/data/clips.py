@@ -29,7 +29,7 @@ from motiontok.data.sets import (
 from motiontok.data.store.entries import is_store
 from motiontok.errors import DataError
 
-__all__ = ["ClipSet", "Clips", "every_clip", "load_clips"]
+__all__ = ["ClipSet", "Clips", "Joined", "every_clip", "load_clips"]
 
 _LICENCES = {
     "lafan": "trained on LAFAN1 (Ubisoft La Forge), CC BY-NC-ND 4.0",
@@ -78,12 +78,12 @@ class Clips:
     @property
     def training(self) -> Sequence[Motion]:
         """Motions to train on, set by set."""
-        return _Joined([of.training for of in self.sets])
+        return Joined([of.training for of in self.sets])
 
     @property
     def held_out(self) -> Sequence[Motion]:
         """Motions held out, set by set."""
-        return _Joined([of.held_out for of in self.sets])
+        return Joined([of.held_out for of in self.sets])
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
@@ -96,7 +96,7 @@ class Clips:
         ]
 
 
-class _Joined(Sequence[Motion]):
+class Joined(Sequence[Motion]):
     """Motions of several sets, one after the other; those of a store are read one by one."""
 
     def __init__(self, parts: Sequence[Sequence[Motion]]) -> None:

@@ -68,6 +68,8 @@ def set_names(paths: Sequence[Path]) -> list[str]:
 def open_sets(paths: Sequence[Path]) -> tuple[list[str], list[Path | Dataset]]:
     """Sets as a user names them: a store is as many as were packed into it.
 
+    Where other sets are named so, a store's own name stands before that of a set of it.
+
     Args:
         paths: folders, archives, files and stores.
 
@@ -77,16 +79,19 @@ def open_sets(paths: Sequence[Path]) -> tuple[list[str], list[Path | Dataset]]:
     Raises:
         DataError: a path is given twice, a store is damaged, or two sets have one name.
     """
-    names: list[str] = []
-    opened: list[Path | Dataset] = []
+    found: list[tuple[str, str, Path | Dataset]] = []
     for name, path in zip(set_names(paths), paths, strict=True):
-        found = Store(path.expanduser()).datasets() if is_store(path.expanduser()) else None
-        names += [name] if found is None else [of for of, _ in found]
-        opened += [path] if found is None else [clips for _, clips in found]
-    twice = [name for name, count in Counter(names).items() if count > 1]
+        if is_store(path.expanduser()):
+            sets = Store(path.expanduser()).datasets()
+            found += [(of, f"{name}/{of}", clips) for of, clips in sets]
+        else:
+            found.append((name, name, path))
+    count = Counter(short for short, _, _ in found)
+    names = [long if count[short] > 1 else short for short, long, _ in found]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise DataError(f"two sets are named {twice[0]}: rename the folder of one, or leave it out")
-    return names, opened
+    return names, [clips for _, _, clips in found]
 
 
 def read_sets(

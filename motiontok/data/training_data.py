@@ -20,11 +20,10 @@ from motiontok.data.clips import Clips, ClipSet
 from motiontok.data.distortion import reconstruction_metrics
 from motiontok.data.features import from_motion
 from motiontok.data.statistics import Statistics
-from motiontok.data.store.reading import StoredMotions
 from motiontok.data.store.sampling import held_out_windows, sample_statistics
+from motiontok.data.store.shelf import Shelf, is_stored
 from motiontok.data.store.windows import StoredWindows
 from motiontok.data.windows import WindowSet, accumulate, draw_shares, split_windows, starts_in
-from motiontok.errors import DataError
 
 __all__ = ["TrainingData", "make_training_data", "windows_to_measure"]
 
@@ -104,13 +103,9 @@ def make_training_data(
         device: where the windows live, or features of a store's are computed.
         seed: of what is drawn from a store; all else is the training loop's.
         most_held_out: held-out windows of a store that are kept in memory.
-
-    Raises:
-        DataError: clips of a store beside others.
     """
     length = config.window
-    stored = [(of.training, of.held_out) for of in clips.sets]
-    if any(isinstance(part, StoredMotions) for parts in stored for part in parts):
+    if is_stored([part for of in clips.sets for part in (of.training, of.held_out)]):
         return _of_store(clips, config, statistics, device, seed, most_held_out)
     by_set = [_features(of, mirror=config.mirror) for of in clips.sets]
     every = [features for of in by_set for features in of]
@@ -137,12 +132,13 @@ def make_training_data(
 def windows_to_measure(clips: Clips, length: int, statistics: Statistics) -> Tensor:
     """Consecutive windows ``(windows, length, 203)`` of what is held out, standardised.
 
-    All of them, or of one store 16,384, evenly spread.
+    All of them, or where a store is among the sets 16,384, evenly spread.
     """
     parts = [of.held_out for of in clips.sets if of.held_out]
-    stored = [part for part in parts if isinstance(part, StoredMotions)]
-    if len(stored) == len(parts) and len({id(part.store) for part in stored}) == 1:
-        return held_out_windows(stored, length, statistics, most=_MEASURED)
+    if is_stored(parts):
+        shelf = Shelf(parts)
+        every = np.concatenate(shelf.numbers)
+        return held_out_windows(shelf, every, length, statistics, most=_MEASURED)
     features = [from_motion(m) for m in clips.held_out]
     return WindowSet(features, length, statistics).enumerated()
 
@@ -155,26 +151,19 @@ def _of_store(
     seed: int,
     most: int,
 ) -> TrainingData:
-    """What :func:`make_training_data` makes of a store: nothing of its size is in memory."""
-    sets: list[tuple[StoredMotions, float]] = []
-    held_out: list[StoredMotions] = []
-    for of in clips.sets:
-        if not (isinstance(of.training, StoredMotions) and isinstance(of.held_out, StoredMotions)):
-            raise DataError(
-                f"{of.name}: not in the store that is trained on; pack it into that one"
-            )
-        sets.append((of.training, of.weight))
-        held_out.append(of.held_out)
-    stores = {id(motions.store): motions.store for motions in held_out}
-    if len(stores) > 1:
-        raise DataError(
-            f"{' and '.join(str(store.folder) for store in stores.values())}: one store is trained "
-            "on at a time; pack all folders into one"
-        )
+    """What :func:`make_training_data` makes of stores: nothing of their size is in memory.
+
+    Clips of folders beside them are packed in memory, so that all are drawn alike.
+    """
+    count = len(clips.sets)
+    shelf = Shelf([*(of.training for of in clips.sets), *(of.held_out for of in clips.sets)])
+    sets = [(shelf.numbers[n], of.weight) for n, of in enumerate(clips.sets)]
+    held_out = np.concatenate(shelf.numbers[count:])
     if statistics is None:
-        statistics = sample_statistics(sets, config.window, mirror=config.mirror)
+        statistics = sample_statistics(shelf, sets, config.window, mirror=config.mirror)
     return TrainingData(
         windows=StoredWindows(
+            shelf,
             sets,
             config.window,
             statistics,
@@ -183,7 +172,9 @@ def _of_store(
             seed=seed,
             device=device,
         ),
-        validation=held_out_windows(held_out, config.window, statistics, most=most, device=device),
+        validation=held_out_windows(
+            shelf, held_out, config.window, statistics, most=most, device=device
+        ),
         statistics=statistics,
         fingerprint=_fingerprint(clips),
         calibrations=clips.calibrations,

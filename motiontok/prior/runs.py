@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from bvh.atomic_write import atomic_path
+from bvh.dataset import lengths_of
+from motiontok.data.clips import Joined
 from motiontok.data.sets import (
     find_copies,
     notes_on,
@@ -20,6 +22,7 @@ from motiontok.data.sets import (
     split_sets,
 )
 from motiontok.errors import TrainingError
+from motiontok.locks import locked
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.labels import Pairs
 from motiontok.prior.limits import CommandLimits
@@ -29,7 +32,6 @@ from motiontok.prior.tokens import TokenSet, labels_of, tokenize_clips
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.training.lock import alone_in
 
 __all__ = ["PriorRun", "load_tokens", "run_prior_training"]
 
@@ -85,21 +87,24 @@ def load_tokens(
     for line in (*notes_on(copies, names), *remarks_on(clips, names)):
         say(line)
     parts = split_sets(tokenizer.config.data, names, clips, copies)
+    # Motions of a store are read when it is their turn, and kept no longer.
     training, held_out = (
-        [clip for part in parts for clip in zip(part[n].motions, part[n].names, strict=True)]
+        (Joined([part[n].motions for part in parts]), [c for part in parts for c in part[n].names])
         for n in (0, 1)
     )
     # A clip without a window, such as a calibration pose, teaches no label.
     window = tokenizer.frames_per_window
-    labels = labels_of([name for motion, name in training if len(motion) >= window], mirror=True)
+    lengths = [frames for part in parts for frames in lengths_of(part.train.motions)]
+    long = [name for name, n in zip(training[1], lengths, strict=True) if n >= window]
+    labels = labels_of(long, mirror=True)
     sets = []
-    for chosen, times, mirror in ((training, shifts, True), (held_out, 1, False)):
-        with progress("encoding", len(chosen)) as update:
+    for (motions, clip_names), times, mirror in ((training, shifts, True), (held_out, 1, False)):
+        with progress("encoding", len(motions)) as update:
             sets.append(
                 tokenize_clips(
                     tokenizer,
-                    [motion for motion, _ in chosen],
-                    [name for _, name in chosen],
+                    motions,
+                    clip_names,
                     shifts=times,
                     mirror=mirror,
                     labels=labels,
@@ -143,8 +148,9 @@ def run_prior_training(
         say: prints a line for the user.
 
     Raises:
-        TrainingError: ``out`` already holds a run and ``resume`` is not set, another process
-            trains there, or it has taken more steps than are asked for.
+        TrainingError: ``out`` already holds a run and ``resume`` is not set, or it has taken more
+            steps than are asked for.
+        InputError: another process trains there.
     """
     if (out / "checkpoint.safetensors").exists() and not resume:
         raise TrainingError(
@@ -168,7 +174,7 @@ def run_prior_training(
         layers=layers,
         components=PriorModel.components_of(tokenizer.method),
     )
-    with alone_in(out), progress("training the prior", steps) as update:
+    with locked(out, "training here"), progress("training the prior", steps) as update:
         trained = train_prior(
             tokenizer,
             tokens,

@@ -16,6 +16,7 @@ from torch import Tensor
 from bvh.atomic_write import atomic_path
 from motiontok.config import Config
 from motiontok.errors import TrainingError
+from motiontok.locks import locked
 from motiontok.methods import DiscreteAutoencoder, Networks, make_method
 from motiontok.methods.process_group import ProcessGroup
 from motiontok.progress import Progress
@@ -26,7 +27,6 @@ from motiontok.training.checkpoint import (
 )
 from motiontok.training.data import Drawing, TrainingSet, evaluate
 from motiontok.training.interrupt import deferred_interrupt
-from motiontok.training.lock import alone_in
 from motiontok.training.log import RunLog
 from motiontok.training.parallel import (
     any_of,
@@ -125,12 +125,14 @@ def train(
             comparable on a processor that is shared.
 
     Raises:
-        TrainingError: divergence, a checkpoint that cannot be used, or another process that
-            trains in ``out``.
+        TrainingError: divergence, a checkpoint that cannot be used, or ``out`` cannot be made.
+        InputError: another process trains in ``out``.
         ConfigError: a method or a batch that several processes cannot share.
     """
+    with written(out):
+        out.mkdir(parents=True, exist_ok=True)
     # Of many processes that train together the first one writes.
-    with nullcontext() if process_group().rank else alone_in(out):
+    with nullcontext() if process_group().rank else locked(out, "training here"):
         return _train(
             config,
             data,

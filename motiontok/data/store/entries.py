@@ -76,11 +76,14 @@ class Index:
         sets: their names, in the order in which they were packed.
         samples: by rig, the digest of the clips it was calibrated on.
         calibrations: by rig; None where each clip of it speaks for itself.
+        listing: digest of the names, sizes and times of the files among which rigs were last
+            looked for.
     """
 
     sets: tuple[str, ...] = ()
     samples: Mapping[str, str] = field(default_factory=dict)
     calibrations: Calibrations = field(default_factory=dict)
+    listing: str = ""
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of a store."""
@@ -88,7 +91,7 @@ class Index:
             rig: {"sample": self.samples.get(rig, ""), "calibration": of and of.to_dict()}
             for rig, of in self.calibrations.items()
         }
-        values = {"format": FORMAT, "sets": self.sets, "rigs": rigs}
+        values = {"format": FORMAT, "sets": self.sets, "rigs": rigs, "listing": self.listing}
         with atomic_path(folder / INDEX) as temporary:
             temporary.write_text(json.dumps(values) + "\n", encoding="utf-8")
 
@@ -118,6 +121,8 @@ def read_index(folder: Path) -> Index:
             tuple(map(str, values["sets"])),
             {rig: of["sample"] for rig, of in rigs.items()},
             {rig: _calibration(of["calibration"]) for rig, of in rigs.items()},
+            # Stores of before clips could be shared out have none.
+            str(values.get("listing", "")),
         )
     except FileNotFoundError:
         raise DataError(

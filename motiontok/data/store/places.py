@@ -1,4 +1,4 @@
-"""Where windows are in a store's clips, and reading them there."""
+"""Where windows are in clips, and reading them there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 from motiontok.data.features import COLUMNS
 from motiontok.data.store.features import features_of
 from motiontok.data.store.frames import WORDS
-from motiontok.data.store.reading import Integers, Store
+from motiontok.data.store.reading import Integers
+from motiontok.data.store.shelf import Shelf
 
 __all__ = ["PART", "Place", "Reader"]
 
@@ -27,7 +28,7 @@ class Place:
     """Where windows are.
 
     Attributes:
-        clips: ``(windows,)`` numbers of clips in the store.
+        clips: ``(windows,)`` numbers of clips on the shelf.
         starts: ``(windows,)`` first frame of each in its clip.
         mirrored: ``(windows,)`` whether it is the mirror image.
     """
@@ -47,8 +48,8 @@ class Place:
 class Reader:
     """Frames of windows, and features of them."""
 
-    def __init__(self, store: Store, device: torch.device) -> None:
-        self.store, self.device = store, device
+    def __init__(self, shelf: Shelf, device: torch.device) -> None:
+        self.shelf, self.device = shelf, device
 
     def read(self, place: Place, length: int) -> NDArray[np.int16]:
         """``(windows, length + 1, 72)``: the frame before each window, and the window.
@@ -56,10 +57,10 @@ class Reader:
         Before a clip its first frame is repeated, and behind it the last one.
         """
         out = np.empty((len(place), length + 1, WORDS), dtype=np.uint16)
-        frames = self.store.frames
+        frames = self.shelf.frames
         for row, clip, start in zip(out, place.clips, place.starts, strict=True):
             first, last = max(int(start) - 1, 0), min(int(start) + length, int(frames[clip]))
-            there = self.store.read(clip, first, last)
+            there = self.shelf.read(clip, first, last)
             before = int(start == 0)
             row[before : before + len(there)] = there
             row[:before] = there[:1]
@@ -74,12 +75,12 @@ class Reader:
         device = self.device
         out = features_of(
             torch.from_numpy(words).to(device),
-            torch.from_numpy(self.store.to_reference[place.clips]).to(device),
+            torch.from_numpy(self.shelf.to_reference[place.clips]).to(device),
             torch.from_numpy(place.mirrored).to(device),
             torch.from_numpy(place.starts == 0).to(device),
         )
         length = out.shape[1]
-        left = self.store.frames[place.clips] - place.starts
+        left = self.shelf.frames[place.clips] - place.starts
         if (left < length).any():
             last = torch.from_numpy(left).to(device)[:, None] - 1
             steps = torch.arange(length, device=device)

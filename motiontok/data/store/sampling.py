@@ -11,7 +11,8 @@ from torch import Tensor
 
 from motiontok.data.statistics import Moments, Statistics
 from motiontok.data.store.places import PART, Place, Reader
-from motiontok.data.store.reading import Integers, StoredMotions
+from motiontok.data.store.reading import Integers
+from motiontok.data.store.shelf import Shelf
 from motiontok.data.windows import accumulate, draw_shares
 
 __all__ = ["held_out_windows", "sample_statistics"]
@@ -21,7 +22,7 @@ _SAMPLE = 16_384
 
 
 def sample_statistics(
-    sets: Sequence[tuple[StoredMotions, float]], length: int, *, mirror: bool
+    shelf: Shelf, sets: Sequence[tuple[Integers, float]], length: int, *, mirror: bool
 ) -> Statistics:
     """Statistics of windows that do not overlap; each set counts for its share.
 
@@ -29,24 +30,24 @@ def sample_statistics(
     of so many is known to less than a hundredth.
 
     Args:
-        sets: clips and weight of each.
+        shelf: where the clips are.
+        sets: numbers of the clips, and weight, of each.
         length: frames a window.
         mirror: also of mirror images.
     """
-    reader = Reader(sets[0][0].store, torch.device("cpu"))
-    frames = reader.store.frames
-    windows = [int((np.maximum(frames[m.clips] - length, 0) + 1).sum()) for m, _ in sets]
+    reader, frames = Reader(shelf, torch.device("cpu")), shelf.frames
+    windows = [int((np.maximum(frames[clips] - length, 0) + 1).sum()) for clips, _ in sets]
     shares = draw_shares(windows, [weight for _, weight in sets])
-    whole = [-(-frames[m.clips] // length) for m, _ in sets]
+    whole = [-(-frames[clips] // length) for clips, _ in sets]
     counts = [(1 + mirror) * int(of.sum()) for of in whole]
     enough = sum(counts) <= _SAMPLE
     moments = Moments()
-    for (motions, _), of, count, share in zip(sets, whole, counts, shares, strict=True):
+    for (clips, _), of, count, share in zip(sets, whole, counts, shares, strict=True):
         if not count:
             continue
         most = count if enough else min(count, math.ceil(_SAMPLE * share))
         which = np.linspace(0, count - 1, most).round().astype(np.int64)
-        place = _enumerated(motions, of, which, length)
+        place = _enumerated(clips, of, which, length)
         for first in range(0, len(place), PART):
             some = place.take(slice(first, first + PART))
             raw = accumulate(reader.features(some, reader.read(some, length)))
@@ -55,7 +56,8 @@ def sample_statistics(
 
 
 def held_out_windows(
-    sets: Sequence[StoredMotions],
+    shelf: Shelf,
+    clips: Integers,
     length: int,
     statistics: Statistics,
     *,
@@ -65,18 +67,18 @@ def held_out_windows(
     """Consecutive windows ``(windows, length, 203)`` of clips, standardised.
 
     Args:
-        sets: the clips.
+        shelf: where the clips are.
+        clips: their numbers.
         length: frames a window.
         statistics: to standardise with.
         most: where there are more, so many, evenly spread.
         device: where they are to be.
     """
-    reader = Reader(sets[0].store, torch.device(device))
-    motions = StoredMotions(reader.store, np.concatenate([m.clips for m in sets]).tolist())
-    whole = np.maximum(reader.store.frames[motions.clips] // length, 1)
+    reader = Reader(shelf, torch.device(device))
+    whole = np.maximum(shelf.frames[clips] // length, 1)
     count = int(whole.sum())
     which = np.linspace(0, count - 1, min(count, most)).astype(np.int64)
-    place = _enumerated(motions, whole, which, length)
+    place = _enumerated(clips, whole, which, length)
     out = []
     for first in range(0, len(place), PART):
         some = place.take(slice(first, first + PART))
@@ -85,11 +87,11 @@ def held_out_windows(
     return torch.cat(out)
 
 
-def _enumerated(motions: StoredMotions, whole: Integers, which: Integers, length: int) -> Place:
+def _enumerated(clips: Integers, whole: Integers, which: Integers, length: int) -> Place:
     """Where windows are that do not overlap, by their numbers; mirror images come after all.
 
     Args:
-        motions: the clips.
+        clips: numbers of the clips.
         whole: how many such windows each has.
         which: their numbers.
         length: frames a window.
@@ -98,4 +100,4 @@ def _enumerated(motions: StoredMotions, whole: Integers, which: Integers, length
     mirrored, which = which >= ends[-1], which % ends[-1]
     clip = np.searchsorted(ends, which, side="right")
     begin = np.where(clip > 0, ends[clip - 1], 0)
-    return Place(motions.clips[clip], (which - begin) * length, mirrored)
+    return Place(clips[clip], (which - begin) * length, mirrored)

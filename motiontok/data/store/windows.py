@@ -18,7 +18,8 @@ from motiontok.data.features import FEATURES
 from motiontok.data.statistics import Statistics
 from motiontok.data.store.order import Permutation, Turns
 from motiontok.data.store.places import PART, Place, Reader
-from motiontok.data.store.reading import Integers, StoredMotions
+from motiontok.data.store.reading import Integers
+from motiontok.data.store.shelf import Shelf
 from motiontok.data.time_warp import draw_speeds, warped
 from motiontok.data.windows import accumulate, draw_shares
 
@@ -48,7 +49,7 @@ class _Read:
 
 
 class StoredWindows:
-    """Every window of ``length`` consecutive frames of a store's clips, standardised.
+    """Every window of ``length`` consecutive frames of the clips on a shelf, standardised.
 
     What :class:`motiontok.data.windows.WindowSet` is in memory: the same windows, features to
     within 16 bits, and shares of sets. Windows are drawn independently of each other, so that
@@ -57,7 +58,8 @@ class StoredWindows:
     read ahead, by threads, and a run goes on in the middle from that number.
 
     Args:
-        sets: clips of each set and its weight, all of one store.
+        shelf: where the clips are.
+        sets: numbers of the clips, and weight, of each set.
         length: frames a window.
         statistics: to standardise windows with.
         mirror: also of every clip's mirror image.
@@ -72,7 +74,8 @@ class StoredWindows:
 
     def __init__(
         self,
-        sets: Sequence[tuple[StoredMotions, float]],
+        shelf: Shelf,
+        sets: Sequence[tuple[Integers, float]],
         length: int,
         statistics: Statistics,
         *,
@@ -84,8 +87,8 @@ class StoredWindows:
         self.length, self.stretch = length, 1
         self.statistics, self.mirror, self.warp = statistics, mirror, warp
         self._seed = seed % 2**63  # torch takes negative ones too
-        self._reader = Reader(sets[0][0].store, torch.device(device))
-        self._clips = [motions.clips for motions, _ in sets]
+        self._reader = Reader(shelf, torch.device(device))
+        self._clips = [clips for clips, _ in sets]
         self._weights = [weight for _, weight in sets]
         self._drawn = 0
         self._count()
@@ -101,7 +104,7 @@ class StoredWindows:
     def _count(self) -> None:
         """How many windows there are, clip by clip."""
         length = self.stretch * self.length
-        frames = self._reader.store.frames
+        frames = self._reader.shelf.frames
         self._ends = [np.cumsum(np.maximum(frames[clips] - length, 0) + 1) for clips in self._clips]
         self._counts = [(1 + self.mirror) * int(e[-1]) if len(e) else 0 for e in self._ends]
         self.shares = draw_shares(self._counts, self._weights)
@@ -152,7 +155,7 @@ class StoredWindows:
         second = slice(first % 2, None, 2)
         mine, speeds = place.take(second), speeds[first:last][second]
         reach = self.warp * (length - 1)
-        end = self._reader.store.frames[mine.clips] - 1
+        end = self._reader.shelf.frames[mine.clips] - 1
         shift = np.minimum(end - mine.starts - speeds.numpy() * (length - 1), 0.0)
         begin = np.maximum(np.floor(mine.starts + shift).astype(np.int64) - 1, 0)
         at = Place(mine.clips, begin, mine.mirrored)
@@ -171,7 +174,7 @@ class StoredWindows:
         base = np.arange(len(place)) * frames.shape[1] - of.place.starts
         first, starts, last = (
             torch.from_numpy(base + at).to(device)
-            for at in (0, place.starts, self._reader.store.frames[place.clips] - 1)
+            for at in (0, place.starts, self._reader.shelf.frames[place.clips] - 1)
         )
         length = self.stretch * self.length
         return warped(frames.flatten(0, 1), starts, first, last, of.speeds.to(device), length)

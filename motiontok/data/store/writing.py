@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bvh.clip_files import (
     Outcome,
     batches,
     calibration_key,
-    files_of,
+    lying,
     names_in,
     read_batch,
 )
@@ -23,18 +23,28 @@ from bvh.errors import BVHError
 from bvh.motion import Motion
 from bvh.reading import Reading, Settings
 from bvh.remarks import faults
-from bvh.rigs import File, Rig, calibrate_rig, group
+from bvh.rigs import File
 from bvh.skeleton import root_between_bodies
 from bvh.workers import Workers
 from motiontok.data.motion_digest import motion_digest
 from motiontok.data.placement import REFERENCE
 from motiontok.data.sets import set_names
 from motiontok.data.store.entries import INDEX, Entry, Index, is_store, read_entries, read_index
+from motiontok.data.store.examining import SetFiles, examine, index_locked
 from motiontok.data.store.frames import WORDS, pack_frames
 from motiontok.data.store.shard import Made, finish_shard, row_of
 from motiontok.errors import InputError
+from motiontok.locks import locked
 from motiontok.progress import progress
-from motiontok.shards import SHARD_CLIPS, GrowingShard, alone, finish_left, make_folder
+from motiontok.shards import (
+    SHARD_CLIPS,
+    GrowingShard,
+    Share,
+    finish_left,
+    make_folder,
+    require_share,
+    share_name,
+)
 
 __all__ = ["Packed", "make_entry", "pack_clips", "writing_to"]
 
@@ -44,7 +54,7 @@ SHARD_FRAMES = 524_288
 _FEW = 16
 """Files for which no other process is started."""
 
-_ALL = "0of1"
+_ALL = (0, 1)
 _DOING = "packing into this store"
 _NOTHING = np.empty((0, WORDS), np.uint16)
 
@@ -57,7 +67,7 @@ class Packed:
     """What a run did.
 
     Attributes:
-        clips: clips of the folders that are in the store.
+        clips: clips of the folders, or of the share of them, that are in the store.
         frames: their frames.
         packed: of the clips, packed now.
         size: bytes of the whole store on disk.
@@ -72,6 +82,20 @@ class Packed:
     failed: list[Entry] = field(default_factory=list)
     remarked: list[Entry] = field(default_factory=list)
 
+    @classmethod
+    def joined(cls, parts: Iterable[Packed]) -> Packed:
+        """What runs of several shares did together."""
+        out = cls()
+        for part in parts:
+            out.clips += part.clips
+            out.frames += part.frames
+            out.packed += part.packed
+            out.failed += part.failed
+            out.remarked += part.remarked
+        for entries in (out.failed, out.remarked):
+            entries.sort(key=lambda entry: (entry.set, entry.file))
+        return out
+
 
 def pack_clips(
     sources: Sequence[str | Path],
@@ -80,6 +104,7 @@ def pack_clips(
     reading: Reading | None = None,
     strict: bool = False,
     workers: int | None = None,
+    share: Share = _ALL,
 ) -> Packed:
     """Read, normalise and pack every clip; each source is a set of the store.
 
@@ -95,27 +120,31 @@ def pack_clips(
         reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
         strict: a clip with a fault is entered as one that cannot be used.
         workers: processes; by default one a core, or none for a few clips.
+        share: which clips to pack: number and count of shares. Which share a clip is in depends
+            on its set and path and the count alone, and what it becomes does not.
 
     Raises:
         BVHError: a source is not there, or has no clips.
         DataError: a damaged store, or one of another version.
-        InputError: another process packs into this store, or the folder holds something else.
+        InputError: another process packs this share into this store, there is no such share, or
+            the folder holds something else.
         OSError: the folder cannot be written, or the disk is full. What was packed before is kept.
     """
+    require_share(share)
     out, paths = Path(out), [Path(path).expanduser() for path in sources]
     names = set_names(paths)
     settings = Settings(reading)
     found = [names_in(path) for path in paths]
     result = Packed()
-    with writing_to(out, names) as add, ExitStack() as unpacked:
-        sets = [
-            unpacked.enter_context(files_of(path, of, settings))
-            for path, of in zip(paths, found, strict=True)
+    with writing_to(out, names, share=share) as add, ExitStack() as unpacked:
+        places = [
+            SetFiles(name, path, *unpacked.enter_context(lying(path, of)))
+            for name, path, of in zip(names, paths, found, strict=True)
         ]
-        total = sum(map(len, sets))
+        total = sum(len(place.own(share)) for place in places)
         known = {(e.set, e.file): e for e in read_entries(out)}
         with Workers(workers if workers or total >= _FEW else 1) as pool:
-            index = _calibrated(out, sets, pool)
+            index, sets = examine(out, places, settings, share, pool)
             keys = {rig: calibration_key(of) for rig, of in index.calibrations.items()}
             tasks: list[_Task] = []
             old: list[Entry] = []
@@ -141,35 +170,47 @@ def pack_clips(
                         result.packed += not clip.entry.error
                     done += len(made)
                     update(done)
-    result.size = sum(path.stat().st_size for path in out.iterdir())
+    result.size = size_of(out)
     return result
 
 
+def size_of(out: Path) -> int:
+    """Bytes of the files of a store, to which others may be writing."""
+    size = 0
+    for path in out.iterdir():
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
+
+
 @contextmanager
-def writing_to(out: Path, sets: Sequence[str]) -> Iterator[Add]:
-    """A store to add clips to, which is made if it is not there; nobody else writes meanwhile.
+def writing_to(out: Path, sets: Sequence[str], *, share: Share = _ALL) -> Iterator[Add]:
+    """A store to add clips to, which is made if it is not there; nobody else writes this share.
 
     Args:
         out: its folder.
         sets: names of the sets that clips are added to.
+        share: whose shards are written.
 
     Raises:
         DataError: a damaged store, or one of another version.
         InputError: another process writes to it, or the folder holds something else.
     """
     make_folder(out, "clips are packed")
-    with alone(out / f".{_ALL}.lock", _DOING):
-        # Shards whose index was lost are a store all the same.
-        known = is_store(out) or next(out.glob("motion-*.safetensors"), None)
-        if not known and next(out.glob("[!.]*"), None):
-            raise InputError(f"{out}: holds other files and no {INDEX}; give a new folder")
-        index = read_index(out) if is_store(out) else Index()
-        merged = tuple(dict.fromkeys([*index.sets, *sets]))
-        if merged != index.sets or not is_store(out):
-            Index(merged, index.samples, index.calibrations).save(out)
-        finish_left(out, _ALL, finish_shard, _DOING)
+    name = share_name(share)
+    with locked(out / f".{name}.lock", _DOING):
+        with index_locked(out):
+            # Shards whose index was lost are a store all the same.
+            known = is_store(out) or next(out.glob("motion-*.safetensors"), None)
+            if not known and next(out.glob("[!.]*"), None):
+                raise InputError(f"{out}: holds other files and no {INDEX}; give a new folder")
+            index = read_index(out) if is_store(out) else Index()
+            merged = tuple(dict.fromkeys([*index.sets, *sets]))
+            if merged != index.sets or not is_store(out):
+                replace(index, sets=merged).save(out)
+        finish_left(out, name, finish_shard, _DOING)
         with GrowingShard(
-            out, _ALL, finish=finish_shard, rows=SHARD_FRAMES, clips=SHARD_CLIPS
+            out, name, finish=finish_shard, rows=SHARD_FRAMES, clips=SHARD_CLIPS
         ) as shard:
             yield lambda made: shard.add(row_of(made), made.entry.frames)
 
@@ -219,36 +260,6 @@ def _is_current(entry: Entry, file: File, calibration: str, *, strict: bool) -> 
     return (entry.digest, entry.calibration, entry.reader) == now and not (
         strict and faults(entry.remarks)
     )
-
-
-def _calibrated(out: Path, sets: Sequence[Sequence[File]], pool: Workers) -> Index:
-    """The store's index with the calibrations of all rigs of these sets.
-
-    A rig has the calibration of the first set with several clips of it, and keeps it: clips that
-    come later are read as those that are there.
-    """
-    index = read_index(out)
-    samples, calibrations = dict(index.samples), dict(index.calibrations)
-    wanted: dict[str, Rig] = {}
-    for files in sets:
-        for name, rig in group(files).items():
-            if rig.sample:
-                wanted.setdefault(name, rig)
-            else:
-                samples.setdefault(name, "")
-                calibrations.setdefault(name, None)
-    new = {
-        name: rig
-        for name, rig in wanted.items()
-        if calibrations.get(name) is None and samples.get(name) != rig.key
-    }
-    made = {rig.key: of for rig, of in pool.map(calibrate_rig, [*new.values()])}
-    samples |= {name: rig.key for name, rig in new.items()}
-    calibrations |= {name: made[rig.key] for name, rig in new.items()}
-    index = Index(index.sets, samples, calibrations)
-    if new:
-        index.save(out)
-    return index
 
 
 @dataclass(frozen=True, eq=False)

@@ -533,8 +533,9 @@ def test_a_run_folder_is_trained_in_by_one_process(motiontok, tiny_settings, tmp
     script = """
 import sys, time
 from pathlib import Path
-from motiontok.training.lock import alone_in
-with alone_in(Path(sys.argv[1])):
+from motiontok.locks import locked
+Path(sys.argv[1]).mkdir()
+with locked(Path(sys.argv[1]), "here"):
     print("in", flush=True)
     time.sleep(600)
 """
@@ -546,7 +547,7 @@ with alone_in(Path(sys.argv[1])):
         done = motiontok(*train)
         left = list(run.iterdir())
         other.kill()
-    assert done.code == 1
+    assert done.code == 2
     assert f"error: {run}: another process is training here; wait" in done.err
     assert not left
     assert motiontok(*train).code == 0

@@ -1,4 +1,4 @@
-"""A corpus encoded by a local Ray cluster, of which a worker is killed."""
+"""A corpus encoded, and a store packed, by a local Ray cluster, of which a worker is killed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ import pytest
 
 from bvh import procedural
 from motiontok.corpus import Corpus, encode_packed, on_ray, read_manifest
+from motiontok.data.store import entries as store_entries
+from motiontok.data.store.reading import Store
+from motiontok.data.store.writing import pack_clips
 from motiontok.errors import MissingDependencyError
 
 CLIPS = 80
@@ -44,27 +47,17 @@ def holder_of_a_lock(out):
     return None
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks for a process in /proc")
+NEEDS_PROC = pytest.mark.skipif(
+    not Path("/proc/self/fd").is_dir(), reason="looks for a process in /proc"
+)
+
+
+@NEEDS_PROC
 def test_a_cluster_that_loses_a_worker_encodes_what_one_machine_does(clips, tiny_run, tmp_path):
-    pytest.importorskip("ray", reason="needs: pip install 'motiontok[ray]'")
     out, alone = tmp_path / "codes", tmp_path / "alone"
-    command = [sys.executable, "-m", "motiontok", "encode", str(clips), "-o", str(out), "--pack"]
-    options = ["--tokenizer", str(tiny_run), "--ray", "local"]
-    # A cluster for this alone, which nobody else can find, needs no secret between its parts.
-    env = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    killed = 0
-    with subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
-    ) as run:
-        while run.poll() is None and not killed:
-            begun = next(out.glob("open-*"), None)
-            if begun and (holder := holder_of_a_lock(out)):
-                os.kill(holder, signal.SIGKILL)
-                killed += 1
-            time.sleep(0.001)
-        said, errors = run.communicate(timeout=300)
-    assert run.returncode == 0, errors
-    assert killed == 1
+    said = on_a_cluster_that_loses_a_worker(
+        out, "encode", clips, "-o", out, "--pack", "--tokenizer", tiny_run
+    )
     assert f"{CLIPS} clips" in said
     assert "1 skipped" in said
     entries = Counter(entry.file for entry in read_manifest(out))
@@ -78,6 +71,46 @@ def test_a_cluster_that_loses_a_worker_encodes_what_one_machine_does(clips, tiny
     assert not [path for path in out.iterdir() if path.name.startswith("open")]
 
 
+@NEEDS_PROC
+def test_a_cluster_that_loses_a_worker_packs_what_one_machine_does(clips, tmp_path):
+    out, alone = tmp_path / "store", tmp_path / "alone"
+    said = on_a_cluster_that_loses_a_worker(out, "pack", clips, "-o", out)
+    assert f"{CLIPS - 1} clips" in said
+    assert "1 skipped" in said
+    entries = Counter(entry.file for entry in store_entries.read_entries(out))
+    assert len(entries) == CLIPS
+    assert set(entries.values()) == {1}
+    pack_clips([clips], alone, workers=1)
+    mine, other = Store(out), Store(alone)
+    assert [e.file for e in mine.entries] == [e.file for e in other.entries]
+    for number, entry in enumerate(other.entries):
+        frames = (of.read(number, 0, entry.frames) for of in (mine, other))
+        np.testing.assert_array_equal(*frames)
+    assert not [path for path in out.iterdir() if path.name.startswith("open")]
+
+
+def on_a_cluster_that_loses_a_worker(out, *arguments):
+    """What a command says that shares out its work; the first process that writes is killed."""
+    pytest.importorskip("ray", reason="needs: pip install 'motiontok[ray]'")
+    command = [sys.executable, "-m", "motiontok", *map(str, arguments), "--ray", "local"]
+    # A cluster for this alone, which nobody else can find, needs no secret between its parts.
+    env = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    killed = 0
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    ) as run:
+        while run.poll() is None and not killed:
+            begun = next(out.glob("open-*"), None)
+            if begun and (holder := holder_of_a_lock(out)):
+                os.kill(holder, signal.SIGKILL)
+                killed += 1
+            time.sleep(0.001)
+        said, errors = run.communicate(timeout=300)
+    assert run.returncode == 0, errors
+    assert killed == 1
+    return said
+
+
 def test_without_ray_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r"motiontok\[ray\]"):
@@ -85,7 +118,7 @@ def test_without_ray_it_says_what_to_install(monkeypatch, tmp_path):
 
 
 def test_only_packed_codes_are_shared_out(clips, tmp_path, run):
-    for options in ([], ["--pack", "--shard", "0/2"]):
+    for options, cure in (([], "add --pack"), (["--pack", "--shard", "0/2"], "leave out --shard")):
         code, _, errors = run("encode", clips, "-o", tmp_path / "x", "--ray", "auto", *options)
         assert code == 2
-        assert "add --pack, no --shard" in errors
+        assert cure in errors

@@ -20,7 +20,7 @@ import bvh
 from bvh import Motion, dataset, procedural
 from bvh.rotations import dot, normalize
 from bvh.skeleton import DEFAULT_OFFSETS
-from motiontok.data.store import writing
+from motiontok.data.store import examining, writing
 from motiontok.data.store.entries import INDEX, is_store, read_entries
 from motiontok.data.store.frames import BYTES, pack_frames, unpack_frames
 from motiontok.data.store.reading import Store
@@ -269,3 +269,89 @@ def test_the_command_says_what_it_packed(clips, tmp_path, run):
     assert code == 0
     assert "7 clips (0 packed now)" in said
     assert run("pack", tmp_path / "nowhere", "-o", tmp_path / "other")[0] == 2
+
+
+def contents(store):
+    """What a store has of each clip, by set and file, wherever it lies."""
+    found = Store(store)
+    keys = ("digest", "calibration", "reader", "frames", "motion", "name", "fps", "remarks")
+    return {
+        (entry.set, entry.file): (
+            [getattr(entry, key) for key in keys],
+            found.read(number, 0, entry.frames).tobytes(),
+            found.motion(number).offsets.tobytes(),
+            found.motion(number).source,
+        )
+        for number, entry in enumerate(found.entries)
+    }
+
+
+def test_shares_pack_what_one_machine_does(clips, tmp_path):
+    """In any order, more often than once, and whoever calibrates the rigs."""
+    other = tmp_path / "dances"
+    for seed in range(3):
+        procedural.make("dance", seconds=1, seed=seed).save(other / f"{seed}.npz")
+    out, whole = tmp_path / "shares", tmp_path / "whole"
+    pack_clips([clips, other], whole)
+    parts = [pack_clips([clips, other], out, share=(number, 3)) for number in (2, 0, 1)]
+    assert sum(part.clips for part in parts) == sum(part.packed for part in parts) == 10
+    assert 0 < parts[0].clips < 10
+    assert [e.file for part in parts for e in part.failed] == ["bad.bvh"]
+    assert contents(out) == contents(whole)
+    assert Store(out).calibrations.keys() == Store(whole).calibrations.keys()
+    assert set(Counter((e.set, e.file) for e in read_entries(out)).values()) == {1}
+    # Another number of shares, and none, find all of it there.
+    assert pack_clips([clips, other], out, share=(1, 2)).packed == 0
+    assert pack_clips([clips, other], out).packed == 0
+
+
+def test_a_share_examines_its_own_files_alone_once_rigs_are_known(clips, tmp_path, monkeypatch):
+    out = tmp_path / "store"
+    pack_clips([clips], out, share=(0, 2))
+    read, examined = [], examining.examine_files
+
+    def noted(path, folder, names, settings):
+        read.extend(names)
+        return examined(path, folder, names, settings)
+
+    monkeypatch.setattr(examining, "examine_files", noted)
+    made = pack_clips([clips], out, share=(1, 2))
+    assert len(read) == made.clips + len(made.failed) < 8
+    # Files that came since may tell more of a rig: then all are looked at.
+    shutil.copy(clips / "hop.npz", clips / "hop2.npz")
+    read.clear()
+    pack_clips([clips], out, share=(1, 2))
+    assert len(read) == 9
+
+
+def test_only_shares_that_there_are_can_be_packed(clips, tmp_path, run):
+    with pytest.raises(InputError, match="share 2 of 2"):
+        pack_clips([clips], tmp_path / "store", share=(2, 2))
+    for options in (["--shard", "2/2"], ["--shard", "0/2", "--ray", "auto"]):
+        assert run("pack", clips, "-o", tmp_path / "store", *options)[0] == 2
+    packed = [
+        json.loads(run("pack", clips, "-o", tmp_path / "s", "--shard", f"{n}/40", "--json")[1])
+        for n in range(40)
+    ]
+    assert sum(of["clips"] for of in packed) == 7
+
+
+@POSIX
+def test_a_killed_share_is_finished_and_others_are_let_be(tmp_path):
+    clips, out = many(tmp_path / "clips", 200), tmp_path / "store"
+    command = [sys.executable, "-m", "motiontok", "pack", str(clips), "-o", str(out)]
+    open_file = out / "open-00000-0of2.jsonl"
+    with subprocess.Popen([*command, "--shard", "0/2"], stderr=subprocess.PIPE, text=True) as run:
+        while run.poll() is None and not (open_file.exists() and open_file.stat().st_size):
+            time.sleep(0.001)
+        os.kill(run.pid, signal.SIGSTOP)
+        with pytest.raises(InputError, match=f"^{out}: another process is packing"):
+            pack_clips([clips], out, share=(0, 2))
+        other = pack_clips([clips], out, share=(1, 2), workers=1)
+        assert other.clips == other.packed > 0
+        os.kill(run.pid, signal.SIGKILL)
+        run.communicate(timeout=60)
+    assert open_file.exists()
+    done = pack_clips([clips], out, share=(0, 2), workers=1)
+    assert done.packed < done.clips == 199 - other.clips
+    assert_whole(out, clips)

@@ -21,15 +21,20 @@ from motiontok.data.store import sampling
 from motiontok.data.store.order import Permutation, Turns
 from motiontok.data.store.places import Place
 from motiontok.data.store.reading import Store
+from motiontok.data.store.shelf import Shelf
 from motiontok.data.store.windows import StoredWindows
 from motiontok.data.store.writing import make_entry, pack_clips, writing_to
 from motiontok.data.time_warp import warped
-from motiontok.data.training_data import make_training_data
-from motiontok.errors import DataError
+from motiontok.data.training_data import make_training_data, windows_to_measure
 
 LENGTH = 8
 CONFIG = DataConfig(dataset="general", window=LENGTH, holdout=3)
 TOLERANCE = 0.02  # contacts are steep: they fall from 1 to 0 within 0.4 m/s
+
+
+def shelved(store):
+    shelf = Shelf([clips.motions for _, clips in store.datasets()])
+    return shelf, [(numbers, 1.0) for numbers in shelf.numbers]
 
 
 def seeded(seed=0):
@@ -103,7 +108,7 @@ def test_windows_of_one_clip_come_together_by_chance_alone(both):
     places = windows.places(40_000, 0)
     expected = 0.0
     for share, count, clips in zip(windows.shares, windows._counts, windows._clips, strict=True):
-        frames = windows._reader.store.frames[clips]
+        frames = windows._reader.shelf.frames[clips]
         of_clip = 2 * (np.maximum(frames - LENGTH, 0) + 1) / count
         expected += share**2 * float((of_clip**2).sum())
     together = float((places.clips[1:] == places.clips[:-1]).mean())
@@ -116,7 +121,7 @@ def test_windows_of_one_clip_come_together_by_chance_alone(both):
 def test_weights_draw_a_set_more_often(folders):
     config = replace(CONFIG, weights={"dances": 3.0})
     data = make_training_data(load_clips(config, [folders[1]], seed=0), config)
-    names = np.array([e.set for e in data.windows._reader.store.entries])
+    names = np.array([e.set for e in Store(folders[1]).entries])
     drawn = names[data.windows.places(20_000, 0).clips] == "dances"
     assert abs(drawn.mean() - data.windows.shares[1]) < 0.02
     plain = make_training_data(load_clips(CONFIG, [folders[1]], seed=0), CONFIG)
@@ -184,10 +189,10 @@ def test_turns_are_those_of_sorting_them_all(counts, size, random):
 
 def test_warped_windows_are_those_of_whole_clips(folders):
     store = Store(folders[1])
-    sets = [(clips.motions, 1.0) for _, clips in store.datasets()]
+    shelf, sets = shelved(store)
     zero, one = torch.zeros(FEATURES), torch.ones(FEATURES)
     windows = StoredWindows(
-        sets, LENGTH, Statistics(zero, one, zero, one), mirror=True, warp=1.5, seed=1
+        shelf, sets, LENGTH, Statistics(zero, one, zero, one), mirror=True, warp=1.5, seed=1
     )
     read = windows._read(0, 64, 0, 64)
     place = read.place.take(read.second)
@@ -244,7 +249,7 @@ def test_memory_does_not_grow_with_the_store(tmp_path):
         zero, one = torch.zeros(FEATURES), torch.ones(FEATURES)
         tracemalloc.start()
         windows = StoredWindows(
-            [(clips.motions, 1.0) for _, clips in store.datasets()],
+            *shelved(store),
             LENGTH,
             Statistics(zero, one, zero, one),
         )
@@ -256,19 +261,39 @@ def test_memory_does_not_grow_with_the_store(tmp_path):
     assert used[1] < 1.5 * used[0] + 100_000
 
 
-def test_one_store_is_trained_on_at_a_time_and_alone(folders, tmp_path):
-    paths, store = folders
-    other = tmp_path / "other"
-    pack_clips([paths[1]], other)
-    with pytest.raises(DataError, match="two sets are named dances"):
-        load_clips(CONFIG, [store, other], seed=0)
-    hops = tmp_path / "hops"
-    for seed in range(3):
+@pytest.mark.parametrize("stored", [(0, 1), (0,), (1,)])
+def test_several_stores_and_folders_have_the_windows_of_their_folders(
+    folders, both, tmp_path, stored
+):
+    """Each set in a store of its own, or one of them in a folder beside the other's."""
+    paths = list(folders[0])
+    for number in stored:
+        pack_clips([paths[number]], tmp_path / str(number))
+        paths[number] = tmp_path / str(number)
+    config = replace(CONFIG, weights={"dances": 3.0})
+    clips = load_clips(config, paths, seed=0)
+    mixed = make_training_data(clips, config)
+    memory = make_training_data(load_clips(config, folders[0], seed=0), config)
+    assert [of.name for of in clips.sets] == ["walks", "dances"]
+    assert mixed.windows.shares == memory.windows.shares != both[1].windows.shares
+    torch.testing.assert_close(mixed.validation, memory.validation, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(
+        mixed.statistics.scale, memory.statistics.scale, atol=TOLERANCE, rtol=0
+    )
+    disk, kept = mixed.windows, memory.windows
+    disk.statistics = memory.statistics
+    for number, (first, count, *_) in enumerate(kept._sets):
+        found = disk._found(disk._at(number, np.arange(count)))
+        expected = kept._gather(kept.starts[first : first + count])
+        torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=0)
+    measured = windows_to_measure(clips, LENGTH, memory.statistics)
+    torch.testing.assert_close(measured, memory.validation, atol=TOLERANCE, rtol=0)
+
+
+def test_sets_of_one_name_are_told_apart_by_their_stores(folders, tmp_path):
+    hops = tmp_path / "dances"
+    for seed in range(4):
         procedural.make("hop", seconds=1, seed=seed).save(hops / f"{seed}.npz")
-    clips = load_clips(CONFIG, [store, hops], seed=0)
-    with pytest.raises(DataError, match="hops: not in the store"):
-        make_training_data(clips, CONFIG)
-    third = tmp_path / "third"
-    pack_clips([hops], third)
-    with pytest.raises(DataError, match="one store"):
-        make_training_data(load_clips(CONFIG, [store, third], seed=0), CONFIG)
+    pack_clips([hops], tmp_path / "other")
+    clips = load_clips(CONFIG, [folders[1], tmp_path / "other"], seed=0)
+    assert [of.name for of in clips.sets] == ["walks", "store/dances", "other/dances"]

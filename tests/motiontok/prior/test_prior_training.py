@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,16 @@ from bvh import procedural
 from bvh.motion import Motion
 from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok.data import from_motion
-from motiontok.errors import DataError, TrainingError
+from motiontok.data.store.reading import StoredMotions
+from motiontok.data.store.writing import pack_clips
+from motiontok.errors import DataError, InputError, TrainingError
+from motiontok.locks import locked
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.model import PriorConfig
 from motiontok.prior.runs import load_tokens, run_prior_training
 from motiontok.prior.tokens import TokenSet, commands_of, tokenize_clips
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
-from motiontok.training.lock import alone_in
 
 
 def tokens(codes, *, sequence=None, action=None, commands=None):
@@ -170,6 +173,36 @@ def test_each_set_has_held_out_clips_of_its_own(tiny_tokenizer, labelled_clips, 
     assert tokens.actions == ("", "run", "turn-left", "turn-right", "walk")
 
 
+def test_a_store_has_the_tokens_of_its_folder_and_one_motion_at_a_time(
+    tiny_tokenizer, labelled_clips, tmp_path, monkeypatch
+):
+    store = tmp_path / "store"
+    pack_clips([labelled_clips], store)
+    read, given = StoredMotions.__getitem__, []
+    most = 0
+
+    def noted(motions, index):
+        nonlocal most
+        motion = read(motions, index)
+        given.append(weakref.ref(motion.root_positions))
+        most = max(most, sum(of() is not None for of in given))
+        return motion
+
+    monkeypatch.setattr(StoredMotions, "__getitem__", noted)
+    found = [
+        load_tokens(tiny_tokenizer, [data], tmp_path / name, shifts=2, say=lambda _: None)
+        for data, name in ((store, "a"), (labelled_clips, "b"))
+    ]
+    assert 0 < most <= 3 < 12
+    for mine, other in zip(*found, strict=True):
+        assert (mine.actions, mine.styles) == (other.actions, other.styles)
+        for name in ("sequence", "action", "style"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(other, name))
+        np.testing.assert_allclose(mine.commands, other.commands, atol=1e-3)
+        # In 16 bits a rotation is another one by 0.009 degrees: some codes are at an edge.
+        assert np.mean(mine.codes == other.codes) > 0.99
+
+
 def test_tokens_of_another_tokenizer_are_not_used(tiny_prior_run):
     with pytest.raises(DataError, match="this one is 0000"):
         TokenSet.load(tiny_prior_run / "tokens.npz", fingerprint="0000", origin="")
@@ -186,7 +219,7 @@ def test_a_run_is_trained_in_by_one_process(
 ):
     shutil.copytree(tiny_prior_run, tmp_path / "run")
     sizes = {"width": 16, "layers": 1, "data": [labelled_clips], "out": tmp_path / "run"}
-    with alone_in(tmp_path / "run"), pytest.raises(TrainingError, match="another process"):
+    with locked(tmp_path / "run", "here"), pytest.raises(InputError, match="another process"):
         run_prior_training(tiny_tokenizer, steps=61, resume=True, **sizes)
 
 
