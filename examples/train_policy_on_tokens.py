@@ -1,0 +1,129 @@
+"""Train a small transformer from a task in words to tokens, and let it do the task.
+
+    python examples/train_policy_on_tokens.py --data dataset --task walk --out codes.npy
+    motiontok render codes.npy --robot g1
+
+``dataset`` is a LeRobot data set that ``motiontok convert`` wrote. Only the first codes of each
+window are learned, coarse ones that decode alone: they say nearly all that is to be foretold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from motiontok import MotionTokenizer
+from motiontok.codes import Codes
+from motiontok.lerobot import read_episodes
+
+WINDOWS = 4  # that the policy sees, its own included
+
+
+class Policy(nn.Module):
+    """Logits ``(batch, length, vocab)`` of each code, from the task and the codes before it."""
+
+    def __init__(self, words: int, vocab: int, codes: int, width: int = 128) -> None:
+        super().__init__()
+        self.words = nn.EmbeddingBag(words, width)
+        self.token, self.place = nn.Embedding(vocab, width), nn.Embedding(WINDOWS * codes, width)
+        layer = nn.TransformerEncoderLayer(
+            width, 4, 4 * width, dropout=0.1, batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        self.out = nn.Linear(width, vocab)
+
+    def forward(self, words: Tensor, codes: Tensor) -> Tensor:
+        # The task stands first, so each place sees the codes before it.
+        task = self.words(words)[:, None]
+        x = torch.cat([task, self.token(codes)], 1)[:, : self.place.num_embeddings]
+        x = x + self.place.weight[: x.shape[1]]
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
+        return self.out(self.layers(x, mask=mask, is_causal=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--tokenizer", default="default")
+    parser.add_argument("--codes", type=int, default=8, help="first codes of each window")
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--out", default="codes.npy")
+    given = parser.parse_args()
+    torch.manual_seed(0)
+    tokenizer = MotionTokenizer.from_pretrained(given.tokenizer)
+    vocab, n = tokenizer.vocab_size, given.codes
+
+    episodes = list(read_episodes(given.data))
+    for episode in episodes:
+        tokenizer.require(episode.codes)
+    tasks = sorted({e.task for e in episodes})
+    if given.task not in tasks:
+        parser.error(f"no task {given.task!r}; there are {', '.join(tasks)}")
+    # Words of a task, all of one length; 0 is no word.
+    known = {w: i for i, w in enumerate(sorted({w for t in tasks for w in t.split()}), start=1)}
+    longest = max(len(t.split()) for t in tasks)
+
+    def words_of(task: str) -> list[int]:
+        return [known[w] for w in task.split()] + [0] * (longest - len(task.split()))
+
+    # Every stretch of windows, and as goals nothing where a motion is shorter.
+    words, rows, held = [], [], []
+    for number, episode in enumerate(episodes):
+        first = episode.codes.array[:, :n].astype(np.int64)
+        for begin in range(max(1, len(first) - WINDOWS + 1)):
+            part = first[begin : begin + WINDOWS].ravel()
+            words.append(words_of(episode.task))
+            held.append(number % 8 == 7)
+            rows.append(np.pad(part, (0, WINDOWS * n - len(part)), constant_values=-1))
+    words, rows = torch.tensor(words), torch.from_numpy(np.stack(rows))
+    held = torch.tensor(held)
+    print(f"{len(episodes)} episodes of {len(tasks)} tasks, {len(rows)} stretches")
+
+    policy = Policy(len(known) + 1, vocab, n)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-3, weight_decay=0.05)
+
+    def loss_of(picked: Tensor) -> Tensor:
+        logits = policy(words[picked], rows[picked].clamp(min=0))
+        return nn.functional.cross_entropy(logits.flatten(0, 1), rows[picked].flatten(),
+                                           ignore_index=-1)  # fmt: skip
+
+    train, end, steps = torch.nonzero(~held)[:, 0], time.monotonic() + 60 * given.minutes, 0
+    while time.monotonic() < end:
+        loss = loss_of(train[torch.randint(len(train), (32,))])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if steps % 100 == 0:
+            print(f"step {steps}: {loss.item():.2f} nats a code")
+        steps += 1
+    policy.eval()
+    with torch.no_grad():
+        if held.any():
+            print(f"held out: {loss_of(torch.nonzero(held)[:, 0]).item():.2f} nats a code, "
+                  f"{np.log(vocab):.2f} without learning")  # fmt: skip
+        task, made = torch.tensor([words_of(given.task)]), torch.empty((1, 0), dtype=torch.long)
+        windows = int(np.ceil(given.seconds * tokenizer.fps / tokenizer.frames_per_window))
+        for _ in range(windows * n):
+            # Whole windows only: a code's place says which of a window's it is.
+            before = max(0, made.shape[1] // n - WINDOWS + 1) * n
+            logits = policy(task, made[:, before:])[:, -1]
+            code = torch.multinomial(torch.softmax(logits / 0.8, -1), 1)
+            made = torch.cat([made, code], 1)
+
+    offsets = episodes[0].codes.offsets
+    codes = Codes(made.reshape(windows, n).numpy().astype(np.uint16), tokenizer.fingerprint,
+                  given.tokenizer, offsets=offsets, source=given.task,
+                  first=n if n < tokenizer.codes_per_window else 0)  # fmt: skip
+    codes.save(given.out)
+    walked = tokenizer.decode_codes(codes).root_positions
+    print(f"{given.task}: {np.ptp(walked[:, :2], axis=0).round(1)} m wide -> {given.out}")
+
+
+if __name__ == "__main__":
+    main()
