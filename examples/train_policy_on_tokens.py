@@ -93,20 +93,30 @@ def main() -> None:
         return nn.functional.cross_entropy(logits.flatten(0, 1), rows[picked].flatten(),
                                            ignore_index=-1)  # fmt: skip
 
+    def loss_on_held() -> float:
+        policy.eval()
+        with torch.no_grad():
+            loss = loss_of(torch.nonzero(held)[:, 0]).item() if held.any() else float("nan")
+        policy.train()
+        return loss
+
     train, end, steps = torch.nonzero(~held)[:, 0], time.monotonic() + 60 * given.minutes, 0
+    best, kept = np.inf, policy.state_dict()
     while time.monotonic() < end:
         loss = loss_of(train[torch.randint(len(train), (32,))])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         if steps % 100 == 0:
-            print(f"step {steps}: {loss.item():.2f} nats a code")
+            new = loss_on_held()
+            print(f"step {steps}: {loss.item():.2f} nats a code, held out {new:.2f}")
+            if not new >= best:
+                best, kept = new, {k: v.clone() for k, v in policy.state_dict().items()}
         steps += 1
+    policy.load_state_dict(kept)
+    print(f"held out: {best:.2f} nats a code, {np.log(vocab):.2f} without learning")
     policy.eval()
     with torch.no_grad():
-        if held.any():
-            print(f"held out: {loss_of(torch.nonzero(held)[:, 0]).item():.2f} nats a code, "
-                  f"{np.log(vocab):.2f} without learning")  # fmt: skip
         task, made = torch.tensor([words_of(given.task)]), torch.empty((1, 0), dtype=torch.long)
         windows = int(np.ceil(given.seconds * tokenizer.fps / tokenizer.frames_per_window))
         for _ in range(windows * n):
