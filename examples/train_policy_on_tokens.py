@@ -23,26 +23,64 @@ from motiontok.lerobot import read_episodes
 WINDOWS = 4  # that the policy sees, its own included
 
 
+def meanings(tokenizer: MotionTokenizer, codes: np.ndarray, size: int = 48) -> Tensor:
+    """What each code does to the decoded motion, ``(codes of a window, vocab, size)``.
+
+    A code by its number alone is like no other one, and little data do not show what it means.
+    """
+    usual = np.array([np.bincount(column).argmax() for column in codes.T])
+    n, vocab = len(usual), tokenizer.vocab_size
+    found = []
+    for place in range(n):
+        windows = np.tile(usual, (vocab, 1, 1))
+        windows[:, 0, place] = np.arange(vocab)
+        first = n if n < tokenizer.codes_per_window else None
+        features = np.asarray(tokenizer.decode_features(windows, first=first))
+        # Every fourth frame, and columns by their own spread over all codes.
+        found.append(features[:, ::4].reshape(vocab, -1))
+    all_of = torch.from_numpy(np.stack(found)).float()
+    all_of = all_of - all_of.mean(dim=1, keepdim=True)
+    flat = all_of.flatten(0, 1) / all_of.std(dim=(0, 1)).clamp(min=1e-3)
+    _, _, axes = torch.pca_lowrank(flat, q=min(size, *flat.shape), center=False)
+    seen = flat @ axes
+    return (seen / seen.std()).unflatten(0, (n, vocab))
+
+
 class Policy(nn.Module):
     """Logits ``(batch, length, vocab)`` of each code, from the task and the codes before it."""
 
-    def __init__(self, words: int, vocab: int, codes: int, width: int = 128) -> None:
+    def __init__(self, words: int, table: Tensor, width: int = 128) -> None:
         super().__init__()
+        self.codes, _, size = table.shape
+        self.table = nn.Parameter(table)  # (codes, vocab, size)
         self.words = nn.EmbeddingBag(words, width)
-        self.token, self.place = nn.Embedding(vocab, width), nn.Embedding(WINDOWS * codes, width)
-        layer = nn.TransformerEncoderLayer(
-            width, 4, 4 * width, dropout=0.1, batch_first=True, norm_first=True
+        self.read, self.write = (
+            nn.Parameter(torch.randn(self.codes, *shape) / size**0.5)
+            for shape in ((size, width), (width, size))
         )
-        self.layers = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
-        self.out = nn.Linear(width, vocab)
+        self.place = nn.Embedding(WINDOWS * self.codes, width)
+        layer = nn.TransformerEncoderLayer(
+            width, 4, 4 * width, dropout=0.3, batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, 3, nn.LayerNorm(width), False)
 
     def forward(self, words: Tensor, codes: Tensor) -> Tensor:
         # The task stands first, so each place sees the codes before it.
-        task = self.words(words)[:, None]
-        x = torch.cat([task, self.token(codes)], 1)[:, : self.place.num_embeddings]
+        of = torch.arange(codes.shape[1] + 1) % self.codes
+        said = torch.einsum("bls,lsw->blw", self.table[of[:-1], codes], self.read[of[:-1]])
+        x = torch.cat([self.words(words)[:, None], said], 1)[:, : self.place.num_embeddings]
+        of = of[: x.shape[1]]
         x = x + self.place.weight[: x.shape[1]]
         mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
-        return self.out(self.layers(x, mask=mask, is_causal=True))
+        hidden = self.layers(x, mask=mask, is_causal=True)
+        meant = torch.einsum("blw,lws->bls", hidden, self.write[of]) / hidden.shape[-1] ** 0.5
+        # Products by place, so that the tables of the same codes are not copied per window.
+        out = [torch.einsum("bws,vs->bwv", meant[:, k :: self.codes], self.table[k])
+               for k in range(min(self.codes, len(of)))]  # fmt: skip
+        logits = meant.new_empty(*meant.shape[:2], self.table.shape[1])
+        for k, part in enumerate(out):
+            logits[:, k :: self.codes] = part
+        return logits
 
 
 def main() -> None:
@@ -85,8 +123,9 @@ def main() -> None:
     held = torch.tensor(held)
     print(f"{len(episodes)} episodes of {len(tasks)} tasks, {len(rows)} stretches")
 
-    policy = Policy(len(known) + 1, vocab, n)
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-3, weight_decay=0.05)
+    firsts = np.concatenate([e.codes.array[:, :n] for e in episodes]).astype(np.int64)
+    policy = Policy(len(known) + 1, meanings(tokenizer, firsts))
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-4, weight_decay=0.1)
 
     def loss_of(picked: Tensor) -> Tensor:
         logits = policy(words[picked], rows[picked].clamp(min=0))
