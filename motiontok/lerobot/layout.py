@@ -13,7 +13,7 @@ from typing import Any
 
 from motiontok.codes import Codes
 from motiontok.errors import MissingDependencyError
-from motiontok.robots.trajectory import Trajectory
+from motiontok.robots.files.trajectory import Trajectory
 
 __all__ = [
     "ACTION",

@@ -15,7 +15,7 @@ from motiontok.codes import Codes
 from motiontok.data import offsets_of, start_of
 from motiontok.errors import InputError, MotiontokError
 from motiontok.lerobot.layout import BASE, INFO, OURS, STATE, TASKS, TOKENS, Episode, parquet
-from motiontok.robots.trajectory import Trajectory
+from motiontok.robots.files.trajectory import Trajectory
 
 __all__ = ["read_episodes"]
 
