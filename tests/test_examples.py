@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from motiontok import MotionTokenizer
@@ -76,8 +77,41 @@ def test_a_planner_in_another_process(folders):
     assert "body at [" in done.stdout
 
 
+def test_a_policy_is_trained_on_a_data_set(folders, tmp_path):
+    pytest.importorskip("pyarrow", reason="needs: pip install 'motiontok[lerobot]'")
+    from bvh import procedural
+    from motiontok.lerobot import Episode, write_dataset
+    from motiontok.robots import Trajectory
+
+    tokenizer = MotionTokenizer.from_pretrained(folders["--tokenizer"])
+    still = np.tile([0, 0, 1, 0, 0, 0, 1, 0.0], (90, 1))
+    episodes = [
+        Episode(
+            Trajectory(still, ("knee",), 30.0, "one_joint"),
+            task,
+            tokenizer.encode_to_codes(procedural.make(kind, seconds=3.0, seed=seed)),
+        )
+        for kind, task in (("walk", "walk"), ("squat", "squat, low"))
+        for seed in range(4)
+    ]
+    write_dataset(episodes, tmp_path / "data", tokenizer)
+    given = ["--tokenizer", folders["--tokenizer"], "--data", tmp_path / "data"]
+    given += ["--minutes", "0.03", "--seconds", "3", "--out", tmp_path / "codes.npy"]
+    program = [sys.executable, EXAMPLES / "train_policy_on_tokens.py", *given]
+    done = subprocess.run([*program, "--task", "squat, low"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "8 episodes of 2 tasks" in done.stdout
+    assert "held out: " in done.stdout
+    codes = Codes.load(tmp_path / "codes.npy")
+    assert codes.array.shape == (3, 8)
+    assert len(tokenizer.decode_codes(codes)) == 96
+    done = subprocess.run([*program, "--task", "fly"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "there are squat, low, walk" in done.stderr
+
+
 def test_every_example_is_tested():
     # The last one where programs are exported.
     tested = {"velocity_follower", "waypoint_walker", "your_own_planner", "remote_planner"}
-    tested |= {"onnx_consumer"}
+    tested |= {"onnx_consumer", "train_policy_on_tokens"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

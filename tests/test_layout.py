@@ -34,6 +34,7 @@ RANKS = {
     "evaluate": 8,
     "export": 8,
     "images": 8,
+    "lerobot": 8,
     "serve": 8,
     "runs": 9,
     "demonstration": 9,

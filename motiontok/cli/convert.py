@@ -23,7 +23,10 @@ _ROBOTS = (".robot.npz", ".csv")
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @robot_options
 @click.option("--from-robot", help="Whose trajectory IN is, if OUT is one too.")
-@click.option("--tokenizer", help="Tokenizer that made the codes, if IN is codes.npy.")
+@click.option(
+    "--tokenizer",
+    help="Tokenizer that made the codes, if IN is codes.npy, or that makes a data set's tokens.",
+)
 @reading_options()
 def convert(
     source: Path,
@@ -47,11 +50,17 @@ def convert(
     .csv        the same in the layout of LAFAN1 retargeting
 
     IN is any of them, or codes. --robot says whose trajectory OUT is, or else IN.
+
+    A folder of a robot's trajectories, as `retarget` writes it, becomes a data set of LeRobot (v3)
+    with tokens of the default or given tokenizer, and such a data set a folder of trajectories.
     """
     from motiontok.cli.outputs import refuse_inputs, save_motion
     from motiontok.cli.sources import check_reading, load_motion
     from motiontok.errors import InputError
 
+    if source.is_dir():
+        _folder(source, out, robot, map_path, tokenizer, alone=bool(from_robot or reading.digest))
+        return
     name = out.name.lower()
     onto = name.endswith(_ROBOTS)
     if not name.endswith((".bvh", ".npz", ".npy", ".csv")):
@@ -62,8 +71,6 @@ def convert(
         raise InputError(f"{out}: whose trajectory is it to be? say so with --robot")
     if from_robot is not None and not onto:
         raise InputError("--from-robot is for trajectories of two robots; say --robot")
-    if source.is_dir():
-        raise InputError(f"{source}: a folder; convert takes one file")
     refuse_inputs([out], [source])
     check_reading(reading, [source])
     motion = load_motion(
@@ -85,6 +92,29 @@ def convert(
     else:
         save_motion(motion, out)
     click.echo(f"{source.name}: {len(motion)} frames, {motion.duration:.1f} s -> {out}")
+
+
+def _folder(
+    source: Path,
+    out: Path,
+    robot: str | None,
+    map_path: Path | None,
+    tokenizer: str | None,
+    *,
+    alone: bool,
+) -> None:
+    from motiontok.cli.convert_folder import from_dataset, to_dataset
+    from motiontok.errors import InputError
+    from motiontok.lerobot import is_dataset
+
+    if alone:
+        raise InputError(f"{source}: a folder; --from-robot and how a clip is read are of one file")
+    if not is_dataset(source):
+        to_dataset(source, out, robot=robot, map_path=map_path, tokenizer=tokenizer)
+    elif robot or map_path or tokenizer:
+        raise InputError(f"{source}: a data set says whose it is; --robot is for what does not")
+    else:
+        from_dataset(source, out)
 
 
 def _onto(motion: Motion, out: Path, name: str, map_path: Path | None) -> None:

@@ -61,11 +61,15 @@ def serve(
     Requests and states are described in docs/protocol.md. There is no encryption and no
     password: --bind opens the server to whoever can reach the interface.
     """
+    import torch
+
     from motiontok.errors import InputError, TokenizerError
     from motiontok.prior import TokenPrior
     from motiontok.serve import Server
     from motiontok.tokenizer import MotionTokenizer
 
+    # Products are so small that a second core adds nothing, and is waited for where it is busy.
+    torch.set_num_threads(1)
     # The thread that publishes waits for the interpreter at most so long, seconds.
     sys.setswitchinterval(0.0005)
     where = use_device(device)

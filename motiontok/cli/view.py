@@ -57,8 +57,9 @@ def view(
     Also a robot's trajectory (robot.npz, robot.csv; a csv of another tool with --robot). A
     person beside a robot is drawn at the robot's size.
 
-    Tokens lie as tiles before the figure; click one to swap it and see the motion change.
-    With --tokenizer, a clip is shown beside what its tokens decode to.
+    A clip is shown beside what its tokens decode to, by the shipped tokenizer or --tokenizer.
+    Tokens lie as tiles before the figures; click one to swap it and see the motion change. Each tab
+    plays and changes on its own; "Save codes" downloads what the tokens have become.
     """
     from motiontok.cli.sources import check_reading
     from motiontok.cli.trajectories import is_trajectory, trajectory_actor
@@ -68,7 +69,7 @@ def view(
     if is_trajectory(source):
         given = [robot_name] if robot_name else []
         actor = trajectory_actor(source, given, map_path, fps=reading.fps, strict=strict)
-        _serve(Viewer({actor.label: actor}, host=host, port=port), source)
+        _serve(Viewer({actor.label: actor}, name=source.name, host=host, port=port), source)
         return
     motions, editor = _motions(source, tokenizer, {"reading": reading, "strict": strict})
     robot: Robot | None = None
@@ -82,7 +83,13 @@ def view(
         return _actors({last: motion}, robot)
 
     viewer = Viewer(
-        dict(_actors(motions, robot)), editor=editor, rebuild=rebuild, host=host, port=port
+        dict(_actors(motions, robot)),
+        name=source.name,
+        editor=editor,
+        rebuild=rebuild,
+        edited=last,
+        host=host,
+        port=port,
     )
     _serve(viewer, source)
 
@@ -99,34 +106,43 @@ def _serve(viewer: Viewer, source: Path) -> None:
 
 def _motions(
     source: Path, tokenizer: str | None, read: Mapping[str, Any]
-) -> tuple[Mapping[str, Motion], TokenEditor | None]:
+) -> tuple[Mapping[str, Motion], TokenEditor]:
     """What there is to see, by name, and the tokens of the last of it."""
     from motiontok.cli.sources import is_codes, load_motion, open_codes
 
     if is_codes(source):
         codes, opened = open_codes(source, tokenizer=tokenizer)
-        return {"decoded": opened.decode_codes(codes)}, _editor(codes, opened)
-    if tokenizer is None:
-        return {"source": load_motion(source, **read)}, None
+        return {"decoded": opened.decode_codes(codes)}, _editor(codes, opened, source)
+    from motiontok.paths import SHIPPED_TOKENIZER, lasting_name
     from motiontok.tokenizer import MotionTokenizer
 
-    opened = MotionTokenizer.from_pretrained(tokenizer)
+    name = tokenizer or SHIPPED_TOKENIZER
+    opened = MotionTokenizer.from_pretrained(name)
     motion = load_motion(source, calibrations=opened.calibrations, **read)
-    codes = opened.encode_to_codes(motion)
-    return {"source": motion, "decoded": opened.decode_codes(codes)}, _editor(codes, opened)
+    codes = opened.encode_to_codes(motion, tokenizer=lasting_name(name))
+    return {"source": motion, "decoded": opened.decode_codes(codes)}, _editor(codes, opened, source)
 
 
-def _editor(codes: Codes, tokenizer: MotionTokenizer) -> TokenEditor:
+def _editor(codes: Codes, tokenizer: MotionTokenizer, source: Path) -> TokenEditor:
+    from tempfile import TemporaryDirectory
+
     from motiontok.render.token_editor import TokenEditor
 
     def decode(array: Any) -> Motion:
         return tokenizer.decode_codes(replace(codes, array=array))
+
+    def files(array: Any) -> dict[str, bytes]:
+        name = f"{source.name.partition('.')[0]}-edited.npy"
+        with TemporaryDirectory() as folder:
+            replace(codes, array=array).save(Path(folder) / name)
+            return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
     return TokenEditor(
         codes.array,
         decode,
         vocab_size=tokenizer.vocab_size,
         frames_per_window=tokenizer.frames_per_window,
+        files=files,
     )
 
 

@@ -28,7 +28,7 @@ class TokenBoard:
     """Tiles and the panel's controls for the tokens of an editor.
 
     Args:
-        server: a viser server; the tiles lie in front of its origin, facing +X.
+        client: of viser, a tab or a server; the tiles lie in front of its origin, facing +X.
         editor: the tokens.
         distance: metres from the origin.
         on_change: called after every change, in one of viser's threads.
@@ -36,13 +36,13 @@ class TokenBoard:
 
     def __init__(
         self,
-        server: Any,
+        client: Any,
         editor: TokenEditor,
         *,
         distance: float,
         on_change: Callable[[], None],
     ) -> None:
-        self._editor = editor
+        self._client, self._editor = client, editor
         self._on_change = on_change
         self._lock = threading.Lock()
         self._window = -1
@@ -56,7 +56,7 @@ class TokenBoard:
         centers[:, 1] = (column - 0.5 * (positions - 1)) * pitch
         box = _box(_GAP * _DEPTH, _GAP * pitch, 0.02)
         half = 0.5 * _LEAN
-        self._tiles = server.scene.add_batched_meshes_simple(
+        self._tiles = client.scene.add_batched_meshes_simple(
             "/tokens",
             *box,
             batched_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (len(row), 1)),
@@ -71,14 +71,15 @@ class TokenBoard:
             position=(distance, 0.0, 0.16),
         )
         self._tiles.on_click(self._clicked)
-        gui = server.gui
+        gui = client.gui
         with gui.add_folder("Tokens"):
             self._text = gui.add_markdown("Click a tile to swap its token for another.")
-            self._value = gui.add_number(
-                "Value", 0, min=0, max=editor.vocab_size - 1, step=1, disabled=True
-            )
+            # Bounds of its own would put a wrong number right without a word.
+            self._value = gui.add_number("Value", 0, step=1, disabled=True)
+            self._save = gui.add_button("Save codes", visible=editor.can_be_saved)
             self._undo = gui.add_button("Restore all", disabled=True)
         self._value.on_update(self._typed)
+        self._save.on_click(lambda _: self.save())
         self._undo.on_click(lambda _: self.restore())
 
     def show(self, frame: int) -> None:
@@ -94,6 +95,29 @@ class TokenBoard:
             self._editor.swap(window, position)
             self._place = (window, position)
         self._changed()
+
+    def type(self, value: float) -> None:
+        """Give the token that was last clicked a value; of a wrong one the page says so."""
+        if self._place is None:
+            return
+        if not value.is_integer() or not 0 <= value < self._editor.vocab_size:
+            most = self._editor.vocab_size - 1
+            window, position = self._place
+            kept = int(self._editor.codes[window, position])
+            self._text.content = (
+                f"**{value:g} is no token**: whole numbers from 0 to {most}. Window "
+                f"**{window + 1}**, token **{position + 1}** stays **{kept}**."
+            )
+            self._value.value = kept
+            return
+        with self._lock:
+            self._editor.set(*self._place, int(value))
+        self._changed()
+
+    def save(self) -> None:
+        """Give the browser the codes to keep, under names that no source has."""
+        for name, content in self._editor.files().items():
+            self._client.send_file_download(name, content, save_immediately=True)
 
     def restore(self) -> None:
         """Undo all changes."""
@@ -113,9 +137,7 @@ class TokenBoard:
         # What this program itself sets has no client behind it.
         if event.client is None or self._place is None:
             return
-        with self._lock:
-            self._editor.set(*self._place, int(self._value.value))
-        self._changed()
+        self.type(float(self._value.value))
 
     def _changed(self) -> None:
         changed = int(self._editor.changed.sum())

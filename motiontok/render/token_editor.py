@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class TokenEditor:
         vocab_size: number of values a code can take.
         frames_per_window: frames a window covers.
         seed: of the random swaps.
+        files: names and contents of the files in which such an array is kept; without, it cannot
+            be saved.
 
     Attributes:
         codes: the codes as they are now.
@@ -35,13 +37,26 @@ class TokenEditor:
         vocab_size: int,
         frames_per_window: int,
         seed: int = 0,
+        files: Callable[[Array], Mapping[str, bytes]] | None = None,
     ) -> None:
         self.codes = np.array(codes)
         self.vocab_size = vocab_size
         self.frames_per_window = frames_per_window
         self._original = self.codes.copy()
         self._decode = decode
-        self._random = np.random.default_rng(seed)
+        self._seed, self._random = seed, np.random.default_rng(seed)
+        self._files = files
+
+    def copy(self) -> TokenEditor:
+        """Another one of the codes as they were at first."""
+        return TokenEditor(
+            self._original,
+            self._decode,
+            vocab_size=self.vocab_size,
+            frames_per_window=self.frames_per_window,
+            seed=self._seed,
+            files=self._files,
+        )
 
     def set(self, window: int, position: int, value: int) -> None:
         """Change one token.
@@ -72,6 +87,15 @@ class TokenEditor:
         """``(windows, codes_per_window)`` where a token is not what it was."""
         out: Array = self.codes != self._original
         return out
+
+    @property
+    def can_be_saved(self) -> bool:
+        """Whether there are :meth:`files`."""
+        return self._files is not None
+
+    def files(self) -> Mapping[str, bytes]:
+        """Names and contents of the files that hold the codes as they are now."""
+        return {} if self._files is None else self._files(self.codes.copy())
 
     def motion(self) -> Motion:
         """The motion of the codes as they are now."""

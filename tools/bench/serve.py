@@ -57,8 +57,8 @@ def command_to_motion(client: Client, codes: np.ndarray) -> None:
         replaced.append(time.perf_counter() - asked)
         whole.append(time.perf_counter() - began)
     client.end("commanded")
-    percentiles("replace, 1 window with inverse kinematics", replaced)
-    percentiles("command: sample a window and replace the queue with it", whole)
+    percentiles("replace, 1 window with inverse kinematics, until the answer", replaced)
+    percentiles("command to motion: sample, and replace what waits", whole)
 
 
 class Troublemaker(threading.Thread):
