@@ -97,9 +97,10 @@ def grid(tokenizer: MotionTokenizer, prior: TokenPrior, run: Path) -> None:
         v, turn = np.linalg.norm(off[:, :2], axis=1), np.abs(off[:, 2])
         kept = (v <= TOLERANCE) & (turn <= TOLERANCE)
         for which, rows in (("people do", known), ("hardly anybody does", ~known)):
+            slid = skate(tokenizer, some[rows].numpy())
             print(
                 f"| {name} | {which} | {v[rows].mean():.3f} | {turn[rows].mean():.3f} | "
-                f"{kept[rows].sum()} of {rows.sum()} | {skate(tokenizer, some[rows].numpy()):.0f} |",
+                f"{kept[rows].sum()} of {rows.sum()} | {slid:.0f} |",
                 flush=True,
             )
     off = done["planted"] - commands
