@@ -132,8 +132,8 @@ def standing(tokenizer: MotionTokenizer, prior: TokenPrior) -> None:
 
 def described(tokenizer: MotionTokenizer, codes: NDArray[Any]) -> torch.Tensor:
     """What the classifier sees of windows: means, deviations and ends of their features."""
-    parts = [tokenizer.decode_features(part[:, None]) for part in np.array_split(codes, 40)]
-    x = np.concatenate([part for part in parts if len(part)])
+    parts = [codes[first : first + 200, None] for first in range(0, len(codes), 200)]
+    x = np.concatenate([tokenizer.decode_features(part) for part in parts])
     rows = [x.mean(axis=1), x.std(axis=1), x[:, -1] - x[:, 0]]
     return torch.tensor(np.concatenate(rows, axis=1), dtype=torch.float32)
 
