@@ -181,10 +181,10 @@ def labels(tokenizer: MotionTokenizer, prior: TokenPrior, run: Path, most: int) 
         real = share(held[test[k]], i)
         found = []
         for plant in (False, True):
-            some = prior.sample(
+            made = prior.sample(
                 3, batch=8, label=names[k], seed=0, options=SamplingOptions(plant=plant)
             )
-            found.append(share(some.reshape(-1, some.shape[-1]), i))
+            found.append(share(made.reshape(-1, made.shape[-1]), i))
         total.append((real, *found))
         cells = " | ".join(f"{a:.2f}, {b:.2f}" for a, b in (real, *found))
         print(f"| {names[k]} | {len(test[k])} | {cells} |", flush=True)
