@@ -14,7 +14,7 @@ from torch import Tensor
 from bvh.motion import FPS
 from motiontok.data.features import contact
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.methods.temporal import Temporal
+from motiontok.methods.quantizers.temporal import Temporal
 
 __all__ = ["plant_codes"]
 
