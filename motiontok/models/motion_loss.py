@@ -6,14 +6,17 @@ other.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from bvh.motion import FPS
 from bvh.skeleton import FEET, JOINTS
 from motiontok.data import COLUMNS, FEATURES, Statistics
+from motiontok.data.features import STANDING
 
-__all__ = ["POWER", "MotionLoss"]
+__all__ = ["POWER", "Feet", "MotionLoss"]
 
 POWER = 0.75
 """Of mean square errors, see :class:`MotionLoss`."""
@@ -46,6 +49,22 @@ _ACCELERATION = 0.5  # of positions, metres a frame a frame
 _SLIDE = 4.0  # of feet that stand, metres a frame
 _PATH = 0.02  # of the root, metres from where the stretch began
 _LEVER = 0.3  # metres that a radian of heading moves the body by
+
+
+class Feet(NamedTuple):
+    """What feet and toes do in frames.
+
+    Attributes:
+        height: ``(batch, frames, 4)``, m above where they are when they stand.
+        steps: ``(batch, frames - 1, 4, 3)``, m that they move by since the frame before.
+        contacts: ``(batch, frames, 4)``, what frames say of how surely they stand.
+        metre: what a unit of positions is, m.
+    """
+
+    height: Tensor
+    steps: Tensor
+    contacts: Tensor
+    metre: Tensor
 
 
 class MotionLoss(nn.Module):
@@ -113,6 +132,20 @@ class MotionLoss(nn.Module):
     def velocities(self, frames: Tensor) -> Tensor:
         """Yaw rate (rad/s) and velocity forward and left (m/s) ``(..., 3)`` of frames."""
         return (frames[..., _ROOT] + self.middle) * self.raw[_ROOT]
+
+    def feet_of(self, frames: Tensor) -> Feet:
+        """What feet do in frames ``(batch, frames, columns)``."""
+        metre = self.raw[_POSITIONS.start]
+        below = self.feet[2::3]
+        own = frames.index_select(-1, below) * metre + self.mean.index_select(0, below)
+        root = frames[..., _HEIGHT] * self.raw[_HEIGHT] + self.mean[_HEIGHT]
+        height = root + own - own.new_tensor(STANDING)
+        contacts = frames[..., _CONTACTS] * self.raw[_CONTACTS] + self.mean[_CONTACTS]
+        return Feet(height, self._steps(frames) * metre, contacts, metre)
+
+    def positions_of(self, frames: Tensor) -> Tensor:
+        """Positions ``(batch, frames, 63)`` less their means, in units of their deviation."""
+        return frames[..., _POSITIONS]
 
     def forward(self, found: Tensor, wanted: Tensor, *, length: int) -> Tensor:
         """Error of each ``length`` frames ``(batch, frames / length)``, of frames

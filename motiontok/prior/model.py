@@ -154,6 +154,7 @@ class PriorModel(nn.Module):
         self.local: LopqCodes | ResidualCodes | None = None
         # In a tuple, or it would be a part of this module.
         self._finishing: tuple[DapsTemporal] | None = None
+        self._method: tuple[DiscreteAutoencoder, ...] = ()
         if config.components:
             kept, scale = config.components, width**-0.5
             self.local_read = nn.Parameter(torch.randn(kept, width))
@@ -167,6 +168,11 @@ class PriorModel(nn.Module):
             # Of motiontok.prior.command_guidance.
             self.register_buffer("says", torch.zeros(kept + 1, 3), persistent=False)
             self.register_buffer("says_later", torch.zeros(codes, 3))
+
+    @property
+    def method(self) -> DiscreteAutoencoder | None:
+        """Of the tokenizer, where codes are read as vectors."""
+        return self._method[0] if self._method else None
 
     @property
     def codes_per_window(self) -> int:
@@ -214,6 +220,7 @@ class PriorModel(nn.Module):
             self._finishing = (method,)
         if not self.config.components:
             return
+        self._method = (method,)
         if isinstance(method, Lopq):
             self.local = LopqCodes(method.quantizer).to(device)
             self.says = command_map(method.quantizer, tokenizer.statistics).to(device)

@@ -21,6 +21,7 @@ from motiontok.errors import CodesError, InputError, TokenizerError
 from motiontok.prior.labels import Pairs, index_of
 from motiontok.prior.limits import CommandLimits
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
+from motiontok.prior.planting import plant_codes
 from motiontok.prior.sampling import PartialRollout, SamplingOptions, require_whole
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.checks import check_codes, usable_device
@@ -161,7 +162,7 @@ class TokenPrior:
             batch: sequences.
             velocity, yaw_rate, label, style: as :meth:`conditions` has them.
             prefix: ``(windows, codes_per_window)`` to continue; it is not returned.
-            options: temperature, top-k, top-p, guidance, tolerance.
+            options: temperature, top-k, top-p, guidance, tolerance, planting.
             seed: makes the result reproducible; or give a ``generator``.
             generator: source of randomness, on the prior's device.
 
@@ -180,6 +181,7 @@ class TokenPrior:
             windows, velocity=velocity, yaw_rate=yaw_rate, label=label, style=style
         )
         self.limits.require(asked.commands.cpu().numpy(), "command", world=World())
+        options = options or SamplingOptions()
         past = self._past(prefix).expand(batch, -1, -1)
         given = past.shape[1]
         for n in range(windows):
@@ -190,12 +192,31 @@ class TokenPrior:
                     asked.action.expand(batch),
                     asked.style.expand(batch),
                 ),
-                options=options or SamplingOptions(),
+                options=options,
                 generator=generator,
             )
             draft.write(self.codes_per_window)
             past = torch.cat([past, draft.codes[:, None]], dim=1)
+        if options.plant:
+            commands = asked.commands if options.tolerance < float("inf") else None
+            past = self.planted(past, commands, given=given)
         return past[:, given:].cpu().numpy()
+
+    def planted(self, codes: Tensor, commands: Tensor | None = None, *, given: int = 0) -> Tensor:
+        """Codes ``(batch, windows, codes)`` chosen anew so that feet slide less.
+
+        Args:
+            codes: drawn; of tokenizers other than temporal ones they stay.
+            commands: ``(batch or 1, windows - given, 3)`` to hold windows to; where they are not
+                finite or not given, to what they do already.
+            given: windows that come before and stay.
+        """
+        if self.model.method is None:
+            return codes
+        asked = torch.full((*codes.shape[:2], 3), torch.nan, device=codes.device)
+        if commands is not None:
+            asked[:, given:] = commands
+        return plant_codes(self.model.method, codes, asked, given=given)
 
     def draft(
         self,

@@ -30,6 +30,8 @@ class SamplingOptions:
         tolerance: standard deviation (m/s and rad/s) that the mean velocity and yaw rate of
             a window are held to (:mod:`motiontok.prior.command_guidance`); infinity leaves commands
             to the network alone, as do codes of tokenizers other than lopq and temporal.
+        plant: codes that were drawn are chosen anew, of temporal tokenizers, so that feet slide
+            less and commands are met (:mod:`motiontok.prior.planting`).
 
     Raises:
         InputError: a value outside its range.
@@ -40,6 +42,7 @@ class SamplingOptions:
     top_p: float = 0.95
     guidance: float = 1.0
     tolerance: float = 0.1
+    plant: bool = True
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature < float("inf"):

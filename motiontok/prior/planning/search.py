@@ -129,7 +129,11 @@ class SearchPlanner:
         beam = _Beam(empty.to(past.device), np.empty((1, 0, 0)), np.zeros(1))
         while beam.codes.shape[1] < self.horizon:
             beam = self._extend(beam, past, state)
-        return beam.codes[0, 0].cpu().numpy()
+        chosen = torch.cat([past[-1:], beam.codes[0, :1]])[None]
+        if self.options.plant:
+            # What was judged is kept to, in all that a command says.
+            chosen = self.prior.planted(chosen, given=len(past[-1:]))
+        return chosen[0, -1].cpu().numpy()
 
     def _extend(self, beam: _Beam, past: Tensor, state: State) -> _Beam:
         """The best candidates with one more window, best first."""

@@ -175,9 +175,11 @@ def test_defaults_are_those_of_python_and_of_the_server():
 
     usual = SamplingOptions()
     assert sampling(dict.fromkeys(OPTIONS)) == usual
+    # Codes as they were drawn are for Python alone.
+    assert set(vars(usual)) - set(OPTIONS) == {"plant"}
     search = inspect.signature(SearchPlanner).parameters
     for command in (sample, plan):
         said = {option.name: option.default for option in command.params}
-        assert {name: said[name] for name in OPTIONS} == vars(usual)
+        assert {name: said[name] for name in OPTIONS} == {k: vars(usual)[k] for k in OPTIONS}
     for name in ("samples", "horizon", "beam"):
         assert said[name] == search[name].default

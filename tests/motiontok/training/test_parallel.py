@@ -17,8 +17,9 @@ from motiontok.config import load_config
 from motiontok.data import FEATURES
 from motiontok.errors import ConfigError
 from motiontok.methods import METHODS as METHOD_CLASSES
-from motiontok.methods import MotionNetworks, make_method, temporal
+from motiontok.methods import MotionNetworks, make_method
 from motiontok.methods.process_group import ProcessGroup
+from motiontok.methods.quantizers import temporal
 from motiontok.training import read_header
 from motiontok.training.log import read_log
 from motiontok.training.parallel import (
