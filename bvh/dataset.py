@@ -202,7 +202,10 @@ def _stamp(path: Path, name: str) -> Stamp:
 
 def _settings_files(job: _Job, names: Sequence[str]) -> list[Path]:
     """Files that say how clips are read, and whose change makes a cached pack stale."""
-    found = (job.settings.file_of(at(job.path, name)) for name in names)
+    places = [at(job.path, name) for name in names]
+    found = [job.settings.file_of(place) for place in places]
+    models = {job.settings.of(place).body_model for place in places}
+    found += [Path(model) for model in sorted(filter(None, models))]
     return list(dict.fromkeys(file for file in found if file is not None))
 
 

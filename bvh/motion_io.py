@@ -92,11 +92,11 @@ def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -
     if is_npz(path):
         loaded = _read_npz(path, reading)
     elif is_npy(path):
+        _refuse_body(path, reading)
         seen, kind = positions.read_positions(path)
         loaded = _of_pose(positions.pose_of(seen, kind, fps=reading.fps, up=reading.up), path)
-    elif reading.height is not None:
-        raise BVHError(f"{path}: has bones of its own: --height is of files that do not")
     else:
+        _refuse_body(path, reading)
         motion, report = examine_clip(read_clip(path, reading), path, reading, calibration)
         loaded = Loaded(motion, report.problems, "BVH clip", report)
     return replace(loaded, motion=_rounded(loaded.motion))
@@ -129,12 +129,17 @@ def has_own_bones(path: Path) -> bool:
 def _read_npz(path: Path, reading: Reading) -> Loaded:
     kind = kind_of(path)
     if kind == "smpl":
-        pose = smpl.read_smpl(path, fps=reading.fps, up=reading.up, height=reading.height)
+        pose = smpl.read_smpl(
+            path,
+            fps=reading.fps,
+            up=reading.up,
+            height=reading.height,
+            body_model=reading.body_model,
+        )
         return _of_pose(pose, path)
     if kind == "robot":
         raise BVHError(f"{path}: a robot's trajectory; say whose with --robot")
-    if reading.height is not None:
-        raise BVHError(f"{path}: has bones of its own: --height is of files that do not")
+    _refuse_body(path, reading)
     if not kind:
         with open_npz(path) as data:
             has = ", ".join(list(data)[:8]) or "none"
@@ -144,6 +149,12 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
         )
     motion = Motion.load(path)
     return Loaded(motion.resampled(FPS), find_jumps(motion.root_positions, motion.fps))
+
+
+def _refuse_body(path: Path, reading: Reading) -> None:
+    for option, value in (("height", reading.height), ("body-model", reading.body_model)):
+        if value is not None:
+            raise BVHError(f"{path}: has bones of its own: --{option} is of files that do not")
 
 
 def _of_pose(pose: smpl.Pose, path: Path) -> Loaded:

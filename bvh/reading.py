@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +43,7 @@ class Reading:
         mapping: canonical joint -> source joint, see :func:`bvh.read_mapping`.
         frames: ``"rows"`` believes the rows of numbers where ``Frames:`` disagrees with them.
         height: of the subject in metres, where the file does not have its bones.
+        body_model: file of the body model (``.npz``) that a file of the SMPL family is by.
 
     Raises:
         BVHError: a value that none of them can have.
@@ -53,6 +55,7 @@ class Reading:
     mapping: Mapping[str, str] | None = None
     frames: Literal["header", "rows"] | None = None
     height: float | None = None
+    body_model: str | None = None
 
     def __post_init__(self) -> None:
         if self.up is not None and self.up not in UP:
@@ -66,6 +69,10 @@ class Reading:
             if not (number and 1e-300 < value < 1e300):
                 raise BVHError(f"{name} must be a number above zero, got {value!r:.40}")
             object.__setattr__(self, name, float(value))
+        for name in ("body_model",):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and value):
+                raise BVHError(f"{name} must be a text, got {value!r:.40}")
         if self.frames not in (None, "header", "rows"):
             raise BVHError(f"frames must be 'header' or 'rows', got {self.frames!r}")
 
@@ -80,8 +87,25 @@ class Reading:
         said = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
         if not said:
             return ""
+        if self.body_model is not None:
+            # What counts is in the file, wherever it lies.
+            said["body_model"] = _contents(Path(self.body_model))
         text = json.dumps(said, sort_keys=True, default=dict)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _contents(path: Path) -> str:
+    """Digest of a file's contents; of what cannot be read, its path."""
+    try:
+        status = path.stat()
+        return _digest_of(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return str(path)
+
+
+@lru_cache(maxsize=16)
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 class Settings:
@@ -165,6 +189,8 @@ def _read_settings(path: Path) -> Reading:
         isinstance(mapping, dict) and all(isinstance(name, str) for name in mapping.values())
     ):
         raise BVHError(f'{path}: mapping must be a file or a table of LeftUpLeg = "source joint"')
+    if isinstance(values.get("body_model"), str):
+        values["body_model"] = str(path.parent / Path(values["body_model"]).expanduser())
     try:
         return Reading(**values)
     except BVHError as error:

@@ -102,6 +102,12 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
     rate = ("--fps", "--source-fps") if fps else ("--source-fps",)
     options = (
         click.option(
+            "--body-model",
+            type=click.Path(),
+            metavar="FILE",
+            help="The body model (.npz) of SMPL files: bones as their betas say.",
+        ),
+        click.option(
             "--height",
             type=FiniteNumber(min=0.3, max=3.0),
             metavar="METRES",
@@ -148,7 +154,9 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
             from bvh.reading import Reading
 
             mapping = given.pop("mapping")
-            said = {name: given.pop(name) for name in ("up", "scale", "frames", "height")}
+            said = {
+                name: given.pop(name) for name in ("up", "scale", "frames", "height", "body_model")
+            }
             reading = Reading(
                 fps=given.pop("source_fps"),
                 mapping=None if mapping is None else read_mapping(mapping),
