@@ -44,6 +44,11 @@ class Reading:
         frames: ``"rows"`` believes the rows of numbers where ``Frames:`` disagrees with them.
         height: of the subject in metres, where the file does not have its bones.
         body_model: file of the body model (``.npz``) that a file of the SMPL family is by.
+        robot: whose a robot's trajectory is that does not say so: a name, or a description.
+        robot_map: retarget map of a robot that is not shipped.
+        quaternion: ``"xyzw"`` or ``"wxyz"``, the base's in a robot's table.
+        angles: ``"radians"`` or ``"degrees"``, of the joints in a robot's table.
+        joints: order of a robot's joints in an archive that does not name them.
 
     Raises:
         BVHError: a value that none of them can have.
@@ -56,6 +61,11 @@ class Reading:
     frames: Literal["header", "rows"] | None = None
     height: float | None = None
     body_model: str | None = None
+    robot: str | None = None
+    robot_map: str | None = None
+    quaternion: Literal["xyzw", "wxyz"] | None = None
+    angles: Literal["radians", "degrees"] | None = None
+    joints: str | None = None
 
     def __post_init__(self) -> None:
         if self.up is not None and self.up not in UP:
@@ -69,12 +79,16 @@ class Reading:
             if not (number and 1e-300 < value < 1e300):
                 raise BVHError(f"{name} must be a number above zero, got {value!r:.40}")
             object.__setattr__(self, name, float(value))
-        for name in ("body_model",):
+        for name in ("body_model", "robot", "robot_map", "joints"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value):
                 raise BVHError(f"{name} must be a text, got {value!r:.40}")
         if self.frames not in (None, "header", "rows"):
             raise BVHError(f"frames must be 'header' or 'rows', got {self.frames!r}")
+        if self.quaternion not in (None, "xyzw", "wxyz"):
+            raise BVHError(f"quaternion must be 'xyzw' or 'wxyz', got {self.quaternion!r}")
+        if self.angles not in (None, "radians", "degrees"):
+            raise BVHError(f"angles must be 'radians' or 'degrees', got {self.angles!r}")
 
     def over(self, other: Reading) -> Reading:
         """This, and what it leaves open as ``other`` has it."""
@@ -87,15 +101,16 @@ class Reading:
         said = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
         if not said:
             return ""
-        if self.body_model is not None:
-            # What counts is in the file, wherever it lies.
-            said["body_model"] = _contents(Path(self.body_model))
+        for name in ("body_model", "robot", "robot_map", "joints"):
+            if name in said:
+                # Of a file counts what is in it, wherever it lies.
+                said[name] = _contents(Path(said[name]))
         text = json.dumps(said, sort_keys=True, default=dict)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _contents(path: Path) -> str:
-    """Digest of a file's contents; of what cannot be read, its path."""
+    """Digest of a file's contents; of what is no file, its name."""
     try:
         status = path.stat()
         return _digest_of(path, status.st_size, status.st_mtime_ns)
@@ -189,8 +204,11 @@ def _read_settings(path: Path) -> Reading:
         isinstance(mapping, dict) and all(isinstance(name, str) for name in mapping.values())
     ):
         raise BVHError(f'{path}: mapping must be a file or a table of LeftUpLeg = "source joint"')
-    if isinstance(values.get("body_model"), str):
-        values["body_model"] = str(path.parent / Path(values["body_model"]).expanduser())
+    for key in ("body_model", "robot", "robot_map", "joints"):
+        value = values.get(key)
+        # A robot and an order may be names as well as files.
+        if isinstance(value, str) and (key.endswith(("model", "map")) or "." in value):
+            values[key] = str(path.parent / Path(value).expanduser())
     try:
         return Reading(**values)
     except BVHError as error:

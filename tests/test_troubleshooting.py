@@ -19,7 +19,10 @@ FILES = [
     *(ROOT / "bvh" / f"{n}.py" for n in ("hierarchy", "motion_io", "reader", "reading", "sources")),
     *(
         ROOT / "motiontok" / "robots" / f"{n}.py"
-        for n in ("coupling", "description", "finding", "geometry", "proposal", "tables")
+        for n in (
+            *("coupling", "description", "files", "finding", "geometry", "proposal"),
+            *("rows", "tables", "trackers", "units"),
+        )
     ),
 ]
 

@@ -41,6 +41,9 @@ class FiniteNumber(click.FloatRange):
         return number
 
 
+_SAID = ("up", "scale", "frames", "height", "body_model", "quaternion", "angles")
+"""Of :class:`bvh.reading.Reading`, by its names."""
+
 SECONDS = FiniteNumber(min=0.1, max=3600.0)
 """Length of what is made up."""
 
@@ -102,6 +105,22 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
     rate = ("--fps", "--source-fps") if fps else ("--source-fps",)
     options = (
         click.option(
+            "--source-joints",
+            metavar="ORDER",
+            help="Joint order of a tracker's .npz without names: isaaclab, mujoco, robot, or a "
+            "file with one name a line  [default: told by its bodies]",
+        ),
+        click.option(
+            "--angles",
+            type=click.Choice(["radians", "degrees"]),
+            help="Joints in a robot's .csv  [default: told by the robot's limits]",
+        ),
+        click.option(
+            "--quaternion",
+            type=click.Choice(["xyzw", "wxyz"]),
+            help="The base's in a robot's .csv  [default: found]",
+        ),
+        click.option(
             "--body-model",
             type=click.Path(),
             metavar="FILE",
@@ -138,7 +157,7 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
             "--scale",
             type=FiniteNumber(min=0, min_open=True),
             metavar="METRES",
-            help="Metres per unit of the clip  [default: found]",
+            help="Metres per unit of the clip, or of a robot's .csv  [default: found]",
         ),
         click.option(
             "--up",
@@ -154,11 +173,10 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
             from bvh.reading import Reading
 
             mapping = given.pop("mapping")
-            said = {
-                name: given.pop(name) for name in ("up", "scale", "frames", "height", "body_model")
-            }
+            said = {name: given.pop(name) for name in _SAID}
             reading = Reading(
                 fps=given.pop("source_fps"),
+                joints=given.pop("source_joints"),
                 mapping=None if mapping is None else read_mapping(mapping),
                 **said,
             )

@@ -33,7 +33,7 @@ def made(joints: int = 24, betas: int = 10, directions: int | None = None) -> di
     places = np.zeros((joints, 3))
     for joint, parent in enumerate(parents):
         offset = OFFSETS[joint] * (1 + 0.05 * np.sin(joint)) if joint < 22 else [0.02, 0, 0.01]
-        places[joint] = (places[parent] if parent >= 0 else 0) + offset
+        places[joint] = np.asarray(offset) + (places[parent] if parent >= 0 else 0.0)
     weights = rng.random((joints, EACH))
     weights /= weights.sum(1, keepdims=True)
     regressor = np.zeros((joints, joints * EACH))
