@@ -7,10 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from bvh.clip import Clip
 from bvh.errors import BVHError
@@ -23,13 +23,26 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["SETTINGS", "UP", "Reading", "Settings", "read_clip"]
+__all__ = ["SETTINGS", "UP", "Reading", "Settings", "Trajectories", "read_clip"]
 
 SETTINGS = "bvh.toml"
 """Name of the file that says how the clips beside it, and in folders below it, are read."""
 
 UP = ("x", "y", "z", "-x", "-y", "-z")
 """Axes that may point up."""
+
+
+class Trajectories(Protocol):
+    """Reads robots' files, as this package cannot; it must be one that can be pickled."""
+
+    @property
+    def version(self) -> str:
+        """Of the code that reads: what it read before is read anew if it changes."""
+        ...
+
+    def __call__(self, path: Path, reading: Reading) -> Any:
+        """The file's :class:`bvh.motion_io.Loaded`; raises BVHError."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,7 @@ class Reading:
         quaternion: ``"xyzw"`` or ``"wxyz"``, the base's in a robot's table.
         angles: ``"radians"`` or ``"degrees"``, of the joints in a robot's table.
         joints: order of a robot's joints in an archive that does not name them.
+        trajectories: reads robots' files, which need more than this package; None refuses them.
 
     Raises:
         BVHError: a value that none of them can have.
@@ -66,6 +80,7 @@ class Reading:
     quaternion: Literal["xyzw", "wxyz"] | None = None
     angles: Literal["radians", "degrees"] | None = None
     joints: str | None = None
+    trajectories: Trajectories | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.up is not None and self.up not in UP:
@@ -98,7 +113,7 @@ class Reading:
     @property
     def digest(self) -> str:
         """Of what is said; empty if nothing is."""
-        said = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        said = {name: v for name in _SAID if (v := getattr(self, name)) is not None}
         if not said:
             return ""
         for name in ("body_model", "robot", "robot_map", "joints"):
@@ -107,6 +122,10 @@ class Reading:
                 said[name] = _contents(Path(said[name]))
         text = json.dumps(said, sort_keys=True, default=dict)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+_SAID = tuple(f.name for f in fields(Reading) if f.compare)
+"""What may be said of a file, in a ``bvh.toml`` too."""
 
 
 def _contents(path: Path) -> str:
@@ -193,10 +212,9 @@ def _read_settings(path: Path) -> Reading:
         values: dict[str, Any] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise BVHError(f"{path}: not TOML ({error})") from None
-    known = [f.name for f in fields(Reading)]
     for key in values:
-        if key not in known:
-            raise BVHError(f"{path}: unknown key {key!r}; choose from {', '.join(known)}")
+        if key not in _SAID:
+            raise BVHError(f"{path}: unknown key {key!r}; choose from {', '.join(_SAID)}")
     mapping = values.get("mapping")
     if isinstance(mapping, str):
         values["mapping"] = read_mapping(path.parent / mapping)

@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from motiontok.errors import InputError
+
+if TYPE_CHECKING:
+    from bvh.reading import Reading
 
 __all__ = [
     "SECONDS",
@@ -18,6 +21,7 @@ __all__ = [
     "data_option",
     "device_option",
     "json_option",
+    "of_robot",
     "one_path",
     "prior_option",
     "reading_options",
@@ -96,6 +100,14 @@ def robot_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def of_robot(reading: Reading, robot: str | None, map_path: Path | None) -> Reading:
+    """How many files are read, if a robot's among them are of ``robot``."""
+    from dataclasses import replace
+
+    of_map = reading.robot_map if map_path is None else str(map_path)
+    return replace(reading, robot=robot or reading.robot, robot_map=of_map)
+
+
 def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options of how files are understood, taken together as ``reading``, and ``strict``.
 
@@ -170,11 +182,11 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
         @wraps(command)
         def taken(**given: Any) -> Any:
             from bvh import read_mapping
-            from bvh.reading import Reading
+            from motiontok.robots import files
 
             mapping = given.pop("mapping")
             said = {name: given.pop(name) for name in _SAID}
-            reading = Reading(
+            reading = files.reading(
                 fps=given.pop("source_fps"),
                 joints=given.pop("source_joints"),
                 mapping=None if mapping is None else read_mapping(mapping),

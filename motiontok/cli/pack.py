@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motiontok.cli.options import json_option, reading_options
+from motiontok.cli.options import json_option, of_robot, reading_options, robot_options
 
 if TYPE_CHECKING:
     from bvh.reading import Reading
@@ -21,10 +21,17 @@ __all__ = ["pack"]
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the store."
 )
+@robot_options
 @reading_options()
 @json_option
 def pack(
-    sources: tuple[Path, ...], out: Path, reading: Reading, strict: bool, as_json: bool
+    sources: tuple[Path, ...],
+    out: Path,
+    robot: str | None,
+    map_path: Path | None,
+    reading: Reading,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Pack SOURCES (folders, archives or files of clips) into a store of motion.
 
@@ -38,6 +45,7 @@ def pack(
     from motiontok.data.store.writing import pack_clips
     from motiontok.errors import DataError
 
+    reading = of_robot(reading, robot, map_path)
     check_reading(reading, sources)
     made = pack_clips(sources, out, reading=reading, strict=strict)
     remarks = ((e.file, line) for e in made.remarked for line in e.remarks)

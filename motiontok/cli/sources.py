@@ -135,8 +135,8 @@ def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
     # A robot's trajectory has its own share of what may be in question.
     robots = [is_trajectory(path) for path in sources]
     if sources and all(robots):
-        none = dict.fromkeys(("fps", "scale", "quaternion", "angles", "joints"))
-        refused = bool(replace(reading, **none).digest)
+        own = ("fps", "scale", "quaternion", "angles", "joints", "robot", "robot_map")
+        refused = bool(replace(reading, **dict.fromkeys(own)).digest)
     else:
         refused = bool(reading.digest) and all(
             of_robot or has_own_bones(path) for path, of_robot in zip(sources, robots, strict=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from motiontok.robots.files import reading
 from motiontok.robots.maps import available
 from motiontok.robots.trajectory import Trajectory
 
@@ -36,6 +37,7 @@ __all__ = [
     "evaluate",
     "load_robot",
     "motion_of",
+    "reading",
     "retarget",
     "retarget_all",
     "retarget_and_evaluate_all",

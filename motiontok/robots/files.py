@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bvh.arrays import open_npz, words
 from bvh.errors import BVHError
 from bvh.motion_io import Loaded
 from bvh.reading import Reading
 from motiontok.errors import InputError, MotiontokError, RobotError
+from motiontok.paths import config_dir
 from motiontok.robots.tables import read_about, read_table
 from motiontok.robots.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from motiontok.robots.model import Robot
 
-__all__ = ["is_trajectory", "load_trajectory", "read_robot_motion", "robot_of"]
+__all__ = ["RobotReader", "is_trajectory", "load_trajectory", "reading", "robot_of"]
 
 _KEYS = {"qpos.npy", "joint_pos.npy", "body_pos_w.npy"}
 
@@ -89,23 +91,46 @@ def load_trajectory(path: Path, robot: Robot, reading: Reading) -> tuple[Traject
         raise InputError(f"{path}: {error}: {robot.name}, {robot.urdf}") from None
 
 
-def read_robot_motion(path: Path, reading: Reading) -> Loaded:
-    """The canonical motion of a robot's trajectory: what ``Reading.trajectories`` may be.
+class RobotReader:
+    """Robots' trajectories as canonical motions: what ``Reading.trajectories`` may be."""
 
-    Raises:
-        BVHError: it cannot be read, or does not say whose it is, nor does ``reading``.
-    """
-    try:
-        from motiontok.robots.motions import motion_of
+    @property
+    def version(self) -> str:
+        """Digest of what turns a trajectory into a motion, shipped maps included."""
+        return _version()
 
-        robot = _robot(robot_of(path, [reading.robot] if reading.robot else []), reading.robot_map)
-        trajectory, assumed = load_trajectory(path, robot, reading)
-        motion = motion_of(trajectory, robot)
-    except MotiontokError as error:
-        text = str(error)
-        raise BVHError(text if str(path) in text else f"{path}: {text}") from None
-    source = replace(motion.source, name=path.stem)
-    return Loaded(replace(motion, source=source), tuple(assumed), f"trajectory of {robot.name}")
+    def __call__(self, path: Path, reading: Reading) -> Loaded:
+        """The canonical motion of a trajectory.
+
+        Raises:
+            BVHError: it cannot be read, or does not say whose it is, nor does ``reading``.
+        """
+        try:
+            from motiontok.robots.motions import motion_of
+
+            given = [reading.robot] if reading.robot else []
+            robot = _robot(robot_of(path, given), reading.robot_map)
+            trajectory, assumed = load_trajectory(path, robot, reading)
+            motion = motion_of(trajectory, robot)
+        except MotiontokError as error:
+            text = str(error)
+            raise BVHError(text if str(path) in text else f"{path}: {text}") from None
+        motion = replace(motion, source=replace(motion.source, name=path.stem))
+        return Loaded(motion, tuple(assumed), f"trajectory of {robot.name}")
+
+
+def reading(**said: Any) -> Reading:
+    """How files are read, robots' among them; see :class:`bvh.reading.Reading`."""
+    return Reading(trajectories=RobotReader(), **said)
+
+
+@cache
+def _version() -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    maps = config_dir() / "robots"
+    for file in sorted([*Path(__file__).parent.glob("*.py"), *maps.glob("*.toml")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=4)
