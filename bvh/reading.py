@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from bvh.atomic_write import read_short
 from bvh.clip import Clip
 from bvh.errors import BVHError
-from bvh.files import read_short
 from bvh.normalizer.mapping import read_mapping
 from bvh.reader import read
 

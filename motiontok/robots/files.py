@@ -16,11 +16,11 @@ from bvh.motion_io import Loaded
 from bvh.reading import Reading
 from motiontok.errors import InputError, MotiontokError, RobotError
 from motiontok.paths import config_dir
-from motiontok.robots.tables import read_about, read_table
-from motiontok.robots.trajectory import Trajectory
+from motiontok.robots.files.tables import read_about, read_table
+from motiontok.robots.files.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from motiontok.robots.model import Robot
+    from motiontok.robots.model.robot import Robot
 
 __all__ = ["RobotReader", "is_trajectory", "load_trajectory", "reading", "robot_of"]
 
@@ -135,7 +135,7 @@ def _version() -> str:
 
 @lru_cache(maxsize=4)
 def _robot(name: str, map_path: str | None) -> Robot:
-    from motiontok.robots.model import load_robot
+    from motiontok.robots.model.robot import load_robot
 
     return load_robot(name, map=map_path)
 

@@ -1,7 +1,7 @@
 """Motion files of trackers back to trajectories: what BeyondMimic (Liao et al. 2025) trains from.
 
 The keys are those of ``whole_body_tracking``'s ``csv_to_npz.py``; see
-:func:`~motiontok.robots.tracking.save_tracking` for their shapes. Such a file need not name its
+:func:`~motiontok.robots.files.tracking.save_tracking` for their shapes. Such a file need not name its
 joints, but where its bodies are tells their order.
 """
 
@@ -18,10 +18,10 @@ from bvh.errors import BVHError
 from bvh.reading import Reading
 from bvh.rotations import Array
 from motiontok.errors import RobotError
-from motiontok.robots.joint_orders import joint_order
-from motiontok.robots.model import Robot
-from motiontok.robots.tables import reordered
-from motiontok.robots.trajectory import Trajectory, xyzw_from_wxyz
+from motiontok.robots.files.tables import reordered
+from motiontok.robots.files.trajectory import Trajectory, xyzw_from_wxyz
+from motiontok.robots.model.joint_orders import joint_order
+from motiontok.robots.model.robot import Robot
 
 __all__ = ["read_tracking"]
 

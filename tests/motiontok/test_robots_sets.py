@@ -14,7 +14,7 @@ from bvh.reading import Reading
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from motiontok.robots import motion_of, reading, retarget
-from motiontok.robots.tracking import save_tracking
+from motiontok.robots.files.tracking import save_tracking
 
 
 @pytest.fixture(autouse=True)

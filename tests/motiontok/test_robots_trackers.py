@@ -16,9 +16,9 @@ pin = pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[rob
 
 from motiontok.robots import Trajectory, retarget  # noqa: E402
 from motiontok.robots.files import is_trajectory  # noqa: E402
-from motiontok.robots.joint_orders import joint_order  # noqa: E402
+from motiontok.robots.files.tracking import save_tracking  # noqa: E402
+from motiontok.robots.model.joint_orders import joint_order  # noqa: E402
 from motiontok.robots.trackers import read_tracking  # noqa: E402
-from motiontok.robots.tracking import save_tracking  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from bvh.reading import Reading
 from motiontok.errors import RobotError
-from motiontok.robots.tables import read_table
-from motiontok.robots.trajectory import wxyz_from_xyzw
+from motiontok.robots.files.tables import read_table
+from motiontok.robots.files.trajectory import wxyz_from_xyzw
 
 NAMES = ("left_knee_joint", "right_knee_joint", "waist_yaw_joint")
 LIMITS = (np.array([-0.1, -0.1, -2.6]), np.array([2.9, 2.9, 2.6]))
