@@ -24,6 +24,8 @@ __all__ = [
     "is_archive",
     "is_lfs_pointer",
     "is_motion_file",
+    "is_table",
+    "is_trajectory_table",
     "natural_key",
     "result_names",
     "set_name",
@@ -36,6 +38,9 @@ MOTION_SUFFIXES: tuple[str, ...] = (".bvh", ".bvh.gz", ".npz")
 _ARCHIVE_SUFFIXES = (
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2",
 )  # fmt: skip
+_TABLE = ".csv"
+_TITLES, _ROBOT = 8, 19  # lines; a base's 7 numbers and 12 joints
+_NUMBER = re.compile(rb"[-+]?(?:[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?|[0-9]+\.|nan|inf)", re.IGNORECASE)
 _SETTINGS = "bvh.toml"  # how clips are to be read, see bvh.reading
 _MAX_MEMBER = 1 << 30
 _MAX_TOTAL = 32 << 30
@@ -59,6 +64,30 @@ def is_motion_file(name: str) -> bool:
     return path.name.lower().endswith(MOTION_SUFFIXES) and not hidden
 
 
+def is_table(path: Path) -> bool:
+    """Whether the name is that of a table, which robots' trajectories are kept in."""
+    return path.name.lower().endswith(_TABLE)
+
+
+def is_trajectory_table(path: Path) -> bool:
+    """Whether a table is a robot's trajectory, and not one of labels, figures or names.
+
+    It has a sidecar, or begins, below a few lines of titles, with a row of as many numbers as a
+    base and two legs need.
+    """
+    if not is_table(path):
+        return False
+    if path.with_name(f"{path.name}.json").is_file():
+        return True
+    try:
+        with path.open("rb") as file:
+            lines = [file.readline(_CHUNK) for _ in range(_TITLES)]
+    except OSError:
+        return False
+    rows = (re.split(rb"[,;\t ]+", line.strip()) for line in lines)
+    return any(len(row) >= _ROBOT and all(map(_NUMBER.fullmatch, row)) for row in rows)
+
+
 def is_archive(path: Path) -> bool:
     """Whether the name is that of a zip or tar archive."""
     return path.name.lower().endswith(_ARCHIVE_SUFFIXES)
@@ -68,7 +97,7 @@ def set_name(path: Path) -> str:
     """What a set of clips is called: its folder's, archive's or file's name without endings."""
     if path.is_dir():
         return path.name
-    return _without_suffix(path.name, (*_ARCHIVE_SUFFIXES, *MOTION_SUFFIXES)) or path.name
+    return _without_suffix(path.name, (*_ARCHIVE_SUFFIXES, *MOTION_SUFFIXES, _TABLE)) or path.name
 
 
 def is_lfs_pointer(path: Path) -> bool:
@@ -83,6 +112,8 @@ def is_lfs_pointer(path: Path) -> bool:
 
 def find_motion_files(folder: Path) -> list[str]:
     """Relative POSIX paths of the files of motion below ``folder``, in natural order.
+
+    A ``.csv`` is one if it looks like a robot's trajectory.
 
     Links to files and folders are followed, each folder at most once.
 
@@ -108,7 +139,10 @@ def find_motion_files(folder: Path) -> list[str]:
             if entry.is_dir():
                 if not entry.name.startswith((".", "__MACOSX")):
                     waiting.append(name)
-            elif is_motion_file(name) and entry.is_file():
+            elif entry.is_file() and (
+                is_motion_file(name)
+                or (not entry.name.startswith(".") and is_trajectory_table(Path(entry.path)))
+            ):
                 found.append(name)
     return sorted(found, key=natural_key)
 
@@ -141,7 +175,7 @@ def _fitting(result: str, suffix: str) -> str:
     return f"{folder}/{kept}-{digest}{suffix}" if folder else f"{kept}-{digest}{suffix}"
 
 
-def _without_suffix(name: str, suffixes: Sequence[str] = MOTION_SUFFIXES) -> str:
+def _without_suffix(name: str, suffixes: Sequence[str] = (*MOTION_SUFFIXES, _TABLE)) -> str:
     # The longest, so that .bvh.gz is taken away as a whole.
     fitting = [s for s in suffixes if name.lower().endswith(s)]
     return name[: -max(map(len, fitting), default=0) or None]

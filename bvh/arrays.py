@@ -15,7 +15,16 @@ from bvh.archives import is_lfs_pointer
 from bvh.errors import BVHError
 from bvh.rotations import Array
 
-__all__ = ["check_finite", "is_npy", "is_npz", "numbers", "open_npz", "read_npy", "refuse_pickle"]
+__all__ = [
+    "check_finite",
+    "is_npy",
+    "is_npz",
+    "numbers",
+    "open_npz",
+    "read_npy",
+    "refuse_pickle",
+    "words",
+]
 
 _START = 64
 _ENDINGS = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
@@ -124,6 +133,17 @@ def numbers(data: Mapping[str, Any], name: str) -> Array:
             f"{name} is an array of objects, which are pickles and not loaded; save it as numbers"
         ) from None
     return _plain(value, name).astype(np.float64)
+
+
+def words(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Text of an archive, stored as text or bytes; none where it has none, or objects."""
+    try:
+        value = np.asarray(data[name]).reshape(-1)
+    except (KeyError, ValueError):
+        return ()
+    if value.dtype.kind == "S":
+        return tuple(word.decode("utf-8", "replace") for word in value.tolist())
+    return tuple(value.tolist()) if value.dtype.kind == "U" else ()
 
 
 def check_finite(value: Array, name: str, shape: Sequence[int | None]) -> None:

@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bvh.archives import MOTION_SUFFIXES, find_motion_files, is_archive, is_motion_file, unpack
+from bvh.archives import (
+    MOTION_SUFFIXES,
+    find_motion_files,
+    is_archive,
+    is_motion_file,
+    is_table,
+    unpack,
+)
 from bvh.errors import BVHError
 from bvh.motion_io import Calibrations, Loaded, read_motion
 from bvh.normalizer import Calibration
@@ -50,7 +57,7 @@ def names_in(path: Path) -> list[str]:
         raise BVHError(f"{path}: no such file or folder")
     if path.is_dir():
         names = find_motion_files(path)
-    elif is_archive(path) or is_motion_file(path.name):
+    elif is_archive(path) or is_motion_file(path.name) or is_table(path):
         names = [path.name]
     else:
         raise BVHError(

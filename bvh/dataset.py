@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bvh.archives import is_archive
+from bvh.archives import is_archive, is_table
 from bvh.cache import Pack, Stamp, Store, file_digest
 from bvh.clip_files import (
     EXPECTED,
@@ -155,7 +155,8 @@ def load(
 
     Args:
         path: a folder (searched recursively), a zip or tar archive, or one file;
-            ``.bvh`` clips and ``.npz`` motions are read, all else is ignored.
+            ``.bvh`` clips and ``.npz`` motions are read, and robots' files where ``reading`` has
+            who reads them; all else is ignored.
         workers: processes; by default one a core.
         progress: called as ``progress(done, total)``, in files.
         strict: let the first file that cannot be read, or with a fault in it, end the run; see
@@ -171,8 +172,18 @@ def load(
     """
     path = Path(path).expanduser()
     names = names_in(path)
+    # Only of these it matters whether anyone is there who reads robots' files.
+    arrays = is_archive(path) or any(n.lower().endswith((".npz", ".csv")) for n in names)
+    readers = reading.trajectories if reading is not None and arrays else None
     job = _Job(
-        path, workers, progress, strict, Settings(reading), dict(calibrations or {}), calibrate
+        path,
+        workers,
+        progress,
+        strict,
+        Settings(reading),
+        dict(calibrations or {}),
+        calibrate,
+        readers.version if readers is not None else "",
     )
     stamps = [_stamp(path, name) for name in names]
     stamps += [_stamp(file, "") for file in _settings_files(job, names)]
@@ -202,8 +213,16 @@ def _stamp(path: Path, name: str) -> Stamp:
 
 def _settings_files(job: _Job, names: Sequence[str]) -> list[Path]:
     """Files that say how clips are read, and whose change makes a cached pack stale."""
-    found = (job.settings.file_of(at(job.path, name)) for name in names)
+    places = [at(job.path, name) for name in names]
+    found = [job.settings.file_of(place) for place in places]
+    found += [beside for p in places if is_table(p) and (beside := _sidecar(p)).is_file()]
+    models = {job.settings.of(place).body_model for place in places}
+    found += [Path(model) for model in sorted(filter(None, models))]
     return list(dict.fromkeys(file for file in found if file is not None))
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
 
 
 def _why_empty(path: Path, pack: Pack) -> str:
@@ -224,15 +243,17 @@ class _Job:
     settings: Settings
     calibrations: dict[str, Calibration | None]
     calibrate: bool
+    robots: str
 
     @property
     def variant(self) -> str:
         """Digest of what makes motions other than a plain reading does; empty if nothing."""
         said = self.settings.given.digest
-        if not (said or self.calibrations) and self.calibrate:
+        if not (said or self.calibrations or self.robots) and self.calibrate:
             return ""
         known = {rig: calibration_key(of) for rig, of in sorted(self.calibrations.items())}
-        return _digest(json.dumps([said, known, self.calibrate]))
+        robots = [self.robots] if self.robots else []
+        return _digest(json.dumps([said, known, self.calibrate, *robots]))
 
     def failure(self, name: str, reason: str) -> BVHError:
         """The error for a file that ends a strict run."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bvh import positions, smpl
+from bvh.archives import is_table
 from bvh.arrays import is_npy, is_npz, open_npz, refuse_pickle
 from bvh.clip import Clip
 from bvh.errors import BVHError
@@ -64,7 +65,8 @@ def load_motion(
 
     Args:
         path: a BVH file, also gzipped or in a zip archive; a ``.npz`` motion; an ``.npz`` of the
-            SMPL family; or a ``.npy`` of joint positions or HumanML3D's features.
+            SMPL family; a ``.npy`` of joint positions or HumanML3D's features; or, with
+            ``reading.trajectories``, a robot's ``.csv`` or ``.npz``.
         reading: how the file is to be understood, over a ``bvh.toml`` beside it.
         calibrations: of known rigs; a clip of another one speaks for itself.
 
@@ -75,7 +77,7 @@ def load_motion(
     reading = Settings(reading).of(path)
     refuse_pickle(path)
     known = None
-    if calibrations and not (is_npz(path) or is_npy(path)):
+    if calibrations and not (is_npz(path) or is_npy(path) or is_table(path)):
         known = calibrations.get(rig_of(read_text(path), reading))
     return read_motion(path, reading, known)
 
@@ -89,14 +91,16 @@ def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -
     Raises:
         BVHError: as :func:`load_motion`.
     """
-    if is_npz(path):
+    if is_table(path):
+        loaded = _read_trajectory(path, reading)
+    elif is_npz(path):
         loaded = _read_npz(path, reading)
     elif is_npy(path):
+        _refuse_body(path, reading)
         seen, kind = positions.read_positions(path)
         loaded = _of_pose(positions.pose_of(seen, kind, fps=reading.fps, up=reading.up), path)
-    elif reading.height is not None:
-        raise BVHError(f"{path}: has bones of its own: --height is of files that do not")
     else:
+        _refuse_body(path, reading)
         motion, report = examine_clip(read_clip(path, reading), path, reading, calibration)
         loaded = Loaded(motion, report.problems, "BVH clip", report)
     return replace(loaded, motion=_rounded(loaded.motion))
@@ -129,12 +133,17 @@ def has_own_bones(path: Path) -> bool:
 def _read_npz(path: Path, reading: Reading) -> Loaded:
     kind = kind_of(path)
     if kind == "smpl":
-        pose = smpl.read_smpl(path, fps=reading.fps, up=reading.up, height=reading.height)
+        pose = smpl.read_smpl(
+            path,
+            fps=reading.fps,
+            up=reading.up,
+            height=reading.height,
+            body_model=reading.body_model,
+        )
         return _of_pose(pose, path)
     if kind == "robot":
-        raise BVHError(f"{path}: a robot's trajectory; say whose with --robot")
-    if reading.height is not None:
-        raise BVHError(f"{path}: has bones of its own: --height is of files that do not")
+        return _read_trajectory(path, reading)
+    _refuse_body(path, reading)
     if not kind:
         with open_npz(path) as data:
             has = ", ".join(list(data)[:8]) or "none"
@@ -144,6 +153,25 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
         )
     motion = Motion.load(path)
     return Loaded(motion.resampled(FPS), find_jumps(motion.root_positions, motion.fps))
+
+
+def _read_trajectory(path: Path, reading: Reading) -> Loaded:
+    """A robot's file, read by whoever knows robots."""
+    _refuse_body(path, reading)
+    if reading.trajectories is None:
+        raise BVHError(
+            f"{path}: a robot's trajectory, which `bvh` alone does not read: "
+            "reading=motiontok.robots.reading()"
+        )
+    loaded = reading.trajectories(path, reading)
+    assert isinstance(loaded, Loaded)
+    return loaded
+
+
+def _refuse_body(path: Path, reading: Reading) -> None:
+    for option, value in (("height", reading.height), ("body-model", reading.body_model)):
+        if value is not None:
+            raise BVHError(f"{path}: has bones of its own: --{option} is of files that do not")
 
 
 def _of_pose(pose: smpl.Pose, path: Path) -> Loaded:

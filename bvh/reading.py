@@ -7,9 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from bvh.atomic_write import read_short
 from bvh.clip import Clip
@@ -22,13 +23,26 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["SETTINGS", "UP", "Reading", "Settings", "read_clip"]
+__all__ = ["SETTINGS", "UP", "Reading", "Settings", "Trajectories", "read_clip"]
 
 SETTINGS = "bvh.toml"
 """Name of the file that says how the clips beside it, and in folders below it, are read."""
 
 UP = ("x", "y", "z", "-x", "-y", "-z")
 """Axes that may point up."""
+
+
+class Trajectories(Protocol):
+    """Reads robots' files, as this package cannot; it must be one that can be pickled."""
+
+    @property
+    def version(self) -> str:
+        """Of the code that reads: what it read before is read anew if it changes."""
+        ...
+
+    def __call__(self, path: Path, reading: Reading) -> Any:
+        """The file's :class:`bvh.motion_io.Loaded`; raises BVHError."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,13 @@ class Reading:
         mapping: canonical joint -> source joint, see :func:`bvh.read_mapping`.
         frames: ``"rows"`` believes the rows of numbers where ``Frames:`` disagrees with them.
         height: of the subject in metres, where the file does not have its bones.
+        body_model: file of the body model (``.npz``) that a file of the SMPL family is by.
+        robot: whose a robot's trajectory is that does not say so: a name, or a description.
+        robot_map: retarget map of a robot that is not shipped.
+        quaternion: ``"xyzw"`` or ``"wxyz"``, the base's in a robot's table.
+        angles: ``"radians"`` or ``"degrees"``, of the joints in a robot's table.
+        joints: order of a robot's joints in an archive that does not name them.
+        trajectories: reads robots' files, which need more than this package; None refuses them.
 
     Raises:
         BVHError: a value that none of them can have.
@@ -53,6 +74,13 @@ class Reading:
     mapping: Mapping[str, str] | None = None
     frames: Literal["header", "rows"] | None = None
     height: float | None = None
+    body_model: str | None = None
+    robot: str | None = None
+    robot_map: str | None = None
+    quaternion: Literal["xyzw", "wxyz"] | None = None
+    angles: Literal["radians", "degrees"] | None = None
+    joints: str | None = None
+    trajectories: Trajectories | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.up is not None and self.up not in UP:
@@ -66,8 +94,16 @@ class Reading:
             if not (number and 1e-300 < value < 1e300):
                 raise BVHError(f"{name} must be a number above zero, got {value!r:.40}")
             object.__setattr__(self, name, float(value))
+        for name in ("body_model", "robot", "robot_map", "joints"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and value):
+                raise BVHError(f"{name} must be a text, got {value!r:.40}")
         if self.frames not in (None, "header", "rows"):
             raise BVHError(f"frames must be 'header' or 'rows', got {self.frames!r}")
+        if self.quaternion not in (None, "xyzw", "wxyz"):
+            raise BVHError(f"quaternion must be 'xyzw' or 'wxyz', got {self.quaternion!r}")
+        if self.angles not in (None, "radians", "degrees"):
+            raise BVHError(f"angles must be 'radians' or 'degrees', got {self.angles!r}")
 
     def over(self, other: Reading) -> Reading:
         """This, and what it leaves open as ``other`` has it."""
@@ -77,11 +113,33 @@ class Reading:
     @property
     def digest(self) -> str:
         """Of what is said; empty if nothing is."""
-        said = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        said = {name: v for name in _SAID if (v := getattr(self, name)) is not None}
         if not said:
             return ""
+        for name in ("body_model", "robot", "robot_map", "joints"):
+            if name in said:
+                # Of a file counts what is in it, wherever it lies.
+                said[name] = _contents(Path(said[name]))
         text = json.dumps(said, sort_keys=True, default=dict)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+_SAID = tuple(f.name for f in fields(Reading) if f.compare)
+"""What may be said of a file, in a ``bvh.toml`` too."""
+
+
+def _contents(path: Path) -> str:
+    """Digest of a file's contents; of what is no file, its name."""
+    try:
+        status = path.stat()
+        return _digest_of(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return str(path)
+
+
+@lru_cache(maxsize=16)
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 class Settings:
@@ -154,10 +212,9 @@ def _read_settings(path: Path) -> Reading:
         values: dict[str, Any] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise BVHError(f"{path}: not TOML ({error})") from None
-    known = [f.name for f in fields(Reading)]
     for key in values:
-        if key not in known:
-            raise BVHError(f"{path}: unknown key {key!r}; choose from {', '.join(known)}")
+        if key not in _SAID:
+            raise BVHError(f"{path}: unknown key {key!r}; choose from {', '.join(_SAID)}")
     mapping = values.get("mapping")
     if isinstance(mapping, str):
         values["mapping"] = read_mapping(path.parent / mapping)
@@ -165,6 +222,11 @@ def _read_settings(path: Path) -> Reading:
         isinstance(mapping, dict) and all(isinstance(name, str) for name in mapping.values())
     ):
         raise BVHError(f'{path}: mapping must be a file or a table of LeftUpLeg = "source joint"')
+    for key in ("body_model", "robot", "robot_map", "joints"):
+        value = values.get(key)
+        # A robot and an order may be names as well as files.
+        if isinstance(value, str) and (key.endswith(("model", "map")) or "." in value):
+            values[key] = str(path.parent / Path(value).expanduser())
     try:
         return Reading(**values)
     except BVHError as error:

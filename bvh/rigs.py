@@ -11,9 +11,11 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bvh.archives import is_table
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.normalizer import Calibration, calibrate
@@ -72,6 +74,9 @@ def examine_file(path: Path, name: str, reading: Reading | None = None) -> File:
         data = read_text(path) if is_bvh(path) else path.read_bytes()
     except (BVHError, OSError) as error:
         return File(name, path, _digest(f"unreadable: {error}".encode()), "", reading)
+    if is_table(path):
+        with suppress(OSError):
+            data += path.with_name(f"{path.name}.json").read_bytes()
     if not is_bvh(path):
         return File(name, path, _with(_digest(data), reading), "", reading)
     digest = _with(_digest(data), reading)

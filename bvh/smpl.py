@@ -17,6 +17,7 @@ import numpy as np
 
 from bvh.arrays import check_finite, numbers, open_npz
 from bvh.atomic_write import atomic_path
+from bvh.body_model import BodyModel, read_body_model
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.motion import Motion
@@ -138,7 +139,12 @@ class Pose:
 
 
 def read_smpl(
-    path: Path, *, fps: float | None = None, up: str | None = None, height: float | None = None
+    path: Path,
+    *,
+    fps: float | None = None,
+    up: str | None = None,
+    height: float | None = None,
+    body_model: str | None = None,
 ) -> Pose:
     """Read AMASS' ``.npz``: ``poses``, or ``root_orient`` and ``pose_body``; ``trans``; a rate.
 
@@ -147,10 +153,14 @@ def read_smpl(
         fps: frames per second, over what it states.
         up: axis that points up; found if not given.
         height: stature of the subject, metres; of the mean body if not given.
+        body_model: file of the body model, by which betas say where joints are.
 
     Raises:
-        BVHError: an array is missing, of another width, not finite or of objects; no rate.
+        BVHError: an array is missing, of another width, not finite or of objects; no rate; or
+            the body model cannot be used, or is given beside a height.
     """
+    if height is not None and body_model is not None:
+        raise BVHError(f"{path}: betas and the body model say its height: leave --height out")
     with open_npz(path) as data:
         vectors, model = _vectors(data)
         trans = numbers(data, "trans")
@@ -163,16 +173,20 @@ def read_smpl(
         if not (np.isfinite(rate) and rate > 0):
             raise BVHError(f"states a rate of {rate:g} frames a second: give it with --source-fps")
         gender = _text(data, "gender")
+        betas = _betas(data) if body_model is not None else np.zeros((1, 0))
     scale = 1.0 if height is None else height / STATURE
     offsets = scale * OFFSETS
     remarks = []
-    if height is None:
+    if body_model is not None:
+        offsets, told = _shaped(read_body_model(body_model), betas, gender)
+        remarks += [remark("body", line) for line in told]
+    elif height is None:
         who = f" ({gender})" if gender else ""
         remarks.append(
             remark(
                 "body",
                 f"the subject's own bones{who} are the body model's; the mean body of "
-                f"{STATURE:g} m moves instead: --height gives its stature",
+                f"{STATURE:g} m moves instead: --height gives its stature, --body-model its bones",
             )
         )
     rotations = exp(vectors)
@@ -291,6 +305,39 @@ def mean_body() -> tuple[Array, Array]:
             offsets[joint] = rotate(turns[parent], rest[joint])
     offsets[0] = 0.0
     return turns, offsets
+
+
+def _shaped(model: BodyModel, betas: Array, gender: str) -> tuple[Array, list[str]]:
+    """Offsets ``(22, 3)`` of the joints by a body model, metres, and what was assumed."""
+    if model.parents[: len(PARENTS)] != PARENTS:
+        raise BVHError(f"{model.name}: its first {len(PARENTS)} joints are not those of SMPL")
+    told = []
+    if not betas.size:
+        told.append(f"states no betas: the mean body of {model.name} moves")
+        betas = np.zeros((1, 1))
+    elif np.ptp(betas, axis=0).max() > 0:
+        told.append("its betas change from frame to frame: their mean is taken")
+    shape, count = betas.mean(axis=0), model.shapes.shape[-1]
+    if shape[count:].any():
+        told.append(
+            f"{model.name} has {count} betas: the file's other {len(shape) - count} do not count"
+        )
+    sex = next((s for s in ("female", "neutral", "male") if s in model.name.lower()), "")
+    if sex and gender in ("female", "male", "neutral") and sex != gender:
+        told.append(f"the subject is {gender}, and {model.name} is of a {sex} body")
+    joints = model.joints(shape)[: len(PARENTS)]
+    offsets = joints.copy()
+    offsets[1:] -= joints[list(PARENTS[1:])]
+    return offsets, told
+
+
+def _betas(data: Mapping[str, Any]) -> Array:
+    """Betas ``(frames or 1, betas)``; none if the archive has none."""
+    if "betas" not in data:
+        return np.zeros((1, 0))
+    betas = np.atleast_2d(numbers(data, "betas"))
+    check_finite(betas, "betas", betas.shape[1:])
+    return betas
 
 
 def _joints(rotations: Array, pelvis: Array) -> Array:

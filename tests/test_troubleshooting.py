@@ -20,7 +20,11 @@ FILES = [
     *(
         ROOT / "motiontok" / "robots" / f"{n}.py"
         for n in (
+            "files/trajectory_io",
+            "files/rows",
             "files/tables",
+            "files/trackers",
+            "files/units",
             "model/find_urdf",
             "model/geometry",
             "model/mimic_joints",

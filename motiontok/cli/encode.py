@@ -11,6 +11,7 @@ import click
 from motiontok.cli.options import (
     device_option,
     json_option,
+    of_robot,
     reading_options,
     require_one_way,
     robot_options,
@@ -112,8 +113,8 @@ def encode(
     if address and not pack:
         raise InputError(f"--ray {address}: only packed codes can be shared out; add --pack")
     require_one_way(shard, address)
-    if robot and source.is_dir():
-        raise InputError(f"--robot {robot}: of one trajectory, and {source} is a folder")
+    if source.is_dir():
+        reading = of_robot(reading, robot, map_path)
     if pack and (is_image_tokenizer(folder) or not source.is_dir()):
         raise InputError(f"--pack: takes a folder of clips, and {source} with {folder} is none")
     check_reading(reading, [] if is_image_tokenizer(folder) else [source])

@@ -12,8 +12,10 @@ from motiontok.cli.options import (
     data_option,
     device_option,
     json_option,
+    of_robot,
     one_path,
     reading_options,
+    robot_options,
     seed_option,
     use_device,
 )
@@ -50,6 +52,7 @@ _BASELINES = "lafan-baselines"
     show_default=True,
     help="As encode has it.",
 )
+@robot_options
 @reading_options()
 @seed_option
 @device_option
@@ -62,6 +65,8 @@ def eval(
     inception: Path | None,
     out: Path | None,
     effort: int,
+    robot: str | None,
+    map_path: Path | None,
     reading: Reading,
     strict: bool,
     seed: int,
@@ -82,6 +87,7 @@ def eval(
     """
     from motiontok.cli.sources import check_reading
 
+    reading = of_robot(reading, robot, map_path)
     if tokenizer == _BASELINES:
         check_reading(reading, [])
         _baselines(one_path(data, "the baselines"), as_json)

@@ -63,7 +63,7 @@ def inspect(
             raise InputError(f"{clip}: --picture is of .bvh files; `motiontok render` draws this")
         if trajectory:
             check_reading(reading, [clip])
-            _show_trajectory(clip, robot, map_path, reading.fps, strict=strict, as_json=as_json)
+            _show_trajectory(clip, robot, map_path, reading, strict=strict, as_json=as_json)
             return
         _show_arrays(clip, reading, strict=strict, as_json=as_json)
         return
@@ -141,7 +141,7 @@ def _show_trajectory(
     path: Path,
     robot: str | None,
     map_path: Path | None,
-    fps: float | None,
+    reading: Reading,
     *,
     strict: bool,
     as_json: bool,
@@ -155,7 +155,7 @@ def _show_trajectory(
     from motiontok.robots import motion_of
 
     given = [robot] if robot else []
-    trajectory, of = open_trajectory(path, given, map_path, fps=fps, strict=strict)
+    trajectory, of = open_trajectory(path, given, map_path, reading=reading, strict=strict)
     motion = motion_of(trajectory, of)
     base = trajectory.root_positions[:, 2]
     way = float(np.linalg.norm(np.diff(trajectory.root_positions[:, :2], axis=0), axis=1).sum())

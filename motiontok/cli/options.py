@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from motiontok.errors import InputError
+
+if TYPE_CHECKING:
+    from bvh.reading import Reading
 
 __all__ = [
     "SECONDS",
@@ -18,6 +21,7 @@ __all__ = [
     "data_option",
     "device_option",
     "json_option",
+    "of_robot",
     "one_path",
     "prior_option",
     "reading_options",
@@ -42,6 +46,9 @@ class FiniteNumber(click.FloatRange):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
 
+
+_SAID = ("up", "scale", "frames", "height", "body_model", "quaternion", "angles")
+"""Of :class:`bvh.reading.Reading`, by its names."""
 
 SECONDS = FiniteNumber(min=0.1, max=3600.0)
 """Length of what is made up."""
@@ -96,6 +103,14 @@ def robot_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def of_robot(reading: Reading, robot: str | None, map_path: Path | None) -> Reading:
+    """How many files are read, if a robot's among them are of ``robot``."""
+    from dataclasses import replace
+
+    of_map = reading.robot_map if map_path is None else str(map_path)
+    return replace(reading, robot=robot or reading.robot, robot_map=of_map)
+
+
 def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options of how files are understood, taken together as ``reading``, and ``strict``.
 
@@ -104,6 +119,28 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
     """
     rate = ("--fps", "--source-fps") if fps else ("--source-fps",)
     options = (
+        click.option(
+            "--source-joints",
+            metavar="ORDER",
+            help="Joint order of a tracker's .npz without names: isaaclab, mujoco, robot, or a "
+            "file with one name a line  [default: told by its bodies]",
+        ),
+        click.option(
+            "--angles",
+            type=click.Choice(["radians", "degrees"]),
+            help="Joints in a robot's .csv  [default: told by the robot's limits]",
+        ),
+        click.option(
+            "--quaternion",
+            type=click.Choice(["xyzw", "wxyz"]),
+            help="The base's in a robot's .csv  [default: found]",
+        ),
+        click.option(
+            "--body-model",
+            type=click.Path(),
+            metavar="FILE",
+            help="The body model (.npz) of SMPL files: bones as their betas say.",
+        ),
         click.option(
             "--height",
             type=FiniteNumber(min=0.3, max=3.0),
@@ -135,7 +172,7 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
             "--scale",
             type=FiniteNumber(min=0, min_open=True),
             metavar="METRES",
-            help="Metres per unit of the clip  [default: found]",
+            help="Metres per unit of the clip, or of a robot's .csv  [default: found]",
         ),
         click.option(
             "--up",
@@ -148,12 +185,13 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
         @wraps(command)
         def taken(**given: Any) -> Any:
             from bvh import read_mapping
-            from bvh.reading import Reading
+            from motiontok.robots.files import trajectory_io
 
             mapping = given.pop("mapping")
-            said = {name: given.pop(name) for name in ("up", "scale", "frames", "height")}
-            reading = Reading(
+            said = {name: given.pop(name) for name in _SAID}
+            reading = trajectory_io.reading(
                 fps=given.pop("source_fps"),
+                joints=given.pop("source_joints"),
                 mapping=None if mapping is None else read_mapping(mapping),
                 **said,
             )

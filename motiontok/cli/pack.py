@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motiontok.cli.options import json_option, reading_options, require_one_way, share_options
+from motiontok.cli.options import (
+    json_option,
+    of_robot,
+    reading_options,
+    require_one_way,
+    share_options,
+)
 
 if TYPE_CHECKING:
     from bvh.reading import Reading
@@ -29,6 +35,8 @@ def pack(
     out: Path,
     shard: str | None,
     address: str | None,
+    robot: str | None,
+    map_path: Path | None,
     reading: Reading,
     strict: bool,
     as_json: bool,
@@ -48,6 +56,7 @@ def pack(
     from motiontok.shards import share_of_process, share_said
 
     require_one_way(shard, address)
+    reading = of_robot(reading, robot, map_path)
     check_reading(reading, sources)
     share = (0, 1)
     if address:

@@ -187,7 +187,7 @@ def _actors(
     for source in sources:
         if is_trajectory(source):
             actor = trajectory_actor(
-                source, robots, map_path, fps=read["reading"].fps, strict=read["strict"]
+                source, robots, map_path, reading=read["reading"], strict=read["strict"]
             )
             actors.append(actor)
             continue

@@ -72,8 +72,7 @@ def load_motion(
         from motiontok.robots import motion_of
 
         given = [robot] if robot else []
-        fps = reading.fps if reading else None
-        return motion_of(*open_trajectory(path, given, map_path, fps=fps, strict=strict))
+        return motion_of(*open_trajectory(path, given, map_path, reading=reading, strict=strict))
     if robot is not None:
         raise InputError(f"{path}: no robot's trajectory, so it is not that of {robot}")
     if is_codes(path):
@@ -131,14 +130,16 @@ def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
     from dataclasses import replace
 
     from bvh.motion_io import has_own_bones
+    from motiontok.cli.trajectories import is_trajectory
 
-    # A robot's table states no rate, and nothing else of it is in question.
-    of_tables = replace(reading, fps=None).digest
-    if sources and all(p.suffix.lower() == ".csv" for p in sources):
-        refused = bool(of_tables)
+    # A robot's trajectory has its own share of what may be in question.
+    robots = [is_trajectory(path) for path in sources]
+    if sources and all(robots):
+        own = ("fps", "scale", "quaternion", "angles", "joints", "robot", "robot_map")
+        refused = bool(replace(reading, **dict.fromkeys(own)).digest)
     else:
         refused = bool(reading.digest) and all(
-            p.suffix.lower() == ".csv" or has_own_bones(p) for p in sources
+            of_robot or has_own_bones(path) for path, of_robot in zip(sources, robots, strict=True)
         )
     if refused:
         what = " and ".join(map(str, sources)) or "this"

@@ -14,8 +14,10 @@ from motiontok.cli.options import (
     data_option,
     device_option,
     json_option,
+    of_robot,
     one_path,
     reading_options,
+    robot_options,
     use_device,
 )
 from motiontok.paths import shipped_configs
@@ -63,6 +65,7 @@ with many processes (docs/training.md).
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
 @click.option("--seed", type=int, help="Random seed.")
+@robot_options
 @reading_options()
 @device_option
 @json_option
@@ -79,6 +82,8 @@ def train(
     resume: bool,
     overrides: tuple[str, ...],
     seed: int | None,
+    robot: str | None,
+    map_path: Path | None,
     reading: Reading,
     strict: bool,
     device: str,
@@ -90,6 +95,7 @@ def train(
     from motiontok.runs import resumed_config, run_training
     from motiontok.training.parallel import init_process_group, launched, restarted
 
+    reading = of_robot(reading, robot, map_path)
     keys = list(overrides)
     keys += [f'method.name="{method}"'] if method is not None else []
     # --steps asks for steps: a time budget of the configuration gives way.

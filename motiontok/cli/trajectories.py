@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 if TYPE_CHECKING:
+    from bvh.reading import Reading
     from motiontok.render import Actor
     from motiontok.robots import Robot, Trajectory
 
@@ -17,18 +16,9 @@ __all__ = ["is_trajectory", "open_trajectory", "trajectory_actor"]
 
 def is_trajectory(path: Path) -> bool:
     """Whether a file holds a robot's trajectory rather than a motion."""
-    import zipfile
+    from motiontok.robots.files import trajectory_io
 
-    if path.suffix.lower() == ".csv":
-        return True
-    if path.suffix.lower() != ".npz":
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return not {"qpos.npy", "body_pos_w.npy"}.isdisjoint(archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        # Whoever reads it says what is wrong.
-        return False
+    return trajectory_io.is_trajectory(path)
 
 
 def open_trajectory(
@@ -36,7 +26,7 @@ def open_trajectory(
     robots: Sequence[str],
     map_path: Path | None,
     *,
-    fps: float | None = None,
+    reading: Reading | None = None,
     strict: bool = False,
 ) -> tuple[Trajectory, Robot]:
     """A trajectory file, with its joints in the robot's order, and the robot.
@@ -45,34 +35,26 @@ def open_trajectory(
         source: an .npz or .csv.
         robots: names that the user gave, one of which may be the robot's.
         map_path: of a robot that is not shipped.
-        fps: frames per second of a table, over what stands beside it.
-        strict: what a table leaves to be found or assumed is an error.
+        reading: how the file is to be understood, over what it says.
+        strict: what it leaves to be found or assumed is an error.
 
     Raises:
         InputError, RobotError: the file cannot be used, or the robot is not known.
     """
-    from motiontok.cli.sources import STRICT, open_robot
-    from motiontok.errors import InputError, RobotError
-    from motiontok.robots import Trajectory
-    from motiontok.robots.files.tables import read_about, read_table
+    from bvh.reading import Settings
+    from motiontok.cli.sources import STRICT, open_robot, print_notes
+    from motiontok.errors import InputError
+    from motiontok.robots.files.trajectory_io import load_trajectory, robot_of
 
-    if source.suffix.lower() == ".csv":
-        name = read_about(source).robot
-        if not name and len(robots) != 1:
-            raise InputError(f"{source}: a .csv names no robot; say which one with --robot")
-        robot = open_robot(_named(name, robots) if name else robots[0], map_path)
-        table = read_table(source, robot=robot.name, joint_names=robot.joint_names, fps=fps)
-        if strict and table.assumed:
-            raise InputError(f"{source}: {table.assumed[0]}{STRICT}")
-        for line in table.assumed:
-            click.echo(f"note: {source}: {line}", err=True)
-        return Trajectory.of_table(table, robot=robot.name, source=source.stem), robot
-    trajectory = Trajectory.load(source)
-    robot = open_robot(_named(trajectory.robot, robots), map_path)
-    try:
-        return trajectory.in_order(robot.joint_names), robot
-    except RobotError as error:
-        raise InputError(f"{source}: {error}: {robot.name}, {robot.urdf}") from None
+    reading = Settings(reading).of(source)
+    said = [*robots] or ([reading.robot] if reading.robot else [])
+    of_map = map_path or (Path(reading.robot_map) if reading.robot_map else None)
+    robot = open_robot(robot_of(source, said), of_map)
+    trajectory, assumed = load_trajectory(source, robot, reading)
+    if strict and assumed:
+        raise InputError(f"{source}: {assumed[0]}{STRICT}")
+    print_notes(f"{source}: {line}" for line in assumed)
+    return trajectory, robot
 
 
 def trajectory_actor(
@@ -80,17 +62,12 @@ def trajectory_actor(
     robots: Sequence[str],
     map_path: Path | None,
     *,
-    fps: float | None = None,
+    reading: Reading | None = None,
     strict: bool = False,
 ) -> Actor:
     """The robot of a trajectory file, playing it; see :func:`open_trajectory`."""
     from motiontok.render.robot import RobotActor
 
     given = [r for r in robots if r != "skeleton"]
-    trajectory, robot = open_trajectory(source, given, map_path, fps=fps, strict=strict)
+    trajectory, robot = open_trajectory(source, given, map_path, reading=reading, strict=strict)
     return RobotActor(robot, trajectory.qpos, fps=trajectory.fps, label=robot.name)
-
-
-def _named(name: str, given: Sequence[str]) -> str:
-    """A robot from a file of one's own is named after it; a trajectory knows only the name."""
-    return next((r for r in given if Path(r).stem == name), name)

@@ -68,7 +68,7 @@ def view(
     check_reading(reading, [source])
     if is_trajectory(source):
         given = [robot_name] if robot_name else []
-        actor = trajectory_actor(source, given, map_path, fps=reading.fps, strict=strict)
+        actor = trajectory_actor(source, given, map_path, reading=reading, strict=strict)
         _serve(Viewer({actor.label: actor}, name=source.name, host=host, port=port), source)
         return
     motions, editor = _motions(source, tokenizer, {"reading": reading, "strict": strict})

@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from motiontok.robots.files.trajectory import Trajectory
+from motiontok.robots.files.trajectory_io import reading
 from motiontok.robots.model.maps import available
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "evaluate",
     "load_robot",
     "motion_of",
+    "reading",
     "retarget",
     "retarget_all",
     "retarget_and_evaluate_all",

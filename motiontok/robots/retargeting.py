@@ -15,10 +15,10 @@ from motiontok.progress import Progress
 from motiontok.robots.contacts.foot_contacts import find_contacts
 from motiontok.robots.contacts.ground import Planes, find_ground
 from motiontok.robots.contacts.offline_foot_lock import foot_holds, lock_target_feet
+from motiontok.robots.contacts.reach import within_reach
 from motiontok.robots.contacts.resting_bodies import rest_bodies
 from motiontok.robots.files.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
 from motiontok.robots.model.robot import Robot
-from motiontok.robots.reach import within_reach
 from motiontok.robots.solver.offline import solve_trajectory
 from motiontok.robots.targets import leg_length, make_targets
 

@@ -41,26 +41,34 @@ def vectors_of(turns: Array) -> Array:
     return out
 
 
-def body(motion: Motion, *, z_up: bool) -> tuple[Array, Array, Array]:
+def body(motion: Motion, *, z_up: bool, offsets: Array = OFFSETS) -> tuple[Array, Array, Array]:
     """Poses ``(frames, 22, 3)``, ``trans`` and where the joints then are ``(frames, 22, 3)``."""
     poses = log(motion.rotations)[:, ROWS] @ Y_UP.T
-    trans = motion.root_positions @ Y_UP.T - OFFSETS[0]
+    trans = motion.root_positions @ Y_UP.T - offsets[0]
     if z_up:
         poses[:, 0] = vectors_of(UP_TO_Z @ matrices(poses[:, 0]))
-        trans = (trans + OFFSETS[0]) @ UP_TO_Z.T - OFFSETS[0]
+        trans = (trans + offsets[0]) @ UP_TO_Z.T - offsets[0]
     turns = matrices(poses)
-    places = np.broadcast_to(OFFSETS, poses.shape).copy()
+    places = np.broadcast_to(offsets, poses.shape).copy()
     places[:, 0] += trans
     for joint, parent in enumerate(PARENTS):
         if parent >= 0:
-            places[:, joint] = places[:, parent] + turns[:, parent] @ OFFSETS[joint]
+            places[:, joint] = places[:, parent] + turns[:, parent] @ offsets[joint]
             turns[:, joint] = turns[:, parent] @ turns[:, joint]
     return poses, trans, places
 
 
-def write(path: Path, motion: Motion, *, z_up: bool = True, width: int = 156, **more: Any) -> Array:
+def write(
+    path: Path,
+    motion: Motion,
+    *,
+    z_up: bool = True,
+    width: int = 156,
+    offsets: Array = OFFSETS,
+    **more: Any,
+) -> Array:
     """AMASS' archive of a motion; returns where the joints are in its world."""
-    poses, trans, places = body(motion, z_up=z_up)
+    poses, trans, places = body(motion, z_up=z_up, offsets=offsets)
     arrays: dict[str, Any] = {
         "trans": trans,
         "mocap_framerate": np.array(motion.fps),

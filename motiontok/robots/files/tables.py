@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bvh.arrays import refuse_pickle
-from bvh.errors import BVHError
+from bvh.reading import Reading
 from bvh.rotations import Array
 from motiontok.errors import RobotError
+from motiontok.robots.files.rows import angles_in, joints_of, order_in, read_rows, unit_in
+from motiontok.robots.files.units import in_metres, in_radians
 
 __all__ = ["FPS", "About", "Table", "read_about", "read_table", "reordered", "sidecar_of"]
 
@@ -103,27 +103,44 @@ def read_about(path: Path) -> About:
 
 
 def read_table(
-    path: Path, *, robot: str, joint_names: Sequence[str], fps: float | None = None
+    path: Path,
+    *,
+    robot: str,
+    joint_names: Sequence[str],
+    fps: float | None = None,
+    reading: Reading | None = None,
+    limits: tuple[Array, Array] | None = None,
 ) -> Table:
     """Read a ``.csv`` of base position, base quaternion and joints, one row a frame.
 
     Sidecar or header line, where there is one, names the joints, which may be in any order.
-    The quaternion's order is the sidecar's; without one it is that in which the base stands.
-    Of a base that stands in both, it is that in which it faces where it goes.
+    The quaternion's order is the sidecar's or the header's; without one it is that in which the
+    base stands. Of a base that stands in both, it is that in which it faces where it goes.
+    Centimetres and degrees are told by the base's height and by the joints' limits.
 
     Args:
         path: the file.
         robot: the robot's name, for messages.
         joint_names: of its joints, in the order wanted.
         fps: frames per second, over what the sidecar says.
+        reading: rate, metres per unit, order of the quaternion and unit of angles, over what is
+            found.
+        limits: of the joints, lower and upper; without them angles are taken as they are.
 
     Raises:
         RobotError: the file is missing or no such table, its joints are others, or both
-            orders of the quaternion are possible.
+            orders of the quaternion, or several units, are possible.
     """
-    about = read_about(path)
-    header, qpos = _numbers(path)
-    names = about.joint_names or header[7:] or tuple(joint_names)
+    reading, about = reading or Reading(), read_about(path)
+    header, qpos = read_rows(path)
+    assumed: list[str] = []
+    counted = None
+    if qpos.shape[1] == 8 + len(about.joint_names or joint_names) and _is_unit(qpos[:, 4:8]):
+        counted, why = _counted(qpos[:, 0])
+        if why:
+            header, qpos = header[1:], qpos[:, 1:]
+            assumed.append(f"first column taken as {why}, and left out")
+    names = about.joint_names or joints_of(header[7:], joint_names) or tuple(joint_names)
     width = 7 + len(names)
     wanted = f"base x y z, quaternion, {len(names)} joints of {robot}"
     if qpos.shape[1] != width:
@@ -138,25 +155,30 @@ def read_table(
     if not np.isfinite(qpos).all():
         frame = int(np.argwhere(~np.isfinite(qpos))[0, 0])
         raise RobotError(f"{path}: frame {frame} holds a value that is not finite")
-    if (np.abs(np.linalg.norm(qpos[:, 3:7], axis=1) - 1.0) > 1e-2).any():
+    if not _is_unit(qpos[:, 3:7]):
         raise RobotError(f"{path}: columns 4 to 7 are not unit quaternions ({wanted})")
-    assumed = []
-    order = about.quaternion
+    order = reading.quaternion or about.quaternion or order_in(header[3:7])
     if order is None:
         order, why = _order(qpos, path)
         assumed.append(f"base quaternion taken as {' '.join(order)}: {why}")
     if order == "wxyz":
         qpos[:, 3:7] = qpos[:, [4, 5, 6, 3]]
-    rate = fps or about.fps
+    rate = fps or reading.fps or about.fps or counted
     if rate is None:
         assumed.append(f"states no rate; {FPS:g} frames a second assumed")
-    return Table(
-        reordered(qpos, names, joint_names, f"{path}"),
-        tuple(joint_names),
-        about,
-        rate or FPS,
-        tuple(assumed),
-    )
+    qpos = reordered(qpos, names, joint_names, f"{path}")
+    # What has its whole sidecar was written in metres and radians.
+    if not (about.joint_names and about.fps):
+        unit = unit_in(header[:3])
+        qpos[:, :3], told = in_metres(qpos[:, :3], reading.scale or unit, f"{path}")
+        assumed += [told] if told else []
+        angles = reading.angles or angles_in(header[7:])
+        around = limits or (np.full(width - 7, -np.inf), np.full(width - 7, np.inf))
+        qpos[:, 7:], more = in_radians(qpos[:, 7:], angles, around, joint_names, f"{path}")
+        assumed += more
+    elif reading.scale is not None or reading.angles is not None:
+        raise RobotError(f"{path}: {sidecar_of(path).name} says how it is: metres and radians")
+    return Table(qpos, tuple(joint_names), about, rate or FPS, tuple(assumed))
 
 
 def reordered(qpos: Array, names: Sequence[str], wanted: Sequence[str], where: str) -> Array:
@@ -181,37 +203,19 @@ def reordered(qpos: Array, names: Sequence[str], wanted: Sequence[str], where: s
     return out
 
 
-def _numbers(path: Path) -> tuple[tuple[str, ...], Array]:
-    """Header, empty if there is none, and rows."""
-    try:
-        refuse_pickle(path)
-    except BVHError as error:
-        raise RobotError(str(error)) from None
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except FileNotFoundError:
-        raise RobotError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = " ".join(str(error).split())
-        raise RobotError(f"{path}: not a table of numbers ({message})") from None
-    if not rows:
-        raise RobotError(f"{path}: no rows")
-    header: tuple[str, ...] = ()
-    if len(rows) > 1 and not any(map(_is_number, rows[0])):
-        header = tuple(cell.strip() for cell in rows.pop(0))
-    try:
-        return header, np.array(rows, dtype=np.float64)
-    except ValueError as error:
-        raise RobotError(f"{path}: not a table of numbers ({error})") from None
+def _is_unit(quaternions: Array) -> bool:
+    return bool((np.abs(np.linalg.norm(quaternions, axis=1) - 1.0) <= 1e-2).all())
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _counted(column: Array) -> tuple[float | None, str]:
+    """The rate that a column of times says, and what the column is; empty if it counts nothing."""
+    steps = np.diff(column)
+    if not len(steps) or steps.min() <= 0 or np.ptp(steps) > 0.1 * steps.mean():
+        return None, ""
+    if np.abs(steps - 1.0).max() < 1e-6:
+        return None, "the number of the frame"
+    rate = float(1.0 / steps.mean())
+    return (rate, "times in seconds") if 1.0 < rate <= _FASTEST else (None, "")
 
 
 def _order(qpos: Array, path: Path) -> tuple[str, str]:
@@ -233,8 +237,9 @@ def _order(qpos: Array, path: Path) -> tuple[str, str]:
     if upright["xyzw"] > _UPRIGHT and _goes_forward(qpos):
         return "xyzw", "so the base faces where it goes"
     raise RobotError(
-        f"{path}: the order of its base quaternion is not to be told from the numbers; write "
-        f'{{"quaternion": "xyzw"}} or "wxyz" into {sidecar_of(path).name}'
+        f"{path}: the order of its base quaternion is not to be told from the numbers; give it "
+        f'with --quaternion, or write {{"quaternion": "xyzw"}} or "wxyz" into '
+        f"{sidecar_of(path).name}"
     )
 
 

@@ -1,0 +1,157 @@
+"""Files of robots' trajectories, of whatever kind: whose they are, and what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bvh.arrays import open_npz, words
+from bvh.errors import BVHError
+from bvh.motion_io import Loaded
+from bvh.reading import Reading
+from motiontok.errors import InputError, MotiontokError, RobotError
+from motiontok.paths import config_dir
+from motiontok.robots.files.tables import read_about, read_table
+from motiontok.robots.files.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from motiontok.robots.model.robot import Robot
+
+__all__ = ["RobotReader", "is_trajectory", "load_trajectory", "reading", "robot_of"]
+
+_KEYS = {"qpos.npy", "joint_pos.npy", "body_pos_w.npy"}
+
+
+def is_trajectory(path: Path) -> bool:
+    """Whether a file holds a robot's trajectory rather than a motion."""
+    if path.suffix.lower() == ".csv":
+        return True
+    return path.suffix.lower() == ".npz" and not _KEYS.isdisjoint(_members(path))
+
+
+def robot_of(path: Path, given: Sequence[str]) -> str:
+    """The name of the robot whose trajectory a file is: what it says, else what is given.
+
+    Args:
+        path: an .npz or .csv.
+        given: names that the user gave, one of which may be the robot's.
+
+    Raises:
+        InputError: it says nothing, and not just one is given.
+        RobotError: it is damaged.
+    """
+    if path.suffix.lower() == ".csv":
+        name, kind = read_about(path).robot, "a .csv"
+    elif "qpos.npy" in _members(path):
+        name, kind = Trajectory.load(path).robot, "it"
+    else:
+        name, kind = _stated(path), "it"
+    if name:
+        # A robot from a file of one's own is named after it; a trajectory knows only the name.
+        return next((r for r in given if Path(r).stem == name), name)
+    if len(given) != 1:
+        raise InputError(f"{path}: {kind} names no robot; say which one with --robot")
+    return given[0]
+
+
+def load_trajectory(path: Path, robot: Robot, reading: Reading) -> tuple[Trajectory, list[str]]:
+    """A file's trajectory with its joints in the robot's order, and what was assumed.
+
+    Args:
+        path: a ``.csv``, an ``.npz`` of ours, or one that trackers train from.
+        robot: whose it is.
+        reading: how it is to be understood, over what it says.
+
+    Raises:
+        RobotError: it cannot be read, or is another robot's.
+        InputError: its joints are others than the robot's of that name.
+    """
+    if path.suffix.lower() == ".csv":
+        table = read_table(
+            path,
+            robot=robot.name,
+            joint_names=robot.joint_names,
+            reading=reading,
+            limits=(robot.lower, robot.upper),
+        )
+        return Trajectory.of_table(table, robot=robot.name, source=path.stem), list(table.assumed)
+    if "qpos.npy" not in _members(path):
+        from motiontok.robots.files.trackers import read_tracking
+
+        return read_tracking(path, robot, reading)
+    trajectory = Trajectory.load(path)
+    try:
+        return trajectory.in_order(robot.joint_names), []
+    except RobotError as error:
+        raise InputError(f"{path}: {error}: {robot.name}, {robot.urdf}") from None
+
+
+class RobotReader:
+    """Robots' trajectories as canonical motions: what ``Reading.trajectories`` may be."""
+
+    @property
+    def version(self) -> str:
+        """Digest of what turns a trajectory into a motion, shipped maps included."""
+        return _version()
+
+    def __call__(self, path: Path, reading: Reading) -> Loaded:
+        """The canonical motion of a trajectory.
+
+        Raises:
+            BVHError: it cannot be read, or does not say whose it is, nor does ``reading``.
+        """
+        try:
+            from motiontok.robots.motions import motion_of
+
+            given = [reading.robot] if reading.robot else []
+            robot = _robot(robot_of(path, given), reading.robot_map)
+            trajectory, assumed = load_trajectory(path, robot, reading)
+            motion = motion_of(trajectory, robot)
+        except MotiontokError as error:
+            text = str(error)
+            raise BVHError(text if str(path) in text else f"{path}: {text}") from None
+        motion = replace(motion, source=replace(motion.source, name=path.stem))
+        return Loaded(motion, tuple(assumed), f"trajectory of {robot.name}")
+
+
+def reading(**said: Any) -> Reading:
+    """How files are read, robots' among them; see :class:`bvh.reading.Reading`."""
+    return Reading(trajectories=RobotReader(), **said)
+
+
+@cache
+def _version() -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    maps = config_dir() / "robots"
+    for file in sorted([*Path(__file__).parent.glob("*.py"), *maps.glob("*.toml")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _robot(name: str, map_path: str | None) -> Robot:
+    from motiontok.robots.model.robot import load_robot
+
+    return load_robot(name, map=map_path)
+
+
+def _members(path: Path) -> set[str]:
+    """Names of what is in an archive; none if it is none, which whoever reads it says."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return set()
+
+
+def _stated(path: Path) -> str:
+    try:
+        with open_npz(path) as data:
+            return "".join(words(data, "robot")[:1])
+    except BVHError as error:
+        raise RobotError(str(error)) from None

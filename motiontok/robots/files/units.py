@@ -1,0 +1,100 @@
+"""In which units a robot's table is: as it is said, or as its numbers tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bvh.rotations import Array
+from motiontok.errors import RobotError
+
+__all__ = ["in_metres", "in_radians"]
+
+_LOW = 2.5  # m: no base that walks on a floor is higher
+_UNITS = (("centimetres", 0.01, 20.0, 250.0), ("millimetres", 0.001, 250.0, 2500.0))
+"""Name, metres, and between which numbers a base's height is then."""
+
+_LOOSE = 0.35  # rad beyond a limit that other tools' joints are now and then
+_TOLD = 0.1  # rad beyond a limit that is worth a word
+_TIGHT = 0.1  # rad beyond a limit if degrees are to be taken for them
+_RARE = 0.005  # share of frames that do not count
+
+
+def in_metres(places: Array, scale: float | None, where: str) -> tuple[Array, str]:
+    """Positions ``(frames, 3)`` of a base in metres, and what was found; empty for metres.
+
+    Args:
+        places: as they stand there.
+        scale: metres per unit; found by how high the base is, if not given.
+        where: for the message.
+
+    Raises:
+        RobotError: no unit makes a robot's height of the base's.
+    """
+    if scale is not None:
+        return scale * places, ""
+    height = float(np.median(np.abs(places[:, 2]))) if len(places) else 0.0
+    if height < _LOW:
+        return places, ""
+    for name, metres, low, high in _UNITS:
+        if low <= height < high:
+            return metres * places, f"base positions taken as {name}: it is {height:.4g} high"
+    raise RobotError(
+        f"{where}: its base is {height:.4g} high, in metres as in centimetres no robot's: give "
+        "metres per unit with --scale"
+    )
+
+
+def in_radians(
+    joints: Array,
+    angles: str | None,
+    limits: tuple[Array, Array],
+    names: Sequence[str],
+    where: str,
+) -> tuple[Array, list[str]]:
+    """Joint values ``(frames, joints)`` in radians, and what was found or is odd.
+
+    Args:
+        joints: as they stand there, in the robot's order.
+        angles: ``"radians"``, ``"degrees"``; by the limits of the joints, if not given.
+        limits: lower and upper ``(joints,)``, rad, or m of joints that slide.
+        names: of the joints.
+        where: for the message.
+
+    Raises:
+        RobotError: values are beyond the limits in radians and in degrees.
+    """
+    if angles == "degrees":
+        joints = np.deg2rad(joints)
+    beyond, worst = _beyond(joints, limits)
+    if angles is not None or beyond <= _LOOSE:
+        told = [_odd(joints, worst, limits, names)] if beyond > _TOLD else []
+        return joints, told
+    turned = np.deg2rad(joints)
+    if _beyond(turned, limits)[0] <= _TIGHT:
+        most = float(np.abs(joints[:, worst]).max())
+        return turned, [f"joint values taken as degrees: {names[worst]} reaches {most:.4g}"]
+    raise RobotError(
+        f"{where}: {_odd(joints, worst, limits, names)}, in radians and in degrees: is it another "
+        "robot's, or in another order? --angles takes them as they are"
+    )
+
+
+def _beyond(joints: Array, limits: tuple[Array, Array]) -> tuple[float, int]:
+    """How far a joint is beyond its limits but for a few frames, and which joint is farthest."""
+    if not joints.size:
+        return 0.0, 0
+    lower, upper = limits
+    excess = np.maximum(np.maximum(lower - joints, joints - upper), 0.0)
+    usual = np.quantile(excess, 1.0 - _RARE, axis=0)
+    worst = int(usual.argmax())
+    return float(usual[worst]), worst
+
+
+def _odd(joints: Array, joint: int, limits: tuple[Array, Array], names: Sequence[str]) -> str:
+    low, high = float(joints[:, joint].min()), float(joints[:, joint].max())
+    return (
+        f"{names[joint]} goes from {low:.4g} to {high:.4g}, and its limits are "
+        f"{limits[0][joint]:.3g} to {limits[1][joint]:.3g}"
+    )

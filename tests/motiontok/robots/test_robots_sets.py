@@ -1,0 +1,117 @@
+"""Folders of people and robots are one set of motion."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import bvh
+from bvh import dataset, procedural
+from bvh.reading import Reading
+
+pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
+
+from motiontok.robots import motion_of, reading, retarget
+from motiontok.robots.files.tracking import save_tracking
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def walk(g1):
+    return retarget(procedural.make("walk", seconds=3, seed=4), g1)
+
+
+@pytest.fixture
+def mixed(tmp_path, g1, walk):
+    """A clip, the robot in three kinds of files, and a table of something else."""
+    folder = tmp_path / "mixed"
+    (folder / "deep").mkdir(parents=True)
+    bvh.write(procedural.make("dance", seconds=3, seed=1).to_clip(), folder / "dance.bvh")
+    walk.save(folder / "own.npz")
+    np.savetxt(folder / "table.csv", walk.qpos, delimiter=",")
+    save_tracking(walk, g1, folder / "deep" / "tracker.npz", fps=30)
+    (folder / "labels.csv").write_text("file,action\ndance.bvh,dance\n")
+    return folder
+
+
+def test_all_kinds_are_read_alike(mixed, g1, walk):
+    data = dataset.load(mixed, reading=reading(robot="g1"))
+    assert data.names == ["dance.bvh", "deep/tracker.npz", "own.npz", "table.csv"]
+    assert data.skipped == []
+    wanted = motion_of(walk, g1)
+    for motion in data.motions[1:]:
+        gap = motion.global_positions() - wanted.global_positions()
+        assert np.abs(gap).max() < 1e-3
+    assert [m.source.name for m in data.motions[1:]] == ["tracker", "own", "table"]
+    assert {name for name, _ in data.remarks} >= {"table.csv"}
+
+
+def test_who_does_not_know_robots_skips_them_and_the_cache_does_not_mind(mixed):
+    for _ in range(2):
+        alone = dataset.load(mixed)
+        assert alone.names == ["dance.bvh"]
+        assert len(alone.skipped) == 3
+        assert "which `bvh` alone does not read" in alone.skipped[0][1]
+        unnamed = dataset.load(mixed, reading=reading())
+        assert unnamed.names == ["dance.bvh", "deep/tracker.npz", "own.npz"]
+        assert unnamed.skipped == [
+            ("table.csv", "a .csv names no robot; say which one with --robot")
+        ]
+        assert len(dataset.load(mixed, reading=reading(robot="g1"))) == 4
+
+
+def test_a_sidecar_that_changes_is_seen(mixed):
+    before = dataset.load(mixed, reading=reading(robot="g1"))
+    (mixed / "table.csv.json").write_text(json.dumps({"fps": 60}))
+    after = dataset.load(mixed, reading=reading(robot="g1"))
+    assert len(after.motions[3]) == pytest.approx(len(before.motions[3]) / 2, abs=1)
+
+
+def test_the_folder_may_say_whose_it_is(mixed):
+    (mixed / "bvh.toml").write_text('robot = "g1"\nfps = 60\n')
+    data = dataset.load(mixed, reading=reading())
+    assert "table.csv" in data.names
+    assert len(data.motions[data.names.index("table.csv")]) == pytest.approx(45, abs=1)
+    assert Reading(robot="g1").digest != Reading().digest == reading().digest
+
+
+def test_commands_take_them(mixed, tmp_path, run, g1, tiny_run, tiny_settings):
+    words = ("--tokenizer", tiny_run, "--robot", "g1", "--device", "cpu")
+    code, out, err = run("encode", mixed, "-o", tmp_path / "codes", *words)
+    assert code == 0, err
+    assert out.startswith("4 clips")
+    code, out, err = run("eval", tiny_run, "--data", mixed, "--all", "--robot", "g1", "--json")
+    assert code == 0, err
+    assert json.loads(out)["test"]["clips"] == 4
+    code, out, err = run("eval", tiny_run, "--data", mixed / "table.csv", "--all", "--json")
+    assert code == 2
+    assert "say which one with --robot" in err
+    code, out, err = run("pack", mixed / "table.csv", mixed, "-o", tmp_path / "s", "--robot", "g1")
+    assert code == 0, err
+    robots = tmp_path / "robots"
+    robots.mkdir()
+    for seed in (1, 2):
+        moved = retarget(procedural.make("squat", seconds=3, seed=seed), g1)
+        np.savetxt(robots / f"{seed}.csv", moved.qpos, delimiter=",")
+    settings = [w for key in tiny_settings for w in ("--set", key) if "clips=" not in key]
+    sets = ("--data", mixed, "--data", robots, "--robot", "g1")
+    code, out, err = run("train", "general", *sets, *settings, "--method", "pca-pq",
+                         "--out", tmp_path / "run", "--device", "cpu", "--json")  # fmt: skip
+    assert code == 0, err
+    assert "robots: 1 clip, 90 frames, 1 held out" in err
+
+
+def test_a_trackers_file_that_names_no_robot_needs_one(g1, walk, tmp_path):
+    save_tracking(walk, g1, tmp_path / "m.npz", fps=30)
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as data:
+        arrays = {k: data[k] for k in data.files if k != "robot"}
+    np.savez(tmp_path / "m.npz", **arrays)
+    assert len(dataset.load(tmp_path / "m.npz", reading=reading(robot="g1"))) == 1
+    with pytest.raises(bvh.BVHError, match="names no robot"):
+        dataset.load(tmp_path / "m.npz", reading=reading())
