@@ -13,7 +13,7 @@ No gradient passes through sampling. For each observation x:
 
 A baseline of R would cancel in the softmax, so there is none. One of w does not: 1 / K, of which
 the paper's loss -sum_k w_k log q_k has none, leaves its expected gradient as it is and takes
-noise away that kills codes (:meth:`Daps._part`).
+noise away that drives the policy to few codes (:meth:`Daps._part`).
 """
 
 from __future__ import annotations
