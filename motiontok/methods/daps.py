@@ -7,13 +7,11 @@ No gradient passes through sampling. For each observation x:
 2. score them, R_k = log p(x | z_k);
 3. weigh them toward the closed-form target q* of the KL- and entropy-regularised
    problem, w = softmax_k((R_k - beta log q_k) / (eta + beta));
-4. encoder loss -sum_k (w_k - 1 / K) log q_k, decoder loss -mean_k R_k;
+4. encoder loss -sum_k w_k log q_k, decoder loss -mean_k R_k;
 5. eta, the trust region, is learned so that the effective sample size
    1 / sum_k w_k^2 meets its target share of K.
 
-A baseline of R would cancel in the softmax, so there is none. One of w does not: 1 / K, of which
-the paper's loss -sum_k w_k log q_k has none, leaves its expected gradient as it is and takes
-noise away that drives the policy to few codes (:meth:`Daps._part`).
+A baseline of R would cancel in the softmax, so there is none.
 """
 
 from __future__ import annotations
@@ -117,11 +115,7 @@ class Daps(PolicyAutoencoder):
         reward, mean, decoder_loss = self._decoder_loss(x, codes, logq.detach(), beta, noise)
         eta = self.log_eta.detach().exp()
         weights = importance_weights(reward, logq.detach(), eta=eta, beta=beta)
-        # The samples are q's own, so grad log q is zero on average and a constant taken from the
-        # weights changes no expectation (a control variate). With it nothing moves where the
-        # decoder cannot tell samples apart; without, all weights push: what was drawn up, what was
-        # not down, and an optimiser that normalises makes of that whole steps.
-        loss = decoder_loss - ((weights - 1.0 / weights.shape[1]) * logq).sum()
+        loss = decoder_loss - (weights * logq).sum()
         return loss, (logq, reward, mean.detach(), self.kl(logp[:, 0].detach()))
 
     def log_q(self, x: Tensor, codes: Tensor, product: Product | None) -> tuple[Tensor, Tensor]:

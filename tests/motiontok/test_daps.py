@@ -113,18 +113,6 @@ def test_gradients_converge_to_the_exact_ones_as_samples_grow(name):
     assert decoder[-1] < 0.15
 
 
-@pytest.mark.parametrize("name", ["daps", "daps-na"])
-def test_samples_that_decode_alike_leave_the_policy_where_it_is(name):
-    """Where the decoder reads no code and entropy counts nothing, there is nothing to learn."""
-    method = enumerable(name, samples=8)
-    method.decoder.table.weight.data.zero_()
-    x = windows()
-    codes = method.draw(x, 8, torch.Generator().manual_seed(0))
-    method._part(x, codes, 0.0, x, None)[0].backward()
-    assert decoder_gradient(method).norm() > 1.0
-    assert policy_gradient(method).norm() < 1e-6
-
-
 @torch.no_grad()
 def test_weights_turn_the_policy_into_its_target(small):
     """q times the weights over all sequences is q*."""

@@ -144,8 +144,8 @@ def test_processes_on_pictures_train_the_model_of_one(tmp_path):
         "data.size=16", "data.holdout=5", "model.codes_per_window=4", "model.vocab_size=16",
         "model.width=16", "model.heads=2", "model.decoder_width=16", "train.batch_size=8",
         "train.evaluate_every=10", "train.checkpoint_every=10", "train.log_every=5",
-        # With seeds 0 and 1 something is so near an edge that rounding decides, in twelve steps.
-        "train.seed=2",
+        # With seed 0 a number drawn in step 12 is so near a token's edge that rounding decides.
+        "train.seed=1",
     )  # fmt: skip
     line = ["train", "pictures", "--data", tmp_path / "pictures", "--steps", 12]
     line += [part for s in settings for part in ("--set", s)]
