@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh.atomic_write import atomic_path
 from bvh.errors import BVHError
-from bvh.files import atomic_path
 from bvh.motion import Motion, Source
 from bvh.normalizer import Calibration
 from bvh.rotations import Array

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh.atomic_write import atomic_path
 from bvh.clip import Clip
 from bvh.errors import BVHError
-from bvh.files import atomic_path
 from bvh.rotations import Array, dot, multiply, normalize, rotate
 from bvh.skeleton import (
     JOINTS,

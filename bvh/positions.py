@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from bvh.arrays import check_finite, is_npy, read_npy
+from bvh.atomic_write import atomic_path
 from bvh.errors import BVHError
-from bvh.files import atomic_path
 from bvh.motion import Motion
 from bvh.normalizer.world import world_from_source
 from bvh.remarks import remark

@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from bvh.atomic_write import read_short
 from bvh.clip import Clip
 from bvh.errors import BVHError
-from bvh.files import read_short
 from bvh.normalizer.mapping import read_mapping
 from bvh.reader import read
 

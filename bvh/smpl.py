@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from bvh.arrays import check_finite, numbers, open_npz
+from bvh.atomic_write import atomic_path
 from bvh.clip import Clip
 from bvh.errors import BVHError
-from bvh.files import atomic_path
 from bvh.motion import Motion
 from bvh.normalizer.world import world_from_source
 from bvh.remarks import remark

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh.atomic_write import atomic_path
 from bvh.clip import Clip
 from bvh.errors import BVHError
-from bvh.files import atomic_path
 from bvh.hierarchy import POSITION, ROTATION, axes, channel_fault
 from bvh.rotations import Array, angle_between, from_euler, to_euler
 

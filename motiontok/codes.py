@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.motion import FPS
 from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok.data import Start, offsets_of, start_of

@@ -13,7 +13,7 @@ from typing import Any
 
 import bvh
 from bvh import procedural
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.motion import Motion, Source
 from motiontok.codes import Codes
 from motiontok.config import load_config
@@ -145,7 +145,7 @@ def _clip(seed: int) -> Motion:
 
 def _put_on_robot(motion: Motion, name: str, out: Path, metrics: dict[str, float]) -> Any:
     from motiontok.robots import load_robot, retarget
-    from motiontok.robots.report import evaluate
+    from motiontok.robots.reports.report import evaluate
 
     robot = load_robot(name)
     with progress("inverse kinematics", len(motion)) as update:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.errors import MissingDependencyError
 
 __all__ = ["draw_series", "legend_below", "new_figure", "save_figure"]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["Progress", "Tell", "progress", "silent"]
+__all__ = ["Progress", "ProgressCallback", "progress", "silent"]
 
-Tell = Callable[[float, str], object]
+ProgressCallback = Callable[[float, str], object]
 """Hears how far something is, in [0, 1], and what it does."""
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
+from bvh.atomic_write import atomic_path
 from bvh.dataset import lengths_of
-from bvh.files import atomic_path
 from bvh.motion import Motion
 from bvh.reading import Reading
 from motiontok.config import Config, override, parse_config
 from motiontok.data.clips import Clips, load_clips
-from motiontok.data.ready import TrainingData, make_training_data
+from motiontok.data.training_data import TrainingData, make_training_data
 from motiontok.errors import ConfigError, MissingDependencyError, TokenizerError, TrainingError
 from motiontok.evaluate import compare_motions, plot_curves
 from motiontok.evaluate.sets import metrics_of_sets

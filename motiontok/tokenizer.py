@@ -22,8 +22,8 @@ from motiontok.data import (
     StartLike,
     Statistics,
     blend_seams,
-    plant_feet,
-    plant_together,
+    lock_feet,
+    lock_feet_together,
     to_motion,
     to_motions,
 )
@@ -140,7 +140,7 @@ class MotionTokenizer(StreamCoder):
             features = self._held(features, codes)
         skeleton = self.offsets if offsets is None else offsets
         motion = to_motion(features, skeleton, start=start, source=source)
-        return plant_feet(motion, features[:, COLUMNS["contacts"]]) if plant else motion
+        return lock_feet(motion, features[:, COLUMNS["contacts"]]) if plant else motion
 
     def reconstruct(
         self,
@@ -305,7 +305,7 @@ class MotionTokenizer(StreamCoder):
                 sources=[Source(name=one.source) for one in some],
             )
             contacts = np.concatenate([rows[:, COLUMNS["contacts"]] for rows in features])
-            yield from plant_together(motions, contacts)
+            yield from lock_feet_together(motions, contacts)
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, compact: bool = False) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.

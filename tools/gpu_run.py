@@ -37,10 +37,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools" / "bench")]
 from train_step import Report, measure, to_markdown  # noqa: E402
 
 from bvh import Motion, Source, dataset  # noqa: E402
-from bvh.files import atomic_path  # noqa: E402
+from bvh.atomic_write import atomic_path  # noqa: E402
 from motiontok.config import Config, load_config  # noqa: E402
 from motiontok.data.clips import Clips, ClipSet  # noqa: E402
-from motiontok.data.ready import make_training_data  # noqa: E402
+from motiontok.data.training_data import make_training_data  # noqa: E402
 from motiontok.errors import DataError  # noqa: E402
 from motiontok.methods import MotionNetworks  # noqa: E402
 from motiontok.training import CHECKPOINT, read_header, train  # noqa: E402
@@ -120,7 +120,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 def run_tests(device: torch.device, quick: bool) -> dict[str, Any]:
     """The tests that need CUDA; on a CPU they say why they are skipped."""
-    command = [sys.executable, "-m", "pytest", "tests/motiontok/test_cuda.py", "-q", "-rs"]
+    command = [sys.executable, "-m", "pytest", "tests/motiontok/training/test_cuda.py", "-q", "-rs"]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
     )

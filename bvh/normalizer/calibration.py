@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from bvh.atomic_write import atomic_path
 from bvh.clip import Clip
 from bvh.errors import BVHError
-from bvh.files import atomic_path
 from bvh.normalizer.animals import refuse_animals
-from bvh.normalizer.axes import AxisFinder
 from bvh.normalizer.body import Body, check_time, extract, left_is_left
 from bvh.normalizer.contacts import Contacts, find_contacts
+from bvh.normalizer.joint_axes import AxisFinder
 from bvh.normalizer.mapping import JointMap, map_joints
 from bvh.normalizer.rest import rest_pose
 from bvh.normalizer.world import check_unit

@@ -10,7 +10,7 @@ from bvh.clip import Clip
 from bvh.normalizer.body import INDEX, body_length, uprightness
 from bvh.normalizer.geometry import quantile, unit
 from bvh.normalizer.shapes import recognize
-from bvh.normalizer.up import UP_AXES, find_up
+from bvh.normalizer.up_axis import UP_AXES, find_up
 from bvh.normalizer.world import UNITS, find_scale, world_from_source
 from bvh.remarks import remark
 from bvh.rotations import Array, conjugate, multiply, rotate

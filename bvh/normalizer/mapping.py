@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from bvh.atomic_write import read_short
 from bvh.clip import Clip
 from bvh.errors import BVHError
-from bvh.files import read_short
 from bvh.normalizer.families import FAMILIES, Family, plain
 from bvh.normalizer.topology import map_by_topology
 from bvh.normalizer.tree import common_ancestor, path, spine_joints

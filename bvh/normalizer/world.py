@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bvh.errors import BVHError
-from bvh.normalizer.up import UP_AXES
+from bvh.normalizer.up_axis import UP_AXES
 from bvh.remarks import remark
 from bvh.rotations import Array, from_matrix
 

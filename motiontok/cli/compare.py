@@ -85,7 +85,7 @@ def compare(
 
 
 def _write(bench: Bench, outcomes: list[Outcome], out: Path, pictures: dict[str, str]) -> None:
-    from bvh.files import atomic_path
+    from bvh.atomic_write import atomic_path
     from motiontok.evaluate.report import comparison_markdown
 
     runs = [

@@ -103,7 +103,7 @@ def eval(
             as_json=as_json,
         )
         return
-    from motiontok.data.ready import windows_to_measure
+    from motiontok.data.training_data import windows_to_measure
     from motiontok.evaluate.evaluation import evaluate_tokenizer
     from motiontok.evaluate.machine import machine
     from motiontok.evaluate.report import evaluation_markdown
@@ -149,7 +149,7 @@ def eval(
 def _write(
     out: Path, name: str, tokenizer: MotionTokenizer, result: dict[str, Any], text: str
 ) -> None:
-    from bvh.files import atomic_path
+    from bvh.atomic_write import atomic_path
     from motiontok.errors import MissingDependencyError
     from motiontok.evaluate.bench import Cell
     from motiontok.evaluate.compare import Outcome

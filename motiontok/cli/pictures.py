@@ -86,7 +86,7 @@ def decode_pictures(path: Path, out: Path | None, tokenizer: str | None, device:
     """
     from PIL import Image
 
-    from bvh.files import atomic_path
+    from bvh.atomic_write import atomic_path
     from motiontok.images import ImageCodes, ImageTokenizer
     from motiontok.progress import progress
 
@@ -154,7 +154,7 @@ def eval_on_images(
     as_json: bool,
 ) -> None:
     """Measure a tokenizer of images on the held-out images of its data set."""
-    from bvh.files import atomic_path
+    from bvh.atomic_write import atomic_path
     from motiontok.data.images import Skipped
     from motiontok.errors import MissingDependencyError
     from motiontok.evaluate.machine import machine
@@ -252,7 +252,7 @@ def compare_on_images(
 def _write_report(
     bench: Bench, outcomes: list[ImageOutcome], out: Path, pictures: dict[str, str]
 ) -> None:
-    from bvh.files import atomic_path
+    from bvh.atomic_write import atomic_path
     from motiontok.images.report import comparison_markdown
 
     runs = [

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bvh.reading import Reading
     from motiontok.cli.layouts import Layout
     from motiontok.robots import Robot
-    from motiontok.robots.trajectory import Order
+    from motiontok.robots.files.trajectory import Order
 
 __all__ = ["retarget"]
 
@@ -135,7 +135,7 @@ def retarget(
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
         from motiontok.cli.retarget_folder import retarget_folder
-        from motiontok.robots.ledger import parse_limits
+        from motiontok.robots.reports.ledger import parse_limits
 
         limits = parse_limits(bounds)
         robot = open_robot(robot_name, map_path)
@@ -209,7 +209,7 @@ def _clip(
 
     from motiontok.progress import progress
     from motiontok.robots import retarget as solve
-    from motiontok.robots.report import measure
+    from motiontok.robots.reports.report import measure
 
     robot.self_collision  # noqa: B018 - made now, not while the clock runs
     start = time.perf_counter()
@@ -221,7 +221,7 @@ def _clip(
     frames, rate_out = layout.save(trajectory, robot, output)
     written = [str(output)]
     if plot is not None:
-        from motiontok.robots.plot import plot_measurement
+        from motiontok.robots.reports.plot import plot_measurement
 
         plot_measurement(measurement, plot, title=f"{motion.source.name} on {robot.name}")
         written.append(str(plot))

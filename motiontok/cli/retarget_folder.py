@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bvh import Motion
     from motiontok.cli.layouts import Layout
     from motiontok.robots import Robot
-    from motiontok.robots.ledger import Line
+    from motiontok.robots.reports.ledger import Line
 
 __all__ = ["retarget_folder"]
 
@@ -56,7 +56,14 @@ def retarget_folder(
     from bvh.remarks import summary as in_few_lines
     from motiontok.progress import progress
     from motiontok.robots import retarget_and_evaluate_all
-    from motiontok.robots.ledger import LEDGER, Line, digest, exceeded, read_ledger, write_ledger
+    from motiontok.robots.reports.ledger import (
+        LEDGER,
+        Line,
+        digest,
+        exceeded,
+        read_ledger,
+        write_ledger,
+    )
     from motiontok.shards import alone, make_folder
 
     if output.suffix in (".npz", ".csv"):
@@ -147,7 +154,7 @@ def _settings(
     ground: list[list[float]] | None,
 ) -> str:
     """Digest of all that a result depends on, the clip aside."""
-    from motiontok.robots.ledger import digest
+    from motiontok.robots.reports.ledger import digest
 
     reading = read["reading"]
     described = robot.map.path.read_bytes() if robot.map.path is not None else b""
@@ -169,7 +176,7 @@ def _tell(
     source: Path, output: Path, robot: Robot, lines: list[Line], broken: list[str], as_json: bool
 ) -> None:
     from motiontok.robots import Report
-    from motiontok.robots.ledger import LEDGER
+    from motiontok.robots.reports.ledger import LEDGER
 
     kept = [line for line in lines if not line.left_out]
     for line in lines:

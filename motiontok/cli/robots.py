@@ -93,11 +93,11 @@ def robots(
 def _check(urdf: Path, out: Path | None, picture: Path | None, as_json: bool) -> None:
     import json
 
-    from bvh.files import atomic_path
+    from bvh.atomic_write import atomic_path
     from motiontok.cli.sources import print_notes
     from motiontok.errors import InputError
-    from motiontok.robots.model import check_robot
-    from motiontok.robots.portrait import SUFFIXES, draw_portrait
+    from motiontok.robots.model.portrait import SUFFIXES, draw_portrait
+    from motiontok.robots.model.robot import check_robot
 
     if not urdf.is_file():
         raise InputError(f"{urdf}: no such robot description; --check takes a .urdf file")

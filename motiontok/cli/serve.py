@@ -84,7 +84,7 @@ def serve(
 
         robot = open_robot(robot_name, map_path)
     if protocol == "sonic-v1":
-        from motiontok.robots.joint_orders import joint_order as ordered
+        from motiontok.robots.model.joint_orders import joint_order as ordered
 
         if robot is None:
             raise InputError("--protocol sonic-v1 publishes a robot's joints: give --robot")

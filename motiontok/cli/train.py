@@ -88,7 +88,7 @@ def train(
     from motiontok.config import load_config
     from motiontok.errors import InputError
     from motiontok.runs import resumed_config, run_training
-    from motiontok.training.parallel import join_team, launched, restarted
+    from motiontok.training.parallel import init_process_group, launched, restarted
 
     keys = list(overrides)
     keys += [f'method.name="{method}"'] if method is not None else []
@@ -112,7 +112,7 @@ def train(
         # One line of command for a job's first start and for all that follow.
         begun = (out / "checkpoint.safetensors").exists()
         resume = begun and (resume or restarted())
-        where = join_team(where)
+        where = init_process_group(where)
         speaks = os.environ["RANK"] == "0"
     if resume:
         # A run goes on with what it was started with; nothing needs to be said twice.

@@ -54,7 +54,7 @@ def open_trajectory(
     from motiontok.cli.sources import STRICT, open_robot
     from motiontok.errors import InputError, RobotError
     from motiontok.robots import Trajectory
-    from motiontok.robots.tables import read_about, read_table
+    from motiontok.robots.files.tables import read_about, read_table
 
     if source.suffix.lower() == ".csv":
         name = read_about(source).robot

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from bvh.archives import result_names
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.reading import Reading
 from bvh.remarks import faults
 from bvh.workers import Workers

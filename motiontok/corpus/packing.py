@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.reading import Reading
 from bvh.remarks import faults
 from bvh.workers import Workers

@@ -2,8 +2,8 @@
 
 from motiontok.data.distortion import psnr, reconstruction_metrics
 from motiontok.data.features import COLUMNS, FEATURES, from_motion, to_motion, to_motions
-from motiontok.data.place import REFERENCE, Start, StartLike, World, offsets_of, start_of
-from motiontok.data.planting import plant_feet, plant_together
+from motiontok.data.foot_locking import lock_feet, lock_feet_together
+from motiontok.data.placement import REFERENCE, Start, StartLike, World, offsets_of, start_of
 from motiontok.data.seams import blend_seams
 from motiontok.data.statistics import Statistics
 from motiontok.data.stillness import Noise, StillnessFilter, measure_noise
@@ -24,10 +24,10 @@ __all__ = [
     "blend_seams",
     "differentiate",
     "from_motion",
+    "lock_feet",
+    "lock_feet_together",
     "measure_noise",
     "offsets_of",
-    "plant_feet",
-    "plant_together",
     "psnr",
     "reconstruction_metrics",
     "split_windows",

@@ -36,8 +36,8 @@ from bvh import rotations as rot
 from bvh.motion import FPS, Motion, Source
 from bvh.rotations import Array
 from bvh.skeleton import FEET, root_between_bodies
-from motiontok.data.columns import COLUMNS, FEATURES
-from motiontok.data.place import REFERENCE, StartLike, offsets_of, start_of
+from motiontok.data.feature_columns import COLUMNS, FEATURES
+from motiontok.data.placement import REFERENCE, StartLike, offsets_of, start_of
 from motiontok.data.pose import joint_rotations, root_path
 from motiontok.errors import DataError
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bvh.rotations import Array
 from bvh.skeleton import PARENTS
-from motiontok.data.place import REFERENCE
+from motiontok.data.placement import REFERENCE
 
 __all__ = ["joint_positions", "length", "orthonormal", "perpendicular", "quaternions"]
 

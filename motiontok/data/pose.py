@@ -17,9 +17,9 @@ from torch import Tensor
 
 from bvh.motion import FPS
 from bvh.skeleton import JOINTS, PARENTS, generations
-from motiontok.data.columns import COLUMNS
+from motiontok.data.feature_columns import COLUMNS
 from motiontok.data.kinematics import length, orthonormal, perpendicular, quaternions
-from motiontok.data.place import REFERENCE
+from motiontok.data.placement import REFERENCE
 
 __all__ = ["joint_rotations", "root_path"]
 

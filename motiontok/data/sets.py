@@ -17,7 +17,7 @@ from bvh.reading import Reading
 from bvh.remarks import summary
 from bvh.splits import Split
 from motiontok.config import DataConfig
-from motiontok.data.digest import motion_digest
+from motiontok.data.motion_digest import motion_digest
 from motiontok.data.store.entries import is_store
 from motiontok.data.store.reading import Store
 from motiontok.errors import DataError

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from bvh.motion import FPS
 from bvh.rotations import Array
+from motiontok.data.epoch_sampler import EpochSampler
 from motiontok.data.features import COLUMNS
-from motiontok.data.once import Once
 from motiontok.data.statistics import Statistics
-from motiontok.data.warp import draw_speeds, warped
+from motiontok.data.time_warp import draw_speeds, warped
 from motiontok.errors import DataError
 
 __all__ = [
@@ -93,7 +93,7 @@ class WindowSet:
         sets: (number of clips, weight) of each set, in the order of the clips; by default all
             are of one set.
         warp: half of the windows of a batch are up to so many times faster or slower than the
-            clips (:mod:`motiontok.data.warp`); 1 leaves all as they are.
+            clips (:mod:`motiontok.data.time_warp`); 1 leaves all as they are.
         device: where the frames live.
 
     Attributes:
@@ -186,7 +186,7 @@ class WindowSet:
     def seek(self, drawn: int) -> None:
         """Nothing to do: the generator alone says which windows come next."""
 
-    def once(self, generator: torch.Generator) -> Once:
+    def once(self, generator: torch.Generator) -> EpochSampler:
         """Every window once, as it is in its clip, in random order.
 
         Until the windows of a set end, any first part of them has of each set what its share
@@ -200,7 +200,7 @@ class WindowSet:
             turn = torch.arange(count, device=device, dtype=torch.float64)
             turns.append((turn + 0.5) / share)
         places = torch.cat(order)[torch.cat(turns).argsort(stable=True)]
-        return Once(self.starts[places], self._gather)
+        return EpochSampler(self.starts[places], self._gather)
 
     def enumerated(self) -> Tensor:
         """The consecutive windows of every clip, ``(windows, length, columns)``, no overlap."""

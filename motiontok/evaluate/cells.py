@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.config import parse_config
 from motiontok.errors import ConfigError, MotiontokError
 from motiontok.evaluate.bench import Bench, Cell

@@ -20,7 +20,7 @@ from motiontok.data import (
     blend_seams,
     differentiate,
     from_motion,
-    plant_feet,
+    lock_feet,
     split_windows,
     to_motion,
 )
@@ -106,7 +106,7 @@ class CodecCoder:
         features = joined[: len(motion)]
         start = Start.of(motion)
         decoded = to_motion(features, motion.offsets, start=start, source=motion.source)
-        return plant_feet(decoded, features[:, COLUMNS["contacts"]])
+        return lock_feet(decoded, features[:, COLUMNS["contacts"]])
 
 
 @torch.no_grad()

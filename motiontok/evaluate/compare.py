@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from motiontok.data.clips import Clips, load_clips
-from motiontok.data.ready import TrainingData, make_training_data
+from motiontok.data.training_data import TrainingData, make_training_data
 from motiontok.errors import TrainingError
 from motiontok.evaluate.bench import Bench, Cell
 from motiontok.evaluate.cells import Run, run_cells

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch.export import ExportedProgram
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.errors import InputError, TokenizerError
 from motiontok.export.motion import programs_of
 from motiontok.export.prior import programs_of_prior

@@ -10,7 +10,7 @@ from motiontok.data import FEATURES, REFERENCE, accumulate, differentiate
 from motiontok.data.pose import joint_rotations, root_path
 from motiontok.data.seams import blended
 from motiontok.export.program import Program, Range, Value
-from motiontok.methods.temporal import Temporal
+from motiontok.methods.quantizers.temporal import Temporal
 from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["programs_of"]

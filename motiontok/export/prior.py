@@ -10,9 +10,9 @@ from motiontok.errors import TokenizerError
 from motiontok.export.program import Program, Value
 from motiontok.models.layers import KeyValueCache
 from motiontok.prior import TokenPrior
-from motiontok.prior.local import LocalCodes
+from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import MOST_PRECISE, Conditions, PriorModel
-from motiontok.prior.residual import ResidualCodes
+from motiontok.prior.residual_codes import ResidualCodes
 
 __all__ = ["programs_of_prior"]
 
@@ -112,7 +112,7 @@ class _Step(nn.Module):
             precision = sure.clamp_max(MOST_PRECISE).exp()
             changes = hidden @ model.local_write
             seen = local.score(1, expected[None], changes, precision, head)
-            # As motiontok.prior.steering has it.
+            # As motiontok.prior.command_guidance has it.
             asked, along = command.isfinite(), model.says[:-1]
             lacking = torch.where(asked, command - model.says[-1], 0.0) - said @ along
             left = lacking - local.effects(1, along, head) * begun
@@ -130,7 +130,7 @@ def programs_of_prior(prior: TokenPrior) -> list[Program]:
         TokenizerError: it is of a lopq tokenizer, each of whose codes has a shape of its own.
     """
     model = prior.model.cpu()
-    if isinstance(model.local, LocalCodes):
+    if isinstance(model.local, LopqCodes):
         raise TokenizerError(
             "a prior of a lopq tokenizer cannot be exported; those of temporal tokenizers can: "
             "leave --prior out to export the tokenizer alone"

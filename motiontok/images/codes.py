@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.errors import CodesError
 
 __all__ = ["ImageCodes", "is_image_codes"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.config import Config
 from motiontok.data.images import ImageSet, PictureSet, open_image_set
 from motiontok.errors import MissingDependencyError, TrainingError
@@ -23,7 +23,7 @@ from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
 from motiontok.progress import progress
 from motiontok.training import Trained, is_done, require_same, train
-from motiontok.training.parallel import first_before_others, team
+from motiontok.training.parallel import first_before_others, process_group
 
 __all__ = ["ImageRun", "licence_note", "reconstruct", "run_image_training", "train_images"]
 
@@ -78,7 +78,7 @@ def train_images(
     def tell_others(method: DiscreteAutoencoder, step: int) -> None:
         # What each process could not use of its share, before the others leave.
         if isinstance(data, PictureSet):
-            for text in team().texts(data.skipped.to_json()):
+            for text in process_group().all_gather_texts(data.skipped.to_json()):
                 data.skipped.add_json(text)
 
     total = config.train.steps if not config.train.time_budget else 1000

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.config import Config, parse_config
 from motiontok.data.images import ImageFile, Pixels, Skipped, decode_all, load_square, pixels_of
 from motiontok.errors import CodesError, ConfigError, DataError, TokenizerError

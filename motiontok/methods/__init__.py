@@ -3,24 +3,24 @@
 from motiontok.config import Config
 from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, StepResult
-from motiontok.methods.daps import Daps
-from motiontok.methods.daps_lopq import DapsFromLopq
-from motiontok.methods.daps_na import DapsFactorised
-from motiontok.methods.daps_pq import DapsFromQuantizer
-from motiontok.methods.daps_temporal import DapsTemporal
-from motiontok.methods.fsq import Fsq
-from motiontok.methods.grmck import GumbelRao, GumbelRaoFactorised
-from motiontok.methods.gumbel import Gumbel, GumbelFactorised
-from motiontok.methods.lfq import Lfq
-from motiontok.methods.lopq import Lopq
-from motiontok.methods.lopq_net import LopqNet
+from motiontok.methods.daps.daps import Daps
+from motiontok.methods.daps.daps_lopq import DapsFromLopq
+from motiontok.methods.daps.daps_na import DapsFactorised
+from motiontok.methods.daps.daps_pq import DapsFromQuantizer
+from motiontok.methods.daps.daps_temporal import DapsTemporal
+from motiontok.methods.linear.lopq import Lopq
+from motiontok.methods.linear.pca_pq import PcaPq
 from motiontok.methods.networks import MotionNetworks, Networks
-from motiontok.methods.pca_pq import PcaPq
-from motiontok.methods.ppo import Ppo
-from motiontok.methods.reinforce import Reinforce
-from motiontok.methods.rvq import Rvq
-from motiontok.methods.temporal import Temporal
-from motiontok.methods.vqvae import VqVae
+from motiontok.methods.policy_gradient.ppo import Ppo
+from motiontok.methods.policy_gradient.reinforce import Reinforce
+from motiontok.methods.quantizers.fsq import Fsq
+from motiontok.methods.quantizers.lfq import Lfq
+from motiontok.methods.quantizers.lopq_net import LopqNet
+from motiontok.methods.quantizers.rvq import Rvq
+from motiontok.methods.quantizers.temporal import Temporal
+from motiontok.methods.quantizers.vqvae import VqVae
+from motiontok.methods.relaxed.grmck import GumbelRao, GumbelRaoFactorised
+from motiontok.methods.relaxed.gumbel import Gumbel, GumbelFactorised
 
 __all__ = [
     "METHODS",

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from motiontok.config import Config, ModelConfig
 from motiontok.methods.networks import Networks
-from motiontok.methods.team import Team
-from motiontok.progress import Tell, silent
+from motiontok.methods.process_group import ProcessGroup
+from motiontok.progress import ProgressCallback, silent
 
 __all__ = ["DiscreteAutoencoder", "Draw", "StepResult"]
 
@@ -51,7 +51,7 @@ class DiscreteAutoencoder(nn.Module):
         likelihood: p(x | z).
         decodes_prefixes: whether the first codes of a window decode without the others, to
             a coarser window.
-        team: the processes that share the batches.
+        group: the processes that share the batches.
         in_teams: whether a step on a share of a batch is that share of the whole batch's step.
         rows_in_8_bits: weights that may be kept in 8 bits, by name, and from which row on.
         sizes: settings of the model that its weights depend on.
@@ -72,7 +72,7 @@ class DiscreteAutoencoder(nn.Module):
         self.config = config
         self.shape = networks.shape
         self.likelihood = networks.likelihood
-        self.team = Team()
+        self.group = ProcessGroup()
 
     @property
     def device(self) -> torch.device:
@@ -84,13 +84,15 @@ class DiscreteAutoencoder(nn.Module):
         """Whether windows are coded and decoded with those beside them."""
         return self.reach > 0
 
-    def prepare(self, draw: Draw, generator: torch.Generator, tell: Tell = silent) -> None:
+    def fit(
+        self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
+    ) -> None:
         """Look at training data once before the first step; most methods need not.
 
         Args:
             draw: gives training observations.
             generator: source of randomness.
-            tell: hears how far it is, where it takes long.
+            on_progress: hears how far it is, where it takes long.
         """
 
     def start_from(

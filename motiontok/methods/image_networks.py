@@ -28,7 +28,7 @@ from motiontok.models.images import (
     PatchReader,
     PerceptronDecoder,
 )
-from motiontok.models.quantizer import component_count
+from motiontok.models.product_quantizer import component_count
 
 __all__ = ["CifarNetworks", "ImageNetworks", "MnistNetworks", "PictureNetworks", "image_networks"]
 

@@ -24,9 +24,9 @@ from motiontok.models import (
     VocabularyHead,
     WindowDecoder,
 )
+from motiontok.models.autoregressive_encoder import TokenHead
+from motiontok.models.gain_codebook import FEWEST_SIZED
 from motiontok.models.layers import resample
-from motiontok.models.policy import TokenHead
-from motiontok.models.sizes import FEWEST_SIZED
 
 __all__ = ["MotionNetworks", "Networks"]
 
@@ -47,7 +47,7 @@ class Networks(ABC):
             ``model.layers`` gives both stacks of the autoregressive policy.
         encoder_mlp_ratio: of those layers.
         levels: of FSQ's scalars for some sizes of vocabulary, where they are not what
-            :func:`~motiontok.methods.fsq.levels` takes.
+            :func:`~motiontok.methods.quantizers.fsq.levels` takes.
         sized: whether a token of fitted quantisers names sizes: observations may lie far beyond
             those that are trained on.
     """

@@ -1,20 +1,20 @@
 """Encoders and decoders: plain modules without training logic."""
 
+from motiontok.models.autoregressive_encoder import AutoregressivePolicy, Policy, VocabularyHead
+from motiontok.models.bidirectional_encoder import LatentEncoder
 from motiontok.models.decoder import Decoder, WindowDecoder
-from motiontok.models.encoder import LatentEncoder
-from motiontok.models.factorised import FactorisedPolicy
+from motiontok.models.factorised_encoder import FactorisedPolicy
+from motiontok.models.learned_lopq_policy import LearnedLopqPolicy
 from motiontok.models.likelihood import (
     BernoulliLikelihood,
     GaussianLikelihood,
     LearnedGaussianLikelihood,
     Likelihood,
 )
-from motiontok.models.local_decoder import LocalDecoder
-from motiontok.models.local_policy import LocalPolicy
-from motiontok.models.local_quantizer import LocalQuantizer
-from motiontok.models.moving_policy import MovingPolicy
-from motiontok.models.policy import AutoregressivePolicy, Policy, VocabularyHead
-from motiontok.models.quantizer import CodebookHead, ProductQuantizer, RefiningDecoder
+from motiontok.models.lopq_decoder import LopqDecoder
+from motiontok.models.lopq_policy import LopqPolicy
+from motiontok.models.lopq_quantizer import LopqQuantizer
+from motiontok.models.product_quantizer import CodebookHead, ProductQuantizer, RefiningDecoder
 
 __all__ = [
     "AutoregressivePolicy",
@@ -25,11 +25,11 @@ __all__ = [
     "GaussianLikelihood",
     "LatentEncoder",
     "LearnedGaussianLikelihood",
+    "LearnedLopqPolicy",
     "Likelihood",
-    "LocalDecoder",
-    "LocalPolicy",
-    "LocalQuantizer",
-    "MovingPolicy",
+    "LopqDecoder",
+    "LopqPolicy",
+    "LopqQuantizer",
     "Policy",
     "ProductQuantizer",
     "RefiningDecoder",

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motiontok.models.recall import Product, Recall, compute
+from motiontok.models.activation_cache import ActivationCache, LinearFn, compute
 
 __all__ = [
+    "CachedCausalBlock",
     "CausalBlock",
-    "Continuation",
     "DifferentiableCache",
     "Encoder",
     "EncoderBlock",
@@ -103,7 +103,7 @@ class _Attention(nn.Module):
         """``(..., tokens, width)`` to ``(..., heads, tokens, width / heads)``."""
         return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
 
-    def keys_values(self, x: Tensor, product: Product = compute) -> tuple[Tensor, Tensor]:
+    def keys_values(self, x: Tensor, product: LinearFn = compute) -> tuple[Tensor, Tensor]:
         return self.split(product(self.key, x)), self.split(product(self.value, x))
 
     def attend(
@@ -114,7 +114,7 @@ class _Attention(nn.Module):
         *,
         causal: bool = False,
         mask: Tensor | None = None,
-        product: Product = compute,
+        product: LinearFn = compute,
     ) -> Tensor:
         query = self.split(product(self.query, x))
         y = F.scaled_dot_product_attention(query, keys, values, mask, is_causal=causal)
@@ -198,7 +198,7 @@ def _attend_one(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return torch.softmax(scores, dim=-1) @ values
 
 
-class Continuation:
+class CachedCausalBlock:
     """A block on sequences that grow token by token, without gradients.
 
     What does not change from token to token is made once: queries, keys and values of a
@@ -219,7 +219,7 @@ class Continuation:
         memory: tuple[Tensor, Tensor],
         samples: int,
         length: int,
-        recall: Recall | None = None,
+        recall: ActivationCache | None = None,
     ) -> None:
         own, (keys, _) = block.self_attention, memory
         self.block, self.memory, self.samples, self.recall = block, memory, samples, recall
@@ -290,7 +290,7 @@ class CausalBlock(nn.Module):
         x: Tensor,
         memory: tuple[Tensor, Tensor],
         cache: KeyValueCache | None = None,
-        product: Product = compute,
+        product: LinearFn = compute,
     ) -> Tensor:
         """One block.
 

@@ -5,7 +5,7 @@ vocabulary of its own: V vectors of low rank, that start as what the codes do to
 decoded motion and are used both to read a code and to score it. Between them stand the
 causal blocks of the tokenizer's policy. Where a code means another motion beside others, as those
 of lopq and temporal tokenizers do, codes are read and scored as vectors in the window besides
-(:mod:`motiontok.prior.local`, :mod:`motiontok.prior.residual`): the network starts from what is
+(:mod:`motiontok.prior.lopq_codes`, :mod:`motiontok.prior.residual_codes`): the network starts from what is
 linear in the window before and says how what it expects differs from that. Action and style are the
 blocks' memory; a window's commanded velocity and yaw rate are added to each of its tokens.
 """
@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from motiontok.errors import TokenizerError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.methods.daps_temporal import DapsTemporal
-from motiontok.methods.lopq import Lopq
-from motiontok.methods.temporal import Temporal
+from motiontok.methods.daps.daps_temporal import DapsTemporal
+from motiontok.methods.linear.lopq import Lopq
+from motiontok.methods.quantizers.temporal import Temporal
 from motiontok.models.layers import CausalBlock
-from motiontok.prior.local import LocalCodes, command_map
-from motiontok.prior.residual import ResidualCodes, residual_command_map
+from motiontok.prior.lopq_codes import LopqCodes, command_map
+from motiontok.prior.residual_codes import ResidualCodes, residual_command_map
 from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["MOST_PRECISE", "Conditions", "PriorConfig", "PriorModel", "State"]
@@ -151,7 +151,7 @@ class PriorModel(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.register_buffer("known", torch.ones(codes, config.vocab_size, dtype=torch.bool))
         self.register_buffer("scale", torch.tensor(_COMMAND_SCALE), persistent=False)
-        self.local: LocalCodes | ResidualCodes | None = None
+        self.local: LopqCodes | ResidualCodes | None = None
         # In a tuple, or it would be a part of this module.
         self._finishing: tuple[DapsTemporal] | None = None
         if config.components:
@@ -164,7 +164,7 @@ class PriorModel(nn.Module):
             self.local_sure = nn.Parameter(0.1 * scale * torch.randn(codes, width))
             # Its logarithm, of windows without a past and with one.
             self.local_precision = nn.Parameter(torch.full((2, codes), math.log(0.01)))
-            # Of motiontok.prior.steering.
+            # Of motiontok.prior.command_guidance.
             self.register_buffer("says", torch.zeros(kept + 1, 3), persistent=False)
             self.register_buffer("says_later", torch.zeros(codes, 3))
 
@@ -215,7 +215,7 @@ class PriorModel(nn.Module):
         if not self.config.components:
             return
         if isinstance(method, Lopq):
-            self.local = LocalCodes(method.quantizer).to(device)
+            self.local = LopqCodes(method.quantizer).to(device)
             self.says = command_map(method.quantizer, tokenizer.statistics).to(device)
         elif isinstance(method, Temporal):
             self.local = ResidualCodes(method.quantizer, self.config.codes_per_window).to(device)

@@ -15,13 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.data import World
 from motiontok.errors import CodesError, InputError, TokenizerError
 from motiontok.prior.labels import Pairs, index_of
 from motiontok.prior.limits import CommandLimits
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.sampling import Draft, SamplingOptions, require_whole
+from motiontok.prior.sampling import PartialRollout, SamplingOptions, require_whole
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.checks import check_codes, usable_device
 from motiontok.tokens.hub import folder_of
@@ -205,7 +205,7 @@ class TokenPrior:
         samples: int = 1,
         options: SamplingOptions,
         generator: torch.Generator | None = None,
-    ) -> Draft:
+    ) -> PartialRollout:
         """Begin a window after each of several pasts: what planners are made of.
 
         Args:
@@ -217,13 +217,13 @@ class TokenPrior:
             generator: source of randomness.
 
         Returns:
-            Windows without a code yet; :meth:`~motiontok.prior.sampling.Draft.write` draws.
+            Windows without a code yet; :meth:`~motiontok.prior.sampling.PartialRollout.write` draws.
         """
         seen = past[:, max(0, past.shape[1] - self.config.context + 1) :]
         known = conditions.commands[:, -(seen.shape[1] + 1) :]
         missing = seen.shape[1] + 1 - known.shape[1]
         commands = torch.nn.functional.pad(known, (0, 0, missing, 0), value=torch.nan)
-        return Draft(
+        return PartialRollout(
             self.model,
             seen,
             Conditions(commands, conditions.action, conditions.style),

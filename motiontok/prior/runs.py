@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.data.sets import (
     find_copies,
     notes_on,

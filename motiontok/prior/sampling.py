@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from motiontok.errors import InputError
+from motiontok.prior.command_guidance import CommandGuidance
 from motiontok.prior.model import Conditions, PriorModel
-from motiontok.prior.steering import Steering
-from motiontok.prior.writer import WindowWriter
+from motiontok.prior.window_writer import WindowWriter
 
-__all__ = ["Draft", "SamplingOptions", "choose", "filter_logits"]
+__all__ = ["PartialRollout", "SamplingOptions", "choose", "filter_logits"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class SamplingOptions:
             ``free + guidance * (conditioned - free)``. 1 follows the conditions as in
             training, more follows them more closely, 0 ignores them.
         tolerance: standard deviation (m/s and rad/s) that the mean velocity and yaw rate of
-            a window are held to (:mod:`motiontok.prior.steering`); infinity leaves commands
+            a window are held to (:mod:`motiontok.prior.command_guidance`); infinity leaves commands
             to the network alone, as do codes of tokenizers other than lopq and temporal.
 
     Raises:
@@ -89,7 +89,7 @@ def require_whole(commands: Tensor) -> None:
         )
 
 
-class Draft:
+class PartialRollout:
     """Windows being drawn, of codes that training windows have.
 
     Codes go from coarse to fine, so that many windows can be begun, judged by what they are
@@ -121,11 +121,11 @@ class Draft:
     ) -> None:
         self._model, self._options, self._generator = model, options, generator
         self._guided = options.guidance != 1.0
-        self._steering: Steering | None = None
+        self._steering: CommandGuidance | None = None
         asked = conditions.commands[:, -1]
         if model.local is not None and options.tolerance < float("inf"):
             each = asked.repeat_interleave(samples, dim=0)
-            self._steering = Steering(model, each, tolerance=options.tolerance)
+            self._steering = CommandGuidance(model, each, tolerance=options.tolerance)
         else:
             require_whole(asked)
         batch = len(past)
@@ -145,15 +145,15 @@ class Draft:
         return torch.cat([rows, rows + batch]) if self._guided else rows
 
     @torch.no_grad()
-    def write(self, until: int, *, heat: float = 1.0) -> None:
+    def write(self, until: int, *, temperature_scale: float = 1.0) -> None:
         """Draw codes until each window has so many; those that the model has no say in are the
         likeliest.
 
         Args:
             until: codes a window.
-            heat: what the temperature is multiplied by.
+            temperature_scale: what the temperature is multiplied by.
         """
-        options = replace(self._options, temperature=heat * self._options.temperature)
+        options = replace(self._options, temperature=temperature_scale * self._options.temperature)
         model = self._model
         drawn = model.config.codes_per_window
         for position in range(self.codes.shape[1], min(until, drawn)):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bvh import splits
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.motion import Motion
 from bvh.rotations import Array
 from motiontok.data import COLUMNS, World, from_motion

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from motiontok.errors import TrainingError
 from motiontok.methods.schedule import cosine
+from motiontok.prior.command_guidance import fit_command_guidance
+from motiontok.prior.initialization import code_effects, fit_linear_predictor
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.start import code_effects, expect_from_past
-from motiontok.prior.steering import fit_steering
 from motiontok.prior.tokens import TokenSet
 from motiontok.progress import Progress
 from motiontok.tokenizer import MotionTokenizer
@@ -186,8 +186,8 @@ def train_prior(
         model.start_from(effects, counts)
     model.read_codes_of(tokenizer)
     if model.local is not None and not resume:
-        expect_from_past(model, stretches.codes, stretches.sequence)
-        fit_steering(model, stretches.codes)
+        fit_linear_predictor(model, stretches.codes, stretches.sequence)
+        fit_command_guidance(model, stretches.codes)
     model.to(device)
     matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]
     chosen = {id(p) for p in matrices}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.rotations import Array, to_matrix
 from motiontok.errors import InputError, MissingDependencyError, RenderError
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.rotations import Array
 from motiontok.errors import MissingDependencyError, RenderError
 from motiontok.render.actors import Part

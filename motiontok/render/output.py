@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.errors import RenderError
 
 __all__ = ["PICTURES", "Progress", "check_suffix", "writing"]

@@ -15,15 +15,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from motiontok.robots.maps import available
-from motiontok.robots.trajectory import Trajectory
+from motiontok.robots.files.trajectory import Trajectory
+from motiontok.robots.model.maps import available
 
 if TYPE_CHECKING:
     from motiontok.robots.batch import retarget_all, retarget_and_evaluate_all
     from motiontok.robots.follower import Follower
-    from motiontok.robots.model import Robot, load_robot
+    from motiontok.robots.model.robot import Robot, load_robot
     from motiontok.robots.motions import motion_of
-    from motiontok.robots.report import Report, evaluate
+    from motiontok.robots.reports.report import Report, evaluate
     from motiontok.robots.retargeting import body_like, retarget, sized_like
 
 __all__ = [
@@ -45,11 +45,11 @@ __all__ = [
 # These import Pinocchio; listing robots and reading trajectories must not need it.
 _LAZY = {
     "Follower": "motiontok.robots.follower",
-    "Report": "motiontok.robots.report",
-    "Robot": "motiontok.robots.model",
+    "Report": "motiontok.robots.reports.report",
+    "Robot": "motiontok.robots.model.robot",
     "body_like": "motiontok.robots.retargeting",
-    "evaluate": "motiontok.robots.report",
-    "load_robot": "motiontok.robots.model",
+    "evaluate": "motiontok.robots.reports.report",
+    "load_robot": "motiontok.robots.model.robot",
     "motion_of": "motiontok.robots.motions",
     "retarget": "motiontok.robots.retargeting",
     "retarget_all": "motiontok.robots.batch",

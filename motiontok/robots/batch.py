@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from bvh.motion import Motion
-from motiontok.robots.ground import Planes
-from motiontok.robots.maps import RobotMap
-from motiontok.robots.model import Robot, build_robot
-from motiontok.robots.report import Report, evaluate
+from motiontok.robots.contacts.ground import Planes
+from motiontok.robots.files.trajectory import Trajectory
+from motiontok.robots.model.maps import RobotMap
+from motiontok.robots.model.robot import Robot, build_robot
+from motiontok.robots.reports.report import Report, evaluate
 from motiontok.robots.retargeting import retarget
-from motiontok.robots.trajectory import Trajectory
 
 __all__ = ["retarget_all", "retarget_and_evaluate_all"]
 

@@ -9,14 +9,14 @@ from bvh.errors import BVHError
 from bvh.rotations import Array, normalize
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 from motiontok.errors import RobotError
-from motiontok.robots.ahead import AheadSolver
-from motiontok.robots.model import Robot
-from motiontok.robots.online import OnlineSolver
-from motiontok.robots.outline import soles_of
-from motiontok.robots.placements import Placements, split
-from motiontok.robots.planting import FootLock, LateContacts
+from motiontok.robots.contacts.online_foot_lock import FootLock, LateContacts
+from motiontok.robots.files.trajectory import xyzw_from_wxyz
+from motiontok.robots.kinematics.placements import Placements, split
+from motiontok.robots.model.outline import soles_of
+from motiontok.robots.model.robot import Robot
+from motiontok.robots.solver.lookahead import LookaheadSolver
+from motiontok.robots.solver.online import OnlineSolver
 from motiontok.robots.targets import TargetMaker
-from motiontok.robots.trajectory import xyzw_from_wxyz
 
 __all__ = ["Follower"]
 
@@ -68,10 +68,10 @@ class Follower:
         self._maker = TargetMaker(robot.calibration, robot.map.weights, offsets)
         self._lock = FootLock(robot.calibration, offsets, fps)
         self._late = LateContacts(offsets, fps)
-        self._ahead: AheadSolver | None = None
+        self._ahead: LookaheadSolver | None = None
         self.latency = 0
         if look_ahead:
-            self._ahead = AheadSolver(robot, fps=fps, look_ahead=look_ahead)
+            self._ahead = LookaheadSolver(robot, fps=fps, look_ahead=look_ahead)
             self.latency = self._ahead.latency
         self._solver = OnlineSolver(
             robot.model,

@@ -12,9 +12,9 @@ from bvh.rotations import Array, align_signs, conjugate, from_matrix, identity, 
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS, toe_height
 from bvh.skeleton import leg_length as bones_of_leg
 from motiontok.errors import RobotError
-from motiontok.robots.calibration import Calibration
-from motiontok.robots.model import Robot
-from motiontok.robots.trajectory import Trajectory
+from motiontok.robots.files.trajectory import Trajectory
+from motiontok.robots.model.calibration import Calibration
+from motiontok.robots.model.robot import Robot
 
 __all__ = ["motion_of"]
 

@@ -12,14 +12,14 @@ from bvh.rotations import Array, align_signs, identity
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
 from motiontok.errors import RobotError
 from motiontok.progress import Progress
-from motiontok.robots.contacts import find_contacts
-from motiontok.robots.footing import foot_holds, plant_feet
-from motiontok.robots.ground import Planes, find_ground
-from motiontok.robots.model import Robot
-from motiontok.robots.offline import solve_trajectory
-from motiontok.robots.resting import rest_bodies
+from motiontok.robots.contacts.foot_contacts import find_contacts
+from motiontok.robots.contacts.ground import Planes, find_ground
+from motiontok.robots.contacts.offline_foot_lock import foot_holds, lock_target_feet
+from motiontok.robots.contacts.resting_bodies import rest_bodies
+from motiontok.robots.files.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
+from motiontok.robots.model.robot import Robot
+from motiontok.robots.solver.offline import solve_trajectory
 from motiontok.robots.targets import leg_length, make_targets
-from motiontok.robots.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
 
 __all__ = ["body_like", "joint_places", "retarget", "sized_like", "t_pose"]
 
@@ -42,7 +42,7 @@ def retarget(
         self_collision: part the robot's bodies where they would run into each other.
         ground: planes ``z = a x + b y + c`` to stand on, a foot on the nearest, in metres of
             the motion; ``[(0, 0, 0)]`` is the flat floor. Found in the motion, if not given:
-            :func:`~motiontok.robots.ground.find_ground`.
+            :func:`~motiontok.robots.contacts.ground.find_ground`.
         progress: called with the number of frames done.
 
     Returns:
@@ -59,7 +59,7 @@ def retarget(
     under = find_ground(motion, ground)
     contacts = find_contacts(motion, under.feet)
     under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
-    targets = plant_feet(targets, robot.calibration, contacts, under.feet)
+    targets = lock_target_feet(targets, robot.calibration, contacts, under.feet)
     outline = robot.outline
     targets, resting = rest_bodies(targets, robot.calibration, outline, under.rest)
     bodies = np.unique(outline.bodies).tolist()

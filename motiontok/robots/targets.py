@@ -10,8 +10,8 @@ import numpy as np
 from bvh.motion import Motion
 from bvh.rotations import Array, to_matrix
 from bvh.skeleton import JOINTS, toe_height
-from motiontok.robots.calibration import Calibration
-from motiontok.robots.maps import Weight
+from motiontok.robots.model.calibration import Calibration
+from motiontok.robots.model.maps import Weight
 
 __all__ = ["TargetMaker", "Targets", "leg_length", "make_targets"]
 

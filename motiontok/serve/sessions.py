@@ -17,7 +17,7 @@ from bvh.skeleton import JOINTS
 from motiontok.data import Start
 from motiontok.data.easing import smoothstep
 from motiontok.errors import InputError
-from motiontok.robots.trajectory import wxyz_from_xyzw
+from motiontok.robots.files.trajectory import wxyz_from_xyzw
 from motiontok.serve.playback import BLENDING, Frame, Playback
 from motiontok.serve.shifts import Shift
 from motiontok.tokenizer import MotionTokenizer

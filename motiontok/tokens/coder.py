@@ -17,7 +17,7 @@ from motiontok.config import Config
 from motiontok.data import Noise, Statistics, StillnessFilter, blend_seams, measure_noise
 from motiontok.errors import CodesError, DataError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.methods.daps_temporal import DapsTemporal
+from motiontok.methods.daps.daps_temporal import DapsTemporal
 from motiontok.tokens.checks import (
     OnInvalid,
     check_codes,

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bvh.atomic_write import atomic_path
 from bvh.errors import BVHError
-from bvh.files import atomic_path
 from bvh.motion_io import Calibrations
 from bvh.normalizer import Calibration
 from motiontok.config import Config, parse_config
@@ -29,7 +29,7 @@ from motiontok.errors import ConfigError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.paths import SHIPPED_TOKENIZER
 from motiontok.tokens.hub import folder_of
-from motiontok.tokens.narrow import narrowed, rounded_rows, widened
+from motiontok.tokens.weight_quantization import dequantize_weights, quantize_weights, rounded_rows
 
 __all__ = [
     "FORMAT",
@@ -122,7 +122,9 @@ def write_folder(folder: Path, parts: Parts, fingerprint: str) -> None:
             third.write_text(json.dumps(known) + "\n", encoding="utf-8")
         beside.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         try:
-            save_file(narrowed(_tensors(parts)), temporary, metadata={"fingerprint": fingerprint})
+            save_file(
+                quantize_weights(_tensors(parts)), temporary, metadata={"fingerprint": fingerprint}
+            )
         except SafetensorError as error:
             raise OSError(str(error)) from None
     if not known:
@@ -144,7 +146,7 @@ def read_folder(path: Path) -> tuple[Parts, str]:
         config: Config = parse_config(values["config"], str(path / "config.json"))
         method = make_method(config, MotionNetworks(config))
         with safe_open(path / "model.safetensors", framework="pt") as file:
-            tensors = widened({k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
+            tensors = dequantize_weights({k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
         method.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         statistics = Statistics(
             **{k[11:]: v for k, v in tensors.items() if k.startswith("statistics.")}

@@ -17,7 +17,7 @@ from motiontok.data import (
     Start,
     StillnessFilter,
     from_motion,
-    plant_feet,
+    lock_feet,
     to_motion,
 )
 from motiontok.errors import DataError
@@ -235,6 +235,6 @@ class StreamDecoder:
         if self._still is None:
             return motion[skip:end]
         contacts = np.concatenate([known, ahead])[:, COLUMNS["contacts"]]
-        planted = plant_feet(motion, contacts, first=self._shift)
+        planted = lock_feet(motion, contacts, first=self._shift)
         self._shift = planted.root_positions[end - 1, :2] - [x, y]
         return planted[skip:end]

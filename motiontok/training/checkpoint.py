@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.errors import TrainingError
 
 __all__ = [

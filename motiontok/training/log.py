@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.training.events import EventLog
 from motiontok.training.writing import written
 

@@ -13,11 +13,11 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.config import Config
 from motiontok.errors import TrainingError
 from motiontok.methods import DiscreteAutoencoder, Networks, make_method
-from motiontok.methods.team import Team
+from motiontok.methods.process_group import ProcessGroup
 from motiontok.progress import Progress
 from motiontok.training.checkpoint import (
     load_checkpoint,
@@ -30,11 +30,11 @@ from motiontok.training.lock import alone_in
 from motiontok.training.log import RunLog
 from motiontok.training.parallel import (
     any_of,
-    first_of,
-    leave_team,
+    broadcast_scalar,
+    broadcast_state,
+    destroy_process_group,
+    process_group,
     require_shares,
-    same_state,
-    team,
 )
 from motiontok.training.resuming import is_done, require_same
 from motiontok.training.updates import Updates
@@ -130,7 +130,7 @@ def train(
         ConfigError: a method or a batch that several processes cannot share.
     """
     # Of many processes that train together the first one writes.
-    with nullcontext() if team().rank else alone_in(out):
+    with nullcontext() if process_group().rank else alone_in(out):
         return _train(
             config,
             data,
@@ -163,7 +163,7 @@ def _train(
     torch.manual_seed(settings.seed)
     generator = torch.Generator(device).manual_seed(settings.seed)
     method = make_method(config, networks).to(device)
-    method.team = members = team()
+    method.group = members = process_group()
     require_shares(config, method, members)
     first = members.rank == 0
     rows = members.rows(settings.batch_size)
@@ -200,7 +200,7 @@ def _train(
     else:
         draw = Drawing(data, generator)
         if start_from is None:
-            method.prepare(draw, generator, preparing)
+            method.fit(draw, generator, preparing)
         else:
             method.start_from(start_from, draw, generator)
         if not updates.trainable:
@@ -209,7 +209,7 @@ def _train(
         settings_path = out / "config.json"
         with written(settings_path), atomic_path(settings_path) as temporary:
             temporary.write_text(json.dumps(config.to_dict(), indent=1) + "\n", encoding="utf-8")
-    same_state(method, generator, members)
+    broadcast_state(method, generator, members)
     data.seek(step * settings.batch_size)
 
     origin = {"config": config.to_dict(), "data": data.fingerprint}
@@ -236,7 +236,7 @@ def _train(
 
     def spent() -> float:
         # By steps the clock does not matter, and need not be told.
-        return first_of(clock() - begin, members) if settings.time_budget else 0.0
+        return broadcast_scalar(clock() - begin, members) if settings.time_budget else 0.0
 
     def done() -> int:
         # With a time budget the display counts thousandths of it.
@@ -293,7 +293,9 @@ def _train(
             if told:
                 row = _means(result.metrics, members, device)
                 guard.check(step, "mse", row.get("mse", 0.0))
-                errors = data.metrics(members.join(x), members.join(result.reconstruction))
+                errors = data.metrics(
+                    members.all_gather(x), members.all_gather(result.reconstruction)
+                )
                 row["psnr"] = errors["psnr"]
                 row["code_usage"] = _used(members.sum(usage))
                 row["skipped"] = skipped
@@ -316,7 +318,7 @@ def _train(
                 raise KeyboardInterrupt
     if step == 0:
         save()
-    leave_team()
+    destroy_process_group()
     method.eval()
     assert best is not None
     return Trained(method, step, metrics, best, clock() - begin)
@@ -351,11 +353,11 @@ def _count(usage: Tensor, codes: Tensor) -> None:
     usage.mul_(_USAGE_MEMORY).scatter_add_(1, codes.T, torch.ones_like(codes.T, dtype=usage.dtype))
 
 
-def _means(metrics: dict[str, Tensor], team: Team, device: torch.device) -> dict[str, Any]:
+def _means(metrics: dict[str, Tensor], group: ProcessGroup, device: torch.device) -> dict[str, Any]:
     """Scalars of a step, over all processes, on the host after one transfer."""
     if not metrics:
         return {}
-    values = team.mean(torch.stack([v.detach().to(device).double() for v in metrics.values()]))
+    values = group.mean(torch.stack([v.detach().to(device).double() for v in metrics.values()]))
     return dict(zip(metrics, values.tolist(), strict=True))
 
 

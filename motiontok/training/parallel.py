@@ -21,20 +21,20 @@ from torch.distributed.rendezvous import rendezvous
 from motiontok.config import Config
 from motiontok.errors import ConfigError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.methods.team import Team
+from motiontok.methods.process_group import ProcessGroup
 
 __all__ = [
     "any_of",
     "average_gradients",
+    "broadcast_scalar",
+    "broadcast_state",
+    "destroy_process_group",
     "first_before_others",
-    "first_of",
-    "join_team",
+    "init_process_group",
     "launched",
-    "leave_team",
+    "process_group",
     "require_shares",
     "restarted",
-    "same_state",
-    "team",
 ]
 
 _joined = False
@@ -54,7 +54,7 @@ def _starts_before() -> int:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
-def join_team(device: str) -> str:
+def init_process_group(device: str) -> str:
     """Meet the other processes, and return the device of this one.
 
     Args:
@@ -75,10 +75,10 @@ def join_team(device: str) -> str:
     return device
 
 
-def leave_team() -> None:
+def destroy_process_group() -> None:
     """After training: go on alone. Processes other than the first end here, successfully.
 
-    Only where :func:`join_team` made the team: a program that made its own goes on.
+    Only where :func:`init_process_group` made the team: a program that made its own goes on.
     """
     global _joined
     if not _joined:
@@ -95,29 +95,29 @@ def leave_team() -> None:
         os._exit(0)
 
 
-def team() -> Team:
+def process_group() -> ProcessGroup:
     """The processes that train together: this one alone, unless a group was made."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return Team()
-    return Team(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        return ProcessGroup()
+    return ProcessGroup(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
 
-def require_shares(config: Config, method: DiscreteAutoencoder, team: Team) -> None:
+def require_shares(config: Config, method: DiscreteAutoencoder, group: ProcessGroup) -> None:
     """Refuse what many processes cannot share.
 
     Raises:
         ConfigError: the method, or a batch that the processes do not divide.
     """
-    if team.size == 1:
+    if group.size == 1:
         return
     if not method.in_teams:
         raise ConfigError(
             f"method.name {config.method.name} trains in one process: start it without torchrun, "
             "or choose temporal, lopq-net, reinforce or one of the daps methods"
         )
-    if config.train.batch_size % team.size:
+    if config.train.batch_size % group.size:
         raise ConfigError(
-            f"train.batch_size {config.train.batch_size} cannot be shared by {team.size} "
+            f"train.batch_size {config.train.batch_size} cannot be shared by {group.size} "
             "processes: choose a multiple"
         )
 
@@ -125,7 +125,7 @@ def require_shares(config: Config, method: DiscreteAutoencoder, team: Team) -> N
 @contextmanager
 def first_before_others() -> Iterator[None]:
     """Let the first process do what the others then find done, such as filling a cache."""
-    members = team()
+    members = process_group()
     if members.rank:
         _wait()
     try:
@@ -136,9 +136,9 @@ def first_before_others() -> Iterator[None]:
 
 
 @torch.no_grad()
-def same_state(module: nn.Module, generator: torch.Generator, team: Team) -> None:
+def broadcast_state(module: nn.Module, generator: torch.Generator, group: ProcessGroup) -> None:
     """Give all processes the first one's weights, buffers and random state."""
-    if team.size == 1:
+    if group.size == 1:
         return
     # As bytes on the CPU: buffers are of many types, and this happens once.
     for tensor in module.state_dict().values():
@@ -151,31 +151,31 @@ def same_state(module: nn.Module, generator: torch.Generator, team: Team) -> Non
 
 
 @torch.no_grad()
-def average_gradients(parameters: Iterable[nn.Parameter], team: Team) -> None:
+def average_gradients(parameters: Iterable[nn.Parameter], group: ProcessGroup) -> None:
     """Replace gradients by their mean over the processes, all of them in one message."""
-    if team.size == 1:
+    if group.size == 1:
         return
     with_gradient = [p for p in parameters if p.grad is not None]
     flat = torch.cat([p.grad.flatten() for p in with_gradient if p.grad is not None])
     torch.distributed.all_reduce(flat)
-    flat /= team.size
+    flat /= group.size
     parts = flat.split([p.numel() for p in with_gradient])
     for parameter, part in zip(with_gradient, parts, strict=True):
         parameter.grad = part.view_as(parameter)
 
 
-def first_of(value: float, team: Team) -> float:
+def broadcast_scalar(value: float, group: ProcessGroup) -> float:
     """The first process's value, such as its clock's."""
-    if team.size == 1:
+    if group.size == 1:
         return value
     said = torch.tensor(value, dtype=torch.float64)
     torch.distributed.broadcast(said, 0)
     return float(said)
 
 
-def any_of(flag: bool, team: Team) -> bool:
+def any_of(flag: bool, group: ProcessGroup) -> bool:
     """Whether it is so in any process."""
-    if team.size == 1:
+    if group.size == 1:
         return flag
     said = torch.tensor(float(flag))
     torch.distributed.all_reduce(said)

@@ -59,7 +59,7 @@ class Updates:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters = [p for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
-        average_gradients(parameters, self._method.team)
+        average_gradients(parameters, self._method.group)
         finite = _all_finite([p.grad for p in parameters if p.grad is not None])
         self._counts += ~finite
         self._counts[1] *= ~finite

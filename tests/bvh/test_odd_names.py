@@ -10,7 +10,7 @@ import pytest
 import bvh
 from bvh import BVHError, dataset, procedural
 from bvh.archives import result_names
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.reading import Settings
 from bvh.remarks import printable
 

@@ -42,7 +42,7 @@ def g1():
 @pytest.fixture(scope="module")
 def short_start():
     """The linear start of temporal tokenizers takes a moment."""
-    from motiontok.methods import temporal
+    from motiontok.methods.quantizers import temporal
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(temporal, "_LINEAR_STEPS", 30)
@@ -55,7 +55,7 @@ def made_data():
     from bvh import procedural
     from motiontok.config import parse_config
     from motiontok.data.clips import Clips, ClipSet
-    from motiontok.data.ready import make_training_data
+    from motiontok.data.training_data import make_training_data
 
     motions = procedural.dataset(10, seconds=5.0, seed=0)
     clips = Clips((ClipSet("made", motions[:8], motions[8:]),), "")

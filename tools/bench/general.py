@@ -36,12 +36,12 @@ from general_sets import (
     load_split,
 )
 
+from bvh.atomic_write import atomic_path
 from bvh.errors import BVHError
-from bvh.files import atomic_path
 from bvh.motion import Motion
 from bvh.splits import Split
 from motiontok import MotionTokenizer
-from motiontok.data.ready import TrainingData, make_training_data
+from motiontok.data.training_data import TrainingData, make_training_data
 from motiontok.errors import ConfigError, MotiontokError
 from motiontok.evaluate.bench import Cell
 from motiontok.evaluate.cells import Run, run_cells

@@ -47,13 +47,13 @@ import numpy as np  # noqa: E402
 import bvh  # noqa: E402
 from bvh.rotations import Array, angle_between, from_matrix, normalize, to_matrix  # noqa: E402
 from motiontok.robots import Follower, Trajectory, evaluate, load_robot, retarget  # noqa: E402
-from motiontok.robots.collision import SelfCollision  # noqa: E402
-from motiontok.robots.kinematics import Kinematics  # noqa: E402
-from motiontok.robots.model import Robot  # noqa: E402
-from motiontok.robots.offline import solve_trajectory  # noqa: E402
-from motiontok.robots.online import OnlineSolver  # noqa: E402
+from motiontok.robots.kinematics.kinematics import Kinematics  # noqa: E402
+from motiontok.robots.limits.self_collision import SelfCollision  # noqa: E402
+from motiontok.robots.model.robot import Robot  # noqa: E402
+from motiontok.robots.solver.offline import solve_trajectory  # noqa: E402
+from motiontok.robots.solver.online import OnlineSolver  # noqa: E402
+from motiontok.robots.solver.tasks import PoseTask  # noqa: E402
 from motiontok.robots.targets import Targets, make_targets  # noqa: E402
-from motiontok.robots.tasks import PoseTask  # noqa: E402
 
 PEERS = ("gmr", "mink", "pink", "pink3")
 TITLES = {

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from measuring import facts, load
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 
 PARTS = ("clips", "coding", "sampling", "retargeting", "drawing", "serving", "starting")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")

@@ -20,7 +20,7 @@ from torch import Tensor
 from motiontok import MotionTokenizer
 from motiontok.data import WindowSet, from_motion, reconstruction_metrics
 from motiontok.data.clips import load_clips
-from motiontok.methods.lopq import Lopq
+from motiontok.methods.linear.lopq import Lopq
 
 CHUNK = 64
 

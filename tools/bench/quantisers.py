@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from bvh import dataset
 from motiontok.data import COLUMNS, Statistics, accumulate, from_motion
-from motiontok.models import LocalQuantizer, ProductQuantizer
+from motiontok.models import LopqQuantizer, ProductQuantizer
 from motiontok.models.codebooks import k_means, nearest, principal_components
 
 WINDOW, VOCAB, KEPT = 32, 1024, 1024
@@ -116,8 +116,8 @@ def pca_pq(y: Tensor, tokens: int, *, sized: bool) -> ProductQuantizer:
     return found.requires_grad_(False)
 
 
-def lopq(y: Tensor, tokens: int, *, sized: bool, bases: int) -> LocalQuantizer:
-    found = LocalQuantizer(
+def lopq(y: Tensor, tokens: int, *, sized: bool, bases: int) -> LopqQuantizer:
+    found = LopqQuantizer(
         shape=y.shape[1:], codes=tokens, vocab_size=VOCAB,
         components=KEPT // 2 if tokens < 64 else KEPT, bases=bases, sized=sized,
     )  # fmt: skip
@@ -132,12 +132,12 @@ def lopq(y: Tensor, tokens: int, *, sized: bool, bases: int) -> LocalQuantizer:
     return found
 
 
-def through(quantizer: ProductQuantizer | LocalQuantizer, **search: int) -> Codec:
+def through(quantizer: ProductQuantizer | LopqQuantizer, **search: int) -> Codec:
     """Encoded and decoded."""
     return in_parts(lambda y: quantizer.decode(quantizer.encode(y, **search)))
 
 
-def one_size(quantizer: LocalQuantizer) -> Codec:
+def one_size(quantizer: LopqQuantizer) -> Codec:
     """With the likeliest sizes alone tried."""
 
     def codec(x: Tensor) -> Tensor:

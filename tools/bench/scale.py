@@ -80,7 +80,7 @@ def measure(store: Path, steps: int) -> dict[str, float]:
 
     from motiontok.config import load_config
     from motiontok.data.clips import load_clips
-    from motiontok.data.ready import make_training_data
+    from motiontok.data.training_data import make_training_data
     from motiontok.methods import METHODS, MotionNetworks, make_method
     from motiontok.training.data import Drawing
     from motiontok.training.updates import Updates
@@ -121,7 +121,7 @@ def measure(store: Path, steps: int) -> dict[str, float]:
     method = make_method(config, networks)
     data = data.stretched(METHODS[config.method.name].stretch)
     start = time.process_time()
-    method.prepare(Drawing(data, generator), generator)
+    method.fit(Drawing(data, generator), generator)
     out["prepared_cpu_s"] = time.process_time() - start
     updates = Updates(method, config.train)
     method.train()

@@ -79,7 +79,7 @@ def fresh(name: str, *settings: str) -> tuple[DiscreteAutoencoder, torch.Tensor]
         return steps.cumsum(1) / shape[0] ** 0.5
 
     method = make_method(config, MotionNetworks(config)).eval()
-    method.prepare(draw, generator)
+    method.fit(draw, generator)
     return method, draw(BATCH)
 
 

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from motiontok.config import Config, load_config
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, make_method
 from motiontok.methods.image_networks import image_networks
-from motiontok.models.recall import Recall
+from motiontok.models.activation_cache import ActivationCache
 from motiontok.training.updates import Updates
 
 
@@ -114,7 +114,7 @@ def measure(config: Config, *, batch: int, device: torch.device, repetitions: in
             recall = method.recall(x)
             return method.draw(x, samples, generator, recall)
 
-    recall: Recall | None = None
+    recall: ActivationCache | None = None
     codes = sample(x)
     size = method.chunk(codes)
 

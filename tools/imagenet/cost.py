@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from motiontok.config import Config, load_config
 from motiontok.methods import make_method
 from motiontok.methods.image_networks import image_networks
-from motiontok.methods.stochastic import PolicyAutoencoder
+from motiontok.methods.policy_autoencoder import PolicyAutoencoder
 from motiontok.models import AutoregressivePolicy
 
 GIB = 2**30

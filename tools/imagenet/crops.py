@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.data.images import find_images
 
 LEAST_DEVIATION = 12.0

@@ -14,7 +14,7 @@ import json
 import math
 from pathlib import Path
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from motiontok.cli.options import use_device
 from motiontok.config import parse_config
 from motiontok.data.images import Skipped

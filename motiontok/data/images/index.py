@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bvh.atomic_write import atomic_path
 from bvh.cache import cache_dir
-from bvh.files import atomic_path
 from motiontok.data.images.files import ImageFile, tar_images
 
 __all__ = ["indexed_images"]

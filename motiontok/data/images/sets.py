@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motiontok.data.epoch_sampler import EpochSampler
 from motiontok.data.images.arrays import ImageArrays
 from motiontok.data.images.fidelity import errors_of
 from motiontok.data.images.files import ImageFile, ImageFiles
 from motiontok.data.images.pixels import Pixels
 from motiontok.data.images.stream import PictureStream, Skipped, decode_all
-from motiontok.data.once import Once
 from motiontok.errors import DataError
 
 __all__ = ["ArraySet", "ImageSet", "PictureSet"]
@@ -52,7 +52,7 @@ class ImageSet(ABC):
         """``rows`` of ``size`` images ``(size, channels, height, width)`` to train on."""
 
     @abstractmethod
-    def once(self, generator: torch.Generator) -> Once:
+    def once(self, generator: torch.Generator) -> EpochSampler:
         """Every image once, in random order, some at a time."""
 
     @abstractmethod
@@ -97,10 +97,10 @@ class ArraySet(ImageSet):
         index = torch.randint(len(self._training), (size,), generator=generator, device=device)
         return self.pixels.standardize(self._training[index[rows]])
 
-    def once(self, generator: torch.Generator) -> Once:
+    def once(self, generator: torch.Generator) -> EpochSampler:
         device = self._training.device
         order = torch.randperm(len(self._training), generator=generator, device=device)
-        return Once(order, lambda places: self.pixels.standardize(self._training[places]))
+        return EpochSampler(order, lambda places: self.pixels.standardize(self._training[places]))
 
     def seek(self, drawn: int) -> None:
         """Nothing to do: the generator alone says which images come next."""
@@ -163,13 +163,13 @@ class PictureSet(ImageSet):
             pixels = pixels.pin_memory()
         return self.pixels.standardize(pixels.to(self._device, non_blocking=True))
 
-    def once(self, generator: torch.Generator) -> Once:
+    def once(self, generator: torch.Generator) -> EpochSampler:
         """Every picture four times: a crop of it is another each time."""
 
         def gather(places: Tensor) -> Tensor:
             return self.batch(len(places), generator) if len(places) else self.validation[:0]
 
-        return Once(torch.arange(_CROPS * len(self)), gather)
+        return EpochSampler(torch.arange(_CROPS * len(self)), gather)
 
     def seek(self, drawn: int) -> None:
         self._stream.seek(drawn)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.motion_io import Calibrations
 from bvh.normalizer import Calibration
 from motiontok.errors import DataError

@@ -14,7 +14,7 @@ from torch import Tensor
 from bvh.motion import FPS
 from bvh.skeleton import FEET, JOINTS, MIRROR, PARENTS, generations
 from motiontok.data.features import COLUMNS, FEATURES, STANDING, contact
-from motiontok.data.place import REFERENCE
+from motiontok.data.placement import REFERENCE
 from motiontok.data.store.frames import STEPS
 
 __all__ = ["features_of"]

@@ -14,7 +14,7 @@ from bvh.archives import natural_key
 from bvh.dataset import Dataset, LazyMotions
 from bvh.motion import FPS, Motion, Source
 from bvh.skeleton import root_between_bodies
-from motiontok.data.place import REFERENCE
+from motiontok.data.placement import REFERENCE
 from motiontok.data.store.entries import read_entries, read_index
 from motiontok.data.store.frames import Frames, unpack_frames
 from motiontok.data.store.shard import Shard

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from bvh.files import atomic_path
+from bvh.atomic_write import atomic_path
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 from motiontok.data.store.entries import FORMAT, Entry

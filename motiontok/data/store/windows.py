@@ -19,7 +19,7 @@ from motiontok.data.statistics import Statistics
 from motiontok.data.store.order import Permutation, Turns
 from motiontok.data.store.places import PART, Place, Reader
 from motiontok.data.store.reading import Integers, StoredMotions
-from motiontok.data.warp import draw_speeds, warped
+from motiontok.data.time_warp import draw_speeds, warped
 from motiontok.data.windows import accumulate, draw_shares
 
 __all__ = ["StoredWindows"]

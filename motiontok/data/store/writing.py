@@ -26,8 +26,8 @@ from bvh.remarks import faults
 from bvh.rigs import File, Rig, calibrate_rig, group
 from bvh.skeleton import root_between_bodies
 from bvh.workers import Workers
-from motiontok.data.digest import motion_digest
-from motiontok.data.place import REFERENCE
+from motiontok.data.motion_digest import motion_digest
+from motiontok.data.placement import REFERENCE
 from motiontok.data.sets import set_names
 from motiontok.data.store.entries import INDEX, Entry, Index, is_store, read_entries, read_index
 from motiontok.data.store.frames import WORDS, pack_frames

@@ -9,8 +9,8 @@ from motiontok.prior.planning.costs import (
     track_velocity,
 )
 from motiontok.prior.planning.picture import plot_plan
+from motiontok.prior.planning.planner import Planner, State, follow
 from motiontok.prior.planning.plans import Plan, Task, make_plan
-from motiontok.prior.planning.protocol import Planner, State, follow
 from motiontok.prior.planning.search import SearchPlanner
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
 from motiontok.prior.planning.tracking import tracking_errors

@@ -18,7 +18,7 @@ from motiontok.data import Start, World
 from motiontok.errors import InputError, PlanError
 from motiontok.prior.planning.clearance import STANDING, check_discs
 from motiontok.prior.planning.costs import Cost, end_pose, no_go_disc, track_path, track_velocity
-from motiontok.prior.planning.protocol import follow, pose_after, windows_of
+from motiontok.prior.planning.planner import follow, pose_after, windows_of
 from motiontok.prior.planning.search import SearchPlanner
 from motiontok.prior.planning.standing import STANDS, hold_end
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile

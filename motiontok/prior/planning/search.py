@@ -15,9 +15,9 @@ from motiontok.data import Start
 from motiontok.errors import InputError
 from motiontok.prior.model import Conditions
 from motiontok.prior.planning.costs import Cost, Rollout
-from motiontok.prior.planning.protocol import State
+from motiontok.prior.planning.planner import State
 from motiontok.prior.prior import TokenPrior
-from motiontok.prior.sampling import Draft, SamplingOptions
+from motiontok.prior.sampling import PartialRollout, SamplingOptions
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.path import root_path
 
@@ -65,8 +65,8 @@ class SearchPlanner:
         samples: candidates in each step.
         horizon: windows to look ahead.
         beam: candidates that are extended.
-        judged: codes of a window that it is judged by, where the tokenizer decodes prefixes.
-        heat: what the temperature of those codes is multiplied by, so that candidates differ
+        prefix_length: codes of a window that it is judged by, where the tokenizer decodes prefixes.
+        temperature_scale: what the temperature of those codes is multiplied by, so that candidates differ
             more than likely windows do; not of one sample alone, nor of whole windows.
         label, style: to condition on.
         plausibility: weight of a code's mean -log p beside the costs.
@@ -88,8 +88,8 @@ class SearchPlanner:
         samples: int = 32,
         horizon: int = 2,
         beam: int = 4,
-        judged: int = 8,
-        heat: float = 1.5,
+        prefix_length: int = 8,
+        temperature_scale: float = 1.5,
         label: str | None = None,
         style: str | None = None,
         plausibility: float = 0.01,
@@ -97,7 +97,12 @@ class SearchPlanner:
         seed: int = 0,
     ) -> None:
         prior.require(tokenizer)
-        sizes = {"samples": samples, "horizon": horizon, "beam": beam, "judged": judged}
+        sizes = {
+            "samples": samples,
+            "horizon": horizon,
+            "beam": beam,
+            "prefix_length": prefix_length,
+        }
         for name, value in sizes.items():
             if value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
@@ -105,8 +110,12 @@ class SearchPlanner:
         self.costs, self.steer = tuple(costs), steer
         self.samples, self.horizon, self.beam = samples, horizon, beam
         whole = prior.codes_per_window
-        self.judged = min(judged, whole) if tokenizer.method.decodes_prefixes else whole
-        self.heat = heat if samples > 1 and self.judged < whole else 1.0
+        self.prefix_length = (
+            min(prefix_length, whole) if tokenizer.method.decodes_prefixes else whole
+        )
+        self.temperature_scale = (
+            temperature_scale if samples > 1 and self.prefix_length < whole else 1.0
+        )
         self.plausibility = plausibility
         self.options = options or SamplingOptions(top_p=0.95)
         self._labels = prior.conditions(1, label=label, style=style)
@@ -132,7 +141,7 @@ class SearchPlanner:
             options=self.options,
             generator=self._generator,
         )
-        draft.write(self.judged, heat=self.heat)
+        draft.write(self.prefix_length, temperature_scale=self.temperature_scale)
         begun = beam.take(np.repeat(np.arange(count), samples))
         grown = self._with(begun, draft)
         best = np.argsort(self._score(grown, state), kind="stable")[: self.beam]
@@ -145,7 +154,7 @@ class SearchPlanner:
         grown = self._with(begun.take(best), draft)
         return grown.take(np.argsort(self._score(grown, state), kind="stable"))
 
-    def _with(self, beam: _Beam, draft: Draft) -> _Beam:
+    def _with(self, beam: _Beam, draft: PartialRollout) -> _Beam:
         """Candidates and the window that was drafted after each; codes not written are 0."""
         codes = draft.codes[:, None].cpu().numpy()
         first = codes.shape[2] if codes.shape[2] < beam.codes.shape[2] else None

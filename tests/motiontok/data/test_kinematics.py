@@ -16,7 +16,7 @@ from bvh.motion import FPS
 from bvh.skeleton import JOINTS, PARENTS, forward_kinematics
 from motiontok.data import COLUMNS, FEATURES, REFERENCE, from_motion
 from motiontok.data.kinematics import joint_positions, orthonormal
-from motiontok.data.warp import draw_speeds, warped
+from motiontok.data.time_warp import draw_speeds, warped
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5))

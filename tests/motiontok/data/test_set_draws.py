@@ -14,9 +14,9 @@ from bvh import procedural
 from motiontok.config import DataConfig, load_config
 from motiontok.data import FEATURES, Statistics, WindowSet, from_motion
 from motiontok.data.clips import Clips, ClipSet
-from motiontok.data.ready import make_training_data
+from motiontok.data.training_data import make_training_data
 from motiontok.errors import ConfigError
-from motiontok.methods.team import Team
+from motiontok.methods.process_group import ProcessGroup
 
 LENGTH = 4
 
@@ -70,7 +70,7 @@ def test_any_number_of_processes_draws_what_one_does(warp, size):
     expected = [windows.batch(12, whole) for _ in range(3)]
     for rank in range(size):
         generator = torch.Generator().manual_seed(5)
-        rows = Team(rank, size).rows(12)
+        rows = ProcessGroup(rank, size).rows(12)
         for batch in expected:
             torch.testing.assert_close(windows.batch(12, generator, rows), batch[rows])
         ahead = generator.get_state()

@@ -16,7 +16,6 @@ from bvh import procedural
 from motiontok.config import DataConfig
 from motiontok.data import COLUMNS, FEATURES, Statistics
 from motiontok.data.clips import load_clips
-from motiontok.data.ready import make_training_data
 from motiontok.data.statistics import Moments
 from motiontok.data.store import sampling
 from motiontok.data.store.order import Permutation, Turns
@@ -24,7 +23,8 @@ from motiontok.data.store.places import Place
 from motiontok.data.store.reading import Store
 from motiontok.data.store.windows import StoredWindows
 from motiontok.data.store.writing import make_entry, pack_clips, writing_to
-from motiontok.data.warp import warped
+from motiontok.data.time_warp import warped
+from motiontok.data.training_data import make_training_data
 from motiontok.errors import DataError
 
 LENGTH = 8

@@ -9,7 +9,7 @@ import torch
 from bvh import procedural
 from motiontok.config import load_config
 from motiontok.data.clips import Clips, ClipSet
-from motiontok.data.ready import make_training_data
+from motiontok.data.training_data import make_training_data
 from motiontok.errors import DataError
 from motiontok.evaluate import compare_motions, mean_metrics
 from motiontok.evaluate.clips import CodecCoder, TokenCoder, measure_clips
@@ -36,7 +36,7 @@ def tokenizer(ready):
     config = load_config("demo", (*SIZES, "method.name=pca-pq"))
     generator = torch.Generator().manual_seed(0)
     method = make_method(config, MotionNetworks(config)).eval()
-    method.prepare(ready.once(generator), generator)
+    method.fit(ready.once(generator), generator)
     return MotionTokenizer(method, ready.statistics)
 
 

@@ -91,7 +91,7 @@ def test_log_p_is_the_paper_s_function_of_the_error(name, data):
     """log p = -T C / 2 log(2 pi v) - T C / (2 v) MSE."""
     x, statistics = data
     method = make(name, variance=0.3)
-    method.prepare(lambda count: x[:count], torch.Generator().manual_seed(0))
+    method.fit(lambda count: x[:count], torch.Generator().manual_seed(0))
     metrics, codes = evaluate_windows(method, x, statistics)
     assert torch.equal(codes, method.encode(x))
     mse = metrics.get("sampled_mse", metrics["mse"])
@@ -120,7 +120,7 @@ def test_kl_runs_from_none_to_all_the_bits(data):
 def test_a_deterministic_encoder_has_no_kl(data):
     x, statistics = data
     method = make("pca-pq")
-    method.prepare(lambda count: x[:count], torch.Generator().manual_seed(0))
+    method.fit(lambda count: x[:count], torch.Generator().manual_seed(0))
     metrics, _ = evaluate_windows(method, x, statistics)
     assert not metrics.keys() & {"kl", "elbo", "beta_elbo", "sampled_mse"}
 

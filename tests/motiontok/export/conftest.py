@@ -9,7 +9,7 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.data.clips import Clips, ClipSet
-from motiontok.data.ready import make_training_data
+from motiontok.data.training_data import make_training_data
 from motiontok.methods import MotionNetworks, temporal
 from motiontok.training import train
 

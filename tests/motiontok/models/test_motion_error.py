@@ -9,7 +9,7 @@ import torch
 from bvh import procedural
 from bvh.skeleton import FEET
 from motiontok.data import COLUMNS, REFERENCE, Statistics, accumulate, from_motion
-from motiontok.models.motion_error import POWER, MotionError
+from motiontok.models.motion_loss import POWER, MotionLoss
 
 WINDOW = 32
 
@@ -19,7 +19,7 @@ def ready():
     motion = procedural.make("dance", seconds=9.0, seed=3).on_bones(REFERENCE)[: 8 * WINDOW]
     raw = torch.tensor(from_motion(motion), dtype=torch.float32).unflatten(0, (-1, WINDOW))
     statistics = Statistics.fit(accumulate(raw))
-    error = MotionError(statistics)
+    error = MotionLoss(statistics)
     windows = statistics.standardize(accumulate(raw))[None]
     error.centre(windows)
     return motion, error, windows

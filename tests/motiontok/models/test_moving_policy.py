@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from motiontok.models import LocalPolicy, LocalQuantizer, MovingPolicy, Policy
+from motiontok.models import LearnedLopqPolicy, LopqPolicy, LopqQuantizer, Policy
 
 SHAPE, CODES, VOCAB = (4, 3), 3, 5
 
@@ -16,14 +16,14 @@ SHAPE, CODES, VOCAB = (4, 3), 3, 5
 def policies(request):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(300, *SHAPE, generator=generator) * torch.linspace(0.3, 2.0, 3)
-    quantizer = LocalQuantizer(
+    quantizer = LopqQuantizer(
         shape=SHAPE, codes=CODES, vocab_size=VOCAB, components=8, bases=2, sized=request.param
     )
     quantizer.fit(lambda count: x[:count], generator)
     torch.manual_seed(0)
-    moving = MovingPolicy(quantizer, width=16, layers=2)
+    moving = LearnedLopqPolicy(quantizer, width=16, layers=2)
     moving.fit(x)
-    return moving, LocalPolicy(quantizer), x[:6]
+    return moving, LopqPolicy(quantizer), x[:6]
 
 
 def disturb(policy):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motiontok.models.sizes import SizeTable, keep_best
+from motiontok.models.gain_codebook import GainCodebook, keep_best
 
 TOKENS, VOCAB = 12, 256
 COUNTS = torch.arange(TOKENS) % 4 + 1
@@ -24,7 +24,7 @@ def energies(count=2000, seed=0):
 
 @pytest.fixture(scope="module")
 def table():
-    out = SizeTable(tokens=TOKENS, vocab_size=VOCAB)
+    out = GainCodebook(tokens=TOKENS, vocab_size=VOCAB)
     out.fit(energies(), COUNTS, torch.Generator().manual_seed(0))
     return out
 
@@ -67,7 +67,7 @@ def test_profiles_are_told_apart(table):
 @pytest.mark.parametrize("vocab", [2, 5, 37, 64])
 @pytest.mark.parametrize("tokens", [1, 3, 20])
 def test_every_size_of_vocabulary_has_as_many_profiles(vocab, tokens):
-    out = SizeTable(tokens=tokens, vocab_size=vocab)
+    out = GainCodebook(tokens=tokens, vocab_size=vocab)
     energy = torch.rand(100, tokens, generator=torch.Generator().manual_seed(0)) + 0.1
     out.fit(energy, torch.ones(tokens, dtype=torch.long), torch.Generator().manual_seed(0))
     sizes = out.sizes(torch.arange(vocab))
@@ -77,7 +77,7 @@ def test_every_size_of_vocabulary_has_as_many_profiles(vocab, tokens):
 
 
 def test_nothing_but_zeros_fits():
-    out = SizeTable(tokens=TOKENS, vocab_size=VOCAB)
+    out = GainCodebook(tokens=TOKENS, vocab_size=VOCAB)
     out.fit(torch.zeros(30, TOKENS), COUNTS, torch.Generator().manual_seed(0))
     assert torch.isfinite(out.sizes(torch.arange(VOCAB))).all()
     assert torch.isfinite(out.scores(torch.ones(3, TOKENS))).all()

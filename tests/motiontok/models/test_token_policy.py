@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 import torch
 
-from motiontok.methods.daps import importance_weights
+from motiontok.methods.daps.daps import importance_weights
 from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.models.token_policy import TokenPolicy
 from motiontok.models.token_rates import TokenRates

@@ -10,15 +10,15 @@ from safetensors import safe_open
 from motiontok import MotionTokenizer
 from motiontok.config import load_config
 from motiontok.data.clips import load_clips
-from motiontok.data.ready import make_training_data
+from motiontok.data.training_data import make_training_data
 from motiontok.errors import TokenizerError
 from motiontok.methods import MotionNetworks, make_method
-from motiontok.models import LocalQuantizer
+from motiontok.models import LopqQuantizer
 from motiontok.prior import TokenPrior
-from motiontok.prior.local import LocalCodes
+from motiontok.prior.initialization import fit_linear_predictor
+from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.runs import run_prior_training
-from motiontok.prior.start import expect_from_past
 from motiontok.prior.tokens import commands_of
 
 CODES, VOCAB, COMPONENTS = 6, 32, 24
@@ -29,16 +29,14 @@ def quantizer():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(4000, 8, 6, generator=generator) * torch.linspace(0.2, 3.0, 6)
     x = x + 4.0 * torch.randn(20, 8, 6, generator=generator).repeat(200, 1, 1)
-    out = LocalQuantizer(
-        shape=(8, 6), codes=CODES, vocab_size=VOCAB, components=COMPONENTS, bases=4
-    )
+    out = LopqQuantizer(shape=(8, 6), codes=CODES, vocab_size=VOCAB, components=COMPONENTS, bases=4)
     out.fit(lambda count: x[:count], generator)
     return out
 
 
 @pytest.fixture(scope="module")
 def local(quantizer):
-    return LocalCodes(quantizer)
+    return LopqCodes(quantizer)
 
 
 @pytest.fixture
@@ -108,11 +106,11 @@ def test_what_is_expected_is_learnt_from_the_windows_before(quantizer):
     )
     torch.manual_seed(0)
     model = PriorModel(config)
-    model.local = LocalCodes(quantizer)
+    model.local = LopqCodes(quantizer)
     generator = torch.Generator().manual_seed(5)
     way = torch.randn(3000, 8, 6, generator=generator).cumsum(dim=0) * 0.3
     codes = quantizer.encode(way)
-    expect_from_past(model, codes, torch.zeros(len(codes), dtype=torch.long))
+    fit_linear_predictor(model, codes, torch.zeros(len(codes), dtype=torch.long))
     pairs = torch.stack([codes[:-1], codes[1:]], dim=1)[::20]
     logp = model(pairs, Conditions.none(len(pairs), 2)).gather(-1, pairs[..., None])
     first, second = logp.mean(dim=(0, 2, 3))
@@ -132,7 +130,7 @@ def test_a_prior_of_a_lopq_tokenizer_is_read_with_it(tmp_path, labelled_clips):
     ready = make_training_data(load_clips(config.data, [labelled_clips], seed=0), config.data)
     method = make_method(config, MotionNetworks(config))
     generator = torch.Generator().manual_seed(0)
-    method.prepare(lambda count: ready.windows.batch(min(count, 2000), generator), generator)
+    method.fit(lambda count: ready.windows.batch(min(count, 2000), generator), generator)
     tokenizer = MotionTokenizer(method, ready.statistics)
     run = run_prior_training(
         tokenizer, data=[labelled_clips], out=tmp_path, steps=3, shifts=1, width=16, layers=1

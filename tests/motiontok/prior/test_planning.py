@@ -208,7 +208,7 @@ def test_candidates_judged_by_their_first_codes_are_written_to_their_end():
     prior = TokenPrior.from_pretrained("default", tokenizer=tokenizer)
     path = PathTarget.through(np.array([[4.0, 1.0]]), speed=1.0)
 
-    def plan(judged, horizon, beam):
+    def plan(prefix_length, horizon, beam):
         planner = SearchPlanner(
             prior,
             tokenizer,
@@ -217,7 +217,7 @@ def test_candidates_judged_by_their_first_codes_are_written_to_their_end():
             samples=12,
             horizon=horizon,
             beam=beam,
-            judged=judged,
+            prefix_length=prefix_length,
         )
         codes = follow(planner, tokenizer, seconds=path.duration)
         assert codes.array.shape == (4, tokenizer.codes_per_window)

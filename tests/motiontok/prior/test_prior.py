@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motiontok.errors import CodesError, InputError, TokenizerError
-from motiontok.models import LocalQuantizer
+from motiontok.models import LopqQuantizer
 from motiontok.prior import SamplingOptions, TokenPrior
-from motiontok.prior.local import LocalCodes
+from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.sampling import Draft, choose, filter_logits
+from motiontok.prior.sampling import PartialRollout, choose, filter_logits
 
 
 def test_a_prior_knows_its_labels_and_its_tokenizer(tiny_prior, tiny_tokenizer):
@@ -58,14 +58,14 @@ def random_model(request):
     )
     model = PriorModel(config)
     if components:
-        quantizer = LocalQuantizer(
+        quantizer = LopqQuantizer(
             shape=(3, 4), codes=5, vocab_size=7, components=9, bases=3, size=2
         )
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(200, 3, 4, generator=generator) * torch.linspace(0.5, 2.0, 4)
         quantizer.fit(lambda count: x[:count], generator)
         assert quantizer.ends[-1] > 4, "some codes are to say several coordinates"
-        model.local = LocalCodes(quantizer)
+        model.local = LopqCodes(quantizer)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
@@ -82,7 +82,7 @@ def test_sampling_and_teacher_forcing_agree(random_model, past, guidance):
         torch.tensor([1, 2]),
         torch.tensor([0, 1]),
     )
-    draft = Draft(
+    draft = PartialRollout(
         random_model,
         seen,
         conditions,
@@ -280,7 +280,7 @@ def test_only_codes_of_training_windows_are_drawn():
     with torch.no_grad():
         model.bias[:, 5] = 20.0
     for guidance in (1.0, 3.0):
-        draft = Draft(
+        draft = PartialRollout(
             model,
             torch.zeros(1, 0, 3, dtype=torch.long),
             Conditions.none(1, 1),

@@ -10,12 +10,12 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.data.clips import Clips, ClipSet
-from motiontok.data.ready import make_training_data
+from motiontok.data.training_data import make_training_data
 from motiontok.errors import TokenizerError
 from motiontok.methods import MotionNetworks, make_method, temporal
 from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.prior import TokenPrior
-from motiontok.prior.residual import ResidualCodes, residual_command_map
+from motiontok.prior.residual_codes import ResidualCodes, residual_command_map
 from motiontok.prior.runs import run_prior_training
 
 CODES, VOCAB, SIZE = 6, 16, 40
@@ -111,7 +111,7 @@ def prepared(name):
     generator = torch.Generator().manual_seed(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(temporal, "_LINEAR_STEPS", 60)
-        method.prepare(lambda count: ready.windows.batch(min(count, 500), generator), generator)
+        method.fit(lambda count: ready.windows.batch(min(count, 500), generator), generator)
     return MotionTokenizer(method, ready.statistics)
 
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from motiontok.errors import InputError
-from motiontok.models import LocalQuantizer
+from motiontok.models import LopqQuantizer
 from motiontok.prior import SamplingOptions
-from motiontok.prior.local import LocalCodes
+from motiontok.prior.command_guidance import fit_command_guidance
+from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.sampling import Draft
-from motiontok.prior.steering import fit_steering
+from motiontok.prior.sampling import PartialRollout
 
 CODES, VOCAB, COMPONENTS = 6, 32, 24
 
@@ -29,7 +29,7 @@ def windows():
 def model(windows):
     """A network that knows nothing, of codes whose windows go where their columns' means say."""
     torch.manual_seed(0)
-    quantizer = LocalQuantizer(
+    quantizer = LopqQuantizer(
         shape=(8, 6), codes=CODES, vocab_size=VOCAB, components=COMPONENTS, bases=4
     )
     quantizer.fit(lambda count: windows[:count], torch.Generator().manual_seed(0))
@@ -37,9 +37,9 @@ def model(windows):
         codes_per_window=CODES, vocab_size=VOCAB, width=16, layers=1, rank=4, components=COMPONENTS
     )
     model = PriorModel(config)
-    model.local = LocalCodes(quantizer)
+    model.local = LopqCodes(quantizer)
     model.says = torch.linspace(-0.3, 0.4, COMPONENTS * 3 + 3).reshape(-1, 3)
-    fit_steering(model, quantizer.encode(windows))
+    fit_command_guidance(model, quantizer.encode(windows))
     return model.eval()
 
 
@@ -48,11 +48,11 @@ def commands(model, codes):
     return model.local.windows(codes) @ model.says[:-1] + model.says[-1]
 
 
-def drawn(model, asked, *, tolerance, heat=1.0, past=0):
+def drawn(model, asked, *, tolerance, temperature_scale=1.0, past=0):
     seen = torch.randint(VOCAB, (len(asked), past, CODES), generator=torch.Generator())
     none = Conditions.none(len(asked), past + 1)
     none.commands[:, -1] = asked
-    draft = Draft(
+    draft = PartialRollout(
         model,
         seen,
         none,
@@ -60,7 +60,7 @@ def drawn(model, asked, *, tolerance, heat=1.0, past=0):
         options=SamplingOptions(tolerance=tolerance),
         generator=torch.Generator().manual_seed(0),
     )
-    draft.write(CODES, heat=heat)
+    draft.write(CODES, temperature_scale=temperature_scale)
     return draft.codes.unflatten(0, (len(asked), 40))
 
 
@@ -114,7 +114,7 @@ def test_rows_that_are_kept_keep_their_command(model):
     asked = torch.tensor([[3.0, 1.0, 0.5], [-2.0, 0.0, -1.0]])
     none = Conditions.none(2, 1)
     none.commands[:, -1] = asked
-    draft = Draft(
+    draft = PartialRollout(
         model,
         torch.zeros(2, 0, CODES, dtype=torch.long),
         none,
@@ -128,7 +128,7 @@ def test_rows_that_are_kept_keep_their_command(model):
     draft.write(CODES)
     assert draft.codes[0].tolist() == draft.codes[1].tolist()
     torch.testing.assert_close(draft.codes[:, :2], begun[[1, 1, 0]])
-    whole = drawn(model, asked, tolerance=0.05, heat=0.0)[:, 0]
+    whole = drawn(model, asked, tolerance=0.05, temperature_scale=0.0)[:, 0]
     torch.testing.assert_close(draft.codes[[2, 0]], whole)
 
 

@@ -219,7 +219,7 @@ def test_sonic_messages_are_as_the_controller_reads_them(small_tokenizer, some_c
     import zmq
 
     from motiontok.robots import load_robot
-    from motiontok.robots.joint_orders import joint_order
+    from motiontok.robots.model.joint_orders import joint_order
     from motiontok.serve import Server
 
     robot = load_robot("g1")
@@ -265,7 +265,7 @@ def test_the_order_of_isaac_lab():
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
     from motiontok.errors import InputError
     from motiontok.robots import load_robot
-    from motiontok.robots.joint_orders import joint_order
+    from motiontok.robots.model.joint_orders import joint_order
 
     robot = load_robot("g1")
     published = [0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 22, 4, 10, 16, 23, 5, 11, 17, 24, 18, 25]
@@ -281,7 +281,7 @@ def test_joint_orders_are_read_from_files(tmp_path):
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
     from motiontok.errors import InputError
     from motiontok.robots import load_robot
-    from motiontok.robots.joint_orders import joint_order
+    from motiontok.robots.model.joint_orders import joint_order
 
     robot = load_robot("skeleton")
     names = tuple(reversed(robot.joint_names))

@@ -14,7 +14,7 @@ from motiontok.codes import Codes
 from motiontok.config import load_config
 from motiontok.corpus import Corpus, encode_folder, encode_packed, read_manifest
 from motiontok.data.clips import load_clips
-from motiontok.data.ready import make_training_data
+from motiontok.data.training_data import make_training_data
 from motiontok.errors import CodesError, DataError
 from motiontok.evaluate import compare_motions
 from motiontok.methods import MotionNetworks, make_method
@@ -36,7 +36,7 @@ def tokenizer(request):
     ready = make_training_data(load_clips(config.data, [], seed=0), config.data)
     method = make_method(config, MotionNetworks(config))
     generator = torch.Generator().manual_seed(0)
-    method.prepare(lambda count: ready.windows.batch(min(count, 3000), generator), generator)
+    method.fit(lambda count: ready.windows.batch(min(count, 3000), generator), generator)
     return MotionTokenizer(method, ready.statistics)
 
 

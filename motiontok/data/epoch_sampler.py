@@ -1,0 +1,25 @@
+"""Every observation of a set once, some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+__all__ = ["EpochSampler"]
+
+
+class EpochSampler:
+    """Gives observations ``(<= count, *shape)``, none twice; at the end fewer, then none.
+
+    Args:
+        order: ``(observations,)``, their places in the order in which they are given.
+        gather: observations of places.
+    """
+
+    def __init__(self, order: Tensor, gather: Callable[[Tensor], Tensor]) -> None:
+        self._order, self._gather = order, gather
+
+    def __call__(self, count: int) -> Tensor:
+        part, self._order = self._order[:count], self._order[count:]
+        return self._gather(part)

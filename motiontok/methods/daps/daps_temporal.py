@@ -1,0 +1,196 @@
+"""DAPS over the residual tokens of the temporal autoencoder, with a learned prior in the loop.
+
+The objective is that of the paper, with a prior that is learned in place of the uniform one: for
+each window, reward plus beta (log prior - log policy). The policy starts as the fitted
+quantiser (:class:`~motiontok.models.token_policy.TokenPolicy`), so that its greedy codes are the
+quantiser's. A step
+
+1. draws K sequences a window from the policy;
+2. scores them, R = -(n / 2) log(error) for n components: the log-likelihood of what is normal
+   with a variance of its own in each window;
+3. weighs them toward the closed-form target, w = softmax_k((R + beta (log p - log q)) /
+   (eta + beta)), with eta by effective sample size;
+4. draws one of them by its weight, for which decoder, codewords, prior and policy learn
+   (sampling-importance resampling: the expectation is that of weighted sequences at the cost of
+   one), the encoder by the straight-through estimator and by log q.
+
+Scores are local: a frame depends on the codes of its own window and, within the decoder's reach,
+on those beside it. To first order in what these say the error of a stretch is a sum over windows,
+the target factorises, and each window's weights need its own term only; with the sum over all
+windows as the one score, what the others drew is noise in every weight.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motiontok.config import Config
+from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
+from motiontok.methods.daps.daps import effective_sample_size, importance_weights
+from motiontok.methods.networks import Networks
+from motiontok.methods.quantizers.temporal import PART, Temporal, stretches
+from motiontok.models.motion_loss import POWER
+from motiontok.models.sampling import draw_tokens
+from motiontok.models.token_policy import TokenPolicy
+from motiontok.models.token_rates import TokenRates
+from motiontok.progress import ProgressCallback, silent
+
+__all__ = ["DapsTemporal"]
+
+_RATE_WIDTH = 256
+
+
+class DapsTemporal(Temporal):
+    """The temporal autoencoder, trained by straight-through codes first and then by DAPS."""
+
+    def __init__(self, config: Config, networks: Networks) -> None:
+        super().__init__(config, networks)
+        self.policy = TokenPolicy(TokenRates(self.quantizer, width=_RATE_WIDTH))
+        self.log_eta = nn.Parameter(torch.tensor(math.log(config.method.eta_start)))
+
+    def fit(
+        self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
+    ) -> None:
+        super().fit(draw, generator, on_progress)
+        self._start_policy(draw)
+
+    def start_from(
+        self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
+    ) -> None:
+        super().start_from(trained, draw, generator)
+        if not isinstance(trained, DapsTemporal):
+            self._start_policy(draw)
+
+    def _start_policy(self, draw: Draw) -> None:
+        """Units and frequencies of the quantiser, and what it leaves."""
+        self.policy.rates.start()
+        with torch.no_grad():
+            flat = self._latents(self.error.frames(stretches(draw(PART))))
+            _, shape = self.quantizer.split(flat)
+            left = shape - self.quantizer.shapes(self.quantizer.encode(flat))
+            self.policy.left.copy_(left.square().sum(dim=-1).mean())
+
+    def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
+        if progress < self.config.method.warm_start:
+            result = super().training_step(x, progress, generator)
+            codes = result.codes
+            return self._with_rates(result, codes, self._past(codes, stretches(x).shape[:2]))
+        method = self.config.method
+        beta = method.beta_end
+        windows = stretches(x)
+        count = windows.shape[:2]
+        frames = self.error.frames(windows)
+        latents = self.encoder(frames)
+        flat = self._by_window(latents).float()
+        # Distances of codewords need more than the 16 bits of autocast.
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            level, shape = self.quantizer.split(flat)
+            past = self._past(self.quantizer.encode(flat), count)
+            noise = self.group.noise(
+                len(shape),
+                len(self.quantizer.words),
+                method.samples,
+                like=shape,
+                generator=generator,
+            )
+            drawn, logq, logp = self.policy.draw(shape, level, past, rate_weight=beta, noise=noise)
+            reward = self._rewards(drawn, frames, windows.shape)
+        weights = importance_weights(reward, logq - logp, eta=self.log_eta.exp(), beta=beta)
+        ess = self.group.mean(effective_sample_size(weights).mean())
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            noise = self.group.noise(len(weights), like=weights, generator=generator)
+            pick = draw_tokens(weights.log(), noise=noise)
+            codes = drawn[torch.arange(len(drawn), device=x.device), pick]
+            quantized = self.quantizer.decode(codes, kept=self._kept(codes, generator))
+        result = self._straight_through(windows, frames, latents, quantized.view_as(latents), codes)
+        with torch.autocast(x.device.type, enabled=False):
+            _, shape = self.quantizer.split(flat)
+            log_q = self.policy.log_q(shape, codes, past, rate_weight=beta).mean()
+        with torch.no_grad():
+            self.policy.watch(self.group.all_gather(shape - self.quantizer.shapes(codes)))
+        # What a nat buys of the error, see _rewards.
+        nat = 2.0 * POWER / len(self.quantizer.deviation) * self.group.mean(result.loss.detach())
+        loss = result.loss - nat * log_q + (ess - method.samples * method.ess_target).square()
+        metrics = result.metrics | {
+            "policy_loss": -log_q.detach(),
+            "ess": ess.detach() / method.samples,
+            "eta": self.log_eta.detach().exp(),
+            "beta": torch.tensor(beta),
+        }
+        result = StepResult(loss, metrics, codes, result.reconstruction)
+        result = self._with_rates(result, codes, past)
+        # Last, as codewords move by it.
+        self._move_codewords(flat.detach(), codes, generator)
+        return result
+
+    def _with_rates(
+        self, result: StepResult, codes: Tensor, past: tuple[Tensor, Tensor]
+    ) -> StepResult:
+        """The prior learns from ``codes`` beside what ``result`` says."""
+        nats = -self.policy.rates.of_sequences(codes, *past).sum(dim=1).mean()
+        metrics = result.metrics | {"kl": nats.detach()}
+        return StepResult(
+            result.loss + nats / codes.shape[1], metrics, codes, result.reconstruction
+        )
+
+    @torch.no_grad()
+    def _rewards(self, drawn: Tensor, frames: Tensor, shape: torch.Size) -> Tensor:
+        """Of each window and sample, ``(batch * windows, samples)``."""
+        errors = [
+            self.error(self._decoded(codes, shape[:2]), frames, length=shape[2]).flatten()
+            for codes in drawn.unbind(1)
+        ]
+        scale = -0.5 * len(self.quantizer.deviation) / POWER
+        return scale * torch.stack(errors, dim=1).log()
+
+    def _past(self, codes: Tensor, count: torch.Size) -> tuple[Tensor, Tensor]:
+        """Shape and first token of the window before each."""
+        shapes = self.quantizer.shapes(codes).unflatten(0, count)
+        level = codes[:, 0].unflatten(0, count)
+        shapes = torch.cat([torch.zeros_like(shapes[:, :1]), shapes[:, :-1]], dim=1)
+        level = torch.cat([torch.full_like(level[:, :1], -1), level[:, :-1]], dim=1)
+        return shapes.flatten(0, 1), level.flatten()
+
+    @torch.no_grad()
+    def encode_sequence(
+        self,
+        x: Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+        rate_weight: float = 0.0,
+    ) -> Tensor:
+        flat = self._latents(self.error.frames(x))
+        codes = self._quantized(flat, effort)
+        if rate_weight:
+            level, shape = self.quantizer.split(flat)
+            past = self._past(codes, x.shape[:2])
+            codes = self.policy.search(shape, level, past, rate_weight=rate_weight, beam=effort)
+        return codes.unflatten(0, x.shape[:2])
+
+    @torch.no_grad()
+    def finish(self, codes: Tensor, before: Tensor | None = None) -> Tensor:
+        """Whole windows ``(batch, codes)`` of their first codes ``(batch, n)``, the others the
+        likeliest under the prior, after the windows ``before (batch, codes)`` them, if any."""
+        if before is None:
+            past = self.quantizer.deviation.new_zeros(len(codes), len(self.quantizer.deviation))
+            return self.policy.rates.likeliest(codes, past, torch.full_like(codes[:, 0], -1))
+        return self.policy.rates.likeliest(codes, self.quantizer.shapes(before), before[:, 0])
+
+    @torch.no_grad()
+    def nats(self, codes: Tensor) -> Tensor:
+        """What each token costs under the prior, ``(batch, windows, codes)``."""
+        past = self._past(codes.flatten(0, 1), codes.shape[:2])
+        return -self.policy.rates.of_sequences(codes.flatten(0, 1), *past).view(codes.shape)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        eta = {"params": [self.log_eta], "weight_decay": 0.0, "clip": False, "lr": 1e-2}
+        return [*super().parameter_groups(), eta]
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        return [p for p in super().shared_parameters() if p is not self.log_eta]

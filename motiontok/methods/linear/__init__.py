@@ -1,0 +1,1 @@
+"""Codecs that are fitted in a minute, not trained."""

@@ -1,0 +1,1 @@
+"""Policy gradients on the same policies: what DAPS is compared with."""

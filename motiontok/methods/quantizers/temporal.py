@@ -1,0 +1,272 @@
+"""A convolutional autoencoder of whole clips with residual tokens of windows."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from motiontok.config import Config
+from motiontok.data import FEATURES
+from motiontok.errors import ConfigError
+from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
+from motiontok.methods.networks import MotionNetworks, Networks
+from motiontok.methods.schedule import cosine
+from motiontok.models.motion_loss import MotionLoss
+from motiontok.models.residual_quantizer import ResidualQuantizer
+from motiontok.models.temporal_autoencoder import (
+    REACH,
+    STRIDE,
+    TemporalDecoder,
+    TemporalEncoder,
+    block_components,
+)
+from motiontok.progress import ProgressCallback, silent
+
+__all__ = ["PART", "Temporal", "stretches"]
+
+_COMMITMENT = 0.15
+_CUT = 0.05  # share of windows of which only the first tokens are decoded
+_FEWEST = 4  # tokens that are left of them
+_LINEAR_STEPS = 500
+_LINEAR_BATCH = 32
+_LINEAR_RATE = 2e-3
+_FIT = 60_000  # windows that the quantiser is fitted to
+PART = 512
+"""Observations at a time."""
+
+
+class Temporal(DiscreteAutoencoder):
+    """Trained in steps by the straight-through estimator (van den Oord et al. 2017).
+
+    Encoder and decoder go over the whole clip (:mod:`motiontok.models.temporal_autoencoder`), on the root's
+    velocities instead of its running sums; the latents of each window are quantised together
+    (:class:`~motiontok.models.residual_quantizer.ResidualQuantizer`). A window alone is a
+    sequence of one. ``effort`` is the beam of the quantiser's search.
+
+    Raises:
+        ConfigError: it is not motion, a window is no multiple of 4 frames, or there are too few
+            codes for a size and a shape.
+    """
+
+    decodes_prefixes = True
+    in_teams = True
+    sizes = ("codes_per_window", "vocab_size", "width", "decoder_width", "components")
+    stretch: ClassVar[int] = 4
+    reach: ClassVar[int] = REACH
+    origin: Tensor
+    usual: Tensor
+
+    def __init__(self, config: Config, networks: Networks) -> None:
+        super().__init__(config, networks)
+        model = config.model
+        if not isinstance(networks, MotionNetworks):
+            raise ConfigError("method.name temporal codes motion, not images")
+        frames, columns = networks.frames, networks.columns
+        if columns != FEATURES:
+            raise ConfigError(
+                f"method.name temporal codes motion of {FEATURES} columns, not {columns}"
+            )
+        if frames % STRIDE:
+            raise ConfigError(
+                f"data.window must be a multiple of {STRIDE} for temporal, got {frames}"
+            )
+        if model.codes_per_window < 2:
+            raise ConfigError(
+                "model.codes_per_window must be at least 2 for temporal: a size and a shape"
+            )
+        self.steps = frames // STRIDE
+        channels = min(max(model.components // self.steps, 1), STRIDE * columns)
+        self.encoder = TemporalEncoder(columns=columns, channels=channels, width=model.width)
+        self.decoder = TemporalDecoder(
+            columns=columns, channels=channels, width=model.decoder_width
+        )
+        self.quantizer = ResidualQuantizer(
+            size=self.steps * channels,
+            codes=model.codes_per_window,
+            vocab_size=model.vocab_size,
+        )
+        self.error = MotionLoss(networks.statistics)
+
+    def fit(
+        self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
+    ) -> None:
+        """Fit the lapped transform, alone, then the quantiser to what it says."""
+        x = stretches(draw(4 * PART))
+        self.error.centre(x)
+        frames = self.error.frames(x)
+        block_components(frames, self.encoder, self.decoder)
+        self._fit_transform(draw, on_progress)
+        with torch.no_grad():
+            scale = self.encoder(frames, linear=True).flatten(0, 1).std(dim=0).clamp_min(1e-6)
+            self.encoder.scale.copy_(scale)
+            self.decoder.scale.copy_(scale)
+        on_progress(0.5, "fitting the quantiser")
+        self.quantizer.fit(self._latents_to_fit(draw), self._metric(), generator)
+
+    def start_from(
+        self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
+    ) -> None:
+        # With a policy or without one, the rest is the same.
+        own, found = self.state_dict(), trained.state_dict()
+        self.load_state_dict({name: found.get(name, value) for name, value in own.items()})
+
+    @classmethod
+    def goes_on_from(cls, trained: DiscreteAutoencoder) -> bool:
+        return isinstance(trained, Temporal)
+
+    def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
+        windows = stretches(x)
+        v = self.error.frames(windows)
+        latents = self.encoder(v)
+        flat = self._by_window(latents.detach()).float()
+        # Distances of codewords need more than the 16 bits of autocast.
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            codes = self.quantizer.encode(flat)
+            quantized = self.quantizer.decode(codes, kept=self._kept(codes, generator))
+            self._move_codewords(flat, codes, generator)
+        return self._straight_through(windows, v, latents, quantized.view_as(latents), codes)
+
+    def _straight_through(
+        self, windows: Tensor, frames: Tensor, latents: Tensor, quantized: Tensor, codes: Tensor
+    ) -> StepResult:
+        """A step on ``quantized`` latents, whose slopes the encoder takes for its own."""
+        commitment = ((latents - quantized) / self.encoder.scale).square().mean()
+        y = self.decoder(latents + (quantized - latents).detach()).float()
+        error = self.error(y, frames, length=windows.shape[2])
+        with torch.no_grad():
+            found = self.error.windows(y, windows.shape)
+            reward = self.likelihood.log_density(windows.flatten(0, 1), found.flatten(0, 1))
+            metrics = {
+                "reward": reward.mean(),
+                "mse": (windows - found).square().mean(),
+                "quantizer_loss": commitment.detach(),
+            }
+        loss = error.mean() + _COMMITMENT * commitment
+        return StepResult(loss, metrics, codes, found)
+
+    @torch.no_grad()
+    def encode_sequence(
+        self,
+        x: Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        codes = self._quantized(self._latents(self.error.frames(x)), effort)
+        return codes.unflatten(0, x.shape[:2])
+
+    def decode_sequence(self, codes: Tensor) -> Tensor:
+        count = codes.shape[:2]
+        return self.error.windows(self._decoded(codes.flatten(0, 1), count), (*count, *self.shape))
+
+    def encode(
+        self,
+        x: Tensor,
+        *,
+        effort: int = 1,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        return self.encode_sequence(x[:, None], effort=effort)[:, 0]
+
+    def decode_parameters(self, codes: Tensor) -> Tensor:
+        return self.decode_sequence(codes[:, None])[:, 0]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        lapped = [self.encoder.lapped.weight, self.decoder.lapped.weight]
+        groups = super().parameter_groups()
+        for group in groups:
+            group["params"] = [p for p in group["params"] if all(p is not q for q in lapped)]
+        # It is fitted already, and what follows has grown used to it.
+        groups.append({"params": lapped, "weight_decay": 0.0, "clip": True, "share": 0.1})
+        return [{**group, "betas": (0.9, 0.95)} for group in groups]
+
+    @torch.enable_grad()
+    def _fit_transform(self, draw: Draw, on_progress: ProgressCallback) -> None:
+        parameters = [self.encoder.lapped.weight, self.decoder.lapped.weight]
+        optimizer = torch.optim.Adam(parameters)
+        for step in range(_LINEAR_STEPS):
+            done = step / _LINEAR_STEPS
+            optimizer.param_groups[0]["lr"] = cosine(done, start=_LINEAR_RATE, end=0.0)
+            x = stretches(draw(_LINEAR_BATCH))
+            v = self.error.frames(x)
+            y = self.decoder(self.encoder(v, linear=True), linear=True)
+            error = self.error.by_frame(y, v).mean()
+            optimizer.zero_grad()
+            error.backward()
+            optimizer.step()
+            on_progress(0.5 * done, "fitting the lapped transform")
+        optimizer.zero_grad()
+
+    @torch.no_grad()
+    def _latents_to_fit(self, draw: Draw) -> Tensor:
+        """Latents ``(windows, size)`` of so many windows as there are, or enough."""
+        parts: list[Tensor] = []
+        count, ends = 0, 0
+        # What is drawn ends once where it was drawn from before, and again after all of it.
+        while count < _FIT and ends < 2:
+            x = stretches(draw(PART))
+            ends += len(x) < PART
+            parts.append(self._latents(self.error.frames(x)))
+            count += len(parts[-1])
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def _metric(self) -> Tensor:
+        """What differences of a window's latents count for once they are decoded, by the lapped
+        transform alone."""
+        size = len(self.quantizer.mean)
+        one = torch.eye(size).to(self.quantizer.mean).unflatten(1, (self.steps, -1))
+        apart = one.new_zeros(size, self.steps, one.shape[2])
+        parts = []
+        for rows in torch.cat([apart, one, apart], dim=1).split(PART // 4):
+            parts.append(self.error.responses(self.decoder(rows, linear=True)))
+        responses = torch.cat(parts)
+        return responses @ responses.T
+
+    def _latents(self, frames: Tensor) -> Tensor:
+        """Latents ``(batch * windows, size)`` of frames ``(batch, frames, columns)``."""
+        return self._by_window(self.encoder(frames))
+
+    def _quantized(self, latents: Tensor, beam: int) -> Tensor:
+        """Codes ``(batch * windows, codes)`` of so many latents as there may be."""
+        # A program has no loop over data.
+        parts = (latents,) if torch.compiler.is_exporting() else latents.split(PART)
+        return torch.cat([self.quantizer.encode(z, beam=beam) for z in parts])
+
+    def _decoded(self, codes: Tensor, count: tuple[int, ...]) -> Tensor:
+        """Frames ``(batch, frames, columns)`` of codes ``(batch * windows, codes)``.
+
+        Args:
+            codes: see there.
+            count: of stretches and of the windows of each.
+        """
+        latents = self.quantizer.decode(codes)
+        return self.decoder(latents.view(count[0], count[1] * self.steps, -1))
+
+    def _kept(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """How many codes of each window are decoded: all, or of some a random first part."""
+        most = codes.shape[1]
+        noise = self.group.noise(len(codes), 2, like=self.quantizer.mean, generator=generator)
+        cut, depth = noise.unbind(1)
+        fewest = min(_FEWEST, most)
+        some = fewest + (depth * (most - fewest)).long()
+        return torch.where(cut < _CUT, some, most)
+
+    def _move_codewords(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> None:
+        """By what all processes saw."""
+        self.quantizer.update(
+            self.group.all_gather(latents), self.group.all_gather(codes), generator
+        )
+
+    def _by_window(self, latents: Tensor) -> Tensor:
+        """``(batch * windows, size)`` of latents ``(batch, steps, channels)``."""
+        return latents.unflatten(1, (-1, self.steps)).flatten(2).flatten(0, 1)
+
+
+def stretches(x: Tensor) -> Tensor:
+    """``(batch, windows, frames, columns)``, of single windows too."""
+    return x[:, None] if x.dim() == 3 else x

@@ -1,0 +1,89 @@
+"""What a prior knows before training: what codes do, how often they occur, how motion goes on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from motiontok.prior.model import PriorModel
+from motiontok.tokenizer import MotionTokenizer
+
+__all__ = ["code_effects", "fit_linear_predictor"]
+
+_TRIED_RIDGES = [1e-4 * 10.0**k for k in range(7)]
+_TRIED_PRECISIONS = [0.01 * 2.0**k for k in range(16)]
+_JUDGED, _FEWEST_JUDGED = 1024, 64
+
+
+@torch.no_grad()
+def code_effects(tokenizer: MotionTokenizer, usual: Tensor, rank: int) -> Tensor:
+    """What each code does to the decoded window, as ``rank`` numbers ``(codes, vocab, rank)``.
+
+    Every code is put in turn into a usual window; the decoded windows' leading principal
+    components tell codes apart that mean different motion.
+
+    Args:
+        tokenizer: whose codes they are.
+        usual: ``(codes,)`` the commonest code at each position, of the first ones maybe.
+        rank: numbers a code.
+    """
+    rows = []
+    for n in range(len(usual)):
+        codes = usual.repeat(tokenizer.vocab_size, 1)
+        codes[:, n] = torch.arange(tokenizer.vocab_size)
+        parts = [tokenizer.method.decode(c.to(tokenizer.device)).cpu() for c in codes.split(256)]
+        effect = torch.cat(parts).flatten(1)
+        effect = effect - effect.mean(dim=0)
+        # The small Gram matrix has the same components as the large covariance.
+        values, vectors = torch.linalg.eigh((effect @ effect.T).double())
+        kept = min(rank, len(values))
+        part = (vectors[:, -kept:] * values[-kept:].clamp_min(0).sqrt()).float().flip(1)
+        part = torch.nn.functional.pad(part, (0, rank - kept))
+        rows.append(part / part.std().clamp_min(1e-6))
+    return torch.stack(rows)
+
+
+@torch.no_grad()
+def fit_linear_predictor(model: PriorModel, codes: Tensor, sequence: Tensor) -> None:
+    """Expect of a window what is linear in the one before it, as precisely as that foretells.
+
+    Ridge regression over the components of consecutive windows, and for each position the
+    precision under which its codes are likeliest; both are judged by windows kept back, and
+    where those are few nothing is expected.
+
+    Args:
+        model: reads codes as vectors.
+        codes: ``(windows, codes)`` of training sequences.
+        sequence: ``(windows,)``, which sequence a window belongs to.
+    """
+    local = model.local
+    assert local is not None
+    windows = torch.cat([local.windows(part) for part in codes.split(256)])
+    follows = (sequence[1:] == sequence[:-1]).nonzero()[:, 0]
+    kept_back = len(follows) // 8
+    if kept_back < _FEWEST_JUDGED:
+        return
+    seen, judged = follows[:-kept_back], follows[-kept_back:]
+    before, after = windows[seen], windows[seen + 1]
+    gram, cross = before.T @ before, before.T @ after
+    one = gram.diagonal().mean().clamp_min(1e-12) * torch.eye(len(gram))
+    x, y = windows[judged], windows[judged + 1]
+    solved = min(
+        (torch.linalg.solve(gram + ridge * one, cross) for ridge in _TRIED_RIDGES),
+        key=lambda matrix: float((x @ matrix - y).square().sum()),
+    )
+    model.local_expect.copy_(solved)
+
+    some = judged[torch.linspace(0, kept_back - 1, min(_JUDGED, kept_back)).long()]
+    expected, actual = windows[some] @ solved, codes[some + 1]
+    found = []
+    for precision in _TRIED_PRECISIONS:
+        total = torch.zeros(codes.shape[1])
+        for e, z in zip(expected.split(128), actual.split(128), strict=True):
+            flat = torch.full(z.shape, precision)
+            scores = local.scores(e, e.new_zeros(*z.shape, e.shape[1]), flat, z[:, : local.head])
+            logp = torch.log_softmax(scores + model.bias, dim=-1)
+            total += logp.gather(-1, z[..., None])[..., 0].sum(dim=0)
+        found.append(total)
+    best = torch.stack(found).argmax(dim=0)
+    model.local_precision[1] = torch.tensor(_TRIED_PRECISIONS).log()[best]

@@ -1,0 +1,177 @@
+"""What the codes of a temporal tokenizer say, in the components of a window.
+
+The same as :mod:`motiontok.prior.lopq_codes` for residual tokens: a code takes a codeword off what is
+left of a few components, in units of the size that the first code names. What is expected of a
+component is expected of the first code that speaks of it: what that one leaves has no direction.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from motiontok.methods.quantizers.temporal import Temporal
+from motiontok.models.residual_quantizer import ResidualQuantizer
+from motiontok.prior.codewords import whitening, word_scores
+
+__all__ = ["ResidualCodes", "residual_command_map"]
+
+
+def residual_command_map(method: Temporal) -> Tensor:
+    """What components say of a window's mean velocity (m/s) and yaw rate (rad/s).
+
+    The slopes of the decoder at the mean window, between mean windows: linear, where the decoder
+    nearly is.
+
+    Returns:
+        ``(components + 1, 3)``, forward, left and turn; the last row is added.
+    """
+    quantizer, steps = method.quantizer, method.steps
+    components = quantizer.mean.new_zeros(len(quantizer.deviation), requires_grad=True)
+    with torch.enable_grad():
+        own = components @ quantizer.synthesis + quantizer.mean
+        windows = torch.stack([quantizer.mean, own, quantizer.mean]).unflatten(1, (steps, -1))
+        frames = method.decoder(windows.flatten(0, 1)[None])[0]
+        says = method.error.velocities(frames.chunk(3)[1]).mean(dim=0)[[1, 2, 0]]
+        rows = [torch.autograd.grad(one, components, retain_graph=True)[0] for one in says]
+    return torch.cat([torch.stack(rows, dim=1), says.detach()[None]])
+
+
+class ResidualCodes(nn.Module):
+    """Codes of a :class:`~motiontok.models.residual_quantizer.ResidualQuantizer` as vectors.
+
+    All of it follows from the tokenizer, so it is not saved with a prior. Methods are those of
+    :class:`~motiontok.prior.lopq_codes.LopqCodes`.
+
+    Args:
+        quantizer: fitted.
+        codes: how many of each window are read, the first ones.
+
+    Attributes:
+        head: codes that others depend on: that of the size.
+        levels: ``(vocab,)``, sizes.
+        places: ``(codes - 1, subspace)``, components of each code after it.
+        first: ``(codes - 1, subspace)``, 1 where no code before it speaks of the component, else 0.
+        words: ``(codes - 1, vocab, subspace)``, codewords of size 1.
+        scale: ``(codes,)``, root mean square of a component of what a code adds; 1 for the size.
+        whitening: ``(components,)``, what components are multiplied by to be comparable.
+    """
+
+    head = 1
+    levels: Tensor
+    places: Tensor
+    first: Tensor
+    words: Tensor
+    scale: Tensor
+    whitening: Tensor
+
+    @torch.no_grad()
+    def __init__(self, quantizer: ResidualQuantizer, codes: int) -> None:
+        super().__init__()
+        components, words = quantizer.components[: codes - 1], quantizer.words[: codes - 1]
+        variance = quantizer.deviation.square()
+        squares = quantizer.word_squares()
+        # The usual size: that in which codewords have the variance of all components.
+        size = (variance.sum() / squares.sum().clamp_min(1e-12)).sqrt()
+        usual = size * squares[: codes - 1].mean(dim=1).sqrt()
+        scale = torch.cat([usual.new_ones(1), usual.clamp_min(1e-6)])
+        spoken = torch.zeros_like(variance, dtype=torch.bool)
+        first = torch.ones_like(words[:, 0])
+        for fresh, places in zip(first, components, strict=True):
+            fresh[spoken[places]] = 0.0
+            spoken[places] = True
+        buffers = {
+            "first": first,
+            "levels": quantizer.levels,
+            "places": components,
+            "words": words,
+            "scale": scale,
+            "whitening": whitening(variance),
+        }
+        for name, buffer in buffers.items():
+            self.register_buffer(name, buffer.clone(), persistent=False)
+
+    def only(self, position: Tensor) -> ResidualCodes:
+        """The codes of one position, a tensor ``(1,)`` from 1 on, as if they were at position 1."""
+        out = copy.copy(self)
+        out._buffers = dict(self._buffers)
+        out.places, out.first = self.places[position - 1], self.first[position - 1]
+        out.words = self.words[position - 1]
+        out.scale = torch.cat([self.scale[:1], self.scale[position]])
+        return out
+
+    def vectors(self, codes: Tensor) -> Tensor:
+        """What each code adds, ``(windows, codes, components)``, of ``(windows, codes)``."""
+        count, tokens = codes.shape
+        out = self.levels.new_zeros(count, tokens, len(self.whitening))
+        places = self.places[: tokens - 1].expand(count, -1, -1)
+        out[:, 1:].scatter_(2, places, self._said(codes))
+        return out
+
+    def windows(self, codes: Tensor) -> Tensor:
+        """Components ``(windows, components)`` of whole windows: the sum of their vectors."""
+        out = self.levels.new_zeros(len(codes), len(self.whitening))
+        places = self.places[: codes.shape[1] - 1].flatten().expand(len(codes), -1)
+        return out.scatter_add_(1, places, self._said(codes).flatten(1))
+
+    def vector(self, position: int, codes: Tensor, head: Tensor) -> Tensor:
+        """What codes ``(rows,)`` at a position add, ``(rows, components)``."""
+        out = self.levels.new_zeros(len(codes), len(self.whitening))
+        if position:
+            said = self.words[position - 1, codes] * self.levels[head[:, 0], None]
+            out[:, self.places[position - 1]] = said
+        return out
+
+    def effects(self, position: int, along: Tensor, head: Tensor) -> Tensor:
+        """What each code at a position adds, ``(rows, vocab, directions)``, seen along
+        ``(components, directions)``."""
+        if position == 0:
+            return along.new_zeros(len(head), len(self.levels), along.shape[1])
+        seen = self.words[position - 1] @ along[self.places[position - 1]]
+        return seen * self.levels[head[:, 0], None, None]
+
+    def scores(self, expected: Tensor, changes: Tensor, precision: Tensor, head: Tensor) -> Tensor:
+        """Log-densities of what each code says but for a constant, ``(windows, codes, vocab)``.
+
+        Args:
+            expected: ``(windows, components)``, what is expected of the whole window.
+            changes: ``(windows, codes, components)``, added to it at each position, in units
+                of ``scale``.
+            precision: ``(windows, codes)``, one over the variance in those units.
+            head: ``(windows, 1)``, the first code.
+        """
+        along = expected[:, self.places] * self.first / self.scale[1:, None]
+        places = self.places.expand(len(head), -1, -1)
+        along = along + changes[:, 1:].gather(2, places)
+        unit = self.levels[head] / self.scale[1:]
+        squares = 0.5 * self.words.square().sum(dim=-1)
+        found = torch.einsum("bts,tvs->btv", along * unit[..., None], self.words)
+        found = precision[:, 1:, None] * (found - unit.square()[..., None] * squares)
+        return F.pad(found, (0, 0, 1, 0))
+
+    def score(
+        self, position: int, expected: Tensor, changes: Tensor, precision: Tensor, head: Tensor
+    ) -> Tensor:
+        """:meth:`scores` at one position, ``(rows, vocab)``.
+
+        Args:
+            position: of the code.
+            expected, changes: ``(rows, components)``.
+            precision: ``(rows,)``.
+            head: ``(rows, codes)``, those of the head that come before.
+        """
+        if position == 0:
+            return expected.new_zeros(len(expected), len(self.levels))
+        n = position - 1
+        words, places = self.words[n], self.places[n]
+        along = expected[:, places] * self.first[n] / self.scale[position] + changes[:, places]
+        unit = self.levels[head[:, 0], None] / self.scale[position]
+        return word_scores(along, unit, words, precision)
+
+    def _said(self, codes: Tensor) -> Tensor:
+        """Codewords in units of components, ``(windows, codes - 1, subspace)``."""
+        each = torch.arange(codes.shape[1] - 1, device=codes.device)
+        return self.words[each, codes[:, 1:]] * self.levels[codes[:, 0], None, None]

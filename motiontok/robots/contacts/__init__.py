@@ -1,0 +1,1 @@
+"""What touches the ground and stays there."""

@@ -1,0 +1,57 @@
+"""Still places for what stands or rests, and corrections that fade between contacts.
+
+Both look at a second around a frame at most, so that a motion that is cut elsewhere has
+the same contacts from there on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+from bvh.rotations import Array
+from motiontok.data.easing import smoothstep
+from motiontok.robots.contacts.foot_contacts import runs
+
+__all__ = ["fade", "still"]
+
+_STEADY = 0.5  # s over which the place of a contact is averaged
+_FADE = 0.5  # s from a contact at which its correction has faded
+
+
+def still(path: Array, fps: float) -> Array:
+    """A path ``(frames, n)`` as still as possible near another one.
+
+    The least of squared distances and, much heavier, squared steps (Whittaker 1923): a
+    mean with weights that fall off exponentially to both sides.
+    """
+    frames = len(path)
+    if frames < 2:
+        return path.copy()
+    heavy = (_STEADY * fps) ** 2
+    band = np.full((2, frames), -heavy)
+    band[0] = 1.0 + 2.0 * heavy
+    band[0, [0, -1]] = 1.0 + heavy
+    out: Array = solveh_banded(band, path, lower=True, overwrite_ab=True, check_finite=False)
+    return out
+
+
+def fade(values: Array, known: Array, fps: float) -> Array:
+    """Fill the frames between known ones ``(frames,)`` by a smooth blend of ``(frames, n)``.
+
+    Gaps of half a second are bridged; in longer ones values fade to zero and come back.
+    """
+    frames = len(values)
+    out = np.zeros_like(values)
+    out[known] = values[known]
+    reach = max(_FADE * fps, 1.0)
+    for start, end in runs(~known):
+        place = np.arange(start, end)
+        length = min(reach, end - start + 1.0) if start > 0 and end < frames else reach
+        if start > 0:
+            out[start:end] += (
+                smoothstep(1.0 - (place - start + 1.0) / length)[:, None] * values[start - 1]
+            )
+        if end < frames:
+            out[start:end] += smoothstep(1.0 - (end - place) / length)[:, None] * values[end]
+    return out

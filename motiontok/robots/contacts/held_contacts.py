@@ -1,0 +1,158 @@
+"""Points that stand or lie on the ground do not move: a cost that couples frames.
+
+What stands is wherever the whole trajectory puts it, but there it stays: slide costs, not
+the distance from a place chosen beforehand. Two neighbouring frames are coupled through
+the degrees of freedom that move the point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from bvh.rotations import Array
+from motiontok.robots.kinematics.kinematics import Kinematics, Linearization, State
+from motiontok.robots.kinematics.so3 import skew
+
+__all__ = ["Hold", "Stillness"]
+
+
+@dataclass(frozen=True, eq=False)
+class Hold:
+    """A point of a body that stays where it is.
+
+    Attributes:
+        body: Pinocchio joint index.
+        point: ``(3,)`` in the body's frame, metres.
+        standing: ``(frames,)`` when it stays.
+    """
+
+    body: int
+    point: Array
+    standing: Array
+
+    def __getitem__(self, frames: Array | slice) -> Hold:
+        return replace(self, standing=self.standing[frames])
+
+
+class Stillness:
+    """Cost of held points that move, of a run of frames.
+
+    Args:
+        kinematics: of all bodies named.
+        holds: of as many frames each.
+        weight: per metre from frame to frame.
+    """
+
+    def __init__(self, kinematics: Kinematics, holds: Sequence[Hold], weight: float) -> None:
+        bodies = dict.fromkeys(h.body for h in holds if (h.standing[1:] & h.standing[:-1]).any())
+        self._bodies = [
+            _Body(kinematics, body, [h for h in holds if h.body == body], weight) for body in bodies
+        ]
+
+    def see(self, frames: Array, state: State, total: Linearization) -> None:
+        """Take notice of some frames ``(n,)``, and add what each alone adds to the matrix."""
+        for body in self._bodies:
+            body.see(frames, state, total)
+
+    def cost(self, frames: int) -> Array:
+        """Cost ``(frames,)``; a step counts at its first frame."""
+        out = np.zeros(frames)
+        for body in self._bodies:
+            out[body.pairs] += (body.steps() ** 2).sum(1)
+        return out
+
+    def add(self, gradient: Array) -> list[tuple[slice, slice, Array, Array]]:
+        """Add to the descent direction ``(frames, nv)`` of the frames seen.
+
+        Returns:
+            Blocks ``(pairs, m, n)`` of the matrix that couple some columns ``(m,)`` of the
+            first frames of pairs with some ``(n,)`` of the next frames': columns, the next
+            frames' columns, first frames ``(pairs,)`` and block.
+        """
+        beside = []
+        for body in self._bodies:
+            first = body.pairs
+            before, after = body.rows[first], body.rows[first + 1]
+            steps = body.steps()[:, None]
+            pulled, pushed = (steps @ before)[:, 0], (steps @ after)[:, 0]
+            across = np.ascontiguousarray((-body.on * before).swapaxes(1, 2)) @ after
+            # NumPy adds blocks many times faster than single columns.
+            for i, rows in body.blocks:
+                gradient[first, rows] += pulled[:, i]
+                gradient[first + 1, rows] -= pushed[:, i]
+                beside += [(rows, columns, first, across[:, i, j]) for j, columns in body.blocks]
+        return beside
+
+
+class _Body:
+    """Held points of one body: where they are, and how each degree of freedom moves them.
+
+    Attributes:
+        blocks: runs of neighbours among the degrees of freedom that move the body: where
+            among these, and which.
+        pairs: frames that stand as their next frames do.
+        on: ``(pairs, 3 points, 1)`` which points stand in both frames.
+        rows: ``(frames, 3 points, n)`` of the n degrees of freedom, weighted.
+    """
+
+    def __init__(
+        self, kinematics: Kinematics, body: int, holds: Sequence[Hold], weight: float
+    ) -> None:
+        self._body = kinematics.body_index(body)
+        self._points = np.array([h.point for h in holds])
+        self._weight = weight
+        moves = kinematics.subtree_of(body)
+        self._moves = np.flatnonzero(moves)
+        # From all degrees of freedom to the free ones, where some joints follow others.
+        free = kinematics.free(np.eye(kinematics.columns))[self._moves]
+        columns = np.flatnonzero(free.any(axis=0))
+        self.blocks = _neighbours(columns)
+        self._free = None if kinematics.coupling is None else free[:, columns]
+        standing = np.stack([h.standing for h in holds], axis=1)
+        both = standing[1:] & standing[:-1]
+        self.pairs = np.flatnonzero(both.any(axis=1))
+        self.on = np.repeat(both[self.pairs], 3, axis=1)[..., None].astype(float)
+        # A frame is the first of one pair and the second of another.
+        self._counts = np.zeros(standing.shape)
+        self._counts[:-1] += both
+        self._counts[1:] += both
+        self._standing: Array = np.asarray(self._counts.any(axis=1))
+        self.rows = np.zeros((len(standing), 3 * len(holds), len(columns)))
+        self._places = np.zeros((len(standing), 3 * len(holds)))
+
+    def see(self, frames: Array, state: State, total: Linearization) -> None:
+        seen = np.flatnonzero(self._standing[frames])
+        if not len(seen):
+            return
+        at = frames[seen]
+        turned = self._points @ state.rotations[seen, self._body].swapaxes(1, 2)
+        places = turned + state.positions[seen, self._body, None]
+        # A point at p moves at v + w x p = v - [p] w.
+        moves = np.zeros((*places.shape, 6))
+        moves[..., :3], moves[..., 3:] = self._weight * np.eye(3), -self._weight * skew(places)
+        often = (moves * self._counts[at, :, None, None]).reshape(len(seen), -1, 6)
+        moves = moves.reshape(len(seen), -1, 6)
+        total.touched.add(self._body)
+        total.stiffness[seen, self._body] += np.ascontiguousarray(often.swapaxes(1, 2)) @ moves
+        rows = moves @ state.jacobians[seen[:, None], self._moves].swapaxes(1, 2)
+        if self._free is not None:
+            rows = rows @ self._free
+        self._places[at] = self._weight * places.reshape(len(seen), -1)
+        self.rows[at] = rows
+
+    def steps(self) -> Array:
+        """Weighted, from the first frame of each pair to the second ``(pairs, 3 points)``."""
+        out: Array = self._places[self.pairs + 1] - self._places[self.pairs]
+        return out * self.on[..., 0]
+
+
+def _neighbours(columns: Array) -> list[tuple[slice, slice]]:
+    """Runs of neighbouring numbers among ascending ``columns (n,)``: where, and which."""
+    edges = [0, *(np.flatnonzero(np.diff(columns) != 1) + 1).tolist(), len(columns)]
+    return [
+        (slice(a, b), slice(int(columns[a]), int(columns[b - 1]) + 1)) for a, b in pairwise(edges)
+    ]

@@ -1,0 +1,158 @@
+"""Plant the feet: targets on which standing soles lie flat on the ground and stay put.
+
+A foot's raw target follows the human's, and slides a little where the human slid, where
+the capture is noisy, and where a robot with wider hips turns about a planted foot. Here
+each standing heel or toe gets an anchor on the ground (Kovar et al. 2002, "Footskate
+cleanup for motion capture editing") that moves as little as possible; between contacts the
+correction fades from one anchor's to the next one's, so that no swing starts or ends with
+a jump.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bvh import rotations as quaternions
+from bvh.rotations import Array, to_matrix
+from motiontok.robots.contacts.anchors import fade, still
+from motiontok.robots.contacts.foot_contacts import SIDES, Contacts, runs
+from motiontok.robots.contacts.held_contacts import Hold
+from motiontok.robots.kinematics import so3
+from motiontok.robots.model.calibration import Calibration, Sole
+from motiontok.robots.targets import Targets
+
+__all__ = ["foot_holds", "lock_target_feet", "standing_points"]
+
+_FLATTER = 3.0  # factor of a standing foot's weight of rotation
+
+
+def lock_target_feet(
+    targets: Targets,
+    calibration: Calibration,
+    contacts: Contacts,
+    planes: Array | None = None,
+) -> Targets:
+    """Targets whose standing feet are flat on the ground and still.
+
+    Args:
+        targets: of a motion, from :func:`~motiontok.robots.targets.make_targets`.
+        calibration: of the robot.
+        contacts: of the same motion.
+        planes: ``(frames, 2, 3)`` the ground ``z = a x + b y + c`` under the left and the
+            right foot, in the robot's size; z = 0, if not given.
+    """
+    if planes is None:
+        planes = np.zeros((len(targets), 2, 3))
+    frames = len(targets)
+    rotations, positions = targets.rotations.copy(), targets.positions.copy()
+    rotation_weights = np.repeat(targets.rotation_weights, frames, axis=0)
+    for side, name in enumerate(SIDES):
+        k = calibration.index(name + "Foot")
+        heel, toe = contacts.heels[:, side], contacts.toes[:, side]
+        standing = heel | toe
+        if not standing.any():
+            continue
+        rotations[:, k], positions[:, k] = _plant(
+            rotations[:, k],
+            positions[:, k],
+            calibration.soles[name + "Foot"],
+            heel,
+            toe,
+            planes[:, side],
+            targets.fps,
+        )
+        rotation_weights[standing, k] *= _FLATTER
+    return replace(
+        targets,
+        rotations=rotations,
+        positions=positions,
+        rotation_weights=rotation_weights,
+    )
+
+
+def standing_points(calibration: Calibration) -> list[tuple[int, Array]]:
+    """Bodies (Pinocchio joint indices), and in their frames heel and toe of each side ``(3,)``."""
+    points = []
+    for name in SIDES:
+        k = calibration.index(name + "Foot")
+        sole = calibration.soles[name + "Foot"]
+        for point in (sole.heel, sole.toe):
+            local = calibration.rotations[k] @ point + calibration.translations[k]
+            points.append((calibration.bodies[k], local))
+    return points
+
+
+def foot_holds(calibration: Calibration, contacts: Contacts) -> list[Hold]:
+    """Heels and toes that stay where they stand."""
+    return [
+        Hold(body, point, standing)
+        for (body, point), standing in zip(
+            standing_points(calibration), contacts.ends.T, strict=True
+        )
+    ]
+
+
+def _plant(
+    rotations: Array,
+    positions: Array,
+    sole: Sole,
+    heel: Array,
+    toe: Array,
+    planes: Array,
+    fps: float,
+) -> tuple[Array, Array]:
+    both, standing = heel & toe, heel | toe
+    ahead = rotations[:, :, 0]
+    heels, toes = positions + rotations @ sole.heel, positions + rotations @ sole.toe
+
+    # Headings of flat feet get anchors too.
+    direction = ahead[:, :2] / np.maximum(np.linalg.norm(ahead[:, :2], axis=-1), 1e-6)[:, None]
+    for start, end in runs(both):
+        direction[start:end] = still(direction[start:end], fps)
+    direction /= np.maximum(np.linalg.norm(direction, axis=-1), 1e-6)[:, None]
+    normals = np.concatenate([-planes[:, :2], np.ones((len(planes), 1))], axis=1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    wanted = np.where(both[:, None, None], _flat(direction, normals), _level(rotations, normals))
+    turn = so3.log(wanted @ rotations.swapaxes(-1, -2))[0]
+    turn = fade(turn, standing, fps)
+    turned = to_matrix(quaternions.exp(turn)) @ rotations
+
+    correction = np.zeros_like(positions)
+    toe_anchor, heel_anchor = toes.copy(), heels.copy()
+    for start, end in runs(toe):
+        toe_anchor[start:end, :2] = still(toes[start:end, :2], fps)
+    for start, end in runs(heel):
+        heel_anchor[start:end, :2] = still(heels[start:end, :2], fps)
+        joint = start + np.flatnonzero(both[start:end])
+        if len(joint):
+            # Where heel and toe both stand the toe decides; the heel's other frames join on.
+            nearest = joint[np.abs(np.arange(start, end)[:, None] - joint).argmin(axis=1)]
+            flat = toe_anchor[nearest] + turned[nearest] @ (sole.heel - sole.toe)
+            heel_anchor[start:end, :2] = flat[:, :2]
+    for mask, anchor, point in ((heel & ~toe, heel_anchor, sole.heel), (toe, toe_anchor, sole.toe)):
+        anchor[:, 2] = (planes[:, :2] * anchor[:, :2]).sum(1) + planes[:, 2]
+        offset = anchor - (turned @ point + positions)
+        correction[mask] = offset[mask]
+    return turned, positions + fade(correction, standing, fps)
+
+
+def _flat(direction: Array, normals: Array) -> Array:
+    """Rotations ``(frames, 3, 3)`` with Z axes ``normals``, X axes over unit ``(frames, 2)``."""
+    rise = -(direction * normals[:, :2]).sum(axis=1, keepdims=True) / normals[:, 2:]
+    x = np.concatenate([direction, rise], axis=1) / np.sqrt(1.0 + rise * rise)
+    return np.stack([x, np.cross(normals, x), normals], axis=-1)
+
+
+def _level(rotations: Array, normals: Array) -> Array:
+    """The nearest rotations with the same X axis and a Y axis in the ground's plane."""
+    x = rotations[:, :, 0]
+    y = np.cross(normals, x)
+    size = np.linalg.norm(y, axis=-1, keepdims=True)
+    y = y / np.maximum(size, 1e-6)
+    level = np.stack([x, y, np.cross(x, y)], axis=-1)
+    # A foot that points straight down has no heading, one upside down no sole to stand on.
+    usable = (size[..., 0] > 0.2) & (rotations[:, 2, 2] > 0)
+    out: Array = np.where(usable[:, None, None], level, rotations)
+    return out

@@ -1,0 +1,1 @@
+"""Forward kinematics, Jacobians and rotations of many frames at once."""

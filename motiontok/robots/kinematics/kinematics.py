@@ -1,0 +1,228 @@
+"""Kinematics of many frames at once, on top of Pinocchio.
+
+Pinocchio computes one frame's placements and its Jacobian; everything after that
+works on stacked arrays. Stiffness and force of all tasks are collected per body as
+spatial (6x6, 6) quantities at the world's origin, and the normal equations follow
+from sums over subtrees, as the composite rigid body algorithm makes the mass matrix
+(Featherstone 2008, ch. 6): no task's own Jacobian is ever formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pinocchio as pin
+
+from bvh.rotations import Array
+from motiontok.robots.kinematics.placements import Placements, split
+from motiontok.robots.model.mimic_joints import Coupling
+
+__all__ = ["Kinematics", "Linearization", "State", "limit_margins"]
+
+_UNLIMITED = 100.0  # rad or m: a joint of larger range turns freely
+
+
+def limit_margins(lower: Array, upper: Array, share: float) -> Array:
+    """A share of each joint's range ``(joints,)``; 0 for joints that turn freely."""
+    span = upper - lower
+    return np.where(span < _UNLIMITED, share * span, 0.0)
+
+
+@dataclass(eq=False)
+class State:
+    """Placements and Jacobians of a batch of configurations.
+
+    Attributes:
+        jacobians: ``(frames, columns, 6)`` world twist (linear part at the world's
+            origin, then angular) of each degree of freedom, coupled joints' too.
+        rotations: ``(frames, bodies, 3, 3)`` world_from_body.
+        positions: ``(frames, bodies, 3)`` of the bodies' origins.
+    """
+
+    jacobians: Array
+    rotations: Array
+    positions: Array
+
+
+class Linearization:
+    """A sum of tasks to second order around a state; tasks add themselves to it.
+
+    Attributes:
+        cost: ``(frames,)`` sum of squared weighted residuals.
+        stiffness: ``(frames, bodies, 6, 6)`` of each body, about the world's origin.
+        force: ``(frames, bodies, 6)`` that pulls towards lower cost.
+        matrix: ``(frames, columns, columns)`` Gauss-Newton matrix of what couples several
+            bodies.
+        gradient: ``(frames, columns)`` descent direction of the same.
+        touched: indices of the bodies whose stiffness or force is not all zero.
+    """
+
+    def __init__(self, stiffness: Array, columns: int) -> None:
+        frames, bodies = stiffness.shape[:2]
+        self.cost = np.zeros(frames)
+        self.stiffness = stiffness
+        self.force = np.zeros((frames, bodies, 6))
+        self.touched: set[int] = set()
+        self.matrix: Array | None = None
+        self.gradient: Array | None = None
+        self._shape = (frames, columns)
+
+    def coupling(self) -> tuple[Array, Array]:
+        """Matrix and gradient to add to, made when first needed."""
+        if self.matrix is None or self.gradient is None:
+            frames, columns = self._shape
+            self.matrix = np.zeros((frames, columns, columns))
+            self.gradient = np.zeros((frames, columns))
+        return self.matrix, self.gradient
+
+
+class Kinematics:
+    """Batched placements, Jacobians and normal equations of some bodies of a model.
+
+    Args:
+        model: Pinocchio model with a free-flyer root and revolute or prismatic joints.
+        bodies: Pinocchio joint index of each body of interest, without repeats.
+        coupling: of joints that follow others. Configurations here are then of the free
+            joints, and so are steps, limits and normal equations.
+
+    Attributes:
+        model: as given.
+        bodies: as given.
+        coupling: as given.
+        lower: ``(nv - 6,)`` lower joint limits.
+        upper: ``(nv - 6,)`` upper joint limits.
+        columns: degrees of freedom of the model, those of coupled joints too.
+        nv: degrees of freedom, the root's six included.
+    """
+
+    def __init__(self, model: Any, bodies: Sequence[int], coupling: Coupling | None = None) -> None:
+        self.model = model
+        self.bodies = list(bodies)
+        self.coupling = coupling
+        own = model.lowerPositionLimit[7:], model.upperPositionLimit[7:]
+        lower, upper = own if coupling is None else (coupling.lower, coupling.upper)
+        self.lower: Array = lower.copy()
+        self.upper: Array = upper.copy()
+        self.columns = int(model.nv)
+        self.nv = 6 + len(self.lower)
+        self._tangent = None if coupling is None else coupling.tangent()
+        self._data = model.createData()
+        self._placements = Placements(self._data.oMi)
+        self._scratch: dict[str, Array] = {}
+
+        nv = model.nv
+        joint_of = np.zeros(nv, dtype=int)
+        for index in range(1, model.njoints):
+            joint = model.joints[index]
+            joint_of[joint.idx_v : joint.idx_v + joint.nv] = index
+        supports = [set(model.supports[index].tolist()) for index in range(model.njoints)]
+        self._subtree = np.array(
+            [[float(joint_of[i] in supports[body]) for body in self.bodies] for i in range(nv)]
+        )
+        ancestor = np.array(
+            [[float(joint_of[i] in supports[joint_of[j]]) for j in range(nv)] for i in range(nv)]
+        )
+        # Columns of one joint are each other's ancestors: count the pair once.
+        self._ancestor = ancestor * np.where(joint_of[:, None] == joint_of, 0.5, 1.0)
+
+    @property
+    def nq(self) -> int:
+        """Numbers of a configuration."""
+        return 7 + len(self.lower)
+
+    def expand(self, q: Array) -> Array:
+        """Configurations ``(frames, model.nq)`` of all joints, of ``q (frames, nq)``."""
+        return q if self.coupling is None else self.coupling.expand(q)
+
+    def free(self, rows: Array) -> Array:
+        """Rows ``(..., nv)`` of the free degrees of freedom, of ``rows (..., columns)``."""
+        return rows if self._tangent is None else np.asarray(rows @ self._tangent)
+
+    def body_index(self, joint: int) -> int:
+        """Position of a Pinocchio joint in :attr:`bodies`."""
+        return self.bodies.index(joint)
+
+    def evaluate(self, q: Array) -> State:
+        """Placements and Jacobians at configurations ``q (frames, nq)``."""
+        frames = len(q)
+        q = self.expand(q)
+        jacobians = np.empty((frames, self.columns, 6))
+        rows = self._memory("placements", frames, (self.model.njoints, 12))
+        model, data, read = self.model, self._data, self._placements.read
+        compute = pin.computeJointJacobians
+        for frame in range(frames):
+            jacobians[frame] = compute(model, data, q[frame]).T
+            read(rows[frame])
+        rotations, positions = split(rows[:, self.bodies])
+        return State(jacobians, rotations, positions)
+
+    def integrate(self, q: Array, step: Array) -> Array:
+        """Configurations after tangent steps ``(frames, nv)`` (root in its own frame)."""
+        out = np.empty_like(q)
+        if self._tangent is not None:
+            # Only the root's place is on a manifold.
+            whole, moved = self.expand(q), step @ self._tangent.T
+            for frame in range(len(q)):
+                out[frame, :7] = pin.integrate(self.model, whole[frame], moved[frame])[:7]
+            out[:, 7:] = q[:, 7:] + step[:, 6:]
+            return out
+        for frame in range(len(q)):
+            out[frame] = pin.integrate(self.model, q[frame], step[frame])
+        return out
+
+    def blank(self, frames: int) -> Linearization:
+        """An empty sum of tasks, valid until the next call."""
+        stiffness = self._memory("stiffness", frames, (len(self.bodies), 6, 6))
+        stiffness[...] = 0.0
+        return Linearization(stiffness, self.columns)
+
+    def subtree_of(self, body: int) -> Array:
+        """``(columns,)`` 1 where a degree of freedom moves a body (a Pinocchio joint index)."""
+        out: Array = self._subtree[:, self.body_index(body)]
+        return out
+
+    def normal_equations(
+        self, jacobians: Array, system: Linearization, *, out: tuple[Array, Array] | None = None
+    ) -> tuple[Array, Array]:
+        """Gauss-Newton matrix ``(frames, nv, nv)`` and descent direction ``(frames, nv)``.
+
+        Args:
+            jacobians: ``(frames, columns, 6)``.
+            system: tasks linearized at the same state.
+            out: arrays for the two results.
+        """
+        frames, nv = len(system.force), self.columns
+        bodies = sorted(system.touched)
+        # A slice is a view, a list of indices a copy.
+        chosen = slice(0, len(bodies)) if bodies == list(range(len(bodies))) else bodies
+        subtree, force = self._subtree[:, chosen], system.force[:, chosen]
+        stiffness = system.stiffness[:, chosen].reshape(frames, len(bodies), 36)
+        whole = None if self._tangent is not None else out
+        matrix, gradient = whole or (np.empty((frames, nv, nv)), np.empty((frames, nv)))
+        composite = self._memory("composite", frames, (nv, 36))
+        np.matmul(subtree, stiffness, out=composite)
+        pulled = self._memory("pulled", frames, (nv, 6))
+        np.einsum("fvij,fvj->fvi", composite.reshape(frames, nv, 6, 6), jacobians, out=pulled)
+        half = self._memory("half", frames, (nv, nv))
+        np.matmul(jacobians, pulled.swapaxes(1, 2), out=half)
+        half *= self._ancestor
+        np.add(half, half.swapaxes(1, 2), out=matrix)
+        np.einsum("fvi,fvi->fv", jacobians, subtree @ force, out=gradient)
+        if system.matrix is not None and system.gradient is not None:
+            matrix += system.matrix
+            gradient += system.gradient
+        if self._tangent is not None:
+            matrix, gradient = self._tangent.T @ matrix @ self._tangent, gradient @ self._tangent
+            if out is not None:
+                out[0][...], out[1][...] = matrix, gradient
+        return matrix, gradient
+
+    def _memory(self, name: str, frames: int, shape: tuple[int, ...]) -> Array:
+        """Scratch memory; fresh pages for every call would cost more than the arithmetic."""
+        held = self._scratch.get(name)
+        if held is None or len(held) < frames:
+            held = self._scratch[name] = np.empty((frames, *shape))
+        return held[:frames]

@@ -1,0 +1,1 @@
+"""What a robot is: its description, its map, its calibration."""

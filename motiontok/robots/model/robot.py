@@ -1,0 +1,262 @@
+"""Robots: a description, a map and their calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from bvh.rotations import Array
+from bvh.skeleton import JOINTS
+from motiontok.errors import MissingDependencyError, RobotError
+from motiontok.paths import config_dir
+from motiontok.robots.model.maps import DEFAULT_WEIGHTS, RobotMap, available, read_map
+
+try:
+    import pinocchio as pin
+except ImportError as error:
+    raise MissingDependencyError(
+        f"robots need Pinocchio ({error}); run: pip install 'motiontok[robot]'"
+    ) from None
+
+from motiontok.robots.limits.self_collision import SelfCollision
+from motiontok.robots.model.calibration import Calibration, calibrate
+from motiontok.robots.model.find_urdf import find_description
+from motiontok.robots.model.geometry import load_geometry, stick_figure
+from motiontok.robots.model.match_map import OPTIONAL, fitting_map
+from motiontok.robots.model.mimic_joints import Coupling
+from motiontok.robots.model.outline import Outline, outline_of, soles_of
+from motiontok.robots.model.propose_map import Proposal, propose_map
+from motiontok.robots.model.urdf import Description, foot_shapes, open_description
+
+__all__ = ["Robot", "build_robot", "check_robot", "load_robot"]
+
+# What a joint turns at most where its description states no velocity limit.
+DEFAULT_SPEED = 30.0
+# Points that a body keeps above the ground, at most.
+_OUTLINE = 40
+_THICK = 0.02  # m that a foot's shape may reach below its sole
+
+
+@dataclass(frozen=True, eq=False)
+class Robot:
+    """A robot that can follow canonical motion.
+
+    Attributes:
+        name: of the map, or the description's file name.
+        urdf: path of the description.
+        model: Pinocchio model: free-flyer root, then one angle per joint.
+        map: which frame follows which canonical joint.
+        calibration: the robot seen as a canonical skeleton.
+        tree: the description as it was understood.
+        remarks: what was done to it, one line each.
+        coupling: of joints that follow others; None if none does.
+        lost: links without a shape of their own, since a mesh is missing, and which.
+    """
+
+    name: str
+    urdf: Path
+    model: Any
+    map: RobotMap
+    calibration: Calibration
+    tree: ElementTree.Element
+    remarks: tuple[str, ...] = ()
+    coupling: Coupling | None = None
+    lost: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Actuated joints in configuration order, the root excluded."""
+        return tuple(self.model.names)[2:]
+
+    @property
+    def lower(self) -> Array:
+        """Lower joint limits ``(joints,)``, rad or m."""
+        return np.asarray(self.model.lowerPositionLimit[7:])
+
+    @property
+    def upper(self) -> Array:
+        """Upper joint limits ``(joints,)``, rad or m."""
+        return np.asarray(self.model.upperPositionLimit[7:])
+
+    @property
+    def speed_limits(self) -> Array:
+        """Joint speed limits ``(joints,)``, rad/s; 30 rad/s where none is stated."""
+        limits = np.asarray(self.model.velocityLimit[6:])
+        return np.where((limits > 0) & (limits < 1e3), limits, DEFAULT_SPEED)
+
+    @cached_property
+    def collision(self) -> Any:
+        """Pinocchio geometry model of the collision shapes, and of boxes for what is missing.
+
+        Raises:
+            RobotError: a mesh cannot be read.
+        """
+        return load_geometry(self.model, self.urdf, self.tree, kind="collision")
+
+    @cached_property
+    def visual(self) -> Any:
+        """Pinocchio geometry model of the visual shapes; rods where there are none at all.
+
+        Raises:
+            RobotError: a mesh cannot be read.
+        """
+        shapes = load_geometry(self.model, self.urdf, self.tree, kind="visual")
+        return shapes if len(shapes.geometryObjects) else stick_figure(self.model)
+
+    @cached_property
+    def self_collision(self) -> SelfCollision:
+        """Distances between the robot's own bodies, those without a shape of their own left out.
+
+        Raises:
+            RobotError: a mesh cannot be read.
+        """
+        shapes = self.collision
+        if self.lost:
+            shapes = shapes.copy()
+            frames = [self.model.frames[g.parentFrame].name for g in shapes.geometryObjects]
+            for shape, frame in zip(self.collision.geometryObjects, frames, strict=True):
+                if frame in self.lost:
+                    shapes.removeGeometryObject(shape.name)
+        return SelfCollision(self.model, shapes, self.coupling)
+
+    @cached_property
+    def outline(self) -> Outline:
+        """Points that must stay above the ground: corners of the soles, and of every body
+        that has a collision shape."""
+        around, soles = outline_of(self.collision, directions=_OUTLINE), soles_of(self.calibration)
+        bodies = np.concatenate([soles.bodies, around.bodies])
+        points = np.concatenate([soles.points, around.points])
+        # A shape that reaches below the soles of the zero pose is a placeholder.
+        data = self.model.createData()
+        pin.forwardKinematics(self.model, data, pin.neutral(self.model))
+        heights = np.array(
+            [data.oMi[int(b)].act(p)[2] for b, p in zip(bodies, points, strict=True)]
+        )
+        low = heights < heights[: len(soles.bodies)].min() - _THICK
+        keep = ~np.isin(bodies, np.unique(bodies[low]))
+        keep[: len(soles.bodies)] = True
+        return Outline(bodies[keep], points[keep])
+
+
+def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Robot:
+    """Load a robot and calibrate it.
+
+    Args:
+        name_or_urdf: a shipped robot (see :func:`available`) or a path to a URDF file.
+        map: path of a retarget map (TOML). Where none is given, a URDF file gets the shipped
+            map that fits it, or the one that its names and its geometry tell beyond doubt.
+
+    Raises:
+        RobotError: no such robot, description, map, mesh, frame or joint.
+        MissingDependencyError: example-robot-data is not installed.
+    """
+    text = str(name_or_urdf)
+    if text in available():
+        chosen = read_map(Path(map) if map else _shipped(text))
+        return build_robot(text, find_description(chosen), chosen)
+    path = Path(name_or_urdf)
+    if path.suffix.lower() not in (".urdf", ".xml") and not path.exists():
+        raise RobotError(
+            f"no robot {text!r}; choose from {', '.join(available())}, or give a .urdf file"
+        )
+    if not path.is_file():
+        raise RobotError(f"{path}: no such robot description")
+    return build_robot(path.stem, path, None if map is None else read_map(Path(map)))
+
+
+def build_robot(name: str, urdf: Path, map: RobotMap | None) -> Robot:
+    """A robot of a description and a map, which is found if it is not given."""
+    description = open_description(urdf)
+    remarks = description.remarks
+    if map is None:
+        map, remark = _found_map(description)
+        remarks = (*remarks, remark)
+    shapes = None if map.sole is not None else foot_shapes(description, map.follow)
+    calibration = calibrate(description.model, map, shapes, description.coupling)
+    return _robot(name, description, map, calibration, remarks)
+
+
+def check_robot(urdf: Path) -> tuple[Robot, Proposal, str | None]:
+    """A robot as its names and its geometry tell it, and the shipped map that fits it, if any.
+
+    Raises:
+        RobotError: the description cannot be used, or is no humanoid's.
+    """
+    description = open_description(urdf)
+    proposal = propose_map(description)
+    robot = _robot(urdf.stem, description, proposal.map, proposal.calibration, description.remarks)
+    fitting = fitting_map(description.model, _shipped_maps())
+    return robot, proposal, None if fitting is None else fitting[0].name
+
+
+def _robot(
+    name: str,
+    description: Description,
+    map: RobotMap,
+    calibration: Calibration,
+    remarks: tuple[str, ...],
+) -> Robot:
+    return Robot(
+        name=name,
+        urdf=description.urdf,
+        model=description.model,
+        map=map,
+        calibration=calibration,
+        tree=description.tree,
+        remarks=remarks,
+        coupling=description.coupling,
+        lost=description.lost,
+    )
+
+
+def _shipped_maps() -> Iterator[RobotMap]:
+    return (read_map(_shipped(name)) for name in available())
+
+
+def _shipped(name: str) -> Path:
+    return config_dir() / "robots" / f"{name}.toml"
+
+
+def _found_map(description: Description) -> tuple[RobotMap, str]:
+    """The shipped map that fits, else what names and geometry tell, and what was taken."""
+    fitting = fitting_map(description.model, _shipped_maps())
+    if fitting is not None:
+        return _with_more(description, *fitting)
+    proposal = propose_map(description)
+    if proposal.doubts:
+        raise RobotError(
+            f"{description.urdf}: no shipped map fits, and one from names and geometry is in doubt "
+            f"({proposal.doubts[0]}); look at it: motiontok robots --check {description.urdf}"
+        )
+    return proposal.map, (
+        "no shipped map fits, so which link follows which joint is told by names and geometry; "
+        "`motiontok robots --check` shows it"
+    )
+
+
+def _with_more(description: Description, map: RobotMap, remark: str) -> tuple[RobotMap, str]:
+    """A shipped map with the hands, head or waist that a variant has besides."""
+    try:
+        proposal = propose_map(description)
+    except RobotError:
+        return map, remark
+    more = {
+        joint: frame
+        for joint, frame in proposal.map.follow.items()
+        if joint in OPTIONAL
+        and joint not in map.follow
+        and not any(doubt.startswith(joint) for doubt in proposal.doubts)
+    }
+    if not more or proposal.map.follow["LeftFoot"] != map.follow["LeftFoot"]:
+        return map, remark
+    both = {**map.follow, **more}
+    follow = {joint: both[joint] for joint in JOINTS if joint in both}
+    weights = {joint: map.weights.get(joint, DEFAULT_WEIGHTS[joint]) for joint in follow}
+    added = ", ".join(f"{joint} with {frame}" for joint, frame in more.items())
+    return replace(map, follow=follow, weights=weights), f"{remark}; besides, {added}"

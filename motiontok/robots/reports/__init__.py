@@ -1,0 +1,1 @@
+"""How well a robot follows, in figures and pictures."""

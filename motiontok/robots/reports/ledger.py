@@ -1,0 +1,121 @@
+"""What has become of each clip of a folder that is put on a robot, so that a run can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bvh.atomic_write import atomic_path
+from motiontok.errors import InputError
+from motiontok.robots.reports.report import Report
+from motiontok.shards import manifest_lines
+
+__all__ = ["LEDGER", "Line", "digest", "exceeded", "parse_limits", "read_ledger", "write_ledger"]
+
+LEDGER = "retarget.jsonl"
+"""Name of the ledger in a folder of robot trajectories, a line a clip."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One clip.
+
+    Attributes:
+        file: of the clip, relative to the folder of clips.
+        sha256: of the clip's bytes.
+        how: digest of robot, map, rate, layout, reading, bounds and ground.
+        output: file of the trajectory, relative to the ledger's folder; empty where it was
+            left out.
+        frames: written, or that would have been.
+        fps: of these.
+        left_out: which bound it is beyond; empty where it is beyond none.
+        report: figures by name, SI units.
+    """
+
+    file: str
+    sha256: str
+    how: str
+    output: str
+    frames: int
+    fps: float
+    left_out: str
+    report: dict[str, float]
+
+    def text(self) -> str:
+        """As a line of the ledger."""
+        return json.dumps(asdict(self)) + "\n"
+
+    def figures(self) -> Report:
+        """The report."""
+        return Report(**self.report)
+
+
+def parse_limits(texts: tuple[str, ...]) -> dict[str, float]:
+    """Bounds from texts like ``root_jerk=80``.
+
+    Raises:
+        InputError: no such figure, or no number.
+    """
+    known = [field.name for field in fields(Report)]
+    bounds: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in known:
+            raise InputError(f"--max {text}: no figure {name!r}; choose from {', '.join(known)}")
+        try:
+            bounds[name] = float(value)
+        except ValueError:
+            raise InputError(f"--max {text}: expected FIGURE=NUMBER, in SI units") from None
+        if not bounds[name] >= 0.0:
+            raise InputError(f"--max {text}: expected a number of at least 0")
+    return bounds
+
+
+def exceeded(report: Report, bounds: Mapping[str, float]) -> str:
+    """What of a report is beyond bounds, in words; empty if nothing is."""
+    values = report.to_dict()
+    return ", ".join(
+        f"{name} {values[name]:.4g} above {bound:g}"
+        for name, bound in bounds.items()
+        if values[name] > bound
+    )
+
+
+def read_ledger(folder: Path) -> dict[str, Line]:
+    """Lines of a folder's ledger by clip, the last of each; none if there is no ledger.
+
+    A last line that was not finished is left out.
+
+    Raises:
+        DataError: a line is damaged.
+    """
+    path = folder / LEDGER
+    if not path.is_file():
+        return {}
+    lines = manifest_lines(path, "remove the line to do its clip again", _line)
+    return {line.file: line for line in lines}
+
+
+def _line(values: dict[str, Any]) -> Line:
+    line = Line(**values)
+    line.figures()
+    return line
+
+
+def write_ledger(folder: Path, lines: list[Line]) -> None:
+    """Replace a folder's ledger, atomically."""
+    with atomic_path(folder / LEDGER) as temporary:
+        temporary.write_text("".join(line.text() for line in lines), encoding="utf-8")
+
+
+def digest(*parts: bytes | str) -> str:
+    """SHA-256 of some things together."""
+    out = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        out.update(len(data).to_bytes(8, "little") + data)
+    return out.hexdigest()

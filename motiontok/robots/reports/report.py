@@ -1,0 +1,363 @@
+"""How well a robot's trajectory follows a motion, and what it violates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+from bvh.motion import Motion
+from bvh.rotations import Array
+from bvh.skeleton import JOINTS
+from motiontok.errors import RobotError
+from motiontok.robots.contacts.foot_contacts import SIDES, Contacts, find_contacts
+from motiontok.robots.contacts.ground import Ground, Planes, find_ground, heights_above
+from motiontok.robots.files.trajectory import Trajectory
+from motiontok.robots.kinematics import so3
+from motiontok.robots.kinematics.kinematics import Kinematics, State, limit_margins
+from motiontok.robots.model.outline import outline_of
+from motiontok.robots.model.robot import Robot
+from motiontok.robots.solver.tasks import BATCH, PoseTask
+from motiontok.robots.targets import leg_length, make_targets
+
+__all__ = ["Measurement", "Report", "evaluate", "measure"]
+
+_NEAR = 0.02  # of a joint's range
+_DIRECTIONS = 200
+_LARGEST = (
+    "position_error_max",
+    "cost_max",
+    "limit_violation",
+    "joint_speed_max",
+    "foot_depth",
+    "body_depth",
+    "self_penetration",
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Quality figures of one trajectory.
+
+    Attributes:
+        position_error: mean distance of followed joint centres from their targets, m.
+        position_error_max: the largest, m.
+        rotation_error: mean angle between followed bodies and their targets, rad.
+        cost: mean weighted cost of a frame.
+        cost_max: of the worst frame.
+        limit_violation: largest excess over a joint limit, rad.
+        at_limit: share of frames with some joint at its limit.
+        joint_speed_max: largest joint speed between two frames, rad/s.
+        speed_violations: share of frames with a joint above its speed limit.
+        foot_slide: mean horizontal speed of the robot's standing toes and heels, m/s.
+        foot_slide_source: the same of the motion's, scaled to the robot, m/s.
+        foot_tilt: mean angle of soles that stand on heel and toe to the ground, rad.
+        foot_depth: deepest corner of a sole below the ground, m.
+        deep_frames: share of frames with a sole deeper than 5 mm.
+        body_depth: deepest point of any body below the ground, m.
+        buried_frames: share of frames with some body deeper than 10 mm.
+        self_penetration: deepest overlap of two of the robot's bodies, m.
+        colliding_frames: share of frames with an overlap deeper than 1 mm.
+        near_limit: share of frames with some joint within 2 % of its range of a limit.
+        root_jerk: mean size of the third derivative of the base's position, m/s^3.
+        root_jerk_source: the same of the motion's hips, scaled to the robot.
+        joint_jerk: mean size of the third derivative of a joint, rad/s^3.
+    """
+
+    position_error: float
+    position_error_max: float
+    rotation_error: float
+    cost: float
+    cost_max: float
+    limit_violation: float
+    at_limit: float
+    joint_speed_max: float
+    speed_violations: float
+    foot_slide: float
+    foot_slide_source: float
+    foot_tilt: float
+    foot_depth: float
+    deep_frames: float
+    body_depth: float
+    buried_frames: float
+    self_penetration: float
+    colliding_frames: float
+    near_limit: float
+    root_jerk: float
+    root_jerk_source: float
+    joint_jerk: float
+
+    @classmethod
+    def of_many(cls, reports: Sequence[Report], frames: Sequence[int]) -> Report:
+        """The figures of several trajectories together.
+
+        Args:
+            reports: one a trajectory, at least one.
+            frames: of each trajectory: means and shares are weighted by them, and the
+                largest values are the largest of all.
+        """
+        figures = {}
+        for field in fields(cls):
+            values = [getattr(report, field.name) for report in reports]
+            largest = field.name in _LARGEST
+            figures[field.name] = float(
+                max(values) if largest else np.average(values, weights=frames)
+            )
+        return cls(**figures)
+
+    def to_dict(self) -> dict[str, float]:
+        """The figures by name, SI units."""
+        return asdict(self)
+
+    def table(self) -> str:
+        """The figures as lines of text, in the units that people think in."""
+        rows = (
+            ("position error", f"{100 * self.position_error:.2f} cm mean,"
+                               f" {100 * self.position_error_max:.1f} cm max"),
+            ("rotation error", f"{np.degrees(self.rotation_error):.1f} deg mean"),
+            ("cost", f"{self.cost:.1f} mean, {self.cost_max:.1f} max"),
+            ("joint limits", f"{self.limit_violation:.4f} rad over,"
+                             f" {100 * self.at_limit:.0f} % of frames at a limit,"
+                             f" {100 * self.near_limit:.0f} % within 2 % of the range"),
+            ("joint speed", f"{self.joint_speed_max:.1f} rad/s max,"
+                            f" {100 * self.speed_violations:.1f} % of frames too fast"),
+            ("standing feet", f"{100 * self.foot_slide:.1f} cm/s slide"
+                                      f" (source {100 * self.foot_slide_source:.1f}),"
+                              f" {np.degrees(self.foot_tilt):.1f} deg tilt"),
+            ("soles", f"{1000 * self.foot_depth:.1f} mm below ground at most,"
+                      f" {100 * self.deep_frames:.1f} % of frames deeper than 5 mm"),
+            ("bodies", f"{1000 * self.body_depth:.1f} mm below ground at most,"
+                       f" {100 * self.buried_frames:.1f} % of frames deeper than 10 mm"),
+            ("jerk", f"{self.root_jerk:.0f} m/s3 base (source {self.root_jerk_source:.0f}),"
+                     f" {self.joint_jerk:.0f} rad/s3 joints"),
+            ("self-collision", f"{1000 * self.self_penetration:.1f} mm at most,"
+                               f" {100 * self.colliding_frames:.1f} % of frames deeper than 1 mm"),
+        )  # fmt: skip
+        return "\n".join(f"{name:<16}{text}" for name, text in rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What a :class:`Report` sums up, frame by frame.
+
+    Attributes:
+        joints: followed canonical joints.
+        fps: frames per second.
+        distances: ``(frames, joints)`` of the joint centres from their targets, m.
+        angles: ``(frames, joints)`` between bodies and their targets, rad.
+        costs: ``(frames,)`` weighted cost.
+        excess: ``(frames,)`` largest excess over a joint limit, rad.
+        at_limit: ``(frames,)`` some joint is at its limit.
+        speeds: ``(frames - 1, robot joints)`` between neighbouring frames, rad/s.
+        speed_limits: ``(robot joints,)`` rad/s.
+        corners: ``(frames, 2, 4, 3)`` of the left and right sole, m.
+        heights: ``(frames, 2, 4)`` of these above the ground, m.
+        contacts: standing heels and toes of the motion.
+        slides: speeds (m/s) of standing points between neighbouring frames, the robot's
+            and the motion's scaled to the robot.
+        tilts: ``(n,)`` angles (rad) to the ground of soles that stand on heel and toe.
+        overlaps: ``(frames,)`` deepest overlap of two bodies, m.
+        depths: ``(frames,)`` deepest point of any body below the ground, m.
+        near_limit: ``(frames,)`` some joint is within 2 % of its range of a limit.
+        root_jerks: sizes (m/s^3) of the base's third differences, and of the motion's
+            hips, scaled to the robot.
+        joint_jerks: ``(frames - 3, robot joints)`` rad/s^3.
+    """
+
+    joints: tuple[str, ...]
+    fps: float
+    distances: Array
+    angles: Array
+    costs: Array
+    excess: Array
+    at_limit: Array
+    speeds: Array
+    speed_limits: Array
+    corners: Array
+    heights: Array
+    contacts: Contacts
+    slides: tuple[Array, Array]
+    tilts: Array
+    overlaps: Array
+    depths: Array
+    near_limit: Array
+    root_jerks: tuple[Array, Array]
+    joint_jerks: Array
+
+    @property
+    def foot_depths(self) -> Array:
+        """``(frames,)`` deepest corner of a sole below the ground, m."""
+        out: Array = np.maximum(-self.heights.min(axis=(1, 2)), 0.0)
+        return out
+
+    def report(self) -> Report:
+        """The figures of the whole trajectory."""
+        own, source = self.slides
+        fast = self.speeds > self.speed_limits + 1e-6
+        return Report(
+            position_error=float(self.distances.mean()),
+            position_error_max=float(self.distances.max()),
+            rotation_error=float(self.angles.mean()),
+            cost=float(self.costs.mean()),
+            cost_max=float(self.costs.max()),
+            limit_violation=float(self.excess.max()),
+            at_limit=float(self.at_limit.mean()),
+            joint_speed_max=float(self.speeds.max(initial=0.0)),
+            speed_violations=float(fast.any(axis=1).mean()) if len(fast) else 0.0,
+            foot_slide=_mean(own),
+            foot_slide_source=_mean(source),
+            foot_tilt=_mean(self.tilts),
+            foot_depth=float(self.foot_depths.max()),
+            deep_frames=float((self.foot_depths > 0.005).mean()),
+            self_penetration=float(self.overlaps.max()),
+            body_depth=float(self.depths.max()),
+            buried_frames=float((self.depths > 0.01).mean()),
+            colliding_frames=float((self.overlaps > 0.001).mean()),
+            near_limit=float(self.near_limit.mean()),
+            root_jerk=_mean(self.root_jerks[0]),
+            root_jerk_source=_mean(self.root_jerks[1]),
+            joint_jerk=_mean(self.joint_jerks),
+        )
+
+
+def evaluate(
+    trajectory: Trajectory, motion: Motion, robot: Robot, *, ground: Planes | None = None
+) -> Report:
+    """Quality figures of a trajectory, see :func:`measure`."""
+    return measure(trajectory, motion, robot, ground=ground).report()
+
+
+def measure(
+    trajectory: Trajectory, motion: Motion, robot: Robot, *, ground: Planes | None = None
+) -> Measurement:
+    """Measure a trajectory against the motion it came from, at the motion's rate.
+
+    Args:
+        trajectory: the robot's.
+        motion: what it came from.
+        robot: whose it is.
+        ground: as for :func:`~motiontok.robots.retarget`.
+
+    Raises:
+        RobotError: it belongs to another robot, has another length or rate, or ``ground``
+            is no planes.
+    """
+    if trajectory.joint_names != robot.joint_names:
+        raise RobotError(f"the trajectory is of {trajectory.robot!r}, not of {robot.name!r}")
+    if len(trajectory) != len(motion) or trajectory.fps != motion.fps:
+        raise RobotError(
+            f"the trajectory has {len(trajectory)} frames at {trajectory.fps:g} fps,"
+            f" the motion {len(motion)} at {motion.fps:g}"
+        )
+    targets = make_targets(motion, robot.calibration, robot.map.weights)
+    kinematics = Kinematics(robot.model, targets.bodies)
+    state = kinematics.evaluate(trajectory.qpos)
+    task = PoseTask(kinematics, targets)
+    rotations, positions = task.poses(state)
+    joints, lower, upper = trajectory.joints, robot.lower, robot.upper
+    under = find_ground(motion, ground)
+    corners, contacts = sole_corners(robot, kinematics, state), find_contacts(motion, under.feet)
+    under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
+    return Measurement(
+        joints=robot.calibration.joints,
+        fps=motion.fps,
+        distances=np.linalg.norm(positions - targets.positions, axis=-1),
+        angles=so3.log(targets.rotations @ rotations.swapaxes(-1, -2))[1],
+        costs=task.cost(state),
+        excess=np.maximum(np.maximum(lower - joints, joints - upper).max(axis=1), 0.0),
+        at_limit=(np.minimum(joints - lower, upper - joints) < 1e-3).any(axis=1),
+        speeds=np.abs(np.diff(joints, axis=0)) * motion.fps,
+        speed_limits=robot.speed_limits,
+        corners=corners,
+        heights=heights_above(under.feet[:, :, None], corners),
+        contacts=contacts,
+        slides=_slides(motion, robot, corners, contacts),
+        tilts=_tilts(corners, contacts, under.feet),
+        overlaps=robot.self_collision.near(trajectory.qpos).deepest(len(motion)),
+        depths=body_depths(robot, trajectory.qpos, under),
+        near_limit=(
+            np.minimum(joints - lower, upper - joints) < limit_margins(lower, upper, _NEAR)
+        ).any(axis=1),
+        root_jerks=_root_jerks(trajectory, motion, robot),
+        joint_jerks=np.abs(np.diff(joints, n=3, axis=0)) * motion.fps**3,
+    )
+
+
+def body_depths(robot: Robot, q: Array, ground: Ground) -> Array:
+    """Deepest point of any body below the ground ``(frames,)``, metres."""
+    shapes = robot.collision if robot.lost else robot.self_collision.geometry
+    outline = outline_of(shapes, directions=_DIRECTIONS)
+    bodies = np.unique(outline.bodies).tolist()
+    kinematics = Kinematics(robot.model, bodies)
+    depths, planes = np.zeros(len(q)), ground.under(robot, bodies)
+    for start in range(0, len(q), BATCH):
+        some = slice(start, start + BATCH)
+        state = kinematics.evaluate(q[some])
+        for k, body in enumerate(bodies):
+            under, part = planes[some, k], depths[some]
+            up = state.rotations[:, k, 2] - (under[:, None, :2] @ state.rotations[:, k, :2])[:, 0]
+            heights = up @ outline.of(body).T
+            heights += heights_above(under, state.positions[:, k])[:, None]
+            np.maximum(part, -heights.min(axis=1), out=part)
+    return depths
+
+
+def _root_jerks(trajectory: Trajectory, motion: Motion, robot: Robot) -> tuple[Array, Array]:
+    scale = robot.calibration.leg_length / leg_length(motion.offsets)
+    own, source = (
+        np.linalg.norm(np.diff(path, n=3, axis=0), axis=-1) * motion.fps**3
+        for path in (trajectory.qpos[:, :3], scale * motion.root_positions)
+    )
+    return own, source
+
+
+def _mean(values: Array) -> float:
+    return float(values.mean()) if values.size else 0.0
+
+
+def sole_corners(robot: Robot, kinematics: Kinematics, state: State) -> Array:
+    """World positions ``(frames, 2, 4, 3)`` of the corners of the left and right sole."""
+    calibration = robot.calibration
+    out = []
+    for side in SIDES:
+        k = calibration.index(side + "Foot")
+        body = kinematics.body_index(calibration.bodies[k])
+        local = calibration.soles[side + "Foot"].corners @ calibration.rotations[k].T
+        local = local + calibration.translations[k]
+        turned = np.einsum("tij,cj->tci", state.rotations[:, body], local)
+        out.append(state.positions[:, None, body] + turned)
+    return np.stack(out, axis=1)
+
+
+def _slides(
+    motion: Motion, robot: Robot, corners: Array, contacts: Contacts
+) -> tuple[Array, Array]:
+    """Horizontal speeds (m/s) of standing points: the robot's, the motion's scaled."""
+    human = motion.global_positions() * robot.calibration.leg_length / leg_length(motion.offsets)
+    own, source = [], []
+    for side, name in enumerate(SIDES):
+        for mask, joint, pair in (
+            (contacts.heels[:, side], "Foot", slice(0, 2)),
+            (contacts.toes[:, side], "Toe", slice(2, 4)),
+        ):
+            # Between two frames that both stand.
+            both = mask[1:] & mask[:-1]
+            point = corners[:, side, pair].mean(axis=1)
+            own.append(_planar_speed(point, motion.fps)[both])
+            source.append(_planar_speed(human[:, JOINTS.index(name + joint)], motion.fps)[both])
+    return np.concatenate(own), np.concatenate(source)
+
+
+def _tilts(corners: Array, contacts: Contacts, planes: Array) -> Array:
+    along, across = corners[:, :, 2] - corners[:, :, 0], corners[:, :, 1] - corners[:, :, 0]
+    normal = np.cross(along, across)
+    upright = normal[..., 2] - (planes[..., :2] * normal[..., :2]).sum(-1)
+    sizes = np.linalg.norm(normal, axis=-1) * np.sqrt(1.0 + (planes[..., :2] ** 2).sum(-1))
+    flat = np.arccos(np.clip(upright / sizes, -1.0, 1.0))
+    out: Array = flat[contacts.heels & contacts.toes]
+    return out
+
+
+def _planar_speed(points: Array, fps: float) -> Array:
+    return np.asarray(np.linalg.norm(np.diff(points[:, :2], axis=0), axis=-1) * fps)

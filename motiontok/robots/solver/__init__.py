@@ -1,0 +1,1 @@
+"""Inverse kinematics: one frame, whole trajectories, streams."""

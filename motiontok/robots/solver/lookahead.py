@@ -1,0 +1,201 @@
+"""Inverse kinematics of a stream that looks a little ahead: smooth, at a stated delay.
+
+The newest targets get one step a frame. A weighted mean of the results around a frame is
+where its costs, contacts and floor are looked at anew, and from these it is smoothed with
+a fixed lag (:mod:`~motiontok.robots.solver.fixed_lag_smoother`), which gets most of the look-ahead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bvh.rotations import Array
+from motiontok.robots.contacts.offline_foot_lock import standing_points
+from motiontok.robots.kinematics.kinematics import Kinematics, State, limit_margins
+from motiontok.robots.kinematics.so3 import skew
+from motiontok.robots.limits.smoothness import REACH, MovementCost, Smoothness
+from motiontok.robots.model.outline import soles_of
+from motiontok.robots.model.robot import Robot
+from motiontok.robots.solver.fixed_lag_smoother import FixedLagSmoother, Points
+from motiontok.robots.solver.offline import FLOOR_WEIGHT
+from motiontok.robots.solver.online import OnlineSolver
+from motiontok.robots.solver.tasks import FloorTask, PoseTask, quadratic
+from motiontok.robots.targets import Targets
+
+__all__ = ["LookaheadSolver"]
+
+# Which of two frames' targets are for robot, rival, and the frame that is due.
+_PAIR, _TRIPLE = np.array([0, 0]), np.array([0, 0, 1])
+_MEAN = 0.3  # share of the look-ahead that the mean takes
+_BLUR = 10.0  # weight of squared third differences in the mean, at 30 frames per second
+
+
+class _Blur:
+    """Weighted means of a stream of configurations, a lag late (Whittaker 1923).
+
+    Args:
+        lag: frames.
+        fps: frames per second.
+    """
+
+    def __init__(self, lag: int, fps: float) -> None:
+        self.lag = lag
+        count = 2 * lag + 1
+        third = np.diff(np.eye(count), n=REACH, axis=0)
+        heavy = _BLUR * (fps / 30.0) ** (2 * REACH)
+        self._weights = np.linalg.inv(np.eye(count) + heavy * third.T @ third)[lag]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._seen: Array | None = None
+        self._count = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the last mean was of the frame ``lag`` before the newest."""
+        return self._count > self.lag
+
+    def push(self, q: Array) -> Array:
+        """The mean ``(nq,)`` around the frame ``lag`` before the newest, ``q (nq,)``."""
+        if self._seen is None:
+            self._seen = np.repeat(q[None], len(self._weights), axis=0)
+        if q[3:7] @ self._seen[-1, 3:7] < 0.0:
+            q = q.copy()
+            q[3:7] *= -1.0
+        self._seen[:-1] = self._seen[1:]
+        self._seen[-1] = q
+        self._count += 1
+        out: Array = self._weights @ self._seen
+        out[3:7] /= np.sqrt(out[3:7] @ out[3:7])
+        return out
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """What is known of a frame that waits to be smoothed again."""
+
+    targets: Targets
+    standing: Array
+
+
+class LookaheadSolver:
+    """Follows targets smoothly, each frame when later ones are known.
+
+    Args:
+        robot: see :func:`motiontok.robots.load_robot`.
+        fps: frames per second of the stream.
+        look_ahead: seconds; at least 7 frames.
+
+    Attributes:
+        latency: frames between a target and its result.
+    """
+
+    def __init__(self, robot: Robot, *, fps: float, look_ahead: float) -> None:
+        bodies, outline = robot.calibration.bodies, soles_of(robot.calibration)
+        coupling, speeds = robot.coupling, robot.speed_limits
+        kinematics = self._kinematics = Kinematics(robot.model, bodies, coupling)
+        self._floor = FloorTask(kinematics, outline, weight=FLOOR_WEIGHT)
+        limits = kinematics.lower, kinematics.upper
+        free = speeds if coupling is None else coupling.speeds(speeds)
+        movement = MovementCost(Smoothness(), *limits, free, fps)
+        self._reach = free / fps
+        self._newest = OnlineSolver(
+            robot.model,
+            bodies,
+            speed_limits=speeds,
+            fps=fps,
+            outline=outline,
+            coupling=coupling,
+            bounds=movement.bounds,
+        )
+        self._bounds = movement.bounds
+        third = limit_margins(*limits, movement.weights.margin / 3.0)
+        self._room = np.maximum(third, 1e-9)
+        self.latency = max(round(look_ahead * fps), 2 * REACH + 1)
+        first = max(round(_MEAN * (self.latency - 1)), REACH)
+        self._blur = _Blur(first, fps)
+        self._fine = FixedLagSmoother(movement, *limits, self.latency - 1 - first)
+        points = standing_points(robot.calibration)
+        self._bodies = [kinematics.body_index(body) for body, _ in points]
+        self._points = np.array([point for _, point in points])
+        self._moving = np.stack([kinematics.subtree_of(body) for body, _ in points])[:, None]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream; the next frame starts anew."""
+        self._newest.reset()
+        self._blur.reset()
+        self._fine.reset()
+        # From the frame that comes next in the second smoother to the newest.
+        self._waiting: deque[_Waiting] = deque(maxlen=self._blur.lag + 2)
+        self._ready: Array | None = None
+        self._last: Array | None = None
+
+    def step(self, targets: Targets, standing: Array, before: Array) -> Array:
+        """Configuration ``(nq,)`` of the frame that is due, the first until one is.
+
+        Args:
+            targets: of the newest frame.
+            standing: ``(points,)`` which heels and toes stand in it, as far as is known.
+            before: ``(points,)`` which stood three frames before.
+        """
+        newest = self._newest
+        newest.begin(targets)
+        self._waiting.append(_Waiting(targets, standing))
+        if len(self._waiting) > REACH:
+            self._waiting[-1 - REACH].standing = before
+        q, which, seen = newest.pair, _PAIR, targets
+        if self._ready is not None:
+            due = self._waiting[0]
+            seen = _together(targets, due.targets)
+            q, which = np.concatenate([q, self._ready[None]]), _TRIPLE
+        states: list[State] = []
+        model = quadratic(
+            self._kinematics,
+            [PoseTask(self._kinematics, seen)[which], self._floor],
+            q,
+            see=lambda _part, state, _total: states.append(state),
+        )
+        state = states[0]
+        newest.advance(model[:2])
+        rough = self._blur.push(newest.pair[0])
+        out = rough
+        if self._ready is not None:
+            points = self._seen(state, 2, self._waiting[0].standing)
+            out = self._fine.push(q[2], model.matrix[2], model.gradient[2], points)
+        self._ready = rough if self._blur.full else None
+        out[7:] = self._inside(out[7:])
+        if self._last is not None:
+            last = self._last[7:]
+            out[7:] = np.minimum(np.maximum(out[7:], last - self._reach), last + self._reach)
+        self._last = out
+        return self._kinematics.expand(out).copy()
+
+    def _inside(self, joints: Array) -> Array:
+        """Joint values; what is in a margin is squeezed into a third of it, without a kink."""
+        low, high = self._bounds
+        over = np.maximum(joints - high, 0.0) - np.maximum(low - joints, 0.0)
+        return joints - over + np.sign(over) * self._room * -np.expm1(-np.abs(over) / self._room)
+
+    def _seen(self, state: State, row: int, standing: Array) -> Points:
+        turned = (state.rotations[row, self._bodies] @ self._points[..., None])[..., 0]
+        places = turned + state.positions[row, self._bodies]
+        twists = state.jacobians[row].T
+        # A point at p moves at v + w x p = v - [p] w.
+        rows = (twists[:3] - skew(places) @ twists[3:]) * self._moving
+        return Points(places, self._kinematics.free(rows), standing)
+
+
+def _together(first: Targets, second: Targets) -> Targets:
+    """The targets of two frames, one after the other."""
+    return replace(
+        first,
+        rotations=np.concatenate([first.rotations, second.rotations]),
+        positions=np.concatenate([first.positions, second.positions]),
+        rotation_weights=np.concatenate([first.rotation_weights, second.rotation_weights]),
+        position_weights=np.concatenate([first.position_weights, second.position_weights]),
+    )

@@ -1,0 +1,218 @@
+"""Inverse kinematics of one frame at a time, for streams and teleoperation.
+
+Without looking ahead a warm start can lock into a bad pose at a joint limit. So a rival
+is solved beside it, a step a frame, and started again from the neutral pose every
+second: once it fares much better, the robot is drawn over to its pose as fast as the
+joints may move.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pinocchio as pin
+
+from bvh.rotations import Array
+from motiontok.robots.kinematics.kinematics import Kinematics
+from motiontok.robots.model.mimic_joints import Coupling
+from motiontok.robots.model.outline import Outline
+from motiontok.robots.solver.levenberg_marquardt import damped_step, minimize
+from motiontok.robots.solver.offline import FLOOR_WEIGHT
+from motiontok.robots.solver.tasks import (
+    FloorTask,
+    NormalEquations,
+    PoseTask,
+    Posture,
+    Task,
+    quadratic,
+)
+from motiontok.robots.targets import Targets
+
+__all__ = ["OnlineSolver"]
+
+_STEPS = 3
+_SHALLOW = 0.003  # m that a sole may be below ground before the whole robot is raised
+_WORTH = 0.02  # of the cost: a step that promises less is the last
+_DAMPING = 1e-3
+_MAX_STEP = 0.7
+_LIFE = 30  # frames that a rival lives
+_YOUTH = 10  # frames that it needs to settle
+_MUCH_BETTER = 0.6  # of the robot's own cost
+_BOTH = np.zeros(2, dtype=int)
+_APART = 0.5  # rad
+_DRAW = 1000.0  # posture weight towards a better rival, per rad: tracking must wait
+
+
+class OnlineSolver:
+    """Follows targets one frame at a time, within joint and speed limits.
+
+    Args:
+        model: Pinocchio model.
+        bodies: Pinocchio joint indices of the bodies that the targets name.
+        speed_limits: ``(joints,)`` rad/s.
+        fps: frames per second of the stream.
+        outline: points that must stay above the ground; none, if not given.
+        coupling: of joints that follow others.
+        bounds: lower and upper values of the free joints inside the robot's limits; these
+            themselves, if not given.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        bodies: tuple[int, ...],
+        *,
+        speed_limits: Array,
+        fps: float = 30.0,
+        outline: Outline | None = None,
+        coupling: Coupling | None = None,
+        bounds: tuple[Array, Array] | None = None,
+    ) -> None:
+        kinematics = self._kinematics = Kinematics(model, bodies, coupling)
+        self._bounds = (kinematics.lower, kinematics.upper) if bounds is None else bounds
+        self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
+        self._outline = outline
+        self._floor = (
+            None if outline is None else FloorTask(self._kinematics, outline, weight=FLOOR_WEIGHT)
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream; the next frame starts anew."""
+        self._base: Array | None = None
+        # Row 0 is the robot, row 1 its rival.
+        self._q = np.zeros((2, self._kinematics.nq))
+        self._damping = np.full(2, _DAMPING)
+        self._age = 0
+
+    def step(self, targets: Targets) -> tuple[Array, float]:
+        """Configuration ``(nq,)`` and tracking cost of the next frame.
+
+        Args:
+            targets: of one frame.
+        """
+        self.begin(targets)
+        tasks = self._tasks(targets)
+        model = quadratic(self._kinematics, [task[_BOTH] for task in tasks], self._q)
+        trial, promise, posture, lower, upper = self._together(model)
+        self._q[1] = trial[1]
+
+        own = slice(0, 1)
+        posture = None if posture is None else posture[own]
+        q, damping = self._q[own].copy(), self._damping[own].copy()
+        best, total = model[own], _total(model[own], q, posture)
+        trial, promise, taken = trial[own], promise[own], True
+        for _ in range(_STEPS - 1):
+            if taken and promise[0] < _WORTH * total:
+                break
+            model = quadratic(self._kinematics, tasks, trial)
+            trial_total = _total(model, trial, posture)
+            taken = trial_total < total
+            if taken:
+                q, best, total = trial, model, trial_total
+                damping = np.maximum(0.3 * damping, 1e-5)
+            else:
+                damping = np.minimum(10.0 * damping, 1e2)
+            trial, promise = self._moved(best, q, lower[own], upper[own], damping, posture)
+        # The last step is not looked at: after a good one the next is nearly always good.
+        self._q[own], self._damping[own] = trial if taken else q, damping
+        if self._outline is not None:
+            state = self._kinematics.evaluate(self._q[own])
+            heights = self._outline.heights(self._kinematics, state)
+            self._q[0, 2] += max(0.0, -_SHALLOW - float(heights.min()))
+        return self._kinematics.expand(self._q[0]).copy(), float(best.cost[0])
+
+    def begin(self, targets: Targets) -> None:
+        """Carry robot and rival along to the next frame's targets, unsolved."""
+        base = _base_of(targets)
+        if self._base is None:
+            self._start(targets, base)
+        else:
+            _carry(self._q[0], self._base, base)
+            _carry(self._q[1], self._base, base)
+        self._base = base
+        if self._age >= _LIFE:
+            self._q[1, 7:] = np.clip(0.0, *self._bounds)
+            self._q[1, :7] = base
+            self._damping[1], self._age = _DAMPING, 0
+
+    @property
+    def pair(self) -> Array:
+        """Configurations ``(2, nq)`` of the robot and of its rival."""
+        return self._q.copy()
+
+    def advance(self, model: NormalEquations) -> None:
+        """One step of both, of costs at :attr:`pair`."""
+        trial, _, _, _, _ = self._together(model)
+        self._q[:] = trial
+
+    def _start(self, targets: Targets, base: Array) -> None:
+        self._q[:, 7:] = np.clip(0.0, *self._bounds)
+        self._q[:, :7] = base
+        self._q[:1] = minimize(self._kinematics, self._q[:1], self._tasks(targets))[0]
+
+    def _tasks(self, targets: Targets) -> list[Task]:
+        tasks: list[Task] = [PoseTask(self._kinematics, targets)]
+        return tasks if self._floor is None else [*tasks, self._floor]
+
+    def _together(
+        self, model: NormalEquations
+    ) -> tuple[Array, Array, Posture | None, Array, Array]:
+        """Robot and rival a step on, what that promises, the pull to the rival, and bounds."""
+        posture = self._draw(model)
+        joints, (low, high) = self._q[0, 7:], self._bounds
+        # Who comes from outside the bounds, or too fast, gets there as fast as may be.
+        lower = np.stack([np.minimum(np.maximum(low, joints - self._reach), high), low])
+        upper = np.stack([np.maximum(np.minimum(high, joints + self._reach), low), high])
+        trial, promise = self._moved(model, self._q, lower, upper, self._damping, posture)
+        self._age += 1
+        return trial, promise, posture, lower, upper
+
+    def _draw(self, model: NormalEquations) -> Posture | None:
+        """A pull of the robot to its rival's pose, if that fares much better."""
+        own, rival = model.cost
+        if self._age < _YOUTH or rival > _MUCH_BETTER * own - 5.0:
+            return None
+        # Two that are close are on their way to the same pose, one a little ahead.
+        if np.abs(self._q[1, 7:] - self._q[0, 7:]).max() < _APART:
+            return None
+        self._age = _YOUTH  # the rival lives on until the robot has come over
+        self._q[0, :7] = self._q[1, :7]
+        reference = self._q[[1, 1], 7:]
+        return Posture(reference, np.array([[_DRAW], [0.0]]))
+
+    def _moved(
+        self,
+        model: NormalEquations,
+        q: Array,
+        lower: Array,
+        upper: Array,
+        damping: Array,
+        posture: Posture | None,
+    ) -> tuple[Array, Array]:
+        step, promise = damped_step(model, q[:, 7:], lower, upper, damping, posture)
+        step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
+        out = self._kinematics.integrate(q, step)
+        out[:, 7:] = np.minimum(np.maximum(out[:, 7:], lower), upper)
+        return out, promise
+
+
+def _total(model: NormalEquations, q: Array, posture: Posture | None) -> float:
+    return float(model.cost[0] + (0.0 if posture is None else posture.cost(q[:, 7:])[0]))
+
+
+def _base_of(targets: Targets) -> Array:
+    """Position and quaternion (x, y, z, w) that put the base on its target ``(7,)``."""
+    rotation = targets.rotations[0, 0] @ targets.local_rotations[0].T
+    out = np.empty(7)
+    out[:3] = targets.positions[0, 0] - rotation @ targets.local_positions[0]
+    out[3:] = pin.Quaternion(rotation).coeffs()
+    return out
+
+
+def _carry(q: Array, before: Array, now: Array) -> None:
+    """Move the base of ``q (nq,)`` as its target moved, in place."""
+    q[:3] += now[:3] - before[:3]
+    turn = pin.Quaternion(now[3:]) * pin.Quaternion(before[3:]).inverse()
+    q[3:7] = (turn * pin.Quaternion(q[3:7])).normalized().coeffs()

@@ -1,0 +1,287 @@
+"""Refine a whole trajectory at once: tracking, floor, limits and jerk of every frame together.
+
+Gauss-Newton on all frames as one problem. Third differences couple four neighbouring
+frames, so the normal matrix is banded, three frames wide, and its Cholesky factor costs
+little more than the kinematics. What a frame becomes depends on a second around it at
+most: windows that overlap give what the whole trajectory would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import LinAlgError, solveh_banded
+from scipy.ndimage import minimum_filter1d, uniform_filter1d
+
+from bvh.rotations import Array
+from motiontok.robots.contacts.held_contacts import Hold, Stillness
+from motiontok.robots.kinematics.kinematics import Kinematics, Linearization, State
+from motiontok.robots.limits.smoothness import REACH, Movement, MovementCost, third_difference_bands
+from motiontok.robots.solver.tasks import BATCH, NormalEquations, Task, quadratic
+
+__all__ = ["limit_speed", "refine", "windows"]
+
+_NEAR = 8  # frames on each side that a step is judged by together
+_PART = 0.3  # of a step that went too far
+_LEAST, _MOST = 0.01, 1.0  # extra damping after a step that went too far
+_MARGIN = 4  # frames refined around one that moves
+_WORSE = 0.02  # of its cost that a stretch may lose in a step
+_DAMPING = 1e-3  # relative to the matrix's diagonal
+_FLOOR = 0.1  # absolute damping, in units of cost per rad^2
+_MAX_STEP = 0.5  # rad or m
+
+
+def refine(
+    kinematics: Kinematics,
+    tasks: Sequence[Task],
+    q: Array,
+    movement: MovementCost,
+    *,
+    holds: Sequence[Hold] = (),
+    iterations: int,
+    frozen: Array,
+    damping: Array,
+) -> tuple[Array, Array]:
+    """Lower tracking and movement cost of a trajectory together, within joint limits.
+
+    Args:
+        kinematics: of all bodies that the tasks name.
+        tasks: of as many frames as ``q``.
+        q: configurations ``(frames, nq)``, a good start.
+        movement: of the robot at the trajectory's rate.
+        holds: points that stay where they are.
+        iterations: Gauss-Newton steps.
+        frozen: ``(frames,)`` true where a frame must stay as it is.
+        damping: ``(frames,)`` relative to the matrix's diagonal; raised in place where
+            steps went too far and lowered where they did not (Levenberg 1944).
+
+    Returns:
+        Configurations ``(frames, nq)``, and how far (rad or m) the last step moved any
+        coordinate of each frame ``(frames,)``.
+    """
+    problem = _Problem(kinematics, tasks, movement, holds)
+    now = problem.at(q)
+    size = np.zeros(len(q))
+    for _ in range(iterations):
+        step = problem.step(now, frozen, damping)
+        size = np.abs(step).max(1)
+        step *= np.minimum(1.0, _MAX_STEP / np.maximum(size, 1e-9))[:, None]
+        now, share = problem.taken(now, step)
+        raised = np.minimum(np.maximum(10.0 * damping, _LEAST), _MOST)
+        damping[:] = np.where(share < 1.0, raised, 0.1 * damping)
+    return now.q, size
+
+
+def windows(moving: Array) -> tuple[Array, Array]:
+    """Frames to refine where some still move ``(frames,)``.
+
+    Stretches are laid end to end. Still frames at both ends of each keep the terms of its
+    own frames right and those across the seams constant.
+
+    Returns:
+        Indices ``(n,)`` of the frames, and which of them ``(n,)`` must stay.
+    """
+    free = _widened(moving, _MARGIN)
+    frames = np.flatnonzero(_widened(free, REACH))
+    return frames, ~free[frames]
+
+
+def _widened(mask: Array, by: int) -> Array:
+    wide = np.convolve(mask, np.ones(2 * by + 1))[by : by + len(mask)]
+    return np.asarray(wide > 0)
+
+
+@dataclass(eq=False)
+class _Point:
+    """Configurations and what they cost, to second order."""
+
+    q: Array
+    model: NormalEquations
+    moved: Movement
+    still: Stillness
+    cost: Array
+
+
+class _Problem:
+    """Tracking and movement of a run of frames."""
+
+    def __init__(
+        self,
+        kinematics: Kinematics,
+        tasks: Sequence[Task],
+        movement: MovementCost,
+        holds: Sequence[Hold],
+    ) -> None:
+        self._kinematics = kinematics
+        self._tasks = tasks
+        self._movement = movement
+        self._holds = holds
+
+    def at(self, q: Array) -> _Point:
+        """What configurations ``q (frames, nq)`` cost."""
+        still = Stillness(self._kinematics, self._holds, self._movement.still)
+        every = np.arange(len(q))
+
+        def see(part: slice, state: State, total: Linearization) -> None:
+            still.see(every[part], state, total)
+
+        model = quadratic(self._kinematics, self._tasks, q, see=see)
+        return self._summed(q, model, still)
+
+    def taken(self, now: _Point, step: Array) -> tuple[_Point, Array]:
+        """Where a step leads, and the share ``(frames,)`` of it that was taken.
+
+        It is shortened, around there, where it would make things worse.
+        """
+        before = _around(now.cost)
+        share = np.ones(len(step))
+        there = self.at(self._stepped(now.q, step))
+        for last in (False, False, True):
+            worse = _around(there.cost) > (1.0 + _WORSE) * before + 1.0
+            if not worse.any():
+                break
+            # The share taken changes gradually along time, or the step would be rough itself.
+            good = minimum_filter1d(np.where(worse, 0.0, 1.0), 2 * _NEAR + 1, mode="nearest")
+            good = uniform_filter1d(good, 2 * _NEAR + 1, mode="nearest")
+            share *= good if last else _PART + (1.0 - _PART) * good
+            self._again(there, now, share[:, None] * step, np.flatnonzero(good < 1.0))
+            there = self._summed(there.q, there.model, there.still)
+        return there, share
+
+    def _again(self, there: _Point, now: _Point, step: Array, some: Array) -> None:
+        """Put some frames of a point elsewhere, in place."""
+        there.q[some] = self._stepped(now.q[some], step[some])
+
+        def see(part: slice, state: State, total: Linearization) -> None:
+            there.still.see(some[part], state, total)
+
+        there.model[some] = quadratic(
+            self._kinematics, [task[some] for task in self._tasks], there.q[some], see=see
+        )
+
+    def _summed(self, q: Array, model: NormalEquations, still: Stillness) -> _Point:
+        moved = self._movement(q)
+        return _Point(q, model, moved, still, model.cost + moved.cost + still.cost(len(q)))
+
+    def _stepped(self, q: Array, step: Array) -> Array:
+        out = self._kinematics.integrate(q, step)
+        out[:, 7:] = np.clip(out[:, 7:], self._kinematics.lower, self._kinematics.upper)
+        return out
+
+    def step(self, now: _Point, frozen: Array, damping: Array) -> Array:
+        """Gauss-Newton step ``(frames, nv)`` of all frames together."""
+        gradient = now.model.gradient + now.moved.gradient
+        frames, nv = gradient.shape
+        beside = now.still.add(gradient)
+        gradient[frozen] = 0.0
+        # Single precision does, but for very high rates, and is half the work.
+        for kind in (np.float32, np.float64):
+            band = _band(now, self._movement, gradient, _DAMPING + damping, np.dtype(kind))
+            coupled = _coupling(band, 1)
+            for rows, columns, at, block in beside:
+                coupled[at, rows, columns] += block
+            if frozen.any():
+                _hold(band, frozen)
+            try:
+                out: Array = solveh_banded(
+                    band.reshape(frames * nv, -1).T,
+                    gradient.ravel().astype(kind),
+                    lower=True,
+                    overwrite_ab=True,
+                    overwrite_b=True,
+                    check_finite=False,
+                )
+            except LinAlgError:  # indefinite to rounding
+                continue
+            return out.reshape(frames, nv).astype(np.float64)
+        return np.zeros((frames, nv))
+
+
+def _around(cost: Array) -> Array:
+    out: Array = uniform_filter1d(cost, 2 * _NEAR + 1, mode="nearest") * (2 * _NEAR + 1)
+    return out
+
+
+def _band(
+    now: _Point, movement: MovementCost, gradient: Array, damping: Array, kind: np.dtype[Any]
+) -> Array:
+    """The matrix of all frames ``(frames, nv, width)`` in lower band storage, one row
+    an unknown: entry ``t, i, k`` couples the unknown ``(t, i)`` with the k-th after it."""
+    matrix, moved = now.model.matrix, now.moved
+    frames, nv = gradient.shape
+    coupling = third_difference_bands(frames)
+    # The base's blocks of three reach two further than the joints.
+    band = np.zeros((frames, nv, REACH * nv + 3), dtype=kind)
+    stiff = moved.diagonal + movement.weights.inside**2 * (moved.walls * gradient[:, 6:] > 0.0)
+    padded = np.zeros((BATCH, nv, 2 * nv))
+    s0, s1, s2 = padded.strides
+    skewed = np.lib.stride_tricks.as_strided(padded, (BATCH, nv, nv), (s0, s1 + s2, s2))
+    for start in range(0, frames, BATCH):
+        part = slice(start, start + BATCH)
+        count = len(matrix[part])
+        padded[:count, :, :nv] = matrix[part]
+        diagonal = np.einsum("tii->ti", padded[:count, :, :nv])
+        diagonal += damping[part, None] * diagonal + _FLOOR
+        diagonal[:, 6:] += stiff[part] + movement.joint * coupling[0, part, None]
+        diagonal[:, :3] += movement.base * coupling[0, part, None]
+        diagonal[:, 3:6] += movement.turn * coupling[0, part, None]
+        band[part, :, :nv] = skewed[:count]
+    for d in range(1, min(REACH, frames - 1) + 1):
+        c = coupling[d, : frames - d]
+        band[: frames - d, 6:, d * nv] = movement.joint * c[:, None]
+        # Both frames' bases move along their own axes; the differences are the world's.
+        turned = moved.rotations[:-d].swapaxes(-1, -2) @ moved.rotations[d:]
+        for i in range(3):
+            for j in range(3):
+                entry = c * turned[:, i, j]
+                band[: frames - d, i, d * nv + j - i] = movement.base * entry
+                band[: frames - d, 3 + i, d * nv + j - i] = movement.turn * entry
+    band[:-1, 6:, nv] += moved.beside
+    return band
+
+
+def _coupling(band: Array, apart: int) -> Array:
+    """Blocks ``(frames, nv, nv)`` that couple frames less than ``REACH`` apart, as a view."""
+    frames, nv, _ = band.shape
+    s0, s1, s2 = band.strides
+    out: Array = np.lib.stride_tricks.as_strided(
+        band[:, :, apart * nv :], (frames, nv, nv), (s0, s1 - s2, s2)
+    )
+    return out
+
+
+def _hold(band: Array, frozen: Array) -> None:
+    """Take frozen frames out of a matrix, in place."""
+    nv = band.shape[1]
+    band[frozen] = 0.0
+    band[frozen, :, 0] = 1.0
+    for d in range(1, REACH + 1):
+        before = np.flatnonzero(frozen[d:] & ~frozen[:-d])
+        if d < REACH:
+            _coupling(band, d)[before] = 0.0
+        else:
+            # Unknown (t, i) meets those of frame t + d at d nv - i and after.
+            for i in range(nv):
+                band[before, i, d * nv - i :] = 0.0
+
+
+def limit_speed(joints: Array, steps: Array) -> Array:
+    """The nearest paths ``(frames, joints)`` that change by at most ``steps (joints,)`` a frame.
+
+    The mean of the largest such path below ``joints`` and the smallest above: of all
+    paths that keep to the speed it has the least maximal distance (McShane 1934), and
+    it stays within the range of ``joints``.
+    """
+    if (np.abs(np.diff(joints, axis=0)) <= steps).all():
+        return joints
+    low, high = joints.copy(), joints.copy()
+    for order in (range(1, len(joints)), range(len(joints) - 2, -1, -1)):
+        side = 1 if order.step < 0 else -1
+        for frame in order:
+            np.minimum(low[frame], low[frame + side] + steps, out=low[frame])
+            np.maximum(high[frame], high[frame + side] - steps, out=high[frame])
+    out: Array = 0.5 * (low + high)
+    return out

@@ -1,0 +1,118 @@
+"""Self-collision: distances are coal's, and overlapping bodies are parted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
+
+import pinocchio as pin
+
+from bvh import procedural
+from bvh.rotations import from_axis_angle, multiply
+from bvh.skeleton import JOINTS
+from motiontok.robots import retarget
+from motiontok.robots.limits.self_collision import SelfCollision, _between_segments, _capsule
+from motiontok.robots.reports.report import evaluate
+from motiontok.robots.retargeting import t_pose
+
+
+def balls():
+    """Two balls of radius 0.1 on sliders, a third body between them."""
+    slider = (
+        '<joint name="{0}" type="prismatic"><parent link="{1}"/><child link="{2}"/>'
+        '<origin xyz="0 {3} 0"/><axis xyz="0 1 0"/>'
+        '<limit lower="-2" upper="2" effort="1" velocity="1"/></joint>'
+    )
+    shape = '<collision><geometry><sphere radius="0.1"/></geometry></collision>'
+    text = (
+        '<robot name="balls"><link name="base"/><link name="m"/>'
+        f'<link name="a">{shape}</link><link name="b">{shape}</link>'
+        + slider.format("mid", "base", "m", 0)
+        + slider.format("ja", "m", "a", 1)
+        + slider.format("jb", "base", "b", -1)
+        + "</robot>"
+    )
+    model = pin.buildModelFromXML(text, pin.JointModelFreeFlyer())
+    return model, pin.buildGeomFromUrdfString(model, text, pin.GeometryType.COLLISION)
+
+
+def test_distances_points_and_normals_of_two_balls():
+    model, geometry = balls()
+    collision = SelfCollision(model, geometry)
+    assert len(collision.pairs) == 1
+    q = np.stack([pin.neutral(model)] * 3)
+    joint = model.joints[model.getJointId("jb")].idx_q
+    q[:, joint] = [0.0, 1.75, 1.85]  # centres 2.0, 0.25 and 0.15 apart
+    found = collision.near(q, margin=0.1)
+    assert found.frames.tolist() == [1, 2]
+    np.testing.assert_allclose(found.distances, [0.05, -0.05], atol=1e-6)
+    np.testing.assert_allclose(found.deepest(3), [0, 0, 0.05], atol=1e-6)
+    gap = np.einsum("ni,ni->n", found.points[:, 0] - found.points[:, 1], found.normals)
+    np.testing.assert_allclose(gap, found.distances, atol=1e-6)
+    # Moving the first body along its normal parts the pair.
+    for row in range(2):
+        other = q[found.frames[row]].copy()
+        name = model.names[int(found.bodies[row, 0])]
+        other[model.joints[model.getJointId(name)].idx_q] += 0.02 * found.normals[row, 1]
+        assert collision.near(other[None], margin=1).distances[0] > found.distances[row]
+    assert len(collision.near(q)) == 1
+
+
+def test_capsules_hold_their_points_and_segments_their_distance():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(200, 3)) * [0.3, 0.05, 0.1]
+    a, b, radius = _capsule(points)
+    along = np.clip((points - a) @ (b - a) / max((b - a) @ (b - a), 1e-12), 0, 1)
+    distance = np.linalg.norm(points - a - along[:, None] * (b - a), axis=1)
+    assert distance.max() <= radius + 1e-9
+    m1, h1, m2, h2 = rng.normal(size=(4, 40, 3))
+    grid = np.linspace(-1, 1, 61)
+    ends1 = m1[:, None] + grid[:, None] * h1[:, None]
+    ends2 = m2[:, None] + grid[:, None] * h2[:, None]
+    brute = np.linalg.norm(ends1[:, :, None] - ends2[:, None], axis=-1).min(axis=(1, 2))
+    found = _between_segments(m1.T, h1.T, m2.T, h2.T)
+    assert (found <= brute + 1e-9).all()
+    np.testing.assert_allclose(found, brute, atol=0.15)
+
+
+def test_bounding_capsules_miss_nothing(g1):
+    rng = np.random.default_rng(3)
+    q = np.stack([pin.neutral(g1.model)] * 8)
+    q[:, 7:] = rng.uniform(g1.lower, g1.upper, (8, len(g1.lower)))
+    collision = g1.self_collision
+    found = collision.near(q)
+    count = 0
+    data = pin.GeometryData(collision.geometry)
+    for frame in range(8):
+        pin.updateGeometryPlacements(
+            g1.model, g1.model.createData(), collision.geometry, data, q[frame]
+        )
+        for pair in range(len(collision.pairs)):
+            distance = pin.computeDistance(collision.geometry, data, pair).min_distance
+            count += distance < -1e-6
+    assert count > 0
+    assert (found.distances < -1e-6).sum() == count
+
+
+def test_a_t_pose_touches_nothing(g1):
+    assert g1.self_collision.near(retarget(t_pose(), g1).qpos).deepest(1)[0] == 0
+
+
+def test_hands_in_the_belly_are_pushed_out(g1):
+    motion = procedural.make("wave", seconds=1, seed=1)
+    rotations = motion.rotations.copy()
+    inward = from_axis_angle([0.0, 1.0, 0.0], 1.3)
+    for name, sign in (("Left", -1.0), ("Right", 1.0)):
+        down = from_axis_angle([1.0, 0.0, 0.0], 1.4 * sign)
+        rotations[:, JOINTS.index(name + "Arm")] = multiply(down, inward)
+        bent = from_axis_angle([0.0, 0.0, 1.0], 1.7 * sign)
+        rotations[:, JOINTS.index(name + "ForeArm")] = bent
+    motion = type(motion)(motion.root_positions, rotations, motion.offsets)
+    through = evaluate(retarget(motion, g1, self_collision=False), motion, g1)
+    beside = evaluate(retarget(motion, g1), motion, g1)
+    assert through.self_penetration > 0.02
+    assert beside.self_penetration < 0.25 * through.self_penetration
+    assert beside.limit_violation == 0
+    assert beside.position_error < through.position_error + 0.03

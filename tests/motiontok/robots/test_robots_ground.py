@@ -1,0 +1,129 @@
+"""Motions on ramps and steps: the ground is found, and feet are flat on it and stay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
+
+from bvh import procedural
+from bvh.procedural.body import Body, solve
+from bvh.procedural.locomotion import walk
+from bvh.procedural.signals import keys, low_pass
+from bvh.procedural.style import Style
+from bvh.rotations import from_axis_angle
+from bvh.skeleton import JOINTS
+from motiontok.errors import RobotError
+from motiontok.robots import evaluate, retarget
+from motiontok.robots.contacts.foot_contacts import find_contacts, runs
+from motiontok.robots.contacts.ground import find_ground
+
+FLAT = [(0.0, 0.0, 0.0)]
+SLOPE = np.radians(10.0)
+
+
+def up_a_ramp():
+    """A walk on a plane that is tilted about the world's Y axis, the body square to it."""
+    motion = procedural.make("walk", seconds=5, seed=4, speed=1.0)
+    return motion.moved(from_axis_angle([0.0, 1.0, 0.0], -SLOPE), np.zeros(3))
+
+
+def up_steps(height=0.15):
+    """A walk whose feet stand that much higher with every step."""
+    rng = np.random.default_rng(3)
+    body = Body.scaled(1.0)
+    time = np.arange(150) / 30.0
+    performance = walk(time, rng, body, Style.random(rng, body), 0.8)
+    stands = [runs(foot.lift < 1e-3) for foot in performance.feet]
+    order = sorted({span for spans in stands for span in spans})
+    levels = []
+    for foot, spans in zip(performance.feet, stands, strict=True):
+        times, values = [], []
+        for start, end in spans:
+            times += [time[start] - 0.1, time[end - 1] + 0.03]
+            values += [height * order.index((start, end))] * 2
+        levels.append(keys(time, times, values))
+        foot.lift += levels[-1]
+    performance.pelvis[:, 2] += low_pass(np.minimum(*levels), 8.0)
+    return solve(performance, body, name="steps"), height * (len(order) - 1)
+
+
+def test_flat_ground_is_flat_whatever_one_does_on_it():
+    for kind in procedural.KINDS:
+        motion = procedural.make(kind, seconds=4, seed=2)
+        assert find_ground(motion).is_level, kind
+
+
+def test_a_foot_on_a_chair_or_in_the_air_stands_on_nothing():
+    motion = procedural.make("wave", seconds=3, seed=0)
+    thigh, shin = JOINTS.index("LeftUpLeg"), JOINTS.index("LeftLeg")
+    motion.rotations[:, thigh] = from_axis_angle([0.0, 1.0, 0.0], -1.2)
+    motion.rotations[:, shin] = from_axis_angle([0.0, 1.0, 0.0], 1.2)
+    foot = motion.global_positions()[:, JOINTS.index("LeftFoot"), 2]
+    assert foot.min() > 0.2
+    assert find_ground(motion).is_level
+
+
+def test_a_ramp_is_found_and_feet_lie_flat_on_it(g1):
+    motion = up_a_ramp()
+    ground = find_ground(motion)
+    steep = np.degrees(np.arctan(np.linalg.norm(ground.feet[..., :2], axis=-1)))
+    assert np.median(steep) == pytest.approx(10.0, abs=1.0)
+    contacts = find_contacts(motion, ground.feet).ends.mean()
+    assert contacts > 0.4
+    trajectory = retarget(motion, g1)
+    report = evaluate(trajectory, motion, g1)
+    level = evaluate(retarget(motion, g1, ground=FLAT), motion, g1)
+    assert np.degrees(report.foot_tilt) < 1.0 < 2.0 < np.degrees(level.foot_tilt)
+    assert report.foot_slide < 0.015
+    assert report.foot_depth < 0.008
+    assert report.body_depth < 0.008
+    assert report.near_limit < 0.01
+    assert (trajectory.contacts.mean(axis=0) > 0.2).all()
+    # What is found is as good as what is known.
+    plane = (float(np.tan(SLOPE)), 0.0, 0.0)
+    known = evaluate(retarget(motion, g1, ground=[plane]), motion, g1, ground=[plane])
+    assert np.degrees(known.foot_tilt) < 1.0
+    assert known.foot_slide < 0.015
+    assert known.foot_depth < 0.008
+
+
+def test_steps_are_found_and_feet_stand_on_them(g1):
+    motion, top = up_steps()
+    ground = find_ground(motion)
+    assert not ground.feet[..., :2].any()
+    heights = np.unique(ground.feet[..., 2])
+    assert len(heights) >= 5
+    assert heights[0] == 0.0
+    np.testing.assert_allclose(np.diff(heights), 0.15, atol=0.02)
+    assert heights[-1] == pytest.approx(top, abs=0.02 + 0.15)
+    report = evaluate(retarget(motion, g1), motion, g1)
+    level = evaluate(retarget(motion, g1, ground=FLAT), motion, g1)
+    assert report.foot_slide < min(0.015, 0.5 * level.foot_slide)
+    assert np.degrees(report.foot_tilt) < 1.5
+    assert report.foot_depth < 0.01
+    assert level.foot_depth > report.foot_depth + 0.01
+    assert report.root_jerk < 2 * report.root_jerk_source
+
+
+def test_known_steps_hold_each_foot_on_the_nearest(g1):
+    motion, _ = up_steps()
+    planes = [(0.0, 0.0, 0.15 * k) for k in range(20)]
+    heights = np.unique(find_ground(motion, planes).feet[..., 2]) / 0.15
+    np.testing.assert_allclose(heights, np.round(heights), atol=1e-9)
+    report = evaluate(retarget(motion, g1, ground=planes), motion, g1, ground=planes)
+    assert report.foot_slide < 0.015
+    assert report.foot_depth < 0.01
+
+
+def test_a_clip_cut_elsewhere_stands_on_the_same_ground():
+    motion, _ = up_steps()
+    whole, cut = find_ground(motion), find_ground(motion[40:])
+    np.testing.assert_allclose(cut.feet[20:], whole.feet[60:], atol=0.03)
+
+
+@pytest.mark.parametrize("planes", [[], [(0.0, 0.0)], [(0.0, 0.0, np.nan)], (0.0, 0.0, 0.0)])
+def test_ground_that_is_none_is_refused(g1, planes):
+    with pytest.raises(RobotError, match="ground: expected planes"):
+        retarget(procedural.make("walk", seconds=1, seed=0), g1, ground=planes)

@@ -1,0 +1,114 @@
+"""One frame at a time: close, within limits and speeds, without looking ahead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
+
+from bvh import BVHError, procedural
+from motiontok.errors import RobotError
+from motiontok.robots import Follower, Trajectory
+from motiontok.robots.follower import _Skeleton
+from motiontok.robots.reports.report import evaluate
+
+
+def follow(follower, motion):
+    return np.array(
+        [follower.push(p, r) for p, r in zip(motion.root_positions, motion.rotations, strict=True)]
+    )
+
+
+def test_the_skeleton_is_the_motions_own_kinematics():
+    motion = procedural.make("dance", seconds=0.2, seed=0)
+    skeleton = _Skeleton(motion.offsets)
+    for frame in range(len(motion)):
+        _, points = skeleton.place(motion.root_positions[frame], motion.rotations[frame])
+        np.testing.assert_allclose(points[0], motion.global_positions()[frame], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["walk", "dance", "turn"])
+def test_a_stream_is_followed(g1, kind):
+    motion = procedural.make(kind, seconds=3, seed=6)
+    follower = Follower(g1, offsets=motion.offsets)
+    trajectory = Trajectory(follow(follower, motion), g1.joint_names, 30.0, "g1")
+    report = evaluate(trajectory, motion, g1)
+    assert report.limit_violation == 0
+    assert report.speed_violations == 0
+    assert report.position_error < 0.04
+    assert report.foot_depth < 0.005
+    assert report.foot_slide < report.foot_slide_source + 0.025
+
+
+def test_the_future_changes_nothing_and_reset_forgets(g1):
+    motion = procedural.make("walk", seconds=1, seed=6)
+    follower = Follower(g1, offsets=motion.offsets)
+    whole = follow(follower, motion)
+    follower.reset()
+    half = follow(follower, motion[:15])
+    np.testing.assert_allclose(half, whole[:15], atol=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "look_ahead"), [("dance", 0.3), ("walk", 0.5)])
+def test_a_robot_that_is_late_moves_smoothly_and_away_from_its_stops(g1, kind, look_ahead):
+    motion = procedural.make(kind, seconds=4, seed=6)
+    at_once = Follower(g1, offsets=motion.offsets)
+    late = Follower(g1, offsets=motion.offsets, look_ahead=look_ahead)
+    assert at_once.latency == 0
+    assert late.latency == round(30 * look_ahead)
+    known = motion[: len(motion) - late.latency]
+    reports = [
+        evaluate(Trajectory(q, g1.joint_names, 30.0, "g1"), known, g1)
+        for q in (follow(at_once, known), follow(late, motion)[late.latency :])
+    ]
+    assert reports[1].root_jerk < 0.8 * reports[0].root_jerk
+    assert reports[1].joint_jerk < 0.8 * reports[0].joint_jerk
+    assert reports[1].near_limit == 0
+    assert reports[1].limit_violation == 0
+    assert reports[1].speed_violations == 0
+    assert reports[1].position_error < 0.02
+    assert reports[1].foot_slide < reports[0].foot_slide
+
+
+def test_a_late_robot_sees_its_latency_and_no_more(g1):
+    motion = procedural.make("walk", seconds=2, seed=6)
+    follower = Follower(g1, offsets=motion.offsets, look_ahead=0.3)
+    whole = follow(follower, motion)
+    follower.reset()
+    np.testing.assert_allclose(follow(follower, motion[:30]), whole[:30], atol=1e-9)
+    # It waits in its first pose, then moves with the person.
+    reach = np.linalg.norm(whole[:, :3] - whole[0, :3], axis=1)
+    assert reach[: follower.latency].max() < 0.05
+    assert reach[-1] > 0.2
+
+
+@pytest.mark.parametrize("look_ahead", [0.0, 0.3])
+def test_a_sudden_turn_is_survived(g1, look_ahead):
+    # The person in the stream is suddenly another one, facing the other way.
+    first = procedural.make("walk", seconds=1, seed=6)
+    turned = first.moved(np.array([0.0, 0.0, 0.0, 1.0]), np.array([2.0, 0.0, 0.0]))
+    follower = Follower(g1, offsets=first.offsets, look_ahead=look_ahead)
+    follow(follower, first)
+    q = follow(follower, turned)
+    settled = slice(15, len(turned) - follower.latency)
+    trajectory = Trajectory(q[follower.latency :][settled], g1.joint_names, 30.0, "g1")
+    assert evaluate(trajectory, turned[settled], g1).position_error < 0.05
+    assert (np.abs(np.diff(q[:, 7:], axis=0)) * 30 <= g1.speed_limits + 1e-6).all()
+
+
+def test_bad_poses_are_refused(g1):
+    motion = procedural.make("walk", seconds=0.1, seed=6)
+    follower = Follower(g1)
+    with pytest.raises(BVHError, match="shapes"):
+        follower.push(motion.root_positions[0], motion.rotations[0, :5])
+    broken = motion.rotations[0].copy()
+    broken[3, 0] = np.nan
+    with pytest.raises(BVHError, match="finite"):
+        follower.push(motion.root_positions[0], broken)
+    with pytest.raises(RobotError, match="fps"):
+        Follower(g1, fps=0)
+    with pytest.raises(RobotError, match="look_ahead"):
+        Follower(g1, look_ahead=-0.1)
+    with pytest.raises(RobotError, match="offsets"):
+        Follower(g1, offsets=np.zeros((3, 3)))
