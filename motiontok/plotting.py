@@ -62,7 +62,10 @@ def legend_below(figure: Any) -> None:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
-    figure.legend(named.values(), named, loc="outside lower center", ncols=8, fontsize=8)
+    # A column is its longest label, at half of 8 points a letter, and 45 points of line and space.
+    widest = 45 + 4.2 * max(map(len, named), default=0)
+    columns = max(1, min(8, int(72 * figure.get_figwidth() / widest)))
+    figure.legend(named.values(), named, loc="outside lower center", ncols=columns, fontsize=8)
 
 
 def save_figure(figure: Any, out: Path, *, dpi: int = 110, **options: Any) -> None:

@@ -18,8 +18,8 @@ from motiontok.methods.quantizers.temporal import Temporal
 
 __all__ = ["plant_codes"]
 
-_STEPS = 30
-_RATE = 0.1  # of a component, at first; falls to zero
+_STEPS, _RATE = 30, 0.1  # the rate, in components, is the first; it falls to zero
+_STEPS_LIVE, _RATE_LIVE = 15, 0.15  # of one window, for which somebody waits
 _BEAM = 8
 _AT_ONCE = 64  # windows
 
@@ -69,8 +69,10 @@ def _planted(method: Temporal, codes: Tensor, asked: Tensor, given: int) -> Tens
         asked = torch.where(asked.isfinite(), asked, done)[:, given:]
     free = drawn[:, given:].clone().requires_grad_()
     optimizer = torch.optim.Adam([free])
-    for step in range(_STEPS):
-        optimizer.param_groups[0]["lr"] = _RATE * (1.0 - step / _STEPS)
+    live = free.shape[0] * free.shape[1] == 1
+    steps, rate = (_STEPS_LIVE, _RATE_LIVE) if live else (_STEPS, _RATE)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = rate * (1.0 - step / steps)
         with torch.enable_grad():
             frames = _frames(method, torch.cat([drawn[:, :given], free], dim=1))
             missed = _means(method, frames, count[1])[:, given:] - asked

@@ -11,8 +11,8 @@ __all__ = ["clip_adaptively", "transposed_weights"]
 
 
 def transposed_weights(module: nn.Module) -> frozenset[Tensor]:
-    """Weights whose outputs are their second dimension, as torch has transposed convolutions."""
-    kinds = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+    """Weights whose outputs are their second dimension: transposed convolutions, embeddings."""
+    kinds = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d | nn.Embedding
     return frozenset(m.weight for m in module.modules() if isinstance(m, kinds))
 
 
@@ -26,9 +26,9 @@ def clip_adaptively(
 ) -> None:
     """Scale gradients in place so that no unit's exceeds ``ratio`` times its weights' norm.
 
-    A unit is an output row of a matrix or an output channel of a convolution, a token's row of
-    an embedding, the whole of a vector, and one position's part of what each position has of
-    its own (codewords, and the maps from and to them).
+    A unit is an output row of a matrix or an output channel of a convolution, a column of an
+    embedding over all of its tokens, the whole of a vector, and one position's part of what each
+    position has of its own (codewords, and the maps from and to them).
     DAPS losses are sums over thousands of dimensions, so this acts on nearly every step.
 
     Args:

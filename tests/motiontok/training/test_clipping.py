@@ -52,12 +52,16 @@ def test_an_output_channel_of_a_transposed_convolution_is_one_unit(layer):
     torch.testing.assert_close(layer.weight.grad, torch.ones_like(layer.weight))
 
 
-def test_a_token_of_an_embedding_is_one_unit():
+def test_a_column_of_an_embedding_is_one_unit():
+    """As in the authors' code: tokens keep the ratios of their gradients."""
     table = nn.Embedding(2, 2)
     nn.init.ones_(table.weight)
-    table.weight.grad = torch.tensor([[5.0, 5.0], [1.0, 1.0]])
+    table.weight.grad = torch.tensor([[3.0, 1.0], [4.0, 1.0]])
     clip_adaptively(table.parameters(), transposed=transposed_weights(table))
-    torch.testing.assert_close(table.weight.grad, torch.ones(2, 2))
+    scale = 2**0.5 / 5
+    torch.testing.assert_close(
+        table.weight.grad, torch.tensor([[3.0 * scale, 1.0], [4.0 * scale, 1.0]])
+    )
 
 
 def test_a_number_is_one_unit():
