@@ -138,7 +138,8 @@ def solve_positions(positions: Array) -> tuple[Array, Array]:
     """Rotations that put SMPL's joints where they are seen, and offsets they then have.
 
     Pelvis and chest are turned as their three bones are (Kabsch), other joints swung onto
-    their bone; upper arms and thighs also about it, as elbow and knee bend.
+    their bone; upper arms and thighs also about it, as elbow and knee bend. Heads go with the
+    chest on average, hands and toes go on as what carries them.
 
     Args:
         positions: ``(frames, 22, 3)``, any unit and axes.
@@ -162,6 +163,7 @@ def solve_positions(positions: Array) -> tuple[Array, Array]:
             world[:, joint] = swung
         else:
             world[:, joint] = parent
+    world[:, _HEAD] = _head(world[:, _CHEST], positions[:, _HEAD] - positions[:, _NECK])
     local = world.copy()
     places = positions.copy()
     for joint, parent_of in enumerate(PARENTS):
@@ -170,6 +172,19 @@ def solve_positions(positions: Array) -> tuple[Array, Array]:
             local[:, joint] = multiply(back, world[:, joint])
             places[:, joint] = rotate(back, positions[:, joint] - positions[:, parent_of])
     return local, places
+
+
+_CHEST, _NECK, _HEAD = (NAMES.index(name) for name in ("Spine3", "Neck", "Head"))
+
+
+def _head(chest: Array, bone: Array) -> Array:
+    """The chest's rotation, swung as the neck's bone ``(frames, 3)`` is from its usual direction.
+
+    Where a rig has the neck's joint makes its bone lean by up to 40 degrees; the head, which has
+    no bone that shows it, goes on average as the chest does.
+    """
+    usual = np.broadcast_to(rotate(conjugate(chest), bone).mean(axis=0), bone.shape)
+    return multiply(between(rotate(chest, usual), bone), chest)
 
 
 _HINGES = {
