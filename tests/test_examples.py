@@ -56,6 +56,25 @@ def test_an_example_writes_codes(folders, name, options, tmp_path):
     assert len(tokenizer.decode_codes(codes)) == 90
 
 
+def test_quickstart_goes_the_whole_way(folders, tmp_path):
+    pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
+    pytest.importorskip("pyrender", reason="needs: pip install 'motiontok[render]'")
+    done = subprocess.run(
+        [
+            *(sys.executable, EXAMPLES / "quickstart.py", "--out", tmp_path),
+            *("--tokenizer", folders["--tokenizer"]),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=EXAMPLES.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mean joint error" in done.stdout
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+    assert Codes.load(tmp_path / "codes.npy").array.shape == (4, 8)
+    assert np.load(tmp_path / "robot.npz")["qpos"].shape == (120, 36)
+
+
 def test_a_planner_in_another_process(folders):
     pytest.importorskip("zmq", reason="needs: pip install 'motiontok[serve]'")
     from motiontok.prior import TokenPrior
