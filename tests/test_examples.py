@@ -132,5 +132,5 @@ def test_a_policy_is_trained_on_a_data_set(folders, tmp_path):
 def test_every_example_is_tested():
     # The last one where programs are exported.
     tested = {"velocity_follower", "waypoint_walker", "your_own_planner", "remote_planner"}
-    tested |= {"onnx_consumer", "train_policy_on_tokens"}
+    tested |= {"onnx_consumer", "train_policy_on_tokens", "quickstart"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

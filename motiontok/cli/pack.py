@@ -13,6 +13,7 @@ from motiontok.cli.options import (
     of_robot,
     reading_options,
     require_one_way,
+    robot_options,
     share_options,
 )
 
@@ -28,6 +29,7 @@ __all__ = ["pack"]
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the store."
 )
 @share_options
+@robot_options
 @reading_options()
 @json_option
 def pack(

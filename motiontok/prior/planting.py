@@ -31,15 +31,19 @@ _COMMAND = 300.0  # of a window's mean velocity (m/s) and yaw rate (rad/s)
 
 
 def plant_codes(
-    method: DiscreteAutoencoder, codes: Tensor, commands: Tensor, *, given: int = 0
+    method: DiscreteAutoencoder | None,
+    codes: Tensor,
+    commands: Tensor | None = None,
+    *,
+    given: int = 0,
 ) -> Tensor:
     """Codes near the drawn ones whose feet slide less.
 
     Args:
         method: decodes; of others than temporal ones codes stay as they are.
         codes: ``(batch, windows, codes)``.
-        commands: ``(batch, windows, 3)``, mean velocity forward and left (m/s) and yaw rate
-            (rad/s) that windows are held to; where they are not finite, to what they decode to.
+        commands: ``(batch or 1, windows - given, 3)``, mean velocity forward and left (m/s) and yaw
+            rate (rad/s) that windows are held to; without, or not finite, to what they decode to.
         given: windows that come before and stay as they are.
 
     Returns:
@@ -50,7 +54,9 @@ def plant_codes(
     place, before = method.device, -(-method.reach // method.config.data.window)
     span = max(1, _AT_ONCE // len(codes))
     out = codes.to(place, copy=True)
-    asked = commands.to(place)
+    asked = torch.full((*codes.shape[:2], 3), torch.nan, device=place)
+    if commands is not None:
+        asked[:, given:] = commands.to(place)
     for first in range(given, codes.shape[1], span):
         seen = max(0, first - before)
         part = slice(seen, first + span)

@@ -163,8 +163,7 @@ class TokenPrior:
             velocity, yaw_rate, label, style: as :meth:`conditions` has them.
             prefix: ``(windows, codes_per_window)`` to continue; it is not returned.
             options: temperature, top-k, top-p, guidance, tolerance, planting.
-            seed: makes the result reproducible; or give a ``generator``.
-            generator: source of randomness, on the prior's device.
+            seed, generator: one of them, for a result that is reproducible.
 
         Returns:
             Codes ``(batch, windows, codes_per_window)``.
@@ -173,7 +172,7 @@ class TokenPrior:
             InputError: a condition or option cannot be used, or a command is beyond :attr:`limits`.
             CodesError: the prefix is not made of this tokenizer's codes.
         """
-        if windows < 1 or batch < 1:
+        if min(windows, batch) < 1:
             raise InputError(f"windows and batch must be positive, got {windows} and {batch}")
         if generator is None and seed is not None:
             generator = torch.Generator(self.device).manual_seed(seed)
@@ -198,25 +197,13 @@ class TokenPrior:
             draft.write(self.codes_per_window)
             past = torch.cat([past, draft.codes[:, None]], dim=1)
         if options.plant:
-            commands = asked.commands if options.tolerance < float("inf") else None
-            past = self.planted(past, commands, given=given)
+            held = options.tolerance < float("inf")
+            past = self.planted(past, asked.commands if held else None, given=given)
         return past[:, given:].cpu().numpy()
 
     def planted(self, codes: Tensor, commands: Tensor | None = None, *, given: int = 0) -> Tensor:
-        """Codes ``(batch, windows, codes)`` chosen anew so that feet slide less.
-
-        Args:
-            codes: drawn; of tokenizers other than temporal ones they stay.
-            commands: ``(batch or 1, windows - given, 3)`` to hold windows to; where they are not
-                finite or not given, to what they do already.
-            given: windows that come before and stay.
-        """
-        if self.model.method is None:
-            return codes
-        asked = torch.full((*codes.shape[:2], 3), torch.nan, device=codes.device)
-        if commands is not None:
-            asked[:, given:] = commands
-        return plant_codes(self.model.method, codes, asked, given=given)
+        """As :func:`~motiontok.prior.planting.plant_codes`, by this prior's tokenizer."""
+        return plant_codes(self.model.method, codes, commands, given=given)
 
     def draft(
         self,
@@ -238,8 +225,7 @@ class TokenPrior:
             generator: source of randomness.
 
         Returns:
-            Windows without a code yet;
-            :meth:`~motiontok.prior.sampling.PartialRollout.write` draws.
+            Windows without a code yet; :meth:`PartialRollout.write` draws.
         """
         seen = past[:, max(0, past.shape[1] - self.config.context + 1) :]
         known = conditions.commands[:, -(seen.shape[1] + 1) :]

@@ -119,7 +119,7 @@ def test_a_configuration_beside_the_file_is_found(write, tmp_path):
 
 
 def test_the_benchmark_of_all_methods_loads():
-    folder = Path(__file__).parents[2] / "tools" / "bench"
+    folder = Path(__file__).parents[3] / "tools" / "bench"
     bench = load_bench(folder / "methods.toml")
     assert set(bench.methods) == {*METHODS, "pca-sq"}
     assert {c.config.train.time_budget for c in bench.cells} == {3.0}

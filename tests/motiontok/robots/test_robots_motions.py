@@ -211,7 +211,7 @@ def test_each_kind_becomes_each_other(run, table, tmp_path, source, out):
         (("w.bvh", "m.npz", "--from-robot", "g1"), "--from-robot is for trajectories of two"),
         (("w.bvh", "w.bvh"), "the output is an input"),
         (("none.bvh", "m.npz"), "none.bvh"),
-        ((".", "m.npz"), "a folder; convert takes one file"),
+        ((".", "m.npz"), "OUT must be a folder too"),
         (("trap.csv", "m.npz", "--robot", "g1"), "trap.csv: a pickle, which may run any program"),
         (("nan.csv", "m.npz", "--robot", "g1"), "frame 3 holds a value that is not finite"),
         (("turn.npz", "m.npz"), "turn.npz: columns 4 to 7 of qpos are not unit quaternions"),

@@ -29,7 +29,7 @@ from motiontok.training.parallel import (
     require_shares,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # The second of daps-pq is its first phase, in which the decoder learns alone.
 # So is that of daps-temporal.
 METHODS = (
