@@ -10,7 +10,8 @@ from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.data.clips import Clips, ClipSet
 from motiontok.data.training_data import make_training_data
-from motiontok.methods import MotionNetworks, temporal
+from motiontok.methods import MotionNetworks
+from motiontok.methods.quantizers import temporal
 from motiontok.training import train
 
 

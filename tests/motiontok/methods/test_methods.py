@@ -14,7 +14,8 @@ from motiontok.config import parse_config
 from motiontok.data import FEATURES, Statistics, WindowSet
 from motiontok.data.training_data import TrainingData
 from motiontok.errors import ConfigError, MissingDependencyError
-from motiontok.methods import METHODS, MotionNetworks, make_method, temporal
+from motiontok.methods import METHODS, MotionNetworks, make_method
+from motiontok.methods.quantizers import temporal
 from motiontok.methods.quantizers.fsq import levels
 from motiontok.training import train
 from motiontok.training.clipping import clip_adaptively

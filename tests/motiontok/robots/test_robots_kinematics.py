@@ -12,7 +12,8 @@ pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 import pinocchio as pin
 
-from motiontok.robots import load_robot, so3
+from motiontok.robots import load_robot
+from motiontok.robots.kinematics import so3
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.model.outline import Outline
 from motiontok.robots.solver.tasks import FloorTask, PoseTask, quadratic

@@ -15,7 +15,7 @@ pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 from bvh import procedural
 from bvh.rotations import exp, from_axis_angle, to_matrix
 from bvh.skeleton import JOINTS
-from motiontok.robots import evaluate, retarget, smoothing
+from motiontok.robots import evaluate, retarget
 from motiontok.robots.contacts.anchors import fade, still
 from motiontok.robots.contacts.foot_contacts import find_contacts, runs
 from motiontok.robots.contacts.held_contacts import Hold
@@ -24,6 +24,7 @@ from motiontok.robots.contacts.resting_bodies import rest_bodies
 from motiontok.robots.files.trajectory import wxyz_from_xyzw, xyzw_from_wxyz
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.limits.smoothness import MovementCost, Smoothness, third_difference_bands
+from motiontok.robots.solver import refinement
 from motiontok.robots.solver.branches import jump_cost, key_frames, solve_ik_branches
 from motiontok.robots.solver.levenberg_marquardt import Options, minimize
 from motiontok.robots.solver.offline import neutral_start, solve_trajectory
@@ -109,7 +110,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     standing[3] = False
     hold = Hold(7, np.array([0.1, 0.0, -0.03]), standing)
     movement = movement_of(g1, joint=3.0, base=5.0, turn=4.0, still=50.0)
-    problem = smoothing._Problem(kinematics, [], movement, [hold])
+    problem = refinement._Problem(kinematics, [], movement, [hold])
     now = problem.at(q)
     rng = np.random.default_rng(2)
     half = rng.normal(size=(frames, nv, nv))
@@ -153,7 +154,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     for s in range(frames):
         dense[s, :, s] += others[s]
         diagonal = np.einsum("ii->i", dense[s, :, s])
-        diagonal += smoothing._DAMPING * diagonal + smoothing._FLOOR
+        diagonal += refinement._DAMPING * diagonal + smoothing._FLOOR
         diagonal[6:] += now.moved.diagonal[s]
         for t in range(frames):
             block = third[s, t] * turned[s].T @ turned[t]
