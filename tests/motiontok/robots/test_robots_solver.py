@@ -154,7 +154,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     for s in range(frames):
         dense[s, :, s] += others[s]
         diagonal = np.einsum("ii->i", dense[s, :, s])
-        diagonal += refinement._DAMPING * diagonal + smoothing._FLOOR
+        diagonal += refinement._DAMPING * diagonal + refinement._FLOOR
         diagonal[6:] += now.moved.diagonal[s]
         for t in range(frames):
             block = third[s, t] * turned[s].T @ turned[t]
