@@ -120,7 +120,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 def run_tests(device: torch.device, quick: bool) -> dict[str, Any]:
     """The tests that need CUDA; on a CPU they say why they are skipped."""
-    command = [sys.executable, "-m", "pytest", "tests/motiontok/training/test_cuda.py", "-q", "-rs"]
+    command = [sys.executable, "-m", "pytest", "tests/motiontok/methods/test_cuda.py", "-q", "-rs"]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
     )
