@@ -128,7 +128,8 @@ def reading(**said: Any) -> Reading:
 def _version() -> str:
     digest = hashlib.blake2b(digest_size=16)
     maps = config_dir() / "robots"
-    for file in sorted([*Path(__file__).parent.glob("*.py"), *maps.glob("*.toml")]):
+    code = Path(__file__).parents[1]  # motiontok/robots, all of it
+    for file in sorted([*code.rglob("*.py"), *maps.glob("*.toml")]):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

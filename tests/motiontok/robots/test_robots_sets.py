@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from bvh.reading import Reading
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from motiontok.robots import motion_of, reading, retarget
+from motiontok.robots.files import trajectory_io
 from motiontok.robots.files.tracking import save_tracking
 
 
@@ -115,3 +117,12 @@ def test_a_trackers_file_that_names_no_robot_needs_one(g1, walk, tmp_path):
     assert len(dataset.load(tmp_path / "m.npz", reading=reading(robot="g1"))) == 1
     with pytest.raises(bvh.BVHError, match="names no robot"):
         dataset.load(tmp_path / "m.npz", reading=reading())
+
+
+def test_what_was_read_is_of_all_code_that_makes_motions_of_trajectories(monkeypatch):
+    seen = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (seen.append(path.name), read(path))[1])
+    trajectory_io._version.cache_clear()
+    assert trajectory_io.RobotReader().version
+    assert {"motions.py", "calibration.py", "tables.py", "g1.toml"} <= set(seen)
