@@ -19,7 +19,7 @@ from motiontok.methods.quantizers.temporal import Temporal
 __all__ = ["plant_codes"]
 
 _STEPS, _RATE = 30, 0.1  # the rate, in components, is the first; it falls to zero
-_STEPS_LIVE, _RATE_LIVE = 15, 0.15  # of one window, for which somebody waits
+_QUICK_STEPS, _QUICK_RATE = 15, 0.15
 _BEAM = 8
 _AT_ONCE = 64  # windows
 
@@ -36,6 +36,7 @@ def plant_codes(
     commands: Tensor | None = None,
     *,
     given: int = 0,
+    quick: bool = False,
 ) -> Tensor:
     """Codes near the drawn ones whose feet slide less.
 
@@ -45,6 +46,7 @@ def plant_codes(
         commands: ``(batch or 1, windows - given, 3)``, mean velocity forward and left (m/s) and yaw
             rate (rad/s) that windows are held to; without, or not finite, to what they decode to.
         given: windows that come before and stay as they are.
+        quick: with half of the steps, which commands are held through but plans are not.
 
     Returns:
         ``(batch, windows, codes)``.
@@ -60,11 +62,11 @@ def plant_codes(
     for first in range(given, codes.shape[1], span):
         seen = max(0, first - before)
         part = slice(seen, first + span)
-        out[:, part] = _planted(method, out[:, part], asked[:, part], first - seen)
+        out[:, part] = _planted(method, out[:, part], asked[:, part], first - seen, quick)
     return out.to(codes.device)
 
 
-def _planted(method: Temporal, codes: Tensor, asked: Tensor, given: int) -> Tensor:
+def _planted(method: Temporal, codes: Tensor, asked: Tensor, given: int, quick: bool) -> Tensor:
     """:func:`plant_codes` of few windows."""
     quantizer, count = method.quantizer, codes.shape[:2]
     flat = codes.flatten(0, 1)
@@ -75,8 +77,7 @@ def _planted(method: Temporal, codes: Tensor, asked: Tensor, given: int) -> Tens
         asked = torch.where(asked.isfinite(), asked, done)[:, given:]
     free = drawn[:, given:].clone().requires_grad_()
     optimizer = torch.optim.Adam([free])
-    live = free.shape[0] * free.shape[1] == 1
-    steps, rate = (_STEPS_LIVE, _RATE_LIVE) if live else (_STEPS, _RATE)
+    steps, rate = (_QUICK_STEPS, _QUICK_RATE) if quick else (_STEPS, _RATE)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = rate * (1.0 - step / steps)
         with torch.enable_grad():

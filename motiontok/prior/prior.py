@@ -197,13 +197,13 @@ class TokenPrior:
             draft.write(self.codes_per_window)
             past = torch.cat([past, draft.codes[:, None]], dim=1)
         if options.plant:
-            held = options.tolerance < float("inf")
-            past = self.planted(past, asked.commands if held else None, given=given)
+            held = asked.commands if options.tolerance < float("inf") else None
+            past = self.planted(past, held, given=given, quick=windows * batch == 1)
         return past[:, given:].cpu().numpy()
 
-    def planted(self, codes: Tensor, commands: Tensor | None = None, *, given: int = 0) -> Tensor:
+    def planted(self, codes: Tensor, commands: Tensor | None = None, **how: Any) -> Tensor:
         """As :func:`~motiontok.prior.planting.plant_codes`, by this prior's tokenizer."""
-        return plant_codes(self.model.method, codes, commands, given=given)
+        return plant_codes(self.model.method, codes, commands, **how)
 
     def draft(
         self,
