@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bvh.arrays import check_finite, numbers, open_npz
+from bvh.arrays import check_finite, numbers, open_npz, words
 from bvh.atomic_write import atomic_path
 from bvh.body_model import BodyModel, read_body_model
 from bvh.clip import Clip
@@ -377,9 +377,5 @@ def _one(data: Mapping[str, Any], name: str) -> float:
 
 def _text(data: Mapping[str, Any], name: str) -> str:
     """Text of an archive, stored as text or bytes; empty if there is none."""
-    try:
-        value = np.asarray(data[name]).reshape(-1)[0]
-    except (KeyError, ValueError, IndexError):
-        return ""
-    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+    text = "".join(words(data, name)[:1])
     return "".join(c for c in text if c.isalnum())[:16]

@@ -140,8 +140,7 @@ class MotionLoss(nn.Module):
         own = frames.index_select(-1, below) * metre + self.mean.index_select(0, below)
         root = frames[..., _HEIGHT] * self.raw[_HEIGHT] + self.mean[_HEIGHT]
         height = root + own - own.new_tensor(STANDING)
-        contacts = frames[..., _CONTACTS] * self.raw[_CONTACTS] + self.mean[_CONTACTS]
-        return Feet(height, self._steps(frames) * metre, contacts, metre)
+        return Feet(height, self._steps(frames) * metre, self._contacts(frames), metre)
 
     def positions_of(self, frames: Tensor) -> Tensor:
         """Positions ``(batch, frames, 63)`` less their means, in units of their deviation."""
@@ -205,6 +204,10 @@ class MotionLoss(nn.Module):
 
     def _standing(self, frames: Tensor) -> Tensor:
         """How much each foot stands, ``(batch, frames - 1, 4, 1)``, 0 to 1."""
-        at = frames[..., _CONTACTS] * self.raw[_CONTACTS] + self.mean[_CONTACTS]
+        at = self._contacts(frames)
         both = torch.minimum(at[..., 1:, :], at[..., :-1, :])
         return both.clamp(0.0, 1.0)[..., None]
+
+    def _contacts(self, frames: Tensor) -> Tensor:
+        """What frames say of how surely each foot stands, ``(batch, frames, 4)``."""
+        return frames[..., _CONTACTS] * self.raw[_CONTACTS] + self.mean[_CONTACTS]
