@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from bvh.errors import BVHError
 
-__all__ = ["atomic_path", "read_short"]
+__all__ = ["atomic_folder", "atomic_path", "read_short"]
 
 _SHORT = 1 << 20
 
@@ -46,10 +47,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes private files; give the result the usual permissions.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        _make_public(temporary, 0o666)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -59,6 +57,33 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``folder`` that takes its place on success.
+
+    ``folder`` must be empty or not there. Missing parent folders are made.
+
+    Raises:
+        OSError: it cannot be made, or holds something.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{_short(folder.name)}-"
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix, suffix=".tmp"))
+    try:
+        yield made
+        _make_public(made, 0o777)
+        made.replace(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _make_public(path: Path, mode: int) -> None:
+    """Give what was made privately the usual permissions."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(mode & ~umask)
 
 
 def _short(stem: str) -> str:

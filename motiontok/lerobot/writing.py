@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bvh.atomic_write import atomic_folder
 from bvh.motion import FPS
 from motiontok.errors import DataError, InputError
 from motiontok.lerobot.layout import (
@@ -64,7 +62,7 @@ def write_dataset(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is there already; give a data set a new folder")
     parquet()
-    with _whole(folder) as place:
+    with atomic_folder(folder) as place:
         writer = _Writer(place, tokenizer)
         try:
             for episode in episodes:
@@ -72,12 +70,12 @@ def write_dataset(
         finally:
             writer.close()
         writer.finish()
-        return len(writer.lengths)
+        return writer.episodes
 
 
 class _Writer:
     def __init__(self, place: Path, tokenizer: MotionTokenizer) -> None:
-        self.lengths: list[int] = []
+        self.episodes = self._frames = 0
         self._place, self._tokenizer = place, tokenizer
         self._robot = ""
         self._joints: tuple[str, ...] = ()
@@ -92,8 +90,8 @@ class _Writer:
     def add(self, episode: Episode) -> None:
         """Write one, as a row group of its own."""
         trajectory, codes = episode.trajectory, episode.codes
-        name = trajectory.source or f"episode {len(self.lengths)}"
-        if not self.lengths:
+        name = trajectory.source or f"episode {self.episodes}"
+        if not self.episodes:
             self._robot, self._joints = trajectory.robot, trajectory.joint_names
             self._features = features_of(self._joints, self._tokenizer.codes_per_window)
         if (trajectory.robot, trajectory.joint_names) != (self._robot, self._joints):
@@ -111,17 +109,16 @@ class _Writer:
             raise DataError(f"{name}: its codes are not those of all its {frames} frames")
         columns = self._columns(episode, codes.array, window)
         self._write(columns)
-        first = sum(self.lengths)
         self._stats.append({key: figures_of(rows) for key, rows in columns.items()})
         self._rows.append(
             {
-                "episode_index": len(self.lengths),
+                "episode_index": self.episodes,
                 "tasks": [episode.task],
                 "length": frames,
                 "data/chunk_index": self._file // _FILES,
                 "data/file_index": self._file % _FILES,
-                "dataset_from_index": first,
-                "dataset_to_index": first + frames,
+                "dataset_from_index": self._frames,
+                "dataset_to_index": self._frames + frames,
                 "meta/episodes/chunk_index": 0,
                 "meta/episodes/file_index": 0,
             }
@@ -129,7 +126,8 @@ class _Writer:
         start = codes.start
         self._ours.append({"source": trajectory.source, "start": [start.x, start.y, start.yaw],
                            "offsets": codes.offsets.tolist()})  # fmt: skip
-        self.lengths.append(frames)
+        self.episodes += 1
+        self._frames += frames
 
     def close(self) -> None:
         """Finish the file of frames that is open."""
@@ -139,7 +137,7 @@ class _Writer:
 
     def finish(self) -> None:
         """Write all that is about the data, the info last."""
-        if not self.lengths:
+        if not self.episodes:
             raise DataError("no episodes to write")
         pa = parquet()
         stats = {key: together([one[key] for one in self._stats]) for key in self._features}
@@ -160,10 +158,10 @@ class _Writer:
         })  # fmt: skip
         self._json(INFO, {
             "codebase_version": "v3.0", "robot_type": self._robot,
-            "total_episodes": len(self.lengths), "total_frames": sum(self.lengths),
+            "total_episodes": self.episodes, "total_frames": self._frames,
             "total_tasks": len(self._tasks), "chunks_size": _FILES,
             "data_files_size_in_mb": _FILE_MB, "video_files_size_in_mb": 200, "fps": int(FPS),
-            "splits": {"train": f"0:{len(self.lengths)}"},
+            "splits": {"train": f"0:{self.episodes}"},
             "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
             "video_path": None, "features": self._features,
         })  # fmt: skip
@@ -179,8 +177,8 @@ class _Writer:
             PLACE: number % window,
             "timestamp": (number / FPS).astype(np.float32),
             "frame_index": number,
-            "episode_index": np.full(frames, len(self.lengths)),
-            "index": sum(self.lengths) + number,
+            "episode_index": np.full(frames, self.episodes),
+            "index": self._frames + number,
             "task_index": np.full(frames, self._tasks.setdefault(episode.task, len(self._tasks))),
         }
         return {
@@ -230,19 +228,3 @@ def _tasks_table(tasks: dict[str, int]) -> Any:
     }
     table = pa.table({"task_index": pa.array(tasks.values(), pa.int64()), "task": list(tasks)})
     return table.replace_schema_metadata({"pandas": json.dumps(about)})
-
-
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A folder beside one, which takes its place on success."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:100]}-", suffix=".tmp"))
-    try:
-        yield made
-        # mkdtemp makes private folders; give the result the usual permissions.
-        umask = os.umask(0)
-        os.umask(umask)
-        made.chmod(0o777 & ~umask)
-        made.replace(folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
