@@ -1,4 +1,4 @@
-"""ProgressCallback animals from people by how they are built and how they stand.
+"""Tell animals from people by how they are built and how they stand.
 
 Captures of dogs and horses have a person's joints, often by a person's names. But their arms
 are legs, as long as the others; the trunk is longer than a leg; the foot is half a leg, and

@@ -98,11 +98,11 @@ class DiscreteAutoencoder(nn.Module):
     def start_from(
         self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
     ) -> None:
-        """Take the weights of a trained one instead of :meth:`prepare`.
+        """Take the weights of a trained one instead of :meth:`fit`.
 
         Args:
             trained: of the same sizes.
-            draw, generator: as :meth:`prepare` has them.
+            draw, generator: as :meth:`fit` has them.
         """
         self.load_state_dict(trained.state_dict())
 

@@ -60,7 +60,7 @@ class TrainingSet(Protocol):
 
 
 class Drawing:
-    """Observations to prepare on: none twice before all were given, nor more than memory holds."""
+    """Observations to fit on: none twice before all were given, nor more than memory holds."""
 
     def __init__(self, data: TrainingSet, generator: torch.Generator) -> None:
         self._data, self._generator = data, generator

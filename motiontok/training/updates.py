@@ -29,7 +29,7 @@ class Updates:
         groups = method.parameter_groups()
         self._clipped = [p for g in groups if g.pop("clip") for p in g["params"]]
         self._transposed = transposed_weights(method)
-        # Some methods are fitted by prepare() and have nothing to train.
+        # Some methods are fitted by fit() and have nothing to train.
         self.trainable = any(group["params"] for group in groups)
         for group in groups:
             group["follows"] = "lr" not in group

@@ -20,7 +20,7 @@ __all__ = ["Lopq", "make_lopq_quantizer"]
 class Lopq(DiscreteAutoencoder):
     """:class:`~motiontok.models.lopq_quantizer.LopqQuantizer` alone.
 
-    Everything happens in :meth:`prepare`. Encoding tries as many of a window's nearest
+    Everything happens in :meth:`fit`. Encoding tries as many of a window's nearest
     cells as ``effort`` says, with a few sizes each, and keeps the best.
     """
 
@@ -45,7 +45,7 @@ class Lopq(DiscreteAutoencoder):
         self.quantizer.fit(draw, generator, on_progress)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:
-        raise NotImplementedError("lopq is fitted by prepare(); it takes no training steps")
+        raise NotImplementedError("lopq is fitted by fit(); it takes no training steps")
 
     @torch.no_grad()
     def encode(

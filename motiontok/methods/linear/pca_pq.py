@@ -20,7 +20,7 @@ __all__ = ["PcaPq"]
 class PcaPq(DiscreteAutoencoder):
     """:class:`~motiontok.models.product_quantizer.ProductQuantizer` alone.
 
-    Everything happens in :meth:`prepare`; no parameter asks for a gradient, so that a
+    Everything happens in :meth:`fit`; no parameter asks for a gradient, so that a
     training run ends when it has been fitted and measured.
     """
 
@@ -42,7 +42,7 @@ class PcaPq(DiscreteAutoencoder):
         self.quantizer.fit(draw(ENOUGH), generator)
 
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:
-        raise NotImplementedError("pca-pq is fitted by prepare(); it takes no training steps")
+        raise NotImplementedError("pca-pq is fitted by fit(); it takes no training steps")
 
     @torch.no_grad()
     def encode(

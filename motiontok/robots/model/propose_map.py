@@ -64,7 +64,7 @@ class Proposal:
 
 
 def propose_map(description: Description) -> Proposal:
-    """ProgressCallback which link follows which canonical joint.
+    """Tell which link follows which canonical joint.
 
     Raises:
         RobotError: no two legs with hip, knee and ankle, or more than two; it says what was

@@ -72,7 +72,7 @@ def test_a_stream_holds_it_as_well(tokenizer, kind, seed):
 
 
 def test_the_path_is_held_where_the_body_is(tokenizer):
-    """CommandGuidance each window back asks for ways that a still body does not go."""
+    """Steering each window back asks for ways that a still body does not go."""
     motion = held("wave", 5, noise=1e-3)
     again = tokenizer.reconstruct(motion, hold_path=True)
     assert wander(again) < 0.05
