@@ -19,6 +19,7 @@ __all__ = [
     "check_finite",
     "is_npy",
     "is_npz",
+    "is_pickle",
     "numbers",
     "open_npz",
     "read_npy",
@@ -43,25 +44,28 @@ def is_npy(path: Path) -> bool:
     return path.name.lower().endswith(".npy")
 
 
+def is_pickle(path: Path) -> bool:
+    """Whether a file begins like a pickle, is called one, or is an archive that has one."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START)
+        if start.startswith(b"PK\x03\x04"):
+            # As torch writes them.
+            with zipfile.ZipFile(path) as archive:
+                if any(name.endswith(".pkl") for name in archive.namelist()):
+                    return True
+    except (OSError, zipfile.BadZipFile):
+        return False  # Whoever reads it says what is wrong.
+    return bool(_PICKLE.match(start)) or path.name.lower().endswith(_ENDINGS)
+
+
 def refuse_pickle(path: Path) -> None:
     """Refuse a pickle, whatever its name: loading one runs whatever program is in it.
 
     Raises:
-        BVHError: the file begins like a pickle, or is an archive that has one, as torch writes.
+        BVHError: it is one.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(_START)
-    except OSError:
-        return  # Whoever reads it says what is wrong.
-    found = bool(_PICKLE.match(start)) or path.name.lower().endswith(_ENDINGS)
-    if start.startswith(b"PK\x03\x04"):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                found |= any(name.endswith(".pkl") for name in archive.namelist())
-        except (OSError, zipfile.BadZipFile):
-            return
-    if found:
+    if is_pickle(path):
         raise BVHError(
             f"{path}: a pickle, which may run any program when it is loaded, so it is not; where "
             "you trust it, save its arrays with numpy.savez"

@@ -216,8 +216,9 @@ def _settings_files(job: _Job, names: Sequence[str]) -> list[Path]:
     places = [at(job.path, name) for name in names]
     found = [job.settings.file_of(place) for place in places]
     found += [beside for p in places if is_table(p) and (beside := _sidecar(p)).is_file()]
-    models = {job.settings.of(place).body_model for place in places}
-    found += [Path(model) for model in sorted(filter(None, models))]
+    for said in {id(r): r for r in map(job.settings.of, places)}.values():
+        named = (said.body_model, said.robot, said.robot_map, said.joints)
+        found += [file for name in named if name and (file := Path(name)).is_file()]
     return list(dict.fromkeys(file for file in found if file is not None))
 
 

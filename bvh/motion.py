@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh.arrays import numbers
 from bvh.atomic_write import atomic_path
 from bvh.clip import Clip
 from bvh.errors import BVHError
@@ -24,6 +25,7 @@ from bvh.skeleton import (
 
 __all__ = ["FPS", "Motion", "Source"]
 
+_ROUNDED = 1e-2  # of the square of a quaternion's length in a file
 FPS = 30.0
 """Frames per second of canonical motion."""
 
@@ -250,10 +252,14 @@ class Motion:
                 names = tuple(str(n) for n in data["joint_names"])
                 if names != JOINTS:
                     raise BVHError(f"not the canonical 22 joints: {', '.join(names[:4])}…")
+                turns = numbers(data, "rotations")
+                # Single precision leaves a millionth, a table of few digits a thousandth.
+                if turns.shape[-1:] == (4,) and (np.abs(dot(turns, turns) - 1.0) > _ROUNDED).any():
+                    raise BVHError("rotations: not unit quaternions")
                 return cls(
-                    root_positions=data["root_positions"],
-                    rotations=normalize(data["rotations"]),
-                    offsets=data["offsets"],
+                    root_positions=numbers(data, "root_positions"),
+                    rotations=normalize(turns),
+                    offsets=numbers(data, "offsets"),
                     fps=float(data["fps"]),
                     source=Source(**json.loads(str(data["source"]))),
                 )

@@ -16,9 +16,10 @@ from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.motion import FPS, Motion
 from bvh.normalizer import Calibration, Report, examine
-from bvh.normalizer.plausible import find_jumps
+from bvh.normalizer.plausible import check_stature, find_jumps
 from bvh.reading import Reading, Settings, read_clip
 from bvh.rigs import rig_of
+from bvh.skeleton import JOINTS, standing_height
 from bvh.sources import read_text
 
 __all__ = [
@@ -33,6 +34,9 @@ __all__ = [
 
 Calibrations = Mapping[str, Calibration | None]
 """What is known of rigs, by their digests; None where each clip of a rig speaks for itself."""
+
+
+_SLOWEST, _FASTEST, _FARTHEST = 0.5, 1e4, 1e7  # frames a second; metres
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +102,8 @@ def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -
     elif is_npy(path):
         _refuse_body(path, reading)
         seen, kind = positions.read_positions(path)
-        loaded = _of_pose(positions.pose_of(seen, kind, fps=reading.fps, up=reading.up), path)
+        pose = positions.pose_of(seen, kind, fps=reading.fps, up=reading.up)
+        loaded = _of_pose(pose, path, reading.scale)
     else:
         _refuse_body(path, reading)
         motion, report = examine_clip(read_clip(path, reading), path, reading, calibration)
@@ -113,10 +118,10 @@ def kind_of(path: Path) -> str:
         BVHError: it is no archive.
     """
     with open_npz(path) as data:
-        if "poses" in data or "root_orient" in data or "pose_body" in data:
-            return "smpl"
         if "qpos" in data or "joint_pos" in data:
             return "robot"
+        if "poses" in data or "root_orient" in data or "pose_body" in data:
+            return "smpl"
         return "motion" if "joint_names" in data and "rotations" in data else ""
 
 
@@ -140,7 +145,7 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
             height=reading.height,
             body_model=reading.body_model,
         )
-        return _of_pose(pose, path)
+        return _of_pose(pose, path, 1.0)
     if kind == "robot":
         return _read_trajectory(path, reading)
     _refuse_body(path, reading)
@@ -152,7 +157,20 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
             "(rotations, joint_names), of the SMPL family (poses, trans) or of a robot (qpos)"
         )
     motion = Motion.load(path)
-    return Loaded(motion.resampled(FPS), find_jumps(motion.root_positions, motion.fps))
+    # Nothing is left of a clip of which there are fewer frames a second.
+    if not _SLOWEST <= motion.fps <= _FASTEST:
+        raise BVHError(f"{path}: states {motion.fps:g} frames a second, which no motion has")
+    for name, value in (("root_positions", motion.root_positions), ("offsets", motion.offsets)):
+        if value.size and (far := float(np.abs(value).max())) > _FARTHEST:
+            raise BVHError(f"{path}: {name} of {far:.3g} m are of no body")
+    odd = find_jumps(motion.root_positions, motion.fps) + check_stature(_height(motion))
+    return Loaded(motion.resampled(FPS), odd)
+
+
+def _height(motion: Motion) -> float:
+    """About that which a clip's report has: hips, trunk and neck, and a head of 18 cm."""
+    spine = [JOINTS.index(name) for name in ("Spine", "Spine1", "Spine2", "Neck", "Head")]
+    return standing_height(motion.offsets) + float(motion.offsets[spine, 2].sum()) + 0.18
 
 
 def _read_trajectory(path: Path, reading: Reading) -> Loaded:
@@ -174,11 +192,11 @@ def _refuse_body(path: Path, reading: Reading) -> None:
             raise BVHError(f"{path}: has bones of its own: --{option} is of files that do not")
 
 
-def _of_pose(pose: smpl.Pose, path: Path) -> Loaded:
-    """Normalise what is in the joints of the SMPL family."""
+def _of_pose(pose: smpl.Pose, path: Path, scale: float | None) -> Loaded:
+    """Normalise what is in the joints of the SMPL family, ``scale`` metres a unit, or as found."""
     clip = smpl.clip_of(pose, path.name.removesuffix(path.suffix).removesuffix(".smpl"))
     try:
-        motion, report = examine(clip, up="y", scale=1.0)
+        motion, report = examine(clip, up="y", scale=scale)
     except BVHError as error:
         reason = str(error).removeprefix(f"{clip.name}: ")
         raise type(error)(f"{path}: {reason}") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bvh.arrays import check_finite, is_npy, read_npy
+from bvh.arrays import check_finite, is_npy, is_pickle, read_npy
 from bvh.atomic_write import atomic_path
 from bvh.errors import BVHError
 from bvh.motion import Motion
@@ -43,7 +43,10 @@ MODELS = {3: "joint positions", 2: "HumanML3D features"}
 
 
 def is_positions(path: Path) -> bool:
-    """Whether a file holds an array of positions rather than codes, which are whole numbers."""
+    """Whether a ``.npy`` holds no codes, which are whole numbers in two dimensions.
+
+    What cannot be told is taken for codes, unless it is a pickle.
+    """
     if not is_npy(path):
         return False
     try:
@@ -56,8 +59,8 @@ def is_positions(path: Path) -> bool:
             )
             shape, _, dtype = read(file)
     except (OSError, ValueError):
-        return False
-    return dtype.kind == "f" and (len(shape) == 3 or shape[1:] == (_FEATURES,))
+        return is_pickle(path)
+    return dtype.kind not in "iu" or len(shape) != 2
 
 
 def read_positions(path: Path) -> tuple[Array, str]:

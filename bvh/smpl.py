@@ -101,6 +101,7 @@ _WIDTHS = {72: "SMPL", 156: "SMPL+H", 165: "SMPL-X"}
 _RATES = ("mocap_framerate", "mocap_frame_rate")
 _BODY = 3 * (len(NAMES) - 1)
 _SMPL_ROTATIONS = 52  # joints of SMPL+H, which AMASS writes
+_FULL = 4.0 * np.pi  # rad; two whole turns
 _SURE = 0.5  # by which one axis must point up more than the other
 _FLOOR, _NEAR, _LEVEL = 0.9, 0.15, 0.08  # weight of a floor; metres from zero, and of its spread
 
@@ -170,7 +171,7 @@ def read_smpl(
         rate = fps or next((_one(data, name) for name in _RATES if name in data), None)
         if rate is None:
             raise BVHError(f"states no {' or '.join(_RATES)}: give the rate with --source-fps")
-        if not (np.isfinite(rate) and rate > 0):
+        if not 0.5 <= rate <= 1e4:
             raise BVHError(f"states a rate of {rate:g} frames a second: give it with --source-fps")
         gender = _text(data, "gender")
         betas = _betas(data) if body_model is not None else np.zeros((1, 0))
@@ -365,6 +366,8 @@ def _vectors(data: Mapping[str, Any]) -> tuple[Array, str]:
         if len(root) != len(rest):
             raise BVHError(f"root_orient has {len(root)} frames, pose_body {len(rest)}")
         body, model = np.concatenate([root, rest], axis=1), "SMPL family"
+    if (most := float(np.abs(body).max())) > _FULL:
+        raise BVHError(f"poses: a rotation of {most:.4g} rad is none: are they in degrees?")
     return body.reshape(len(body), -1, 3), model
 
 

@@ -55,6 +55,7 @@ def inspect(
     from motiontok.cli.trajectories import is_trajectory
     from motiontok.errors import InputError
 
+    refuse_pickle(clip)
     trajectory = is_trajectory(clip)
     if robot is not None and not trajectory:
         raise InputError(f"{clip}: no robot's trajectory, so it is not that of {robot}")
@@ -67,7 +68,6 @@ def inspect(
             return
         _show_arrays(clip, reading, strict=strict, as_json=as_json)
         return
-    refuse_pickle(clip)
     settings = Settings(reading)
     reading = settings.of(clip)
     source = read_clip(clip, reading)

@@ -66,8 +66,10 @@ def load_motion(
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    from bvh.arrays import refuse_pickle
     from motiontok.cli.trajectories import is_trajectory, open_trajectory
 
+    refuse_pickle(path)
     if is_trajectory(path):
         from motiontok.robots import motion_of
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from bvh.archives import MOTION_SUFFIXES, find_motion_files
+from bvh.archives import MOTION_SUFFIXES, find_motion_files, is_table
 from bvh.motion_io import Calibrations, Loaded, load_motion
 from bvh.reading import Reading, Settings
 from motiontok.data.store.entries import is_store
@@ -83,6 +83,9 @@ class _Folder:
     def digest(self, name: str) -> str:
         path = self._source / name
         said = self._settings.of(path).digest.encode()
+        beside = path.with_name(f"{path.name}.json")
+        if is_table(path) and beside.is_file():
+            said += beside.read_bytes()
         return hashlib.sha256(path.read_bytes() + said).hexdigest()
 
     def load(self, name: str, calibrations: Calibrations) -> Loaded:

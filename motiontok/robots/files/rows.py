@@ -17,6 +17,7 @@ from motiontok.errors import RobotError
 __all__ = ["angles_in", "joints_of", "order_in", "read_rows", "unit_in"]
 
 _UNIT = re.compile(r"[(\[].*?[)\]]|_(?:rad|deg|degrees|radians|pos|dof|joint)(?=_|$)")
+_LONG = 80  # characters of what NumPy says, which may be a whole row
 _LENGTHS = {"mm": 0.001, "cm": 0.01, "m": 1.0}
 
 
@@ -56,7 +57,7 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], Array]:
     try:
         return (fitting[-1] if fitting else ()), np.array(rows, dtype=np.float64)
     except ValueError as error:
-        raise RobotError(f"{path}: not a table of numbers ({error})") from None
+        raise RobotError(f"{path}: not a table of numbers ({str(error)[:_LONG]})") from None
 
 
 def joints_of(header: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:

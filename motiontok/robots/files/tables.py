@@ -16,12 +16,23 @@ from motiontok.errors import RobotError
 from motiontok.robots.files.rows import angles_in, joints_of, order_in, read_rows, unit_in
 from motiontok.robots.files.units import in_metres, in_radians
 
-__all__ = ["FPS", "About", "Table", "read_about", "read_table", "reordered", "sidecar_of"]
+__all__ = [
+    "FASTEST",
+    "FPS",
+    "About",
+    "Table",
+    "read_about",
+    "read_table",
+    "reordered",
+    "sidecar_of",
+]
 
 FPS = 30.0
 """Frames per second of the LAFAN1 retargeting data set, whose tables state none."""
 
-_FASTEST = 1000.0  # frames/s; a frame a quarter of an hour is the slowest
+FASTEST = 1000.0
+"""Frames per second at most; a frame a quarter of an hour is the slowest."""
+
 _WAY, _AHEAD = 1.0, 0.5  # m; share of it that goes ahead
 _UPRIGHT = 0.8  # a mean tilt of 37 degrees; one who lies reaches 0.5 in the wrong order
 _APART = 0.1  # of the cosine of the tilt, averaged: less does not tell the two orders apart
@@ -95,7 +106,7 @@ def read_about(path: Path) -> About:
         )
         if about.quaternion not in (None, "xyzw", "wxyz"):
             raise ValueError(f"quaternion is {about.quaternion!r}, neither xyzw nor wxyz")
-        if about.fps is not None and not _FASTEST >= about.fps >= 1.0 / _FASTEST:
+        if about.fps is not None and not FASTEST >= about.fps >= 1.0 / FASTEST:
             raise ValueError(f"fps is {about.fps}")
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise RobotError(f"{beside}: not the sidecar of a trajectory ({error})") from None
@@ -215,7 +226,7 @@ def _counted(column: Array) -> tuple[float | None, str]:
     if np.abs(steps - 1.0).max() < 1e-6:
         return None, "the number of the frame"
     rate = float(1.0 / steps.mean())
-    return (rate, "times in seconds") if 1.0 < rate <= _FASTEST else (None, "")
+    return (rate, "times in seconds") if 1.0 < rate <= FASTEST else (None, "")
 
 
 def _order(qpos: Array, path: Path) -> tuple[str, str]:

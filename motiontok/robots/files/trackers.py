@@ -18,7 +18,7 @@ from bvh.errors import BVHError
 from bvh.reading import Reading
 from bvh.rotations import Array
 from motiontok.errors import RobotError
-from motiontok.robots.files.tables import reordered
+from motiontok.robots.files.tables import FASTEST, reordered
 from motiontok.robots.files.trajectory import Trajectory, xyzw_from_wxyz
 from motiontok.robots.model.joint_orders import joint_order
 from motiontok.robots.model.robot import Robot
@@ -56,8 +56,8 @@ def read_tracking(path: Path, robot: Robot, reading: Reading) -> tuple[Trajector
                 if "fps" not in data:
                     raise BVHError("states no fps: give the rate with --source-fps")
                 stated = numbers(data, "fps")
-                if stated.size != 1 or not 0 < float(stated.reshape(-1)[0]) < np.inf:
-                    raise BVHError(f"fps: expected one number above zero, got {stated}")
+                if stated.size != 1 or not 1 / FASTEST <= float(stated.reshape(-1)[0]) <= FASTEST:
+                    raise BVHError(f"fps: expected one number of frames a second, got {stated}")
                 rate = float(stated.reshape(-1)[0])
         count = len(robot.joint_names)
         if joints.ndim == 2 and joints.shape[1] != count:

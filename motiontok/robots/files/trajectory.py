@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bvh.arrays import check_finite, numbers, open_npz, words
 from bvh.atomic_write import atomic_path
+from bvh.errors import BVHError
 from bvh.rotations import Array, align_signs, conjugate, log, multiply, slerp
 from motiontok.errors import RobotError
-from motiontok.robots.files.tables import Table, read_table, reordered, sidecar_of
+from motiontok.robots.files.tables import FASTEST, Table, read_table, reordered, sidecar_of
 
 __all__ = ["CONTACTS", "Order", "Trajectory", "wxyz_from_xyzw", "xyzw_from_wxyz"]
 
@@ -245,23 +246,29 @@ class Trajectory:
         """
         path = Path(path)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                qpos = np.array(data["qpos"], dtype=np.float64)
-                if str(data["quaternion"]) == "wxyz" and qpos.ndim == 2:
+            with open_npz(path) as data:
+                qpos = numbers(data, "qpos")
+                names, fps = words(data, "joint_names"), numbers(data, "fps")
+                check_finite(qpos, "qpos", (7 + len(names),))
+                order = "".join(words(data, "quaternion")[:1])
+                if order not in ("xyzw", "wxyz"):
+                    raise BVHError(f"quaternion is {order!r}, neither xyzw nor wxyz")
+                if fps.size != 1 or not 1.0 / FASTEST <= float(fps.reshape(-1)[0]) <= FASTEST:
+                    raise BVHError(f"fps is {fps}, which is no number of frames a second")
+                if order == "wxyz":
                     qpos[:, 3:7] = xyzw_from_wxyz(qpos[:, 3:7])
                 if (np.abs(np.linalg.norm(qpos[:, 3:7], axis=-1) - 1.0) > 1e-2).any():
-                    raise RobotError("columns 4 to 7 of qpos are not unit quaternions")
+                    raise BVHError("columns 4 to 7 of qpos are not unit quaternions")
                 return cls(
                     qpos=qpos,
-                    joint_names=tuple(str(n) for n in data["joint_names"]),
-                    fps=float(data["fps"]),
-                    robot=str(data["robot"]),
-                    source=str(data["source"]),
+                    joint_names=names,
+                    fps=float(fps.reshape(-1)[0]),
+                    robot="".join(words(data, "robot")[:1]),
+                    source="".join(words(data, "source")[:1]),
                     contacts=np.array(data["contacts"], bool) if "contacts" in data else None,
                 )
-        except FileNotFoundError:
-            raise RobotError(f"{path}: no such file") from None
-        except RobotError as error:
-            raise RobotError(f"{path}: {error}") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise RobotError(f"{path}: not a robot trajectory ({error})") from None
+        except (BVHError, RobotError) as error:
+            text = str(error).removeprefix(f"{path}: ")
+            text = text.replace("not a motion file", "not a robot trajectory")
+            text = f"not a robot trajectory: {text}" if text.startswith("lacks") else text
+            raise RobotError(f"{path}: {text}") from None

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bvh.arrays import open_npz, words
+from bvh.arrays import open_npz, refuse_pickle, words
 from bvh.errors import BVHError
 from bvh.motion_io import Loaded
 from bvh.reading import Reading
@@ -18,6 +18,7 @@ from motiontok.errors import InputError, MotiontokError, RobotError
 from motiontok.paths import config_dir
 from motiontok.robots.files.tables import read_about, read_table
 from motiontok.robots.files.trajectory import Trajectory
+from motiontok.robots.files.units import in_radians
 
 if TYPE_CHECKING:
     from motiontok.robots.model.robot import Robot
@@ -45,6 +46,12 @@ def robot_of(path: Path, given: Sequence[str]) -> str:
         InputError: it says nothing, and not just one is given.
         RobotError: it is damaged.
     """
+    try:
+        refuse_pickle(path)
+    except BVHError as error:
+        raise RobotError(str(error)) from None
+    if not path.exists():
+        raise RobotError(f"{path}: no such file")
     if path.suffix.lower() == ".csv":
         name, kind = read_about(path).robot, "a .csv"
     elif "qpos.npy" in _members(path):
@@ -83,12 +90,16 @@ def load_trajectory(path: Path, robot: Robot, reading: Reading) -> tuple[Traject
     if "qpos.npy" not in _members(path):
         from motiontok.robots.files.trackers import read_tracking
 
-        return read_tracking(path, robot, reading)
-    trajectory = Trajectory.load(path)
+        trajectory, told = read_tracking(path, robot, reading)
+    else:
+        trajectory, told = Trajectory.load(path), []
     try:
-        return trajectory.in_order(robot.joint_names), []
+        trajectory = trajectory.in_order(robot.joint_names)
     except RobotError as error:
         raise InputError(f"{path}: {error}: {robot.name}, {robot.urdf}") from None
+    limits = robot.lower, robot.upper
+    _, odd = in_radians(trajectory.joints, "radians", limits, robot.joint_names, f"{path}")
+    return trajectory, told + odd
 
 
 class RobotReader:
