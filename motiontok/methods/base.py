@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from motiontok.config import Config, ModelConfig
+from motiontok.errors import TokenizerError
 from motiontok.methods.networks import Networks
 from motiontok.methods.process_group import ProcessGroup
+from motiontok.models import Policy
 from motiontok.progress import ProgressCallback, silent
 
 __all__ = ["DiscreteAutoencoder", "Draw", "StepResult"]
@@ -168,6 +170,26 @@ class DiscreteAutoencoder(nn.Module):
     def decode_sequence(self, codes: Tensor) -> Tensor:
         """Means ``(batch, windows, *shape)`` of codes ``(batch, windows, codes)``."""
         return self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+
+    def code_log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
+        """log q(z_n | z_<n, x) ``(batch, windows, codes)``, nats, of codes of that shape.
+
+        Args:
+            x: ``(batch, windows, *shape)``, consecutive windows.
+            codes: of them.
+
+        Raises:
+            TokenizerError: the encoder is no distribution.
+        """
+        policy = getattr(self, "policy", None)
+        if not isinstance(policy, Policy):
+            raise TokenizerError(
+                f"the encoder of method {self.config.method.name} is deterministic: its codes "
+                "have no log-probability"
+            )
+        flat = codes.flatten(0, 1)
+        logp = policy.log_probabilities(x.flatten(0, 1), flat[:, None])[:, 0]
+        return logp.gather(-1, flat[..., None])[..., 0].view(codes.shape)
 
     def log_p(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x | z) ``(batch, samples)`` of codes ``(batch, samples, codes)``.

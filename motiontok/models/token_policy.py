@@ -102,6 +102,7 @@ class TokenPolicy(nn.Module):
         *,
         rate_weight: float,
         noise: Tensor,
+        temperature: float = 1.0,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sequences ``(batch, samples, codes)``, and their log-probabilities
         ``(batch, samples)`` under the policy and under the prior, which is not asked, and 0, where
@@ -110,12 +111,13 @@ class TokenPolicy(nn.Module):
         Args:
             shape, level, past, rate_weight: see :meth:`search`.
             noise: ``(batch, codes - 1, samples)``, numbers of [0, 1) to draw with.
+            temperature: of what is drawn, in units of the policy's own.
         """
         quantizer, rates = self.quantizer, self.rates
         samples = noise.shape[2]
         state = rates.begin(level, *past)[:, None].expand(-1, samples, -1)
         left = shape[:, None].expand(-1, samples, -1)
-        temperature = self.log_temperature.exp()
+        usual = temperature * self.log_temperature.exp()
         out, logq = [], left.new_zeros(left.shape[:2])
         prior = torch.zeros_like(logq)
         for token in range(1, quantizer.codes):
@@ -123,7 +125,7 @@ class TokenPolicy(nn.Module):
             if rate_weight:
                 rate = rates.log_probabilities(state, token)
                 logits = logits + rate_weight * rate
-            logp = F.log_softmax(logits / temperature, dim=-1)
+            logp = F.log_softmax(logits / usual, dim=-1)
             new = draw_tokens(logp, noise=noise[:, token - 1])
             logq = logq + logp.gather(-1, new[..., None])[..., 0]
             left = quantizer.subtract(left, token, new)
@@ -137,8 +139,8 @@ class TokenPolicy(nn.Module):
     def log_q(
         self, shape: Tensor, codes: Tensor, past: tuple[Tensor, Tensor], *, rate_weight: float
     ) -> Tensor:
-        """log q ``(batch,)`` of ``codes (batch, codes)``, differentiable in the shape and in the
-        temperature."""
+        """log q ``(batch, codes - 1)`` of the tokens after the first of ``codes (batch, codes)``,
+        differentiable in the shape and in the temperature."""
         quantizer = self.quantizer
         part = quantizer.seen(shape, codes)
         # Codewords move before the slopes are asked for.
@@ -151,4 +153,4 @@ class TokenPolicy(nn.Module):
                 prior = self.rates.along(codes, *past)
             logits = logits + rate_weight * prior
         logp = F.log_softmax(logits / self.log_temperature.exp(), dim=-1)
-        return logp.gather(-1, codes[:, 1:, None])[..., 0].sum(dim=-1)
+        return logp.gather(-1, codes[:, 1:, None])[..., 0]

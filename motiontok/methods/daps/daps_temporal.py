@@ -109,7 +109,7 @@ class DapsTemporal(Temporal):
         result = self._straight_through(windows, frames, latents, quantized.view_as(latents), codes)
         with torch.autocast(x.device.type, enabled=False):
             _, shape = self.quantizer.split(flat)
-            log_q = self.policy.log_q(shape, codes, past, rate_weight=beta).mean()
+            log_q = self.policy.log_q(shape, codes, past, rate_weight=beta).sum(dim=1).mean()
         with torch.no_grad():
             self.policy.watch(self.group.all_gather(shape - self.quantizer.shapes(codes)))
         # What a nat buys of the error, see _rewards.
@@ -165,13 +165,38 @@ class DapsTemporal(Temporal):
         generator: torch.Generator | None = None,
         rate_weight: float = 0.0,
     ) -> Tensor:
+        """Codes ``(batch, windows, codes)`` of consecutive windows.
+
+        With a ``temperature`` they are drawn from the policy, token after token; what the prior
+        says of the window after goes by the greedy codes of the one before.
+        """
         flat = self._latents(self.error.frames(x))
+        samples = bool(temperature) and effort == 1
         codes = self._quantized(flat, effort)
-        if rate_weight:
+        if samples or rate_weight:
             level, shape = self.quantizer.split(flat)
             past = self._past(codes, x.shape[:2])
+        if samples:
+            shaped = len(flat), codes.shape[1] - 1, 1
+            noise = torch.rand(shaped, generator=generator, device=flat.device)
+            drawn, _, _ = self.policy.draw(
+                shape, level, past, rate_weight=rate_weight, noise=noise, temperature=temperature
+            )
+            codes = drawn[:, 0]
+        elif rate_weight:
             codes = self.policy.search(shape, level, past, rate_weight=rate_weight, beam=effort)
         return codes.unflatten(0, x.shape[:2])
+
+    @torch.no_grad()
+    def code_log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
+        """As the base has it, without the prior's part; the size, which is no choice, has 0 if it
+        is the window's own and -inf if not."""
+        flat, z = self._latents(self.error.frames(x)), codes.flatten(0, 1)
+        level, shape = self.quantizer.split(flat)
+        past = self._past(z, codes.shape[:2])
+        first = torch.where(z[:, 0] == level, 0.0, -torch.inf)
+        rest = self.policy.log_q(shape, z, past, rate_weight=0.0)
+        return torch.cat([first[:, None], rest], dim=1).view(codes.shape)
 
     @torch.no_grad()
     def finish(self, codes: Tensor, before: Tensor | None = None) -> Tensor:

@@ -170,7 +170,10 @@ class Temporal(DiscreteAutoencoder):
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        return self.encode_sequence(x[:, None], effort=effort)[:, 0]
+        windows = x[:, None]
+        return self.encode_sequence(
+            windows, effort=effort, temperature=temperature, generator=generator
+        )[:, 0]
 
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decode_sequence(codes[:, None])[:, 0]
