@@ -59,6 +59,8 @@ class DataConfig:
         warp: half of the windows of a batch are resampled in time to be up to so many times
             faster or slower, such as 1.33; 1 leaves all as they are. For methods trained in
             steps: what is fitted sees real windows.
+        mix: share of the windows of a batch whose arms, trunk or head move as those of another one
+            do (:mod:`motiontok.data.limb_mixing`); for methods trained in steps, too.
         holdout: every how-manieth clip of a set, in sorted order, is held out for validation
             (``lafan`` instead holds out the DAPS paper's four clips).
         holdout_actions: actions to hold out whole instead, by the names of the files, with
@@ -73,6 +75,7 @@ class DataConfig:
     size: int = 256
     mirror: bool = True
     warp: float = 1.0
+    mix: float = 0.0
     holdout: int = 20
     holdout_actions: str = ""
     weights: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -323,6 +326,8 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: data.warp must be 1 (no warps) to 2 (twice as fast), got {data.warp}"
         )
+    if not 0.0 <= data.mix <= 1.0:
+        raise ConfigError(f"{where}: data.mix must be a share from 0 to 1, got {data.mix}")
     if data.holdout < 2:
         raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
     if not 2 <= model.vocab_size <= 65_536:

@@ -166,8 +166,9 @@ def run_training(
 
     if fitted:
         say(f"fitting {config.method.name} in one pass: it takes no steps and no time budget")
-        if config.data.warp > 1.0:
-            say(f"{config.method.name} is fitted to real windows: data.warp does nothing")
+        for name, changed in (("warp", config.data.warp > 1.0), ("mix", config.data.mix > 0.0)):
+            if changed:
+                say(f"{config.method.name} is fitted to real windows: data.{name} does nothing")
     total = config.train.steps if not config.train.time_budget else 1000
     doing = "fitting" if fitted else "training"
     with progress(f"{doing} {config.name}", total) as update:

@@ -19,6 +19,7 @@ from motiontok.config import DataConfig
 from motiontok.data.clips import Clips, ClipSet
 from motiontok.data.distortion import reconstruction_metrics
 from motiontok.data.features import from_motion
+from motiontok.data.limb_mixing import draw_parts, mixed
 from motiontok.data.statistics import Statistics
 from motiontok.data.store.sampling import held_out_windows, sample_statistics
 from motiontok.data.store.shelf import Shelf, is_stored
@@ -45,6 +46,7 @@ class TrainingData:
         fingerprint: of the names and lengths of all clips. Not of their features, whose
             last bits depend on the machine.
         calibrations: with which the clips of each rig were read.
+        mix: share of what is drawn that is made of two (:mod:`motiontok.data.limb_mixing`).
     """
 
     windows: WindowSet | StoredWindows
@@ -52,6 +54,7 @@ class TrainingData:
     statistics: Statistics
     fingerprint: str
     calibrations: Calibrations = field(default_factory=dict)
+    mix: float = 0.0
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -62,7 +65,12 @@ class TrainingData:
 
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """``size`` windows ``(size, frames, 203)``, of the sets by their shares."""
-        return self.windows.batch(size, generator, rows)
+        found = self.windows.batch(size, generator, rows)
+        if not self.mix:
+            return found
+        others = self.windows.batch(size, generator, rows)
+        parts = draw_parts(size, self.mix, generator, generator.device)[rows]
+        return mixed(found, others, parts.to(found.device), self.statistics)
 
     def once(self, generator: torch.Generator) -> Callable[[int], Tensor]:
         """Every window once, in random order, of the sets by their shares while they last."""
@@ -70,7 +78,7 @@ class TrainingData:
 
     def seek(self, drawn: int) -> None:
         """Go on after ``drawn`` windows, if the order is not the generator's."""
-        self.windows.seek(drawn)
+        self.windows.seek(2 * drawn if self.mix else drawn)
 
     def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Errors of windows ``y`` from ``x (..., frames, 203)``, standardised.
@@ -126,6 +134,7 @@ def make_training_data(
         statistics=statistics,
         fingerprint=_fingerprint(clips),
         calibrations=clips.calibrations,
+        mix=config.mix,
     )
 
 
@@ -178,6 +187,7 @@ def _of_store(
         statistics=statistics,
         fingerprint=_fingerprint(clips),
         calibrations=clips.calibrations,
+        mix=config.mix,
     )
 
 
