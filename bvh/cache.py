@@ -80,8 +80,9 @@ class Pack:
         digests: digest of the contents of each of these files.
         calibrations: key of the calibration of each of these motions; empty where a
             motion was normalised by itself.
-        skipped: name and reason of each file that could not be read. remarks: on each motion's
-        file. rigs: calibration of each rig, by its digest.
+        skipped: name and reason of each file that could not be read.
+        remarks: on each motion's file.
+        rigs: calibration of each rig, by its digest.
     """
 
     motions: list[Motion] = field(default_factory=list)

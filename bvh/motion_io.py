@@ -41,8 +41,9 @@ class Loaded:
 
     Attributes:
         motion: canonical, at 30 frames/s.
-        remarks: faults and assumptions, one line each. kind: kind of the file, in words. report:
-        how its joints were understood; None if they needed no interpretation.
+        remarks: faults and assumptions, one line each.
+        kind: kind of the file, in words.
+        report: how its joints were understood; None if they needed no interpretation.
     """
 
     motion: Motion
@@ -66,8 +67,8 @@ def load_motion(
         path: a BVH file, also gzipped or in a zip archive; a ``.npz`` motion; an ``.npz`` of the
             SMPL family; a ``.npy`` of joint positions or HumanML3D's features; or, with
             ``reading.trajectories``, a robot's ``.csv`` or ``.npz``.
-        reading: how to read the file; it overrides a ``bvh.toml`` beside it. calibrations: of known
-        rigs; a clip of another rig is measured on itself.
+        reading: how to read the file; it overrides a ``bvh.toml`` beside it.
+        calibrations: of known rigs; a clip of another rig is measured on itself.
 
     Raises:
         BVHError: it cannot be read, or is no humanoid; the message names the file.

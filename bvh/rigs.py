@@ -42,8 +42,9 @@ class File:
     Attributes:
         name: its name in the set.
         path: where it lies.
-        digest: of its contents, and of the settings it is read with. rig: of :func:`rig_of`; empty
-        if it is no BVH file. reading: how to read it.
+        digest: of its contents, and of the settings it is read with.
+        rig: of :func:`rig_of`; empty if it is no BVH file.
+        reading: how to read it.
     """
 
     name: str

@@ -123,7 +123,8 @@ class Pose:
         offsets: ``(22, 3)`` of the joints, metres.
         fps: frames per second.
         up: axis of the world that points up.
-        model: its origin, for people to read. remarks: assumptions made.
+        model: its origin, for people to read.
+        remarks: assumptions made.
         places: ``(frames, 22, 3)`` local positions, if they vary; else ``offsets``.
     """
 
