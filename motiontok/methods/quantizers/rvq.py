@@ -19,8 +19,8 @@ _DEPTH = 4
 class Rvq(CodebookAutoencoder):
     """Each vector as a sum of up to four codewords, each coding the residual of the last.
 
-    At the same rate there are a quarter as many tokens as with one code a token. Codes are in order of
-    tokens; those of one token go from coarse to fine.
+    At the same rate there are a quarter as many tokens as with one code a token. Codes are in
+    order of tokens; those of one token go from coarse to fine.
     """
 
     def _depth(self, networks: Networks) -> int:
