@@ -41,7 +41,7 @@ class TrainingSet(Protocol):
 
     def once(self, generator: torch.Generator) -> Callable[[int], Tensor]:
         """A function of a count that gives so many random observations, each of them once. At the
-end it gives fewer, and then none.
+        end it gives fewer, and then none.
         """
         ...
 
