@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["SLOWEST", "seconds_per_frame"]
 
 SLOWEST = 2.0
-"""From so many seconds between frames on, the number must mean another thing."""
+"""Least seconds between frames at which the number must have another meaning."""
 
 _USUAL = (
     24, 25, 30, 48, 50, 60, 72, 75, 90, 96, 100, 120, 125, 144, 150, 180, 192, 200, 240, 250, 300,
