@@ -1,4 +1,4 @@
-"""Files of NumPy arrays, opened without running what is in them."""
+"""Files of NumPy arrays, opened without running code that they may contain."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def is_pickle(path: Path) -> bool:
 
 
 def refuse_pickle(path: Path) -> None:
-    """Refuse a pickle, whatever its name: loading one runs whatever program is in it.
+    """Refuse a pickle, whatever its name: loading a pickle runs any program in it.
 
     Raises:
         BVHError: it is one.
@@ -74,11 +74,11 @@ def refuse_pickle(path: Path) -> None:
 
 @contextmanager
 def open_npz(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The arrays of a ``.npz`` by their names, each read when it is asked for.
+    """The arrays of a ``.npz`` by name, each read on access.
 
     Raises:
-        BVHError: the file is missing, a Git LFS pointer, a pickle, or damaged, also where an
-            array that is asked for is.
+        BVHError: the file is missing, a Git LFS pointer, a pickle, or damaged; on access also a
+            damaged array.
     """
     if is_lfs_pointer(path):
         raise BVHError(f"{path}: a Git LFS pointer, not the motion; run `git lfs pull`")
@@ -140,7 +140,7 @@ def numbers(data: Mapping[str, Any], name: str) -> Array:
 
 
 def words(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Text of an archive, stored as text or bytes; none where it has none, or objects."""
+    """Text of an archive, stored as text or bytes; none if there is no text, or objects."""
     try:
         value = np.asarray(data[name]).reshape(-1)
     except (KeyError, ValueError):

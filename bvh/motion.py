@@ -32,7 +32,7 @@ FPS = 30.0
 
 @dataclass(frozen=True)
 class Source:
-    """Where a motion came from, and how to get back there.
+    """Origin of a motion, and its rate and scale there.
 
     Attributes:
         name: source name (a file's stem).
@@ -176,11 +176,10 @@ class Motion:
     def on_bones(self, offsets: Array) -> Motion:
         """The same motion by another body.
 
-        Rotations are kept. The root's path and height are scaled by the length of the legs,
-        and the height of the feet over the floor likewise: who stands on it stands on it
-        again. The map from one height to the other is the same at all frames and depends on
-        the two bodies alone, so a cut of the result is the result of the cut, and the way
-        back gives the motion as it was.
+        Rotations are kept. The root's path and height, and the height of the feet over the floor,
+        are scaled by the length of the legs: a body that stands on the floor stands on it again.
+        The map between heights is the same in all frames and depends on the two bodies alone. So
+        cutting and changing bodies commute, and the way back restores the motion.
 
         Args:
             offsets: ``(22, 3)`` rest offsets of the other body, metres.
@@ -277,7 +276,7 @@ class Motion:
 
 
 def _unit(rotations: Array) -> Array:
-    """Quaternions of unit length: as they are where they have it, as from a network they may not.
+    """Quaternions scaled to unit length, which a network's may lack; unit ones are unchanged.
 
     Raises:
         BVHError: one has no length, and is no rotation.

@@ -1,4 +1,4 @@
-"""A file of motion to canonical motion: one way in, for one file and for thousands."""
+"""From a file of motion to canonical motion: the one way in, for one file and for thousands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 Calibrations = Mapping[str, Calibration | None]
-"""What is known of rigs, by their digests; None where each clip of a rig speaks for itself."""
+"""Calibrations of rigs, by their digests; None if each clip of a rig is measured on itself."""
 
 
 _SLOWEST, _FASTEST, _FARTHEST = 0.5, 1e4, 1e7  # frames a second; metres
@@ -41,13 +41,13 @@ _SLOWEST, _FASTEST, _FARTHEST = 0.5, 1e4, 1e7  # frames a second; metres
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A motion, and what had to be assumed about its file.
+    """A motion, with remarks on its file.
 
     Attributes:
         motion: canonical, at 30 frames/s.
-        remarks: what looks wrong or was assumed, one line each.
-        kind: what the file is, in words.
-        report: how its joints were understood; None where nothing had to be.
+        remarks: faults and assumptions, one line each.
+        kind: kind of the file, in words.
+        report: how its joints were understood; None if they needed no interpretation.
     """
 
     motion: Motion
@@ -64,15 +64,15 @@ def load_motion(
 ) -> Loaded:
     """Canonical motion of a file, and remarks on it.
 
-    A file gives the same motion, to the last bit, whatever command or data set reads it with
-    the same calibrations.
+    With the same calibrations, every command and data set reads the same motion from a file, to the
+    last bit.
 
     Args:
         path: a BVH file, also gzipped or in a zip archive; a ``.npz`` motion; an ``.npz`` of the
             SMPL family; a ``.npy`` of joint positions or HumanML3D's features; or, with
             ``reading.trajectories``, a robot's ``.csv`` or ``.npz``.
-        reading: how the file is to be understood, over a ``bvh.toml`` beside it.
-        calibrations: of known rigs; a clip of another one speaks for itself.
+        reading: how to read the file; it overrides a ``bvh.toml`` beside it.
+        calibrations: of known rigs; a clip of another rig is measured on itself.
 
     Raises:
         BVHError: it cannot be read, or is no humanoid; the message names the file.
@@ -87,10 +87,10 @@ def load_motion(
 
 
 def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -> Loaded:
-    """:func:`load_motion` where all that is said and known of the file is at hand.
+    """:func:`load_motion` with the file's reading and calibration given.
 
-    Values are rounded to single precision, as they are kept in the cache; a motion at another
-    rate than 30 frames/s is resampled.
+    Values are rounded to single precision, as in the cache. A motion at another rate than 30
+    frames/s is resampled.
 
     Raises:
         BVHError: as :func:`load_motion`.
@@ -112,7 +112,7 @@ def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -
 
 
 def kind_of(path: Path) -> str:
-    """What an archive of arrays is by its names: ``"motion"``, ``"smpl"``, ``"robot"``; or empty.
+    """Kind of an archive by its arrays' names: ``"motion"``, ``"smpl"``, ``"robot"``, or empty.
 
     Raises:
         BVHError: it is no archive.
@@ -126,7 +126,7 @@ def kind_of(path: Path) -> str:
 
 
 def has_own_bones(path: Path) -> bool:
-    """Whether nothing can be said of how a file is to be read: it is a motion, or none at all."""
+    """Whether a file takes no settings for reading: it is a motion, or none at all."""
     if is_npy(path):
         return not positions.is_positions(path)
     try:
@@ -174,7 +174,7 @@ def _height(motion: Motion) -> float:
 
 
 def _read_trajectory(path: Path, reading: Reading) -> Loaded:
-    """A robot's file, read by whoever knows robots."""
+    """A robot's file, read by ``reading.trajectories``."""
     _refuse_body(path, reading)
     if reading.trajectories is None:
         raise BVHError(

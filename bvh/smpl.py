@@ -2,8 +2,8 @@
 
 SMPL (Loper et al. 2015), SMPL+H and SMPL-X give each joint a rotation vector that turns it
 against its parent, zero in a T-pose whose joints all have the world's axes: X left, Y up, Z
-forward. The first 22 joints are the same in all of them. Where joints lie is the licensed
-body model's business; here they lie as in the mean of all people.
+forward. The first 22 joints are the same in all of them. The licensed body model places the joints;
+here they lie as in the mean of all people.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ from the origin."""
 OFFSETS.setflags(write=False)
 
 STATURE = 1.72
-"""Height in metres of the mean body from sole to crown: what ``--height`` is measured against.
+"""Height in metres of the mean body from sole to crown, to which ``--height`` is related.
 Measured as any subject's is (:class:`bvh.Report`): along the bones, 18 cm over the head's joint."""
 
 _WIDTHS = {72: "SMPL", 156: "SMPL+H", 165: "SMPL-X"}
@@ -124,9 +124,9 @@ class Pose:
         offsets: ``(22, 3)`` of the joints, metres.
         fps: frames per second.
         up: axis of the world that points up.
-        model: what it came from, for people to read.
-        remarks: what had to be assumed.
-        places: ``(frames, 22, 3)`` local positions where they vary; ``offsets`` else.
+        model: its origin, for people to read.
+        remarks: assumptions made.
+        places: ``(frames, 22, 3)`` local positions, if they vary; else ``offsets``.
     """
 
     rotations: Array
@@ -151,10 +151,10 @@ def read_smpl(
 
     Args:
         path: the file.
-        fps: frames per second, over what it states.
+        fps: frames per second; overrides the file's.
         up: axis that points up; found if not given.
         height: stature of the subject, metres; of the mean body if not given.
-        body_model: file of the body model, by which betas say where joints are.
+        body_model: file of the body model, which places joints by betas.
 
     Raises:
         BVHError: an array is missing, of another width, not finite or of objects; no rate; or
@@ -199,13 +199,12 @@ def read_smpl(
 
 
 def find_up(pelvis: Array, places: Array) -> tuple[str, str]:
-    """Which axis of the world, Y or Z, points up; and what is in doubt, empty if nothing is.
+    """Which axis of the world, Y or Z, points up; and a doubt, empty if there is none.
 
-    Who stands points that way, and whoever has a floor at zero has the lowest joint near it
-    all the time.
+    A standing body points that way, and over a floor at zero the lowest joint is always near it.
 
     Args:
-        pelvis: ``(frames, 4)`` world_from_pelvis, whose own Y points up who stands.
+        pelvis: ``(frames, 4)`` world_from_pelvis; the pelvis' own Y points up when standing.
         places: ``(frames, 22, 3)`` of the joints in the world, metres.
     """
     y, z = rotate(pelvis, np.array([0.0, 1.0, 0.0])).mean(axis=0)[1:]

@@ -21,7 +21,7 @@ __all__ = ["inspect"]
 @click.option(
     "--picture",
     type=click.Path(path_type=Path),
-    help="Draw one pose before and after normalising to this .png, .jpg, .svg or .pdf.",
+    help="Draw one pose before and after normalising, to this .png, .jpg, .svg or .pdf.",
 )
 @click.option(
     "--frame", type=click.IntRange(min=0), default=0, show_default=True, help="Pose to draw."
@@ -39,7 +39,7 @@ def inspect(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Show what a file is, its joints, and how they map onto the canonical skeleton.
+    """Show a file's kind, its joints, and their map onto the canonical skeleton.
 
     CLIP is a .bvh file, also gzipped or in an archive (clips.zip/walk.bvh), an .npz motion or
     one of the SMPL family, a .npy of joint positions, or a robot's trajectory (.npz, .csv).

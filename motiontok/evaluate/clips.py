@@ -1,4 +1,4 @@
-"""Whole clips through whatever codes them: bits, errors of what is decoded, speed."""
+"""Measures of whole clips, for any coder: bits, errors of decoded motion, speed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Update = Callable[[int], object]
 
 
 class ClipCoder(Protocol[Coded]):
-    """Whole motions to something of so many bits, and back."""
+    """Codes whole motions in a number of bits, and decodes them."""
 
     @property
     def frames_per_window(self) -> int: ...
@@ -86,7 +86,7 @@ class TokenCoder:
 
 @dataclass(frozen=True, eq=False)
 class CodecCoder:
-    """The codec of variable length, joined and planted, not held where it is still."""
+    """The codec of variable length: seams blended, feet locked, still bodies not held."""
 
     codec: ScalarCodec
     statistics: Statistics
@@ -122,7 +122,7 @@ def measure_clips(
     Args:
         coder: to judge.
         motions: clips to code.
-        device: where it computes, which says what clock times are of.
+        device: where it computes, which decides the clock.
         update: called with the number of clips done.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The paper's networks of images: MNIST, CIFAR-10, and photographs as ImageNet's."""
+"""The paper's networks for images: MNIST, CIFAR-10, and photographs such as ImageNet's."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def image_networks(config: Config) -> ImageNetworks:
     """Networks of the images that ``config.data.dataset`` names.
 
     Raises:
-        ConfigError: the method is not one of such images, or more codes than patches.
+        ConfigError: the method does not suit such images, or there are more codes than patches.
     """
     method, shape = config.method.name, image_shape(config)
     codes, most = config.model.codes_per_window, shape[1] // 2 * (shape[2] // 2)
@@ -148,7 +148,7 @@ def image_networks(config: Config) -> ImageNetworks:
 
 
 def _require_components(config: Config, shape: tuple[int, ...]) -> None:
-    """Refuse images that a quantiser of principal components cannot have."""
+    """Refuse images that are unsuitable for a quantiser of principal components."""
     method, codes = config.method.name, config.model.codes_per_window
     local = method in ("daps-lopq", "lopq-net")
     if config.data.dataset == "mnist" and not local:

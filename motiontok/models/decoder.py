@@ -15,7 +15,7 @@ __all__ = ["Decoder", "WindowDecoder"]
 class Decoder(nn.Module):
     """From one vector a token to the parameters of p(x | z), perhaps by an embedding table.
 
-    A kind of data derives from it and says how in :meth:`synthesize`.
+    Each kind of data derives from it and implements :meth:`synthesize`.
     """
 
     table: nn.Embedding
@@ -23,7 +23,7 @@ class Decoder(nn.Module):
     def add_table(self, vocab_size: int, width: int) -> None:
         """Give it an embedding table of tokens, N(0, 1 / width), to decode codes by.
 
-        Without one, what quantises an encoder's vectors calls :meth:`synthesize` on them.
+        Without one, methods that quantise an encoder's vectors call :meth:`synthesize` on them.
         """
         self.table = nn.Embedding(vocab_size, width)
         nn.init.normal_(self.table.weight, std=1.0 / math.sqrt(width))
@@ -37,7 +37,7 @@ class Decoder(nn.Module):
         return self.synthesize(self.table(codes))
 
     def relaxed(self, weights: Tensor) -> Tensor:
-        """Those of (relaxed) one-hot codes ``(batch, codes, vocab)``, differentiable in them."""
+        """Parameters of (relaxed) one-hot codes ``(batch, codes, vocab)``, differentiable."""
         return self.synthesize(weights @ self.table.weight)
 
 

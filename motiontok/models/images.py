@@ -3,7 +3,7 @@
 Source: the paper's image networks. An image is read as a grid of patches, one a token,
 and written either by a perceptron (small binary images) or by a residual convolutional
 decoder whose first grid is the tokens'. Batch norm is replaced by group norm with as many
-parameters: the score of one sample must not hang on the other samples of its batch.
+parameters: the score of one sample must not depend on the other samples of its batch.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class ConvolutionalDecoder(Decoder):
 class LinearFirst(Decoder):
     """A decoder behind linear layers on each latent, as the paper's FSQ has them.
 
-    There is no activation between: they change how the decoder learns, not what it can be.
+    There is no activation between: they change how the decoder learns, not what it can represent.
 
     Args:
         sizes: of the latents, and of the outputs of the layers.

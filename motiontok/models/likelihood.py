@@ -1,4 +1,4 @@
-"""Likelihoods p(x | z): what a decoder's output says about an observation.
+"""Likelihoods p(x | z) of observations, given a decoder's output.
 
 A decoder gives the parameters of p(x | z): one number for each value of x, in the shape
 of x; or, where a likelihood has several, in one more dimension before those of x,
@@ -56,11 +56,11 @@ class Likelihood(ABC):
 
     @abstractmethod
     def around(self, mean: Tensor, square: Tensor) -> Tensor:
-        """Parameters of a p(x | z) with about these means, for a network to start from.
+        """Parameters of a p(x | z) with about these means, as a network's start.
 
         Args:
             mean: ``(..., *shape)``.
-            square: mean square by which values differ from them, ``(..., *shape)``.
+            square: mean square difference of values from them, ``(..., *shape)``.
         """
 
     def _sum(self, values: Tensor) -> Tensor:
@@ -94,9 +94,9 @@ class GaussianLikelihood(Likelihood):
 class LearnedGaussianLikelihood(Likelihood):
     """N(x; mean, variance) with means and log-variances from the decoder.
 
-    Variances are held between bounds by clipping their logarithm, which outside has no
-    gradient: the paper's least variance is 0.01 and its largest 1 for ImageNet, and
-    1.2e-7 without a largest for CIFAR-10.
+    Variances are kept between bounds by clipping their logarithm, without gradient outside: the
+        paper's least variance is 0.01 and its largest 1 for ImageNet, and 1.2e-7 without a largest
+        for CIFAR-10.
 
     Args:
         least, most: bounds of a variance.

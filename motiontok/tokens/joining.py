@@ -1,4 +1,4 @@
-"""Frames of decoded windows as codes come: which are final, and which the next window changes."""
+"""Frames of decoded windows as codes arrive: final ones, and those that the next window changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Joining(ABC):
 
     Attributes:
         look_ahead: frames of a window that come with the next one.
-        ahead: ``(frames, 203)`` those that are kept back, as they are without a next window.
+        ahead: ``(frames, 203)`` held-back frames, as they are without a next window.
     """
 
     look_ahead: int
@@ -51,7 +51,7 @@ class Joining(ABC):
 
 
 class Blending(Joining):
-    """Of methods whose windows decode apart: the jump at a border is shared out.
+    """For methods with independent windows: the jump at a border is shared out.
 
     Args:
         check, decode: see there.
@@ -90,9 +90,9 @@ class Blending(Joining):
 
 
 class Context(Joining):
-    """Of methods that decode a window with those beside it: the last ones are decoded again.
+    """For methods that decode a window with its neighbours: the last windows are decoded again.
 
-    What codes of neighbouring windows err by is each window's own, so borders are blended as well.
+    Quantisation errors differ from window to window, so borders are blended as well.
 
     Args:
         check, decode: see there.

@@ -33,7 +33,7 @@ def _standardized(windows: Array, statistics: Statistics) -> Tensor:
 
 
 def _sequences(method: DiscreteAutoencoder, shape: Sequence[int]) -> tuple[int, int]:
-    """(sequences, windows of each) of windows ``shape``: of one each where windows are apart."""
+    """(sequences, windows of each) of ``shape``; independent windows are sequences of one."""
     count = math.prod(shape)
     windows = shape[-1] if method.joins_windows and shape else 1
     return count // windows, windows

@@ -1,4 +1,4 @@
-"""Images as the training loop wants them: in memory, or decoded as training goes."""
+"""Images for the training loop, in memory or decoded during training."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ImageSet(ABC):
 
     @abstractmethod
     def seek(self, drawn: int) -> None:
-        """Go on after ``drawn`` images, where the order is the set's and not the generator's."""
+        """Continue after ``drawn`` images, if the set, not the generator, decides the order."""
 
     @abstractmethod
     def close(self) -> None:
@@ -103,7 +103,7 @@ class ArraySet(ImageSet):
         return EpochSampler(order, lambda places: self.pixels.standardize(self._training[places]))
 
     def seek(self, drawn: int) -> None:
-        """Nothing to do: the generator alone says which images come next."""
+        """Nothing to do: the generator alone decides the next images."""
 
     def close(self) -> None:
         """Nothing to do: nothing is decoded."""
@@ -164,7 +164,7 @@ class PictureSet(ImageSet):
         return self.pixels.standardize(pixels.to(self._device, non_blocking=True))
 
     def once(self, generator: torch.Generator) -> EpochSampler:
-        """Every picture four times: a crop of it is another each time."""
+        """Every picture four times, with a different crop each time."""
 
         def gather(places: Tensor) -> Tensor:
             return self.batch(len(places), generator) if len(places) else self.validation[:0]

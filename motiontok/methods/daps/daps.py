@@ -105,7 +105,7 @@ class Daps(PolicyAutoencoder):
     def _part(
         self, x: Tensor, codes: Tensor, beta: float, noise: Tensor, product: LinearFn | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Loss of the networks, summed over observations, and what the rest of a step needs.
+        """Loss of the networks, summed over observations, and values for the rest of a step.
 
         Returns:
             The loss; log q and rewards ``(batch, samples)``, the mean of one sample
@@ -119,7 +119,7 @@ class Daps(PolicyAutoencoder):
         return loss, (logq, reward, mean.detach(), self.kl(logp[:, 0].detach()))
 
     def log_q(self, x: Tensor, codes: Tensor, product: LinearFn | None) -> tuple[Tensor, Tensor]:
-        """log q ``(batch, samples)`` of drawn codes, and log q of every token there could be."""
+        """log q ``(batch, samples)`` of drawn codes, and log q of every possible token."""
         if product is not None:
             return cast(AutoregressivePolicy, self.policy).log_q(x, codes, product)
         logp = self.policy.log_probabilities(x, codes)

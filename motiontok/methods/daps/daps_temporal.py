@@ -1,23 +1,23 @@
 """DAPS over the residual tokens of the temporal autoencoder, with a learned prior in the loop.
 
-The objective is that of the paper, with a prior that is learned in place of the uniform one: for
-each window, reward plus beta (log prior - log policy). The policy starts as the fitted
-quantiser (:class:`~motiontok.models.token_policy.TokenPolicy`), so that its greedy codes are the
-quantiser's. A step
+The objective is the paper's, with a learned prior in place of the uniform one: for each window,
+reward plus beta (log prior - log policy). The policy starts as the fitted quantiser
+(:class:`~motiontok.models.token_policy.TokenPolicy`), so that its greedy codes are the quantiser's.
+A step
 
 1. draws K sequences a window from the policy;
-2. scores them, R = -(n / 2) log(error) for n components: the log-likelihood of what is normal
-   with a variance of its own in each window;
+2. scores them, R = -(n / 2) log(error) for n components: the log-likelihood of a normal density
+   whose variance is free in each window;
 3. weighs them toward the closed-form target, w = softmax_k((R + beta (log p - log q)) /
    (eta + beta)), with eta by effective sample size;
-4. draws one of them by its weight, for which decoder, codewords, prior and policy learn
-   (sampling-importance resampling: the expectation is that of weighted sequences at the cost of
-   one), the encoder by the straight-through estimator and by log q.
+4. draws one of them by its weight. Decoder, codewords, prior and policy learn from it
+   (sampling-importance resampling: the expectation of weighted sequences at the cost of one), and
+   the encoder by the straight-through estimator and by log q.
 
-Scores are local: a frame depends on the codes of its own window and, within the decoder's reach,
-on those beside it. To first order in what these say the error of a stretch is a sum over windows,
-the target factorises, and each window's weights need its own term only; with the sum over all
-windows as the one score, what the others drew is noise in every weight.
+Scores are local: a frame depends on the codes of its own window and, within the decoder's reach, on
+those beside it. To first order the error of a stretch is a sum over windows, the target factorises,
+and each window's weights need its own term only. If the sum over all windows were the only score,
+the draws of other windows would be noise in every weight.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class DapsTemporal(Temporal):
             self._start_policy(draw)
 
     def _start_policy(self, draw: Draw) -> None:
-        """Units and frequencies of the quantiser, and what it leaves."""
+        """Give the policy the quantiser's units, frequencies and residual."""
         self.policy.rates.start()
         with torch.no_grad():
             flat = self._latents(self.error.frames(stretches(draw(PART))))
@@ -130,7 +130,7 @@ class DapsTemporal(Temporal):
     def _with_rates(
         self, result: StepResult, codes: Tensor, past: tuple[Tensor, Tensor]
     ) -> StepResult:
-        """The prior learns from ``codes`` beside what ``result`` says."""
+        """``result`` with the prior's loss on ``codes`` added."""
         nats = -self.policy.rates.of_sequences(codes, *past).sum(dim=1).mean()
         metrics = result.metrics | {"kl": nats.detach()}
         return StepResult(
@@ -139,7 +139,7 @@ class DapsTemporal(Temporal):
 
     @torch.no_grad()
     def _rewards(self, drawn: Tensor, frames: Tensor, shape: torch.Size) -> Tensor:
-        """Of each window and sample, ``(batch * windows, samples)``."""
+        """Rewards of each window and sample, ``(batch * windows, samples)``."""
         errors = [
             self.error(self._decoded(codes, shape[:2]), frames, length=shape[2]).flatten()
             for codes in drawn.unbind(1)
@@ -200,8 +200,8 @@ class DapsTemporal(Temporal):
 
     @torch.no_grad()
     def finish(self, codes: Tensor, before: Tensor | None = None) -> Tensor:
-        """Whole windows ``(batch, codes)`` of their first codes ``(batch, n)``, the others the
-        likeliest under the prior, after the windows ``before (batch, codes)`` them, if any."""
+        """Whole windows ``(batch, codes)`` of their first codes ``(batch, n)``; the others are the
+        likeliest under the prior, given the windows ``before (batch, codes)`` them, if any."""
         if before is None:
             past = self.quantizer.deviation.new_zeros(len(codes), len(self.quantizer.deviation))
             return self.policy.rates.likeliest(codes, past, torch.full_like(codes[:, 0], -1))
@@ -209,7 +209,7 @@ class DapsTemporal(Temporal):
 
     @torch.no_grad()
     def nats(self, codes: Tensor) -> Tensor:
-        """What each token costs under the prior, ``(batch, windows, codes)``."""
+        """Nats of each token under the prior, ``(batch, windows, codes)``."""
         past = self._past(codes.flatten(0, 1), codes.shape[:2])
         return -self.policy.rates.of_sequences(codes.flatten(0, 1), *past).view(codes.shape)
 

@@ -20,8 +20,8 @@ __all__ = ["Lopq", "make_lopq_quantizer"]
 class Lopq(DiscreteAutoencoder):
     """:class:`~motiontok.models.lopq_quantizer.LopqQuantizer` alone.
 
-    Everything happens in :meth:`fit`. Encoding tries as many of a window's nearest
-    cells as ``effort`` says, with a few sizes each, and keeps the best.
+    Everything happens in :meth:`fit`. Encoding tries the ``effort`` nearest cells of a window, with
+    a few sizes each, and keeps the best.
     """
 
     decodes_prefixes = True

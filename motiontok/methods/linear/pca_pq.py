@@ -20,8 +20,8 @@ __all__ = ["PcaPq"]
 class PcaPq(DiscreteAutoencoder):
     """:class:`~motiontok.models.product_quantizer.ProductQuantizer` alone.
 
-    Everything happens in :meth:`fit`; no parameter asks for a gradient, so that a
-    training run ends when it has been fitted and measured.
+    Everything happens in :meth:`fit`; no parameter needs a gradient, so a training run ends after
+    fitting and measuring.
     """
 
     decodes_prefixes = True

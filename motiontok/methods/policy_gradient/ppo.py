@@ -50,8 +50,8 @@ class Ppo(PolicyAutoencoder):
     The paper's setting: sequence-level ratio, no normalisation of advantages, loss
     -mean(min(r A, clip(r) A)) + c KL(old || new) + beta KL(new || uniform), A = R minus
     the critic. c starts at 10 and adapts to a KL target. The critic works per dimension, and
-    shares learning rate and clipping with the rest: at the paper's 1e-4 it lags behind in
-    short runs, which leaves all advantages with one sign.
+    shares learning rate and clipping with the rest: at the paper's 1e-4 it lags behind in short
+    runs, so that all advantages have one sign.
 
     Attributes:
         penalty: c.

@@ -17,7 +17,7 @@ from motiontok.progress import ProgressCallback, silent
 __all__ = ["ENOUGH", "LopqNet", "make_lopq_decoder"]
 
 ENOUGH = 4096
-"""Observations that are enough to learn scales from."""
+"""Observations from which scales are learned."""
 
 _CELLS = 8
 _WORDS = 8
@@ -27,12 +27,11 @@ _VALUES = 2**24  # of p(x | z) at a time while encoding
 class LopqNet(DiscreteAutoencoder):
     """:class:`~motiontok.models.lopq_quantizer.LopqQuantizer`, decoded by a network.
 
-    The quantiser is fitted and stays; the decoder learns by maximum likelihood. It is also
-    the judge of codes: an observation is coded in each of its nearest cells, and what
-    p(x | z) likes best is kept, in training as in encoding. ``effort`` beyond 1 goes
-    on from there: so many rounds less one in which each token in turn may become another
-    of the codewords nearest to the observation, if p(x | z) then likes the whole better
-    (iterated conditional modes, Besag 1986).
+    The quantiser is fitted and stays; the decoder learns by maximum likelihood. The decoder also
+    judges codes, in training and in encoding: an observation is coded in each of its nearest cells,
+    and the codes with the largest p(x | z) are kept. An ``effort`` above 1 adds ``effort - 1``
+    rounds, in which each token in turn may become another of the codewords nearest to the
+    observation, if p(x | z) grows (iterated conditional modes, Besag 1986).
     """
 
     in_teams = True

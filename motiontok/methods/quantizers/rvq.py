@@ -17,9 +17,9 @@ _DEPTH = 4
 
 
 class Rvq(CodebookAutoencoder):
-    """Each vector as a sum of up to four codewords, each coding what the last left over.
+    """Each vector as a sum of up to four codewords, each coding the residual of the last.
 
-    At the rate of one code a token there are a quarter as many tokens. Codes are in
+    At the same rate there are a quarter as many tokens as with one code a token. Codes are in
     order of tokens; those of one token go from coarse to fine.
     """
 

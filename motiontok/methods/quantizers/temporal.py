@@ -46,8 +46,8 @@ class Temporal(DiscreteAutoencoder):
     sequence of one. ``effort`` is the beam of the quantiser's search.
 
     Raises:
-        ConfigError: it is not motion, a window is no multiple of 4 frames, or there are too few
-            codes for a size and a shape.
+        ConfigError: the data is not motion, a window is no multiple of 4 frames, or there are too
+            few codes for a size and a shape.
     """
 
     decodes_prefixes = True
@@ -92,7 +92,7 @@ class Temporal(DiscreteAutoencoder):
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
-        """Fit the lapped transform, alone, then the quantiser to what it says."""
+        """Fit the lapped transform alone, then the quantiser to its latents."""
         x = stretches(draw(4 * PART))
         self.error.centre(x)
         frames = self.error.frames(x)
@@ -131,7 +131,7 @@ class Temporal(DiscreteAutoencoder):
     def _straight_through(
         self, windows: Tensor, frames: Tensor, latents: Tensor, quantized: Tensor, codes: Tensor
     ) -> StepResult:
-        """A step on ``quantized`` latents, whose slopes the encoder takes for its own."""
+        """A step on ``quantized`` latents, whose gradients pass straight through to the encoder."""
         commitment = ((latents - quantized) / self.encoder.scale).square().mean()
         y = self.decoder(latents + (quantized - latents).detach()).float()
         error = self.error(y, frames, length=windows.shape[2])
@@ -206,7 +206,7 @@ class Temporal(DiscreteAutoencoder):
 
     @torch.no_grad()
     def _latents_to_fit(self, draw: Draw) -> Tensor:
-        """Latents ``(windows, size)`` of so many windows as there are, or enough."""
+        """Latents ``(windows, size)`` of enough windows, or of all."""
         parts: list[Tensor] = []
         count, ends = 0, 0
         # What is drawn ends once where it was drawn from before, and again after all of it.
@@ -219,7 +219,7 @@ class Temporal(DiscreteAutoencoder):
 
     @torch.no_grad()
     def _metric(self) -> Tensor:
-        """What differences of a window's latents count for once they are decoded, by the lapped
+        """The metric of a window's latents: the error of differences after decoding by the lapped
         transform alone."""
         size = len(self.quantizer.mean)
         one = torch.eye(size).to(self.quantizer.mean).unflatten(1, (self.steps, -1))
@@ -235,7 +235,7 @@ class Temporal(DiscreteAutoencoder):
         return self._by_window(self.encoder(frames))
 
     def _quantized(self, latents: Tensor, beam: int) -> Tensor:
-        """Codes ``(batch * windows, codes)`` of so many latents as there may be."""
+        """Codes ``(batch * windows, codes)`` of any number of latents."""
         # A program has no loop over data.
         parts = (latents,) if torch.compiler.is_exporting() else latents.split(PART)
         return torch.cat([self.quantizer.encode(z, beam=beam) for z in parts])
@@ -251,7 +251,7 @@ class Temporal(DiscreteAutoencoder):
         return self.decoder(latents.view(count[0], count[1] * self.steps, -1))
 
     def _kept(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """How many codes of each window are decoded: all, or of some a random first part."""
+        """Number of codes to decode of each window: all, or of some windows a random first part."""
         most = codes.shape[1]
         noise = self.group.noise(len(codes), 2, like=self.quantizer.mean, generator=generator)
         cut, depth = noise.unbind(1)
@@ -260,7 +260,7 @@ class Temporal(DiscreteAutoencoder):
         return torch.where(cut < _CUT, some, most)
 
     def _move_codewords(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> None:
-        """By what all processes saw."""
+        """Move codewords by the latents of all processes."""
         self.quantizer.update(
             self.group.all_gather(latents), self.group.all_gather(codes), generator
         )

@@ -17,9 +17,9 @@ __all__ = ["VqVae"]
 class VqVae(CodebookAutoencoder):
     """Nearest row of one codebook for all tokens.
 
-    The codebook follows running averages, starts by k-means and replaces dead codes:
-    what practice has added to the original, and stronger than the codebook trained by
-    gradient that DAPS was first compared with.
+    The codebook starts by k-means, follows running averages and replaces dead codes. Practice has
+    added these to the original; it is stronger than the codebook trained by gradient that DAPS was
+    first compared with.
     """
 
     def _make_quantizer(self, networks: Networks) -> nn.Module:

@@ -17,7 +17,7 @@ __all__ = ["Gumbel", "GumbelFactorised"]
 
 
 class Gumbel(PolicyAutoencoder):
-    """One relaxed sequence for each x; each sampled one-hot is what the next token reads.
+    """One relaxed sequence for each x; each token reads the sampled one-hot before it.
 
     Loss -mean(R - beta KL), differentiated through the samples, the whole scan included.
     KL to the uniform prior is analytic at each position of the sampled sequence. The

@@ -1,4 +1,4 @@
-"""Joint trajectories of a robot, and the files they are kept in."""
+"""Joint trajectories of a robot, and their files."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Trajectory:
 
     Attributes:
         qpos: ``(frames, 7 + joints)`` in Pinocchio's order: world_from_base position
-            (m) and quaternion (x, y, z, w), then one value per joint (rad, or m where
-            it slides).
+            (m) and quaternion (x, y, z, w), then one value per joint (rad, or m for a sliding
+            joint).
         joint_names: of the joints, in the order of the robot description.
         fps: frames per second.
         robot: the robot's name.
-        source: name of the motion it came from.
-        contacts: ``(frames, 4)`` true where a heel or toe stands, see :data:`CONTACTS`; None
-            where that is not known.
+        source: name of the original motion.
+        contacts: ``(frames, 4)`` true where a heel or toe stands, see :data:`CONTACTS`; None if
+            unknown.
 
     Raises:
         RobotError: shapes disagree, or a value is NaN or infinite.
@@ -144,10 +144,10 @@ class Trajectory:
 
         The npz holds ``qpos``, ``qvel`` (joints only), ``joint_names``, ``fps``,
         ``robot``, ``source``, ``frame`` ("world_from_base"), ``quaternion``
-        ("xyzw" or "wxyz") and ``contacts`` where they are known. The csv has no header and
-        one row a frame: base x y z (m), base quaternion, joints in the order of the robot
-        description; with Pinocchio's order that is the layout of the LAFAN1 retargeting data
-        set. Beside ``robot.csv`` stands ``robot.csv.json``: ``robot``, ``fps``, ``quaternion``,
+        ("xyzw" or "wxyz") and ``contacts`` if they are known. The csv has no header and one row a
+        frame: base x y z (m), base quaternion, joints in the order of the robot description; with
+        Pinocchio's order that is the layout of the LAFAN1 retargeting data set. Beside
+        ``robot.csv`` stands ``robot.csv.json``: ``robot``, ``fps``, ``quaternion``,
         ``joint_names``, ``source`` and ``frame`` as in the npz, and ``frames``.
 
         Args:
@@ -213,20 +213,20 @@ class Trajectory:
         joint_names: Sequence[str],
         fps: float | None = None,
     ) -> Trajectory:
-        """Read a ``.csv``, in the order and at the rate that the sidecar :meth:`save` wrote says.
+        """Read a ``.csv``, in the order and at the rate of the sidecar that :meth:`save` wrote.
 
-        Without a sidecar a header line may name the joints, the quaternion's order is that in
-        which the base stands upright, and the rate 30, as in the LAFAN1 retargeting data set.
+        Without a sidecar, a header line may name the joints, the quaternion's order is the one in
+        which the base stands upright, and the rate is 30, as in the LAFAN1 retargeting data set.
 
         Args:
             path: the file.
             robot: the robot's name.
-            joint_names: of its joints, in the order wanted.
-            fps: frames per second, over what the sidecar says.
+            joint_names: of its joints, in the wanted order.
+            fps: frames per second; overrides the sidecar's.
 
         Raises:
-            RobotError: the file is missing, not a table of as many columns as the robot's
-                configuration has, of other joints, or its quaternion's order cannot be told.
+            RobotError: the file is missing, no table with the columns of the robot's configuration,
+                has other joints, or an ambiguous order of the quaternion.
         """
         table = read_table(Path(path), robot=robot, joint_names=joint_names, fps=fps)
         return cls.of_table(table, robot=robot, source=Path(path).stem)
