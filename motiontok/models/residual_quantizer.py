@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from motiontok.models.codebooks import k_means, nearest
 from motiontok.models.sampling import cheapest
@@ -99,7 +100,8 @@ class ResidualQuantizer(nn.Module):
         high = _BEYOND * sizes[-1]
         steps = torch.linspace(0.0, 1.0, self.vocab_size, device=y.device)
         self.levels.copy_(low * (high / low) ** steps)
-        left = y / self.levels[self._level(y)][:, None]
+        shape = y / self.levels[self._level(y)][:, None]
+        left = torch.cat([shape, self._crossed(shape, generator)])
         self.words.zero_()
         for token in range(self.codes - 1):
             worst = left.square().mean(dim=0).topk(self.components.shape[1]).indices
@@ -216,6 +218,9 @@ class ResidualQuantizer(nn.Module):
             generator: chooses replacements of dead codewords.
         """
         _, shape = self.split(latents)
+        crossed = self._crossed(shape, generator)
+        shape = torch.cat([shape, crossed])
+        codes = torch.cat([codes, F.pad(self._greedy(crossed)[0], (1, 0))])
         part = self.seen(shape, codes).transpose(0, 1)
         tokens, count, subspace = part.shape
         each = torch.arange(tokens, device=codes.device)[:, None]
@@ -234,6 +239,17 @@ class ResidualQuantizer(nn.Module):
         pick = torch.randint(count, dead.shape, generator=generator, device=codes.device)
         self.words.copy_(torch.where(dead[..., None], part[each, pick], moved))
         self.share.masked_fill_(dead, 1.0 / self.vocab_size)
+
+    def _crossed(self, shape: Tensor, generator: torch.Generator) -> Tensor:
+        """Shapes ``(batch, components)`` whose components are those of two, and of size 1.
+
+        Windows to learn from are few, those to come are not among them: what goes with what is
+        learned by heart, unless half of the shapes are of windows that were never seen.
+        """
+        other = shape[torch.randperm(len(shape), generator=generator, device=shape.device)]
+        taken = torch.rand(shape.shape, generator=generator, device=shape.device) < 0.5
+        out = torch.where(taken, other, shape)
+        return out / self._size(out)[:, None]
 
     def _size(self, y: Tensor) -> Tensor:
         """Root mean square of the leading components, each in units of its deviation."""

@@ -32,7 +32,7 @@ _FEWEST = 4  # tokens that are left of them
 _LINEAR_STEPS = 500
 _LINEAR_BATCH = 32
 _LINEAR_RATE = 2e-3
-_FIT = 60_000  # windows that the quantiser is fitted to
+_FIT = 30_000  # windows that the quantiser is fitted to
 PART = 512
 """Observations at a time."""
 

@@ -119,9 +119,9 @@ def test_slopes_of_the_policy_lead_to_what_is_chosen(ready):
     level, shape, past = parts_of(policy, z)
     codes = sequences(level)[7]
     shape = shape.clone().requires_grad_()
-    before = policy.log_q(shape, codes, past, rate_weight=0.0)
+    before = policy.log_q(shape, codes, past, rate_weight=0.0).sum(dim=1)
     (slope,) = torch.autograd.grad(before.sum(), shape)
-    after = policy.log_q(shape + 1e-3 * slope, codes, past, rate_weight=0.0)
+    after = policy.log_q(shape + 1e-3 * slope, codes, past, rate_weight=0.0).sum(dim=1)
     assert (after > before).all()
 
 
