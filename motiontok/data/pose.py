@@ -138,8 +138,7 @@ def joint_rotations(features: Tensor, yaw: Tensor) -> Tensor:
 
 
 def _aimed(features: Tensor) -> Tensor:
-    """Local rotation matrices, each bone turned so that its end lands as near as it can to where it
-    is wanted.
+    """Local rotation matrices, each bone turned so that its end lands as near as it can.
 
     Going out from the hips, a joint with one child is swung so that the child lies in the direction
     of its wanted position as seen from where the joint now is: errors do not add up along the limb.

@@ -133,8 +133,11 @@ class WindowSet:
         self._enumerated = torch.cat(whole).to(device)
 
     def stretched(self, stretch: int) -> WindowSet:
-        """The same clips, whose observations ``(stretch, length, columns)`` are so many
-        consecutive windows each; clips that are shorter are held on their last frame."""
+        """The same clips, each observation ``stretch`` consecutive windows.
+
+        Observations are ``(stretch, length, columns)``; clips that are shorter are held on their
+        last frame.
+        """
         out = copy.copy(self)
         out.stretch = stretch
         out._find_starts()

@@ -103,13 +103,16 @@ class TokenPolicy(nn.Module):
         rate_weight: float,
         noise: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Sequences ``(batch, samples, codes)``, and their log-probabilities
-        ``(batch, samples)`` under the policy and under the prior, which is not asked, and 0, where
-        its weight is 0.
+        """Draw sequences.
 
         Args:
             shape, level, past, rate_weight: see :meth:`search`.
             noise: ``(batch, codes - 1, samples)``, numbers of [0, 1) to draw with.
+
+        Returns:
+            Codes ``(batch, samples, codes)``, and their log-probabilities ``(batch, samples)``
+            under the policy and under the prior. Where its weight is 0 the prior is not asked,
+            and the last are 0.
         """
         quantizer, rates = self.quantizer, self.rates
         samples = noise.shape[2]
@@ -137,8 +140,10 @@ class TokenPolicy(nn.Module):
     def log_q(
         self, shape: Tensor, codes: Tensor, past: tuple[Tensor, Tensor], *, rate_weight: float
     ) -> Tensor:
-        """log q ``(batch,)`` of ``codes (batch, codes)``, differentiable in the shape and in the
-        temperature."""
+        """log q ``(batch,)`` of ``codes (batch, codes)``.
+
+        It is differentiable in the shape and in the temperature.
+        """
         quantizer = self.quantizer
         part = quantizer.seen(shape, codes)
         # Codewords move before the slopes are asked for.

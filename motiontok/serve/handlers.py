@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Handlers", "Limits", "NoSession"]
 
 
-class NoSession(InputError):
+class NoSession(InputError):  # noqa: N818 - clients are told this word
     """The session does not exist, or not any more."""
 
 

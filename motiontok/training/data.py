@@ -68,6 +68,7 @@ class Drawing:
         self._give = data.once(generator)
 
     def __call__(self, count: int) -> Tensor:
+        """So many observations ``(n, *shape)``, or as many as memory or the data has."""
         count = min(count, self._fitting)
         found = self._give(count)
         if not len(found):
