@@ -26,12 +26,6 @@ def run(run):
     return lambda *words: SimpleNamespace(**dict(zip(names, run(*words), strict=True)))
 
 
-@pytest.fixture
-def one_core(monkeypatch):
-    """Folders are done in this process, as on a machine of one core."""
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0})
-
-
 def test_robots_are_listed_and_described():
     runner = CliRunner()
     assert "g1" in runner.invoke(robots, []).output.split()
