@@ -52,6 +52,7 @@ def short_start():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(temporal, "_LINEAR_STEPS", 30)
+        patch.setattr(temporal, "_LINEAR_BATCH", 8)
         yield
 
 
