@@ -27,6 +27,14 @@ hypothesis.settings.load_profile("motiontok")
 LONGEST = (
     "export/test_programs.py",
     "training/test_parallel.py",
+    "render/test_render_viewer.py",
+    "corpus/test_on_ray.py",
+    "methods/test_temporal.py",
+    "methods/test_daps_temporal.py",
+    "methods/test_daps.py",
+    "corpus/test_packing.py",
+    "data/test_store.py",
+    "robots/test_robots_cli.py",
     "cli/test_cli.py",
 )
 

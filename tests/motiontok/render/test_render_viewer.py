@@ -154,7 +154,7 @@ def page(motion: Motion) -> Iterator[Page]:
     server.stop()
 
 
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "timed out"
@@ -277,8 +277,9 @@ def test_two_tabs_in_a_real_browser(viewer: Viewer) -> None:
         for size in ({"width": 900, "height": 600}, {"width": 390, "height": 844}):
             # A coarse picture on the same page: software draws it, and nobody looks.
             tabs.append(browser.new_page(viewport=size, device_scale_factor=0.25))
+            tabs[-1].set_default_timeout(120_000)
             tabs[-1].goto(viewer.url)
-            tabs[-1].wait_for_selector("text=Restore all", timeout=120_000, state="attached")
+            tabs[-1].wait_for_selector("text=Restore all", state="attached")
             assert tabs[-1].title() == "walk <1>.bvh - motiontok"
             width = tabs[-1].evaluate("document.documentElement.scrollWidth")
             assert width == size["width"], "nothing to scroll sideways"
@@ -289,20 +290,20 @@ def test_two_tabs_in_a_real_browser(viewer: Viewer) -> None:
         until(lambda: not first.playback.playing)
         assert second.playback.playing, "the other tab plays on"
         first.update()
-        tabs[0].wait_for_selector("text=Play", timeout=120_000)
+        tabs[0].wait_for_selector("text=Play")
         tabs[0].get_by_label("Show source").click()
         until(lambda: not any(node.visible for node in first.nodes["source"]))
         assert all(node.visible for node in (*first.nodes["decoded"], *second.nodes["source"]))
         first.playback.seek(1.2)
         first.update()
-        tabs[0].wait_for_selector("text=window 3 of 4", timeout=120_000)
+        tabs[0].wait_for_selector("text=window 3 of 4")
         first.board.swap(0, 1)
         field = tabs[0].get_by_label("Value")
         field.fill("99")
         field.press("Enter")
-        tabs[0].wait_for_selector("text=99 is no token", timeout=120_000)
+        tabs[0].wait_for_selector("text=99 is no token")
         assert not second.board._editor.changed.any()
-        with tabs[0].expect_download(timeout=120_000) as download:
+        with tabs[0].expect_download() as download:
             tabs[0].click("text=Save codes")
         assert download.value.suggested_filename == "edited.npy"
         tabs[1].close()
