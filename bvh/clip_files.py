@@ -78,8 +78,9 @@ def at(path: Path, name: str) -> Path:
 
 @contextmanager
 def lying(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Sequence[str]]]:
-    """Where the clips of a folder, archive or file lie, and their names; an archive is unpacked
-    meanwhile.
+    """Where the clips of a folder, archive or file lie, and their names.
+
+    An archive's lie unpacked meanwhile.
 
     Args:
         path: the folder, archive or file.

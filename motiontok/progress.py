@@ -27,7 +27,16 @@ class Progress(Protocol):
 
     def __call__(
         self, done: int, detail: str = "", *, total: int | None = None, before: int | None = None
-    ) -> None: ...
+    ) -> None:
+        """Show it.
+
+        Args:
+            done: how much is done, of the total.
+            detail: a few words on what goes on.
+            total: the size of the job, where it turned out another.
+            before: how much was done when a resumed job began.
+        """
+        ...
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def convert(
     reading: Reading,
     strict: bool,
 ) -> None:
-    """Write the motion of IN as another kind of file, chosen by the ending of OUT.
+    r"""Write the motion of IN as another kind of file, which the ending of OUT says.
 
     \b
     OUT         is

@@ -89,6 +89,7 @@ def train(
     device: str,
     as_json: bool,
 ) -> None:
+    """Train a tokenizer; the help that is shown lists methods and configurations as they are."""
     from motiontok.cli.sources import check_reading
     from motiontok.config import load_config
     from motiontok.errors import InputError

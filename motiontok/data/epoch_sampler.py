@@ -21,5 +21,6 @@ class EpochSampler:
         self._order, self._gather = order, gather
 
     def __call__(self, count: int) -> Tensor:
+        """The next ``count`` observations, fewer at the end, none after it."""
         part, self._order = self._order[:count], self._order[count:]
         return self._gather(part)

@@ -64,11 +64,14 @@ def _six(q: Array) -> Array:
 
 
 def contact(height: _Numbers, speed: _Numbers) -> _Numbers:
-    """Soft contact of feet and toes, 0 to 1, by their height above :data:`STANDING` (m) and their
-    speed (m/s).
+    """How surely feet and toes stand, 0 to 1.
 
     Ramps instead of thresholds: a flag that flips on rounding noise could not be
     recovered from a reconstructed motion.
+
+    Args:
+        height: over :data:`STANDING`, metres.
+        speed: metres a second.
     """
     slow = ((0.6 - speed) / 0.4).clip(0.0, 1.0)
     low = ((0.10 - height) / 0.05).clip(0.0, 1.0)

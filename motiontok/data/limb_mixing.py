@@ -32,8 +32,10 @@ _POSITIONS = COLUMNS["positions"]
 def draw_parts(
     count: int, share: float, generator: torch.Generator, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Which parts of which windows another one moves, ``(count, parts)``: of ``share`` of the
-    windows each part is with a probability of 0.6."""
+    """Which parts of which windows another one moves, ``(count, parts)``.
+
+    Of ``share`` of the windows each part is, with a probability of 0.6.
+    """
     drawn = torch.rand((count, 1 + len(PARTS)), generator=generator, device=device)
     return (drawn[:, :1] < share) & (drawn[:, 1:] < _TAKEN)
 

@@ -137,8 +137,7 @@ def joint_rotations(features: Tensor, yaw: Tensor) -> Tensor:
 
 
 def _aimed(features: Tensor) -> Tensor:
-    """Local rotation matrices, each bone turned so that its end comes as near as possible to its
-    wanted position.
+    """Local rotation matrices, each bone turned so that its end lands as near as it can.
 
     From the hips outward, a joint with one child is swung so that the child lies in the direction
     of its wanted position, seen from the joint's present position. So errors do not add up along

@@ -132,8 +132,11 @@ class WindowSet:
         self._enumerated = torch.cat(whole).to(device)
 
     def stretched(self, stretch: int) -> WindowSet:
-        """The same clips with observations ``(stretch, length, columns)`` of consecutive windows;
-        shorter clips are held on their last frame."""
+        """The same clips, each observation ``stretch`` consecutive windows.
+
+        Observations are ``(stretch, length, columns)``; clips that are shorter are held on their
+        last frame.
+        """
         out = copy.copy(self)
         out.stretch = stretch
         out._find_starts()

@@ -29,7 +29,16 @@ class MakeOutcome(Protocol[Made]):
 
     def __call__(
         self, cell: Cell, result: dict[str, Any] | None, rows: list[dict[str, float]], error: str
-    ) -> Made: ...
+    ) -> Made:
+        """What stands for the cell.
+
+        Args:
+            cell: of the bench.
+            result: its ``result.json``; None if it failed.
+            rows: of its log, as far as it came.
+            error: why it failed; empty if it did not.
+        """
+        ...
 
 
 def run_cells(

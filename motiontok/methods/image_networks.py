@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.data.images import image_shape
@@ -55,12 +56,14 @@ class ImageNetworks(Networks):
     def _likelihood(self) -> Likelihood:
         """p(x | z), whose parameters the decoders give."""
 
+    @override
     def reader(self, codes: int, width: int) -> nn.Module:
         channels, height, across = self.shape
         return PatchReader(
             channels=channels, height=height, width=across, tokens=codes, outputs=width
         )
 
+    @override
     def body(self, codes: int, width: int) -> Decoder:
         values = self.likelihood.parameters_per_value
         try:
@@ -68,6 +71,7 @@ class ImageNetworks(Networks):
         except ValueError as error:
             raise ConfigError(f"model.codes_per_window {codes}: {error}") from None
 
+    @override
     def body_of_scalars(self, codes: int, width: int) -> Decoder:
         sizes = (width, *(int(width * ratio) for ratio in self.after_scalars))
         return LinearFirst(sizes, self.body(codes, sizes[-1]))
@@ -83,9 +87,11 @@ class MnistNetworks(ImageNetworks):
     def _likelihood(self) -> Likelihood:
         return BernoulliLikelihood(dimensions=3)
 
+    @override
     def body(self, codes: int, width: int) -> Decoder:
         return PerceptronDecoder(codes=codes, width=width, shape=self.shape)
 
+    @override
     def factorised_policy(self) -> FactorisedPolicy:
         model = self.config.model
         encoder = LatentEncoder(

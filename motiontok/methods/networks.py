@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.data import FEATURES, Statistics
@@ -153,12 +154,15 @@ class MotionNetworks(Networks):
             likelihood=GaussianLikelihood(config.method.variance, dimensions=2),
         )
 
+    @override
     def fits(self, codes: int) -> bool:
         return not max(codes, self.frames) % min(codes, self.frames)
 
+    @override
     def reader(self, codes: int, width: int) -> nn.Module:
         return resample(self.frames, codes, self.columns, width)
 
+    @override
     def body(self, codes: int, width: int) -> Decoder:
         model = self.config.model
         return WindowDecoder(

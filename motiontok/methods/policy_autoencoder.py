@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder
@@ -124,6 +125,7 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         return score, self.likelihood.mean(found)
 
     @torch.no_grad()
+    @override
     def encode(
         self,
         x: Tensor,
@@ -139,5 +141,6 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         drawn, _ = policy.sample(x, effort - 1, temperature=temperature or 1.0, generator=generator)
         return self.likeliest(x, torch.cat([greedy, drawn], dim=1))[0]
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decoder(codes)

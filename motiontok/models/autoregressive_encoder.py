@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.activation_cache import ActivationCache, LinearFn, choose, compute
 from motiontok.models.layers import CachedCausalBlock, CausalBlock, Encoder, sinusoids
@@ -74,6 +75,7 @@ class VocabularyHead(TokenHead):
         nn.init.xavier_uniform_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
+    @override
     def embed(self, codes: Tensor, first: int) -> Tensor:
         return self.table(codes)
 
@@ -81,9 +83,11 @@ class VocabularyHead(TokenHead):
         """Embeddings ``(..., width)`` of (relaxed) one-hot tokens ``(..., vocab)``."""
         return weights @ self.table.weight
 
+    @override
     def context(self, x: Tensor) -> None:
         return None
 
+    @override
     def logits(self, hidden: Tensor, context: None, first: int) -> Tensor:
         return self.out(hidden)
 

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.layers import Encoder, resample
 
@@ -69,5 +70,6 @@ class WindowDecoder(Decoder):
         nn.init.normal_(self.out.weight, std=1.0 / math.sqrt(width))
         nn.init.zeros_(self.out.bias)
 
+    @override
     def synthesize(self, latents: Tensor) -> Tensor:
         return self.out(self.write(self.dense(self.encoder(latents))))

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.decoder import Decoder
 
@@ -108,6 +109,7 @@ class PerceptronDecoder(Decoder):
             layers += [_dense(inputs, outputs), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
 
+    @override
     def synthesize(self, latents: Tensor) -> Tensor:
         return self.layers(latents.flatten(1)).unflatten(1, self.shape)
 
@@ -149,6 +151,7 @@ class ConvolutionalDecoder(Decoder):
         out = _doubling(widths[-1], channels) if widths else _convolution(hidden, channels, 1)
         self.layers = nn.Sequential(*layers, out)
 
+    @override
     def synthesize(self, latents: Tensor) -> Tensor:
         x = self.read(latents.mT.unflatten(2, self.grid))
         return self.layers(self.blocks(x)).unflatten(1, self.shape[:-2])
@@ -169,6 +172,7 @@ class LinearFirst(Decoder):
         self.layers = nn.Sequential(*(_dense(a, b) for a, b in pairwise(sizes)))
         self.body = body
 
+    @override
     def synthesize(self, latents: Tensor) -> Tensor:
         return self.body.synthesize(self.layers(latents))
 

@@ -13,6 +13,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.activation_cache import ActivationCache, LinearFn, compute
 
@@ -132,6 +133,7 @@ class EncoderBlock(nn.Module):
         self.mlp = _mlp(width, mlp_ratio)
 
     def forward(self, x: Tensor) -> Tensor:
+        """As many tokens ``(batch, tokens, width)``, each of which has seen all."""
         y = self.norm_attention(x)
         x = x + self.attention.attend(y, *self.attention.keys_values(y))
         return x + self.mlp(self.norm_mlp(x))
@@ -149,6 +151,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalised tokens ``(batch, length, width)`` of as many without positions."""
         x = x + self.positions
         for block in self.blocks:
             x = block(x)
@@ -183,6 +186,7 @@ class KeyValueCache:
 class DifferentiableCache(KeyValueCache):
     """A cache that gradients can pass through: grown by copies, never written in place."""
 
+    @override
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         self.keys = torch.cat([self.keys[:, :, : self.length], key], dim=2)
         self.values = torch.cat([self.values[:, :, : self.length], value], dim=2)

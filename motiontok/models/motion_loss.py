@@ -113,8 +113,11 @@ class MotionLoss(nn.Module):
         self.middle.copy_(self.frames(windows)[..., _ROOT].flatten(0, 1).mean(dim=0))
 
     def frames(self, windows: Tensor) -> Tensor:
-        """Frames ``(batch, windows * frames, columns)`` of standardised windows
-        ``(batch, windows, frames, columns)`` with the root's running sums."""
+        """Frames ``(batch, windows * frames, columns)``, the root's running sums made velocities.
+
+        Args:
+            windows: standardised, ``(batch, windows, frames, columns)``.
+        """
         sums = windows[..., _ROOT]
         before = self.origin.expand(*sums.shape[:-2], 1, -1).to(sums)
         root = torch.diff(sums, dim=-2, prepend=before) * self.unit[_ROOT] - self.middle
@@ -146,11 +149,15 @@ class MotionLoss(nn.Module):
         return frames[..., _POSITIONS]
 
     def forward(self, found: Tensor, wanted: Tensor, *, length: int) -> Tensor:
-        """Error of each ``length`` frames ``(batch, frames / length)``, of frames
-        ``(batch, frames, columns)``: their mean square to the power of 3/4.
+        """Error ``(batch, frames / length)`` of each ``length`` frames.
 
-        The error of a fall is ten times that of a step. With squares, training would learn from
-        falls alone; with roots, by which people judge, falls would be left to chance.
+        It is their mean square to the power of 3/4. A fall errs by ten times what a step does:
+        its square would be all that is learned from; a root, which is what people judge by, would
+        leave it to chance.
+
+        Args:
+            found, wanted: ``(batch, frames, columns)``.
+            length: frames that count together.
         """
         mean = self.by_frame(found, wanted).unflatten(1, (-1, length)).mean(dim=-1)
         return (mean + _FLOOR) ** POWER
@@ -167,8 +174,11 @@ class MotionLoss(nn.Module):
         return out
 
     def responses(self, off: Tensor) -> Tensor:
-        """Vectors ``(batch, n)`` whose squares add up to :meth:`by_frame` of errors ``(batch,
-        frames, columns)``, without feet."""
+        """Vectors ``(batch, n)`` whose squares add up to :meth:`by_frame`, but for feet.
+
+        Args:
+            off: errors ``(batch, frames, columns)``.
+        """
         return torch.cat([rows.flatten(1) for rows in self._linear(off)], dim=1)
 
     def _linear(self, off: Tensor) -> list[Tensor]:
@@ -187,8 +197,10 @@ class MotionLoss(nn.Module):
         ]
 
     def _steps(self, frames: Tensor) -> Tensor:
-        """Movement of feet on the floor in a frame, ``(batch, frames - 1, 4, 3)``, in units of
-        positions' deviation."""
+        """What feet move by on the floor in a frame, ``(batch, frames - 1, 4, 3)``.
+
+        The unit is positions' standard deviation.
+        """
         root = self.velocities(frames[..., 1:, :]) / FPS
         metre = self.raw[_POSITIONS.start]
         off = frames.index_select(-1, self.feet)

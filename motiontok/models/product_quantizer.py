@@ -21,6 +21,7 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.autoregressive_encoder import TokenHead
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
@@ -261,14 +262,17 @@ class CodebookHead(TokenHead):
         self.precision = nn.Parameter(torch.zeros(quantizer.codes))
         self.register_buffer("beta", torch.ones(()))
 
+    @override
     def embed(self, codes: Tensor, first: int) -> Tensor:
         words = self.quantizer.look_up(codes, first).detach()
         lift = self.lift[first : first + codes.shape[-1]]
         return torch.einsum("bkns,nsw->bknw", words, lift)
 
+    @override
     def context(self, x: Tensor) -> Tensor:
         return self.quantizer.coefficients(x)
 
+    @override
     def logits(self, hidden: Tensor, context: Tensor, first: int) -> Tensor:
         here = slice(first, first + hidden.shape[2])
         words = self.quantizer.codewords[here].detach()

@@ -178,8 +178,11 @@ class ResidualQuantizer(nn.Module):
         return shape.scatter_add(1, places, words.flatten(1))
 
     def codewords(self, codes: Tensor) -> Tensor:
-        """Codewords of the tokens after the first, ``(batch, n - 1, subspace)``, for codes
-        ``(batch, n)``."""
+        """Codewords ``(batch, n - 1, subspace)`` of the tokens after the first.
+
+        Args:
+            codes: ``(batch, n)``.
+        """
         each = torch.arange(codes.shape[1] - 1, device=codes.device)
         return self.words[each, codes[:, 1:]]
 

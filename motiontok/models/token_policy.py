@@ -104,14 +104,17 @@ class TokenPolicy(nn.Module):
         noise: Tensor,
         temperature: float = 1.0,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Sequences ``(batch, samples, codes)``, and their log-probabilities
-        ``(batch, samples)`` under the policy and under the prior; with a weight of 0 the prior is
-        not computed and gives 0.
+        """Draw sequences.
 
         Args:
             shape, level, past, rate_weight: see :meth:`search`.
             noise: ``(batch, codes - 1, samples)``, numbers of [0, 1) to draw with.
             temperature: of what is drawn, in units of the policy's own.
+
+        Returns:
+            Codes ``(batch, samples, codes)``, and their log-probabilities ``(batch, samples)``
+            under the policy and under the prior. Where its weight is 0 the prior is not asked,
+            and the last are 0.
         """
         quantizer, rates = self.quantizer, self.rates
         samples = noise.shape[2]
@@ -139,8 +142,10 @@ class TokenPolicy(nn.Module):
     def log_q(
         self, shape: Tensor, codes: Tensor, past: tuple[Tensor, Tensor], *, rate_weight: float
     ) -> Tensor:
-        """log q ``(batch, codes - 1)`` of the tokens after the first of ``codes (batch, codes)``,
-        differentiable in the shape and in the temperature."""
+        """log q ``(batch, codes - 1)`` of the tokens after the first of ``codes (batch, codes)``.
+
+        It is differentiable in the shape and in the temperature.
+        """
         quantizer = self.quantizer
         part = quantizer.seen(shape, codes)
         # Codewords move before the slopes are asked for.

@@ -90,8 +90,10 @@ class TokenRates(nn.Module):
         return F.log_softmax(found @ words.T + self.bias.weight[token - 1], dim=-1)
 
     def along(self, codes: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
-        """Log-probabilities ``(batch, codes - 1, vocab)`` of all values of the tokens after the
-        first, each given those of ``codes (batch, codes)`` before it."""
+        """Log-probabilities ``(batch, codes - 1, vocab)`` of every value of the later tokens.
+
+        Each is given those of ``codes (batch, codes)`` before it; the first token is left out.
+        """
         tokens = codes.shape[1] - 1
         words = self.quantizer.codewords(codes)
         steps = torch.einsum("bts,tsw->btw", words, self._weights(slice(tokens)))
@@ -109,8 +111,10 @@ class TokenRates(nn.Module):
 
     @torch.no_grad()
     def likeliest(self, codes: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
-        """Whole windows ``(batch, tokens)`` that begin with ``codes (batch, n)``: each later token
-        is the likeliest."""
+        """Whole windows ``(batch, tokens)`` that begin with ``codes (batch, n)``.
+
+        Each later token is the likeliest, given those before it.
+        """
         state = self.begin(codes[:, 0], past, past_level)
         out = list(codes.unbind(dim=1))
         for token in range(1, len(self.token.weight) + 1):

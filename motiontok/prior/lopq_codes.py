@@ -47,26 +47,26 @@ def command_map(quantizer: LopqQuantizer, statistics: Statistics) -> Tensor:
 class LopqCodes(nn.Module):
     """Codes of a :class:`~motiontok.models.lopq_quantizer.LopqQuantizer` as vectors.
 
-        All of it follows from the tokenizer, so it is not saved with a prior. The meaning of codes
+    All of it follows from the tokenizer, so it is not saved with a prior. The meaning of codes
     depends on the first ones, the head: the cell's and that of sizes.
 
-        Args:
-            quantizer: fitted.
+    Args:
+        quantizer: fitted.
 
-        Attributes:
-            head: codes of the head.
-            centroids: ``(vocab, components)``, of the first code.
-            base: ``(vocab,)``, local basis of each cell.
-            directions: ``(bases, coordinates, components)``, orthonormal rows.
-            units: ``(bases, coordinates)``, distance along its direction of a
-                coordinate of 1, at size 1.
-            sizes: ``(vocab, coordinates)``, factors of coordinates by a code of sizes; no rows
-                if there is no such code.
-            words: ``(vocab, coordinates)``, codewords; code n >= 1 has the columns that it owns.
-            owner: ``(coordinates,)``, the code of each.
-            scale: ``(codes,)``, root mean square of a code's addition: of its vector for the first
-                one, of a coordinate for the others at the usual size; 1 for that of sizes.
-            whitening: ``(components,)``, factors that make components comparable.
+    Attributes:
+        head: codes of the head.
+        centroids: ``(vocab, components)``, of the first code.
+        base: ``(vocab,)``, local basis of each cell.
+        directions: ``(bases, coordinates, components)``, orthonormal rows.
+        units: ``(bases, coordinates)``, distance along its direction of a
+            coordinate of 1, at size 1.
+        sizes: ``(vocab, coordinates)``, factors of coordinates by a code of sizes; no rows
+            if there is no such code.
+        words: ``(vocab, coordinates)``, codewords; code n >= 1 has the columns that it owns.
+        owner: ``(coordinates,)``, the code of each.
+        scale: ``(codes,)``, root mean square of a code's addition: of its vector for the first
+            one, of a coordinate for the others at the usual size; 1 for that of sizes.
+        whitening: ``(components,)``, factors that make components comparable.
     """
 
     centroids: Tensor

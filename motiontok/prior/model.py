@@ -242,8 +242,12 @@ class PriorModel(nn.Module):
         return method.finish(codes.to(place), after).to(codes.device)
 
     def with_rest(self, logp: Tensor, codes: Tensor) -> Tensor:
-        """Log-probabilities ``(windows, N)`` of consecutive windows ``codes (windows, N)``, from
-        those of the codes that it draws ``(windows, codes)``."""
+        """Log-probabilities ``(windows, N)`` of all codes of consecutive windows.
+
+        Args:
+            logp: ``(windows, codes)``, of the codes that this model draws.
+            codes: ``(windows, N)``, those of whole windows.
+        """
         if self._finishing is None:
             return logp
         method = self._finishing[0]

@@ -127,8 +127,13 @@ class ResidualCodes(nn.Module):
         return out
 
     def effects(self, position: int, along: Tensor, head: Tensor) -> Tensor:
-        """Vectors of all codes at a position, projected on ``(components, directions)``: ``(rows,
-        vocab, directions)``."""
+        """What each code at a position adds, ``(rows, vocab, directions)``.
+
+        Args:
+            position: of the code.
+            along: ``(components, directions)``, what it is seen along.
+            head: ``(rows, codes)``, those of the head that come before.
+        """
         if position == 0:
             return along.new_zeros(len(head), len(self.levels), along.shape[1])
         seen = self.words[position - 1] @ along[self.places[position - 1]]

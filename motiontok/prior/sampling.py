@@ -149,8 +149,9 @@ class PartialRollout:
 
     @torch.no_grad()
     def write(self, until: int, *, temperature_scale: float = 1.0) -> None:
-        """Draw codes until each window has so many; codes that the model does not draw are the
-        likeliest.
+        """Draw codes until each window has so many.
+
+        Those that the model has no say in are the likeliest.
 
         Args:
             until: codes a window.

@@ -105,8 +105,12 @@ def body_of(calibration: Calibration) -> Array:
 
 
 def _placed(model: Any, calibration: Calibration, qpos: Array) -> tuple[Array, Array]:
-    """World rotations ``(frames, followed, 4)`` of the links' canonical axes, and the place
-    ``(frames, 3)`` of the hips' joint."""
+    """Where links and hips are in the world.
+
+    Returns:
+        Rotations ``(frames, followed, 4)`` of the links' canonical axes, and the place
+        ``(frames, 3)`` of the hips' joint, metres.
+    """
     data = model.createData()
     bodies = list(calibration.bodies)
     matrices = np.empty((len(qpos), len(bodies), 3, 3))
@@ -120,8 +124,10 @@ def _placed(model: Any, calibration: Calibration, qpos: Array) -> tuple[Array, A
 
 
 def _shared(calibration: Calibration, turns: Array) -> Array:
-    """World rotations ``(frames, 22, 4)`` of all joints, in equal steps along a chain of joints
-    without links."""
+    """World rotations ``(frames, 22, 4)`` of all joints.
+
+    Those of a chain without links go in equal steps from the one before it to the one behind.
+    """
     world = identity(len(turns), len(JOINTS))
     known = {JOINTS.index(name): k for k, name in enumerate(calibration.joints)}
     for joint, parent in enumerate(PARENTS):

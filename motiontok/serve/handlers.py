@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Handlers", "Limits", "NoSession"]
 
 
-class NoSession(InputError):
-    """The session does not exist, or has ended."""
+class NoSession(InputError):  # noqa: N818 - clients are told this word
+    """The session does not exist, or not any more."""
 
 
 class Handlers:

@@ -177,8 +177,11 @@ def _read_calibrations(path: Path) -> Calibrations:
 
 
 def find_folder(folder: Path) -> Path:
-    """The folder of a tokenizer, given it, the run that trained it, the shipped one's name, or one
-    of the Hugging Face hub (:mod:`motiontok.tokens.hub`).
+    """The folder of a tokenizer.
+
+    Args:
+        folder: that folder itself, the run that trained it, the shipped one's name, or a name of
+            the Hugging Face hub (:mod:`motiontok.tokens.hub`).
 
     Raises:
         TokenizerError: there is none.

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from bvh.rotations import Array
 from motiontok.data import blend_seams
@@ -63,11 +64,13 @@ class Blending(Joining):
         self.look_ahead = min(REACH, window // 2)
         self.reset()
 
+    @override
     def reset(self) -> None:
         self.ahead = None
         self._raw: Array | None = None
         self._blended = np.empty((0, 0))
 
+    @override
     def push(self, codes: Any, on_invalid: OnInvalid) -> Array:
         z, valid = self._check(codes, on_invalid, self._raw is not None)
         windows = self._decode(z)
@@ -110,6 +113,7 @@ class Context(Joining):
         self._kept = -(-(self.look_ahead + fade + 2 + reach) // window)
         self.reset()
 
+    @override
     def reset(self) -> None:
         self.ahead = None
         self._codes: Tensor | None = None
@@ -117,6 +121,7 @@ class Context(Joining):
         self._before: Array | None = None  # the frame before the windows that are kept
         self._final = 0  # frames of these that came already
 
+    @override
     def push(self, codes: Any, on_invalid: OnInvalid) -> Array:
         z, valid = self._check(codes, on_invalid, self._codes is not None)
         z = stand_in(z, valid, None if self._codes is None else self._codes[-1])

@@ -49,8 +49,16 @@ def encode_windows(
     generator: torch.Generator | None,
     rate_weight: float = 0.0,
 ) -> Tensor:
-    """Codes ``(..., windows, codes)`` of consecutive windows ``(..., windows, frames, 203)``, on
-    the method's device."""
+    """Codes ``(..., windows, codes)`` of consecutive windows, on the method's device.
+
+    Args:
+        method: encodes.
+        statistics: standardise the features.
+        windows: raw features ``(..., windows, frames, 203)``.
+        effort, temperature, generator: as
+            :meth:`~motiontok.methods.base.DiscreteAutoencoder.encode` has them.
+        rate_weight: what a nat of the tokens' own prior costs, of methods that have one.
+    """
     device = method.device
     count = _sequences(method, windows.shape[:-2])
     x = _standardized(windows, statistics).unflatten(0, count)

@@ -40,8 +40,9 @@ class TrainingSet(Protocol):
         ...
 
     def once(self, generator: torch.Generator) -> Callable[[int], Tensor]:
-        """A function of a count that gives so many random observations, each of them once. At the
-        end it gives fewer, and then none.
+        """A function of a count that gives so many random observations, each of them once.
+
+        At the end it gives fewer, and then none.
         """
         ...
 
@@ -67,6 +68,7 @@ class Drawing:
         self._give = data.once(generator)
 
     def __call__(self, count: int) -> Tensor:
+        """So many observations ``(n, *shape)``, or as many as memory or the data has."""
         count = min(count, self._fitting)
         found = self._give(count)
         if not len(found):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.data.epoch_sampler import EpochSampler
 from motiontok.data.images.arrays import ImageArrays
@@ -92,11 +93,13 @@ class ArraySet(ImageSet):
     def __len__(self) -> int:
         return len(self._training)
 
+    @override
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         device = self._training.device
         index = torch.randint(len(self._training), (size,), generator=generator, device=device)
         return self.pixels.standardize(self._training[index[rows]])
 
+    @override
     def once(self, generator: torch.Generator) -> EpochSampler:
         device = self._training.device
         order = torch.randperm(len(self._training), generator=generator, device=device)
@@ -157,6 +160,7 @@ class PictureSet(ImageSet):
     def __len__(self) -> int:
         return len(self._stream.files)
 
+    @override
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         pixels = torch.from_numpy(self._stream.take(size, rows))
         if self._device.type == "cuda":
@@ -171,9 +175,11 @@ class PictureSet(ImageSet):
 
         return EpochSampler(torch.arange(_CROPS * len(self)), gather)
 
+    @override
     def seek(self, drawn: int) -> None:
         self._stream.seek(drawn)
 
+    @override
     def close(self) -> None:
         self._stream.close()
 

@@ -9,6 +9,7 @@ from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from bvh.archives import natural_key
 from bvh.dataset import Dataset, LazyMotions
@@ -175,17 +176,21 @@ class StoredMotions(LazyMotions):
         return self.store.motion(int(self.clips[index]))
 
     @property
+    @override
     def lengths(self) -> list[int]:
         found: list[int] = self.store.frames[self.clips].tolist()
         return found
 
     @property
+    @override
     def names(self) -> list[str]:
         return [self.store.entries[clip].name for clip in self.clips]
 
     @property
+    @override
     def digests(self) -> list[str]:
         return [self.store.entries[clip].motion for clip in self.clips]
 
+    @override
     def take(self, indices: Iterable[int]) -> StoredMotions:
         return StoredMotions(self.store, (int(self.clips[i]) for i in indices))

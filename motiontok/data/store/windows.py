@@ -94,8 +94,11 @@ class StoredWindows:
         self._count()
 
     def stretched(self, stretch: int) -> StoredWindows:
-        """The same clips with observations ``(stretch, length, columns)`` of consecutive windows;
-        shorter clips are held on their last frame."""
+        """The same clips, each observation ``stretch`` consecutive windows.
+
+        Observations are ``(stretch, length, columns)``; clips that are shorter are held on their
+        last frame.
+        """
         out = copy.copy(self)
         out.stretch = stretch
         out._count()

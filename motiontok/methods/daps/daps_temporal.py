@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
@@ -52,12 +53,14 @@ class DapsTemporal(Temporal):
         self.policy = TokenPolicy(TokenRates(self.quantizer, width=_RATE_WIDTH))
         self.log_eta = nn.Parameter(torch.tensor(math.log(config.method.eta_start)))
 
+    @override
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
         super().fit(draw, generator, on_progress)
         self._start_policy(draw)
 
+    @override
     def start_from(
         self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
     ) -> None:
@@ -74,6 +77,7 @@ class DapsTemporal(Temporal):
             left = shape - self.quantizer.shapes(self.quantizer.encode(flat))
             self.policy.left.copy_(left.square().sum(dim=-1).mean())
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         if progress < self.config.method.warm_start:
             result = super().training_step(x, progress, generator)
@@ -156,6 +160,7 @@ class DapsTemporal(Temporal):
         return shapes.flatten(0, 1), level.flatten()
 
     @torch.no_grad()
+    @override
     def encode_sequence(
         self,
         x: Tensor,
@@ -189,8 +194,10 @@ class DapsTemporal(Temporal):
 
     @torch.no_grad()
     def code_log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
-        """As the base has it, without the prior's part; the size, which is no choice, has 0 if it
-        is the window's own and -inf if not."""
+        """As the base has it, under the policy without the prior's part.
+
+        The size is no choice of the policy: it has 0 if it is the window's own, -inf if not.
+        """
         flat, z = self._latents(self.error.frames(x)), codes.flatten(0, 1)
         level, shape = self.quantizer.split(flat)
         past = self._past(z, codes.shape[:2])
@@ -200,8 +207,13 @@ class DapsTemporal(Temporal):
 
     @torch.no_grad()
     def finish(self, codes: Tensor, before: Tensor | None = None) -> Tensor:
-        """Whole windows ``(batch, codes)`` of their first codes ``(batch, n)``; the others are the
-        likeliest under the prior, given the windows ``before (batch, codes)`` them, if any."""
+        """Whole windows ``(batch, codes)``, of which the first codes are given.
+
+        Args:
+            codes: ``(batch, n)``, the first of each window; the others are the likeliest under
+                the prior.
+            before: ``(batch, codes)``, the window before each, if there is one.
+        """
         if before is None:
             past = self.quantizer.deviation.new_zeros(len(codes), len(self.quantizer.deviation))
             return self.policy.rates.likeliest(codes, past, torch.full_like(codes[:, 0], -1))
@@ -213,9 +225,11 @@ class DapsTemporal(Temporal):
         past = self._past(codes.flatten(0, 1), codes.shape[:2])
         return -self.policy.rates.of_sequences(codes.flatten(0, 1), *past).view(codes.shape)
 
+    @override
     def parameter_groups(self) -> list[dict[str, Any]]:
         eta = {"params": [self.log_eta], "weight_decay": 0.0, "clip": False, "lr": 1e-2}
         return [*super().parameter_groups(), eta]
 
+    @override
     def shared_parameters(self) -> list[nn.Parameter]:
         return [p for p in super().shared_parameters() if p is not self.log_eta]

@@ -6,6 +6,7 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import StepResult
@@ -40,6 +41,7 @@ class WarmStartedDaps(Daps):
     def _draw_start(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Codes ``(batch, codes)`` from the policy in its initial state."""
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         if progress < self.config.method.decoder_first:
             return self._decoder_step(x, progress, generator)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.errors import ConfigError
 from motiontok.methods.networks import Networks
@@ -70,9 +71,11 @@ class Fsq(LatentAutoencoder):
         chosen = networks.levels.get(model.vocab_size) or levels(model.vocab_size)
         return quantizers().FSQ(levels=chosen, dim=model.decoder_width)
 
+    @override
     def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         quantized, codes = self.quantizer(latents)
         return quantized, codes.long(), latents.new_zeros(())
 
+    @override
     def look_up(self, codes: Tensor) -> Tensor:
         return self.quantizer.indices_to_codes(codes)

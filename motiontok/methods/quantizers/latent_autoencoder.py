@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.errors import MissingDependencyError
@@ -91,6 +92,7 @@ class LatentAutoencoder(DiscreteAutoencoder):
     def look_up(self, codes: Tensor) -> Tensor:
         """Quantised latents ``(batch, tokens, width)`` of codes ``(batch, codes)``."""
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         with seeded(generator):
             latents, codes, own_loss = self.quantize(self.encoder(x))
@@ -106,6 +108,7 @@ class LatentAutoencoder(DiscreteAutoencoder):
         return StepResult(loss, metrics, codes, mean)
 
     @torch.no_grad()
+    @override
     def encode(
         self,
         x: Tensor,
@@ -122,6 +125,7 @@ class LatentAutoencoder(DiscreteAutoencoder):
         finally:
             self.quantizer.train(training)
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decoder.synthesize(self.look_up(codes))
 

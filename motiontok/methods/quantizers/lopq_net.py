@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
@@ -45,12 +46,14 @@ class LopqNet(DiscreteAutoencoder):
         """The fitted part."""
         return self.decoder.quantizer
 
+    @override
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
         self.quantizer.fit(draw, generator, on_progress)
         self.decoder.fit(draw(ENOUGH))
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         # Distances between nearby codewords do not survive 16 bits, and nothing here is large
         # enough to gain by them.
@@ -64,6 +67,7 @@ class LopqNet(DiscreteAutoencoder):
         return StepResult(-reward / math.prod(self.shape), metrics, codes, mean)
 
     @torch.no_grad()
+    @override
     def encode(
         self,
         x: Tensor,
@@ -78,6 +82,7 @@ class LopqNet(DiscreteAutoencoder):
         most = max(_VALUES // (max(_CELLS, _WORDS) * math.prod(self.shape)), 1)
         return torch.cat([self._search(part, effort) for part in x.split(most)])
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decoder(codes)
 

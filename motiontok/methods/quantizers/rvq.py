@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.methods.networks import Networks
 from motiontok.methods.quantizers.latent_autoencoder import (
@@ -35,9 +36,11 @@ class Rvq(CodebookAutoencoder):
             **codebook_options(self.config, self.tokens),
         )
 
+    @override
     def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         quantized, codes, loss = self.quantizer(latents)
         return quantized, codes.flatten(1), loss.sum()
 
+    @override
     def look_up(self, codes: Tensor) -> Tensor:
         return self.quantizer.get_output_from_indices(codes.unflatten(1, (self.tokens, -1)))

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.data import FEATURES
@@ -105,6 +106,7 @@ class Temporal(DiscreteAutoencoder):
         on_progress(0.5, "fitting the quantiser")
         self.quantizer.fit(self._latents_to_fit(draw), self._metric(), generator)
 
+    @override
     def start_from(
         self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
     ) -> None:
@@ -113,9 +115,11 @@ class Temporal(DiscreteAutoencoder):
         self.load_state_dict({name: found.get(name, value) for name, value in own.items()})
 
     @classmethod
+    @override
     def goes_on_from(cls, trained: DiscreteAutoencoder) -> bool:
         return isinstance(trained, Temporal)
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         windows = stretches(x)
         v = self.error.frames(windows)
@@ -147,6 +151,7 @@ class Temporal(DiscreteAutoencoder):
         return StepResult(loss, metrics, codes, found)
 
     @torch.no_grad()
+    @override
     def encode_sequence(
         self,
         x: Tensor,
@@ -158,10 +163,12 @@ class Temporal(DiscreteAutoencoder):
         codes = self._quantized(self._latents(self.error.frames(x)), effort)
         return codes.unflatten(0, x.shape[:2])
 
+    @override
     def decode_sequence(self, codes: Tensor) -> Tensor:
         count = codes.shape[:2]
         return self.error.windows(self._decoded(codes.flatten(0, 1), count), (*count, *self.shape))
 
+    @override
     def encode(
         self,
         x: Tensor,
@@ -175,9 +182,11 @@ class Temporal(DiscreteAutoencoder):
             windows, effort=effort, temperature=temperature, generator=generator
         )[:, 0]
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decode_sequence(codes[:, None])[:, 0]
 
+    @override
     def parameter_groups(self) -> list[dict[str, Any]]:
         lapped = [self.encoder.lapped.weight, self.decoder.lapped.weight]
         groups = super().parameter_groups()
@@ -219,8 +228,10 @@ class Temporal(DiscreteAutoencoder):
 
     @torch.no_grad()
     def _metric(self) -> Tensor:
-        """The metric of a window's latents: the error of differences after decoding by the lapped
-        transform alone."""
+        """What differences of a window's latents count for once they are decoded.
+
+        Decoded by the lapped transform alone. ``(size, size)``, symmetric.
+        """
         size = len(self.quantizer.mean)
         one = torch.eye(size).to(self.quantizer.mean).unflatten(1, (self.steps, -1))
         apart = one.new_zeros(size, self.steps, one.shape[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.methods.networks import Networks
 from motiontok.methods.quantizers.latent_autoencoder import (
@@ -27,9 +28,11 @@ class VqVae(CodebookAutoencoder):
             dim=self.config.model.decoder_width, **codebook_options(self.config, self.tokens)
         )
 
+    @override
     def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         quantized, codes, loss = self.quantizer(latents)
         return quantized, codes, loss.sum()
 
+    @override
     def look_up(self, codes: Tensor) -> Tensor:
         return self.quantizer.get_output_from_indices(codes)

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.methods.base import StepResult
 from motiontok.methods.policy_autoencoder import PolicyAutoencoder
@@ -29,6 +30,7 @@ class Gumbel(PolicyAutoencoder):
         """One-hot samples ``(..., vocab)`` of ``logp``, with an estimator's gradient."""
         return straight_through(logp, temperature=temperature, generator=generator)
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         method = self.config.method
         beta = self.beta(progress)

@@ -153,8 +153,10 @@ class MovementCost:
 
 
 def third_difference_bands(frames: int) -> Array:
-    """``(4, frames)``: entry ``d, t`` of the third differences' normal matrix couples frames
-    t and t + d."""
+    """Bands ``(4, frames)`` of the third differences' normal matrix.
+
+    Entry ``d, t`` couples frames t and t + d.
+    """
     out = np.zeros((REACH + 1, frames))
     for d in range(REACH + 1):
         for k in range(REACH + 1 - d):

@@ -31,8 +31,12 @@ def words_of(name: str) -> set[str]:
 
 
 def left_first(first: Sequence[str], second: Sequence[str]) -> int:
-    """1 if the names of ``first`` say left and those of ``second`` say right, -1 for the reverse, 0
-    if they say nothing."""
+    """Which of two limbs the names call the left one.
+
+    Returns:
+        1 if the names of ``first`` say left and those of ``second`` right, -1 if the other way
+        round, 0 if they do not say.
+    """
     votes = 0
     for one, other in zip(first, second, strict=True):
         pairs = zip(one.lower(), other.lower(), strict=False)

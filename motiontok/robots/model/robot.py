@@ -127,8 +127,10 @@ class Robot:
 
     @cached_property
     def outline(self) -> Outline:
-        """Points that must stay above the ground: corners of the soles, and of every body
-        that has a collision shape."""
+        """Points that must stay above the ground.
+
+        They are corners of the soles, and of every body that has a collision shape.
+        """
         around, soles = outline_of(self.collision, directions=_OUTLINE), soles_of(self.calibration)
         bodies = np.concatenate([soles.bodies, around.bodies])
         points = np.concatenate([soles.points, around.points])

@@ -208,8 +208,11 @@ def _around(cost: Array) -> Array:
 def _band(
     now: _Point, movement: MovementCost, gradient: Array, damping: Array, kind: np.dtype[Any]
 ) -> Array:
-    """The matrix of all frames ``(frames, nv, width)`` in lower band storage, one row
-    an unknown: entry ``t, i, k`` couples the unknown ``(t, i)`` with the k-th after it."""
+    """The matrix of all frames ``(frames, nv, width)`` in lower band storage.
+
+    There is one row an unknown: entry ``t, i, k`` couples the unknown ``(t, i)`` with the k-th
+    after it.
+    """
     matrix, moved = now.model.matrix, now.moved
     frames, nv = gradient.shape
     coupling = third_difference_bands(frames)
