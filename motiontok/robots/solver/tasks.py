@@ -77,8 +77,8 @@ class NormalEquations:
         self.gradient[frames] = other.gradient
 
 
-BATCH = 128
-"""Frames computed together: their arrays stay in the processor's cache."""
+BATCH = 512
+"""Frames computed together: many share what NumPy costs a call, few stay in the cache."""
 
 
 def quadratic(
@@ -239,6 +239,7 @@ class FloorTask:
         tolerance: float = 0.001,
         planes: Array | None = None,
     ) -> None:
+        self._kinematics = kinematics
         self.weight = weight
         self.tolerance = tolerance
         bodies = np.unique(outline.bodies).tolist()
@@ -252,6 +253,13 @@ class FloorTask:
                 for p, m in zip(self._points, middles, strict=True)
             ]
         )
+        # Of each point 1, p and p p^T: their sums are all that a body's points matter by.
+        self._powers = [
+            np.concatenate(
+                [np.ones((len(p), 1)), p, (p[:, :, None] * p[:, None]).reshape(-1, 9)], 1
+            )
+            for p in self._points
+        ]
         self._planes = planes
 
     def __getitem__(self, frames: Array | slice) -> FloorTask:
@@ -259,6 +267,18 @@ class FloorTask:
             return self
         out = copy.copy(self)
         out._planes = self._planes[frames]
+        return out
+
+    def cost(self, state: State) -> Array:
+        """Cost ``(frames,)`` at a state of the task's frames."""
+        total = self._kinematics.blank(len(state.positions))
+        self.add(state, total)
+        return total.cost
+
+    def softened(self, share: float) -> FloorTask:
+        """The same task with a share of the weight."""
+        out = copy.copy(self)
+        out.weight = share * self.weight
         return out
 
     def add(self, state: State, total: Linearization) -> None:
@@ -277,37 +297,56 @@ class FloorTask:
         for b in np.flatnonzero(near.any(axis=0)).tolist():
             rows, points = np.flatnonzero(near[:, b]), self._points[b]
             depth = -self.tolerance - (up[rows, b] @ points.T + level[rows, b, None])
-            at, which = np.nonzero(depth > 0.0)
-            if len(at):
-                found.append((rows[at], np.full(len(at), b), points[which], depth[at, which]))
+            below = depth > 0.0
+            hit = np.flatnonzero(below.any(axis=1))
+            if len(hit):
+                depth = np.maximum(depth[hit], 0.0)
+                moments = np.concatenate(
+                    [below[hit] @ self._powers[b], depth @ self._powers[b][:, :4]], axis=1
+                )
+                found.append(
+                    (rows[hit], np.full(len(hit), b), moments, (depth * depth).sum(axis=1))
+                )
                 total.touched.add(int(self._which[b]))
         if found:
             self._push(state, total, *(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
     def _push(
-        self, state: State, total: Linearization, rows: Array, b: Array, points: Array, depth: Array
+        self, state: State, total: Linearization, rows: Array, b: Array, moments: Array, cost: Array
     ) -> None:
-        """Push points below the floor, of frames ``rows`` and bodies ``b (n,)``, up."""
+        """Push bodies ``b (n,)`` of frames ``rows`` up.
+
+        Args:
+            state, total: of the task's frames.
+            rows, b: frames and bodies.
+            moments: ``(n, 17)`` sums over a body's points p below the floor, in its frame: of
+                1, p and p p^T, and of depth and depth p.
+            cost: ``(n,)`` sums of squared depths.
+        """
         body = self._which[b]
-        turned = (state.rotations[rows, body] @ points[..., None])[..., 0]
-        x, y, z = (turned + state.positions[rows, body]).T
-        # A point at p moves along n at (n, p x n) . (v, w).
-        along, axes = np.empty((len(x), 6)), slice(2, 5)  # the rest is zero where it is level
-        along[:, 2], along[:, 3], along[:, 4] = 1.0, y, -x
+        turn, place = state.rotations[rows, body], state.positions[rows, body, :, None]
+        count, depth = moments[:, 0, None, None], moments[:, 13, None, None]
+        first = turn @ moments[:, 1:4, None]
+        across = first @ place.swapaxes(1, 2)
+        second = turn @ moments[:, 4:13].reshape(-1, 3, 3) @ turn.swapaxes(1, 2) + across
+        second += across.swapaxes(1, 2) + count * (place @ place.swapaxes(1, 2))
+        first += count * place
+        up = np.zeros((len(rows), 3, 1))
+        up[:, 2] = 1.0
         if self._planes is not None:
-            axes = slice(0, 6)
-            na, nb = -self._planes[rows, b, :2].T
-            along[:, 0], along[:, 1], along[:, 5] = na, nb, x * nb - y * na
-            along[:, 3] -= z * nb
-            along[:, 4] += z * na
-        along, weight = along[:, axes], self.weight**2
-        # Points of one body in one frame stand together.
-        place = b * len(total.cost) + rows
-        first = np.concatenate([[0], np.flatnonzero(place[1:] != place[:-1]) + 1])
-        pull = weight * along
-        force = np.add.reduceat(depth[:, None] * pull, first)
-        stiffness = np.add.reduceat(pull[:, :, None] * along[:, None], first)
-        rows_of, body_of = rows[first], body[first]
-        total.cost += np.bincount(rows, weight * depth * depth, len(total.cost))
-        total.force[rows_of, body_of, axes] += force
-        total.stiffness[rows_of, body_of, axes, axes] += stiffness
+            up[:, :2, 0] = -self._planes[rows, b, :2]
+        # A point at p moves along n at (n, p x n) . (v, w), and p x n = -[n] p.
+        crossed = -so3.skew(up[..., 0])
+        lever = crossed @ first
+        stiffness = np.empty((len(rows), 6, 6))
+        stiffness[:, :3, :3] = count * up @ up.swapaxes(1, 2)
+        stiffness[:, :3, 3:] = up @ lever.swapaxes(1, 2)
+        stiffness[:, 3:, :3] = stiffness[:, :3, 3:].swapaxes(1, 2)
+        stiffness[:, 3:, 3:] = crossed @ second @ crossed.swapaxes(1, 2)
+        force = np.concatenate(
+            [depth * up, crossed @ (turn @ moments[:, 14:, None] + depth * place)], axis=1
+        )
+        weight = self.weight**2
+        total.cost += np.bincount(rows, weight * cost, len(total.cost))
+        total.force[rows, body] += weight * force[..., 0]
+        total.stiffness[rows, body] += weight * stiffness
