@@ -253,12 +253,10 @@ class FloorTask:
                 for p, m in zip(self._points, middles, strict=True)
             ]
         )
-        # Of each point 1, p and p p^T: their sums are all that a body's points matter by.
-        self._powers = [
-            np.concatenate(
-                [np.ones((len(p), 1)), p, (p[:, :, None] * p[:, None]).reshape(-1, 9)], 1
-            )
-            for p in self._points
+        # Of each point (p, 1) and its square: their sums are all that a body's points matter by.
+        whole = [np.column_stack([p, np.ones(len(p))]) for p in self._points]
+        self._moments = [
+            np.column_stack([(p[:, :, None] * p[:, None]).reshape(-1, 16), p]) for p in whole
         ]
         self._planes = planes
 
@@ -301,52 +299,52 @@ class FloorTask:
             hit = np.flatnonzero(below.any(axis=1))
             if len(hit):
                 depth = np.maximum(depth[hit], 0.0)
-                moments = np.concatenate(
-                    [below[hit] @ self._powers[b], depth @ self._powers[b][:, :4]], axis=1
-                )
-                found.append(
-                    (rows[hit], np.full(len(hit), b), moments, (depth * depth).sum(axis=1))
-                )
+                moments, cost = self._moments[b], (depth * depth).sum(axis=1)
+                squares, pulls = below[hit] @ moments[:, :16], depth @ moments[:, 16:]
+                found.append((rows[hit], np.full(len(hit), b), squares, pulls, cost))
                 total.touched.add(int(self._which[b]))
         if found:
             self._push(state, total, *(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
     def _push(
-        self, state: State, total: Linearization, rows: Array, b: Array, moments: Array, cost: Array
+        self,
+        state: State,
+        total: Linearization,
+        rows: Array,
+        b: Array,
+        squares: Array,
+        pulls: Array,
+        cost: Array,
     ) -> None:
         """Push bodies ``b (n,)`` of frames ``rows`` up.
 
         Args:
             state, total: of the task's frames.
             rows, b: frames and bodies.
-            moments: ``(n, 17)`` sums over a body's points p below the floor, in its frame: of
-                1, p and p p^T, and of depth and depth p.
-            cost: ``(n,)`` sums of squared depths.
+            squares: ``(n, 16)`` sums of (p, 1) (p, 1)^T over a body's points p below the floor,
+                in its frame.
+            pulls: ``(n, 4)`` sums of their depths times (p, 1).
+            cost: ``(n,)`` sums of their squared depths.
         """
         body = self._which[b]
-        turn, place = state.rotations[rows, body], state.positions[rows, body, :, None]
-        count, depth = moments[:, 0, None, None], moments[:, 13, None, None]
-        first = turn @ moments[:, 1:4, None]
-        across = first @ place.swapaxes(1, 2)
-        second = turn @ moments[:, 4:13].reshape(-1, 3, 3) @ turn.swapaxes(1, 2) + across
-        second += across.swapaxes(1, 2) + count * (place @ place.swapaxes(1, 2))
-        first += count * place
-        up = np.zeros((len(rows), 3, 1))
-        up[:, 2] = 1.0
+        place = np.zeros((len(rows), 4, 4))
+        place[:, :3, :3], place[:, :3, 3] = state.rotations[rows, body], state.positions[rows, body]
+        place[:, 3, 3] = 1.0
+        along = _UPWARD
         if self._planes is not None:
-            up[:, :2, 0] = -self._planes[rows, b, :2]
-        # A point at p moves along n at (n, p x n) . (v, w), and p x n = -[n] p.
-        crossed = -so3.skew(up[..., 0])
-        lever = crossed @ first
-        stiffness = np.empty((len(rows), 6, 6))
-        stiffness[:, :3, :3] = count * up @ up.swapaxes(1, 2)
-        stiffness[:, :3, 3:] = up @ lever.swapaxes(1, 2)
-        stiffness[:, 3:, :3] = stiffness[:, :3, 3:].swapaxes(1, 2)
-        stiffness[:, 3:, 3:] = crossed @ second @ crossed.swapaxes(1, 2)
-        force = np.concatenate(
-            [depth * up, crossed @ (turn @ moments[:, 14:, None] + depth * place)], axis=1
-        )
+            normals = np.ones((len(rows), 3))
+            normals[:, :2] = -self._planes[rows, b, :2]
+            along = np.zeros((len(rows), 6, 4))
+            along[:, :3, 3], along[:, 3:, :3] = normals, -so3.skew(normals)
+        along = along @ place
         weight = self.weight**2
         total.cost += np.bincount(rows, weight * cost, len(total.cost))
-        total.force[rows, body] += weight * force[..., 0]
-        total.stiffness[rows, body] += weight * stiffness
+        total.force[rows, body] += weight * (along @ pulls[..., None])[..., 0]
+        squares = squares.reshape(-1, 4, 4)
+        total.stiffness[rows, body] += weight * (along @ squares @ along.swapaxes(1, 2))
+
+
+# A point at p moves along n at (n, p x n) . (v, w), and p x n = -[n] p: of (p, 1), upright.
+_UPWARD = np.zeros((6, 4))
+_UPWARD[2, 3] = _UPWARD[3, 1] = 1.0
+_UPWARD[4, 0] = -1.0
