@@ -139,7 +139,8 @@ class FixedLagSmoother:
         x[count * nv :] = newest
         for k in range(count - 1, -1, -1):
             frame = self._frames[k]
-            assert frame.later is not None and frame.right is not None
+            assert frame.later is not None
+            assert frame.right is not None
             left = frame.right - x[(k + 1) * nv : (k + 1 + REACH) * nv] @ frame.later
             x[k * nv : (k + 1) * nv] = blas.dtrsv(frame.own, left, lower=1, trans=1)
         step = x[max(REACH - len(self._frames), 0) * nv :][:nv]
