@@ -18,6 +18,7 @@ KINDS: dict[str, str] = {
     "joints": "the joints were told by the shape of the tree, not by their names",
     "sides": "left and right are exchanged",
     "bones": "a bone changes its length, or a joint moves that should not",
+    "feet": "a foot is rolled over, sole up, as no ankle goes",
     "floor": "the body is far from its floor",
     "jump": "the root moves as no body does",
     "frame-rate": "the clip has very few or very many frames a second",

@@ -20,6 +20,7 @@ from bvh.normalizer.contacts import Contacts, find_contacts
 from bvh.normalizer.joint_axes import AxisFinder
 from bvh.normalizer.mapping import JointMap, map_joints
 from bvh.normalizer.rest import rest_pose
+from bvh.normalizer.rolled_feet import roll_back
 from bvh.normalizer.world import check_unit
 from bvh.remarks import remark
 from bvh.rotations import Array
@@ -167,7 +168,11 @@ def measure(
     if body.found is not None:
         problems += body.found.problems()
     contacts = find_contacts(body)
-    finder = AxisFinder(body, contacts, rest_pose(clip, joints))
+    rest = rest_pose(clip, joints)
+    finder = AxisFinder(body, contacts, rest)
+    upright, rolled = roll_back(body, finder.axes)
+    if rolled:  # what was measured on feet that were rolled over is measured again
+        finder = AxisFinder(upright, contacts, rest)
     problems += check_unit(body.unit)
     calibration = Calibration(
         names=clip.names,

@@ -221,7 +221,7 @@ class AxisFinder:
         foot, toe = side + "Foot", side + "Toe"
         if not self._body.present(toe):
             self._assumed(f"direction of {foot}", "the clip has no toe")
-            if self._rest is not None:
+            if self._rest is not None and self._is_under_shin(side, self._rest.rotation):
                 self._set(foot, self._rest.rotation)
             else:
                 self._open(foot, side + "UpLeg", self._shin(side))
@@ -245,6 +245,12 @@ class AxisFinder:
             self._assumed(f"pitch of {foot}", "it never stands flat")
         up = np.cos(drop) * cross(forward, across) - np.sin(drop) * forward
         self._set(foot, frame(across, up, axes="yz"))
+
+    def _is_under_shin(self, side: str, axes: Array) -> bool:
+        """Whether a foot of these axes has its sole below its shin on average."""
+        turns = multiply(self._body.rotations[:, INDEX[side + "Foot"]], conjugate(axes))
+        relative = mean_rotation(multiply(conjugate(self._shin(side)), turns))
+        return bool(rotate(relative, _Z)[2] > 0.0)
 
     def _across(self, side: str, forward: Array, up: Array | None) -> Array:
         """The foot's lateral axis, square to ``forward``; all (3,) in the foot's source axes."""

@@ -25,6 +25,7 @@ from bvh.normalizer.plausible import (
     find_lying,
 )
 from bvh.normalizer.resample import resample
+from bvh.normalizer.rolled_feet import roll_back
 from bvh.normalizer.solve import solve
 from bvh.normalizer.world import check_unit
 from bvh.rotations import Array
@@ -125,6 +126,7 @@ def examine(
     else:
         body = extract(clip, calibration.joints, up=calibration.up, scale=calibration.scale)
         contacts = find_contacts(body)
+    body, rolled = roll_back(body, calibration.axes)
     solution = solve(body, calibration.axes)
     joints = calibration.joints
     height = _height(solution.offsets)
@@ -142,6 +144,7 @@ def examine(
             *check_rate(clip.fps),
             *calibration.problems,
             *contacts.problems,
+            *rolled,
             *find_lying(uprightness(body.positions)),
             *check_stature(height),
             *check_root(body.positions, body.frame_time),

@@ -156,3 +156,63 @@ def test_feet_on_their_sides_of_who_lies_do_not_stand() -> None:
     for side in ("Left", "Right"):
         up = axis(found, side + "Foot", UP)[: len(stood), 2]
         assert np.median(up) > 0.95, side
+
+
+def rolled_over(clip: Clip, foot: str, toe: str, degrees: float, frames: slice) -> Clip:
+    """Some frames with a foot turned about its own length, as captures have it by mistake."""
+    joint, child = clip.names.index(foot), clip.names.index(toe)
+    along = clip.offsets[child] / np.linalg.norm(clip.offsets[child])
+    turns = clip.rotations.copy()
+    turn = rot.from_axis_angle(along, np.deg2rad(degrees))
+    turns[frames, joint] = rot.multiply(turns[frames, joint], turn)
+    return replace(clip, rotations=turns)
+
+
+@pytest.mark.parametrize(
+    ("frames", "standing_zero_pose"),
+    [
+        (slice(30, None), True),
+        (slice(30, None), False),
+        (slice(40, 70), True),
+        (slice(40, 70), False),
+        (slice(0, None), True),  # by a zero pose alone the whole clip is known to be wrong
+    ],
+)
+def test_a_foot_that_is_rolled_over_is_rolled_back(frames: slice, standing_zero_pose: bool) -> None:
+    """The capture is wrong from one frame to the next: the toe is right, the sole is up."""
+    clip = put_on(RIGS["cmu"][0], bvh.procedural.make("walk", seconds=4.0, seed=3), 0.45 * 39.37)
+    wrong = rolled_over(clip, "LeftFoot", "LeftToeBase", 165.0, frames)
+    if not standing_zero_pose:
+        clip, wrong = (with_random_axes(c, np.random.default_rng(1)) for c in (clip, wrong))
+    expected = bvh.normalize(clip)
+    found, report = bvh.examine(wrong)
+    assert [line for line in report.problems if line.startswith("feet: LeftFoot")]
+    assert not [line for line in report.problems if "RightFoot is rolled" in line]
+    np.testing.assert_allclose(found.global_positions(), expected.global_positions(), atol=5e-3)
+    for side, most in (("Left", 25.0), ("Right", 3.0)):
+        between = rot.angle_between(
+            found.global_transforms()[0][:, INDEX[side + "Foot"]],
+            expected.global_transforms()[0][:, INDEX[side + "Foot"]],
+        )
+        assert np.degrees(between).max() < most, side
+
+
+def test_feet_on_their_edges_are_left_as_they_are() -> None:
+    clip = put_on(RIGS["cmu"][0], bvh.procedural.make("walk", seconds=4.0, seed=3), 0.45 * 39.37)
+    edge = rolled_over(clip, "LeftFoot", "LeftToeBase", 50.0, slice(30, 60))
+    found, report = bvh.examine(edge)
+    assert not [line for line in report.problems if line.startswith("feet")]
+    up = axis(found, "LeftFoot", UP)[32:58, 2]
+    assert up.max() < 0.9
+
+
+def test_a_foot_without_toe_is_below_its_shin_though_its_zero_pose_is_not() -> None:
+    """The zero pose of such a rig says nothing of its feet: they may be upside down in it."""
+    rig = [row for row in RIGS["cmu"][0] if row[0] != "LeftToeBase"]
+    clip = put_on(rig, bvh.procedural.make("walk", seconds=4.0, seed=3), 0.45 * 39.37)
+    foot, turns = clip.names.index("LeftFoot"), clip.rotations.copy()
+    turns[:, foot] = rot.multiply(turns[:, foot], rot.from_axis_angle(FORWARD, np.pi))
+    sites = {joint: site for joint, site in clip.end_sites.items() if joint != foot}
+    found = bvh.normalize(replace(clip, rotations=turns, end_sites=sites))
+    assert "LeftToe" not in found.source.joints
+    assert np.median(axis(found, "LeftFoot", UP)[:, 2]) > 0.8

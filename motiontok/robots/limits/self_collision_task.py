@@ -30,15 +30,14 @@ class SeparationTask:
         state = kinematics.evaluate(q)
         self._at = near.frames
         self._normals = near.normals
-        self._which = np.array(
-            [[kinematics.body_index(b) for b in p] for p in near.bodies.tolist()], dtype=int
-        ).reshape(-1, 2)
+        joints, at = np.unique(near.bodies, return_inverse=True)
+        index = np.array([kinematics.body_index(j) for j in joints.tolist()], dtype=int)
+        self._which = index[at].reshape(-1, 2)
         rotations = state.rotations[self._at[:, None], self._which]
         offset = near.points - state.positions[self._at[:, None], self._which]
         self._local = np.einsum("npji,npj->npi", rotations, offset)
-        self._moved = np.array(
-            [[kinematics.subtree_of(b) for b in p] for p in near.bodies.tolist()]
-        ).reshape(-1, 2, kinematics.columns)
+        moved = np.array([kinematics.subtree_of(j) for j in joints.tolist()])
+        self._moved = moved.reshape(-1, kinematics.columns)[at].reshape(-1, 2, kinematics.columns)
 
     def __getitem__(self, frames: Array | slice) -> SeparationTask:
         chosen = np.arange(self._frames)[frames]

@@ -7,7 +7,8 @@ four neighbouring frames, so the normal matrix stays banded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,6 +106,12 @@ class MovementCost:
         margin = limit_margins(lower, upper, weights.margin)
         self.bounds = self._low, self._high = lower + margin, upper - margin
         self.neutral = np.clip(0.0, self._low, self._high)
+
+    def softened(self, share: float) -> MovementCost:
+        """The same with a share of the weight of joints inside their margins."""
+        out = copy.copy(self)
+        out.weights = replace(self.weights, inside=share * self.weights.inside)
+        return out
 
     def __call__(self, q: Array) -> Movement:
         """Cost of configurations ``q (frames, nq)``."""

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from bvh import rotations as quaternions
 from bvh.rotations import Array, conjugate, multiply
@@ -116,32 +116,33 @@ class FixedLagSmoother:
             self._add_jerk(q, total, vector)
         self._add_stillness(replace(points, rows=points.rows @ world.T), total, vector)
 
-        factor, failed = lapack.dpotrf(total, lower=1, overwrite_a=1)
-        if failed:  # a stream that runs away: begin anew from here
+        # The oldest frame is eliminated; what is left is the information for the next frame.
+        own, failed = lapack.dpotrf(total[:nv, :nv], lower=1)
+        later = blas.dtrsm(1.0, own, total[nv:, :nv], side=1, lower=1, trans_a=1)
+        right = blas.dtrsv(own, vector[:nv], lower=1)
+        self._matrix = total[nv:, nv:] - later @ later.T
+        self._vector = vector[nv:] - later @ right
+        _, newest, failed_too = lapack.dposv(self._matrix, self._vector, lower=1)
+        if failed or failed_too:  # a stream that runs away: begin anew from here
             self.reset()
             return q.copy()
-        # Forward substitution gives every frame its right side; what is left of the newest
-        # three is the information for the next frame.
-        right, _ = lapack.dtrtrs(factor, vector, lower=1)
-        late = factor[nv:, nv:]
-        self._matrix = late @ late.T
-        self._vector = late @ right[nv:]
         if len(self._frames) >= REACH:
             done = self._frames[-REACH]
-            done.own, done.later, done.right = factor[:nv, :nv], factor[nv:, :nv], right[:nv]
+            done.own, done.later, done.right = own, later, right
         self._frames.append(_Frame(q.copy()))
-        newest, _ = lapack.dtrtrs(late, right[nv:], lower=1, trans=1)
         return self._first(newest)
 
-    def _first(self, x: Array) -> Array:
+    def _first(self, newest: Array) -> Array:
         """The oldest frame of the window, given the steps of the newest three."""
-        nv = self._nv
-        for k in range(len(self._frames) - REACH - 1, -1, -1):
+        nv, count = self._nv, max(len(self._frames) - REACH, 0)
+        x = np.empty((count + REACH) * nv)
+        x[count * nv :] = newest
+        for k in range(count - 1, -1, -1):
             frame = self._frames[k]
             assert frame.later is not None
-            left = frame.right - x @ frame.later
-            step, _ = lapack.dtrtrs(frame.own, left, lower=1, trans=1)
-            x = np.concatenate([step, x[: 2 * nv]])
+            assert frame.right is not None
+            left = frame.right - x[(k + 1) * nv : (k + 1 + REACH) * nv] @ frame.later
+            x[k * nv : (k + 1) * nv] = blas.dtrsv(frame.own, left, lower=1, trans=1)
         step = x[max(REACH - len(self._frames), 0) * nv :][:nv]
         return self._stepped(self._frames[0].q, step)
 

@@ -9,6 +9,7 @@ would feel later frame-by-frame corrections as jerk.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,12 +32,35 @@ __all__ = ["FLOOR_WEIGHT", "neutral_start", "solve_trajectory"]
 
 FLOOR_WEIGHT = 1500.0  # per metre below ground
 _WINDOW = 4096  # frames refined together
+_DEEP = 2e-3  # m; frames whose bodies overlap by more are not done
+_GIVEN = 1e-3  # rad or m by which a soft margin or ground has given way
 _AROUND = 128  # frames on each side that a window sees and leaves to its neighbours
-_ROUNDS = 3  # looks at what still moves, and at bodies that come close
-_STILL = 6e-3  # rad or m: a frame that a step moves less is done
-_MORE = 7  # rounds for those that are far from done after these, where people fold up
-_FAR = 0.1  # rad or m that a step moves these
-_STEPS = 3  # between two looks
+
+
+class _Round(NamedTuple):
+    """Steps for what still moves, between two looks at what does and at bodies that come close.
+
+    Attributes:
+        steps: Gauss-Newton steps.
+        done: rad or m; a frame that the last step moved less is done, unless it is where
+            weights have a share only.
+        floor, inside: shares of the weights of the ground and of joints in their margins.
+    """
+
+    steps: int = 3
+    done: float = 0.1
+    floor: float = 1.0
+    inside: float = 1.0
+
+
+# Where ground and margins are as stiff as they are meant to be from the first step on, steps
+# can only creep along them: these penalties come to their weight in the second round (Courant
+# 1943). The rounds after it are for frames far from done, where people fold up.
+_ROUNDS = (
+    _Round(steps=4, done=3e-3, floor=0.2, inside=0.3),
+    _Round(steps=4),
+    *(8 * [_Round()]),
+)
 
 
 def solve_trajectory(
@@ -74,9 +98,10 @@ def solve_trajectory(
     kinematics = Kinematics(model, bodies, coupling)
     if coupling is not None:
         speed_limits = coupling.speeds(speed_limits)
-    tasks: list[Task] = [PoseTask(kinematics, targets, chordal=True)]
+    pose = PoseTask(kinematics, targets, chordal=True)
+    floor = None
     if outline is not None:
-        tasks.append(FloorTask(kinematics, outline, weight=FLOOR_WEIGHT, planes=planes))
+        floor = FloorTask(kinematics, outline, weight=FLOOR_WEIGHT, planes=planes)
     movement = MovementCost(
         Smoothness(), kinematics.lower, kinematics.upper, speed_limits, targets.fps
     )
@@ -90,7 +115,8 @@ def solve_trajectory(
         window = slice(max(first - _AROUND, 0), last + _AROUND)
         refined = _refined(
             kinematics,
-            [task[window] for task in tasks],
+            pose[window],
+            None if floor is None else floor[window],
             q[window],
             movement,
             [hold[window] for hold in holds],
@@ -119,7 +145,8 @@ def neutral_start(kinematics: Kinematics, targets: Targets) -> Array:
 
 def _refined(
     kinematics: Kinematics,
-    tasks: Sequence[Task],
+    pose: PoseTask,
+    floor: FloorTask | None,
     q: Array,
     movement: MovementCost,
     holds: Sequence[Hold],
@@ -128,11 +155,13 @@ def _refined(
     """A window refined, with repeated searches for close bodies."""
     q = q.copy()
     moving, damping = np.ones(len(q), dtype=bool), np.zeros(len(q))
-    for count in range(1, _ROUNDS + _MORE + 1):
+    for now in _ROUNDS:
         frames, frozen = windows(moving)
         if not len(frames):
             break
-        own = [task[frames] for task in tasks]
+        own: list[Task] = [pose[frames]]
+        if floor is not None:
+            own.append(floor[frames].softened(now.floor))
         if collision is not None:
             near = collision.near(q[frames], margin=WATCHED)
             if len(near):
@@ -142,13 +171,30 @@ def _refined(
             kinematics,
             own,
             q[frames],
-            movement,
+            movement.softened(now.inside),
             holds=[hold[frames] for hold in holds],
-            iterations=_STEPS,
+            iterations=now.steps,
             frozen=frozen,
             damping=extra,
         )
         damping[frames] = extra
         moving[:] = False
-        moving[frames] = size > (_STILL if count < _ROUNDS else _FAR)
+        moving[frames] = size > now.done
+        if now.floor < 1.0 or now.inside < 1.0:
+            still = np.flatnonzero(~moving)
+            moving[still] = _gives(kinematics, floor, q[still], movement, still)
+        elif collision is not None:
+            moving[frames[collision.near(q[frames]).deepest(len(frames)) > _DEEP]] = True
     return q
+
+
+def _gives(
+    kinematics: Kinematics, floor: FloorTask | None, q: Array, movement: MovementCost, at: Array
+) -> Array:
+    """Frames ``(n,)`` of configurations ``q (n, nq)`` that are in the ground or in a margin."""
+    low, high = movement.bounds
+    inside = (q[:, 7:] < low - _GIVEN) | (q[:, 7:] > high + _GIVEN)
+    out: Array = np.asarray(inside.any(axis=1))
+    if floor is not None and len(q):
+        out |= floor[at].cost(kinematics.evaluate(q)) > (FLOOR_WEIGHT * _GIVEN) ** 2
+    return out

@@ -20,7 +20,7 @@ from bvh.rotations import Array
 from motiontok.robots.contacts.held_contacts import Hold, Stillness
 from motiontok.robots.kinematics.kinematics import Kinematics, Linearization, State
 from motiontok.robots.limits.smoothness import REACH, Movement, MovementCost, third_difference_bands
-from motiontok.robots.solver.tasks import BATCH, NormalEquations, Task, quadratic
+from motiontok.robots.solver.tasks import NormalEquations, Task, quadratic
 
 __all__ = ["limit_speed", "refine", "windows"]
 
@@ -30,8 +30,11 @@ _LEAST, _MOST = 0.01, 1.0  # extra damping after a step that went too far
 _MARGIN = 4  # frames refined around one that moves
 _WORSE = 0.02  # of its cost that a stretch may lose in a step
 _DAMPING = 1e-3  # relative to the matrix's diagonal
-_FLOOR = 0.1  # absolute damping, in units of cost per rad^2
+# Absolute damping, in units of cost per rad^2: a fifth of the least tracking weight. With less,
+# an arm that passes a singular pose wanders along a valley for as long as it is let.
+_FLOOR = 5.0
 _MAX_STEP = 0.5  # rad or m
+_BATCH = 128  # frames put into the band together
 
 
 def refine(
@@ -219,11 +222,11 @@ def _band(
     # The base's blocks of three reach two further than the joints.
     band = np.zeros((frames, nv, REACH * nv + 3), dtype=kind)
     stiff = moved.diagonal + movement.weights.inside**2 * (moved.walls * gradient[:, 6:] > 0.0)
-    padded = np.zeros((BATCH, nv, 2 * nv))
+    padded = np.zeros((_BATCH, nv, 2 * nv))
     s0, s1, s2 = padded.strides
-    skewed = np.lib.stride_tricks.as_strided(padded, (BATCH, nv, nv), (s0, s1 + s2, s2))
-    for start in range(0, frames, BATCH):
-        part = slice(start, start + BATCH)
+    skewed = np.lib.stride_tricks.as_strided(padded, (_BATCH, nv, nv), (s0, s1 + s2, s2))
+    for start in range(0, frames, _BATCH):
+        part = slice(start, start + _BATCH)
         count = len(matrix[part])
         padded[:count, :, :nv] = matrix[part]
         diagonal = np.einsum("tii->ti", padded[:count, :, :nv])

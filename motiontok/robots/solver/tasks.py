@@ -77,8 +77,8 @@ class NormalEquations:
         self.gradient[frames] = other.gradient
 
 
-BATCH = 128
-"""Frames computed together: their arrays stay in the processor's cache."""
+BATCH = 512
+"""Frames computed together: many share what NumPy costs a call, few stay in the cache."""
 
 
 def quadratic(
@@ -239,6 +239,7 @@ class FloorTask:
         tolerance: float = 0.001,
         planes: Array | None = None,
     ) -> None:
+        self._kinematics = kinematics
         self.weight = weight
         self.tolerance = tolerance
         bodies = np.unique(outline.bodies).tolist()
@@ -252,6 +253,11 @@ class FloorTask:
                 for p, m in zip(self._points, middles, strict=True)
             ]
         )
+        # Of each point (p, 1) and its square: their sums are all that a body's points matter by.
+        whole = [np.column_stack([p, np.ones(len(p))]) for p in self._points]
+        self._moments = [
+            np.column_stack([(p[:, :, None] * p[:, None]).reshape(-1, 16), p]) for p in whole
+        ]
         self._planes = planes
 
     def __getitem__(self, frames: Array | slice) -> FloorTask:
@@ -259,6 +265,18 @@ class FloorTask:
             return self
         out = copy.copy(self)
         out._planes = self._planes[frames]
+        return out
+
+    def cost(self, state: State) -> Array:
+        """Cost ``(frames,)`` at a state of the task's frames."""
+        total = self._kinematics.blank(len(state.positions))
+        self.add(state, total)
+        return total.cost
+
+    def softened(self, share: float) -> FloorTask:
+        """The same task with a share of the weight."""
+        out = copy.copy(self)
+        out.weight = share * self.weight
         return out
 
     def add(self, state: State, total: Linearization) -> None:
@@ -277,37 +295,56 @@ class FloorTask:
         for b in np.flatnonzero(near.any(axis=0)).tolist():
             rows, points = np.flatnonzero(near[:, b]), self._points[b]
             depth = -self.tolerance - (up[rows, b] @ points.T + level[rows, b, None])
-            at, which = np.nonzero(depth > 0.0)
-            if len(at):
-                found.append((rows[at], np.full(len(at), b), points[which], depth[at, which]))
+            below = depth > 0.0
+            hit = np.flatnonzero(below.any(axis=1))
+            if len(hit):
+                depth = np.maximum(depth[hit], 0.0)
+                moments, cost = self._moments[b], (depth * depth).sum(axis=1)
+                squares, pulls = below[hit] @ moments[:, :16], depth @ moments[:, 16:]
+                found.append((rows[hit], np.full(len(hit), b), squares, pulls, cost))
                 total.touched.add(int(self._which[b]))
         if found:
             self._push(state, total, *(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
     def _push(
-        self, state: State, total: Linearization, rows: Array, b: Array, points: Array, depth: Array
+        self,
+        state: State,
+        total: Linearization,
+        rows: Array,
+        b: Array,
+        squares: Array,
+        pulls: Array,
+        cost: Array,
     ) -> None:
-        """Push points below the floor, of frames ``rows`` and bodies ``b (n,)``, up."""
+        """Push bodies ``b (n,)`` of frames ``rows`` up.
+
+        Args:
+            state, total: of the task's frames.
+            rows, b: frames and bodies.
+            squares: ``(n, 16)`` sums of (p, 1) (p, 1)^T over a body's points p below the floor,
+                in its frame.
+            pulls: ``(n, 4)`` sums of their depths times (p, 1).
+            cost: ``(n,)`` sums of their squared depths.
+        """
         body = self._which[b]
-        turned = (state.rotations[rows, body] @ points[..., None])[..., 0]
-        x, y, z = (turned + state.positions[rows, body]).T
-        # A point at p moves along n at (n, p x n) . (v, w).
-        along, axes = np.empty((len(x), 6)), slice(2, 5)  # the rest is zero where it is level
-        along[:, 2], along[:, 3], along[:, 4] = 1.0, y, -x
+        place = np.zeros((len(rows), 4, 4))
+        place[:, :3, :3], place[:, :3, 3] = state.rotations[rows, body], state.positions[rows, body]
+        place[:, 3, 3] = 1.0
+        along = _UPWARD
         if self._planes is not None:
-            axes = slice(0, 6)
-            na, nb = -self._planes[rows, b, :2].T
-            along[:, 0], along[:, 1], along[:, 5] = na, nb, x * nb - y * na
-            along[:, 3] -= z * nb
-            along[:, 4] += z * na
-        along, weight = along[:, axes], self.weight**2
-        # Points of one body in one frame stand together.
-        place = b * len(total.cost) + rows
-        first = np.concatenate([[0], np.flatnonzero(place[1:] != place[:-1]) + 1])
-        pull = weight * along
-        force = np.add.reduceat(depth[:, None] * pull, first)
-        stiffness = np.add.reduceat(pull[:, :, None] * along[:, None], first)
-        rows_of, body_of = rows[first], body[first]
-        total.cost += np.bincount(rows, weight * depth * depth, len(total.cost))
-        total.force[rows_of, body_of, axes] += force
-        total.stiffness[rows_of, body_of, axes, axes] += stiffness
+            normals = np.ones((len(rows), 3))
+            normals[:, :2] = -self._planes[rows, b, :2]
+            along = np.zeros((len(rows), 6, 4))
+            along[:, :3, 3], along[:, 3:, :3] = normals, -so3.skew(normals)
+        along = along @ place
+        weight = self.weight**2
+        total.cost += np.bincount(rows, weight * cost, len(total.cost))
+        total.force[rows, body] += weight * (along @ pulls[..., None])[..., 0]
+        squares = squares.reshape(-1, 4, 4)
+        total.stiffness[rows, body] += weight * (along @ squares @ along.swapaxes(1, 2))
+
+
+# A point at p moves along n at (n, p x n) . (v, w), and p x n = -[n] p: of (p, 1), upright.
+_UPWARD = np.zeros((6, 4))
+_UPWARD[2, 3] = _UPWARD[3, 1] = 1.0
+_UPWARD[4, 0] = -1.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
@@ -14,6 +16,7 @@ from bvh.rotations import from_axis_angle, multiply
 from bvh.skeleton import JOINTS
 from motiontok.robots import retarget
 from motiontok.robots.limits.self_collision import SelfCollision, _between_segments, _capsule
+from motiontok.robots.limits.support_table import SupportTable
 from motiontok.robots.reports.report import evaluate
 from motiontok.robots.retargeting import t_pose
 
@@ -72,9 +75,26 @@ def test_capsules_hold_their_points_and_segments_their_distance():
     ends1 = m1[:, None] + grid[:, None] * h1[:, None]
     ends2 = m2[:, None] + grid[:, None] * h2[:, None]
     brute = np.linalg.norm(ends1[:, :, None] - ends2[:, None], axis=-1).min(axis=(1, 2))
-    found = _between_segments(m1.T, h1.T, m2.T, h2.T)
+    found = np.linalg.norm(_between_segments(m1.T, h1.T, m2.T, h2.T), axis=0)
     assert (found <= brute + 1e-9).all()
     np.testing.assert_allclose(found, brute, atol=0.15)
+
+
+@given(st.integers(0, 10_000), st.floats(-1.0, 1.0), st.floats(0.0, 1.0))
+def test_no_shape_reaches_beyond_its_table(seed, towards_edge, radius):
+    rng = np.random.default_rng(seed)
+    shapes = [rng.normal(size=(30, 3)) * rng.uniform(0.01, 0.3, 3) for _ in range(3)]
+    table = SupportTable(shapes, np.full(3, 0.01 * radius))
+    directions = rng.normal(size=(60, 3))
+    directions[::3, 1] = towards_edge * directions[::3, 0]
+    directions[1::3] = np.round(directions[1::3]) + [0.0, 0.0, 0.5]
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    which = np.arange(60) % 3
+    found = table.reach(which, directions)
+    own = np.array([(shapes[k] @ d).max() for k, d in zip(which, directions, strict=True)])
+    assert (found >= own + 0.01 * radius).all()
+    assert table.reach(which[:1], np.zeros((1, 3)))[0] == pytest.approx(0.0, abs=1e-6)
+    assert (found < own + 0.3 * max(np.abs(s).max() for s in shapes) + 0.04 * radius).all()
 
 
 def test_bounding_capsules_miss_nothing(g1):
