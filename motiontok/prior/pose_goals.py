@@ -22,6 +22,8 @@ __all__ = ["PoseGoals", "path_of"]
 
 _AFTER = 15  # frames in which a motion comes back from a pose to what was drawn
 _AROUND = 50  # frames on each side of one that holding feet in it depends on
+_SHORT, _LONG = 6, 45
+"""Frames from one pose to the next up to which all is straight, and from which on as drawn."""
 _LEVER = 0.4  # m that a radian of heading moves the body by
 _BODY = slice(COLUMNS["tilt"].start, COLUMNS["positions"].stop)
 _JOINTS = (COLUMNS["positions"].stop - COLUMNS["positions"].start) // 3
@@ -97,6 +99,9 @@ class PoseGoals:
     def bent(self, frames: Tensor, given: int) -> Tensor:
         """Frames that pass through the poses, the difference spread over those in between.
 
+        What is drawn is likely, but not what was on the way; in short gaps a straight line is
+        nearer to that, so there the draws count little.
+
         Args:
             frames: ``(batch, frames, columns)``.
             given: of them at the beginning, which stay.
@@ -119,6 +124,9 @@ class PoseGoals:
         fading = _eased(1.0 - (k[later] - ends[-1]) / _AFTER)[:, None]
         add[:, later] = fading * offs[:, -1:]
         out[..., _HEIGHT:] += add[..., _HEIGHT:]
+        for n, (a, b) in enumerate(pairwise(ends)):
+            if known or n:
+                _straighten(out, a, b)
         since = ends[0]
         for n, frame in enumerate(self.frames):
             if frame > since and bool(self._placed[n]):
@@ -155,6 +163,16 @@ class PoseGoals:
         lacks = (place[:2] - path[:, b, :2]) * FPS / (b - a)
         step = _turned(lacks[:, None, 0], lacks[:, None, 1], -path[:, part, 2])
         frames[:, part, 1:3] += step / raw[1:3]
+
+
+def _straighten(frames: Tensor, a: int, b: int) -> None:
+    """Take from frames between two, the sooner the one follows the other, what is not straight."""
+    part = slice(a + 1, b + 1)
+    share = torch.linspace(0.0, 1.0, b - a + 1, device=frames.device)[1:, None]
+    line = frames[:, a, None] + share * (frames[:, b] - frames[:, a])[:, None]
+    line[..., :_HEIGHT] = frames[:, part, :_HEIGHT].mean(dim=1, keepdim=True)
+    kept = min(max((b - a - _SHORT) / (_LONG - _SHORT), 0.0), 1.0)
+    frames[:, part] = line + kept * (frames[:, part] - line)
 
 
 def _turned(x: Tensor, y: Tensor, angle: Tensor) -> Tensor:

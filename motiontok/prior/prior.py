@@ -194,8 +194,7 @@ class TokenPrior:
         held = asked.commands if options.tolerance < float("inf") else None
         if poses:
             led: dict[str, Any] = {"poses": poses, "start": start or Start()}
-            how = {"options": options, "generator": generator}
-            past = draw_through(self, past, asked, **led, **how)
+            past = draw_through(self, past, asked, **led, options=options, generator=generator)
             return self.planted(past, held, given=given, **led)[:, given:].cpu().numpy()
         for n in range(windows):
             draft = self.draft(
