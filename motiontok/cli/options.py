@@ -224,9 +224,9 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--guidance",
             type=float,
-            default=1.0,
-            show_default=True,
-            help="How closely conditions are followed; 1 as in training.",
+            default=None,
+            help="How closely conditions are followed; 1 as in training  [default: labels 4, "
+            "commands 1]",
         ),
         click.option(
             "--top-p",

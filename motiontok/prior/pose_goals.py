@@ -22,7 +22,7 @@ __all__ = ["PoseGoals", "path_of"]
 
 _AFTER = 15  # frames in which a motion comes back from a pose to what was drawn
 _AROUND = 50  # frames on each side of one that holding feet in it depends on
-_SHORT, _LONG = 6, 45
+_SHORT, _LONG = 6, 75
 """Frames from one pose to the next up to which all is straight, and from which on as drawn."""
 _LEVER = 0.4  # m that a radian of heading moves the body by
 _BODY = slice(COLUMNS["tilt"].start, COLUMNS["positions"].stop)

@@ -162,6 +162,6 @@ def sampling(given: dict[str, Any]) -> Any:
         temperature=number(given, "temperature", usual.temperature),
         top_k=whole(given, "top_k", usual.top_k),
         top_p=number(given, "top_p", usual.top_p),
-        guidance=number(given, "guidance", usual.guidance),
+        guidance=None if given["guidance"] is None else number(given, "guidance", 1.0),
         tolerance=number(given, "tolerance", usual.tolerance),
     )

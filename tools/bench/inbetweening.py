@@ -235,8 +235,12 @@ def main() -> None:
     for row in dict.fromkeys(key[0] for key in found):
         scores = []
         for length in given.lengths:
-            a, b, c, d = (np.concatenate(x) for x in zip(*found[row, length], strict=True))
-            scores.append((bench.l2q(a, c), bench.l2p(b, d, statistics), bench.npss(a, c)))
+            true_q, true_p, q, p = (
+                np.concatenate(x) for x in zip(*found[row, length], strict=True)
+            )
+            scores.append(
+                (bench.l2q(true_q, q), bench.l2p(true_p, p, statistics), bench.npss(true_q, q))
+            )
         cells = [f"{s[0]:.2f}" for s in scores] + [f"{s[1]:.3f}" for s in scores]
         cells += [f"{s[2]:.4f}" for s in scores]
         print(f"| {row} | {' | '.join(cells)} |", flush=True)
