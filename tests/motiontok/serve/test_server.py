@@ -7,7 +7,7 @@ import pytest
 
 from bvh import procedural
 from motiontok import MotionTokenizer
-from motiontok.data import Start
+from motiontok.data import REFERENCE, Start
 from motiontok.prior import TokenPrior
 from motiontok.serve import Limits, Server
 from motiontok.serve.client import Client, ServerError, Subscriber
@@ -298,7 +298,7 @@ def test_joint_orders_are_read_from_files(tmp_path):
 def test_target_poses_are_gone_through_and_bad_ones_refused():
     tokenizer = MotionTokenizer.from_pretrained("default")
     prior = TokenPrior.from_pretrained("default", tokenizer=tokenizer)
-    walk = procedural.make("walk", seconds=4.0, seed=3)
+    walk = procedural.make("walk", seconds=4.0, seed=3).on_bones(REFERENCE)
     begin = np.array([*walk.root_positions[30, :2], 0.0])
     posed = {
         "pose_times": [0.8],
