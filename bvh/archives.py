@@ -70,10 +70,10 @@ def is_table(path: Path) -> bool:
 
 
 def is_trajectory_table(path: Path) -> bool:
-    """Whether a table is a robot's trajectory, and not one of labels, figures or names.
+    """Whether a table is a robot's trajectory, not a table of labels, figures or names.
 
-    It has a sidecar, or begins, below a few lines of titles, with a row of as many numbers as a
-    base and two legs need.
+    A trajectory has a sidecar, or a first row (below a few lines of titles) with enough numbers for
+    a base and two legs.
     """
     if not is_table(path):
         return False
@@ -94,14 +94,14 @@ def is_archive(path: Path) -> bool:
 
 
 def set_name(path: Path) -> str:
-    """What a set of clips is called: its folder's, archive's or file's name without endings."""
+    """Name of a set of clips: its folder's, archive's or file's name without endings."""
     if path.is_dir():
         return path.name
     return _without_suffix(path.name, (*_ARCHIVE_SUFFIXES, *MOTION_SUFFIXES, _TABLE)) or path.name
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is what Git leaves of a large file that was not fetched."""
+    """Whether a file is a Git LFS pointer, left in place of a large file that was not fetched."""
     prefix = b"version https://git-lfs.github.com/spec/"
     try:
         with path.open("rb") as file:

@@ -55,11 +55,11 @@ __all__ = ["plan"]
     type=FiniteNumber(),
     nargs=3,
     metavar="X Y YAW",
-    help="Pose to come to and stand in (m, m, rad), with --waypoints.",
+    help="Pose to reach and stand in (m, m, rad), with --waypoints.",
 )
 @pose_option
-@click.option("--label", help="What to do, such as walk.")
-@click.option("--style", help="How to do it.")
+@click.option("--label", help="Action, such as walk.")
+@click.option("--style", help="Style of the action.")
 @click.option("--samples", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option(
     "--horizon", type=click.IntRange(min=1), default=2, show_default=True, help="Windows."
@@ -101,10 +101,9 @@ def plan(
 ) -> None:
     """Plan a motion along waypoints, a velocity profile or through poses, as codes.
 
-    Searches over a prior's draws window by window. --samples 1 is sampling alone. Discs are
-    never entered, the end pose is held and poses are reached, or the plan is refused with exit
-    code 1. A picture of the plan beside what was asked is written too: OUT with the ending
-    .plan.png.
+    Searches over a prior's draws window by window. --samples 1 is sampling alone. The plan enters
+    no disc, goes through its poses and ends in the end pose, or it is refused with exit code 1.
+    Also writes a picture of the plan and its task: OUT with the ending .plan.png.
     """
     import time
     from dataclasses import replace

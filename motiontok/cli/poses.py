@@ -1,4 +1,4 @@
-"""Target poses as the command line says them: ``CLIP:FRAME@SECONDS``."""
+"""Target poses on the command line: ``CLIP:FRAME@SECONDS``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pose_option: Callable[[Any], Any] = click.option(
 def open_poses(
     texts: Sequence[str], tokenizer: MotionTokenizer, world: World
 ) -> tuple[TargetPose, ...]:
-    """Poses in metres of a world.
+    """Read poses, in metres of a world.
 
     Raises:
         InputError, BVHError: one cannot be read.

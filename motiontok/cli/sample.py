@@ -57,8 +57,8 @@ _MISS = 0.1
     type=FiniteNumber(),
     help="Wanted mean turn, rad/s, left is positive; alone, velocity is open.",
 )
-@click.option("--label", help="What to do, such as walk; a wrong one lists all.")
-@click.option("--style", help="How to do it, such as active; a wrong one lists all.")
+@click.option("--label", help="Action, such as walk; a wrong one lists all.")
+@click.option("--style", help="Style of the action, such as active; a wrong one lists all.")
 @click.option(
     "--prefix",
     type=click.Path(path_type=Path),
@@ -69,7 +69,7 @@ _MISS = 0.1
     "--robot",
     "robot_name",
     metavar="NAME",
-    help="Velocities are this robot's; puts samples on it: OUT with the ending .robot.npz.",
+    help="Take velocities as this robot's, and put samples on it: OUT with the ending .robot.npz.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
@@ -101,8 +101,8 @@ def sample(
     """Draw new motion from a prior, as codes.
 
     Ask for a velocity, a turn, an action and a style, for poses to go through, or for nothing.
-    `decode`, `render` and `retarget` take the codes. Poses are reached, or the sample is refused
-    with exit code 1; their times count from the prefix's end.
+    `decode`, `render` and `retarget` take the codes. The sample reaches its poses or is refused
+    with exit code 1. Times of poses count from the prefix's end.
     """
     import math
     from dataclasses import replace
@@ -211,7 +211,7 @@ def _reached(
     given: int,
     world: World,
 ) -> list[float]:
-    """How far a sample is from each pose, m.
+    """Distance of a sample from each pose, m.
 
     Raises:
         PlanError: it misses one.

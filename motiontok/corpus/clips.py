@@ -1,4 +1,4 @@
-"""Where the clips of a corpus are: a folder of files, or a store of motion."""
+"""The clips of a corpus, in a folder of files or in a store of motion."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from bvh.archives import MOTION_SUFFIXES, find_motion_files
+from bvh.archives import MOTION_SUFFIXES, find_motion_files, is_table
 from bvh.motion_io import Calibrations, Loaded, load_motion
 from bvh.reading import Reading, Settings
 from motiontok.data.store.entries import is_store
@@ -19,7 +19,7 @@ __all__ = ["Clips", "open_clips"]
 
 
 class Clips(Protocol):
-    """Clips by their paths, relative to where they are."""
+    """Clips by their relative paths."""
 
     @property
     def names(self) -> list[str]:
@@ -27,7 +27,7 @@ class Clips(Protocol):
         ...
 
     def digest(self, name: str) -> str:
-        """Of a clip's content, and of what is said of how to read it.
+        """Digest of a clip's content and of the settings it is read with.
 
         Raises:
             OSError: it cannot be read.
@@ -35,7 +35,7 @@ class Clips(Protocol):
         ...
 
     def load(self, name: str, calibrations: Calibrations) -> Loaded:
-        """The motion of a clip, with what is known of rigs.
+        """The motion of a clip, read with the known calibrations.
 
         Raises:
             BVHError, DataError: it cannot be read.
@@ -47,11 +47,11 @@ def open_clips(source: Path, reading: Reading | None) -> Clips:
     """The clips of a folder or store.
 
     Args:
-        source: where they are.
-        reading: how files are to be understood, over a ``bvh.toml`` beside them.
+        source: folder or store.
+        reading: how to read files; overrides a ``bvh.toml`` beside them.
 
     Raises:
-        DataError: the store is damaged, or its clips are to be read otherwise.
+        DataError: the store is damaged, or ``reading`` asks for another reading of its clips.
     """
     if not is_store(source):
         return _Folder(source, reading)
@@ -65,7 +65,7 @@ def open_clips(source: Path, reading: Reading | None) -> Clips:
 
 @lru_cache(maxsize=1)
 def _opened(source: Path, written: tuple[tuple[str, int], ...]) -> Store:
-    """A store as it was when its manifests were written, opened once a process."""
+    """A store at the state of its manifests, opened once a process."""
     return Store(source)
 
 
@@ -83,6 +83,9 @@ class _Folder:
     def digest(self, name: str) -> str:
         path = self._source / name
         said = self._settings.of(path).digest.encode()
+        beside = path.with_name(f"{path.name}.json")
+        if is_table(path) and beside.is_file():
+            said += beside.read_bytes()
         return hashlib.sha256(path.read_bytes() + said).hexdigest()
 
     def load(self, name: str, calibrations: Calibrations) -> Loaded:
@@ -91,7 +94,7 @@ class _Folder:
 
 
 class _Stored:
-    """Clips of a store, as ``SET/FILE``; as they were packed, whatever is known of rigs."""
+    """Clips of a store, as ``SET/FILE``; they stay as packed, and calibrations do not apply."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

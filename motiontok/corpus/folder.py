@@ -1,4 +1,4 @@
-"""A folder of clips to a folder of codes: a file a clip."""
+"""From a folder of clips to a folder of codes, with a file per clip."""
 
 from __future__ import annotations
 
@@ -51,19 +51,18 @@ def encode_folder(
 ) -> list[Entry]:
     """Encode every clip of a folder, a few a core in memory at a time.
 
-    Codes are written, and entered in ``manifest.jsonl``, as soon as a clip is done. A run
-    that was ended, by whatever means, goes on where it was when it is started again: clips
-    whose content is in the manifest and whose codes are there are left alone. Clips that
-    cannot be read are entered with the reason. Progress goes to standard error.
+    Codes are written, and entered in ``manifest.jsonl``, as soon as a clip is done. An interrupted
+    run continues where it ended: clips with content in the manifest and existing codes are left
+    alone. Clips that cannot be read are entered with the reason. Progress goes to standard error.
 
     Args:
         source: folder of .bvh, .bvh.gz and .npz files, at any depth, or a store of motion.
         out: folder of codes, laid out like ``source``.
         tokenizer: its folder, or the name of a shipped one.
-        device: where to encode. On anything but the CPU one process does it all.
-        effort, hold_path, first, rate_weight: as :meth:`MotionTokenizer.encode` has them.
-        reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
-        strict: a clip with a fault is entered as one that cannot be used.
+        device: where to encode. On other devices than the CPU, one process does all.
+        effort, hold_path, first, rate_weight: as for :meth:`MotionTokenizer.encode`.
+        reading: how to read the files; overrides a ``bvh.toml`` beside them.
+        strict: enter a clip with a fault as unusable.
         workers: processes; by default one a core, or none for a few clips.
 
     Returns:
@@ -133,7 +132,7 @@ def _is_done(
 
 
 def _start(out: Path, kept: list[Entry]) -> None:
-    """Leave in the manifest what is still true, and no half-written files in the folder."""
+    """Remove outdated entries from the manifest, and half-written files from the folder."""
     for path in out.rglob(".*-????????.tmp.*"):
         if path.suffix in (".npy", ".json", ".jsonl"):
             path.unlink()

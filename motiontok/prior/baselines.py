@@ -1,4 +1,4 @@
-"""What a prior has to beat: uniform, unigram and n-gram models of codes, on held-out windows."""
+"""Baselines of a prior: uniform, unigram and n-gram models of codes, on held-out windows."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def baseline_nats(tokens: TokenSet, held_out: TokenSet, *, vocab_size: int) -> d
 
 
 def _follows(tokens: TokenSet) -> NDArray[np.bool_]:
-    """Which windows have one before them in their sequence."""
+    """Which windows have a predecessor in their sequence."""
     return np.concatenate([[False], tokens.sequence[1:] == tokens.sequence[:-1]])
 
 
@@ -89,5 +89,5 @@ def _lookup(
 
 
 def _best(base: Array, joint: Array, before: Array) -> float:
-    """Mean nats with the pseudo-count that suits best."""
+    """Mean nats with the best pseudo-count."""
     return min(float(-np.log((joint + a * base) / (before + a)).mean()) for a in _WEIGHTS)

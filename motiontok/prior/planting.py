@@ -1,15 +1,14 @@
-"""Codes that were drawn, chosen anew so that feet stand and windows go as they were asked to.
+"""Drawn codes, chosen anew so that feet stand and windows follow their commands.
 
-A prior draws the coarse codes of a window. Each is likely after the ones before it, but of the feet
-they say too little, and what little is off in each of them adds up: feet slide, joints tremble.
-What codes decode to is smooth in the quantiser's components, so these are moved along the decoder's
-slopes until low, slow feet stand still, and are then quantised anew.
+A prior draws the coarse codes of a window. Each is likely after the ones before it, but they
+describe the feet too coarsely, and their small errors add up: feet slide, joints tremble. Decoded
+motion is smooth in the quantiser's components. So these are moved along the decoder's gradients
+until low, slow feet stand still, and are then quantised anew.
 
-Poses that a motion is to go through (:mod:`motiontok.prior.target_poses`) are met the same way:
-what was drawn is bent through them and encoded, and components are moved from there. What the
-quantiser loses of a pose is won back by straight-through steps: the slopes at the quantised
-components move those that are quantised (as of van den Oord et al. 2017), and the codes that err
-least are kept.
+Target poses of a motion (:mod:`motiontok.prior.target_poses`) are met the same way. Drawn frames
+are bent through them and encoded, and the components are moved from there. Straight-through steps
+win back what the quantiser loses of a pose: the gradients at the quantised components move the
+unquantised ones (as in van den Oord et al. 2017), and the codes with the least loss are kept.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _QUICK_STEPS, _QUICK_RATE = 15, 0.15
 _BEAM = 8
 _AT_ONCE = 64  # windows
 
-# Through poses steps are smaller: what a pose counts for is steep.
+# Steps through poses are smaller: the loss of a pose is steep.
 _POSE_STEPS, _POSE_RATE = 15, 0.03
 _CLOSER_STEPS, _CLOSER_RATE = 60, 0.02
 
@@ -61,15 +60,16 @@ def plant_codes(
     """Codes near the drawn ones whose feet slide less.
 
     Args:
-        method: decodes; of others than temporal ones codes stay as they are.
+        method: decodes; for methods other than temporal ones codes stay unchanged.
         codes: ``(batch, windows, codes)``.
         commands: ``(batch or 1, windows - given, 3)``, mean velocity forward and left (m/s) and yaw
-            rate (rad/s) that windows are held to; without, or not finite, to what they decode to.
-        given: windows that come before and stay as they are.
-        quick: with half of the steps, which commands are held through but plans are not.
-        poses: to go through, their times from behind the given windows; in metres of the reference
-            body, as the rest.
-        start: place and heading of frame 0, which poses' places are seen from.
+            rate (rad/s) to follow; without commands, or where they are not finite, windows keep
+            their decoded ones.
+        given: number of earlier windows that stay unchanged.
+        quick: take half of the steps, which is enough for commands, but not for plans.
+        poses: to go through, in metres of the reference body; their times count from the end of
+            the given windows.
+        start: place and heading of frame 0, to which the poses' places are relative.
 
     Returns:
         ``(batch, windows, codes)``.
@@ -89,7 +89,7 @@ def plant_codes(
         seen, end = max(0, first - before), first + span
         goals = None
         if poses and first == given:
-            # All that leads to a pose is chosen together.
+            # All windows up to the last pose are chosen together.
             goals, last = _goals(method, out, given, seen, poses, start or Start())
             end = max(end, last + 2)
         part = slice(seen, end)
@@ -99,10 +99,10 @@ def plant_codes(
 
 
 def require_temporal(method: DiscreteAutoencoder | None) -> Temporal:
-    """The tokenizer's method, where motion can be led through poses.
+    """The tokenizer's method, if motion can go through poses with it.
 
     Raises:
-        InputError: it is another one.
+        InputError: the method is not temporal.
     """
     if not isinstance(method, Temporal):
         raise InputError(
@@ -119,7 +119,7 @@ def _goals(
     poses: Sequence[TargetPose],
     start: Start,
 ) -> tuple[PoseGoals, int]:
-    """Poses among the frames from window ``seen`` on, and the window of the last one."""
+    """Poses among the frames from window ``seen`` on, and the window of the last pose."""
     window = method.config.data.window
     frames = [pose.frame(given * window, codes.shape[1] * window, FPS) for pose in poses]
     begin = codes.new_tensor([[start.x, start.y, start.yaw]], dtype=torch.float32)
@@ -158,7 +158,7 @@ def _planted(
         asked = torch.where(asked.isfinite(), asked, done)[:, given:]
 
     def loss_of(free: Tensor) -> Tensor:
-        """Of each row of the batch."""
+        """Loss of each row of the batch."""
         frames = _frames(method, torch.cat([drawn[:, :given], free], dim=1))
         missed = _means(method, frames, count)[:, given:] - asked
         loss = (
@@ -186,7 +186,7 @@ def _planted(
 def _closer(
     method: Temporal, loss_of: Callable[[Tensor], Tensor], free: Tensor, found: Tensor
 ) -> Tensor:
-    """Codes whose loss is least of those that straight-through steps come by."""
+    """Codes with the least loss on the way of straight-through steps."""
     best, least = found, torch.full_like(free[:, 0, 0], torch.inf)
     optimizer = torch.optim.Adam([free], betas=(0.8, 0.99))
     for step in range(_CLOSER_STEPS):
@@ -201,11 +201,11 @@ def _closer(
 
 
 def _slopes(loss_of: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss of each row, and its slopes in components."""
+    """Loss of each row, and its gradient in components."""
     here = at.detach().requires_grad_()
     with torch.enable_grad():
         loss = loss_of(here)
-        # Not backward, which would have slopes of all weights besides.
+        # Not backward, which would also compute gradients of all weights.
         (slopes,) = torch.autograd.grad(loss.sum(), [here])
     return loss.detach(), slopes
 
@@ -233,13 +233,13 @@ def _frames(method: Temporal, components: Tensor) -> Tensor:
 
 
 def _means(method: Temporal, frames: Tensor, windows: int) -> Tensor:
-    """Commands ``(batch, windows, 3)`` that frames do."""
+    """Mean velocities and yaw rates ``(batch, windows, 3)`` of frames."""
     said = method.error.velocities(frames).unflatten(1, (windows, -1)).mean(dim=2)
     return said[..., [1, 2, 0]]
 
 
 def _unrest(method: Temporal, frames: Tensor) -> Tensor:
-    """What feet slide, contacts err and joints tremble by in each row's frames, weighted."""
+    """Weighted sum of foot slide, contact error and tremble of joints in each row's frames."""
     feet = method.error.feet_of(frames)
     with torch.no_grad():
         stands = contact(feet.height[:, 1:], feet.steps.norm(dim=-1) * FPS)

@@ -1,6 +1,7 @@
-"""Target poses among the frames that a temporal tokenizer decodes: what is missed, and bending.
+"""Target poses among decoded frames of a temporal tokenizer: distances, and bending.
 
-All is in the decoder's own columns and differentiable; places are in metres of the reference body.
+Frames are in the decoder's own columns, places in metres of the reference body. Distances are
+differentiable.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from motiontok.prior.target_poses import TargetPose
 
 __all__ = ["PoseGoals", "path_of"]
 
-_AFTER = 15  # frames in which a motion comes back from a pose to what was drawn
-_AROUND = 50  # frames on each side of one that holding feet in it depends on
+_AFTER = 15  # frames in which a motion returns from a pose to the drawn motion
+_AROUND = 50  # frames on each side on which foot holding in a frame depends
 _SHORT, _LONG = 6, 75
-"""Frames from one pose to the next up to which all is straight, and from which on as drawn."""
-_LEVER = 0.4  # m that a radian of heading moves the body by
+"""Frames between two poses: up to the first motion is straight, from the second on as drawn."""
+_LEVER = 0.4  # m of body movement for a radian of heading
 _BODY = slice(COLUMNS["tilt"].start, COLUMNS["positions"].stop)
 _JOINTS = (COLUMNS["positions"].stop - COLUMNS["positions"].start) // 3
 _METRE = COLUMNS["positions"].start
@@ -32,17 +33,17 @@ _HEIGHT = COLUMNS["height"].start
 
 
 def path_of(error: MotionLoss, frames: Tensor, begin: Tensor, *, first: bool) -> Tensor:
-    """Where the root is in frames, ``(batch, frames, 3)``: x, y (m) and heading (rad).
+    """Path of the root in frames, ``(batch, frames, 3)``: x, y (m) and heading (rad).
 
     Args:
-        error: knows what frames say.
+        error: reads velocities from frames.
         frames: ``(batch, frames, columns)``.
-        begin: ``(batch or 1, 3)`` of the frame before them or, of the ``first`` ones, of frame 0.
-        first: nothing came before.
+        begin: ``(batch or 1, 3)`` of the frame before them or, if ``first``, of frame 0.
+        first: whether no frame comes before them.
     """
     rates = error.velocities(frames) / FPS
     if first:
-        # Frame 0 stands on the pose itself: there is no step to it.
+        # Frame 0 is at the start itself: there is no step to it.
         rates = torch.cat([torch.zeros_like(rates[:, :1]), rates[:, 1:]], dim=1)
     turn, forward, left = rates.unbind(-1)
     yaw = begin[:, 2:] + turn.cumsum(dim=1)
@@ -54,11 +55,11 @@ class PoseGoals:
     """Poses at frames of a stretch.
 
     Args:
-        error: knows what frames say.
+        error: reads velocities, feet and positions from frames.
         poses: in metres of the reference body.
-        frames: of each pose, counted from the stretch's first one, rising.
-        begin: ``(batch or 1, 3)`` as :func:`path_of` has it.
-        first: nothing comes before the stretch.
+        frames: index of each pose in the stretch, rising.
+        begin: ``(batch or 1, 3)``, as for :func:`path_of`.
+        first: whether no frame comes before the stretch.
     """
 
     def __init__(
@@ -81,11 +82,11 @@ class PoseGoals:
         self._metre = float(error.raw[_METRE])
 
     def path(self, frames: Tensor) -> Tensor:
-        """As :func:`path_of`."""
+        """Path of the root, by :func:`path_of`."""
         return path_of(self._error, frames, self._begin, first=self._first)
 
     def missed(self, frames: Tensor) -> Tensor:
-        """Mean square distance of joints (m2), nearly, ``(batch, poses)``."""
+        """Approximate mean square distance of joints (m2), ``(batch, poses)``."""
         off = frames[:, self.frames] - self._wanted
         posture = (off[..., _BODY] * self._metre).square().sum(dim=-1) / _JOINTS
         rise = off[..., _HEIGHT] * self._error.raw[_HEIGHT]
@@ -97,14 +98,14 @@ class PoseGoals:
         return posture + rise.square() + place * self._placed
 
     def bent(self, frames: Tensor, given: int) -> Tensor:
-        """Frames that pass through the poses, the difference spread over those in between.
+        """Frames that pass through the poses, with the difference spread over those in between.
 
-        What is drawn is likely, but not what was on the way; in short gaps a straight line is
-        nearer to that, so there the draws count little.
+        Drawn motion is likely, but not the motion that a person would take to the pose. In short
+        gaps a straight line is nearer to that, so draws count little there.
 
         Args:
             frames: ``(batch, frames, columns)``.
-            given: of them at the beginning, which stay.
+            given: number of first frames that stay unchanged.
         """
         out = frames.clone()
         ends = [max(given - 1, 0), *self.frames]
@@ -135,9 +136,10 @@ class PoseGoals:
         return out
 
     def _held(self, frames: Tensor, path: Tensor) -> Tensor:
-        """What holding standing feet moves the root by at the poses, ``(batch, poses, 2)``.
+        """Shift of the root by foot holding at the poses, ``(batch, poses, 2)``.
 
-        As decoding does it (:func:`motiontok.data.foot_locking.lock_feet`), from the frames around.
+        Feet are held as in decoding (:func:`motiontok.data.foot_locking.lock_feet`), by the frames
+        around each pose.
         """
         feet = self._error.feet_of(frames)
         held = torch.minimum(feet.contacts[:, 1:], feet.contacts[:, :-1]).clamp(0.0, 1.0) ** 2
@@ -155,7 +157,7 @@ class PoseGoals:
         return torch.stack(shifts, dim=1)
 
     def _lead(self, frames: Tensor, a: int, b: int, place: Tensor) -> None:
-        """Turn and move the root after frame ``a`` so that it is at a place in frame ``b``."""
+        """Turn and move the root after frame ``a``, so that frame ``b`` is at the place."""
         part, raw = slice(a + 1, b + 1), self._error.raw
         lacks = _wrapped(place[2] - self.path(frames)[:, b, 2])
         frames[:, part, 0] += lacks[:, None] * FPS / (b - a) / raw[0]
@@ -166,7 +168,7 @@ class PoseGoals:
 
 
 def _straighten(frames: Tensor, a: int, b: int) -> None:
-    """Take from frames between two, the sooner the one follows the other, what is not straight."""
+    """Straighten the frames between two, the more so the shorter the gap."""
     part = slice(a + 1, b + 1)
     share = torch.linspace(0.0, 1.0, b - a + 1, device=frames.device)[1:, None]
     line = frames[:, a, None] + share * (frames[:, b] - frames[:, a])[:, None]

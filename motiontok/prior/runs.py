@@ -1,4 +1,4 @@
-"""From clips to a prior's folder: what ``motiontok train-prior`` does."""
+"""From clips to a prior's folder, for ``motiontok train-prior``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PriorRun:
 
     Attributes:
         prior: the trained prior, saved in ``out/prior``.
-        metrics: held-out nats a code, of the prior and of what it must beat.
+        metrics: held-out nats a code, of the prior and of baselines.
     """
 
     prior: TokenPrior
@@ -57,13 +57,13 @@ def load_tokens(
     shifts: int,
     say: Callable[[str], None] = print,
 ) -> tuple[TokenSet, TokenSet]:
-    """Tokens of the clips to train on and of those held out, kept in ``out``.
+    """Tokens of training and held-out clips, kept in ``out``.
 
-    Each path is a set, split as in the tokenizer's training, so that neither has seen what
-    is measured on. A second call reads ``out/tokens.npz`` and ``out/held_out.npz``.
+    Each path is a set, split as in the tokenizer's training, so that neither has seen the held-out
+    clips. A second call reads ``out/tokens.npz`` and ``out/held_out.npz``.
 
     Raises:
-        DataError: the tokens in ``out`` are of other clips, cuts or another tokenizer.
+        DataError: the tokens in ``out`` belong to other clips, cuts or another tokenizer.
     """
     origin = f"{' and '.join(str(path.resolve()) for path in data)} cut {shifts} times"
     files = (out / "tokens.npz", out / "held_out.npz")
@@ -134,13 +134,13 @@ def run_prior_training(
     """Encode clips, train a prior on them, save it and measure it on held-out clips.
 
     Args:
-        tokenizer: whose codes the prior is for.
+        tokenizer: of the codes.
         data: folders or archives of clips, each a set.
         out: folder of the run.
         steps: optimiser steps.
-        shifts: how many cuts of each training clip (and of its mirror image) are taken.
-        codes: how many of each window the prior draws, the first ones; by default all. The
-            others are then the likeliest under the prior of the tokenizer itself.
+        shifts: number of cuts of each training clip (and of its mirror image).
+        codes: number of first codes of each window that the prior draws; all by default. The
+            tokenizer adds the likeliest others by its own prior.
         width, layers: of the transformer.
         seed: of every random number.
         device: where to train.
@@ -149,7 +149,7 @@ def run_prior_training(
 
     Raises:
         TrainingError: ``out`` already holds a run and ``resume`` is not set, or it has taken more
-            steps than are asked for.
+            steps than ``steps``.
         InputError: another process trains there.
     """
     if (out / "checkpoint.safetensors").exists() and not resume:

@@ -20,23 +20,23 @@ __all__ = ["MOST_POSES", "TargetPose", "check_poses", "check_ways", "pose_errors
 MOST_POSES = 4
 
 _UNDER = 0.05
-"""Metres of the reference body that a pose's lowest joint may be under the floor."""
+"""Allowed depth of a pose's lowest joint under the floor, metres of the reference body."""
 
 _MISSED = 0.15
-"""Metres of the reference body, mean over joints, from which on a pose counts as missed."""
+"""Largest error of a pose that is not missed, mean over joints, metres of the reference body."""
 
 
 @dataclass(frozen=True, eq=False)
 class TargetPose:
-    """A pose to be in at a time.
+    """A pose at a time.
 
     Attributes:
         time: seconds after the prefix or, without one, after frame 0.
-        features: ``(203,)`` raw; what they say of velocities and contacts does not count.
-        place: where on the floor, and the heading; any will do if it is None. In metres of the
-            world it is used in: the reference body's for :meth:`TokenPrior.sample
+        features: ``(203,)`` raw; velocities and contacts in them are ignored.
+        place: place on the floor and heading, or None for any. In metres of the world in which the
+            pose is used: the reference body's for :meth:`TokenPrior.sample
             <motiontok.prior.prior.TokenPrior.sample>`.
-        name: of it, in messages.
+        name: of the pose, in messages.
     """
 
     time: float
@@ -48,7 +48,7 @@ class TargetPose:
     def of(
         cls, motion: Motion, frame: int, *, time: float, world: World | None = None
     ) -> TargetPose:
-        """A frame of a motion, where it is there, in metres of ``world``.
+        """A frame of a motion, at its place there, in metres of ``world``.
 
         Raises:
             DataError: the motion has no such frame.
@@ -58,28 +58,28 @@ class TargetPose:
                 f"{motion.source.name}: no frame {frame}: it has 0 to {len(motion) - 1}, "
                 f"{motion.fps:g} a second"
             )
-        # Not the frame alone: of one that is turned over a heading is hardly to be had.
+        # The heading of a pose that is upside down is undefined.
         one = motion[frame : frame + 1].on_bones(REFERENCE)
         place = (world or World()).start_outside(Start.of(one))
         return cls(time, from_motion(one)[0], place, f"{motion.source.name} frame {frame}")
 
     def inside(self, world: World) -> TargetPose:
-        """The same in metres of the reference body, of one in metres of ``world``."""
+        """The pose in metres of the reference body, from metres of ``world``."""
         place = None if self.place is None else world.start_inside(self.place)
         return replace(self, place=place)
 
     def frame(self, given: int, frames: int, fps: float) -> int:
-        """Where it is among ``frames`` of a motion of which ``given`` come before."""
+        """Index of the pose among ``frames`` of a motion, ``given`` of them before time 0."""
         return min(max(given - 1, 0) + round(self.time * fps), frames - 1)
 
 
 def check_poses(poses: Sequence[TargetPose], seconds: float, *, prefix: bool) -> None:
-    """Refuse poses that no motion of so many seconds can have.
+    """Refuse poses that no motion of this length can have.
 
     Args:
-        poses: see there.
-        seconds: of motion, a prefix not counted.
-        prefix: whether the motion goes on from something, so that the pose at 0 s is given.
+        poses: in the order of their times.
+        seconds: of motion, without the prefix.
+        prefix: whether the motion continues a prefix, which already has the pose at 0 s.
 
     Raises:
         InputError: too many, times outside or not rising, a pose under the floor.
@@ -110,15 +110,15 @@ def check_poses(poses: Sequence[TargetPose], seconds: float, *, prefix: bool) ->
 
 
 def check_ways(poses: Sequence[TargetPose], begin: Start, limits: CommandLimits) -> None:
-    """Refuse poses that nobody comes to in time.
+    """Refuse poses that the body cannot reach in time.
 
     Args:
-        poses: in metres of the reference body, as the rest.
-        begin: where the body is at 0 s.
+        poses: in metres of the reference body, like the other arguments.
+        begin: place and heading of the body at 0 s.
         limits: of the prior.
 
     Raises:
-        InputError: the way to one is faster than anybody goes.
+        InputError: the way to a pose is faster than the limits.
     """
     here, since, what = begin, 0.0, "the beginning"
     for n, pose in enumerate(poses, start=1):
@@ -128,7 +128,7 @@ def check_ways(poses: Sequence[TargetPose], begin: Start, limits: CommandLimits)
         turn = abs(float(rot.wrapped(pose.place.yaw - here.yaw)))
         span = max(pose.time - since, 1e-9)
         fastest, sharpest = float(limits.upper[0]), float(limits.upper[2])
-        # A frame's rounding is no way.
+        # The rounding to frames is allowed for.
         if way > fastest * span + 0.05 or turn > sharpest * span + 0.1:
             raise InputError(
                 f"pose {n} ({pose.name}) cannot be reached: {way:.2f} m and {turn:.1f} rad from "
@@ -139,11 +139,10 @@ def check_ways(poses: Sequence[TargetPose], begin: Start, limits: CommandLimits)
 
 
 def pose_errors(motion: Motion, poses: Sequence[TargetPose], *, given: int = 0) -> Array:
-    """How far a motion is from each of the poses at its time, ``(poses,)``: the mean distance of
-    its joints, metres of its body.
+    """Mean distances of joints from each pose at its time, ``(poses,)``, metres of the body.
 
     Args:
-        motion: decoded, the prefix included.
+        motion: decoded, including the prefix.
         poses: their places in metres of the motion's body.
         given: frames of the prefix.
     """
@@ -158,12 +157,12 @@ def pose_errors(motion: Motion, poses: Sequence[TargetPose], *, given: int = 0) 
 
 
 def unreached(errors: Array, poses: Sequence[TargetPose], world: World) -> str:
-    """Which pose a motion misses, in words; empty if it goes through all.
+    """The first pose that a motion misses, in words; empty if there is none.
 
     Args:
-        errors: of :func:`pose_errors`.
-        poses: the same.
-        world: whose metres these are.
+        errors: from :func:`pose_errors`.
+        poses: the poses of these errors.
+        world: in whose metres the errors are.
     """
     for n, (error, pose) in enumerate(zip(errors, poses, strict=True), start=1):
         if error > _MISSED * world.scale:

@@ -1,8 +1,8 @@
-"""Sequences drawn so that they come near target poses, window by window.
+"""Drawing sequences that come near target poses, window by window.
 
-Of a few draws of each window that one is gone on from which is nearest to a pose it has the time of
-or, before that, to the way there. Choosing codes anew (:mod:`motiontok.prior.planting`) then does
-the rest.
+Each window is drawn a few times. The sequence continues from the draw that is nearest to the pose
+in this window or, before that, to the way there. Choosing codes anew
+(:mod:`motiontok.prior.planting`) then does the rest.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["draw_through"]
 
 _CANDIDATES = 8
-_FACING = (1.5, 0.7)  # s and m of a way from which on the body faces where it goes
-_SLOWER = 0.9  # of the limits, what is asked on the way
+_FACING = (1.5, 0.7)  # least s and m of a way on which the body faces its direction
+_SLOWER = 0.9  # share of the limits that commands on the way may take
 
 
 def draw_through(
@@ -42,22 +42,22 @@ def draw_through(
     options: SamplingOptions,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Draw windows after a past, near poses but not yet through them.
+    """Draw windows after a past, near the poses but not yet through them.
 
     Args:
         prior: draws.
-        past: ``(batch, windows, codes)``, the same for all, maybe none.
-        asked: of each window to draw, one row; where no command is, the way to the next pose is.
-        poses: to come to, in metres of the reference body.
+        past: ``(batch, windows, codes)``, the same for all rows; may have no windows.
+        asked: one row, of each window to draw; the way to the next pose gives missing commands.
+        poses: to approach, in metres of the reference body.
         start: place and heading of frame 0.
         options: how to draw.
         generator: source of randomness.
 
     Returns:
-        ``(batch, windows, codes)``, the past included.
+        ``(batch, windows, codes)``, including the past.
 
     Raises:
-        InputError: poses that cannot be met, or a tokenizer that cannot be led.
+        InputError: poses cannot be reached, or the tokenizer is not temporal.
     """
     method = require_temporal(prior.model.method)
     window = method.config.data.window
@@ -106,14 +106,14 @@ def draw_through(
 
 
 def _way(prior: TokenPrior, here: Tensor, place: Start, span: float) -> Tensor:
-    """Commands ``(batch, 3)`` that lead to a place in so many seconds."""
+    """Commands ``(batch, 3)`` that lead to a place in ``span`` seconds."""
     there = here.new_tensor([place.x, place.y, place.yaw])
     x, y = (there[:2] - here[:, :2]).unbind(dim=1)
     far = torch.hypot(x, y)
     walks = (far > _FACING[1]) & (span > _FACING[0])
     facing = torch.where(walks, torch.atan2(y, x), there[2])
     turn = torch.remainder(facing - here[:, 2] + math.pi, 2 * math.pi) - math.pi
-    # Who faces where it goes has turned within a window, about; else it turns all the way.
+    # A body that faces its way turns within about a window; others turn all the way.
     soon = torch.where(walks, torch.full_like(far, min(span, 1.0)), torch.full_like(far, span))
     rate = turn / soon
     mean = here[:, 2] + 0.5 * turn
@@ -129,7 +129,7 @@ def _way(prior: TokenPrior, here: Tensor, place: Start, span: float) -> Tensor:
 def _off_the_way(
     here: Tensor, ends: Tensor, target: tuple[TargetPose, int], first: int, window: int
 ) -> Tensor:
-    """Square distance (m2) of candidates' ends from where the way to a pose would be then."""
+    """Square distance (m2) of candidates' ends from the way to a pose at that time."""
     pose, frame = target
     assert pose.place is not None
     there = here.new_tensor([pose.place.x, pose.place.y])

@@ -1,4 +1,4 @@
-"""Clips as token sequences with what they were commanded to do: what a prior learns from."""
+"""Training data of a prior: clips as token sequences with their commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMMAND_COLUMNS = [
     COLUMNS["velocity"].start + 1,
     COLUMNS["yaw_rate"].start,
 ]
-"""Features that commands are means of: velocity forward and left, yaw rate."""
+"""Features whose means are commands: velocity forward and left, yaw rate."""
 _FIELDS = ("codes", "commands", "sequence", "action", "style")
 
 
@@ -44,7 +44,7 @@ class TokenSet:
         codes: ``(windows, codes_per_window)`` uint16.
         commands: ``(windows, 3)`` float32, means over the window of the planar velocity
             forward and left (m/s, each frame in its own heading) and the yaw rate (rad/s).
-        sequence: ``(windows,)`` int32, which sequence a window belongs to, ascending.
+        sequence: ``(windows,)`` int32, the sequence of each window, ascending.
         action, style: ``(windows,)`` index into ``actions`` and ``styles``, 0 where unknown.
         actions, styles: labels; the first one is ``""``.
     """
@@ -70,7 +70,7 @@ class TokenSet:
         Args:
             path: of the file.
             fingerprint: of the tokenizer.
-            origin: says of what clips the tokens are, and how these were cut.
+            origin: identifies the clips and their cuts.
         """
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
@@ -120,8 +120,8 @@ class TokenSet:
 def commands_of(features: Array, window: int) -> NDArray[np.float32]:
     """Mean velocity forward and left (m/s) and yaw rate (rad/s) of each whole window.
 
-    Velocities are those of the reference body, as features are: another one's are as much
-    larger as its legs are longer.
+    Velocities are those of the reference body, as in features; another body's are larger in
+    proportion to its legs.
 
     Args:
         features: ``(windows * window, 203)`` raw.
@@ -133,14 +133,14 @@ def commands_of(features: Array, window: int) -> NDArray[np.float32]:
 def commands_done(
     tokenizer: MotionTokenizer, codes: NDArray[Any], asked: Array, world: World
 ) -> tuple[Array, dict[str, Array]]:
-    """How fast codes go and turn on average, and by what that misses what was asked.
+    """Mean velocity and yaw rate of codes, and their errors.
 
     Args:
         tokenizer: decodes.
         codes: ``(batch, windows, codes_per_window)``.
-        asked: ``(3,)`` or ``(windows, 3)``, velocity forward and left and yaw rate, metres of the
-            world; what is NaN was not asked.
-        world: whose metres are wanted.
+        asked: ``(3,)`` or ``(windows, 3)``, commanded velocity forward and left and yaw rate,
+            metres of the world; NaN is open.
+        world: in whose metres the result is.
 
     Returns:
         ``(batch, 3)``; and ``velocity_error_m_s`` and ``yaw_rate_error_rad_s`` ``(batch,)`` of
@@ -167,15 +167,15 @@ def tokenize_clips(
     labels: tuple[Sequence[str], Sequence[str]] | None = None,
     update: Callable[[int], object] | None = None,
 ) -> TokenSet:
-    """Encode clips, several times with windows cut at other frames.
+    """Encode clips, several times with windows cut at different frames.
 
     A clip's incomplete last window is left out: it would teach that motion freezes.
 
     Args:
         tokenizer: encodes.
-        motions, names: the clips and their files' names, which say action and style
+        motions, names: the clips and their files' names, which give action and style
             (:func:`bvh.splits.parse_name`).
-        shifts: from how many first frames, evenly spread over a window, each clip is cut.
+        shifts: number of first frames, evenly spread over a window, from which each clip is cut.
         mirror: also take the mirror images; left and right change places in labels too.
         labels: actions and styles to index, the first ones ``""``; by default those of
             the clips.
@@ -236,7 +236,7 @@ def _mirrored(label: splits.Label) -> splits.Label:
 
 
 def labels_of(names: Sequence[str], *, mirror: bool) -> tuple[list[str], list[str]]:
-    """Actions and styles that files' names say, each after the unknown one, ``""``."""
+    """Actions and styles of files' names, each after the unknown one, ``""``."""
     found = [splits.parse_name(name) for name in names]
     found += [_mirrored(label) for label in found] if mirror else []
     actions = sorted({label.action for label in found} - {""})

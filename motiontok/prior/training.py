@@ -54,8 +54,8 @@ class Stretches:
         """Stretches that begin at windows ``first (batch,)``.
 
         Returns:
-            Codes ``(batch, context, codes)``, their conditions, and which windows there
-            are, ``(batch, context)``: a sequence may end earlier.
+            Codes ``(batch, context, codes)``, their conditions, and a mask of windows ``(batch,
+            context)``, since a sequence may end earlier.
         """
         index = first[:, None] + torch.arange(self.context)
         inside = index.clamp_max(len(self) - 1)
@@ -86,7 +86,7 @@ class TrainedPrior:
 
 
 def _dropped(conditions: Conditions, generator: torch.Generator) -> Conditions:
-    """Conditions with some forgotten, so that any part of them may be left open later."""
+    """Conditions with some removed, so that any part of them may be left open later."""
     batch, windows, _ = conditions.commands.shape
     draw = torch.rand(batch, 4, generator=generator)
     everything = draw[:, 0] < _DROP_ALL
@@ -109,7 +109,7 @@ def _nats(model: PriorModel, codes: Tensor, conditions: Conditions, there: Tenso
 def held_out_nats(
     model: PriorModel, stretches: Stretches, *, conditioned: bool = True
 ) -> tuple[float, float]:
-    """Nats a code of every window in its context, and of windows that have no past alone.
+    """Nats a code of every window in its context, and of windows without a past separately.
 
     Args:
         model: the prior's network.
@@ -157,8 +157,8 @@ def train_prior(
     """Train a prior; writes ``checkpoint.safetensors`` and ``log.csv`` to ``out``.
 
     Args:
-        tokenizer: whose codes they are.
-        tokens, held_out: to train on and to measure on.
+        tokenizer: of the codes.
+        tokens, held_out: for training and for measuring.
         config: sizes.
         out: folder of the run.
         steps, batch, learning_rate: of AdamW with warm-up and a half cosine.
@@ -275,5 +275,5 @@ def _moved(conditions: Conditions, device: torch.device | str) -> Conditions:
 
 
 def _plain(values: dict[str, object]) -> dict[str, object]:
-    """As JSON gives it back: lists for tuples."""
+    """As JSON returns it: lists for tuples."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

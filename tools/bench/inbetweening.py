@@ -2,10 +2,10 @@
 
     python tools/bench/inbetweening.py --data lafan1 [--every 4]
 
-Past, lengths and metrics are the benchmark's (:mod:`motiontok.evaluate.lafan`), on clips of subject
-5 that DATA has, L2P normalised by its clips of other subjects. A sample goes on from codes of the
-ten past frames, played backwards before themselves to fill a window, through the frame behind the
-transition. Beside it: the baselines on the same windows, and the clip itself encoded and decoded.
+Past, lengths and metrics are the benchmark's (:mod:`motiontok.evaluate.lafan`). Windows are of the
+clips of subject 5 in DATA; its clips of other subjects normalise L2P. The ten past frames, played
+backwards before themselves, fill a window. A sample continues its codes, through the frame behind
+the transition. Baselines on the same windows, and the clip encoded and decoded, stand beside it.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Rig(NamedTuple):
     """The way from canonical motion back to the axes and joints of a clip.
 
     Attributes:
-        clip: what it was read from.
-        turns: ``(22, 4)``, what canonical joints are turned by beside the clip's.
-        world: ``(4,)``, the clip's axes to canonical ones.
-        scale, shift: metres of a unit, and metres that the root is moved by.
+        clip: the source clip.
+        turns: ``(22, 4)``, rotations of canonical joints relative to the clip's.
+        world: ``(4,)``, rotation from the clip's axes to canonical ones.
+        scale, shift: metres of a unit, and shift of the root in metres.
         order: joints of the clip in canonical order.
     """
 
@@ -88,7 +88,7 @@ def _globals(rotations: Array, root: Array, clip: Clip) -> tuple[Array, Array]:
 
 
 def backwards(features: Array, count: int) -> Array:
-    """``count`` rows before ``features``: these played backwards and forwards again."""
+    """``count`` rows to put before ``features``: these, played backwards and forwards again."""
     last = len(features) - 1
     return features[np.abs((np.arange(-count, 0) + last) % (2 * last) - last)]
 
@@ -97,7 +97,7 @@ class Codes:
     """Transitions by codes.
 
     Args:
-        tokenizer, prior: as they are.
+        tokenizer, prior: to encode, draw and decode with.
     """
 
     def __init__(self, tokenizer: MotionTokenizer, prior: TokenPrior) -> None:
@@ -107,7 +107,7 @@ class Codes:
         self.spent = 0.0
 
     def sampled(self, part: Motion, length: int, seed: int) -> Motion:
-        """Frames from the last past one to the one behind the transition, as decoded."""
+        """Decoded frames, from the last past one to the one behind the transition."""
         tokenizer, given = self.tokenizer, self.window
         features = from_motion(part[:PAST])
         past = np.concatenate([backwards(features, given - PAST), features])
@@ -141,8 +141,7 @@ class Codes:
 def met(
     turned: Array, root: Array, ends: tuple[Array, Array], places: Array
 ) -> tuple[Array, Array]:
-    """Global rotations and root whose first and last frames are these: what they differ by is
-    spread over what lies between."""
+    """Spread the differences from two known frames over global rotations and root."""
     share = np.linspace(0.0, 1.0, len(root))
     root = (
         root

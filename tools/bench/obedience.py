@@ -173,7 +173,7 @@ def labels(
 
     @torch.no_grad()
     def share(windows: NDArray[Any], want: int) -> tuple[float, float]:
-        """Of windows by themselves, and of three in a row together, by their mean logarithms."""
+        """Shares of single windows, and of three in a row together, by their mean logarithms."""
         logits = net((described(tokenizer, windows) - mean) / scale).log_softmax(dim=1)
         together = logits.unflatten(0, (-1, JUDGED)).mean(dim=1)
         one, three = ((x.argmax(dim=1) == want).float().mean() for x in (logits, together))
