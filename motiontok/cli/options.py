@@ -226,9 +226,9 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--guidance",
             type=float,
-            default=1.0,
-            show_default=True,
-            help="How closely to follow conditions; 1 as in training.",
+            default=None,
+            help="How closely to follow conditions; 1 as in training  [default: labels 4, "
+            "commands 1]",
         ),
         click.option(
             "--top-p",

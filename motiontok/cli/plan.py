@@ -18,6 +18,7 @@ from motiontok.cli.options import (
     seed_option,
     use_device,
 )
+from motiontok.cli.poses import open_poses, pose_option
 
 __all__ = ["plan"]
 
@@ -56,6 +57,7 @@ __all__ = ["plan"]
     metavar="X Y YAW",
     help="Pose to reach and stand in (m, m, rad), with --waypoints.",
 )
+@pose_option
 @click.option("--label", help="Action, such as walk.")
 @click.option("--style", help="Style of the action.")
 @click.option("--samples", type=click.IntRange(min=1), default=32, show_default=True)
@@ -83,6 +85,7 @@ def plan(
     seconds: float | None,
     discs: tuple[tuple[float, float, float], ...],
     end: tuple[float, float, float] | None,
+    poses: tuple[str, ...],
     label: str | None,
     style: str | None,
     samples: int,
@@ -96,11 +99,11 @@ def plan(
     device: str,
     as_json: bool,
 ) -> None:
-    """Plan a motion along waypoints or a velocity profile, as codes.
+    """Plan a motion along waypoints, a velocity profile or through poses, as codes.
 
     Searches over a prior's draws window by window. --samples 1 is sampling alone. The plan enters
-    no disc and ends in the end pose, or it is refused with exit code 1. Also writes a picture of
-    the plan and its task: OUT with the ending .plan.png.
+    no disc, goes through its poses and ends in the end pose, or it is refused with exit code 1.
+    Also writes a picture of the plan and its task: OUT with the ending .plan.png.
     """
     import time
     from dataclasses import replace
@@ -116,27 +119,35 @@ def plan(
     from motiontok.progress import progress
     from motiontok.tokenizer import MotionTokenizer
 
-    if (waypoints is None) == (profile is None):
-        raise InputError("give either --waypoints or --velocity-profile")
+    if (waypoints is None) == (profile is None) and (waypoints is not None or not poses):
+        raise InputError("give either --waypoints or --velocity-profile, or --pose alone")
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
     options = SamplingOptions(**drawing)
     robot, world = world_of(robot_name)
+    where = use_device(device)
+    opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
+    through = open_poses(poses, opened, world)
+    start = Start()
+    if through and through[0].time * opened.fps < 0.5:
+        # Who begins in a pose begins where it is.
+        start = through[0].place or start
     target: p.PathTarget | p.VelocityProfile
     if waypoints is not None:
-        target = p.PathTarget.read(waypoints, speed=speed)
-    else:
-        assert profile is not None
+        target = p.PathTarget.read(waypoints, speed=speed, start=start)
+    elif profile is not None:
         target = p.VelocityProfile.read(profile)
+    else:
+        target = p.PathTarget.through_poses(through, start=start)
     task = p.Task(
         target=target,
         world=world,
         seconds=seconds,
         discs=np.array(discs, dtype=np.float64).reshape(-1, 3),
         end=None if end is None else Start(*end),
+        poses=through,
+        start=start,
     )
-    where = use_device(device)
-    opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
     loaded = TokenPrior.from_pretrained(prior, tokenizer=opened, device=where)
     began = time.perf_counter()
     with progress("planning", 1) as update:
@@ -170,6 +181,8 @@ def plan(
         "scale": world.scale,
         **missed,
     }
+    if through:
+        result["pose_errors_m"] = found.pose_errors.tolist()
     picture = out.with_suffix(".plan.png")
     try:
         p.plot_plan(motion, found.target, picture, discs=discs, end=end)

@@ -18,11 +18,15 @@ from motiontok.cli.options import (
     seed_option,
     use_device,
 )
+from motiontok.cli.poses import open_poses, pose_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bvh.rotations import Array
     from motiontok.codes import Codes
     from motiontok.data import World
+    from motiontok.prior import TargetPose
     from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["sample"]
@@ -60,6 +64,7 @@ _MISS = 0.1
     type=click.Path(path_type=Path),
     help="Clip, motion or codes to continue; the result begins with it.",
 )
+@pose_option
 @click.option(
     "--robot",
     "robot_name",
@@ -83,6 +88,7 @@ def sample(
     label: str | None,
     style: str | None,
     prefix: Path | None,
+    poses: tuple[str, ...],
     robot_name: str | None,
     count: int,
     tokenizer: str,
@@ -94,8 +100,9 @@ def sample(
 ) -> None:
     """Draw new motion from a prior, as codes.
 
-    Ask for a velocity, a turn, an action and a style, or for nothing. `decode`, `render`
-    and `retarget` take the codes.
+    Ask for a velocity, a turn, an action and a style, for poses to go through, or for nothing.
+    `decode`, `render` and `retarget` take the codes. The sample reaches its poses or is refused
+    with exit code 1. Times of poses count from the prefix's end.
     """
     import math
     from dataclasses import replace
@@ -104,9 +111,11 @@ def sample(
 
     from motiontok.cli.worlds import put_on_robot, world_of
     from motiontok.codes import Codes
+    from motiontok.data import World
     from motiontok.errors import InputError
     from motiontok.paths import lasting_name
     from motiontok.prior import SamplingOptions, TokenPrior
+    from motiontok.prior.target_poses import check_poses
     from motiontok.prior.tokens import commands_done
     from motiontok.tokenizer import MotionTokenizer
 
@@ -123,18 +132,6 @@ def sample(
         [*(velocity or (math.nan, math.nan)), math.nan if yaw_rate is None else yaw_rate]
     )
     loaded.limits.require(asked, "the command", world=world)
-    drawn = loaded.sample(
-        math.ceil(frames / opened.frames_per_window),
-        batch=count,
-        velocity=None if velocity is None else tuple(world.inside(np.array(velocity))),
-        yaw_rate=yaw_rate,
-        label=label,
-        style=style,
-        prefix=None if head is None else head.array,
-        options=options,
-        seed=seed,
-    )
-    named = lasting_name(tokenizer)
     plain = Codes(
         np.empty((0, opened.codes_per_window), np.uint16),
         fingerprint=opened.fingerprint,
@@ -142,39 +139,92 @@ def sample(
         source="-".join(["sample", *filter(None, (label, style))]),
         licence=loaded.licence,
     )
+    # Places are in metres of who goes on.
     head = plain if head is None else _in_world(head, world, robot is not None)
+    body = World(head.offsets, world.name)
+    through = open_poses(poses, opened, body)
+    if through:
+        check_poses(through, seconds, prefix=len(head.array) > 0)
+        if not len(head.array) and through[0].time * opened.fps < 0.5:
+            # Who begins in a pose begins where it is.
+            head = replace(head, start=through[0].place or head.start)
+    drawn = loaded.sample(
+        math.ceil(frames / opened.frames_per_window),
+        batch=count,
+        velocity=None if velocity is None else tuple(world.inside(np.array(velocity))),
+        yaw_rate=yaw_rate,
+        label=label,
+        style=style,
+        prefix=head.array if len(head.array) else None,
+        poses=[pose.inside(body) for pose in through],
+        start=body.start_inside(head.start),
+        options=options,
+        seed=seed,
+    )
+    named = lasting_name(tokenizer)
     paths = [
         out if count == 1 else out.with_name(f"{out.stem}-{n}{out.suffix}") for n in range(count)
     ]
-    files = []
-    for path, codes in zip(paths, drawn, strict=True):
-        whole = replace(
+    before = len(head.array) * opened.frames_per_window
+    wholes = [
+        replace(
             head,
             array=np.concatenate([head.array, codes.astype(np.uint16)]),
-            frames=len(head.array) * opened.frames_per_window + frames,
+            frames=before + frames,
             tokenizer=named,
         )
+        for codes in drawn
+    ]
+    missed = [_reached(opened, whole, through, before, body) for whole in wholes]
+    files = []
+    for path, whole in zip(paths, wholes, strict=True):
         whole.save(path)
         if robot is not None:
             files.append(path.with_suffix(".robot.npz"))
             put_on_robot(opened.decode_codes(whole), robot)[0].save(files[-1])
     does, errors = commands_done(opened, drawn, asked, world)
     for path, done in zip(paths, does, strict=True):
-        if missed := _missed(asked, done):
-            click.echo(f"note: {path}: {missed}; the prior knows no such motion", err=True)
+        if off := _missed(asked, done):
+            click.echo(f"note: {path}: {off}; the prior knows no such motion", err=True)
     if as_json:
         result = {"codes": [str(p) for p in paths], "frames": frames, "seed": seed}
         result |= {"world": world.name, "scale": world.scale}
         result |= {"robot": [str(f) for f in files]} if files else {}
         result |= {"velocity": does[:, :2].tolist(), "yaw_rate": does[:, 2].tolist()}
         result |= {name: values.tolist() for name, values in errors.items()}
+        result |= {"pose_error_m": [list(each) for each in missed]} if through else {}
         click.echo(json.dumps(result))
         return
-    for path, (forward, left, turn) in zip(paths, does, strict=True):
+    for path, (forward, left, turn), each in zip(paths, does, missed, strict=True):
+        off = ", ".join(f"{error:.3f}" for error in each)
         click.echo(
             f"{frames} frames, {frames / opened.fps:.1f} s, {forward:.2f} m/s forward, "
-            f"{left:.2f} left, {turn:.2f} rad/s (metres of a {world.name}) -> {path}"
+            f"{left:.2f} left, {turn:.2f} rad/s{f', poses missed by {off} m' if through else ''} "
+            f"(metres of a {world.name}) -> {path}"
         )
+
+
+def _reached(
+    tokenizer: MotionTokenizer,
+    codes: Codes,
+    poses: Sequence[TargetPose],
+    given: int,
+    world: World,
+) -> list[float]:
+    """Distance of a sample from each pose, m.
+
+    Raises:
+        PlanError: it misses one.
+    """
+    from motiontok.errors import PlanError
+    from motiontok.prior.target_poses import pose_errors, unreached
+
+    if not poses:
+        return []
+    errors = pose_errors(tokenizer.decode_codes(codes), poses, given=given)
+    if wrong := unreached(errors, poses, world):
+        raise PlanError(f"{wrong}; another --seed or more time may do")
+    return [float(error) for error in errors]
 
 
 def _missed(asked: Array, done: Array) -> str:

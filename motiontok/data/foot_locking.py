@@ -11,12 +11,12 @@ from bvh.motion import Motion
 from bvh.rotations import Array
 from bvh.skeleton import FEET, PARENTS, forward_kinematics
 
-__all__ = ["lock_feet", "lock_feet_together"]
+__all__ = ["FREE", "MEMORY", "lock_feet", "lock_feet_together"]
 
-_FREE = 0.1
+FREE = 0.1
 """Weight of the decoded root step relative to one standing foot."""
 
-_MEMORY = 10.0
+MEMORY = 10.0
 """Frames after which the decoded path wins over feet that would carry the root away."""
 
 
@@ -73,13 +73,13 @@ def _equations(feet: Array, contacts: Array, ends: list[int]) -> tuple[Array, Ar
     """
     # A foot stands during a step only if it does at both ends; squared, doubt counts little.
     held = np.clip(np.minimum(contacts[1:], contacts[:-1]), 0.0, 1.0)[..., None] ** 2
-    weight = _FREE + held.sum(axis=1)[:, 0]
+    weight = FREE + held.sum(axis=1)[:, 0]
     slid = (held * np.diff(feet, axis=0)).sum(axis=1)
     before = np.array(ends, dtype=int) - 1
     weight[before], slid[before] = 0.0, 0.0
 
     bands = np.zeros((2, len(feet)))
-    bands[1] = _MEMORY**-2
+    bands[1] = MEMORY**-2
     bands[1, :-1] += weight
     bands[1, 1:] += weight
     bands[0, 1:] = -weight

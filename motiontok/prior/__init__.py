@@ -3,5 +3,6 @@
 from motiontok.prior.limits import CommandLimits
 from motiontok.prior.prior import TokenPrior
 from motiontok.prior.sampling import SamplingOptions
+from motiontok.prior.target_poses import TargetPose
 
-__all__ = ["CommandLimits", "SamplingOptions", "TokenPrior"]
+__all__ = ["CommandLimits", "SamplingOptions", "TargetPose", "TokenPrior"]

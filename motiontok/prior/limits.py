@@ -12,7 +12,7 @@ from bvh.rotations import Array
 from motiontok.data import World
 from motiontok.errors import InputError
 
-__all__ = ["CommandLimits"]
+__all__ = ["CommandLimits", "command_rows"]
 
 _SHARE = 0.001
 _LEAST = np.array([1.0, 1.0, 1.5])
@@ -82,3 +82,18 @@ class CommandLimits:
                 f"{what}: {rows[row, column]:.3g} {_UNITS[column]} is beyond what the prior knows, "
                 f"{low[column]:.2g} to {high[column]:.2g} (metres of a {world.name})"
             )
+
+
+def command_rows(value: Any, name: str, shape: tuple[int, ...], windows: int) -> NDArray[Any]:
+    """Numbers of ``shape`` for all windows, or of ``(windows, *shape)``."""
+    try:
+        found = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        raise InputError(f"{name}: numbers expected, got {value!r:.60}") from None
+    if found.shape not in (shape, (windows, *shape)):
+        raise InputError(
+            f"{name} must be of shape {shape} or {(windows, *shape)}, got {found.shape}"
+        )
+    if not np.isfinite(found).all():
+        raise InputError(f"{name} must be finite")
+    return found

@@ -16,13 +16,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bvh.atomic_write import atomic_path
-from motiontok.data import World
+from motiontok.data import Start, World
 from motiontok.errors import CodesError, InputError, TokenizerError
 from motiontok.prior.labels import Pairs, index_of
-from motiontok.prior.limits import CommandLimits
+from motiontok.prior.limits import CommandLimits, command_rows
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.planting import plant_codes
 from motiontok.prior.sampling import PartialRollout, SamplingOptions, require_whole
+from motiontok.prior.target_poses import TargetPose
+from motiontok.prior.through_poses import draw_through
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.checks import check_codes, usable_device
 from motiontok.tokens.hub import folder_of
@@ -131,10 +133,10 @@ class TokenPrior:
             self.pairs.require(label, style)
         commands = np.full((1, windows, 3), np.nan, dtype=np.float32)
         if velocity is not None:
-            commands[..., :2] = _command(velocity, "velocity", (2,), windows)
+            commands[..., :2] = command_rows(velocity, "velocity", (2,), windows)
             commands[..., 2] = 0.0
         if yaw_rate is not None:
-            commands[..., 2] = _command(yaw_rate, "yaw rate", (), windows)
+            commands[..., 2] = command_rows(yaw_rate, "yaw rate", (), windows)
         return Conditions(
             torch.from_numpy(commands).to(self.device),
             index_of(label, self.config.actions, "label", self.device),
@@ -151,6 +153,8 @@ class TokenPrior:
         label: str | None = None,
         style: str | None = None,
         prefix: NDArray[Any] | Tensor | None = None,
+        poses: Sequence[TargetPose] = (),
+        start: Start | None = None,
         options: SamplingOptions | None = None,
         seed: int | None = None,
         generator: torch.Generator | None = None,
@@ -162,6 +166,9 @@ class TokenPrior:
             batch: sequences.
             velocity, yaw_rate, label, style: as for :meth:`conditions`.
             prefix: ``(windows, codes_per_window)`` to continue; it is not returned.
+            poses: up to four to go through, at rising times; they need a temporal tokenizer.
+                Without velocity and turn, the way between their places is the command.
+            start: place and heading of frame 0, to which the poses' places are relative.
             options: temperature, top-k, top-p, guidance, tolerance, planting.
             seed, generator: one of them, for a reproducible result.
 
@@ -169,7 +176,8 @@ class TokenPrior:
             Codes ``(batch, windows, codes_per_window)``.
 
         Raises:
-            InputError: a condition or option cannot be used, or a command is beyond :attr:`limits`.
+            InputError: a condition or option cannot be used, a command is beyond :attr:`limits`,
+                or a pose cannot be reached.
             CodesError: the prefix is not made of this tokenizer's codes.
         """
         if min(windows, batch) < 1:
@@ -183,6 +191,11 @@ class TokenPrior:
         options = options or SamplingOptions()
         past = self._past(prefix).expand(batch, -1, -1)
         given = past.shape[1]
+        held = asked.commands if options.tolerance < float("inf") else None
+        if poses:
+            led: dict[str, Any] = {"poses": poses, "start": start or Start()}
+            past = draw_through(self, past, asked, **led, options=options, generator=generator)
+            return self.planted(past, held, given=given, **led)[:, given:].cpu().numpy()
         for n in range(windows):
             draft = self.draft(
                 past,
@@ -197,7 +210,6 @@ class TokenPrior:
             draft.write(self.codes_per_window)
             past = torch.cat([past, draft.codes[:, None]], dim=1)
         if options.plant:
-            held = asked.commands if options.tolerance < float("inf") else None
             past = self.planted(past, held, given=given, quick=windows * batch == 1)
         return past[:, given:].cpu().numpy()
 
@@ -383,18 +395,3 @@ class TokenPrior:
                 f"codes: expected one sequence (windows, {size}), got {tuple(z.shape)}"
             )
         return z[None].to(self.device)
-
-
-def _command(value: Any, name: str, shape: tuple[int, ...], windows: int) -> NDArray[Any]:
-    """Numbers of ``shape`` for all windows, or of ``(windows, *shape)``."""
-    try:
-        found = np.asarray(value, dtype=np.float64)
-    except (ValueError, TypeError):
-        raise InputError(f"{name}: numbers expected, got {value!r:.60}") from None
-    if found.shape not in (shape, (windows, *shape)):
-        raise InputError(
-            f"{name} must be of shape {shape} or {(windows, *shape)}, got {found.shape}"
-        )
-    if not np.isfinite(found).all():
-        raise InputError(f"{name} must be finite")
-    return found

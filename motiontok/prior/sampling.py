@@ -12,7 +12,11 @@ from motiontok.prior.command_guidance import CommandGuidance
 from motiontok.prior.model import Conditions, PriorModel
 from motiontok.prior.window_writer import WindowWriter
 
-__all__ = ["PartialRollout", "SamplingOptions", "choose", "filter_logits"]
+__all__ = ["LABEL_GUIDANCE", "PartialRollout", "SamplingOptions", "choose", "filter_logits"]
+
+
+LABEL_GUIDANCE = 4.0
+"""Default guidance of action and style."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +30,8 @@ class SamplingOptions:
             et al. 2020, nucleus sampling); 1 for all.
         guidance: classifier-free guidance (Ho and Salimans 2022): logits are ``free + guidance *
             (conditioned - free)``. 1 follows the conditions as in training, more follows them more
-            closely, 0 ignores them.
+            closely, 0 ignores them. By default only labels are guided, by
+            :data:`LABEL_GUIDANCE`, against logits with the same commands.
         tolerance: standard deviation (m/s and rad/s) allowed for the mean velocity and yaw rate of
             a window (:mod:`motiontok.prior.command_guidance`); with infinity, and for tokenizers
             other than lopq and temporal, only the network follows commands.
@@ -40,7 +45,7 @@ class SamplingOptions:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 0.95
-    guidance: float = 1.0
+    guidance: float | None = None
     tolerance: float = 0.1
     plant: bool = True
 
@@ -51,7 +56,7 @@ class SamplingOptions:
             raise InputError(f"top-k must be 0 (all) or positive, got {self.top_k}")
         if not 0.0 < self.top_p <= 1.0:
             raise InputError(f"top-p must be above 0 and at most 1, got {self.top_p}")
-        if not 0.0 <= self.guidance < float("inf"):
+        if self.guidance is not None and not 0.0 <= self.guidance < float("inf"):
             raise InputError(f"guidance must be 0 or positive, got {self.guidance}")
         if not self.tolerance > 0.0:
             raise InputError(f"tolerance must be positive, got {self.tolerance}")
@@ -123,7 +128,11 @@ class PartialRollout:
         generator: torch.Generator | None,
     ) -> None:
         self._model, self._options, self._generator = model, options, generator
-        self._guided = options.guidance != 1.0
+        labelled = bool(conditions.action.any() or conditions.style.any())
+        self._guidance = LABEL_GUIDANCE if labelled else 1.0
+        if options.guidance is not None:
+            self._guidance = options.guidance
+        self._guided = self._guidance != 1.0
         self._steering: CommandGuidance | None = None
         asked = conditions.commands[:, -1]
         if model.local is not None and options.tolerance < float("inf"):
@@ -135,6 +144,8 @@ class PartialRollout:
         rows = torch.arange(batch, device=past.device).repeat_interleave(samples)
         if self._guided:
             free = Conditions.none(batch, past.shape[1] + 1, past.device)
+            if options.guidance is None:
+                free = Conditions(conditions.commands, free.action, free.style)
             past, conditions = past.repeat(2, 1, 1), conditions.join(free)
         drawn = model.config.codes_per_window
         self._before = past[:batch, -1][rows] if past.shape[1] else None
@@ -166,7 +177,7 @@ class PartialRollout:
             mixed = own
             if self._guided:
                 free = logits[len(own) :]
-                mixed = free + options.guidance * (own - free)
+                mixed = free + self._guidance * (own - free)
             if self._steering is not None:
                 mixed = mixed + self._steering.scores(position)
             # Guidance extrapolates logits, most of all those of codes nothing was learnt of.

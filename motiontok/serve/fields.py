@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motiontok.data import Start
+from bvh.motion import Motion
+from bvh.rotations import normalize
+from motiontok.data import Start, World
 from motiontok.errors import InputError
 from motiontok.tokens.checks import OnInvalid
 
+if TYPE_CHECKING:
+    from motiontok.prior import TargetPose
+
 __all__ = [
     "OPTIONS",
+    "POSES",
     "codes_of",
     "number",
     "numbers",
     "on_invalid",
     "pop",
+    "poses_of",
     "sampling",
     "state_number",
     "take",
@@ -26,6 +35,13 @@ __all__ = [
 ]
 
 OPTIONS = ("temperature", "top_k", "top_p", "guidance", "tolerance")
+
+POSES: dict[str, tuple[int | None, ...] | None] = {
+    "pose_times": (None,),
+    "pose_root_positions": (None, 3),
+    "pose_rotations": (None, 22, 4),
+}
+"""Fields of target poses, for :func:`take`."""
 
 
 def pop(request: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -100,6 +116,30 @@ def numbers(pose: Start) -> list[float]:
     return [pose.x, pose.y, pose.yaw]
 
 
+def poses_of(posed: Sequence[NDArray[Any] | None], world: World) -> tuple[TargetPose, ...]:
+    """Target poses in metres of a world, from the arrays of :data:`POSES`."""
+    from motiontok.prior.target_poses import MOST_POSES, TargetPose
+
+    given = [field for field in posed if field is not None]
+    if not given:
+        return ()
+    if len(given) < len(POSES):
+        raise InputError(f"target poses need {', '.join(POSES)}")
+    times, root_positions, rotations = given
+    if len({len(field) for field in given}) > 1 or not 0 < len(times) <= MOST_POSES:
+        raise InputError(
+            f"target poses: {', '.join(POSES)} must be of 1 to {MOST_POSES} poses each, got "
+            f"{', '.join(str(len(field)) for field in given)}"
+        )
+    if (np.linalg.norm(rotations, axis=-1) < 1e-3).any():
+        raise InputError("pose_rotations: holds a quaternion of no length")
+    motion = Motion(root_positions, normalize(rotations), world.offsets)
+    return tuple(
+        replace(TargetPose.of(motion, n, time=float(time), world=world), name="of the request")
+        for n, time in enumerate(times)
+    )
+
+
 def text(given: dict[str, Any], name: str) -> str | None:
     """A text among plain arguments, or None."""
     value = given[name]
@@ -122,6 +162,6 @@ def sampling(given: dict[str, Any]) -> Any:
         temperature=number(given, "temperature", usual.temperature),
         top_k=whole(given, "top_k", usual.top_k),
         top_p=number(given, "top_p", usual.top_p),
-        guidance=number(given, "guidance", usual.guidance),
+        guidance=None if given["guidance"] is None else number(given, "guidance", 1.0),
         tolerance=number(given, "tolerance", usual.tolerance),
     )

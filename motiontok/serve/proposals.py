@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motiontok.data import Start, World, start_of
-from motiontok.errors import InputError
+from motiontok.errors import InputError, PlanError
 from motiontok.serve.fields import (
     OPTIONS,
+    POSES,
     codes_of,
     number,
     numbers,
     pop,
+    poses_of,
     sampling,
     state_number,
     take,
@@ -28,7 +30,7 @@ from motiontok.serve.shifts import Shift
 from motiontok.tokenizer import MotionTokenizer
 
 if TYPE_CHECKING:
-    from motiontok.prior import TokenPrior
+    from motiontok.prior import TargetPose, TokenPrior
 
 __all__ = ["Limits", "Proposals"]
 
@@ -88,15 +90,17 @@ class Proposals:
         given = pop(
             request, "windows", "batch", "label", "style", "seed", "session", "from_frame", *OPTIONS
         )
-        velocity, yaw_rate, prefix = take(
-            request, velocity=None, yaw_rate=None, prefix=(None, None)
+        velocity, yaw_rate, prefix, *posed = take(
+            request, velocity=None, yaw_rate=None, prefix=(None, None), **POSES
         )
         windows, batch = whole(given, "windows", 1), whole(given, "batch", 1)
         if not 0 < windows * batch <= self._limits.windows:
             raise InputError(
                 f"windows times batch must be 1 to {self._limits.windows}, got {windows * batch}"
             )
-        _, past, anchor = self._anchor(given, prefix)
+        pose, past, anchor = self._anchor(given, prefix)
+        through = poses_of(posed, world)
+        frame0 = self._before(past, pose) if anchor and past is not None else pose
         inside = None if velocity is None else world.inside(velocity)
         asked = prior.conditions(windows, velocity=inside, yaw_rate=yaw_rate).commands[0]
         wanted = world.commands_outside(asked.cpu().numpy())
@@ -109,6 +113,8 @@ class Proposals:
             label=text(given, "label"),
             style=text(given, "style"),
             prefix=past,
+            poses=[one.inside(world) for one in through],
+            start=world.start_inside(frame0),
             options=sampling(given),
             seed=whole(given, "seed", 0),
         )
@@ -116,6 +122,7 @@ class Proposals:
             "codes": codes.astype(np.uint16),
             "fingerprint": prior.fingerprint,
             **self._does(codes, wanted),
+            **self._reached(codes, past, frame0, through),
             **self._metres(),
             **anchor,
         }
@@ -129,7 +136,7 @@ class Proposals:
             request, "seconds", "speed", "label", "style", "seed", "samples", "horizon", "beam",
             "session", "from_frame", *OPTIONS,
         )  # fmt: skip
-        waypoints, profile, no_go, end, start, prefix = take(
+        waypoints, profile, no_go, end, start, prefix, *posed = take(
             request,
             waypoints=(None, 2),
             profile=(None, 4),
@@ -137,11 +144,14 @@ class Proposals:
             end=(3,),
             start=(3,),
             prefix=(None, None),
+            **POSES,
         )
-        if (waypoints is None) == (profile is None) or not len(
-            waypoints if profile is None else profile
-        ):
-            raise InputError("plan needs either waypoints (points, 2) or a profile (rows, 4)")
+        through = poses_of(posed, self._world)
+        ways = [way for way in (waypoints, profile) if way is not None]
+        if len(ways) > 1 or not (through if not ways else len(ways[0])):
+            raise InputError(
+                "plan needs either waypoints (points, 2) or a profile (rows, 4), or poses alone"
+            )
         if no_go is not None and len(no_go) > self._limits.discs:
             raise InputError(f"at most {self._limits.discs} no-go discs, got {len(no_go)}")
         if start is not None and given["session"] is not None:
@@ -155,7 +165,9 @@ class Proposals:
         elif past is not None:
             begin = self._after(past, frame0)
         target: p.PathTarget | p.VelocityProfile
-        if profile is None:
+        if not ways:
+            target = p.PathTarget.through_poses(through, start=begin)
+        elif profile is None:
             speed = number(given, "speed", 1.0)
             if not speed > 0:
                 raise InputError(f"speed must be positive, got {speed}")
@@ -181,6 +193,7 @@ class Proposals:
             seconds=seconds,
             discs=np.empty((0, 3)) if no_go is None else no_go,
             end=None if end is None else start_of(end),
+            poses=through,
             start=frame0,
             prefix=past,
         )
@@ -202,6 +215,7 @@ class Proposals:
             "frames": frames,
             "fingerprint": plan.codes.fingerprint,
             "errors": plan.errors,
+            **({"pose_error_m": plan.pose_errors} if through else {}),
             **self._metres(),
             **anchor,
         }
@@ -215,6 +229,31 @@ class Proposals:
 
         done, missed = commands_done(self._tokenizer, codes, asked, self._world)
         return {"velocity": done[:, :2], "yaw_rate": done[:, 2], **missed}
+
+    def _reached(
+        self,
+        codes: NDArray[Any],
+        past: NDArray[Any] | None,
+        frame0: Start,
+        poses: Sequence[TargetPose],
+    ) -> dict[str, Any]:
+        """Distances of samples ``(batch, windows, codes)`` from poses.
+
+        Raises:
+            PlanError: one misses a pose.
+        """
+        from motiontok.prior.target_poses import pose_errors, unreached
+
+        if not poses:
+            return {}
+        rows, given = [], 0 if past is None else len(past)
+        for one in codes:
+            whole = one if past is None else np.concatenate([past.astype(np.int64), one])
+            motion = self._tokenizer.decode(whole, start=frame0, offsets=self._world.offsets)
+            rows.append(pose_errors(motion, poses, given=given * self._tokenizer.frames_per_window))
+            if wrong := unreached(rows[-1], poses, self._world):
+                raise PlanError(f"{wrong}; another seed or more time may do")
+        return {"pose_error_m": np.stack(rows)}
 
     def _anchor(
         self, given: dict[str, Any], prefix: NDArray[Any] | None

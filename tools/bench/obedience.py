@@ -27,6 +27,7 @@ from motiontok.prior.model import Conditions
 from motiontok.prior.tokens import commands_of
 
 WINDOWS = 10  # 10.7 s
+JUDGED = 3  # windows of a sample that is judged
 TOLERANCE = 0.1
 ENOUGH = 20  # training windows that have a command to within the tolerance
 FORWARD = np.linspace(-0.5, 1.5, 5)
@@ -138,18 +139,20 @@ def described(tokenizer: MotionTokenizer, codes: NDArray[Any]) -> torch.Tensor:
     return torch.tensor(np.concatenate(rows, axis=1), dtype=torch.float32)
 
 
-def labels(tokenizer: MotionTokenizer, prior: TokenPrior, run: Path, most: int) -> None:
+def labels(
+    tokenizer: MotionTokenizer, prior: TokenPrior, run: Path, most: int, samples: int
+) -> None:
     """Of actions that held-out clips have, too."""
     sets = []
     rng = np.random.default_rng(0)
     for name, limit in (("tokens.npz", most), ("held_out.npz", 100)):
         with np.load(run / name) as data:
             codes, action = data["codes"].astype(np.int64), data["action"]
-            names = [str(a) for a in data["actions"]]
+            names, sequence = [str(a) for a in data["actions"]], data["sequence"]
         rows = [np.flatnonzero(action == k) for k in range(len(names))]
         some = [rng.permutation(r)[:limit] for r in rows]
-        sets.append((codes, some, names))
-    (codes, train, names), (held, test, _) = sets
+        sets.append((codes, some, names, [len(r) for r in rows]))
+    (codes, train, names, counts), (held, test, _, _) = sets
     known = [k for k in range(1, len(names)) if len(train[k]) >= 100 and len(test[k]) >= 3]
     x = described(tokenizer, np.concatenate([codes[train[k]] for k in known]))
     y = torch.cat([torch.full((len(train[k]),), i) for i, k in enumerate(known)])
@@ -170,24 +173,31 @@ def labels(tokenizer: MotionTokenizer, prior: TokenPrior, run: Path, most: int) 
 
     @torch.no_grad()
     def share(windows: NDArray[Any], want: int) -> tuple[float, float]:
-        logits = net((described(tokenizer, windows) - mean) / scale)
-        top = logits.topk(min(3, len(known)), dim=1).indices
-        return float((top[:, 0] == want).float().mean()), float((top == want).any(1).float().mean())
+        """Shares of single windows, and of three in a row together, by their mean logarithms."""
+        logits = net((described(tokenizer, windows) - mean) / scale).log_softmax(dim=1)
+        together = logits.unflatten(0, (-1, JUDGED)).mean(dim=1)
+        one, three = ((x.argmax(dim=1) == want).float().mean() for x in (logits, together))
+        return float(one), float(three)
 
-    print("\nEach window judged by itself: the label is the first choice, or among three.\n")
-    print("| label | held-out windows | first, three | as drawn | planted |\n|---|---|---|---|---|")
+    whole = sequence[JUDGED - 1 :] == sequence[: len(sequence) - JUDGED + 1]
+    print("\nThe label is the judge's first choice: of single windows, of three together.\n")
+    print("| label | training windows | real | guidance 1 | as drawn | default |")
+    print("|---|---|---|---|---|---|")
     total = []
     for i, k in enumerate(known):
-        real = share(held[test[k]], i)
+        begins = np.flatnonzero(whole & (action[: len(whole)] == k))[:100]
+        real = share(held[(begins[:, None] + np.arange(JUDGED)).ravel()], i)
         found = []
-        for plant in (False, True):
-            made = prior.sample(
-                3, batch=8, label=names[k], seed=0, options=SamplingOptions(plant=plant)
-            )
+        for options in (
+            SamplingOptions(guidance=1.0),
+            SamplingOptions(plant=False),
+            SamplingOptions(),
+        ):
+            made = prior.sample(JUDGED, batch=samples, label=names[k], seed=0, options=options)
             found.append(share(made.reshape(-1, made.shape[-1]), i))
         total.append((real, *found))
         cells = " | ".join(f"{a:.2f}, {b:.2f}" for a, b in (real, *found))
-        print(f"| {names[k]} | {len(test[k])} | {cells} |", flush=True)
+        print(f"| {names[k]} | {counts[k]} | {cells} |", flush=True)
     means = np.array(total).mean(axis=0)
     print(f"| mean | | {' | '.join(f'{a:.2f}, {b:.2f}' for a, b in means)} |")
 
@@ -198,6 +208,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", default="default")
     parser.add_argument("--prior", default="default")
     parser.add_argument("--windows", type=int, default=200, help="of each label to train on")
+    parser.add_argument("--samples", type=int, default=8, help="of each label")
     parser.add_argument("--part", choices=("grid", "standing", "labels"), action="append")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -209,7 +220,7 @@ def main() -> None:
     if "standing" in parts:
         standing(tokenizer, prior)
     if "labels" in parts:
-        labels(tokenizer, prior, given.run, given.windows)
+        labels(tokenizer, prior, given.run, given.windows, given.samples)
 
 
 if __name__ == "__main__":

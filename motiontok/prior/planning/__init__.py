@@ -5,6 +5,7 @@ from motiontok.prior.planning.costs import (
     Rollout,
     end_pose,
     no_go_disc,
+    target_pose,
     track_path,
     track_velocity,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "make_plan",
     "no_go_disc",
     "plot_plan",
+    "target_pose",
     "track_path",
     "track_velocity",
     "tracking_errors",

@@ -16,14 +16,24 @@ import numpy as np
 from bvh import rotations as rot
 from bvh.motion import FPS
 from bvh.rotations import Array
-from motiontok.data import Start
+from bvh.skeleton import JOINTS
+from motiontok.data import COLUMNS, Start
 from motiontok.errors import InputError
 from motiontok.prior.planning.clearance import body_points, check_discs, clearance
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
+from motiontok.prior.target_poses import TargetPose
 from motiontok.prior.tokens import COMMAND_COLUMNS
 from motiontok.tokens.path import rotated
 
-__all__ = ["Cost", "Rollout", "end_pose", "no_go_disc", "track_path", "track_velocity"]
+__all__ = [
+    "Cost",
+    "Rollout",
+    "end_pose",
+    "no_go_disc",
+    "target_pose",
+    "track_path",
+    "track_velocity",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +56,7 @@ class Rollout:
 
 
 _LAST = 10  # frames that say how a body goes on
+_LEVER = 0.4  # m that a radian of heading moves the body by
 
 Cost = Callable[[Rollout], Array]
 """One number a candidate ``(candidates,)``, lower is better."""
@@ -134,5 +145,29 @@ def end_pose(pose: Start, *, time: float, weight: float = 1.0) -> Cost:
         apart = ((rollout.positions[:, late] - [pose.x, pose.y]) ** 2).sum(axis=-1)
         turn = rot.wrapped(rollout.yaw[:, late] - pose.yaw)
         return np.asarray(weight * (apart + turn**2).mean(axis=-1))
+
+    return cost
+
+
+def target_pose(pose: TargetPose, *, weight: float = 1.0) -> Cost:
+    """Approximate mean squared distance of joints (m2) from a pose at its time; else 0.
+
+    Args:
+        pose: in metres of the reference body.
+        weight: of it.
+    """
+    posture, height = COLUMNS["positions"], COLUMNS["height"].start
+
+    def cost(rollout: Rollout) -> Array:
+        at = int(np.argmin(np.abs(rollout.times - pose.time)))
+        if abs(rollout.times[at] - pose.time) > 1.0 / FPS:
+            return np.zeros(len(rollout.positions))
+        off = rollout.features[:, at] - pose.features
+        total = (off[:, posture] ** 2).sum(axis=-1) / (len(JOINTS) - 1) + off[:, height] ** 2
+        if pose.place is not None:
+            apart = rollout.positions[:, at] - [pose.place.x, pose.place.y]
+            turn = rot.wrapped(rollout.yaw[:, at] - pose.place.yaw)
+            total = total + (apart**2).sum(axis=-1) + (_LEVER * turn) ** 2
+        return np.asarray(weight * total)
 
     return cost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bvh.rotations import Array
 from motiontok.data import Start
 from motiontok.errors import InputError
 from motiontok.prior.planning.route import route
+from motiontok.prior.target_poses import TargetPose
 from motiontok.tokens.path import rotated
 
 __all__ = ["PathTarget", "VelocityProfile"]
@@ -46,6 +48,25 @@ class PathTarget:
         places = np.concatenate([[[begin.x, begin.y]], np.asarray(points, dtype=np.float64)])
         legs = np.linalg.norm(np.diff(places, axis=0), axis=-1)
         return cls(np.concatenate([[0.0], np.cumsum(legs)]) / speed, places, timed=False)
+
+    @classmethod
+    def through_poses(
+        cls, poses: Sequence[TargetPose], *, start: Start | None = None
+    ) -> PathTarget:
+        """A path from the start through the places of target poses, at their times.
+
+        Raises:
+            InputError: no pose has a place.
+        """
+        begin = start or Start()
+        known = [pose for pose in poses if pose.place is not None and pose.time > 0.0]
+        if not known:
+            raise InputError(
+                "poses that may be anywhere need a path, a velocity profile or a place"
+            )
+        places = [begin, *(pose.place or begin for pose in known)]
+        times = np.array([0.0, *(pose.time for pose in known)])
+        return cls(times, np.array([[place.x, place.y] for place in places]))
 
     @classmethod
     def read(cls, path: Path, *, speed: float, start: Start | None = None) -> PathTarget:

@@ -17,7 +17,7 @@ from motiontok.models import LopqQuantizer
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.sampling import PartialRollout, choose, filter_logits
+from motiontok.prior.sampling import LABEL_GUIDANCE, PartialRollout, choose, filter_logits
 
 
 def test_a_prior_knows_its_labels_and_its_tokenizer(tiny_prior, tiny_tokenizer):
@@ -117,6 +117,20 @@ def test_no_token_sees_what_follows(random_model):
         same = (before == after).all(dim=-1).flatten()
         assert same[: n + 1].all()
         assert not same[n + 1 :].any()
+
+
+def test_labels_alone_are_guided_by_default(tiny_prior):
+    def drawn(guidance, **conditions):
+        options = SamplingOptions(guidance=guidance, plant=False)
+        return tiny_prior.sample(2, batch=4, seed=0, options=options, **conditions)
+
+    labels = {"label": "walk", "style": "old"}
+    np.testing.assert_array_equal(drawn(None, **labels), drawn(LABEL_GUIDANCE, **labels))
+    assert (drawn(None, **labels) != drawn(1.0, **labels)).any()
+    # Commands are not, nor beside labels.
+    fast = {"velocity": (1.5, 0.0)}
+    np.testing.assert_array_equal(drawn(None, **fast), drawn(1.0, **fast))
+    assert (drawn(None, **labels, **fast) != drawn(LABEL_GUIDANCE, **labels, **fast)).any()
 
 
 def test_guidance_of_zero_ignores_the_conditions(tiny_prior):

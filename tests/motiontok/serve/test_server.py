@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from bvh import procedural
-from motiontok.data import Start
+from motiontok import MotionTokenizer
+from motiontok.data import REFERENCE, Start
+from motiontok.prior import TokenPrior
+from motiontok.serve import Limits, Server
 from motiontok.serve.client import Client, ServerError, Subscriber
 
 
@@ -290,3 +293,36 @@ def test_joint_orders_are_read_from_files(tmp_path):
     (tmp_path / "order.txt").write_text("\n".join(names[1:]))
     with pytest.raises(InputError, match="must name each joint"):
         joint_order(robot, str(tmp_path / "order.txt"))
+
+
+def test_target_poses_are_gone_through_and_bad_ones_refused():
+    tokenizer = MotionTokenizer.from_pretrained("default")
+    prior = TokenPrior.from_pretrained("default", tokenizer=tokenizer)
+    walk = procedural.make("walk", seconds=4.0, seed=3).on_bones(REFERENCE)
+    begin = np.array([*walk.root_positions[30, :2], 0.0])
+    posed = {
+        "pose_times": [0.8],
+        "pose_root_positions": walk.root_positions[30:31] - begin,
+        "pose_rotations": walk.rotations[30:31],
+    }
+    limits = Limits(windows=16, sessions=3, clients=20)
+    with (
+        Server(tokenizer, prior=prior, port=0, limits=limits) as running,
+        Client(f"tcp://127.0.0.1:{running.port}", timeout=60.0) as client,
+    ):
+        sample = client.sample(windows=1, **posed)
+        assert sample["pose_error_m"].shape == (1, 1)
+        assert sample["pose_error_m"].max() < 0.15
+        plan = client.plan(**posed, seconds=1.0, samples=2, horizon=1, beam=1)
+        assert plan["pose_error_m"].shape == (1,)
+        assert plan["errors"]["pose_error_m"] < 0.15
+        for wrong, message in (
+            ({"pose_times": None}, "target poses need pose_times"),
+            ({"pose_times": [0.2, 0.4]}, "must be of 1 to 4 poses each, got 2, 1, 1"),
+            ({"pose_times": [3.0]}, "its time is 3 s"),
+            ({"pose_rotations": np.zeros((1, 22, 4))}, "quaternion of no length"),
+            ({"pose_root_positions": [[0.0, 0.0, 0.2]]}, "under the floor"),
+            ({"pose_root_positions": [[50.0, 0.0, 1.0]]}, "cannot be reached"),
+        ):
+            with pytest.raises(ServerError, match=message):
+                client.sample(windows=1, **{**posed, **wrong})
