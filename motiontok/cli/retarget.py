@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import reading_options
+from motiontok.cli.options import of_robot, reading_options
 
 if TYPE_CHECKING:
     from bvh import Motion
@@ -47,7 +47,9 @@ _MOST_FPS = 1000
     help="Retarget map (TOML): which robot frame follows which joint. Needed with a .urdf that no"
     " shipped map fits, where `motiontok robots --check` is in doubt.",
 )
-@click.option("--from-robot", help="Whose trajectory SOURCE is, if it is one and does not say.")
+@click.option(
+    "--from-robot", help="Whose trajectory SOURCE is, or those in it, where it does not say."
+)
 @click.option("--tokenizer", help="Tokenizer that made the codes, if SOURCE is codes.npy.")
 @click.option("--fps", type=float, help="Frames per second of the output  [default: the motion's]")
 @click.option(
@@ -114,8 +116,9 @@ def retarget(
     """Put SOURCE on a robot by inverse kinematics.
 
     SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), another robot's trajectory
-    (.npz, .csv), or a folder of clips and motions: OUTPUT is then a folder too, all cores are
-    used, and a run that was ended goes on where it was when it is started again.
+    (.npz, .csv), or a folder of all but tokens: OUTPUT is then a folder too, all cores are
+    used, and a run that was ended goes on where it was when it is started again. What it wrote
+    into a folder below SOURCE is no source.
     retarget.jsonl there has a report a clip.
     """
     from motiontok.cli.layouts import Layout
@@ -130,14 +133,13 @@ def retarget(
     layout = Layout(order, fps, joints or "isaaclab", beyondmimic)
     ground = _planes(planes)
     if source.is_dir():
-        if from_robot is not None:
-            raise InputError("--from-robot is of one trajectory, not of a folder")
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
         from motiontok.cli.retarget_folder import retarget_folder
         from motiontok.robots.reports.ledger import parse_limits
 
         limits = parse_limits(bounds)
+        read["reading"] = of_robot(reading, from_robot, None)
         robot = open_robot(robot_name, map_path)
         suffix = ".csv" if csv else ".npz"
         retarget_folder(

@@ -59,7 +59,8 @@ def load_motion(
         strict: a fault in it is an error; see :func:`bvh.remarks.faults`.
         robot: whose trajectory the file is, where it does not say so.
         map_path: of a robot that is not shipped.
-        tell: takes (path, remark) of what would be noted; else it is printed.
+        tell: takes (path, remark) of what would be noted; else it is printed. For many files:
+            ``reading`` says then whose trajectories are.
 
     Raises:
         InputError, BVHError: the file cannot be used, or, with ``strict``, has a fault.
@@ -68,7 +69,7 @@ def load_motion(
     suffix = path.suffix.lower()
     from motiontok.cli.trajectories import is_trajectory, open_trajectory
 
-    if is_trajectory(path):
+    if tell is None and is_trajectory(path):
         from motiontok.robots import motion_of
 
         given = [robot] if robot else []

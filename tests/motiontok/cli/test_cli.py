@@ -202,7 +202,7 @@ def test_help_lists_every_command(motiontok):
         (["train", "folder"], "needs --data: a folder, .zip or .tar"),
         (["train", "bandai", "--data", "nowhere"], "nowhere: no such file or folder"),
         (["train", "folder", "--data", "."], "no clips here"),
-        (["encode"], "Missing argument 'SOURCE'"),
+        (["encode"], "Missing argument 'SOURCES"),
         (["encode", "walk.bvh", "--tokenizer", "nowhere"], ["nowhere: no such folder"]),
         (["encode", "walk.bvh", "--effort", "0", "--tokenizer", "x"], "--effort"),
         (["decode", "none.npy"], "none.npy: no such file"),
