@@ -111,6 +111,26 @@ def test_motions_are_unpacked_and_nothing_else(tmp_path: Path, suffix: str) -> N
     assert (out / "d/10.bvh").read_bytes() == b"ten"
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_tables_of_trajectories_are_unpacked_and_no_others(tmp_path: Path, kind: str) -> None:
+    row = ",".join(["0.5"] * 19).encode() + b"\n"
+    members = {
+        "in/robot.csv": b"title\n" + row, "in/labels.csv": b"file,action\nwalk.bvh,walk\n",
+        # A sidecar may come behind its table, and be of none.
+        "few.csv": b"1,2\n", "few.csv.json": b"{}", "none.csv.json": b"{}",
+        ".robot.csv": row, "__MACOSX/robot.csv": row,
+    }  # fmt: skip
+    path = tmp_path / f"clips.{kind}"
+    if kind == "zip":
+        make_zip(path, members)
+    else:
+        make_tar(path, dict(members), "w")
+    out = tmp_path / "out"
+    out.mkdir()
+    assert unpack(path, out) == ["few.csv", "in/robot.csv"] == find_motion_files(out)
+    assert sorted(p.name for p in out.rglob("*.csv")) == ["few.csv", "robot.csv"]
+
+
 @pytest.mark.parametrize(
     "name", ["../evil.bvh", "/tmp/evil.bvh", "a/../../evil.bvh", "a\\..\\evil.bvh", "C:/evil.bvh"]
 )
