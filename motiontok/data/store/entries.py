@@ -37,7 +37,7 @@ class Entry:
         digest: of the file's bytes and of what is said of how to read it; empty if it is to be
             read again.
         calibration: digest of the calibration it was normalised with; empty if with none.
-        reader: digest of the code that read it.
+        reader: digest of the code that read it; of a robot's file, of what knows robots too.
         shard: file that holds its frames; empty where there are none.
         row: where in it they begin.
         frames: how many they are.

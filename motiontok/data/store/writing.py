@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh.archives import is_table
+from bvh.arrays import is_npz
 from bvh.cache import code_version
 from bvh.clip_files import (
     Batch,
@@ -21,6 +23,7 @@ from bvh.clip_files import (
 )
 from bvh.errors import BVHError
 from bvh.motion import Motion
+from bvh.motion_io import kind_of
 from bvh.reading import Reading, Settings
 from bvh.remarks import faults
 from bvh.rigs import File
@@ -256,7 +259,7 @@ def _count(result: Packed, entry: Entry) -> None:
 
 def _is_current(entry: Entry, file: File, calibration: str, *, strict: bool) -> bool:
     """Whether reading the file again would make the entry that there is."""
-    now = (file.digest, calibration, code_version()[:12])
+    now = (file.digest, calibration, _reader_of(file))
     return (entry.digest, entry.calibration, entry.reader) == now and not (
         strict and faults(entry.remarks)
     )
@@ -279,7 +282,8 @@ def _make(task: _Task) -> list[Made]:
 
 
 def _made(task: _Task, file: File, outcome: Outcome, key: str) -> Made:
-    entry = Entry(task.set, file.name, file.digest, key, code_version()[:12])
+    reader = _reader_of(file)
+    entry = Entry(task.set, file.name, file.digest, key, reader)
     if isinstance(outcome, str):
         return _failed(entry, outcome)
     if wrong := faults(outcome.remarks) if task.strict else []:
@@ -289,7 +293,24 @@ def _made(task: _Task, file: File, outcome: Outcome, key: str) -> Made:
         made = make_entry(task.set, file.name, outcome.motion, file.digest)
     except BVHError as error:
         return _failed(entry, str(error))
-    return replace(made, entry=replace(made.entry, calibration=key, remarks=outcome.remarks))
+    entry = replace(made.entry, calibration=key, reader=reader, remarks=outcome.remarks)
+    return replace(made, entry=entry)
+
+
+def _reader_of(file: File) -> str:
+    """Digest of the code that reads a file: of a robot's, what knows robots and their maps too."""
+    version = code_version()[:12]
+    knows = file.reading.trajectories
+    if knows is None or not _is_trajectory(file.path):
+        return version
+    return f"{version}-{knows.version[:12]}"
+
+
+def _is_trajectory(path: Path) -> bool:
+    try:
+        return is_table(path) or (is_npz(path) and kind_of(path) == "robot")
+    except BVHError:
+        return False  # Whoever reads it says what is wrong.
 
 
 def _failed(entry: Entry, reason: str) -> Made:

@@ -16,6 +16,8 @@ from bvh.reading import Reading
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
+from motiontok.data.store.entries import read_entries
+from motiontok.data.store.writing import pack_clips
 from motiontok.robots import Trajectory, motion_of, reading, retarget
 from motiontok.robots.files import trajectory_io
 from motiontok.robots.files.tracking import save_tracking
@@ -194,3 +196,22 @@ def test_trajectories_of_a_folder_that_name_no_robot_are_told(mixed, tmp_path, r
     assert code == 0, errors
     assert "table.csv: a .csv names no robot; say which one with --robot" in errors
     assert json.loads(said)["written"] == 3
+
+
+def test_a_store_goes_stale_with_what_reads_robots_and_only_what_they_moved(
+    mixed, tmp_path, monkeypatch
+):
+    (mixed / "broken.csv").write_text(",".join(["0.1"] * 19) + "\n")
+    store = tmp_path / "store"
+    assert pack_clips([mixed], store, reading=reading(robot="g1"), workers=1).packed == 4
+    assert pack_clips([mixed], store, reading=reading(robot="g1"), workers=1).packed == 0
+    monkeypatch.setattr(trajectory_io, "_version", lambda: "of tomorrow")
+    again = pack_clips([mixed], store, reading=reading(robot="g1"), workers=1)
+    # A person's clip is as it was; what could not be read may be readable now.
+    assert again.packed == 3
+    assert [entry.file for entry in again.failed] == ["broken.csv"]
+    last = {entry.file: entry for entry in read_entries(store)}
+    assert {name for name, e in last.items() if e.reader.endswith("-of tomorrow")} == {
+        "broken.csv", "deep/tracker.npz", "own.npz", "table.csv",
+    }  # fmt: skip
+    assert pack_clips([mixed], store, reading=reading(robot="g1"), workers=1).packed == 0
