@@ -67,8 +67,9 @@ def train_prior(
 ) -> None:
     """Train a prior over a tokenizer's codes: what `sample` and `plan` draw from.
 
-    Writes OUT/prior, and beside it tokens, checkpoint, log and metrics. Ctrl-C leaves a
-    checkpoint that --resume continues from.
+    Writes OUT/prior, and beside it checkpoint, log and metrics. Ctrl-C leaves a checkpoint that
+    --resume continues from. Clips are encoded once, on all cores, into the cache, from which the
+    tokens are read as training wants them: neither takes more memory for more clips.
     """
     from motiontok.errors import InputError
     from motiontok.prior.runs import run_prior_training
