@@ -23,7 +23,7 @@ from motiontok.data.sets import (
     remarks_on,
     split_sets,
 )
-from motiontok.errors import TrainingError
+from motiontok.errors import InputError, TrainingError
 from motiontok.locks import locked
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.labels import Pairs
@@ -34,7 +34,6 @@ from motiontok.prior.token_file import TokenFile, make_tokens
 from motiontok.prior.tokens import Cuts, TokenSet, labels_of, spread
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
 from motiontok.progress import progress
-from motiontok.shards import make_folder
 from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["MOST_HELD_OUT", "PriorRun", "load_tokens", "run_prior_training"]
@@ -173,6 +172,9 @@ def run_prior_training(
         raise TrainingError(
             f"{out} already holds a run: --resume continues it, another --out starts a new one"
         )
+    if out.is_file():
+        # Clips that were encoded first would have to wait for the next try.
+        raise InputError(f"{out}: a file; a prior is trained into a folder")
     tokenizer.to(device)
     tokenizer.require_first(codes)
     drawn = codes or tokenizer.codes_per_window
@@ -191,7 +193,7 @@ def run_prior_training(
         layers=layers,
         components=PriorModel.components_of(tokenizer.method),
     )
-    make_folder(out, "a prior is trained")
+    out.mkdir(parents=True, exist_ok=True)
     with locked(out, "training here"), progress("training the prior", steps) as update:
         trained = train_prior(
             tokenizer,

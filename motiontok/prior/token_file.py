@@ -130,7 +130,7 @@ def make_tokens(
         workers: processes; by default one a core, or none for a few clips or on a device.
 
     Raises:
-        DataError: no clip is as long as a window.
+        DataError: no clip is as long as a window, or there is no cache.
         OSError: the cache cannot be written, or the disk is full; what was encoded is kept.
     """
     about = {
@@ -145,7 +145,13 @@ def make_tokens(
     clips = list(zip(names, digests, strict=True))
     text = json.dumps([about, clips])
     folder = cache_dir() / "tokens" / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{folder.parent}: tokens cannot be kept there ({error.strerror}); set MOTIONTOK_CACHE "
+            "to a folder that can be written"
+        ) from None
     with ExitStack() as alone:
         try:
             alone.enter_context(locked(folder / _LOCK, "encoding"))

@@ -102,6 +102,10 @@ def measure(folder: Path, held_out: Path, steps: int) -> dict[str, float]:
         tokenizer.vocab_size,
         file.actions,
         file.styles,
+        # A narrow one: what it costs does not depend on how many frames there are.
+        width=16,
+        heads=2,
+        layers=1,
         components=PriorModel.components_of(tokenizer.method),
     )
     clocks: list[float] = []
@@ -134,7 +138,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="*")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--frames", type=int, nargs="*", default=[5_000_000, 50_000_000])
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--encode", type=Path, nargs="*", help="these only, as JSON")
     parser.add_argument("--measure", type=Path, nargs=2, help="this file only, as JSON")
     options = parser.parse_args()

@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -150,6 +152,40 @@ def test_clips_shorter_than_a_window_are_no_data_and_leave_nothing(tiny_tokenize
     with pytest.raises(DataError, match="none of 1 clips is as long as a window, 32 frames"):
         make(tiny_tokenizer, motions[1:2], names=["short.bvh"])
     assert not list((cache / "tokens").iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks are of POSIX")
+def test_who_comes_second_waits_for_the_first(tiny_tokenizer, motions, monkeypatch):
+    """Two processes must not append to one file; the second finds all that the first made."""
+    cut, said = token_file.cut_clip, threading.Event()
+
+    def slowly(*arguments):
+        assert said.wait(60)
+        return cut(*arguments)
+
+    monkeypatch.setattr(token_file, "cut_clip", slowly)
+    how = {"workers": 1, "say": lambda line: said.set() if "waiting for it" in line else None}
+    again = Counted(motions)
+    with ThreadPoolExecutor(2) as threads:
+        digests = [str(n) for n in range(4)]
+        made = [
+            threads.submit(make_tokens, tiny_tokenizer, again, NAMES, digests, CUTS, **how)
+            for _ in range(2)
+        ]
+        first, second = (of.result(120) for of in made)
+    assert said.is_set()
+    assert again.asked == 4
+    assert_same(first, in_memory(tiny_tokenizer, motions))
+    assert_same(second, in_memory(tiny_tokenizer, motions))
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_cure(
+    tiny_tokenizer, motions, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"cannot be kept there .*; set MOTIONTOK_CACHE"):
+        make(tiny_tokenizer, motions)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are of POSIX")
