@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,8 @@ from motiontok.data.sets import set_names
 from motiontok.data.store.entries import INDEX, Entry, Index, is_store, read_entries, read_index
 from motiontok.data.store.examining import SetFiles, examine, index_locked
 from motiontok.data.store.frames import WORDS, pack_frames
-from motiontok.data.store.shard import Made, finish_shard, row_of
-from motiontok.errors import InputError
+from motiontok.data.store.shard import Made, Shard, finish_shard, row_of
+from motiontok.errors import DataError, InputError
 from motiontok.locks import locked
 from motiontok.progress import progress
 from motiontok.shards import (
@@ -113,7 +114,8 @@ def pack_clips(
 
     Clips of one rig share one calibration over all sources, as
     :func:`motiontok.data.sets.read_sets` has it. Clips whose content, calibration and reader are
-    those of their entry are left alone, so a run that was ended goes on where it was. Clips that
+    those of their entry are left alone, so a run that was ended goes on where it was; where a
+    shard is damaged or gone its clips are packed again. Clips that
     cannot be read are entered with the reason. Others that the store has stay in it. Progress
     goes to standard error.
 
@@ -146,6 +148,7 @@ def pack_clips(
         ]
         total = sum(len(place.own(share)) for place in places)
         known = {(e.set, e.file): e for e in read_entries(out)}
+        is_whole = partial(_is_whole, out, {})
         with Workers(workers if workers or total >= _FEW else 1) as pool:
             index, sets = examine(out, places, settings, share, pool)
             keys = {rig: calibration_key(of) for rig, of in index.calibrations.items()}
@@ -157,6 +160,7 @@ def pack_clips(
                     for file in files
                     if (entry := known.get((name, file.name))) is not None
                     and _is_current(entry, file, keys.get(file.rig, ""), strict=strict)
+                    and is_whole(entry)
                 }
                 old += there.values()
                 left = [file for file in files if file.name not in there]
@@ -295,6 +299,21 @@ def _made(task: _Task, file: File, outcome: Outcome, key: str) -> Made:
         return _failed(entry, str(error))
     entry = replace(made.entry, calibration=key, reader=reader, remarks=outcome.remarks)
     return replace(made, entry=entry)
+
+
+def _is_whole(out: Path, rows: dict[str, int], entry: Entry) -> bool:
+    """Whether an entry's shard still has its frames; ``rows`` keeps how many shards have.
+
+    A clip whose shard was cut off or removed is packed again, and its last entry counts.
+    """
+    if entry.error:
+        return True
+    if entry.shard not in rows:
+        try:
+            rows[entry.shard] = Shard(out / entry.shard).rows
+        except DataError:
+            rows[entry.shard] = -1
+    return entry.row + entry.frames <= rows[entry.shard]
 
 
 def _reader_of(file: File) -> str:
