@@ -41,6 +41,8 @@ _ARCHIVE_SUFFIXES = (
 _TABLE, _SIDECAR = ".csv", ".csv.json"
 _TITLES, _ROBOT = 8, 19  # lines; a base's 7 numbers and 12 joints
 _NUMBER = re.compile(rb"[-+]?(?:[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?|[0-9]+\.|nan|inf)", re.IGNORECASE)
+_SUBJECT = re.compile(r"(shape|.*_stagei)\.npz", re.IGNORECASE)
+_MOTIONS = {"poses.npy", "root_orient.npy", "rotations.npy", "qpos.npy", "joint_pos.npy"}
 _SETTINGS = "bvh.toml"  # how clips are to be read, see bvh.reading
 _MAX_MEMBER = 1 << 30
 _MAX_TOTAL = 32 << 30
@@ -65,6 +67,17 @@ def _is_hidden(name: str) -> bool:
         part.startswith((".", "__MACOSX")) and part not in (".", "..")
         for part in PurePosixPath(name).parts
     )
+
+
+def _is_subject(path: Path) -> bool:
+    """Whether a file is one of AMASS' of a subject's shape, which lie among its motions."""
+    if not _SUBJECT.fullmatch(path.name):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _MOTIONS.isdisjoint(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False  # Whoever reads it says what is wrong.
 
 
 def is_table(path: Path) -> bool:
@@ -116,7 +129,8 @@ def is_lfs_pointer(path: Path) -> bool:
 def find_motion_files(folder: Path) -> list[str]:
     """Relative POSIX paths of the files of motion below ``folder``, in natural order.
 
-    A ``.csv`` is one if it looks like a robot's trajectory.
+    A ``.csv`` is one if it looks like a robot's trajectory; AMASS' ``shape.npz`` and
+    ``*_stagei.npz``, which have a subject's shape and no motion, are none.
 
     Links to files and folders are followed, each folder at most once.
 
@@ -143,7 +157,7 @@ def find_motion_files(folder: Path) -> list[str]:
                 if not entry.name.startswith((".", "__MACOSX")):
                     waiting.append(name)
             elif entry.is_file() and (
-                is_motion_file(name)
+                (is_motion_file(name) and not _is_subject(Path(entry.path)))
                 or (not entry.name.startswith(".") and is_trajectory_table(Path(entry.path)))
             ):
                 found.append(name)
@@ -227,6 +241,7 @@ def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:
                     raise BVHError(f"{path}: more than {_MAX_MEMBERS} files")
         # A table is told by what is in it, and by a sidecar that may come behind it.
         others = {n for n in names if not (is_motion_file(n) or is_trajectory_table(into / n))}
+        others |= {name for name in names if _is_subject(into / name)}
         for name in others:
             if not name.lower().endswith(_SIDECAR):
                 (into / name).unlink(missing_ok=True)
