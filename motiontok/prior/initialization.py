@@ -66,7 +66,7 @@ def fit_linear_predictor(model: PriorModel, codes: Tensor, sequence: Tensor) -> 
     size = len(local.whitening)
     gram, cross = torch.zeros(size, size), torch.zeros(size, size)
     for part in seen.split(1024):
-        # Windows are a thousand numbers each: all of them would be gigabytes.
+        # Windows are vectors of 512 numbers or so: all of them would be gigabytes.
         before, after = local.windows(codes[part]), local.windows(codes[part + 1])
         gram += before.T @ before
         cross += before.T @ after
