@@ -178,6 +178,8 @@ def test_each_set_has_held_out_clips_of_its_own(tiny_tokenizer, labelled_clips, 
 def test_a_store_has_the_tokens_of_its_folder_and_one_motion_at_a_time(
     tiny_tokenizer, labelled_clips, tmp_path, monkeypatch
 ):
+    # What an earlier run of the tests has encoded would not be read again.
+    monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
     store = tmp_path / "store"
     pack_clips([labelled_clips], store)
     read, given = StoredMotions.__getitem__, []
