@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 MOTION_SUFFIXES: tuple[str, ...] = (".bvh", ".bvh.gz", ".npz")
-"""Suffixes, in lower case, of files that hold motion; tables may, by what is in them."""
+"""Suffixes, in lower case, of files that hold motion; a table may, too, by its content."""
 
 _ARCHIVE_SUFFIXES = (
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2",
@@ -70,14 +70,14 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_subject(path: Path) -> bool:
-    """Whether a file is one of AMASS' of a subject's shape, which lie among its motions."""
+    """Whether a file is AMASS' file of a subject's shape, which lies among its motions."""
     if not _SUBJECT.fullmatch(path.name):
         return False
     try:
         with zipfile.ZipFile(path) as archive:
             return _MOTIONS.isdisjoint(archive.namelist())
     except (OSError, zipfile.BadZipFile):
-        return False  # Whoever reads it says what is wrong.
+        return False  # Reading it reports the fault.
 
 
 def is_table(path: Path) -> bool:
@@ -86,10 +86,10 @@ def is_table(path: Path) -> bool:
 
 
 def is_trajectory_table(path: Path) -> bool:
-    """Whether a table is a robot's trajectory, and not one of labels, figures or names.
+    """Whether a table is a robot's trajectory, not a table of labels, figures or names.
 
-    It has a sidecar, or begins, below a few lines of titles, with a row of as many numbers as a
-    base and two legs need.
+    A trajectory has a sidecar, or a first row (below a few lines of titles) with enough numbers for
+    a base and two legs.
     """
     if not is_table(path):
         return False
@@ -110,14 +110,14 @@ def is_archive(path: Path) -> bool:
 
 
 def set_name(path: Path) -> str:
-    """What a set of clips is called: its folder's, archive's or file's name without endings."""
+    """Name of a set of clips: its folder's, archive's or file's name without endings."""
     if path.is_dir():
         return path.name
     return _without_suffix(path.name, (*_ARCHIVE_SUFFIXES, *MOTION_SUFFIXES, _TABLE)) or path.name
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is what Git leaves of a large file that was not fetched."""
+    """Whether a file is a Git LFS pointer, left in place of a large file that was not fetched."""
     prefix = b"version https://git-lfs.github.com/spec/"
     try:
         with path.open("rb") as file:
@@ -199,7 +199,7 @@ def _without_suffix(name: str, suffixes: Sequence[str] = (*MOTION_SUFFIXES, _TAB
 
 
 def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:
-    """Unpack the files of motion in an archive, and nothing else but what says how to read them.
+    """Unpack from an archive only the files of motion and the files that say how to read them.
 
     A ``.csv`` is one if it looks like a robot's trajectory, as in a folder. Links and special
     files are left out. Sizes are counted while bytes are written,
@@ -239,7 +239,7 @@ def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:
                 names.append(name)
                 if len(names) > _MAX_MEMBERS:
                     raise BVHError(f"{path}: more than {_MAX_MEMBERS} files")
-        # A table is told by what is in it, and by a sidecar that may come behind it.
+        # A table is known by its content, and by a sidecar that may come later in the archive.
         others = {n for n in names if not (is_motion_file(n) or is_trajectory_table(into / n))}
         others |= {name for name in names if _is_subject(into / name)}
         for name in others:

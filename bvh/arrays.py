@@ -1,4 +1,4 @@
-"""Files of NumPy arrays, opened without running what is in them."""
+"""Files of NumPy arrays, opened without running code that they may contain."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = [
     "check_finite",
     "is_npy",
     "is_npz",
+    "is_pickle",
     "numbers",
     "open_npz",
     "read_npy",
@@ -43,25 +44,28 @@ def is_npy(path: Path) -> bool:
     return path.name.lower().endswith(".npy")
 
 
-def refuse_pickle(path: Path) -> None:
-    """Refuse a pickle, whatever its name: loading one runs whatever program is in it.
-
-    Raises:
-        BVHError: the file begins like a pickle, or is an archive that has one, as torch writes.
-    """
+def is_pickle(path: Path) -> bool:
+    """Whether a file begins like a pickle, is called one, or is an archive that has one."""
     try:
         with path.open("rb") as file:
             start = file.read(_START)
-    except OSError:
-        return  # Whoever reads it says what is wrong.
-    found = bool(_PICKLE.match(start)) or path.name.lower().endswith(_ENDINGS)
-    if start.startswith(b"PK\x03\x04"):
-        try:
+        if start.startswith(b"PK\x03\x04"):
+            # As torch writes them.
             with zipfile.ZipFile(path) as archive:
-                found |= any(name.endswith(".pkl") for name in archive.namelist())
-        except (OSError, zipfile.BadZipFile):
-            return
-    if found:
+                if any(name.endswith(".pkl") for name in archive.namelist()):
+                    return True
+    except (OSError, zipfile.BadZipFile):
+        return False  # Whoever reads it says what is wrong.
+    return bool(_PICKLE.match(start)) or path.name.lower().endswith(_ENDINGS)
+
+
+def refuse_pickle(path: Path) -> None:
+    """Refuse a pickle, whatever its name: loading a pickle runs any program in it.
+
+    Raises:
+        BVHError: it is one.
+    """
+    if is_pickle(path):
         raise BVHError(
             f"{path}: a pickle, which may run any program when it is loaded, so it is not; where "
             "you trust it, save its arrays with numpy.savez"
@@ -70,11 +74,11 @@ def refuse_pickle(path: Path) -> None:
 
 @contextmanager
 def open_npz(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The arrays of a ``.npz`` by their names, each read when it is asked for.
+    """The arrays of a ``.npz`` by name, each read on access.
 
     Raises:
-        BVHError: the file is missing, a Git LFS pointer, a pickle, or damaged, also where an
-            array that is asked for is.
+        BVHError: the file is missing, a Git LFS pointer, a pickle, or damaged; on access also a
+            damaged array.
     """
     if is_lfs_pointer(path):
         raise BVHError(f"{path}: a Git LFS pointer, not the motion; run `git lfs pull`")
@@ -136,7 +140,7 @@ def numbers(data: Mapping[str, Any], name: str) -> Array:
 
 
 def words(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Text of an archive, stored as text or bytes; none where it has none, or objects."""
+    """Text of an archive, stored as text or bytes; none if there is no text, or objects."""
     try:
         value = np.asarray(data[name]).reshape(-1)
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""The one way this project writes files, a temporary name, then a rename; and settings read."""
+"""Write files atomically, by a temporary name and a rename; read files of settings."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     ``folder`` must be empty or not there. Missing parent folders are made.
 
     Raises:
-        OSError: it cannot be made, or holds something.
+        OSError: it cannot be made, or is not empty.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{_short(folder.name)}-"
@@ -80,19 +80,19 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def _make_public(path: Path, mode: int) -> None:
-    """Give what was made privately the usual permissions."""
+    """Give a privately made file or folder the usual permissions."""
     umask = os.umask(0)
     os.umask(umask)
     path.chmod(mode & ~umask)
 
 
 def _short(stem: str) -> str:
-    """So much of a name that what is added to it still fits where the name itself did."""
+    """The name, shortened so that a longer one made of it still fits the file system."""
     return os.fsencode(stem)[:100].decode("utf-8", errors="ignore")
 
 
 def read_short(path: Path) -> str:
-    """The text of a file of settings, which a user's files may name but not vouch for.
+    """The text of a file of settings that a user's file names; its content is not trusted.
 
     Raises:
         BVHError: it is missing, no regular file, larger than 1 MiB or no UTF-8.

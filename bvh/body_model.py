@@ -1,7 +1,7 @@
-"""Where the joints of a body of the SMPL family are, by a user's own file of the body model.
+"""Joints of a body of the SMPL family, by a user's own file of the body model.
 
 SMPL (Loper et al. 2015, equations 8 and 10): a mean surface, ``v_template``, moves by
-``shapedirs`` times betas, and ``J_regressor`` says where joints then are in it.
+``shapedirs`` times betas, and ``J_regressor`` then gives the joints.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class BodyModel:
     Attributes:
         name: of its file.
         mean: ``(joints, 3)`` with all betas zero, metres, X left, Y up, Z forward.
-        shapes: ``(joints, 3, betas)`` by which they move with each.
+        shapes: ``(joints, 3, betas)`` movement of the joints with each beta.
         parents: of the joints; that of the first is -1.
     """
 
@@ -46,14 +46,14 @@ class BodyModel:
     parents: tuple[int, ...]
 
     def joints(self, betas: Array) -> Array:
-        """Positions ``(joints, 3)`` of the T-pose in metres; of betas the first that there are."""
+        """Positions ``(joints, 3)`` of the T-pose, metres, by the betas that the model has."""
         count = min(len(betas), self.shapes.shape[-1])
         out: Array = self.mean + self.shapes[..., :count] @ betas[:count]
         return out
 
 
 def read_body_model(path: str | os.PathLike[str]) -> BodyModel:
-    """Read an ``.npz`` of SMPL, SMPL+H or SMPL-X; one that was read before is not read again.
+    """Read an ``.npz`` of SMPL, SMPL+H or SMPL-X, each file once.
 
     ``J_regressor`` is ``(joints, vertices)``, or sparse as SciPy has it: ``J_regressor_data``,
     ``J_regressor_indices``, ``J_regressor_indptr`` and ``J_regressor_shape``, with

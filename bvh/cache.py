@@ -1,9 +1,9 @@
 """Normalised motions on disk, so that a folder of clips is read once.
 
-One plain ``.npz`` holds all motions of a folder; a small index beside it says of
-which files. Both are found again by the files' stamps (path, size and time of
-change), or by their contents if they were moved or touched. The code that reads and
-normalises is part of every key, so a new version never meets old motions.
+One plain ``.npz`` holds all motions of a folder; a small index beside it lists the files. Both are
+found again by the files' stamps (path, size and time of change), or by their contents if they were
+moved or touched. The code that reads and normalises is part of every key, so a new version never
+finds old motions.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Pack:
             motion was normalised by itself.
         skipped: name and reason of each file that could not be read.
         remarks: on each motion's file.
-        rigs: what each rig was normalised with, by its digest.
+        rigs: calibration of each rig, by its digest.
     """
 
     motions: list[Motion] = field(default_factory=list)
@@ -178,8 +178,8 @@ class Pack:
 class Store:
     """The cached pack of one folder, archive or file, read in one way.
 
-    Every failure to read counts as nothing found, and every failure to write is a
-    warning: a cache never stands in the way.
+    A failure to read counts as nothing found, and a failure to write is a warning: the cache never
+    stops a caller.
     """
 
     def __init__(self, root: Path, variant: str = "") -> None:
@@ -211,7 +211,7 @@ class Store:
         return pack
 
     def find_previous(self) -> Pack | None:
-        """The pack of what this folder held when it was last read."""
+        """The pack of this folder's content at its last reading."""
         return self._load(str(self._read_index().get("pack")))
 
     def save(self, pack: Pack, key: str, stamps: Sequence[Stamp]) -> None:
@@ -230,7 +230,7 @@ class Store:
             )
 
     def _sweep(self) -> None:
-        """Remove indices that were not used for long, and packs that none names."""
+        """Remove indices that were not used for long, and packs without an index."""
         used = set()
         for index in self._folder.glob("*.json"):
             if time.time() - index.stat().st_mtime > _KEEP:

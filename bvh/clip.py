@@ -21,12 +21,12 @@ class Clip:
         channels: per joint, its channels in file order, such as
             ``("Xposition", "Yposition", "Zposition", "Zrotation", "Yrotation", "Xrotation")``.
         rotations: ``(frames, joints, 4)`` local unit quaternions (w, x, y, z).
-        positions: ``(frames, joints, 3)`` local positions, source units: the position
-            channels where a joint has them, its offset elsewhere.
+        positions: ``(frames, joints, 3)`` local positions, source units: a joint's position
+            channels if it has them, else its offset.
         frame_time: seconds per frame.
         end_sites: joint index -> offset (3,) of its ``End Site``.
         name: name of the source, for messages (a file's stem).
-        remarks: what reading it had to assume, one line each; see :class:`bvh.Report`.
+        remarks: assumptions made in reading it, one line each; see :class:`bvh.Report`.
     """
 
     names: tuple[str, ...]

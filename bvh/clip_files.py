@@ -1,4 +1,4 @@
-"""The files of a set of clips, and reading them in batches, as any number of processes do."""
+"""The files of a set of clips, read in batches by any number of processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _BATCH = 8
 """Files a worker takes at a time."""
 
 Outcome = Loaded | str
-"""What became of a file: its motion, or why there is none."""
+"""Result of a file: its motion, or the reason why there is none."""
 
 
 def names_in(path: Path) -> list[str]:
@@ -78,8 +78,9 @@ def at(path: Path, name: str) -> Path:
 
 @contextmanager
 def lying(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Sequence[str]]]:
-    """Where the clips of a folder, archive or file lie, and their names; an archive's lie
-    unpacked meanwhile.
+    """Where the clips of a folder, archive or file lie, and their names.
+
+    An archive's lie unpacked meanwhile.
 
     Args:
         path: the folder, archive or file.
@@ -95,7 +96,7 @@ def lying(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Sequence[str
 
 @contextmanager
 def files_of(path: Path, names: Sequence[str], settings: Settings) -> Iterator[list[File]]:
-    """The clips of a folder, archive or file, examined; an archive's lie unpacked meanwhile.
+    """The clips of a folder, archive or file, examined; an archive is unpacked meanwhile.
 
     Args:
         path, names: as :func:`lying` has them.

@@ -43,7 +43,7 @@ _WORTH_IT = 16
 
 
 class LazyMotions(Sequence[Motion]):
-    """Motions that are read when they are asked for; what is known of them is known before."""
+    """Motions that are read on access; their names, lengths and digests are known before."""
 
     @property
     @abstractmethod
@@ -58,7 +58,7 @@ class LazyMotions(Sequence[Motion]):
     @property
     @abstractmethod
     def digests(self) -> list[str]:
-        """What tells two of them apart that differ."""
+        """Digests that differ where motions differ."""
 
     @abstractmethod
     def take(self, indices: Iterable[int]) -> LazyMotions:
@@ -78,10 +78,10 @@ class Dataset:
         motions: canonical motions, in natural order of their names.
         names: paths relative to the folder or archive, such as ``"walk/01_02.bvh"``.
         skipped: (name, reason) of each file that could not be read.
-        digests: of the bytes of each motion's file, and of what is said of how to read it;
-            empty if the motions are of no files.
-        remarks: (name, remark) of what looks wrong in a file that was read, or was assumed.
-        calibrations: what each rig was normalised with, by its digest.
+        digests: of the bytes of each motion's file and of the settings it is read with; empty if
+            the motions come from no files.
+        remarks: (name, remark) on faults and assumptions in files that were read.
+        calibrations: calibration of each rig, by its digest.
     """
 
     motions: Sequence[Motion]
@@ -147,24 +147,23 @@ def load(
 ) -> Dataset:
     """Read and normalise every clip of a folder or archive.
 
-    Clips of one rig share one calibration, so that they agree also in what a single
-    clip leaves open; a clip that is alone with its rig is normalised by itself.
-    Motions hold single-precision values whether they come from the cache or not.
-    With the dataset's ``calibrations`` :func:`bvh.motion_io.load_motion` gives the same
-    motion of any one of its files.
+    Clips of one rig share one calibration, so that they agree also where a single clip is
+    ambiguous. The only clip of a rig is normalised by itself. Motions hold single-precision values
+    whether they come from the cache or not. Given the dataset's ``calibrations``,
+    :func:`bvh.motion_io.load_motion` reads the same motion from a single file.
 
     Args:
         path: a folder (searched recursively), a zip or tar archive, or one file;
-            ``.bvh`` clips and ``.npz`` motions are read, and robots' files where ``reading`` has
-            who reads them; all else is ignored.
+            it reads ``.bvh`` clips and ``.npz`` motions, and robots' files if ``reading`` has a
+            reader for them, and ignores all other files.
         workers: processes; by default one a core.
         progress: called as ``progress(done, total)``, in files.
-        strict: let the first file that cannot be read, or with a fault in it, end the run; see
+        strict: raise at the first file that cannot be read or has a fault; see
             :func:`bvh.remarks.faults`.
         cache: keep the motions in :func:`bvh.cache.cache_dir` and find them there.
-        reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
+        reading: how to read the files; it overrides a ``bvh.toml`` beside them.
         calibrations: of rigs that are known already.
-        calibrate: calibrate other rigs on their clips; else each clip speaks for itself.
+        calibrate: calibrate other rigs on their clips; else each clip is measured on itself.
 
     Raises:
         BVHError: nothing is there, the archive is damaged or unsafe, no clip could be
@@ -212,12 +211,13 @@ def _stamp(path: Path, name: str) -> Stamp:
 
 
 def _settings_files(job: _Job, names: Sequence[str]) -> list[Path]:
-    """Files that say how clips are read, and whose change makes a cached pack stale."""
+    """Files of settings for reading; a change of one makes a cached pack stale."""
     places = [at(job.path, name) for name in names]
     found = [job.settings.file_of(place) for place in places]
     found += [beside for p in places if is_table(p) and (beside := _sidecar(p)).is_file()]
-    models = {job.settings.of(place).body_model for place in places}
-    found += [Path(model) for model in sorted(filter(None, models))]
+    for said in {id(r): r for r in map(job.settings.of, places)}.values():
+        named = (said.body_model, said.robot, said.robot_map, said.joints)
+        found += [file for name in named if name and (file := Path(name)).is_file()]
     return list(dict.fromkeys(file for file in found if file is not None))
 
 
@@ -247,7 +247,7 @@ class _Job:
 
     @property
     def variant(self) -> str:
-        """Digest of what makes motions other than a plain reading does; empty if nothing."""
+        """Digest of all settings that change the motions; empty for a plain reading."""
         said = self.settings.given.digest
         if not (said or self.calibrations or self.robots) and self.calibrate:
             return ""
@@ -315,7 +315,7 @@ def _pack(job: _Job, files: Sequence[File], known: Pack | None) -> Pack:
 
 
 def _rigs(job: _Job, files: Sequence[File]) -> dict[str, Rig]:
-    """The rigs of the files, those that are known already by what is known of them."""
+    """The rigs of the files; known rigs keep their calibration."""
     rigs = group(files)
     for name, rig in rigs.items():
         if name in job.calibrations:
@@ -349,7 +349,7 @@ def _renamed(motion: Motion, file: File) -> Motion:
 def _calibrations(
     job: _Job, left: Sequence[File], rigs: dict[str, Rig], known: Pack | None, workers: Workers
 ) -> dict[str, Calibration | None]:
-    """What each rig is normalised with: known, measured now, or found with its motions."""
+    """Calibration of each rig: known, measured now, or found with its motions."""
     needed = {file.rig: rigs[file.rig] for file in left if file.rig and rigs[file.rig].sample}
     made = {rig.key: of for rig, of in workers.map(calibrate_rig, [*needed.values()])}
     found: dict[str, Calibration | None] = {}

@@ -44,9 +44,9 @@ class Header:
         offsets: ``(joints, 3)``.
         channels: canonical channel names of each joint, in file order.
         end_sites: joint index -> offset (3,) of its ``End Site``.
-        frames: the ``Frames:`` value, or None where the file has none.
+        frames: the ``Frames:`` value, or None if the file has none.
         frame_time: seconds per frame.
-        assumed: what had to be assumed for that; empty where nothing had to.
+        assumed: assumptions about it; empty if there were none.
         data_start: byte index of the first number.
     """
 
@@ -90,7 +90,7 @@ def parse_header(data: bytes, label: str, *, fps: float | None = None) -> Header
     Args:
         data: the file's bytes.
         label: the file's name, for messages.
-        fps: frames per second, whatever the file says.
+        fps: frames per second; overrides the file's.
 
     Raises:
         BVHError: the header is damaged; the message names file and line.

@@ -83,7 +83,7 @@ def find(path: str | os.PathLike[str] | None = None) -> Path:
 
     Args:
         path: the archive, a folder with the clips, or a clone of the official
-            repository; without it, what :func:`download` left in the cache.
+            repository; by default the cache of :func:`download`.
 
     Returns:
         A path that :func:`bvh.dataset.load` takes.
@@ -124,8 +124,8 @@ def download(
 ) -> Path:
     """Fetch the official archive into the cache, unless it is there.
 
-    A transfer that breaks off leaves its part behind, and the next call goes on from
-    there. The checksum is verified before the archive gets its name.
+    A broken transfer leaves its part behind, and the next call continues from there. The checksum
+    is verified before the archive gets its name.
 
     Args:
         progress: called as ``progress(done, total)``, in bytes.
@@ -138,8 +138,8 @@ def download(
         Path of the archive.
 
     Raises:
-        BVHError: the address cannot be reached, the transfer broke off, or what came
-            is not the archive; the message says how else to get it.
+        BVHError: the address cannot be reached, the transfer broke off, or the file received is not
+            the archive; the message says how else to get it.
     """
     target = _cached()
     if target.is_file() and target.stat().st_size == size:

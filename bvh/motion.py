@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh.arrays import numbers
 from bvh.atomic_write import atomic_path
 from bvh.clip import Clip
 from bvh.errors import BVHError
@@ -24,13 +25,14 @@ from bvh.skeleton import (
 
 __all__ = ["FPS", "Motion", "Source"]
 
+_ROUNDED = 1e-2  # of the square of a quaternion's length in a file
 FPS = 30.0
 """Frames per second of canonical motion."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a motion came from, and how to get back there.
+    """Origin of a motion, and its rate and scale there.
 
     Attributes:
         name: source name (a file's stem).
@@ -174,11 +176,10 @@ class Motion:
     def on_bones(self, offsets: Array) -> Motion:
         """The same motion by another body.
 
-        Rotations are kept. The root's path and height are scaled by the length of the legs,
-        and the height of the feet over the floor likewise: who stands on it stands on it
-        again. The map from one height to the other is the same at all frames and depends on
-        the two bodies alone, so a cut of the result is the result of the cut, and the way
-        back gives the motion as it was.
+        Rotations are kept. The root's path and height, and the height of the feet over the floor,
+        are scaled by the length of the legs: a body that stands on the floor stands on it again.
+        The map between heights is the same in all frames and depends on the two bodies alone. So
+        cutting and changing bodies commute, and the way back restores the motion.
 
         Args:
             offsets: ``(22, 3)`` rest offsets of the other body, metres.
@@ -250,10 +251,14 @@ class Motion:
                 names = tuple(str(n) for n in data["joint_names"])
                 if names != JOINTS:
                     raise BVHError(f"not the canonical 22 joints: {', '.join(names[:4])}…")
+                turns = numbers(data, "rotations")
+                # Single precision leaves a millionth, a table of few digits a thousandth.
+                if turns.shape[-1:] == (4,) and (np.abs(dot(turns, turns) - 1.0) > _ROUNDED).any():
+                    raise BVHError("rotations: not unit quaternions")
                 return cls(
-                    root_positions=data["root_positions"],
-                    rotations=normalize(data["rotations"]),
-                    offsets=data["offsets"],
+                    root_positions=numbers(data, "root_positions"),
+                    rotations=normalize(turns),
+                    offsets=numbers(data, "offsets"),
                     fps=float(data["fps"]),
                     source=Source(**json.loads(str(data["source"]))),
                 )
@@ -271,7 +276,7 @@ class Motion:
 
 
 def _unit(rotations: Array) -> Array:
-    """Quaternions of unit length: as they are where they have it, as from a network they may not.
+    """Quaternions scaled to unit length, which a network's may lack; unit ones are unchanged.
 
     Raises:
         BVHError: one has no length, and is no rotation.

@@ -1,4 +1,4 @@
-"""A file of motion to canonical motion: one way in, for one file and for thousands."""
+"""From a file of motion to canonical motion: the one way in, for one file and for thousands."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.motion import FPS, Motion
 from bvh.normalizer import Calibration, Report, examine
-from bvh.normalizer.plausible import find_jumps
+from bvh.normalizer.plausible import check_stature, find_jumps
 from bvh.reading import Reading, Settings, read_clip
 from bvh.rigs import rig_of
+from bvh.skeleton import JOINTS, standing_height
 from bvh.sources import read_text
 
 __all__ = [
@@ -32,18 +33,21 @@ __all__ = [
 ]
 
 Calibrations = Mapping[str, Calibration | None]
-"""What is known of rigs, by their digests; None where each clip of a rig speaks for itself."""
+"""Calibrations of rigs, by their digests; None if each clip of a rig is measured on itself."""
+
+
+_SLOWEST, _FASTEST, _FARTHEST = 0.5, 1e4, 1e7  # frames a second; metres
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A motion, and what had to be assumed about its file.
+    """A motion, with remarks on its file.
 
     Attributes:
         motion: canonical, at 30 frames/s.
-        remarks: what looks wrong or was assumed, one line each.
-        kind: what the file is, in words.
-        report: how its joints were understood; None where nothing had to be.
+        remarks: faults and assumptions, one line each.
+        kind: kind of the file, in words.
+        report: how its joints were understood; None if they needed no interpretation.
     """
 
     motion: Motion
@@ -60,15 +64,15 @@ def load_motion(
 ) -> Loaded:
     """Canonical motion of a file, and remarks on it.
 
-    A file gives the same motion, to the last bit, whatever command or data set reads it with
-    the same calibrations.
+    With the same calibrations, every command and data set reads the same motion from a file, to the
+    last bit.
 
     Args:
         path: a BVH file, also gzipped or in a zip archive; a ``.npz`` motion; an ``.npz`` of the
             SMPL family; a ``.npy`` of joint positions or HumanML3D's features; or, with
             ``reading.trajectories``, a robot's ``.csv`` or ``.npz``.
-        reading: how the file is to be understood, over a ``bvh.toml`` beside it.
-        calibrations: of known rigs; a clip of another one speaks for itself.
+        reading: how to read the file; it overrides a ``bvh.toml`` beside it.
+        calibrations: of known rigs; a clip of another rig is measured on itself.
 
     Raises:
         BVHError: it cannot be read, or is no humanoid; the message names the file.
@@ -83,10 +87,10 @@ def load_motion(
 
 
 def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -> Loaded:
-    """:func:`load_motion` where all that is said and known of the file is at hand.
+    """:func:`load_motion` with the file's reading and calibration given.
 
-    Values are rounded to single precision, as they are kept in the cache; a motion at another
-    rate than 30 frames/s is resampled.
+    Values are rounded to single precision, as in the cache. A motion at another rate than 30
+    frames/s is resampled.
 
     Raises:
         BVHError: as :func:`load_motion`.
@@ -98,7 +102,8 @@ def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -
     elif is_npy(path):
         _refuse_body(path, reading)
         seen, kind = positions.read_positions(path)
-        loaded = _of_pose(positions.pose_of(seen, kind, fps=reading.fps, up=reading.up), path)
+        pose = positions.pose_of(seen, kind, fps=reading.fps, up=reading.up)
+        loaded = _of_pose(pose, path, reading.scale)
     else:
         _refuse_body(path, reading)
         motion, report = examine_clip(read_clip(path, reading), path, reading, calibration)
@@ -107,21 +112,21 @@ def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -
 
 
 def kind_of(path: Path) -> str:
-    """What an archive of arrays is by its names: ``"motion"``, ``"smpl"``, ``"robot"``; or empty.
+    """Kind of an archive by its arrays' names: ``"motion"``, ``"smpl"``, ``"robot"``, or empty.
 
     Raises:
         BVHError: it is no archive.
     """
     with open_npz(path) as data:
-        if "poses" in data or "root_orient" in data or "pose_body" in data:
-            return "smpl"
         if "qpos" in data or "joint_pos" in data:
             return "robot"
+        if "poses" in data or "root_orient" in data or "pose_body" in data:
+            return "smpl"
         return "motion" if "joint_names" in data and "rotations" in data else ""
 
 
 def has_own_bones(path: Path) -> bool:
-    """Whether nothing can be said of how a file is to be read: it is a motion, or none at all."""
+    """Whether a file takes no settings for reading: it is a motion, or none at all."""
     if is_npy(path):
         return not positions.is_positions(path)
     try:
@@ -140,7 +145,7 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
             height=reading.height,
             body_model=reading.body_model,
         )
-        return _of_pose(pose, path)
+        return _of_pose(pose, path, 1.0)
     if kind == "robot":
         return _read_trajectory(path, reading)
     _refuse_body(path, reading)
@@ -152,11 +157,24 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
             "(rotations, joint_names), of the SMPL family (poses, trans) or of a robot (qpos)"
         )
     motion = Motion.load(path)
-    return Loaded(motion.resampled(FPS), find_jumps(motion.root_positions, motion.fps))
+    # Nothing is left of a clip of which there are fewer frames a second.
+    if not _SLOWEST <= motion.fps <= _FASTEST:
+        raise BVHError(f"{path}: states {motion.fps:g} frames a second, which no motion has")
+    for name, value in (("root_positions", motion.root_positions), ("offsets", motion.offsets)):
+        if value.size and (far := float(np.abs(value).max())) > _FARTHEST:
+            raise BVHError(f"{path}: {name} of {far:.3g} m are of no body")
+    odd = find_jumps(motion.root_positions, motion.fps) + check_stature(_height(motion))
+    return Loaded(motion.resampled(FPS), odd)
+
+
+def _height(motion: Motion) -> float:
+    """About that which a clip's report has: hips, trunk and neck, and a head of 18 cm."""
+    spine = [JOINTS.index(name) for name in ("Spine", "Spine1", "Spine2", "Neck", "Head")]
+    return standing_height(motion.offsets) + float(motion.offsets[spine, 2].sum()) + 0.18
 
 
 def _read_trajectory(path: Path, reading: Reading) -> Loaded:
-    """A robot's file, read by whoever knows robots."""
+    """A robot's file, read by ``reading.trajectories``."""
     _refuse_body(path, reading)
     if reading.trajectories is None:
         raise BVHError(
@@ -174,11 +192,11 @@ def _refuse_body(path: Path, reading: Reading) -> None:
             raise BVHError(f"{path}: has bones of its own: --{option} is of files that do not")
 
 
-def _of_pose(pose: smpl.Pose, path: Path) -> Loaded:
-    """Normalise what is in the joints of the SMPL family."""
+def _of_pose(pose: smpl.Pose, path: Path, scale: float | None) -> Loaded:
+    """Normalise what is in the joints of the SMPL family, ``scale`` metres a unit, or as found."""
     clip = smpl.clip_of(pose, path.name.removesuffix(path.suffix).removesuffix(".smpl"))
     try:
-        motion, report = examine(clip, up="y", scale=1.0)
+        motion, report = examine(clip, up="y", scale=scale)
     except BVHError as error:
         reason = str(error).removeprefix(f"{clip.name}: ")
         raise type(error)(f"{path}: {reason}") from None

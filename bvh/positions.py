@@ -1,4 +1,4 @@
-"""Joint positions alone, as HumanML3D and pose estimators have them, to a clip that turns."""
+"""From joint positions alone (HumanML3D, pose estimators) to a clip with rotations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bvh.arrays import check_finite, is_npy, read_npy
+from bvh.arrays import check_finite, is_npy, is_pickle, read_npy
 from bvh.atomic_write import atomic_path
 from bvh.errors import BVHError
 from bvh.motion import Motion
@@ -43,7 +43,10 @@ MODELS = {3: "joint positions", 2: "HumanML3D features"}
 
 
 def is_positions(path: Path) -> bool:
-    """Whether a file holds an array of positions rather than codes, which are whole numbers."""
+    """Whether a ``.npy`` holds no codes, which are whole numbers in two dimensions.
+
+    What cannot be told is taken for codes, unless it is a pickle.
+    """
     if not is_npy(path):
         return False
     try:
@@ -56,12 +59,12 @@ def is_positions(path: Path) -> bool:
             )
             shape, _, dtype = read(file)
     except (OSError, ValueError):
-        return False
-    return dtype.kind == "f" and (len(shape) == 3 or shape[1:] == (_FEATURES,))
+        return is_pickle(path)
+    return dtype.kind not in "iu" or len(shape) != 2
 
 
 def read_positions(path: Path) -> tuple[Array, str]:
-    """Positions ``(frames, 22, 3)`` of SMPL's joints from a ``.npy``, and what it holds.
+    """Positions ``(frames, 22, 3)`` of SMPL's joints from a ``.npy``, and the array's kind.
 
     It is ``(frames, 22, 3)``, or HumanML3D's features ``(frames, 263)``.
 
@@ -105,8 +108,8 @@ def pose_of(seen: Array, kind: str, *, fps: float | None, up: str | None) -> Pos
 def save_positions(motion: Motion, path: Path) -> None:
     """Write joints ``(frames, 22, 3)`` in SMPL's order, metres, Y up, 20 frames/s, atomically.
 
-    They are those of SMPL's mean body, as HumanML3D's are: from other shapes of pelvis and chest
-    a reader of positions could not tell how far they are tilted.
+    They are those of SMPL's mean body, as HumanML3D's are. From another shape of pelvis and chest a
+    reader of positions could not find their tilt.
     """
     _, offsets = mean_body()
     places = motion.resampled(FPS).on_bones(offsets).global_positions()[:, list(CANONICAL)]
@@ -135,11 +138,11 @@ def positions_of(features: Array) -> Array:
 
 
 def solve_positions(positions: Array) -> tuple[Array, Array]:
-    """Rotations that put SMPL's joints where they are seen, and offsets they then have.
+    """Rotations that put SMPL's joints at the given positions, and local positions.
 
-    Pelvis and chest are turned as their three bones are (Kabsch), other joints swung onto
-    their bone; upper arms and thighs also about it, as elbow and knee bend. Heads go with the
-    chest on average, hands and toes go on as what carries them.
+    Pelvis and chest are turned as their three bones are (Kabsch). Other joints are swung onto their
+    bone; upper arms and thighs also turn about it, as elbow and knee bend. Heads follow the chest
+    on average, hands and toes continue their parent's rotation.
 
     Args:
         positions: ``(frames, 22, 3)``, any unit and axes.
@@ -180,8 +183,8 @@ _CHEST, _NECK, _HEAD = (NAMES.index(name) for name in ("Spine3", "Neck", "Head")
 def _head(chest: Array, bone: Array) -> Array:
     """The chest's rotation, swung as the neck's bone ``(frames, 3)`` is from its usual direction.
 
-    Where a rig has the neck's joint makes its bone lean by up to 40 degrees; the head, which has
-    no bone that shows it, goes on average as the chest does.
+    The place of a rig's neck joint makes its bone lean by up to 40 degrees. No bone shows the turn
+    of the head, so on average it follows the chest.
     """
     usual = np.broadcast_to(rotate(conjugate(chest), bone).mean(axis=0), bone.shape)
     return multiply(between(rotate(chest, usual), bone), chest)
@@ -196,7 +199,7 @@ _STIFF = 0.1  # sine of the bend below which a hinge's axis says little
 
 
 def _twisted(swung: Array, upper: int, lower: int, end: int, positions: Array) -> Array:
-    """The swing, turned about the bone so that the hinge below it bends as it is seen to."""
+    """The swing, turned about the bone so that the hinge below it bends as observed."""
     bone = positions[:, lower] - positions[:, upper]
     size = np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-9)
     bone = bone / size

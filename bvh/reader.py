@@ -39,18 +39,17 @@ def read(
     Rotation channels are intrinsic rotations composed in file order, in any order and
     number; a position channel replaces that component of its joint's offset. Numbers
     are read as ``float`` reads them. Rows may be wrapped over lines. A joint name that
-    occurs again gets a number: ``Spine``, ``Spine_2``. Of several End Sites at one
-    joint the first is kept.
+    occurs again gets a number: ``Spine``, ``Spine_2``. A joint with several End Sites keeps the
+    first.
 
     Args:
         path: a file, a gzipped file, a member of a zip archive named
             ``archive.zip/folder/clip.bvh``, or a zip archive with a single BVH file.
-        frames: what to believe where ``Frames:`` disagrees with the rows of numbers.
-            ``"header"`` refuses the file; ``"rows"`` takes the rows that are there,
-            without a last one that is cut short.
-        fps: frames per second of the file, in place of what its ``Frame Time:`` says. A
-            number there that can only be a rate, or milliseconds, is taken for that and
-            told in the clip's remarks.
+        frames: what to believe if ``Frames:`` disagrees with the rows of numbers. ``"header"``
+            refuses the file; ``"rows"`` takes the rows that the file has, without a truncated last
+            one.
+        fps: frames per second of the file; overrides its ``Frame Time:``. A number there that can
+            only be a rate, or milliseconds, is taken for that, with a remark.
 
     Returns:
         The clip, in the file's own units and axes.

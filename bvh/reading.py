@@ -1,4 +1,4 @@
-"""What a user says of files of motion, where what would be found is wrong."""
+"""A user's settings for reading files of motion, where automatic recognition is wrong."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ UP = ("x", "y", "z", "-x", "-y", "-z")
 
 
 class Trajectories(Protocol):
-    """Reads robots' files, as this package cannot; it must be one that can be pickled."""
+    """Reads robots' files, which this package cannot; it must be picklable."""
 
     @property
     def version(self) -> str:
-        """Of the code that reads: what it read before is read anew if it changes."""
+        """Version of the reading code: if it changes, files are read anew."""
         ...
 
     def __call__(self, path: Path, reading: Reading) -> Any:
@@ -47,25 +47,26 @@ class Trajectories(Protocol):
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are to be understood; what is None is found, or believed as it is written.
+    """How to read files. None means: found, or taken as the file states it.
 
     Attributes:
         up: source axis that points up.
         scale: metres per source unit.
-        fps: frames per second of the source, instead of those that its frame time says.
+        fps: frames per second of the source; overrides its frame time.
         mapping: canonical joint -> source joint, see :func:`bvh.read_mapping`.
         frames: ``"rows"`` believes the rows of numbers where ``Frames:`` disagrees with them.
-        height: of the subject in metres, where the file does not have its bones.
-        body_model: file of the body model (``.npz``) that a file of the SMPL family is by.
-        robot: whose a robot's trajectory is that does not say so: a name, or a description.
+        height: of the subject in metres, if the file has no bones.
+        body_model: file of the body model (``.npz``) for a file of the SMPL family.
+        robot: robot of a trajectory that names none: a name, or a description.
         robot_map: retarget map of a robot that is not shipped.
-        quaternion: ``"xyzw"`` or ``"wxyz"``, the base's in a robot's table.
+        quaternion: ``"xyzw"`` or ``"wxyz"``, order of the base's quaternion in a robot's table.
         angles: ``"radians"`` or ``"degrees"``, of the joints in a robot's table.
         joints: order of a robot's joints in an archive that does not name them.
-        trajectories: reads robots' files, which need more than this package; None refuses them.
+        trajectories: reads robots' files, which need more than this package; with None they are
+            refused.
 
     Raises:
-        BVHError: a value that none of them can have.
+        BVHError: an impossible value.
     """
 
     up: str | None = None
@@ -106,13 +107,13 @@ class Reading:
             raise BVHError(f"angles must be 'radians' or 'degrees', got {self.angles!r}")
 
     def over(self, other: Reading) -> Reading:
-        """This, and what it leaves open as ``other`` has it."""
+        """These settings, with gaps filled from ``other``."""
         mine = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(other, **{name: v for name, v in mine.items() if v is not None})
 
     @property
     def digest(self) -> str:
-        """Of what is said; empty if nothing is."""
+        """Digest of the settings; empty if there are none."""
         said = {name: v for name in _SAID if (v := getattr(self, name)) is not None}
         if not said:
             return ""
@@ -125,11 +126,11 @@ class Reading:
 
 
 _SAID = tuple(f.name for f in fields(Reading) if f.compare)
-"""What may be said of a file, in a ``bvh.toml`` too."""
+"""Names of the settings, in a ``bvh.toml`` too."""
 
 
 def _contents(path: Path) -> str:
-    """Digest of a file's contents; of what is no file, its name."""
+    """Digest of a file's contents, or of its name if it is no file."""
     try:
         status = path.stat()
         return _digest_of(path, status.st_size, status.st_mtime_ns)
@@ -143,13 +144,13 @@ def _digest_of(path: Path, size: int, changed: int) -> str:
 
 
 class Settings:
-    """How each of many files is to be read: as a user says, then as a ``bvh.toml`` does.
+    """How to read each of many files: by the user's settings first, then by a ``bvh.toml``.
 
-    The nearest one counts, in the file's own folder or in one above it, so that a file is read
-    alike alone and with its folder. What lies in an archive is read as what lies beside it.
+    The nearest ``bvh.toml`` counts, in the file's own folder or in one above it. So a file is read
+    alike alone and with its folder. Files in an archive are read like files beside it.
 
     Args:
-        given: what the user says, for all files.
+        given: the user's settings, for all files.
     """
 
     def __init__(self, given: Reading | None = None) -> None:
@@ -171,10 +172,10 @@ class Settings:
         return self.given.over(self._read[file])
 
     def file_of(self, path: str | os.PathLike[str]) -> Path | None:
-        """The ``bvh.toml`` that a file is read by.
+        """The ``bvh.toml`` that applies to a file.
 
         Raises:
-            BVHError: what lies beside the file is nearly named so, and would not be read.
+            BVHError: a file beside it has nearly this name, and would not be read.
         """
         folder = Path(path).absolute().parent
         if folder not in self._nearest:
@@ -198,7 +199,7 @@ def _refuse_misnamed(folder: Path) -> None:
 
 
 def read_clip(path: str | os.PathLike[str], reading: Reading) -> Clip:
-    """A BVH file as it is to be read, before it is normalised.
+    """A BVH file, read by the settings, before it is normalised.
 
     Raises:
         BVHError: it cannot be read.

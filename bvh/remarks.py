@@ -1,4 +1,4 @@
-"""What reading and normalising have to say about a clip: lines that begin with their kind.
+"""Remarks of reading and normalising on a clip: lines that begin with their kind.
 
 A line reads ``kind: what was assumed or looks wrong``, so that it can be searched for, listed,
 and turned into an error by its kind, also when it comes back from a saved calibration.
@@ -28,9 +28,9 @@ KINDS: dict[str, str] = {
 """Kind of remark -> what it says. docs/troubleshooting.md has a section for each."""
 
 NO_FAULTS = ("lies", "pose", "body")
-"""Kinds that tell what a clip shows, or does not: a person who really lies, an arm that never
-bends, a subject's own bones. Nothing in the file is wrong, and no guess was made of it, so that
-whoever is strict lets them pass."""
+"""Kinds on what a clip shows or does not show: a person who really lies, an arm that never bends, a
+subject's own bones. Nothing in the file is wrong and nothing was guessed, so they pass
+``strict``."""
 
 _LINES = 5
 
@@ -57,7 +57,7 @@ def kind_of(line: str) -> str:
 
 
 def faults(lines: Iterable[str]) -> tuple[str, ...]:
-    """The remarks among ``lines`` for which a clip is refused where nothing may be guessed."""
+    """The remarks among ``lines`` that refuse a clip under ``strict``."""
     return tuple(line for line in lines if kind_of(line) not in NO_FAULTS)
 
 

@@ -1,8 +1,8 @@
 """Which clips of a set share a rig, and the calibration of each rig.
 
-What one clip leaves open (the pitch of a pelvis that never stands, the twist of an
-elbow that never bends) its rig's other clips show, so clips of one rig are
-normalised with one calibration.
+One clip may not show everything (the pitch of a pelvis that never stands, the twist of an elbow
+that never bends), but other clips of its rig do. So clips of one rig are normalised with one
+calibration.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class File:
     Attributes:
         name: its name in the set.
         path: where it lies.
-        digest: of its contents, and of what is said of how to read it.
-        rig: of :func:`rig_of`; empty for what is no BVH file.
-        reading: how it is to be read.
+        digest: of its contents, and of the settings it is read with.
+        rig: of :func:`rig_of`; empty if it is no BVH file.
+        reading: how to read it.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Rig:
 
     Attributes:
         key: digest of these clips.
-        sample: the clips; none for a rig with a single one, which needs no other's help.
+        sample: the clips; none for a rig with a single clip.
     """
 
     key: str
@@ -91,8 +91,8 @@ def is_bvh(path: Path) -> bool:
 def group(files: Iterable[File]) -> dict[str, Rig]:
     """The rigs of a set by :attr:`File.rig`.
 
-    A rig is calibrated on the clips whose digests are the lowest: as good as a random
-    choice, the same in every order, and seldom another after a few more clips.
+    A rig is calibrated on the clips with the lowest digests. That is as good as a random choice,
+    the same in every order, and seldom changes after a few more clips.
     """
     clips: dict[str, list[File]] = defaultdict(list)
     for file in files:
@@ -107,7 +107,7 @@ def group(files: Iterable[File]) -> dict[str, Rig]:
 
 
 def calibrate_rig(rig: Rig) -> Calibration | None:
-    """Calibrate a rig on its sample; None if each clip had better speak for itself."""
+    """Calibrate a rig on its sample; None if each clip is better measured on itself."""
     clips: list[Clip] = []
     frames = 0
     for file in rig.sample:
@@ -139,9 +139,9 @@ def _middle(clip: Clip) -> Clip:
 
 
 def rig_of(data: bytes, reading: Reading) -> str:
-    """Digest of a BVH file's hierarchy and frame time, and of how it is to be read.
+    """Digest of a BVH file's hierarchy and frame time, and of how to read it.
 
-    The spacing and the root's offset do not matter. Empty for what has no motion.
+    The spacing and the root's offset do not matter. Empty for a file without motion.
     """
     end = _MOTION.search(data)
     if end is None:
@@ -156,7 +156,7 @@ def rig_of(data: bytes, reading: Reading) -> str:
 
 
 def _plain(reading: Reading) -> bool:
-    """Whether nothing is said by which a canonical file is read like any other."""
+    """Whether no setting makes a canonical file be read like any other."""
     return (reading.mapping, reading.up, reading.scale) == (None, None, None)
 
 

@@ -4,8 +4,8 @@ Every function works on arrays with any leading dimensions. Quaternions map
 vectors by ``rotate(q, v)``; ``multiply(a, b)`` applies ``b`` first.
 
 Results lie in memory component by component (all w, then all x, ...): the next operation
-on them then runs along memory instead of across it, which halves its time. Their shape and
-meaning are as ever; only code that looks at strides sees it.
+on them then runs along memory instead of across it, which halves its time. Shape and meaning are
+unchanged; only code that looks at strides notices.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ DEFAULT_OFFSETS: Array = np.concatenate(
 DEFAULT_OFFSETS.setflags(write=False)
 
 SHORTEST_LEG = 0.01
-"""Thigh and shin, metres, of the smallest body there is: less has no size to go by."""
+"""Thigh and shin, metres, of the smallest body: a shorter leg has no usable size."""
 
 
 def leg_length(offsets: Array) -> float:
@@ -95,8 +95,8 @@ def leg_length(offsets: Array) -> float:
 def toe_height(offsets: Array) -> float:
     """Height of the toe joint (ball of the foot) over a standing sole, metres.
 
-    2 cm of an adult, in proportion to the legs of others: scaled, a body is on its floor as
-    it was.
+    2 cm for an adult, in proportion to the legs for others, so that a scaled body stays on its
+    floor.
     """
     return 0.02 * leg_length(offsets) / leg_length(DEFAULT_OFFSETS)
 
@@ -108,17 +108,17 @@ def standing_height(offsets: Array) -> float:
 
 
 def root_between_bodies(old: Array, new: Array) -> tuple[float, float]:
-    """How the root's path goes from one body to another that moves alike.
+    """Scale and lift of the root's path between two bodies that move alike.
 
     Args:
         old, new: rest offsets ``(22, 3)`` of the two bodies, metres.
 
     Returns:
-        Scale of the path and the height, the ratio of the legs' lengths; and what is added to
-        the scaled height, metres, so that who stands on the floor stands on it again.
+        Scale of the path and the height, which is the ratio of the legs' lengths; and a constant to
+        add to the scaled height, metres, so that a standing body stands again.
 
     Raises:
-        BVHError: a body one of whose legs, thigh and shin, is shorter than 1 cm.
+        BVHError: a body with a leg (thigh and shin) shorter than 1 cm.
     """
     for body in (old, new):
         bones = np.linalg.norm(body[[2, 3, 6, 7]], axis=1)
@@ -161,8 +161,8 @@ def forward_kinematics(
 def generations(parents: tuple[int, ...]) -> tuple[list[int], list[tuple[slice, list[int]]]]:
     """A tree's joints by their distance from the root.
 
-    What goes down a tree can be done for all joints of a generation at once: for the
-    22 canonical joints that is 7 steps instead of 21.
+    Computing down a tree can handle all joints of a generation at once: for the 22 canonical joints
+    that is 7 steps instead of 21.
 
     Returns:
         Joints, roots first, then their children and so on; and for each generation but the

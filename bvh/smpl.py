@@ -2,8 +2,8 @@
 
 SMPL (Loper et al. 2015), SMPL+H and SMPL-X give each joint a rotation vector that turns it
 against its parent, zero in a T-pose whose joints all have the world's axes: X left, Y up, Z
-forward. The first 22 joints are the same in all of them. Where joints lie is the licensed
-body model's business; here they lie as in the mean of all people.
+forward. The first 22 joints are the same in all of them. The licensed body model places the joints;
+here they lie as in the mean of all people.
 """
 
 from __future__ import annotations
@@ -94,13 +94,14 @@ from the origin."""
 OFFSETS.setflags(write=False)
 
 STATURE = 1.72
-"""Height in metres of the mean body from sole to crown: what ``--height`` is measured against.
+"""Height in metres of the mean body from sole to crown, to which ``--height`` is related.
 Measured as any subject's is (:class:`bvh.Report`): along the bones, 18 cm over the head's joint."""
 
 _WIDTHS = {72: "SMPL", 156: "SMPL+H", 165: "SMPL-X"}
 _RATES = ("mocap_framerate", "mocap_frame_rate")
 _BODY = 3 * (len(NAMES) - 1)
 _SMPL_ROTATIONS = 52  # joints of SMPL+H, which AMASS writes
+_FULL = 4.0 * np.pi  # rad; two whole turns
 _SURE = 0.5  # by which one axis must point up more than the other
 _FLOOR, _NEAR, _LEVEL = 0.9, 0.15, 0.08  # weight of a floor; metres from zero, and of its spread
 
@@ -123,9 +124,9 @@ class Pose:
         offsets: ``(22, 3)`` of the joints, metres.
         fps: frames per second.
         up: axis of the world that points up.
-        model: what it came from, for people to read.
-        remarks: what had to be assumed.
-        places: ``(frames, 22, 3)`` local positions where they vary; ``offsets`` else.
+        model: its origin, for people to read.
+        remarks: assumptions made.
+        places: ``(frames, 22, 3)`` local positions, if they vary; else ``offsets``.
     """
 
     rotations: Array
@@ -150,10 +151,10 @@ def read_smpl(
 
     Args:
         path: the file.
-        fps: frames per second, over what it states.
+        fps: frames per second; overrides the file's.
         up: axis that points up; found if not given.
         height: stature of the subject, metres; of the mean body if not given.
-        body_model: file of the body model, by which betas say where joints are.
+        body_model: file of the body model, which places joints by betas.
 
     Raises:
         BVHError: an array is missing, of another width, not finite or of objects; no rate; or
@@ -170,7 +171,7 @@ def read_smpl(
         rate = fps or next((_one(data, name) for name in _RATES if name in data), None)
         if rate is None:
             raise BVHError(f"states no {' or '.join(_RATES)}: give the rate with --source-fps")
-        if not (np.isfinite(rate) and rate > 0):
+        if not 0.5 <= rate <= 1e4:
             raise BVHError(f"states a rate of {rate:g} frames a second: give it with --source-fps")
         gender = _text(data, "gender")
         betas = _betas(data) if body_model is not None else np.zeros((1, 0))
@@ -198,13 +199,12 @@ def read_smpl(
 
 
 def find_up(pelvis: Array, places: Array) -> tuple[str, str]:
-    """Which axis of the world, Y or Z, points up; and what is in doubt, empty if nothing is.
+    """Which axis of the world, Y or Z, points up; and a doubt, empty if there is none.
 
-    Who stands points that way, and whoever has a floor at zero has the lowest joint near it
-    all the time.
+    A standing body points that way, and over a floor at zero the lowest joint is always near it.
 
     Args:
-        pelvis: ``(frames, 4)`` world_from_pelvis, whose own Y points up who stands.
+        pelvis: ``(frames, 4)`` world_from_pelvis; the pelvis' own Y points up when standing.
         places: ``(frames, 22, 3)`` of the joints in the world, metres.
     """
     y, z = rotate(pelvis, np.array([0.0, 1.0, 0.0])).mean(axis=0)[1:]
@@ -365,6 +365,8 @@ def _vectors(data: Mapping[str, Any]) -> tuple[Array, str]:
         if len(root) != len(rest):
             raise BVHError(f"root_orient has {len(root)} frames, pose_body {len(rest)}")
         body, model = np.concatenate([root, rest], axis=1), "SMPL family"
+    if (most := float(np.abs(body).max())) > _FULL:
+        raise BVHError(f"poses: a rotation of {most:.4g} rad is none: are they in degrees?")
     return body.reshape(len(body), -1, 3), model
 
 

@@ -1,8 +1,8 @@
 """Names of the clips of the Seoul National University Movement Research Lab.
 
-Their files are called after what was recorded, in no one way: ``wd2_WalkForwardVFast01``,
-``wd2_cross_walk_m45d_slow_15``, ``wd2_tt_serve_1``, ``boxing_boxman_ducking_dir``. What is done
-is found by words, so that all takes of one thing have one label.
+Their files are named after their content, in several ways: ``wd2_WalkForwardVFast01``,
+``wd2_cross_walk_m45d_slow_15``, ``wd2_tt_serve_1``, ``boxing_boxman_ducking_dir``. The action is
+found by words, so that all takes of one action have one label.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SIDES = {"backward": "back", "left": "left", "right": "right"}
 def read_name(stem: str) -> dict[str, str] | None:
     """Action, style, subject and take of a file's stem; None if it is not one of theirs.
 
-    Words that say nothing of what is done (``wd2_Take_001``) give an empty action.
+    Names that say nothing of the action (``wd2_Take_001``) give an empty one.
     """
     if match := _SESSION.fullmatch(stem):
         action, subject, take = (found for found in match.groups() if found is not None)

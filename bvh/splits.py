@@ -1,4 +1,4 @@
-"""What is trained on and what is held out, by the names of the files."""
+"""Training and held-out clips, by the names of the files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Label", "Split", "by_action", "by_name", "by_subject", "every_nth", 
 
 @dataclass(frozen=True)
 class Label:
-    """What a file's name says of the clip; empty where it says nothing.
+    """A clip's label by its file's name; parts that the name lacks are empty.
 
     Attributes:
-        action: what is done: LAFAN1's theme, Bandai-Namco's content.
+        action: the action: LAFAN1's theme, Bandai-Namco's content.
         style: how it is done.
         subject: by whom.
         take: which of several recordings.
@@ -55,8 +55,8 @@ def parse_name(name: str) -> Label:
     """Read the action, style, subject and take from a file's name.
 
     LAFAN1's (``walk1_subject5``), Bandai-Namco's (``dataset-1_bow_active_001``),
-    CMU's (``07_01``) and SNU's (``wd2_WalkForwardSlow05``) conventions are known; of other
-    names a number at the end is the take and the rest the action.
+    CMU's (``07_01``) and SNU's (``wd2_WalkForwardSlow05``) conventions are known. In other names a
+    number at the end is the take, and the rest is the action.
     """
     stem = PurePosixPath(name).stem
     if found := snu.read_name(stem):

@@ -1,4 +1,4 @@
-"""Work spread over processes, and done in this one where that cannot be."""
+"""Work spread over processes, or done in this one where that is impossible."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 class Workers:
     """Processes that start when there is enough to do, and end with the ``with`` block.
 
-    They start afresh instead of as forks, since forking a process that runs threads can
-    lock up, and without the caller's script, which therefore needs no
-    ``if __name__ == "__main__":``. Processes that themselves are workers (of a data
-    loader) start none.
+    They are spawned, not forked, since forking a process that runs threads can lock up. They do not
+    import the caller's script, which therefore needs no ``if __name__ == "__main__":``. Processes
+    that are workers themselves (of a data loader) start none.
 
     Args:
         count: processes; by default one a core that this process may use.
@@ -62,11 +61,10 @@ class Workers:
     ) -> Iterator[tuple[Task, Result]]:
         """Yield each task with its result, in any order.
 
-        Tasks are taken from their source as they can be worked on, so there may be any
-        number of them. ``function`` must belong to a module that can be imported, not to a
-        script.
+        Tasks are taken from their source only when a worker is free, so there may be any number of
+        them. ``function`` must belong to a module that can be imported, not to a script.
 
-        If the processes die, what is left is done in this one, with a warning.
+        If the processes die, this process does the rest, with a warning.
         """
         tasks = iter(tasks)
         first = list(islice(tasks, 2))
@@ -107,7 +105,7 @@ class Workers:
 def _no_main() -> Iterator[None]:
     """Hide the running script from processes that start now.
 
-    Else each of them would import it first, and run all of it that is not guarded.
+    Else each of them would import it first, and run its unguarded code.
     """
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -119,7 +117,7 @@ def _no_main() -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Have processes that start now compute in one thread each: there is one a core."""
+    """Let processes that start now compute in one thread each, since there is one per core."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
@@ -133,7 +131,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """Leave it to the parent to be interrupted, and do not outlive it if it is killed."""
+    """Ignore interrupts, which the parent handles, and end when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -28,8 +28,8 @@ def write(clip: Clip, path: str | os.PathLike[str], *, decimals: int = 6) -> Non
     Joints are written depth first, children in the order of the clip. The values of
     every frame have ``decimals`` digits behind the point, angles in degrees; offsets
     and the frame time are written exactly. Numbers have no exponents, which many
-    readers do not know. Angles run on over whole turns rather than jump from 180 to
-    -180, so that programs that interpolate them turn the short way.
+    readers do not know. Angles continue over whole turns and do not jump from 180 to -180, so that
+    programs that interpolate them turn the short way.
 
     Args:
         clip: what to write, in any units.

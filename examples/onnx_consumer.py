@@ -3,8 +3,8 @@
     motiontok encode clip.bvh && motiontok export --format onnx -o export
     python examples/onnx_consumer.py codes.npy --programs export --out poses.npz
 
-Codes are taken a window at a time, as they come from a planner. Frames that the next window still
-changes wait for it.
+It takes codes a window at a time, as from a planner. Frames that the next window still changes wait
+for it.
 """
 
 from __future__ import annotations

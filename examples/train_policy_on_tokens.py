@@ -4,7 +4,7 @@
     motiontok render codes.npy --robot g1
 
 ``dataset`` is a LeRobot data set that ``motiontok convert`` wrote. Only the first codes of each
-window are learned, coarse ones that decode alone: they say nearly all that is to be foretold.
+window are learned. They are coarse and decode alone; the others are hardly predictable.
 """
 
 from __future__ import annotations

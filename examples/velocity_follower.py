@@ -2,7 +2,7 @@
 
     python examples/velocity_follower.py --out codes.npy && motiontok render codes.npy
 
-Each call draws one window from the prior, conditioned on what is commanded now.
+Each call draws one window from the prior, conditioned on the present command.
 """
 
 from __future__ import annotations

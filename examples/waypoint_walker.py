@@ -2,7 +2,7 @@
 
     python examples/waypoint_walker.py --out codes.npy && motiontok render codes.npy --robot g1
 
-Costs are functions; the last one is made up here, to show how.
+Costs are functions; the last one is written here, as an example.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python examples/your_own_planner.py --out codes.npy
 
-It is given the codes so far, the pose (metres, radians) and the time (seconds), and
-returns the codes of one window. Here it sees them as flat ids, the way a language model
-would, and repeats the clip it was shown.
+It receives the codes so far, the pose (metres, radians) and the time (seconds), and returns the
+codes of one window. Here it sees them as flat ids, like a language model, and repeats the clip that
+it was shown.
 """
 
 from __future__ import annotations

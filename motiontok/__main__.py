@@ -1,4 +1,4 @@
-"""``python -m motiontok``, which is also how ``torchrun -m motiontok`` enters."""
+"""``python -m motiontok``; ``torchrun -m motiontok`` enters here too."""
 
 from motiontok.cli.main import main
 

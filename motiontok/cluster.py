@@ -1,9 +1,9 @@
 """Shares of work handed out by a Ray cluster until all are done.
 
-Ray brings what a list of machines and a loop lack: workers that come and go, and work of those
-that died done again. What is done twice changes nothing, since a share goes on where it was ended
-(:mod:`motiontok.shards`); so results are those of a single machine. They go by the storage that
-the machines share, and not through Ray.
+A list of machines and a loop cannot do what Ray does: let workers come and go, and repeat the work
+of dead ones. Repeated work changes nothing, since a share continues where it ended
+(:mod:`motiontok.shards`). So results are those of a single machine. They travel by the storage that
+the machines share, not through Ray.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ __all__ = ["on_ray"]
 Result = TypeVar("Result")
 
 _SHARES = 4
-"""Shares for each processor of the cluster: a slow one or a lost one holds up little."""
+"""Shares for each processor of the cluster: with many, a slow or lost one delays little."""
 
 _RETRIES = 5
 """Workers of a share that may die."""
 
 _STORE = 100 * 2**20
-"""Bytes of Ray's own memory where a cluster is started here: next to nothing goes through it."""
+"""Bytes of Ray's own memory for a cluster that is started here: hardly anything goes through it."""
 
 
 def on_ray(work: Callable[[Share], Result], *, address: str, doing: str) -> list[Result]:
     """Have a Ray cluster do all shares of some work, each on one processor.
 
     Args:
-        work: does a share; of a module, or a partial of such a function.
+        work: does a share; a function of a module, or a partial of one.
         address: of the cluster: ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``; ``local`` starts
             one on this machine.
-        doing: beside the progress, on standard error.
+        doing: words beside the progress, on standard error.
 
     Returns:
-        What each share gave, as they were done.
+        The result of each share, in the order of completion.
 
     Raises:
         MissingDependencyError: Ray is not installed.
         InputError: there is no cluster at the address.
-        MotiontokError, BVHError, OSError: what the work raised.
+        MotiontokError, BVHError, OSError: raised by the work.
         MotiontokError: workers of one share died again and again, or the cluster is gone.
     """
     ray = _ray()

@@ -25,20 +25,20 @@ FORMAT = 2
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """Tokens of one motion, and what is needed to put it back where it was.
+    """Tokens of one motion, with its start, bones and length.
 
     Attributes:
-        array: ``(windows, codes_per_window)`` uint16, or as many codes a window as ``first`` says.
+        array: ``(windows, codes_per_window)`` uint16, or ``first`` codes a window.
         fingerprint: of the tokenizer that made them; empty if unknown.
         tokenizer: where that tokenizer was found, a hint for decoding.
-        frames: frames of the motion, the last window may be only partly used; 0 where
-            it is not known and all of every window is meant.
+        frames: frames of the motion, which may use only a part of the last window; 0 if unknown,
+            which means all frames of every window.
         start: place and heading of frame 0.
         offsets: ``(22, 3)`` rest offsets of the subject, metres.
         source: name of the source clip.
         licence: note on the licence of the tokenizer's training data.
         fps: frames per second.
-        first: codes that were kept of each window, the others left out; 0 for all.
+        first: number of first codes kept of each window; 0 for all.
     """
 
     array: NDArray[np.uint16]
@@ -61,8 +61,7 @@ class Codes:
         """Write ``path`` (.npy) and its sidecar, both or neither.
 
         Raises:
-            CodesError: the name does not end in ``.npy``, or :meth:`load` would refuse what is
-                to be written.
+            CodesError: the name does not end in ``.npy``, or :meth:`load` would refuse the file.
             OSError: the folder cannot be written, or the disk is full.
         """
         path = Path(path)
@@ -85,7 +84,7 @@ class Codes:
 
     @classmethod
     def load(cls, path: str | Path) -> Codes:
-        """Read codes and, where there is one, their sidecar.
+        """Read codes and their sidecar, if there is one.
 
         Without a sidecar the motion starts at the origin facing +X on the default
         skeleton and fills all its windows; a line on standard error says so.
@@ -168,7 +167,7 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
 
 
 def _values(given: dict[str, Any], path: Path) -> dict[str, Any]:
-    """What a sidecar says of its codes, checked one by one."""
+    """The values of a sidecar, checked one by one."""
     fps, frames = given["fps"], given["frames"]
     if isinstance(fps, bool) or fps != FPS:
         raise CodesError(f"{path}: fps is {fps!r}; codes are of motion at {FPS:g} frames/s")

@@ -1,7 +1,7 @@
 """Run configurations: TOML files read into frozen dataclasses.
 
-Every key is known, typed and checked; an unknown one is answered with the nearest
-known ones. ``section.key=value`` strings override single values.
+Every key is known, typed and checked. The error for an unknown key names the nearest known ones.
+``section.key=value`` strings override single values.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _HEAVIEST = 1e3
-"""Weight of a set of clips: beyond, the others are not drawn at all."""
+"""Largest weight of a set of clips: with more, the others would never be drawn."""
 
 PRECISIONS = ("float32", "bfloat16")
 MOTION_DATASETS = ("lafan", "bandai", "folder", "general", "procedural")
@@ -47,24 +47,26 @@ IMAGE_DATASETS = ("mnist", "cifar10", "imagenet", "pictures")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What to train on.
+    """Training data.
 
     Attributes:
         dataset: motion: ``lafan``, ``bandai``, ``folder`` (any humanoid BVH), ``general``
             (many folders of it) or ``procedural``; images: ``mnist``, ``cifar10``,
             ``imagenet`` or ``pictures`` (any folder of them).
         window: frames a window.
-        size: side of the squares that pictures are made into, pixels.
+        size: side of the squares to which pictures are cut, pixels.
         mirror: also train on the mirror image of every clip.
-        warp: half of the windows of a batch are resampled in time to be up to so many times
-            faster or slower, such as 1.33; 1 leaves all as they are. For methods trained in
-            steps: what is fitted sees real windows.
-        holdout: every how-manieth clip of a set, in sorted order, is held out for validation
+        warp: half of the windows of a batch are resampled in time, up to so many times faster or
+            slower, such as 1.33; 1 leaves all unchanged. For methods trained in steps; fits see
+            unwarped windows.
+        mix: share of the windows of a batch whose arms, trunk or head move as those of another
+            window do (:mod:`motiontok.data.limb_mixing`). For methods trained in steps, too.
+        holdout: every so-many-th clip of a set, in sorted order, is held out for validation
             (``lafan`` instead holds out the DAPS paper's four clips).
-        holdout_actions: actions to hold out whole instead, by the names of the files, with
-            commas between them, such as ``run,kick``; of sets that have any of them.
-        weights: of sets by their names, 1 where nothing is said: a set's share in what is
-            drawn is its weight times the square root of its windows.
+        holdout_actions: whole actions to hold out instead, by the names of the files and separated
+            by commas, such as ``run,kick``; applies to sets that have any of them.
+        weights: of sets by their names, 1 by default. A set's share of the draws is its weight
+            times the square root of its windows.
         clips, seconds: number and length of procedural clips.
     """
 
@@ -73,6 +75,7 @@ class DataConfig:
     size: int = 256
     mirror: bool = True
     warp: float = 1.0
+    mix: float = 0.0
     holdout: int = 20
     holdout_actions: str = ""
     weights: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -95,7 +98,7 @@ class ModelConfig:
         width, heads, layers: policy, both of its stacks.
         decoder_width, decoder_layers: decoder.
         components: principal components that lopq, lopq-net and daps-lopq keep.
-        bases: neighbourhoods with a basis of their own in these.
+        bases: number of neighbourhoods with a basis of their own in these components.
     """
 
     codes_per_window: int = 64
@@ -118,13 +121,13 @@ class MethodConfig:
         samples: sequences K drawn from the policy for each window (daps, reinforce), or
             draws of the Gumbel noise that are averaged (grmck).
         ess_target: target share of K for the effective sample size.
-        eta_start: trust region of DAPS at the start. From the paper's 100 it takes
-            thousands of steps down to where the target is met.
+        eta_start: trust region of DAPS at the start. From the paper's 100 it takes thousands of
+            steps to reach the value that meets the target.
         beta_start, beta_end: entropy weight, annealed exponentially over the run.
         temperature_start, temperature_end: of the softmax that gumbel and grmck
             differentiate, exponential over the run.
-        variance: of the Gaussian likelihood, in standardised units; of images, whose variances
-            are learned, what daps-pq starts its policy by.
+        variance: of the Gaussian likelihood, in standardised units. Images learn their variances,
+            and daps-pq only starts its policy with it.
         decoder_first: share of the run in which only the decoder learns, on codes of the
             starting policy; for daps-pq and daps-lopq.
         warm_start: share of the run with straight-through codes before DAPS; for daps-temporal.
@@ -149,21 +152,20 @@ class TrainConfig:
 
     Attributes:
         steps: optimiser steps.
-        time_budget: minutes; if not 0, the run ends by the clock instead of by steps, and
-            every schedule follows the clock.
+        time_budget: minutes; if not 0, the run ends by the clock, not by steps, and every schedule
+            follows the clock.
         batch_size: windows a step.
-        learning_rate, final_learning_rate: of AdamW, from one to the other along a
-            half cosine; equal ones stay constant.
+        learning_rate, final_learning_rate: of AdamW, along a half cosine; equal ones stay constant.
         evaluate_every, checkpoint_every, log_every: in steps.
-        evaluations: with a time budget, so many evaluations at equal times besides, so that
+        evaluations: with a time budget, number of additional evaluations at equal times, so that
             curves of methods of unequal speed can be compared.
-        validation_windows: at most so many held-out windows in each evaluation.
+        validation_windows: largest number of held-out windows in each evaluation.
         seed: of every random number of the run.
         precision: ``float32``, or ``bfloat16`` for products, with probabilities, rewards,
             losses and statistics in float32: for GPUs (docs/training.md).
-        chunk: observations at a time in the gradients of ``daps`` and what derives from
-            it; 0 takes what fits a CPU's cache, or half of a GPU of 24 GB. The
-            gradients are the same.
+        chunk: observations at a time in the gradients of ``daps`` and methods derived from it; 0
+            takes as many as fit a CPU's cache, or half of a GPU of 24 GB. The gradients are the
+            same.
     """
 
     steps: int = 250_000
@@ -232,7 +234,7 @@ def override(config: Config, overrides: Sequence[str], where: str) -> Config:
     """A configuration with some values replaced.
 
     Args:
-        config: what to start from.
+        config: to start from.
         overrides: as :func:`load_config` takes them.
         where: file to name in messages.
 
@@ -264,7 +266,7 @@ def parse_config(values: Mapping[str, Any], where: str) -> Config:
 
 
 def check_weight(weight: float, name: str) -> None:
-    """Refuse a weight of a set that leaves nothing of it, or of the others.
+    """Refuse a weight of a set that leaves no draws to it or to the others.
 
     Raises:
         ConfigError: it begins with ``name``.
@@ -323,6 +325,8 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: data.warp must be 1 (no warps) to 2 (twice as fast), got {data.warp}"
         )
+    if not 0.0 <= data.mix <= 1.0:
+        raise ConfigError(f"{where}: data.mix must be a share from 0 to 1, got {data.mix}")
     if data.holdout < 2:
         raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
     if not 2 <= model.vocab_size <= 65_536:

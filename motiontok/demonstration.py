@@ -1,4 +1,4 @@
-"""The whole path once, on embedded data: what ``motiontok demo`` runs."""
+"""The whole way once, on embedded data, for ``motiontok demo``."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def run_demo(
 ) -> Demo:
     """Train a small tokenizer on procedural clips and take an unseen clip the whole way.
 
-    A demo that was run before in ``out`` is replaced.
+    An earlier demo in ``out`` is replaced.
 
     Args:
         out: folder for results: source.bvh, codes.npy, decoded.bvh, robot.npz,

@@ -27,7 +27,7 @@ class MotiontokError(Exception):
 
 
 class InputError(MotiontokError):
-    """Something the user gave cannot be used."""
+    """The user's input cannot be used."""
 
 
 class ConfigError(InputError):
@@ -55,7 +55,7 @@ class MissingDependencyError(MotiontokError):
 
 
 class PlanError(MotiontokError):
-    """What was asked of a plan could be done, but no plan was found that does it."""
+    """A plan's task is possible, but no plan was found that keeps to it."""
 
 
 class RenderError(MotiontokError):

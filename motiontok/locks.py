@@ -1,4 +1,4 @@
-"""What one process at a time may write to: a run, the shards of a share, a folder of results."""
+"""Locks for one writer at a time: a run, the shards of a share, a folder of results."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["locked"]
 def locked(path: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
     """Keep other processes from ``path`` while the ``with`` block runs.
 
-    The kernel unlocks it when the process ends in whatever way. A folder is locked itself, so
-    that no file is left behind; a file is made where it is not there. Without effect where there
-    are no locks, as on some network file systems and on Windows.
+    The kernel unlocks it when the process ends in any way. A folder is locked itself, so that no
+    file is left behind; a missing file is made. Without effect if the system has no locks, as some
+    network file systems and Windows.
 
     Args:
-        path: of a folder that is there, or of a file in the folder that is written to.
-        doing: what the other process is at, in the refusal.
-        wait: until the other process is done, instead of refusing.
+        path: of an existing folder, or of a file in the folder that is written to.
+        doing: the other process' activity, for the refusal.
+        wait: wait until the other process is done, instead of refusing.
 
     Raises:
         InputError: another process holds it.

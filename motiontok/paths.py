@@ -1,4 +1,4 @@
-"""Where this package keeps what it ships."""
+"""Places of the files that come with this package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def config_dir() -> Path:
 
 
 def lasting_name(tokenizer: str) -> str:
-    """What codes.json calls a tokenizer: a shipped one's name, or the absolute path."""
+    """Name of a tokenizer in codes.json: a shipped one's name, or the absolute path."""
     return tokenizer if tokenizer == SHIPPED_TOKENIZER else str(Path(tokenizer).resolve())
 
 

@@ -1,4 +1,4 @@
-"""How every plot is begun and written."""
+"""Common beginning and end of every plot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def new_figure(width: float, height: float, *, doing: str) -> Any:
 
     Args:
         width, height: inches.
-        doing: what the figure is for, to begin the error's line with.
+        doing: purpose of the figure, which begins the error's line.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -37,7 +37,7 @@ def new_figure(width: float, height: float, *, doing: str) -> Any:
 def draw_series(
     axes: Any, rows: Sequence[Mapping[str, float]], series: Sequence[tuple[str, str]], title: str
 ) -> None:
-    """Draw columns of a run's log over its steps; what is of held-out data has markers.
+    """Draw columns of a run's log over its steps, held-out data with markers.
 
     Args:
         axes: where.

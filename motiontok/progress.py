@@ -12,30 +12,39 @@ from typing import Protocol
 __all__ = ["Progress", "ProgressCallback", "progress", "silent"]
 
 ProgressCallback = Callable[[float, str], object]
-"""Hears how far something is, in [0, 1], and what it does."""
+"""Called with the progress, in [0, 1], and the present activity."""
 
 
 def silent(share: float, doing: str) -> None:
-    """A :data:`Tell` that says nothing."""
+    """A progress callback that does nothing."""
 
 
 class Progress(Protocol):
-    """Called with how much is done and, optionally, a few words and a corrected total.
+    """Called with the amount done and, optionally, a few words and a corrected total.
 
-    A job that is resumed says first how much was done ``before``.
+    A resumed job first reports the amount done ``before``.
     """
 
     def __call__(
         self, done: int, detail: str = "", *, total: int | None = None, before: int | None = None
-    ) -> None: ...
+    ) -> None:
+        """Show it.
+
+        Args:
+            done: how much is done, of the total.
+            detail: a few words on what goes on.
+            total: the size of the job, where it turned out another.
+            before: how much was done when a resumed job began.
+        """
+        ...
 
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Progress]:
-    """Show how far a long job is, on standard error; of many processes, the first one's.
+    """Show the progress of a long job on standard error; with many processes, the first one's.
 
     Args:
-        title: what is going on.
+        title: name of the job.
         total: size of the job.
     """
     if os.environ.get("RANK", "0") != "0":

@@ -1,4 +1,4 @@
-"""A training run from configuration to tokenizer folder: what ``train`` and ``demo`` share."""
+"""A training run from configuration to tokenizer folder, for ``train`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from motiontok.training.parallel import first_before_others
 __all__ = ["SCRATCH", "Run", "find_start", "held_out_metrics", "resumed_config", "run_training"]
 
 SCRATCH = "scratch"
-"""In place of a tokenizer to start from: none."""
+"""Name for starting from no tokenizer."""
 
 _START = "start"  # folder in that of a run
 
@@ -50,8 +50,8 @@ class Run:
 
     Attributes:
         tokenizer: the trained tokenizer, saved in ``out/tokenizer``.
-        trained: what the loop reports.
-        held_out: the motions that were not trained on.
+        trained: the loop's report.
+        held_out: the held-out motions.
         metrics: of :func:`held_out_metrics`.
         skipped: (file, reason) of clips that could not be read.
     """
@@ -64,7 +64,7 @@ class Run:
 
 
 def resumed_config(name: str, out: Path, overrides: Sequence[str]) -> Config:
-    """Settings to resume the run in ``out`` with: its own, and overrides.
+    """Settings to resume the run in ``out``: its own, and overrides.
 
     Raises:
         TrainingError: there is no run of that name.
@@ -99,13 +99,13 @@ def run_training(
         out: its folder: config.json, log.csv, event files of TensorBoard,
             checkpoint.safetensors, best.safetensors, curves.png, metrics.json and tokenizer/,
             which holds the weights of the best validation.
-        data: folders, archives or files of clips, each a set; the data set may need none.
+        data: folders, archives or files of clips, each a set; some data sets need none.
         strict: stop at a clip that cannot be read, or with a fault in it.
-        reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
+        reading: how to read the files; it overrides a ``bvh.toml`` beside them.
         device: where to train.
         resume: continue the run in ``out``.
         start_from: folder of a tokenizer to start from, ``default`` for the shipped one, or
-            ``scratch``; by default the shipped one where it is of the same sizes.
+            ``scratch``; by default the shipped one, if its sizes are the same.
         say: prints a line for the user.
 
     Raises:
@@ -166,8 +166,9 @@ def run_training(
 
     if fitted:
         say(f"fitting {config.method.name} in one pass: it takes no steps and no time budget")
-        if config.data.warp > 1.0:
-            say(f"{config.method.name} is fitted to real windows: data.warp does nothing")
+        for name, changed in (("warp", config.data.warp > 1.0), ("mix", config.data.mix > 0.0)):
+            if changed:
+                say(f"{config.method.name} is fitted to real windows: data.{name} does nothing")
     total = config.train.steps if not config.train.time_budget else 1000
     doing = "fitting" if fitted else "training"
     with progress(f"{doing} {config.name}", total) as update:
@@ -208,8 +209,8 @@ def find_start(config: Config, name: str | None) -> MotionTokenizer | None:
 
     Args:
         config: of the run.
-        name: a folder, ``default`` for the shipped tokenizer or ``scratch``; by default the
-            shipped one where the run could go on from it.
+        name: a folder, ``default`` for the shipped tokenizer or ``scratch``; by default the shipped
+            one, if the run can start from it.
 
     Raises:
         TokenizerError: there is none in that folder.
@@ -234,7 +235,7 @@ def find_start(config: Config, name: str | None) -> MotionTokenizer | None:
 
 
 def _differs(config: Config, trained: DiscreteAutoencoder) -> str:
-    """In what a run cannot go on from a trained autoencoder, if anything."""
+    """Differences that prevent a run from starting from a trained autoencoder."""
     own, kind = trained.config, METHODS[config.method.name]
     if not kind.goes_on_from(trained):
         return f"it was trained by {own.method.name}, this run trains {config.method.name}"
@@ -250,7 +251,7 @@ def _differs(config: Config, trained: DiscreteAutoencoder) -> str:
 def _start_of(
     config: Config, out: Path, name: str | None, *, resume: bool, say: Callable[[str], None]
 ) -> MotionTokenizer | None:
-    """:func:`find_start`, or what a run that is resumed has kept."""
+    """:func:`find_start`, or the start that a resumed run has kept."""
     if resume:
         kept = out / _START
         return MotionTokenizer.from_pretrained(kept) if kept.exists() else None

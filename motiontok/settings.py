@@ -27,7 +27,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
     Args:
         cls: the dataclass.
-        values: of its fields; those without keep their defaults.
+        values: of its fields; the others keep their defaults.
         where: file to name in messages.
 
     Raises:
@@ -86,7 +86,7 @@ def _sections(cls: type[Any]) -> dict[str, list[str]]:
 
 
 def _nearest(key: str, prefix: str, hints: Mapping[str, Any], root: type[Any]) -> list[str]:
-    """Known keys to suggest: like it here, else like it anywhere, else all of them here."""
+    """Known keys to suggest: similar ones here, else anywhere, else all of them here."""
     here = [prefix + k for k in difflib.get_close_matches(key, hints, n=3)]
     anywhere = {
         name: f"{section}.{name}" for section, names in _sections(root).items() for name in names

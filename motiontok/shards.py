@@ -1,10 +1,9 @@
-"""Results of many files in a few, at every instant whole: what corpora and stores are written by.
+"""Results of many files in a few shards, whole at every instant; corpora and stores use it.
 
-While a shard grows, each result is a line of ``open-NUMBER-SHARE.jsonl``, and a line that is whole
-counts. When it is large enough, or the run ends, the shard is finished: its owner writes it under
-its own name, with ``manifest-NUMBER-SHARE.jsonl`` beside it, and only then removes the open file.
-So at every instant each result is in one file or the other, and a run that begins finishes what
-one that was killed has left.
+While a shard grows, each result is a line of ``open-NUMBER-SHARE.jsonl``; only whole lines count.
+When the shard is large enough, or the run ends, its owner writes it under its own name, with
+``manifest-NUMBER-SHARE.jsonl`` beside it, and only then removes the open file. So at every instant
+each result is in one file or the other, and a new run finishes the shards of a killed one.
 """
 
 from __future__ import annotations
@@ -41,15 +40,15 @@ __all__ = [
 _Entry = TypeVar("_Entry")
 
 SHARD_CLIPS = 4_096
-"""Clips after which a shard is closed, however short they are."""
+"""Clips after which a shard is closed, for any length of clips."""
 
 
 Share = tuple[int, int]
-"""Which part of the clips is one's own: its number, from 0, and how many there are."""
+"""A share of the clips: its number, from 0, and the number of shares."""
 
 
 def share_of(clip: str, count: int) -> int:
-    """The share that a clip is in, by its path and their number alone."""
+    """The share of a clip, by its path and the number of shares alone."""
     return int(hashlib.sha256(clip.encode()).hexdigest()[:12], 16) % count
 
 
@@ -59,7 +58,7 @@ def share_name(share: Share) -> str:
 
 
 def require_share(share: Share) -> None:
-    """Refuse a share that there is not.
+    """Refuse a share that does not exist.
 
     Raises:
         InputError: its number is not below the number of shares.
@@ -81,7 +80,7 @@ def share_said(text: str) -> Share:
 
 
 def share_of_process() -> Share:
-    """Which share of the clips is this process's: ``RANK`` of ``WORLD_SIZE``, as torchrun sets.
+    """This process's share of the clips: ``RANK`` of ``WORLD_SIZE``, as torchrun sets.
 
     Raises:
         InputError: they are no such numbers.
@@ -96,7 +95,7 @@ def make_folder(out: Path, what: str) -> None:
     """Make the folder of results.
 
     Raises:
-        InputError: it is a file; ``what`` says what is written into a folder.
+        InputError: it is a file; ``what`` names the results.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -105,14 +104,14 @@ def make_folder(out: Path, what: str) -> None:
 
 
 class GrowingShard:
-    """The shard that is open: lines are added to it, and closing it makes room for the next.
+    """The open shard: lines are added to it, and closing it begins the next.
 
     Args:
         out: folder of the shards.
         name: of the share whose shards these are, such as ``0of1``.
         finish: makes a shard and its manifest of an open file, and removes it.
         rows: rows of results after which a shard is closed.
-        clips: results after which it is, however few rows they have.
+        clips: results after which a shard is closed, for any number of rows.
     """
 
     def __init__(
@@ -140,7 +139,7 @@ class GrowingShard:
         """Add a result of so many rows as one line.
 
         Raises:
-            OSError: the disk is full, or cannot be written; what was there before is kept.
+            OSError: the disk is full, or cannot be written; earlier results are kept.
         """
         line = (json.dumps(row) + "\n").encode()
         with self._path.open("ab", buffering=0) as file:
@@ -165,7 +164,7 @@ class GrowingShard:
 
 
 def open_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Results of an open shard, up to a line that was not finished."""
+    """Results of an open shard, without an unfinished last line."""
     with path.open("rb") as lines:
         for line in lines:
             try:
@@ -177,7 +176,7 @@ def open_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def finish_left(out: Path, name: str, finish: Callable[[Path], object], doing: str) -> None:
-    """Finish what runs that have ended left open, also those of another number of shares.
+    """Finish shards that ended runs left open, also runs with another number of shares.
 
     Shares of the same number finish their own: they may be starting at this moment.
     """
@@ -208,12 +207,12 @@ def _number(path: Path) -> tuple[int, str]:
 def manifest_lines(
     path: Path, cure: str, read: Callable[[dict[str, Any]], _Entry]
 ) -> Iterator[_Entry]:
-    """What the lines of a manifest say; a last one that was not finished is left out.
+    """Entries of a manifest's lines, without an unfinished last one.
 
     Args:
         path: of the manifest.
-        cure: what to do about a damaged line.
-        read: makes an entry of a line; ValueError and TypeError are of a damaged one.
+        cure: advice about a damaged line, for the error.
+        read: makes an entry of a line; ValueError and TypeError mean a damaged one.
 
     Raises:
         DataError: a line is damaged.

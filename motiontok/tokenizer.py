@@ -63,7 +63,7 @@ class MotionTokenizer(StreamCoder):
         method: a trained autoencoder.
         statistics: of the features it was trained on.
         licence: note on the licence of the training data.
-        calibrations: of the rigs it was trained on, with which files of theirs are read.
+        calibrations: of the rigs it was trained on; files of these rigs are read with them.
     """
 
     def __init__(
@@ -106,9 +106,8 @@ class MotionTokenizer(StreamCoder):
     ) -> Motion:
         """Motion of codes ``(windows, codes_per_window)``.
 
-        Codes of lopq, pca-pq and temporal go from coarse to fine: the first ones of each window
-        decode too, to a coarser motion. That they are no more is said: ``decode(codes[:, :8],
-        first=8)``.
+        Codes of lopq, pca-pq and temporal go from coarse to fine, and the first n of each window
+        decode alone, to a coarser motion. State their number: ``decode(codes[:, :8], first=8)``.
 
         Args:
             codes: integers.
@@ -120,12 +119,11 @@ class MotionTokenizer(StreamCoder):
             on_invalid: what to do about a window with a code outside the vocabulary: an
                 ``"error"``, or ``"hold"`` the pose before it, standing still.
             plant: hold standing feet in place, and a body that is still.
-            first: codes that there are of each window, if not all.
+            first: number of first codes of each window, if not all.
 
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.
-            DataError: a place or bones that no body has, or a count of codes that do not decode
-                alone.
+            DataError: impossible place or bones, or a number of codes that do not decode alone.
         """
         features = self._joined(codes, on_invalid, first)
         if features.ndim != 2:
@@ -175,12 +173,12 @@ class MotionTokenizer(StreamCoder):
         rate_weight: float = 0.0,
         tokenizer: str = "",
     ) -> Codes:
-        """Codes with everything their file needs beside them.
+        """Codes with everything that their file needs.
 
         Args:
             motion: a motion, or the path of a clip (.bvh) or motion (.npz).
             effort, hold_path, first, rate_weight: as :meth:`encode` has them.
-            tokenizer: where this one is found, a note for whoever decodes.
+            tokenizer: place of this tokenizer, a note for decoding.
 
         Raises:
             DataError, BVHError: as :meth:`encode`.
@@ -239,10 +237,10 @@ class MotionTokenizer(StreamCoder):
         """Motions of the codes of several clips.
 
         Args:
-            codes: what calling the tokenizer gives, whose motions are where and of whom they were;
-                or ``(clips, windows, codes_per_window)``, or an array for each clip, from the
-                origin and on the tokenizer's body.
-            mask: ``(clips, windows)``, which windows of an array there are; all by default.
+            codes: the result of calling the tokenizer, whose motions keep their places and bodies;
+                or ``(clips, windows, codes_per_window)``, or an array for each clip, decoded from
+                the origin and on the tokenizer's body.
+            mask: ``(clips, windows)``, which windows of an array exist; all by default.
             first: as :meth:`decode` has it.
 
         Raises:
@@ -283,7 +281,7 @@ class MotionTokenizer(StreamCoder):
         )
 
     def decode_many(self, codes: Iterable[Codes]) -> Iterator[Motion]:
-        """Motions of many codes files, each as :meth:`decode_codes` has it, in their order.
+        """Motions of many codes files, each as by :meth:`decode_codes`, in order.
 
         Short clips are decoded together, in a third of the time; few are held at once.
 
@@ -310,12 +308,12 @@ class MotionTokenizer(StreamCoder):
     def save_pretrained(self, folder: str | os.PathLike[str], *, compact: bool = False) -> None:
         """Write ``model.safetensors`` and ``config.json``, both or neither.
 
-        ``calibrations.json`` comes with them where there are calibrations.
+        ``calibrations.json`` comes with them if there are calibrations.
 
         Args:
-            folder: where to; made if it is not there.
+            folder: made if it does not exist.
             compact: keep weights in 16 bits and most of lopq's in 8, for half and a third of
-                the size. They are rounded before the fingerprint is taken, so this is another
+                the size. They are rounded before the fingerprint is computed, so this is another
                 tokenizer than the one in memory: read it back to encode with it.
 
         Raises:
@@ -332,8 +330,8 @@ class MotionTokenizer(StreamCoder):
         """Read a tokenizer folder, or the folder of the run that trained it.
 
         Args:
-            folder: the folder, ``"default"`` for the one shipped with the package, or, where
-                ``huggingface_hub`` is installed, ``owner/name`` of the Hugging Face hub.
+            folder: the folder, ``"default"`` for the shipped one, or, if ``huggingface_hub`` is
+                installed, ``owner/name`` of the Hugging Face hub.
             device: where to put the weights.
 
         Raises:
@@ -366,7 +364,7 @@ class MotionTokenizer(StreamCoder):
         return z
 
     def _decode_apart(self, clips: list[Tensor]) -> list[Array]:
-        """Raw frames of each clip, of methods whose windows are apart decoded together."""
+        """Raw frames of each clip; methods with independent windows decode them together."""
         if self.method.joins_windows:
             parts = [decode_windows(self.method, self.statistics, z) for z in clips]
         else:

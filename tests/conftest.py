@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +22,47 @@ hypothesis.settings.register_profile(
     "motiontok", deadline=None, derandomize=bool(os.environ.get("CI"))
 )
 hypothesis.settings.load_profile("motiontok")
+
+# Files that take longest, the longest first: one that is begun last, others wait for.
+LONGEST = (
+    "export/test_programs.py",
+    "training/test_parallel.py",
+    "render/test_render_viewer.py",
+    "corpus/test_on_ray.py",
+    "methods/test_temporal.py",
+    "methods/test_daps_temporal.py",
+    "methods/test_daps.py",
+    "corpus/test_packing.py",
+    "data/test_store.py",
+    "robots/test_robots_cli.py",
+    "cli/test_cli.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, and leave the order otherwise."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((n for n, end in enumerate(LONGEST) if path.endswith(end)), len(LONGEST))
+
+    items.sort(key=place)
+
+
+@contextmanager
+def made_once(base: Path, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that processes of one test run share, and whether it is to be made now.
+
+    Args:
+        base: ``tmp_path_factory.getbasetemp()``, of each process its own.
+        name: of the folder.
+    """
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = shared / f"{name}.done"
+        yield shared / name, not done.exists()
+        done.touch()
 
 
 @pytest.fixture(scope="session")
@@ -90,8 +134,9 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from motiontok.config import load_config
     from motiontok.runs import run_training
 
-    out = tmp_path_factory.mktemp("tiny") / "run"
-    run_training(load_config("demo", TINY), out=out, say=lambda line: None)
+    with made_once(tmp_path_factory.getbasetemp(), "tiny-run") as (out, missing):
+        if missing:
+            run_training(load_config("demo", TINY), out=out, say=lambda line: None)
     return out
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,6 +33,24 @@ def folders(tiny_run, tmp_path_factory):
     return {"--tokenizer": tiny_run, "--prior": out / "prior"}
 
 
+@pytest.fixture
+def example(monkeypatch, capsys):
+    """Runs an example as a script, in this process, which has torch already."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        monkeypatch.syspath_prepend(EXAMPLES)
+        code = 0
+        try:
+            runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=said.out, stderr=said.err)
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -39,15 +59,10 @@ def folders(tiny_run, tmp_path_factory):
         ("your_own_planner", ("--tokenizer",)),
     ],
 )
-def test_an_example_writes_codes(folders, name, options, tmp_path):
+def test_an_example_writes_codes(folders, example, name, options, tmp_path):
     out = tmp_path / "codes.npy"
     given = [part for option in options for part in (option, str(folders[option]))]
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / f"{name}.py", *given, "--seconds", "3", "--out", out],
-        capture_output=True,
-        text=True,
-        cwd=EXAMPLES.parent,
-    )
+    done = example(name, *given, "--seconds", "3", "--out", out)
     assert done.returncode == 0, done.stderr
     assert str(out) in done.stdout
     codes = Codes.load(out)
@@ -56,18 +71,10 @@ def test_an_example_writes_codes(folders, name, options, tmp_path):
     assert len(tokenizer.decode_codes(codes)) == 90
 
 
-def test_quickstart_goes_the_whole_way(folders, tmp_path):
+def test_quickstart_goes_the_whole_way(folders, example, tmp_path):
     pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
     pytest.importorskip("pyrender", reason="needs: pip install 'motiontok[render]'")
-    done = subprocess.run(
-        [
-            *(sys.executable, EXAMPLES / "quickstart.py", "--out", tmp_path),
-            *("--tokenizer", folders["--tokenizer"]),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=EXAMPLES.parent,
-    )
+    done = example("quickstart", "--out", tmp_path, "--tokenizer", folders["--tokenizer"])
     assert done.returncode == 0, done.stderr
     assert "mean joint error" in done.stdout
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
@@ -96,7 +103,7 @@ def test_a_planner_in_another_process(folders):
     assert "body at [" in done.stdout
 
 
-def test_a_policy_is_trained_on_a_data_set(folders, tmp_path):
+def test_a_policy_is_trained_on_a_data_set(folders, example, tmp_path):
     pytest.importorskip("pyarrow", reason="needs: pip install 'motiontok[lerobot]'")
     from bvh import procedural
     from motiontok.lerobot import Episode, write_dataset
@@ -116,15 +123,14 @@ def test_a_policy_is_trained_on_a_data_set(folders, tmp_path):
     write_dataset(episodes, tmp_path / "data", tokenizer)
     given = ["--tokenizer", folders["--tokenizer"], "--data", tmp_path / "data"]
     given += ["--minutes", "0.03", "--seconds", "3", "--out", tmp_path / "codes.npy"]
-    program = [sys.executable, EXAMPLES / "train_policy_on_tokens.py", *given]
-    done = subprocess.run([*program, "--task", "squat, low"], capture_output=True, text=True)
+    done = example("train_policy_on_tokens", *given, "--task", "squat, low")
     assert done.returncode == 0, done.stderr
     assert "8 episodes of 2 tasks" in done.stdout
     assert "held out: " in done.stdout
     codes = Codes.load(tmp_path / "codes.npy")
     assert codes.array.shape == (3, 8)
     assert len(tokenizer.decode_codes(codes)) == 96
-    done = subprocess.run([*program, "--task", "fly"], capture_output=True, text=True)
+    done = example("train_policy_on_tokens", *given, "--task", "fly")
     assert done.returncode == 2
     assert "there are squat, low, walk" in done.stderr
 

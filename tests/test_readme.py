@@ -27,10 +27,8 @@ def _commands() -> list[list[str]]:
     return [w[1:] for w in words if w and w[0] == "motiontok"]
 
 
-def test_python_example_runs(tiny_run: Path, tmp_path: Path) -> None:
-    """The example, word for word, with a tokenizer where it expects one."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "lafan").symlink_to(tiny_run)
+def test_python_example_runs(tmp_path: Path) -> None:
+    """The example, word for word."""
     (block,) = _blocks("python")
     done = subprocess.run(
         [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -38,9 +36,9 @@ def test_python_example_runs(tiny_run: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"\(\d+, \d+\) \d+ \d+ bits/s", done.stdout)
     found = re.search(r"mean joint error ([\d.]+) mm", done.stdout)
-    # Of this hardly trained tokenizer; of a body that faces another way it would be twice as much.
+    # Of a body that faces another way, or of another length, it would be many times as much.
     assert found is not None
-    assert float(found[1]) < 120.0
+    assert float(found[1]) < 30.0
 
 
 @pytest.mark.parametrize("arguments", _commands(), ids=" ".join)

@@ -1,4 +1,4 @@
-"""Any humanoid clip to canonical motion, whoever made the file."""
+"""From humanoid clips of any origin to canonical motion."""
 
 from bvh.normalizer.calibration import Calibration, calibrate
 from bvh.normalizer.mapping import read_mapping

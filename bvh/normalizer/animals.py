@@ -1,9 +1,9 @@
-"""Tell animals from people by how they are built and how they stand.
+"""Distinguish animals from people by build and stance.
 
 Captures of dogs and horses have a person's joints, often by a person's names. But their arms
 are legs, as long as the others; the trunk is longer than a leg; the foot is half a leg, and
-they stand on it with the spine level; and many have a tail. No person on hands and feet has any
-of these but a costume's tail, and no person has three.
+they stand on it with the spine level; and many have a tail. A person on hands and feet has none of
+these, except a costume's tail, and no person has three.
 """
 
 from __future__ import annotations

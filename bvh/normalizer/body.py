@@ -43,8 +43,8 @@ _TRUNK = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head")
 class Body:
     """Global transforms of the canonical joints as the source has them.
 
-    Rotations are right only up to an unknown constant rotation on the right per
-    joint: that is all a BVH file fixes, since its local axes are arbitrary.
+    Each joint's rotations are known only up to a constant rotation on the right: a BVH file fixes
+    no more, since its local axes are arbitrary.
 
     Attributes:
         rotations: ``(frames, 22, 4)`` world_from_source_joint; identity where missing.
@@ -201,10 +201,10 @@ def uprightness(positions: Array) -> Array:
 
 
 def left_is_left(body: Body) -> float:
-    """How far the body agrees that its left is left, -1 to 1; near 0 it does not show.
+    """How far the body agrees with its names of left and right, -1 to 1; near 0 it is undecided.
 
-    Knees bend about the axis that points left, and toes point forward; a body that
-    does neither has its sides' names exchanged.
+    Knees bend about the axis that points left, and toes point forward; if neither holds, the sides'
+    names are exchanged.
     """
     lateral = unit(body.at("LeftUpLeg") - body.at("RightUpLeg"))
     trunk = unit(body.at("Spine2") - body.at("Hips"))

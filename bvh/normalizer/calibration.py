@@ -1,4 +1,4 @@
-"""What is constant about a rig: which joints, which axes, which unit."""
+"""The constants of a rig: its joints, axes and unit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Calibration:
         scale: metres per source unit.
         unit: that unit's name, ``"given"`` or ``"unknown"``.
         axes: ``(22, 4)`` canonical_from_source axes of each joint.
-        problems: what had to be assumed or looked wrong, one line each.
+        problems: assumptions and faults, one line each.
         up_confidence: 0 to 1, of the up axis; 1 where it was given.
     """
 
@@ -122,10 +122,9 @@ def calibrate(
 ) -> Calibration:
     """Find out how a rig maps onto the canonical skeleton.
 
-    :func:`normalize` does this for each clip by itself. Sharing one calibration makes
-    all clips of a rig agree also in what a single clip may not show: the pelvis pitch
-    of a clip that never stands, the twist of an arm that never bends, where a head or
-    a hand points on average.
+    :func:`normalize` does this for each clip by itself. With a shared calibration all clips of a
+    rig agree also where a single clip is ambiguous: the pelvis pitch of a clip that never stands,
+    the twist of an arm that never bends, the average direction of a head or a hand.
 
     Args:
         clips: one or more clips of one rig, which together should stand flat on the
@@ -147,7 +146,7 @@ def measure(
     up: str | None,
     scale: float | None,
 ) -> tuple[Calibration, Body, Contacts]:
-    """Calibrate on one clip, and hand over what was computed on the way."""
+    """Calibrate on one clip, and return intermediate results too."""
     check_time(clip)
     joints = map_joints(clip, mapping)
     body = extract(clip, joints, up=up, scale=scale)

@@ -1,4 +1,4 @@
-"""Recognise clips that already are canonical motion, such as this package writes."""
+"""Recognise clips that are canonical motion already, such as those that this package writes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Canonical:
         scale: metres per source unit.
         unit: that unit's name.
         points: ``(n, 22, 3)`` joints in frames spread over the clip.
-        problems: a line if the body is off its floor, and on that of another axis.
+        problems: a line if the body is off its floor but on the floor of another axis.
     """
 
     positions: Array
@@ -59,13 +59,12 @@ class Canonical:
 
 
 def from_canonical(clip: Clip) -> Canonical | None:
-    """Take over a clip that has the canonical joints in the canonical rest pose.
+    """Accept a clip that has the canonical joints in the canonical rest pose.
 
     That is: the 22 joints with their parents, the zero pose a T-pose with its bones
     along the axes, no position channels but the root's, and its floor under the body.
     None for any other clip.
-    Only so does a motion that was written come back with all of its rotations, also
-    those that positions do not show.
+    So a written motion comes back with all its rotations, also those that positions do not show.
     """
     if clip.frames == 0 or clip.names != JOINTS or tuple(clip.parents) != PARENTS:
         return None
@@ -108,7 +107,7 @@ def _is_turned(points: Array, up: str, frame_time: float) -> bool:
     """Whether a body that lies does so because the file's root turns it out of its rest pose.
 
     It then hangs far below its floor, or off it while it stands on the floor of another
-    axis. A body that lies on its own floor is left lying.
+    axis. A body that lies on its own floor stays as it is.
     """
     lowest = points[..., 2].min(axis=1)
     if np.median(lowest) < -_FAR_BELOW:
@@ -130,7 +129,7 @@ def _is_turned(points: Array, up: str, frame_time: float) -> bool:
 
 
 def _doubts(points: Array, up: str) -> tuple[str, ...]:
-    """A line if the body is not on the floor along ``up``, but is on that of another axis."""
+    """A line if the body is off the floor along ``up`` but on the floor of another axis."""
     if _on_floor(points[..., 2].min(axis=1)):
         return ()
     source = rotate(conjugate(world_from_source(up)), points)

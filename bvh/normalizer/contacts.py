@@ -31,7 +31,7 @@ class Contacts:
     Attributes:
         floor: height of the floor in the body's world, metres.
         flat: ``(frames, 2)`` left and right foot flat on the floor and still.
-        problems: what had to be assumed, one line each.
+        problems: assumptions, one line each.
     """
 
     floor: float

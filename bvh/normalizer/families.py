@@ -1,7 +1,7 @@
 """Joint names of the skeleton families in use.
 
-A family is written once with ``{}`` where the side goes. Names compare without
-case, separators and prefixes (``mixamorig:LeftUpLeg`` is ``leftupleg``).
+A family is written once, with ``{}`` in place of the side. Names compare without case, separators
+and prefixes (``mixamorig:LeftUpLeg`` is ``leftupleg``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Family:
 
     Attributes:
         name: the family's name, as reported.
-        sides: what stands for left and right in a name.
+        sides: words for left and right in a name.
         hips: the pelvis joint.
         leg: thigh, shin, foot and, where the family has one, toe; ``{}`` is the side.
         arm: clavicle, upper arm, forearm, hand.

@@ -20,7 +20,7 @@ def unit(v: Array) -> Array:
 
 
 def center(v: Array) -> Array:
-    """Geometric median (3,) of ``(n, 3)``: robust, and it turns with what it is taken of.
+    """Geometric median (3,) of ``(n, 3)``: robust, and it turns with its points.
 
     The median of each coordinate would depend on the axes. Weiszfeld's iteration
     (Weiszfeld 1937), which needs no step where the vectors are all alike.

@@ -1,9 +1,9 @@
 """From source joint axes to canonical ones, found from geometry.
 
 A BVH file fixes each joint's global rotation S(t) only up to an unknown constant
-rotation on its right, since local axes are arbitrary. Each rule below names vectors
-that are constant in a joint's own axes and says where they point in the T-pose; that
-gives a constant C with canonical rotation ``G(t) = S(t) C^-1``, whatever the axes.
+rotation on its right, since local axes are arbitrary. Each rule below names vectors that are
+constant in a joint's own axes, and their directions in the T-pose. That gives a constant C with
+canonical rotation ``G(t) = S(t) C^-1`` for any axes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class AxisFinder:
     Attributes:
         axes: ``(22, 4)`` the result; identity for joints whose rotation follows from
             positions alone.
-        problems: what had to be assumed, one line each.
+        problems: assumptions, one line each.
     """
 
     def __init__(self, body: Body, contacts: Contacts, rest: RestPose | None) -> None:

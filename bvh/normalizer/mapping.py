@@ -1,4 +1,4 @@
-"""Which source joint is which canonical joint."""
+"""The map from canonical joints to source joints."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class JointMap:
 
     Attributes:
         joints: canonical name -> index of the source joint.
-        tips: canonical name -> index of the source joint whose ``End Site`` stands in.
+        tips: canonical name -> index of the source joint whose ``End Site`` replaces a missing
+            joint.
         family: family the names belong to, ``"words"`` (found by the words in the names),
             ``"unknown"`` (found by topology) or ``"custom"``.
         confidence: 0 to 1; for a family the share of its joints that are there.
@@ -107,11 +108,11 @@ def map_joints(
     Args:
         clip: any humanoid clip.
         mapping: canonical joint -> source joint, or a file for :func:`read_mapping`.
-            It overrules what is found; ``""`` means the source has no such joint.
+            It overrides automatic matches; ``""`` means the source has no such joint.
 
     Raises:
-        BVHError: the clip is no humanoid this can recognise, or ``mapping`` names a
-            joint that is not there.
+        BVHError: the clip is not recognised as a humanoid, or ``mapping`` names a joint that does
+            not exist.
     """
     if isinstance(mapping, str | os.PathLike):
         mapping = read_mapping(mapping)
@@ -187,7 +188,7 @@ def _first(names: Sequence[str]) -> dict[str, int]:
 
 
 def _without_affixes(names: Sequence[str], family: Family) -> list[str]:
-    """Names without what stands before and behind most of the family's names in them."""
+    """Names without the prefix and suffix that most of the family's names have in them."""
     affixes: Counter[tuple[str, str]] = Counter()
     for wanted in family.joints().values():
         around = (name.partition(wanted) for name in names if wanted in name)
@@ -222,7 +223,7 @@ def _by_family(clip: Clip, names: dict[str, int], family: Family) -> JointMap | 
 def _where_legs_and_trunk_meet(clip: Clip, joints: Mapping[str, int]) -> int:
     """The joint named after the hips, or one below it that still carries legs and arms.
 
-    Some files name a joint on the floor so, which goes along below the body.
+    In some files a joint on the floor below the body has that name.
     """
     hips: int | None = joints["LeftUpLeg"]
     for limb in ("RightUpLeg", "LeftArm", "RightArm"):
@@ -252,7 +253,7 @@ def _custom(clip: Clip, mapping: Mapping[str, str], found: JointMap | None) -> J
 
 
 def _with_tips(clip: Clip, found: JointMap) -> JointMap:
-    """Let ``End Site``s stand in for joints at the ends of limbs."""
+    """Use ``End Site``s for missing joints at the ends of limbs."""
     tips: dict[str, int] = {}
     for tip in _TIPS:
         parent = found.joints.get(JOINTS[PARENTS[JOINTS.index(tip)]])

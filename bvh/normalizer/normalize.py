@@ -49,8 +49,8 @@ class Report:
         scale: metres per source unit.
         floor: height of the floor over the source's origin, metres.
         height: stature of the subject, metres, from bone lengths.
-        problems: what had to be assumed or looks wrong, one line each, which begins with one
-            of the kinds in :mod:`bvh.remarks` and a colon.
+        problems: assumptions and faults, one line each. A line begins with one of the kinds in
+            :mod:`bvh.remarks` and a colon.
         up_confidence: 0 to 1, of the up axis; 1 where it was given or is the file's own.
     """
 
@@ -83,13 +83,13 @@ def normalize(
 
     Args:
         clip: humanoid motion in its file's conventions.
-        mapping: canonical joint -> source joint, or a TOML or JSON file of that, where
-            names are not recognised; see :func:`bvh.read_mapping`.
+        mapping: canonical joint -> source joint, or a TOML or JSON file of that, if names are not
+            recognised; see :func:`bvh.read_mapping`.
         up: source axis that points up (``"y"``, ``"-z"``, ...); found if not given.
         scale: metres per source unit; found if not given.
         fps: frames per second of the result.
-        calibration: what :func:`bvh.calibrate` found for this rig, instead of
-            ``mapping``, ``up`` and ``scale``.
+        calibration: result of :func:`bvh.calibrate` for this rig, in place of ``mapping``, ``up``
+            and ``scale``.
 
     Raises:
         BVHError: no frames, no humanoid, values that are not finite or that no body can

@@ -1,4 +1,4 @@
-"""What no body does or is: places beyond the Earth, jumps, bones that stretch, odd sizes."""
+"""Checks for the impossible: places beyond the Earth, jumps, bones that stretch, odd sizes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_places(clip: Clip) -> None:
 
 
 def find_jumps(positions: Array, fps: float) -> tuple[str, ...]:
-    """One line on where the root ``(frames, 3)``, in metres, moves as no body does; or none."""
+    """One line if the root ``(frames, 3)``, in metres, moves faster than a body can; or none."""
     steps = np.linalg.norm(np.diff(positions, axis=0), axis=-1)
     found = np.flatnonzero((steps * fps > _FAST) & (steps > _JUMP))
     if not len(found):
@@ -94,8 +94,8 @@ def check_root(positions: Array, frame_time: float) -> tuple[str, ...]:
     """A line on a root whose unit is not that of the bones; or none.
 
     While a foot stands, the hips move as far one way as the foot, seen from them, moves the
-    other. The lower foot stands most of the time, and if it does not, as in the air and on a
-    treadmill, both are not correlated.
+    other. The lower foot stands most of the time. If it does not, as in the air and on a treadmill,
+    the two movements are uncorrelated.
 
     Args:
         positions: ``(frames, 22, 3)`` joints in world axes.

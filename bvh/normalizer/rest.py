@@ -1,8 +1,8 @@
-"""What a file's zero pose says, where it is the pose of somebody standing.
+"""A file's zero pose, if it is a standing pose.
 
 Zero poses are not to be trusted in general (LAFAN1's and Bandai-Namco's point every
-bone along one axis). But where the zero pose stands upright, it is the T-pose, A-pose
-or N-pose the rig was built in, and settles what a moving body leaves open.
+bone along one axis). But a zero pose that stands upright is the T-pose, A-pose or N-pose the rig
+was built in, and decides where a moving body is ambiguous.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RestPose:
 
 
 def standing_up(clip: Clip, joints: JointMap) -> Array | None:
-    """Up (3,) of the zero pose in the file's axes if it stands upright, whichever side is left."""
+    """Up (3,) of an upright zero pose in the file's axes; left and right do not matter."""
     at = _positions(clip, joints)
     thighs = (at["LeftUpLeg"] + at["RightUpLeg"]) / 2
     bones = [at["Spine2"] - at["Hips"]]

@@ -1,8 +1,8 @@
-"""Rigs known by the shape of their pelvis, whichever way their axes point.
+"""Rigs known by the shape of their pelvis, for any direction of their axes.
 
-The pitch of a pelvis is the one thing its joints do not show: rigs place the hip
-joints and the spine before or behind the pelvis joint at will. The shape itself,
-up to rotation and scale, survives every re-rigging, so it identifies the rig.
+Only the pitch of a pelvis cannot be seen from its joints: rigs place the hip joints and the spine
+freely before or behind the pelvis joint. The shape itself, up to rotation and scale, survives every
+re-rigging, so it identifies the rig.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ class Solution:
         rotations: ``(frames, 22, 4)`` local.
         offsets: ``(22, 3)`` rest offsets, metres.
         stretch: ``(22,)`` how far each joint strays from its offset, metres.
-        moved: whether Spine1 is not where the source's joint is, because joints that
-            are dropped bend beside it.
+        moved: whether Spine1 is away from the source's joint, because dropped joints bend beside
+            it.
     """
 
     positions: Array

@@ -1,8 +1,8 @@
-"""Which way is up: everything that a clip says about it, weighed.
+"""The up axis, from all signs of it in a clip, weighed.
 
 No single sign decides. A body that lies is as straight as one that stands, one that climbs
-stays level along the wall, and a zero pose may stand in other axes than the motion. So each
-sign adds to the log-odds of the six axes, and how far the best one leads is the confidence.
+stays level along the wall, and a zero pose may stand in other axes than the motion. So each sign
+adds to the log-odds of the six axes, and the lead of the best one is the confidence.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ _WALKS = 0.3  # of the signs of planted feet and of falls, enough to overrule a 
 
 @dataclass(frozen=True)
 class Up:
-    """The axis that points up, and how sure that is.
+    """The axis that points up, and its confidence.
 
     Attributes:
         axis: one of :data:`UP_AXES`.
         confidence: its probability, 0 to 1.
         rival: the likeliest of the others.
         floorless: the body is off the file's floor along ``axis``, or is on it along another,
-            and does nothing that only gravity along ``axis`` allows.
-        built: the axis along which the zero pose stands; None where it does not show one.
+            and its motion does not prove gravity along ``axis``.
+        built: the axis along which the zero pose stands; None if it shows none.
     """
 
     axis: str
@@ -68,7 +68,7 @@ class Up:
     built: str | None
 
     def problems(self) -> tuple[str, ...]:
-        """A line to tell if it is not sure, or if signs that no weight can settle disagree."""
+        """A remark if it is not sure, or if signs disagree that no weight can settle."""
         if self.confidence < _SURE:
             why = f"but only {100 * self.confidence:.0f} % sure; it may be {self.rival}"
         elif self.floorless:
@@ -91,8 +91,8 @@ def find_up(
 
     - prior: nearly all files are Y up, most others Z up;
     - upright: trunk and legs point that way on average;
-    - level: the lowest point of the body stays level, whatever it does on the ground; one that
-      climbs does not, so it counts up to a body's length only;
+    - level: the lowest point of a body on the ground stays level; that of a climbing body does not,
+      so it counts up to a body's length only;
     - floor: the lowest point is at the file's zero, as a floor usually is, and not below it;
     - rest: the zero pose stands that way;
     - across: the line between the hips is seldom vertical (symmetry);
@@ -102,7 +102,7 @@ def find_up(
     Args:
         points: ``(frames, 22, 3)`` canonical joints in source axes and units.
         has: ``(22,)`` whether the source has the joint.
-        standing: (3,) up of the zero pose, where it stands; see :mod:`bvh.normalizer.rest`.
+        standing: (3,) up of the zero pose, if it stands; see :mod:`bvh.normalizer.rest`.
         size: length of the body (legs and trunk), in the same unit.
         frame_time: seconds per frame.
     """
@@ -128,7 +128,7 @@ def find_up(
 def _signs(
     points: Array, has: Array, *, standing: Array | None, size: float, frame_time: float
 ) -> dict[str, Array]:
-    """What speaks for each of the six axes ``(6,)``, by sign; see :func:`find_up`."""
+    """Evidence for each of the six axes ``(6,)``, by sign; see :func:`find_up`."""
     hips, chest = points[:, _INDEX["Hips"]], points[:, _INDEX["Spine2"]]
     feet = points[:, _FEET]
     body = ((unit(chest - hips) + unit(hips - feet.mean(axis=1))) / 2).mean(axis=0)

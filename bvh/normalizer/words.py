@@ -1,8 +1,8 @@
 """Find the limbs of a rig of no known family by the words in its joints' names.
 
-Rigs that differ in everything say ``thigh``, ``upperleg01`` or ``Upper_Leg`` all the same, and
-mark the side by a word or a letter. Hips and chest need no name: legs meet arms in the one,
-arms each other in the other.
+Very different rigs still say ``thigh``, ``upperleg01`` or ``Upper_Leg``, and mark the side by a
+word or a letter. Hips and chest need no name: the legs' chains meet the arms' at the hips, and the
+arms' chains meet each other at the chest.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _TRUNK = ("spine", "chest", "waist", "abdomen", "back", "torso", "thorax")
 
 @dataclass(frozen=True)
 class _Name:
-    """A joint's name without numbers and what all have in common: its side and its words."""
+    """A joint's name without numbers and shared parts: its side and its words."""
 
     side: str
     core: str
 
 
 def without_numbers(names: Sequence[str]) -> list[str]:
-    """Names without a number before or behind that nearly all of them have."""
+    """Names without a leading or trailing number, if nearly all of them have one."""
     out = list(names)
     for pattern in _NUMBERED:
         found = [pattern.search(name) for name in out]
@@ -57,7 +57,7 @@ def without_numbers(names: Sequence[str]) -> list[str]:
 
 
 def map_by_words(clip: Clip) -> dict[str, int] | None:
-    """Canonical joint -> source joint; None where the names do not tell legs and arms."""
+    """Canonical joint -> source joint; None if the names do not show legs and arms."""
     names = _parsed(clip.names)
     depth = [0] * len(names)
     for joint, parent in enumerate(clip.parents):
@@ -128,7 +128,7 @@ def _limb(
 def _pick(
     names: list[_Name], depth: list[int], side: str, part: str, among: set[int] | None
 ) -> int | None:
-    """The joint with the surest word for a part; of several the nearest to the root."""
+    """The joint with the surest word for a part; among several, the nearest to the root."""
     for word in _PARTS[part]:
         found = [
             j

@@ -55,8 +55,8 @@ def world_from_source(up: str) -> Array:
 def find_scale(body: float) -> tuple[float, str]:
     """Metres per unit and the unit's name, from a body length in source units.
 
-    A unit that nearly all files have is taken even if it makes a child of the body where
-    another would make an adult.
+    A unit that nearly all files have is taken even if the body is then a child, and another unit
+    would make it an adult.
     """
     ratio = {name: float(np.exp(abs(np.log(body * unit / _BODY)))) for name, unit in UNITS.items()}
     usual = min(_USUAL, key=lambda n: ratio[n])

@@ -1,4 +1,4 @@
-"""From what a body does (pelvis, trunk, arms, feet) to a motion, by analytic leg IK."""
+"""From movements of pelvis, trunk, arms and feet to a motion, by analytic leg IK."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Body:
 
 @dataclass
 class Foot:
-    """What one foot does. All ``(frames,)`` but ``position``.
+    """Movement of one foot. All ``(frames,)`` but ``position``.
 
     Attributes:
         position: ``(frames, 2)`` where the ball of the foot stands, or would stand
@@ -115,7 +115,7 @@ class Foot:
 
 @dataclass
 class Arm:
-    """What one arm does: angles in rad, ``(frames,)``, mirrored for the right arm.
+    """Movement of one arm: angles in rad, ``(frames,)``, mirrored for the right arm.
 
     Attributes:
         flex: forward raise of a hanging arm.

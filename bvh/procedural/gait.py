@@ -1,9 +1,9 @@
-"""Footsteps along a path: what both feet do for a given path and step clock.
+"""Footsteps along a path: the movement of both feet for a given path and step clock.
 
 A foot stands still from touch-down to lift-off and flies to the next footprint
 in between, so planted feet cannot slide. Footprints lie beside the path at the
-middle of each stance; a step that goes nowhere is not lifted, so standing still is
-the limit of walking slowly and needs no special case.
+middle of each stance; a step without length is not lifted, so standing still is the limit of slow
+walking and needs no special case.
 """
 
 from __future__ import annotations

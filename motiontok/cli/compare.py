@@ -35,10 +35,10 @@ def compare(
 ) -> None:
     """Train every method of BENCH.toml at every budget with every seed, and report.
 
-    Runs that are there are kept, an interrupted one goes on where it stopped, and methods
-    added to the file are run the next time. On a CPU budgets are minutes of one thread's
-    processor time. Writes report.md and report.json to --out after each run, and pictures at
-    the end: validation curves, use of codes by position, distortion against rate and cost.
+    Finished runs are kept, an interrupted one continues where it stopped, and methods added to the
+    file are run the next time. On a CPU budgets are minutes of one thread's processor time. Writes
+    report.md and report.json to --out after each run, and pictures at the end: validation curves,
+    use of codes by position, distortion against rate and cost.
     """
     from motiontok.errors import MissingDependencyError, TrainingError
     from motiontok.evaluate.bench import load_bench

@@ -22,10 +22,10 @@ _ROBOTS = (".robot.npz", ".csv")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @robot_options
-@click.option("--from-robot", help="Whose trajectory IN is, if OUT is one too.")
+@click.option("--from-robot", help="Robot of IN, if OUT is a trajectory too.")
 @click.option(
     "--tokenizer",
-    help="Tokenizer that made the codes, if IN is codes.npy, or that makes a data set's tokens.",
+    help="Tokenizer of the codes, if IN is codes.npy, or for a data set's tokens.",
 )
 @reading_options()
 def convert(
@@ -38,7 +38,7 @@ def convert(
     reading: Reading,
     strict: bool,
 ) -> None:
-    """Write the motion of IN as another kind of file, which the ending of OUT says.
+    r"""Write the motion of IN as another kind of file, which the ending of OUT says.
 
     \b
     OUT         is
@@ -49,10 +49,10 @@ def convert(
     .robot.npz  a trajectory of --robot
     .csv        the same in the layout of LAFAN1 retargeting
 
-    IN is any of them, or codes. --robot says whose trajectory OUT is, or else IN.
+    IN is any of them, or codes. --robot names the robot of OUT, or else of IN.
 
     A folder of a robot's trajectories, as `retarget` writes it, becomes a data set of LeRobot (v3)
-    with tokens of the default or given tokenizer, and such a data set a folder of trajectories.
+    with tokens of the default or given tokenizer. Such a data set becomes a folder of trajectories.
     """
     from motiontok.cli.outputs import refuse_inputs, save_motion
     from motiontok.cli.sources import check_reading, load_motion

@@ -28,10 +28,10 @@ __all__ = ["decode"]
 def decode(codes: Path, out: Path | None, tokenizer: str | None, device: str) -> None:
     """Decode CODES (codes.npy) to motion: a BVH clip, or a motion.npz with all arrays.
 
-    A name that ends in .smpl.npz is written as AMASS has it, by SMPL's mean body.
+    A name that ends in .smpl.npz gives AMASS' archive, by SMPL's mean body.
 
-    Of a folder that `encode` wrote, or any folder of codes, each clip becomes a BVH file in
-    the folder OUT. Codes of images become a picture, or a folder of pictures.
+    A folder that `encode` wrote, or any folder of codes, becomes the folder OUT with a BVH file per
+    clip. Codes of images become a picture, or a folder of pictures.
     """
     from motiontok.cli.outputs import save_motion
     from motiontok.cli.sources import open_codes

@@ -26,8 +26,8 @@ __all__ = ["demo"]
 def demo(out: Path, robot: str, seed: int, device: str, as_json: bool) -> None:
     """Train, encode, decode, retarget and render, on made-up clips, in minutes.
 
-    Makes clips, trains a small tokenizer on them, and takes one clip that it never saw
-    the whole way: tokens, decoded motion, robot trajectory, video.
+    Makes clips, trains a tokenizer on them, and takes one unseen clip the whole way: tokens,
+    decoded motion, robot trajectory, video.
     """
     import json
 

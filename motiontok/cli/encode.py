@@ -47,7 +47,7 @@ __all__ = ["encode"]
     help="Candidates a window or image, or rounds of search; the best one is kept.",
 )
 @click.option(
-    "--hold-path", is_flag=True, help="Steer each window back to the path: no drift, but slower."
+    "--hold-path", is_flag=True, help="Correct each window back to the path: no drift, but slower."
 )
 @click.option(
     "--codes",
@@ -60,11 +60,13 @@ __all__ = ["encode"]
     type=click.FloatRange(min=0.0),
     default=0.0,
     show_default=True,
-    help="Of daps-temporal: what a nat of its prior counts for beside the error, 1 at a fair "
-    "price. Tokens get easier to foretell; take --effort 4 with it.",
+    help="For daps-temporal: weight of a nat of its prior against the error; 1 is a fair price. "
+    "Makes tokens easier to predict; use it with --effort 4.",
 )
 @click.option(
-    "--pack", is_flag=True, help="Many clips a file, for training on codes of a whole folder."
+    "--pack",
+    is_flag=True,
+    help="Write many clips per file, for training on codes of a whole folder.",
 )
 @share_options
 @robot_options
@@ -92,15 +94,16 @@ def encode(
     """Encode SOURCES (clip.bvh, motion.npz, or folders, archives and stores of clips) into tokens.
 
     A source may also be an .npz of the SMPL family, a .npy of joint positions, or a robot's
-    trajectory (robot.npz, robot.csv; with --robot where it does not name the robot).
+    trajectory (robot.npz, robot.csv; with --robot if it names none).
 
-    Of one file writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json
+
+    For one file, writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json
     with what decoding needs. A folder, archive or store, or several sources, are encoded on all
-    cores into a folder of codes with a manifest.jsonl, of several one a source in it; the same
-    command again goes on where it was ended. With --pack it becomes a few files that
+    cores into a folder of codes with a manifest.jsonl; of several sources, each has a folder in it.
+    The same command again continues where it ended. With --pack it becomes a few files that
     motiontok.corpus.Corpus reads, and machines can share the work (--shard, or torchrun). With a
-    tokenizer of images the source is a picture or a folder of them, and codes.npy has a row for
-    each.
+    tokenizer of images, the source is a picture or a folder of pictures, and codes.npy has a row
+    for each.
     """
     from bvh.archives import is_archive
     from motiontok.cli.sources import check_reading
@@ -282,7 +285,7 @@ def _named(sources: Sequence[Path]) -> str:
 
 
 def _tell(sources: Sequence[Path], entries: Sequence[Entry], clips: int, *, strict: bool) -> None:
-    """Say what is wrong with clips, and fail if none could be used or, with strict, not all."""
+    """Report faults of clips, and fail if none could be used or, with strict, not all."""
     from bvh.remarks import summary
     from motiontok.cli.sources import print_notes
     from motiontok.errors import DataError

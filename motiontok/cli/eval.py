@@ -34,7 +34,9 @@ _BASELINES = "lafan-baselines"
 @click.command()
 @click.argument("tokenizer")
 @data_option
-@click.option("--all", "everything", is_flag=True, help="All of it, not only what is held out.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Measure on all clips, not only on held-out ones."
+)
 @click.option("--fid", is_flag=True, help="Images: also FID, which needs --inception.")
 @click.option(
     "--inception", type=click.Path(path_type=Path), help="Images: the Inception network, for FID."
@@ -50,7 +52,7 @@ _BASELINES = "lafan-baselines"
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="As encode has it.",
+    help="Candidates a window, as for encode.",
 )
 @robot_options
 @reading_options()
@@ -76,13 +78,13 @@ def eval(
     """Measure TOKENIZER (its folder, or "default") on the clips its training held out.
 
     Reports errors of motion beside the source's own values, the metrics of the DAPS
-    paper, bits and use of codes, and the speed of encoding and decoding. The split is
-    that of the tokenizer's training; --all takes every clip, for data of your own. Each
-    --data is a set: errors are of each, and means over all frames and over sets. Of
-    images it reports PSNR, SSIM, log-likelihood, use of codes and, on request, FID.
+    paper, bits and use of codes, and the speed of encoding and decoding. The split is that of the
+    tokenizer's training; --all takes every clip, for data of your own. Each --data is a set: errors
+    are given for each set, and as means over all frames and over sets. For images it reports PSNR,
+    SSIM, log-likelihood, use of codes and, on request, FID.
 
     "motiontok eval lafan-baselines" instead computes the two naive baselines of
-    LAFAN1's in-betweening benchmark beside their published figures, a check of the way
+    LAFAN1's in-betweening benchmark beside their published figures. This checks the computation
     from file to metric.
     """
     from motiontok.cli.sources import check_reading

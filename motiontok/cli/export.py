@@ -13,7 +13,9 @@ __all__ = ["export"]
 @click.command()
 @click.option("--tokenizer", default="default", show_default=True, metavar="DIR")
 @click.option(
-    "--prior", metavar="DIR", help="Also the prior in this folder; default for the shipped."
+    "--prior",
+    metavar="DIR",
+    help="Also export the prior in this folder; default is the shipped one.",
 )
 @click.option(
     "--format",

@@ -21,7 +21,7 @@ __all__ = ["inspect"]
 @click.option(
     "--picture",
     type=click.Path(path_type=Path),
-    help="Draw one pose before and after normalising to this .png, .jpg, .svg or .pdf.",
+    help="Draw one pose before and after normalising, to this .png, .jpg, .svg or .pdf.",
 )
 @click.option(
     "--frame", type=click.IntRange(min=0), default=0, show_default=True, help="Pose to draw."
@@ -39,7 +39,7 @@ def inspect(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Show what a file is, its joints, and how they map onto the canonical skeleton.
+    """Show a file's kind, its joints, and their map onto the canonical skeleton.
 
     CLIP is a .bvh file, also gzipped or in an archive (clips.zip/walk.bvh), an .npz motion or
     one of the SMPL family, a .npy of joint positions, or a robot's trajectory (.npz, .csv).
@@ -55,6 +55,7 @@ def inspect(
     from motiontok.cli.trajectories import is_trajectory
     from motiontok.errors import InputError
 
+    refuse_pickle(clip)
     trajectory = is_trajectory(clip)
     if robot is not None and not trajectory:
         raise InputError(f"{clip}: no robot's trajectory, so it is not that of {robot}")
@@ -67,7 +68,6 @@ def inspect(
             return
         _show_arrays(clip, reading, strict=strict, as_json=as_json)
         return
-    refuse_pickle(clip)
     settings = Settings(reading)
     reading = settings.of(clip)
     source = read_clip(clip, reading)

@@ -113,7 +113,7 @@ def main() -> None:
 
 
 def _usage(error: click.ClickException) -> str:
-    """What is wrong with the command line, and where its help is, in one line."""
+    """The fault of the command line, and where its help is, in one line."""
     message = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{message} (see {context.command_path} --help)" if context else message

@@ -36,11 +36,12 @@ __all__ = [
 
 
 class FiniteNumber(click.FloatRange):
-    """A number in a range; NaN and infinity, which compare with none, are refused too."""
+    """A number in a range; NaN and infinity are refused."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
+        """The number, or click's error with the option's name."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
@@ -51,7 +52,7 @@ _SAID = ("up", "scale", "frames", "height", "body_model", "quaternion", "angles"
 """Of :class:`bvh.reading.Reading`, by its names."""
 
 SECONDS = FiniteNumber(min=0.1, max=3600.0)
-"""Length of what is made up."""
+"""Length of motion that is drawn or planned."""
 
 device_option = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, or auto."
@@ -60,7 +61,7 @@ data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Where the clips or images are; of clips several may be given, each a set.",
+    help="Folder, archive or store of clips or images; several of clips make several sets.",
 )
 
 seed_option = click.option(
@@ -74,19 +75,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 tokenizer_option: Callable[[Any], Any] = click.option(
     "--tokenizer",
     metavar="DIR",
-    help="Tokenizer or run folder; default: what the codes name, else the shipped one.",
+    help="Tokenizer or run folder; by default the one that the codes name, else the shipped one.",
 )
 prior_option: Callable[[Any], Any] = click.option(
     "--prior",
     default="default",
     show_default=True,
     metavar="DIR",
-    help="Prior's folder, which `train-prior` wrote.",
+    help="Folder of a prior, as `train-prior` writes it.",
 )
 
 
 def robot_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of whose trajectory a file is: the command's ``robot`` and ``map_path``."""
+    """Options that name the robot of a trajectory: the command's ``robot`` and ``map_path``."""
     for option in (
         click.option(
             "--map",
@@ -96,7 +97,7 @@ def robot_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--robot",
-            help="Whose trajectory it is: a shipped robot or a .urdf  [default: as it says]",
+            help="Robot of the trajectory: a shipped one or a .urdf  [default: as the file says]",
         ),
     ):
         command = option(command)
@@ -104,7 +105,7 @@ def robot_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def of_robot(reading: Reading, robot: str | None, map_path: Path | None) -> Reading:
-    """How many files are read, if a robot's among them are of ``robot``."""
+    """A reading of many files in which trajectories belong to ``robot``."""
     from dataclasses import replace
 
     of_map = reading.robot_map if map_path is None else str(map_path)
@@ -112,7 +113,7 @@ def of_robot(reading: Reading, robot: str | None, map_path: Path | None) -> Read
 
 
 def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Options of how files are understood, taken together as ``reading``, and ``strict``.
+    """Options for reading files, together as ``reading``, and ``strict``.
 
     Args:
         fps: whether ``--fps`` may mean the source's rate; else only ``--source-fps`` does.
@@ -123,23 +124,23 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
             "--source-joints",
             metavar="ORDER",
             help="Joint order of a tracker's .npz without names: isaaclab, mujoco, robot, or a "
-            "file with one name a line  [default: told by its bodies]",
+            "file with one name a line  [default: found from its bodies]",
         ),
         click.option(
             "--angles",
             type=click.Choice(["radians", "degrees"]),
-            help="Joints in a robot's .csv  [default: told by the robot's limits]",
+            help="Unit of joints in a robot's .csv  [default: found from the robot's limits]",
         ),
         click.option(
             "--quaternion",
             type=click.Choice(["xyzw", "wxyz"]),
-            help="The base's in a robot's .csv  [default: found]",
+            help="Order of the base's quaternion in a robot's .csv  [default: found]",
         ),
         click.option(
             "--body-model",
             type=click.Path(),
             metavar="FILE",
-            help="The body model (.npz) of SMPL files: bones as their betas say.",
+            help="Body model (.npz) for SMPL files; gives bones by their betas.",
         ),
         click.option(
             "--height",
@@ -150,17 +151,18 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option(
             "--strict",
             is_flag=True,
-            help="Faults of a clip, and doubts about it, are errors, as what cannot be read is.",
+            help="Make faults of a clip, and doubts about it, errors.",
         ),
         click.option(
             "--frames",
             type=click.Choice(["header", "rows"]),
-            help="Rows: take those that are there where Frames: in the file disagrees.",
+            help="With rows, take the file's rows if its Frames: disagrees.",
         ),
         click.option(
             "--mapping",
             type=click.Path(path_type=Path),
-            help='TOML or JSON file with lines such as LeftUpLeg = "thigh.L", over what is found.',
+            help='TOML or JSON file with lines such as LeftUpLeg = "thigh.L"; overrides what is '
+            "found.",
         ),
         click.option(
             *rate,
@@ -218,22 +220,22 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=float,
             default=0.1,
             show_default=True,
-            help="What velocity (m/s) and yaw rate (rad/s) are held to; inf leaves them to the "
-            "network.",
+            help="Standard deviation allowed of velocity (m/s) and yaw rate (rad/s); inf leaves "
+            "them to the network.",
         ),
         click.option(
             "--guidance",
             type=float,
             default=1.0,
             show_default=True,
-            help="How closely conditions are followed; 1 as in training.",
+            help="How closely to follow conditions; 1 as in training.",
         ),
         click.option(
             "--top-p",
             type=float,
             default=0.95,
             show_default=True,
-            help="Only the most likely codes that have this probability.",
+            help="Only the most likely codes that together have this probability.",
         ),
         click.option(
             "--top-k",
@@ -287,13 +289,13 @@ def share_options(command: Callable[..., None]) -> Callable[..., None]:
     shard = click.option(
         "--shard",
         metavar="I/N",
-        help="Packing: do share I (from 0) of N only; by default RANK of WORLD_SIZE.",
+        help="With packing: do only share I (from 0) of N; by default RANK of WORLD_SIZE.",
     )
     ray = click.option(
         "--ray",
         "address",
         metavar="ADDRESS",
-        help="Packing: have a Ray cluster do it (auto, HOST:PORT, or local for this machine).",
+        help="With packing: use a Ray cluster (auto, HOST:PORT, or local for this machine).",
     )
     return shard(ray(command))
 

@@ -46,10 +46,10 @@ def pack(
     """Pack SOURCES (folders, archives or files of clips) into a store of motion.
 
     A store has each clip normalised, in 144 bytes a frame. `train`, `eval` and `encode` take it
-    like a folder and hold little of it in memory, however large it is. Each source is a set of
-    the store, drawn as several --data are. The same command again goes on where it was ended and
-    packs what is new or changed, also of what other machines have packed. Clips that cannot be
-    read are named, and end nothing. Machines can share the work (--shard, torchrun or --ray).
+    like a folder and hold little of it in memory, whatever its size. Each source is a set of the
+    store, drawn like one of several --data. The same command again continues where it ended and
+    packs new and changed clips, also of other machines' shares. Clips that cannot be read are
+    named, and stop nothing. Machines can share the work (--shard, torchrun or --ray).
     """
     from bvh.remarks import summary
     from motiontok.cli.sources import check_reading, print_notes

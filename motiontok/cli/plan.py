@@ -54,10 +54,10 @@ __all__ = ["plan"]
     type=FiniteNumber(),
     nargs=3,
     metavar="X Y YAW",
-    help="Pose to come to and stand in (m, m, rad), with --waypoints.",
+    help="Pose to reach and stand in (m, m, rad), with --waypoints.",
 )
-@click.option("--label", help="What to do, such as walk.")
-@click.option("--style", help="How to do it.")
+@click.option("--label", help="Action, such as walk.")
+@click.option("--style", help="Style of the action.")
 @click.option("--samples", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option(
     "--horizon", type=click.IntRange(min=1), default=2, show_default=True, help="Windows."
@@ -98,9 +98,9 @@ def plan(
 ) -> None:
     """Plan a motion along waypoints or a velocity profile, as codes.
 
-    Searches over a prior's draws window by window. --samples 1 is sampling alone. Discs are
-    never entered and the end pose is held, or the plan is refused with exit code 1. A picture
-    of the plan beside what was asked is written too: OUT with the ending .plan.png.
+    Searches over a prior's draws window by window. --samples 1 is sampling alone. The plan enters
+    no disc and ends in the end pose, or it is refused with exit code 1. Also writes a picture of
+    the plan and its task: OUT with the ending .plan.png.
     """
     import time
     from dataclasses import replace

@@ -37,14 +37,14 @@ _VIDEOS = (".mp4", ".gif")
     "robots",
     multiple=True,
     metavar="NAME",
-    help="Draw motions as: skeleton (default), a shipped robot (see `motiontok robots`) or "
-    "a .urdf file. Repeat for a panel each.",
+    help="Draw motions as skeleton (default), a shipped robot (see `motiontok robots`) or a "
+    ".urdf file. Repeat it for more panels.",
 )
 @click.option(
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML), where --robot is a .urdf file that no shipped map fits.",
+    help="Retarget map (TOML), if --robot is a .urdf file that no shipped map fits.",
 )
 @tokenizer_option
 @click.option("--size", metavar="WxH", help="Width and height in pixels, such as 1280x720.")
@@ -58,16 +58,16 @@ _VIDEOS = (".mp4", ".gif")
     type=click.Choice(["follow", "fixed", "orbit"]),
     default="follow",
     show_default=True,
-    help="Follow the figure, stand still and see the whole clip, or circle around.",
+    help="Follow the figure, stand still with the whole clip in view, or circle around.",
 )
-@click.option("--overlay", is_flag=True, help="One panel for all; the first is drawn as a ghost.")
+@click.option("--overlay", is_flag=True, help="Draw all in one panel, the first as a ghost.")
 @click.option("--label", "labels", multiple=True, help="Caption of a panel, in order.")
 @click.option(
     "--time",
     "moment",
     type=FiniteNumber(min=0),
     metavar="SECONDS",
-    help="One picture of this moment instead of a contact sheet.",
+    help="Draw one picture of this moment instead of a contact sheet.",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Moments in a row of the sheet.")
 @click.option("--rows", type=click.IntRange(min=1), help="Rows of moments in the sheet.")

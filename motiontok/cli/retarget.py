@@ -44,13 +44,14 @@ _MOST_FPS = 1000
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML): which robot frame follows which joint. Needed with a .urdf that no"
-    " shipped map fits, where `motiontok robots --check` is in doubt.",
+    help="Retarget map (TOML): which robot frame follows which joint. Needed with a .urdf that "
+    "no shipped map fits and that `motiontok robots --check` doubts.",
 )
 @click.option(
-    "--from-robot", help="Whose trajectory SOURCE is, or those in it, where it does not say."
+    "--from-robot",
+    help="Robot of SOURCE, or of trajectories in it, for trajectories that name none.",
 )
-@click.option("--tokenizer", help="Tokenizer that made the codes, if SOURCE is codes.npy.")
+@click.option("--tokenizer", help="Tokenizer of the codes, if SOURCE is codes.npy.")
 @click.option("--fps", type=float, help="Frames per second of the output  [default: the motion's]")
 @click.option(
     "--order",
@@ -67,8 +68,8 @@ _MOST_FPS = 1000
 @click.option(
     "--beyondmimic",
     is_flag=True,
-    help="Write what BeyondMimic trains from: joints and bodies with velocities, at 50 frames a"
-    " second where --fps says no other, and contacts; .npz.",
+    help="Write BeyondMimic's motion file (.npz): joints and bodies with velocities, and "
+    "contacts, at 50 frames a second unless --fps says otherwise.",
 )
 @click.option(
     "--joints",
@@ -81,16 +82,17 @@ _MOST_FPS = 1000
     "bounds",
     multiple=True,
     metavar="FIGURE=VALUE",
-    help="Leave clips of a folder out whose report (see --json) is beyond this, in SI units, such"
-    " as root_jerk=80 or near_limit=0.01; may be given several times.",
+    help="Leave out clips of a folder with a larger figure in their report (see --json), in SI "
+    "units, such as root_jerk=80 or near_limit=0.01; may be given several times.",
 )
 @click.option(
     "--ground",
     "planes",
     multiple=True,
     metavar="A,B,C",
-    help="A plane z = A x + B y + C to stand on, in metres of the person, a foot on the nearest;"
-    " may be given several times; 0,0,0 is the flat floor  [default: found in the motion]",
+    help="Plane z = A x + B y + C to stand on, in metres of the person; feet stand on the "
+    "nearest. May be given several times; 0,0,0 is the flat floor  [default: found in the "
+    "motion]",
 )
 @reading_options(fps=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the quality report as JSON.")
@@ -116,10 +118,9 @@ def retarget(
     """Put SOURCE on a robot by inverse kinematics.
 
     SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), another robot's trajectory
-    (.npz, .csv), or a folder of all but tokens: OUTPUT is then a folder too, all cores are
-    used, and a run that was ended goes on where it was when it is started again. What it wrote
-    into a folder below SOURCE is no source.
-    retarget.jsonl there has a report a clip.
+    (.npz, .csv), or a folder of all of these but tokens. For a folder, OUTPUT is a folder too, all
+    cores are used, and the same command again continues where it ended; retarget.jsonl there has a
+    report per clip. Results of this command in a folder below SOURCE are no sources.
     """
     from motiontok.cli.layouts import Layout
     from motiontok.cli.sources import check_reading, load_motion, open_robot

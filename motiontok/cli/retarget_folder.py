@@ -149,8 +149,8 @@ def retarget_folder(
 def _results_among(files: Sequence[str], source: Path, output: Path) -> dict[str, Path | None]:
     """Robots' trajectories that are no sources, each with the ledger's folder that names it.
 
-    They are what this command wrote, into the output or a folder below the source, and whatever
-    else lies in the output. Results are put on another robot where their folder is the source.
+    They are the results of this command, in the output or a folder below the source, and all other
+    files in the output. Results are put on another robot where their folder is the source.
     """
     from motiontok.robots.reports.ledger import LEDGER, read_ledger
 
@@ -174,20 +174,20 @@ def _results_among(files: Sequence[str], source: Path, output: Path) -> dict[str
 def _left_out(
     written: Mapping[str, Path | None], source: Path, output: Path, results: set[str]
 ) -> Iterator[str]:
-    """What is to be said of trajectories that are no sources; of results in the output nothing."""
+    """Notes on trajectories that are no sources, except for results in the output."""
     inside = output.resolve()
     for folder, count in Counter(written.values()).items():
         if folder is not None and folder.resolve() != inside:
             yield f"{folder}: what retarget wrote there, {count} trajectories, is left out"
     for file, folder in written.items():
-        # A run that was killed has written what it has not entered.
+        # A killed run may have written a result without entering it.
         name = (source / file).resolve().relative_to(inside) if folder is None else None
         if name is not None and name.as_posix() not in results:
             yield f"{source / file}: lies among the results, and is left out; give another OUTPUT"
 
 
 def _contents(path: Path, settings: Settings) -> Iterator[bytes | str]:
-    """All that a file's motion depends on, but for what is said of all files."""
+    """All that a file's motion depends on, except for the settings of all files."""
     from bvh.archives import is_table
 
     yield path.read_bytes()

@@ -19,13 +19,13 @@ __all__ = ["robots"]
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML), where NAME is a .urdf file that no shipped map fits.",
+    help="Retarget map (TOML), if NAME is a .urdf file that no shipped map fits.",
 )
 @click.option(
     "--check",
     is_flag=True,
-    help="Tell from names and geometry of the .urdf file NAME which link follows which joint: print"
-    " a map, what is in doubt, and draw it.",
+    help="Find which link of the .urdf file NAME follows which joint, by names and geometry: "
+    "print a map and its doubts, and draw it.",
 )
 @click.option(
     "-o",

@@ -53,8 +53,8 @@ _MISS = 0.1
     type=FiniteNumber(),
     help="Wanted mean turn, rad/s, left is positive; alone, velocity is open.",
 )
-@click.option("--label", help="What to do, such as walk; a wrong one lists all.")
-@click.option("--style", help="How to do it, such as active; a wrong one lists all.")
+@click.option("--label", help="Action, such as walk; a wrong one lists all.")
+@click.option("--style", help="Style of the action, such as active; a wrong one lists all.")
 @click.option(
     "--prefix",
     type=click.Path(path_type=Path),
@@ -64,7 +64,7 @@ _MISS = 0.1
     "--robot",
     "robot_name",
     metavar="NAME",
-    help="Velocities are this robot's; puts samples on it: OUT with the ending .robot.npz.",
+    help="Take velocities as this robot's, and put samples on it: OUT with the ending .robot.npz.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(

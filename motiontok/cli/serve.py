@@ -25,7 +25,7 @@ __all__ = ["serve"]
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML), where --robot is a .urdf file that no shipped map fits.",
+    help="Retarget map (TOML), if --robot is a .urdf file that no shipped map fits.",
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Interface to listen on.")
 @click.option("--port", type=click.IntRange(1, 65534), default=5557, show_default=True)
@@ -35,13 +35,13 @@ __all__ = ["serve"]
     type=click.Choice(["motiontok-1", "sonic-v1"]),
     default="motiontok-1",
     show_default=True,
-    help="Of the published states; sonic-v1 is what GR00T's whole-body controller reads.",
+    help="Format of the published states; GR00T's whole-body controller reads sonic-v1.",
 )
 @click.option(
     "--joint-order",
     default="isaaclab",
     show_default=True,
-    help="Of sonic-v1: isaaclab, mujoco, robot, or a file with one joint name a line.",
+    help="Joint order of sonic-v1: isaaclab, mujoco, robot, or a file with one joint name a line.",
 )
 @device_option
 def serve(
@@ -58,8 +58,8 @@ def serve(
 ) -> None:
     """Serve encoding, decoding, sampling and planning, and play codes at 50 Hz.
 
-    Requests and states are described in docs/protocol.md. There is no encryption and no
-    password: --bind opens the server to whoever can reach the interface.
+    docs/protocol.md describes requests and states. There is no encryption and no password: --bind
+    opens the server to everyone who can reach the interface.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Reading whatever holds a motion: clips, archives of arrays, joint positions, codes."""
+"""Reading every kind of file with a motion: clips, archives of arrays, joint positions, codes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 STRICT = " (an error with --strict)"
-"""What is said behind a remark that ends a run."""
+"""Added to a remark that ends a run."""
 
 _NOTES = 5
 
@@ -48,27 +48,29 @@ def load_motion(
     map_path: Path | None = None,
     tell: Callable[[tuple[str, str]], object] | None = None,
 ) -> Motion:
-    """Canonical motion of a file, chosen by its name's ending; notes on what looks wrong.
+    """Canonical motion of a file, by its name's ending; prints notes on faults.
 
     Args:
         path: codes, a robot's trajectory, or what :func:`bvh.motion_io.load_motion` reads.
-        tokenizer: folder for codes; by default what the codes name, else the shipped one.
+        tokenizer: folder for codes; by default the one that the codes name, else the shipped one.
         device: where to decode codes.
-        calibrations: of the rigs that a tokenizer knows, for what is to be encoded with it.
-        reading: how a BVH file is to be understood.
+        calibrations: of the rigs that a tokenizer knows, for clips to encode with it.
+        reading: how to read a BVH file.
         strict: a fault in it is an error; see :func:`bvh.remarks.faults`.
-        robot: whose trajectory the file is, where it does not say so.
+        robot: robot of a trajectory that names none.
         map_path: of a robot that is not shipped.
-        tell: takes (path, remark) of what would be noted; else it is printed. For many files:
-            ``reading`` says then whose trajectories are.
+        tell: takes (path, remark) in place of printing notes; for many files, where ``reading``
+            names the robot of trajectories.
 
     Raises:
         InputError, BVHError: the file cannot be used, or, with ``strict``, has a fault.
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    from bvh.arrays import refuse_pickle
     from motiontok.cli.trajectories import is_trajectory, open_trajectory
 
+    refuse_pickle(path)
     if tell is None and is_trajectory(path):
         from motiontok.robots import motion_of
 
@@ -99,14 +101,14 @@ def load_motion(
 
 
 def is_codes(path: Path) -> bool:
-    """Whether a file is one of codes, by its ending, rather than one of joint positions."""
+    """Whether a file holds codes, by its ending, and not joint positions."""
     from bvh.positions import is_positions
 
     return path.suffix.lower() == ".npy" and not is_positions(path)
 
 
 def open_robot(name: str, map_path: Path | None) -> Robot:
-    """A robot, with a note on what was done to its description."""
+    """A robot, with a note on changes to its description."""
     from motiontok.robots import load_robot
 
     robot = load_robot(name, map=map_path)

@@ -56,12 +56,12 @@ with many processes (docs/training.md).
     "--from",
     "start",
     metavar="TOKENIZER",
-    help="Tokenizer to start from: a folder, default or scratch [default: the shipped one, where "
-    "sizes and method are the same].",
+    help="Tokenizer to start from: a folder, default or scratch [default: the shipped one, if "
+    "its sizes and method are the same].",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: runs/CONFIG].")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps.")
-@click.option("--time-budget", type=float, help="Minutes; ends the run by the clock instead.")
+@click.option("--time-budget", type=float, help="Minutes of training, instead of --steps.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
 @click.option("--seed", type=int, help="Random seed.")
@@ -89,6 +89,7 @@ def train(
     device: str,
     as_json: bool,
 ) -> None:
+    """Train a tokenizer; the help that is shown lists methods and configurations as they are."""
     from motiontok.cli.sources import check_reading
     from motiontok.config import load_config
     from motiontok.errors import InputError

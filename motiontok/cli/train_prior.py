@@ -18,14 +18,15 @@ __all__ = ["train_prior"]
     default="default",
     show_default=True,
     metavar="DIR",
-    help="Tokenizer or run folder whose codes the prior is for.",
+    help="Tokenizer, or run folder, of the codes.",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     required=True,
     multiple=True,
-    help="Folder, archive or store of clips; several may be given. Names say action and style.",
+    help="Folder, archive or store of clips; several may be given. File names give action and "
+    "style.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs/prior"), show_default=True
@@ -36,13 +37,13 @@ __all__ = ["train_prior"]
     type=click.IntRange(1, 32),
     default=4,
     show_default=True,
-    help="Cuts of each clip into windows, at other first frames.",
+    help="Cuts of each clip into windows, from different first frames.",
 )
 @click.option(
     "--codes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Draw the first N codes of each window only; a daps-temporal tokenizer adds the "
+    help="Draw only the first N codes of each window; a daps-temporal tokenizer adds the "
     "likeliest others.  [default: all]",
 )
 @click.option("--width", type=click.IntRange(min=8), default=192, show_default=True)
@@ -65,11 +66,11 @@ def train_prior(
     device: str,
     as_json: bool,
 ) -> None:
-    """Train a prior over a tokenizer's codes: what `sample` and `plan` draw from.
+    """Train a prior over a tokenizer's codes, from which `sample` and `plan` draw.
 
     Writes OUT/prior, and beside it checkpoint, log and metrics. Ctrl-C leaves a checkpoint that
-    --resume continues from. Clips are encoded once, on all cores, into the cache, from which the
-    tokens are read as training wants them: neither takes more memory for more clips.
+    --resume continues from. All cores encode the clips, once, into the cache. Training reads tokens
+    from there as it needs them. Neither takes more memory for more clips.
     """
     from motiontok.errors import InputError
     from motiontok.prior.runs import run_prior_training

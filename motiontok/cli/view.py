@@ -36,7 +36,7 @@ __all__ = ["view"]
     "--map",
     "map_path",
     type=click.Path(path_type=Path),
-    help="Retarget map (TOML), where --robot is a .urdf file that no shipped map fits.",
+    help="Retarget map (TOML), if --robot is a .urdf file that no shipped map fits.",
 )
 @tokenizer_option
 @reading_options()
@@ -57,9 +57,9 @@ def view(
     Also a robot's trajectory (robot.npz, robot.csv; a csv of another tool with --robot). A
     person beside a robot is drawn at the robot's size.
 
-    A clip is shown beside what its tokens decode to, by the shipped tokenizer or --tokenizer.
-    Tokens lie as tiles before the figures; click one to swap it and see the motion change. Each tab
-    plays and changes on its own; "Save codes" downloads what the tokens have become.
+    A clip is shown beside the motion decoded from its tokens, by the shipped tokenizer or
+    --tokenizer. Tokens lie as tiles before the figures; click one to swap it and see the motion
+    change. Each tab plays and changes on its own; "Save codes" downloads the changed tokens.
     """
     from motiontok.cli.sources import check_reading
     from motiontok.cli.trajectories import is_trajectory, trajectory_actor

@@ -1,4 +1,4 @@
-"""Whose metres a command's places and speeds are in: a robot's that is named, or a person's."""
+"""The metres of a command's places and speeds: a named robot's, or a person's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the clips of a corpus are: folders, archives and files, and stores of motion."""
+"""The clips of a corpus, in folders, archives and files, and in stores of motion."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Place:
 
     Attributes:
         path: folder, archive, file or store, as it was given.
-        folder: where its clips lie: those of an archive are unpacked somewhere else.
-        set: what its clips' names begin with, or, of a file, its clip's name; empty where there
-            is no other source.
+        folder: folder of its clips; for an archive, the folder with the unpacked clips.
+        set: first part of its clips' names, or, for a file, its clip's name; empty if there is no
+            other source.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Place:
     set: str = ""
 
     def own(self, name: str) -> str | None:
-        """What a clip of the corpus is called here; None if it is of another source."""
+        """Name, in this source, of a clip of the corpus; None if it is in another source."""
         if not self.set:
             return name
         if name == self.set and self.path.is_file():
@@ -52,14 +52,14 @@ class Place:
         return name.removeprefix(f"{self.set}/") if name.startswith(f"{self.set}/") else None
 
     def name(self, own: str) -> str:
-        """What a clip from here is called in the corpus."""
+        """Name, in the corpus, of a clip of this source."""
         if not self.set or (own == self.path.name and self.path.is_file()):
             return self.set or own
         return f"{self.set}/{own}"
 
 
 class Clips(Protocol):
-    """Clips by their paths, relative to where they are."""
+    """Clips by their relative paths."""
 
     @property
     def names(self) -> list[str]:
@@ -67,7 +67,7 @@ class Clips(Protocol):
         ...
 
     def digest(self, name: str) -> str:
-        """Of a clip's content, and of what is said of how to read it.
+        """Digest of a clip's content and of the settings it is read with.
 
         Raises:
             OSError: it cannot be read.
@@ -75,7 +75,7 @@ class Clips(Protocol):
         ...
 
     def load(self, name: str, calibrations: Calibrations) -> Loaded:
-        """The motion of a clip, with what is known of rigs.
+        """The motion of a clip, read with the known calibrations.
 
         Raises:
             BVHError, DataError: it cannot be read.
@@ -84,10 +84,10 @@ class Clips(Protocol):
 
 
 def places_of(sources: Sources) -> tuple[Place, ...]:
-    """The sources of a corpus, named as sets of clips are.
+    """The sources of a corpus, with the names of sets of clips.
 
     Raises:
-        DataError: one is given twice.
+        DataError: a source is given twice.
     """
     given = [sources] if isinstance(sources, str | Path) else list(sources)
     paths = [Path(path).expanduser() for path in given]
@@ -110,10 +110,10 @@ def places_of(sources: Sources) -> tuple[Place, ...]:
 
 @contextmanager
 def unpacked(places: Sequence[Place]) -> Iterator[tuple[Place, ...]]:
-    """The same sources, archives unpacked meanwhile.
+    """The same sources, with archives unpacked until the context ends.
 
     Raises:
-        BVHError: nothing is there, no clip in it, or an archive is damaged.
+        BVHError: a source is missing, has no clips, or is a damaged archive.
     """
     with ExitStack() as stack:
         out = []
@@ -121,7 +121,7 @@ def unpacked(places: Sequence[Place]) -> Iterator[tuple[Place, ...]]:
             if is_store(place.path):
                 out.append(place)
                 continue
-            # Once for all workers, each of which would unpack it again.
+            # Once for all workers; else each would unpack it again.
             folder, names = stack.enter_context(lying(place.path, names_in(place.path)))
             if not names:
                 raise BVHError(f"{place.path}: no clips in this archive; expected {EXPECTED} files")
@@ -130,7 +130,7 @@ def unpacked(places: Sequence[Place]) -> Iterator[tuple[Place, ...]]:
 
 
 def where(places: Sequence[Place], name: str) -> Path:
-    """A clip's path, by its name in the corpus; inside an archive too."""
+    """Path of a clip, also inside an archive, by its name in the corpus."""
     for place in places:
         own = place.own(name)
         if own is not None:
@@ -146,11 +146,11 @@ def open_clips(places: Sequence[Place], reading: Reading | None) -> Clips:
     """The clips of folders, archives, files and stores.
 
     Args:
-        places: of :func:`unpacked`.
-        reading: how files are to be understood, over a ``bvh.toml`` beside them.
+        places: sources from :func:`unpacked`.
+        reading: how to read files; overrides a ``bvh.toml`` beside them.
 
     Raises:
-        DataError: a store is damaged, or its clips are to be read otherwise.
+        DataError: a store is damaged, or ``reading`` asks for another reading of its clips.
     """
     opened = [(place, _open(place, reading)) for place in places]
     return opened[0][1] if len(opened) == 1 else _Several(opened)
@@ -169,12 +169,12 @@ def _open(place: Place, reading: Reading | None) -> Clips:
 
 @lru_cache(maxsize=8)
 def _opened(source: Path, written: tuple[tuple[str, int], ...]) -> Store:
-    """A store as it was when its manifests were written, opened once a process."""
+    """A store at the state of its manifests, opened once a process."""
     return Store(source)
 
 
 class _Several:
-    """Clips of several sources under names that begin with their sets'."""
+    """Clips of several sources; their names begin with their sets' names."""
 
     def __init__(self, opened: Sequence[tuple[Place, Clips]]) -> None:
         self._opened = opened
@@ -204,7 +204,7 @@ class _Several:
 
 
 class _Files:
-    """Clips of a folder or archive, or one that is a file."""
+    """Clips of a folder or archive, or a file as one clip."""
 
     def __init__(self, place: Place, reading: Reading | None) -> None:
         self._place, self._settings = place, Settings(reading)
@@ -226,19 +226,19 @@ class _Files:
         try:
             return load_motion(path, reading=self._said(path), calibrations=calibrations)
         except BVHError as error:
-            # Of an archive: where its clips are now, nobody can look.
+            # For an archive, name it and not the temporary folder.
             raise BVHError(
                 str(error).replace(str(self._place.folder), str(self._place.path))
             ) from None
 
     def _said(self, path: Path) -> Reading:
-        # What an archive held is read as what lies beside the archive.
+        # An archive's clips are read with the settings beside the archive.
         own = self._place.folder == self._place.path
         return self._settings.of(path if own else self._place.path)
 
 
 class _Stored:
-    """Clips of a store, as ``SET/FILE``; as they were packed, whatever is known of rigs."""
+    """Clips of a store, as ``SET/FILE``; they stay as packed, and calibrations do not apply."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

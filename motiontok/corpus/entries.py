@@ -1,4 +1,4 @@
-"""What is in a corpus: its manifest, and who may write to it."""
+"""The manifest of a corpus, and checks before writing to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.jsonl"
-"""Name, in a folder of one codes file a clip, of the table of what is in it.
+"""Name of the manifest in a folder with a codes file per clip.
 
 In a folder of packed codes each shard has its own, ``manifest-NUMBER-SHARE.jsonl``.
 """
@@ -33,17 +33,17 @@ class Entry:
 
     Attributes:
         file: path of the clip, relative to the folder of clips.
-        sha256: of the clip's bytes, and of what is said of how to read them; empty if they
-            could not be read.
+        sha256: of the clip's bytes and of the settings they are read with; empty if they could not
+            be read.
         codes: file that holds its codes, relative to the folder of codes.
         fingerprint: of the tokenizer.
         effort, hold_path, first, rate_weight: how it was encoded, see
             :meth:`MotionTokenizer.encode`.
         frames: frames at the tokenizer's rate.
         windows: rows of its codes.
-        error: why there are no codes; empty where there are.
-        row: where in the file its rows begin.
-        remarks: what looks wrong in the clip, or had to be assumed.
+        error: reason why there are no codes; empty if there are codes.
+        row: first of its rows in the file.
+        remarks: faults and assumptions of the clip.
     """
 
     file: str
@@ -72,10 +72,10 @@ def _manifests(folder: Path) -> list[Path]:
 
 
 def read_manifest(folder: str | Path) -> Iterator[Entry]:
-    """Entries of a folder of codes, in the order in which they were made.
+    """Entries of a folder of codes, in the order of their making.
 
-    A clip that changed and was encoded again can have several: the last one counts. A last
-    line that was not finished is left out.
+    A changed clip that was encoded again can have several: the last one counts. An unfinished last
+    line is left out.
 
     Raises:
         DataError: there is no manifest, or a line of it is damaged.
@@ -98,7 +98,7 @@ def line_of(entry: Entry) -> str:
 
 
 def check_same(out: Path, old: Entry, new: Entry) -> None:
-    """Refuse to put codes of another tokenizer, or made in another way, beside old ones.
+    """Refuse to mix codes of another tokenizer, or of other settings, with old ones.
 
     Raises:
         DataError: they do not belong together.

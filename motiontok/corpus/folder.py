@@ -1,4 +1,4 @@
-"""Folders of clips to a folder of codes: a file a clip."""
+"""From folders of clips to a folder of codes, with a file per clip."""
 
 from __future__ import annotations
 
@@ -53,21 +53,21 @@ def encode_folder(
 ) -> list[Entry]:
     """Encode every clip of folders, archives or stores, a few a core in memory at a time.
 
-    Codes are written, and entered in ``manifest.jsonl``, as soon as a clip is done. A run
-    that was ended, by whatever means, goes on where it was when it is started again: clips
-    whose content is in the manifest and whose codes are there are left alone. Clips that
-    cannot be read are entered with the reason. Progress goes to standard error.
+    Codes are written, and entered in ``manifest.jsonl``, as soon as a clip is done. An interrupted
+    run continues where it ended: clips with content in the manifest and existing codes are left
+    alone. Clips that cannot be read are entered with the reason. Progress goes to standard error.
 
     Args:
         sources: a folder of .bvh, .bvh.gz and .npz files, at any depth, an archive of them or a
-            store of motion; or several, and files, whose clips are then named ``SET/FILE``, as
-            :func:`motiontok.data.sets.set_names` names sets, and a file's as its set.
+            store of motion; or several of these, and files. Clips of several sources are named
+            ``SET/FILE``, with the names of :func:`motiontok.data.sets.set_names`; a file is named
+            like its set.
         out: folder of codes, laid out like the clips.
         tokenizer: its folder, or the name of a shipped one.
-        device: where to encode. On anything but the CPU one process does it all.
-        effort, hold_path, first, rate_weight: as :meth:`MotionTokenizer.encode` has them.
-        reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
-        strict: a clip with a fault is entered as one that cannot be used.
+        device: where to encode. On other devices than the CPU, one process does all.
+        effort, hold_path, first, rate_weight: as for :meth:`MotionTokenizer.encode`.
+        reading: how to read the files; overrides a ``bvh.toml`` beside them.
+        strict: enter a clip with a fault as unusable.
         workers: processes; by default one a core, or none for a few clips.
 
     Returns:
@@ -91,7 +91,7 @@ def encode_folder(
         for entry in known.values():
             check_same(out, entry, wanted[0])
         done = {e.file: known[e.file] for e in wanted if _is_done(there, out, e, known, strict)}
-        # Codes that another clip's will take the place of are nobody's any more.
+        # Codes that another clip's codes will replace belong to no clip any more.
         taken = {entry.codes for entry in wanted}
         gone = {e.file for e in known.values() if e.codes not in taken} - set(clips)
         _start(out, [e for e in known.values() if e.file in done or e.file in gone])
@@ -146,7 +146,7 @@ def _is_done(
 
 
 def _start(out: Path, kept: list[Entry]) -> None:
-    """Leave in the manifest what is still true, and no half-written files in the folder."""
+    """Remove outdated entries from the manifest, and half-written files from the folder."""
     for path in out.rglob(".*-????????.tmp.*"):
         if path.suffix in (".npy", ".json", ".jsonl"):
             path.unlink()

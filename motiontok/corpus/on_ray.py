@@ -22,10 +22,10 @@ def encode_on_ray(sources: Sources, out: str | Path, *, address: str, **how: Any
         sources, out: as :func:`~motiontok.corpus.packing.encode_packed` has them, seen alike by
             all machines.
         address: of the cluster, as :func:`~motiontok.cluster.on_ray` has it.
-        how: what else :func:`~motiontok.corpus.packing.encode_packed` takes.
+        how: other arguments of :func:`~motiontok.corpus.packing.encode_packed`.
 
     Returns:
-        What all shares did together.
+        The result of all shares together.
 
     Raises:
         MissingDependencyError, InputError, MotiontokError: as :func:`~motiontok.cluster.on_ray`

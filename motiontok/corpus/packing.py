@@ -1,4 +1,4 @@
-"""Folders of clips to a few files of codes, for training on them: by many machines at once.
+"""From folders of clips to a few files of codes, for training on them, by many machines at once.
 
 A shard that grows is a file of whole lines (:mod:`motiontok.shards`), codes and all. It becomes
 ``codes-NUMBER-SHARE.safetensors`` with ``manifest-NUMBER-SHARE.jsonl`` beside it.
@@ -57,7 +57,7 @@ SHARD_ROWS = 65_536
 
 @dataclass
 class Packed:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
         fingerprint: of the tokenizer.
@@ -94,28 +94,27 @@ def encode_packed(
 ) -> Packed:
     """Encode the clips of folders, archives or stores into shards; :class:`Corpus` reads them.
 
-    Clips whose content the manifest names are left alone, whoever encoded them, so a run
-    that was ended goes on where it was, also with another number of machines. A clip that
-    changed is encoded again, and its last entry counts. Clips that cannot be read are
-    entered with the reason. Progress goes to standard error.
+    Clips with content in the manifest are left alone, on whichever machine they were encoded. So an
+    interrupted run continues where it ended, also with another number of machines. A changed clip
+    is encoded again, and its last entry counts. Clips that cannot be read are entered with the
+    reason. Progress goes to standard error.
 
     Args:
         sources: as :func:`encode_folder` has them.
         out: folder of the shards, the same for all machines.
-        tokenizer, device, effort, hold_path, first, rate_weight, reading, strict, workers: as
-            :func:`encode_folder` has them.
-        share: which clips to encode: number and count of shares. Which share a clip is in
-            depends on its path and the count alone.
+        tokenizer, device, effort, hold_path, first, rate_weight, reading, strict, workers: as for
+            :func:`encode_folder`.
+        share: share of the clips to encode: number and count of shares. A clip's share depends on
+            its path and the count alone.
 
     Raises:
         BVHError: a source is not there, or has no clips.
-        DataError: a source is given twice, or a damaged manifest, or one of another tokenizer or
+        DataError: a source is given twice, or the manifest is damaged or of another tokenizer or
             setting.
         InputError: another process encodes this share, there is no such share, or the folder
             holds unpacked codes.
         TokenizerError: the tokenizer cannot be opened.
-        OSError: the folder cannot be written, or the disk is full. What was encoded before
-            is kept.
+        OSError: the folder cannot be written, or the disk is full. Clips encoded before are kept.
     """
     out = Path(out)
     require_share(share)
@@ -178,7 +177,7 @@ def _alone_in(out: Path, share: Share) -> Iterator[None]:
 
 
 def _hash(old: Entry | None, strict: bool) -> str:
-    """Of the content that need not be encoded again."""
+    """Digest of content that need not be encoded again."""
     return "" if old is None or (strict and faults(old.remarks)) else old.sha256
 
 
@@ -210,7 +209,7 @@ def _row(entry: Entry, codes: Codes | None) -> dict[str, Any]:
 
 
 def _made(path: Path) -> Iterator[Made]:
-    """Clips of an open shard, up to one that was not finished."""
+    """Clips of an open shard, without an unfinished last one."""
     for row in open_lines(path):
         try:
             entry = Entry(**row["entry"])
@@ -235,7 +234,7 @@ def _made(path: Path) -> Iterator[Made]:
 
 
 def _finish(path: Path) -> None:
-    """Make a shard and its manifest of an open one; done twice, it comes out the same."""
+    """Make a shard and its manifest from an open one; idempotent."""
     number_and_share = path.stem.removeprefix("open-")
     shard = path.with_name(f"codes-{number_and_share}.safetensors")
     entries: list[Entry] = []
@@ -260,7 +259,7 @@ def _finish(path: Path) -> None:
 
 
 def _packed(clips: list[Codes], how: Entry) -> bytes:
-    """A shard: codes one clip after the other, and what decoding needs beside them."""
+    """A shard: codes one clip after the other, and values for decoding them."""
     first = np.cumsum([0, *(len(c.array) for c in clips)], dtype=np.int64)
     tensors = {
         "codes": np.concatenate([c.array for c in clips]).astype(np.uint16),

@@ -31,11 +31,11 @@ class Corpus(Mapping[str, Codes]):
         for clip, codes in corpus.items():      # in the order of their paths
             train_on(codes.array)               # (windows, codes_per_window) uint16
 
-    Codes are read when they are asked for; a shard is mapped into memory, not read whole.
+    Codes are read on access; a shard is mapped into memory, not read whole.
 
     Attributes:
-        entries: the manifest's entry of each clip that has codes.
-        failed: entries of those that have none, with the reason.
+        entries: the manifest's entry of each clip with codes.
+        failed: entries of clips without codes, with the reason.
 
     Args:
         folder: the folder of codes.

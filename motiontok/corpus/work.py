@@ -1,4 +1,4 @@
-"""What a worker does: some clips of a folder to codes."""
+"""A worker's task: encode some clips of a folder."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ __all__ = [
 ]
 
 FEW = 16
-"""Below so many clips, processes take longer to start than the clips to encode."""
+"""With fewer clips, starting processes takes longer than encoding."""
 
 _CLIPS = 8
-"""Clips that a worker is given at a time."""
+"""Clips per task of a worker."""
 
 _TOGETHER = 64
 """Windows that are encoded together. One clip has a few, and a network that writes codes one
 after the other takes as long for four windows as for fifty."""
 
 Made = tuple[Entry, Codes | None]
-"""What became of a clip. No codes and no error: its content is what the entry already named."""
+"""Result of a clip. Without codes and error, its content is the one that the entry already
+named."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ class Batch:
     """Clips to encode in one go.
 
     Attributes:
-        places: where the clips are.
-        tokenizer, device: what to encode with, and where.
+        places: sources of the clips.
+        tokenizer, device: the encoder, and where it runs.
         entries: the clips; a ``sha256`` in them names content that need not be encoded again.
-        reading: how BVH files are to be understood.
-        strict: a clip with a fault is one that cannot be used; see :func:`bvh.remarks.faults`.
+        reading: how to read the files.
+        strict: treat a clip with a fault as unusable; see :func:`bvh.remarks.faults`.
     """
 
     places: tuple[Place, ...]
@@ -83,9 +84,9 @@ def batches(
 
 
 def encode_batch(batch: Batch) -> list[Made]:
-    """Encode clips; one that cannot be used is a result like any other.
+    """Encode clips; an unusable clip is also a result.
 
-    Whole motions are let go of as soon as their windows are cut.
+    Whole motions are released as soon as their windows are cut.
     """
     tokenizer = open_tokenizer(batch.tokenizer, batch.device)
     clips = open_clips(batch.places, batch.reading)
@@ -150,7 +151,7 @@ def encode_batch(batch: Batch) -> list[Made]:
 
 
 def _codes_to_be(motion: Motion, tokenizer: MotionTokenizer, name: str, first: int | None) -> Codes:
-    """All that stands beside the codes of a motion; the codes come later."""
+    """The codes file of a motion, still without codes."""
     return Codes(
         np.zeros((0, tokenizer.codes_per_window), np.uint16),
         fingerprint=tokenizer.fingerprint,
@@ -182,11 +183,11 @@ def settings_of(
     first: int | None,
     rate_weight: float = 0.0,
 ) -> Entry:
-    """How clips are to be encoded, as an entry without a clip. The tokenizer is opened anew.
+    """Settings of encoding, as an entry without a clip. The tokenizer is opened anew.
 
     Raises:
-        DataError: its first codes do not decode alone, and some of them are asked for, or it has
-            no prior for a weight of rates.
+        DataError: its first codes do not decode alone but ``first`` is given, or it has no prior
+            for a weight of rates.
     """
     open_tokenizer.cache_clear()
     opened = open_tokenizer(tokenizer, device)

@@ -46,9 +46,9 @@ class ClipSet:
 
     Attributes:
         name: of the set.
-        training, held_out: canonical motions to train on and to measure on.
+        training, held_out: canonical motions for training and for measuring.
         skipped: (file, reason) of files that could not be read.
-        weight: how much more often it is drawn than a set of as many windows with weight 1.
+        weight: frequency of its draws relative to a set of equal size with weight 1.
     """
 
     name: str
@@ -60,13 +60,13 @@ class ClipSet:
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Sets of motions to train on and to measure on.
+    """Sets of motions for training and for measuring.
 
     Attributes:
-        sets: in the order in which they were given.
-        licence: note on what the data allows.
-        notes: lines for the user on what is not as given: clips that two sets have, sets of
-            which nothing is held out, and what looks wrong in files or had to be assumed.
+        sets: in the given order.
+        licence: note on the data's licence.
+        notes: lines for the user: clips that two sets have, sets without held-out clips, and faults
+            and assumptions of files.
         calibrations: of their rigs, by rig.
     """
 
@@ -97,7 +97,7 @@ class Clips:
 
 
 class Joined(Sequence[Motion]):
-    """Motions of several sets, one after the other; those of a store are read one by one."""
+    """Motions of several sets, one after the other; motions of a store are read one by one."""
 
     def __init__(self, parts: Sequence[Sequence[Motion]]) -> None:
         self._parts = parts
@@ -130,21 +130,20 @@ def load_clips(
 ) -> Clips:
     """Read or make the clips of a configuration.
 
-    Each path is a set, of which a share is held out as if it were alone, so that measuring on
-    it alone is measuring on the same clips. A clip that an earlier set has too is left out.
+    Each path is a set. A share of it is held out as if it were alone, so that measuring on it alone
+    uses the same clips. A clip that an earlier set has too is left out.
 
     Args:
         config: data section of a run.
         paths: folders, archives or files of clips; procedural data takes none.
         seed: of procedural clips.
         strict: an unreadable clip, or a fault in one, is an error.
-        reading: how BVH files are to be understood.
-        calibrations: of the tokenizer that is to be measured; none calibrates rigs.
+        reading: how to read the files.
+        calibrations: of the tokenizer to measure; without them rigs are calibrated.
         update: called with files done and files in all, of the sets so far.
 
     Raises:
-        DataError: no path where one is needed, nothing usable there, or weights of sets that
-            are not there.
+        DataError: a path is missing, has nothing usable, or weights name sets that do not exist.
     """
     if config.dataset not in _LICENCES:
         raise DataError(
@@ -230,7 +229,7 @@ def every_clip(
 
     Raises:
         BVHError: nothing is there, or no clip that can be read.
-        DataError: a path is given twice, or has only clips that an earlier one has.
+        DataError: a path is given twice, or has only clips of an earlier one.
     """
     places = [Path(path) for path in paths]
     names, opened = open_sets(places)

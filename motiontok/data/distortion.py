@@ -1,4 +1,4 @@
-"""How far reconstructed windows are from their originals."""
+"""Errors of reconstructed windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passing from one thing into another."""
+"""Smooth transitions."""
 
 from __future__ import annotations
 

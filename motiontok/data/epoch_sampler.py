@@ -1,4 +1,4 @@
-"""Every observation of a set once, some at a time."""
+"""Every observation of a set once, in batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class EpochSampler:
     """Gives observations ``(<= count, *shape)``, none twice; at the end fewer, then none.
 
     Args:
-        order: ``(observations,)``, their places in the order in which they are given.
+        order: ``(observations,)``, their places, in the order of the draws.
         gather: observations of places.
     """
 
@@ -21,5 +21,6 @@ class EpochSampler:
         self._order, self._gather = order, gather
 
     def __call__(self, count: int) -> Tensor:
+        """The next ``count`` observations, fewer at the end, none after it."""
         part, self._order = self._order[:count], self._order[count:]
         return self._gather(part)

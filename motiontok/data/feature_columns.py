@@ -1,4 +1,4 @@
-"""Where in a feature row what stands; :mod:`motiontok.data.features` says what it means."""
+"""Columns of a feature row; :mod:`motiontok.data.features` explains them."""
 
 from __future__ import annotations
 

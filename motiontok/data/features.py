@@ -1,8 +1,8 @@
-"""Features of canonical motion: what the tokenizer sees, frame by frame.
+"""Features of canonical motion, the tokenizer's input, frame by frame.
 
-Features are free of the body: whoever moves, they are those of the same motion on one
-reference skeleton (:meth:`bvh.motion.Motion.on_bones`), so that tokens spend nothing on
-the length of bones. Decoding goes the same way back, onto any body.
+Features do not depend on the body: they describe the motion on one reference skeleton
+(:meth:`bvh.motion.Motion.on_bones`), so that tokens spend nothing on the length of bones. Decoding
+puts the motion back on any body.
 
 A feature row is expressed in the heading frame of its own frame: the body's yaw
 and its place on the floor are taken out, so a model learns neither. 203 columns:
@@ -64,11 +64,14 @@ def _six(q: Array) -> Array:
 
 
 def contact(height: _Numbers, speed: _Numbers) -> _Numbers:
-    """How surely feet and toes stand, 0 to 1, by how far they are above :data:`STANDING` (m) and by
-    their speed (m/s).
+    """How surely feet and toes stand, 0 to 1.
 
     Ramps instead of thresholds: a flag that flips on rounding noise could not be
     recovered from a reconstructed motion.
+
+    Args:
+        height: over :data:`STANDING`, metres.
+        speed: metres a second.
     """
     slow = ((0.6 - speed) / 0.4).clip(0.0, 1.0)
     low = ((0.10 - height) / 0.05).clip(0.0, 1.0)
@@ -141,8 +144,7 @@ def to_motion(
         source: origin to record.
 
     Raises:
-        DataError: wrong shape, no frames, a value that is not finite, or a place or bones that
-            no body has.
+        DataError: wrong shape, no frames, a value that is not finite, or impossible place or bones.
     """
     return to_motions(
         [features], [offsets], starts=[start_of(start)], sources=[source or Source()]
@@ -161,7 +163,7 @@ def to_motions(
     Args:
         features: ``(frames, 203)`` of each clip.
         offsets: ``(22, 3)`` rest offsets of each, metres.
-        starts: where each begins.
+        starts: start of each.
         sources: origin of each.
 
     Raises:
@@ -191,7 +193,7 @@ def _checked(features: Array, offsets: Array) -> tuple[Array, Array]:
     """Features and offsets as float64.
 
     Raises:
-        DataError: wrong shape, no frames, a value that is not finite, or bones that no body has.
+        DataError: wrong shape, no frames, a value that is not finite, or impossible bones.
     """
     features = np.array(features, dtype=np.float64, order="C")
     if features.ndim != 2 or features.shape[1] != FEATURES or len(features) == 0:

@@ -1,4 +1,4 @@
-"""Keep standing feet where they stand, by moving the root a little."""
+"""Keep standing feet in place by moving the root a little."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bvh.skeleton import FEET, PARENTS, forward_kinematics
 __all__ = ["lock_feet", "lock_feet_together"]
 
 _FREE = 0.1
-"""Weight of the decoded root step beside that of one standing foot."""
+"""Weight of the decoded root step relative to one standing foot."""
 
 _MEMORY = 10.0
 """Frames after which the decoded path wins over feet that would carry the root away."""
@@ -23,20 +23,19 @@ _MEMORY = 10.0
 def lock_feet(motion: Motion, contacts: Array, *, first: Array | None = None) -> Motion:
     """Shift the root on the floor so that standing feet slide less.
 
-    A decoder states the root's path and the pose of the legs separately, and their small
-    errors show as feet that slide. Contact says which feet stand. The shift u_t minimises
+    A decoder gives the root's path and the pose of the legs separately, and their small errors make
+    feet slide. Contact columns show which feet stand. The shift u_t minimises
 
         sum_t w_t |u_t - u_(t-1) + s_t|^2 + (|u_t| / memory)^2
 
-    with s_t the slide of the standing feet and w_t how many they are: fast errors give way
-    to the feet, slow ones stay with the decoded path, so that nothing drifts. Poses,
-    heading and height are untouched.
+    with s_t the slide of the standing feet and w_t their number. Fast errors follow the feet, slow
+    ones the decoded path, so that nothing drifts. Poses, heading and height are untouched.
 
     Args:
         motion: decoded motion.
         contacts: ``(frames, 4)`` of left foot, left toe, right foot, right toe, 0 to 1.
-        first: ``(2,)`` shift that frame 0 has already been given, where motion comes in
-            pieces; the minimum over all shifts if not given.
+        first: ``(2,)`` shift already applied to frame 0, if motion comes in pieces; the minimum
+            over all shifts if not given.
     """
     if len(motion) < 2:
         return motion
@@ -70,7 +69,7 @@ def _equations(feet: Array, contacts: Array, ends: list[int]) -> tuple[Array, Ar
     Args:
         feet: ``(frames, 4, 2)``, metres.
         contacts: ``(frames, 4)``.
-        ends: frames at which another motion begins: no step leads there.
+        ends: frames at which another motion begins, without a step to them.
     """
     # A foot stands during a step only if it does at both ends; squared, doubt counts little.
     held = np.clip(np.minimum(contacts[1:], contacts[:-1]), 0.0, 1.0)[..., None] ** 2

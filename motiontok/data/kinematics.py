@@ -18,7 +18,7 @@ _PARALLEL = 1e-6  # share of a vector that must be across another to say where
 def orthonormal(six: Tensor) -> Tensor:
     """Rotation matrices ``(..., 3, 3)`` of 6D rotations ``(..., 6)`` by Gram-Schmidt.
 
-    The first two columns of a matrix, as they are or an estimate of them (Zhou et al. 2019, "On
+    A 6D rotation is the first two columns of a matrix, exact or estimated (Zhou et al. 2019, "On
     the Continuity of Rotation Representations in Neural Networks", section 4). Columns that are
     zero or parallel state no rotation; they become any that fits them.
     """
@@ -77,8 +77,8 @@ def joint_positions(rotations: Tensor, offsets: Array = REFERENCE) -> Tensor:
     The same as :func:`bvh.skeleton.forward_kinematics` with the hips at the origin.
 
     Args:
-        rotations: local rotation matrices ``(..., 22, 3, 3)``; that of the hips in the frame
-            in which the positions are wanted.
+        rotations: local rotation matrices ``(..., 22, 3, 3)``; the hips' rotation is in the frame
+            of the result.
         offsets: ``(22, 3)`` rest offset of each joint from its parent, metres.
     """
     bones = torch.tensor(offsets, dtype=rotations.dtype, device=rotations.device)

@@ -1,4 +1,4 @@
-"""What a motion is told by, whatever file it came from."""
+"""Digests that identify motions, independent of their files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["motion_digest"]
 
 
 def motion_digest(motion: Motion) -> str:
-    """What tells two motions apart that differ in single precision."""
+    """A digest that differs for motions that differ in single precision."""
     digest = hashlib.blake2b(digest_size=16)
     for values in (motion.root_positions, motion.rotations, motion.offsets):
         digest.update(values.astype("<f4").tobytes())

@@ -1,4 +1,4 @@
-"""Where a body begins and how long its bones are, as a user gives them."""
+"""Start and bones of a body, as a user gives them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from motiontok.errors import DataError
 __all__ = ["REFERENCE", "Start", "StartLike", "World", "offsets_of", "start_of"]
 
 REFERENCE = DEFAULT_OFFSETS
-"""Rest offsets ``(22, 3)`` of the body that features are of, whoever moved, metres."""
+"""Rest offsets ``(22, 3)`` of the reference body of features, metres."""
 
 _MOST = 1e6
-"""Metres and rad, generously: single precision, as states are sent, is 6 cm coarse there."""
+"""Largest start, metres and rad; single precision, in which states are sent, has steps of 6 cm
+there."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,16 @@ class Start:
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """Whose metres places, lengths and velocities are in.
+    """The body in whose metres places, lengths and velocities are.
 
-    Features, and so priors and searches, are in metres of the reference body, and whoever has
-    shorter legs comes less far with the same steps. What a user says and reads is in metres of
-    the body that moves: a person's (the reference body) or a robot's, whose offsets are then those
-    of a person with its legs (:func:`motiontok.robots.body_like`).
+    Features, and so priors and searches, are in metres of the reference body; a body with shorter
+    legs comes less far with the same steps. Users' numbers are in metres of the moving body: a
+    person's (the reference body), or a robot's. A robot's offsets are those of a person with its
+    legs (:func:`motiontok.robots.body_like`).
 
     Attributes:
-        offsets: ``(22, 3)`` of the body that moves, metres.
-        name: of whose metres they are.
+        offsets: ``(22, 3)`` of the moving body, metres.
+        name: of the moving body.
     """
 
     offsets: Array = field(default_factory=lambda: REFERENCE)
@@ -88,10 +89,10 @@ StartLike: TypeAlias = Start | Sequence[float] | NDArray[Any]
 
 
 def start_of(start: StartLike | None) -> Start:
-    """The start that was given; the origin facing +X of None.
+    """The given start; the origin facing +X for None.
 
     Raises:
-        DataError: not three numbers, or one that no body can stand at.
+        DataError: not three numbers, or an impossible place.
     """
     if start is None:
         return Start()
@@ -112,7 +113,7 @@ def offsets_of(offsets: Array) -> Array:
     """Rest offsets ``(22, 3)`` of a subject as float64, metres.
 
     Raises:
-        DataError: wrong shape, or lengths that no body has.
+        DataError: wrong shape, or impossible lengths.
     """
     shape = (len(JOINTS), 3)
     try:

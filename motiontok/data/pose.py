@@ -1,10 +1,9 @@
-"""From features to a body's pose, in torch: for motion that is decoded, and for exported programs.
+"""From features to a body's pose, in torch, for decoding and for exported programs.
 
-Rotations and positions of features state the pose twice. Bones are aimed so that joints land where
-the positions say, and the rotations give the twist. For features of a real motion the two agree and
-nothing is changed.
+Rotations and positions of features state the pose twice. Bones are aimed at the given positions,
+and the rotations give the twist. In features of a real motion the two agree, and nothing changes.
 
-Nothing here looks at values to choose what to do, so that a program made of it holds for all.
+No branch depends on values, so that a traced program is valid for all inputs.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _ORDER, _GENERATIONS = generations(PARENTS)
 
 
 def _only_children() -> list[int]:
-    """Of each joint, in the order of generations, the one that it aims at; itself if none."""
+    """For each joint, in the order of generations, the joint that it aims at; itself if none."""
     parent = {
         joint: up
         for here, above in _GENERATIONS
@@ -100,7 +99,7 @@ def root_path(
     """Positions ``(frames, 3)`` of the root, metres, and its headings ``(frames,)``, rad.
 
     Args:
-        features: ``(frames, 203)``; frame 0 is at ``start``, whatever its velocities say.
+        features: ``(frames, 203)``; frame 0 is at ``start``; its velocities do not count.
         start: ``(3,)``, x, y and yaw.
         scale, lift: of the path and height of the body that moves
             (:func:`bvh.skeleton.root_between_bodies`), and what is added to the height.
@@ -138,12 +137,11 @@ def joint_rotations(features: Tensor, yaw: Tensor) -> Tensor:
 
 
 def _aimed(features: Tensor) -> Tensor:
-    """Local rotation matrices, each bone turned so that its end lands as near as it can to where it
-    is wanted.
+    """Local rotation matrices, each bone turned so that its end lands as near as it can.
 
-    Going out from the hips, a joint with one child is swung so that the child lies in the direction
-    of its wanted position as seen from where the joint now is: errors do not add up along the limb.
-    Twist is untouched.
+    From the hips outward, a joint with one child is swung so that the child lies in the direction
+    of its wanted position, seen from the joint's present position. So errors do not add up along
+    the limb. Twist is untouched.
 
     Args:
         features: ``(203, frames)``, double precision on the CPU.
@@ -172,8 +170,8 @@ def _aimed(features: Tensor) -> Tensor:
 def _swung(rotations: Tensor, bones: Tensor, ways: Tensor) -> Tensor:
     """Rotations after the least turn that points their bones another way.
 
-    That turn is two half turns: about where the bone points, and about the direction
-    halfway from there to where it should. A way of no length turns nothing.
+    That turn is two half turns: about the bone's direction, and about the direction halfway to the
+    wanted one. A way of no length turns nothing.
 
     Args:
         rotations: matrices.

@@ -1,4 +1,4 @@
-"""Windows are decoded apart; this joins them."""
+"""Joining windows that were decoded separately."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bvh.rotations import Array
 __all__ = ["REACH", "blend_seams", "blended"]
 
 REACH = 6
-"""Frames on each side of a border that take part of the jump."""
+"""Frames on each side of a border over which the jump is spread."""
 
 
 def blend_seams(features: Array, window: int) -> Array:
@@ -23,9 +23,9 @@ def blend_seams(features: Array, window: int) -> Array:
 def blended(features: Tensor, window: int) -> Tensor:
     """Remove the jumps between consecutive decoded windows.
 
-    The jump at a border is what the step over it exceeds the mean of its neighbours by.
-    Half of it is given to each side, fading over a few frames. Since the two sides err
-    independently, this also lowers the error near borders.
+    The jump is the step across a border minus the mean of the steps just before and after. Half of
+    it goes to each side, fading over a few frames. Since the two sides err independently, this also
+    lowers the error near borders.
 
     Args:
         features: ``(..., frames, columns)``, whole windows one after the other.

@@ -1,4 +1,4 @@
-"""Sets of clips as a user names them: folders, archives and files, each read on its own."""
+"""Sets of clips: folders, archives and files, each read on its own."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ __all__ = [
 ]
 
 Copies = dict[str, str]
-"""Names of clips of a set that an earlier set has too, and that set's name."""
+"""Names of a set's clips that an earlier set also has, and that set's name."""
 
 
 def set_names(paths: Sequence[Path]) -> list[str]:
-    """Names of sets: folders' and archives' stems, with what is above them where two agree.
+    """Names of sets: stems of folders and archives, with their parents where two agree.
 
     Raises:
         DataError: a path is given twice.
@@ -67,15 +67,15 @@ def set_names(paths: Sequence[Path]) -> list[str]:
 
 
 def open_sets(paths: Sequence[Path]) -> tuple[list[str], list[Path | Dataset]]:
-    """Sets as a user names them: a store is as many as were packed into it.
+    """Named sets; a store has as many as were packed into it.
 
-    Where other sets are named so, a store's own name stands before that of a set of it.
+    If other sets have the same name, the store's name precedes it.
 
     Args:
         paths: folders, archives, files and stores.
 
     Returns:
-        Name of each set, and where its clips are: a path, or the clips of a store.
+        Name of each set, and the place of its clips: a path, or the clips of a store.
 
     Raises:
         DataError: a path is given twice, a store is damaged, or two sets have one name.
@@ -105,19 +105,19 @@ def read_sets(
 ) -> list[Dataset]:
     """The clips of each path.
 
-    Sets that have clips of one rig share its calibration, so that a file of it is read alike
-    whichever set it is in.
+    Sets with clips of one rig share its calibration, so that a file is read alike in each set.
 
     Args:
-        paths: folders, archives or files, and clips of a store, which are as they were packed.
+        paths: folders, archives or files, and clips of a store, which stay as they were packed.
         strict: an unreadable clip, or a fault in one, is an error.
-        reading: how BVH files are to be understood.
-        calibrations: read files as a tokenizer does that has these; else rigs are calibrated.
+        reading: how to read the files.
+        calibrations: of a tokenizer, to read files as it does; without them rigs are calibrated.
         update: called with files done and files in all, of the sets so far.
 
     Raises:
         BVHError: nothing is there, or no clip that can be read; it names the path.
-        DataError: clips of a store are to be read otherwise, or, if strict, some are not in it.
+        DataError: ``reading`` asks for another reading of a store's clips, or, if strict, the store
+            lacks some.
     """
     found: list[Dataset] = []
     before = 0
@@ -164,7 +164,7 @@ def _as_packed(clips: Dataset, reading: Reading | None, *, strict: bool) -> Data
 
 
 def shared_calibrations(found: Sequence[Dataset]) -> dict[str, Calibration | None]:
-    """The calibration of each rig of some sets: of the first set that has one."""
+    """The calibration of each rig, from the first set that has one."""
     shared: dict[str, Calibration | None] = {}
     for of in found:
         for rig, calibration in of.calibrations.items():
@@ -179,10 +179,10 @@ def _differ(own: Calibration | None, shared: Calibration | None) -> bool:
 
 
 def check_weights(config: DataConfig, names: Sequence[str]) -> None:
-    """Refuse weights of sets that are not there.
+    """Refuse weights of sets that do not exist.
 
     Raises:
-        DataError: it names them, and those that there are.
+        DataError: it names them, and the existing ones.
     """
     unknown = [name for name in config.weights if name not in names]
     if unknown:
@@ -194,19 +194,19 @@ def check_weights(config: DataConfig, names: Sequence[str]) -> None:
 def split_sets(
     config: DataConfig, names: Sequence[str], found: Sequence[Dataset], copies: Sequence[Copies]
 ) -> list[Split]:
-    """What is trained on and held out of each set.
+    """Training and held-out clips of each set.
 
-    A set is split as if it were alone, and copies leave both parts: what is held out does not
-    change with the other sets. Only if copies are all that is held out, the rest is split anew.
+    A set is split as if it were alone, and copies leave both parts. So held-out clips do not change
+    with the other sets. Only if all held-out clips are copies, the rest is split anew.
 
     Args:
-        config: says how.
+        config: with the kind of split.
         names: of the sets.
         found: their clips.
-        copies: which of them earlier sets have.
+        copies: clips that earlier sets have.
 
     Raises:
-        DataError: of a set nothing would be left, or no set has an action to hold out.
+        DataError: a set would be empty, or no set has an action to hold out.
     """
     several = len(found) > 1
     wanted = [name.strip() for name in config.holdout_actions.split(",") if name.strip()]
@@ -232,7 +232,7 @@ def split_sets(
 
 
 def _split(config: DataConfig, of: Dataset, actions: Sequence[str], *, several: bool) -> Split:
-    """One set's split; of several sets one may be a single clip, and is trained on."""
+    """One set's split; among several sets, a set of one clip is only trained on."""
     whole = set(lafan.DAPS_VALIDATION) <= {Path(clip).stem for clip in of.names}
     if config.dataset == "lafan" and whole:
         return lafan.daps_split(of)
@@ -244,15 +244,15 @@ def _split(config: DataConfig, of: Dataset, actions: Sequence[str], *, several: 
 
 
 def without(clips: Dataset, copies: Copies) -> Dataset:
-    """The clips that no earlier set has."""
+    """The clips without those of earlier sets."""
     return clips.take(i for i, name in enumerate(clips.names) if name not in copies)
 
 
 def find_copies(sets: Sequence[Dataset], names: Sequence[str]) -> list[Copies]:
-    """Clips that are in an earlier set as well, by their files' contents or by their motion.
+    """Clips that an earlier set also has, by their files' contents or by their motion.
 
-    The same file may be normalised a little differently beside other clips of its rig, and
-    motions that are alike may be written in files that are not.
+    The same file may be normalised a little differently beside other clips of its rig, and equal
+    motions may be written in different files.
 
     Args:
         sets: of clips.
@@ -284,7 +284,7 @@ def find_copies(sets: Sequence[Dataset], names: Sequence[str]) -> list[Copies]:
 
 
 def notes_on(copies: Sequence[Copies], names: Sequence[str]) -> tuple[str, ...]:
-    """A line on each set of which earlier sets have clips."""
+    """A line on each set that shares clips with earlier sets."""
     out = []
     for found, name in zip(copies, names, strict=True):
         if not found:
@@ -297,7 +297,7 @@ def notes_on(copies: Sequence[Copies], names: Sequence[str]) -> tuple[str, ...]:
 
 
 def remarks_on(sets: Sequence[Dataset], names: Sequence[str]) -> list[str]:
-    """A few lines on what looks wrong in the files of each set, or had to be assumed."""
+    """A few lines on faults and assumptions in the files of each set."""
     several = len(sets) > 1
     return [
         f"{name}: {line}" if several else line
@@ -311,7 +311,7 @@ def _listed(names: Collection[str]) -> str:
 
 
 def digests_of(motions: Sequence[Motion]) -> list[str]:
-    """What tells each motion from others that differ in single precision."""
+    """Digest of each motion; motions that differ in single precision have different ones."""
     return (
         motions.digests if isinstance(motions, LazyMotions) else list(map(motion_digest, motions))
     )

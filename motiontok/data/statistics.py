@@ -1,4 +1,4 @@
-"""Standardisation of features, with the numbers it needs stored beside the model."""
+"""Standardisation of features; its numbers are stored beside the model."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ class Statistics:
 
     Attributes:
         mean: column mean.
-        scale: what a column is divided by. One number a group (root velocity,
-            rotations, positions, ...), not one a column: a standardised error in
-            positions is then proportional to metres whatever the joint, instead of
-            blowing up the millimetres of joints that hardly move. The weight of the
-            group is in it.
+        scale: divisor of a column, one number per group (root velocity, rotations, positions, ...).
+            So a standardised error in positions is proportional to metres for every joint; a number
+            per column would magnify the millimetres of joints that hardly move. It includes the
+            group's weight.
         low, span: column minimum and range, for PSNR in [0, 1] space. Columns that are
-            constant in training (variance under 1e-5, the paper's bound) have an infinite
-            range: their noise, divided by nothing, would be all that PSNR shows.
+            constant in training (variance under 1e-5, the paper's bound) have an infinite range;
+                otherwise their noise, divided by almost nothing, would dominate PSNR.
     """
 
     mean: Tensor
@@ -50,8 +49,7 @@ class Statistics:
 
         Args:
             windows: ``(windows, frames, 203)``.
-            weights: ``(windows,)`` what each counts for in means and deviations; all the same
-                by default.
+            weights: ``(windows,)`` weight of each in means and deviations; equal by default.
         """
         moments = Moments()
         share = torch.ones(len(windows)) if weights is None else weights
@@ -111,7 +109,7 @@ class Moments:
         self._high = np.maximum(self._high, rows.max(axis=(0, 1)))
 
     def statistics(self) -> Statistics:
-        """Statistics of all windows that were added."""
+        """Statistics of all added windows."""
         deviation = np.sqrt(self._square / self._weight)
         scale = np.empty(FEATURES)
         for name, columns in COLUMNS.items():

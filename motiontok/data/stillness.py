@@ -1,12 +1,12 @@
-"""A body that is still in the codes is still when they are decoded.
+"""Hold decoded bodies still that were still when encoded.
 
-Codes are few, so even a body that does not move at all is decoded a little off, and otherwise
-off in each window: it trembles, and its root wanders. What a decoder says is motion plus noise,
-and where it says no more than noise, that may be taken away. How large it is, a tokenizer
-measures on poses that are held (:func:`measure_noise`): one of more bits holds less.
+Codes are few, so even a motionless body is decoded with a small error, another one in each window:
+it trembles, and its root wanders. A decoder's output is motion plus noise. If it is no larger than
+the noise, it may be removed. A tokenizer measures the noise on held poses (:func:`measure_noise`);
+with more bits there is less to remove.
 
-This is a filter that knows its noise (Lee, IEEE Trans. PAMI 2, 1980: smooth as much as the
-variance nearby is noise), over time and causal, so that a stream needs no more frames ahead.
+This is a filter with known noise (Lee, IEEE Trans. PAMI 2, 1980: smooth in proportion to the noise
+in the local variance), over time and causal, so that a stream needs no more frames ahead.
 """
 
 from __future__ import annotations
@@ -27,28 +27,29 @@ from motiontok.data.features import COLUMNS, FEATURES, from_motion
 __all__ = ["Noise", "StillnessFilter", "measure_noise"]
 
 _SLOW = 20.0
-"""Frames over which a mean is taken, beside which motion is seen."""
+"""Frames of the slow mean, against which motion is measured."""
 
 _HELD = 40.0
-"""Frames over which a pose is smoothed that is held."""
+"""Frames over which a held pose is smoothed."""
 
 _SETTLING = 24
-"""Frames until a body that has come to rest is held altogether: a turning point is no rest."""
+"""Frames until a body at rest is fully held: a turning point is no rest."""
 
 _WAY = 30.0
-"""Frames over which the root's way is summed up."""
+"""Frames over which the root's movement is summed."""
 
 _OWED = 20.0
-"""Frames after which a way that was held back is taken for noise; a body that moves off gets it."""
+"""Frames after which held-back movement counts as noise; before, a body that moves off receives
+it."""
 
 _STILL, _MOVES = 2.5, 4.0
-"""Times the noise up to which a body is held, and from which on it is let go.
+"""Multiples of the noise up to which a body is held, and from which on it is released.
 
-Noise is measured on made-up poses, and that of captured ones is half as large again.
+Noise is measured on made-up poses; captured ones have half as much again.
 """
 
 _STANDING = 1.0
-"""By how much more of a way is noise while both feet stand, in a pose that is still."""
+"""Factor by which the root's noise limit grows while both feet stand in a still pose."""
 
 _LEVER = 0.3  # m that a radian of heading moves the body by
 _MOST = 0.03  # m of noise; a worse tokenizer's motion is what it says
@@ -62,7 +63,7 @@ _FEET = [_POSITIONS.start + 3 * (joint - 1) for joint in FEET]
 
 
 def _of_legs() -> Array:
-    """Columns that are held with the legs, as 1: theirs, the hips' and contacts."""
+    """1 for columns that are held with the legs: theirs, the hips' and contacts."""
     out = np.zeros(FEATURES)
     out[: COLUMNS["rotations"].start] = 1.0
     out[_CONTACTS] = 1.0
@@ -76,12 +77,12 @@ _WITH_LEGS = _of_legs()
 
 @dataclass(frozen=True)
 class Noise:
-    """What a body that is held differs by from its slow mean when it is decoded, metres rms.
+    """Differences of a decoded held body from its slow mean, metres rms.
 
     Attributes:
         legs: of joints of the legs.
         upper: of all other joints.
-        root: way in a second, turns included.
+        root: movement in a second, turns included.
     """
 
     legs: float
@@ -90,14 +91,14 @@ class Noise:
 
 
 class StillnessFilter:
-    """Takes noise away where motion is no more than that, in features as they come.
+    """Removes noise from arriving features where motion is no larger.
 
-    A pose whose joints stay as near to their slow mean as noise takes them is smoothed over more
-    than a second; legs with the hips first, the rest of the body where these are still. The
-    root then goes where standing feet say that it does, and what it said itself is held back for a
-    while. A body that moves off is let go within a few frames, and gets what was held back.
+    A pose whose joints stay within the noise of their slow mean is smoothed over more than a
+    second: first legs and hips, and where these are still, the rest of the body. The root then
+    follows the standing feet, and its own movement is held back for a while. A body that moves off
+    is released within a few frames, and receives the movement held back.
 
-    Features in pieces give what they give at once.
+    Features in pieces give the same result as all at once.
 
     Args:
         noise: of the decoder.
@@ -111,11 +112,11 @@ class StillnessFilter:
         self._hold = np.zeros(2)  # of legs, of the rest; 0 to 1
 
     def copy(self) -> StillnessFilter:
-        """One that goes on from here by itself."""
+        """An independent filter that continues from here."""
         return copy.deepcopy(self)
 
     def push(self, features: Array) -> Array:
-        """The same frames ``(frames, 203)``, held where they are still."""
+        """The same frames ``(frames, 203)``, with still ones held."""
         if not len(features):
             return features
         if not self._begun:
@@ -143,11 +144,11 @@ class StillnessFilter:
         return means, still
 
     def _near(self, off: Array) -> Array:
-        """How surely differences ``(..., 203)`` of poses are noise, legs and the rest."""
+        """Whether differences ``(..., 203)`` of poses are noise, 0 to 1, for legs and the rest."""
         return _near(_distances(off), np.array([self._noise.legs, self._noise.upper]))
 
     def _held(self, frame: Array, mean: Array, still: Array) -> Array:
-        """One frame ``(203,)`` of a body that may be still."""
+        """One frame ``(203,)``, held as far as the body is still."""
         # A slow change is seen by where it has led to.
         still = np.minimum(still, self._near(mean - self._shown))
         hold = np.minimum(self._hold + 1.0 / _SETTLING, still)
@@ -166,7 +167,7 @@ class StillnessFilter:
         return out
 
     def _step_of_feet(self, shown: Array) -> Array:
-        """Turn and step of the root with which standing feet stay where they are, ``(3,)``."""
+        """Turn and step of the root that keep standing feet in place, ``(3,)``."""
         contacts = np.minimum(shown[_CONTACTS], self._shown[_CONTACTS])
         weights = np.clip(contacts, 0.0, 1.0) ** 2
         out = np.zeros(3)
@@ -177,10 +178,10 @@ class StillnessFilter:
 
 
 def measure_noise(decoded: Callable[[Array], Array]) -> Noise:
-    """What poses that are held differ by once they are decoded.
+    """Noise of held poses after decoding.
 
     Args:
-        decoded: from features ``(poses, frames, 203)`` to what is decoded of them, seams blended.
+        decoded: from features ``(poses, frames, 203)`` to decoded ones, seams blended.
     """
     made = [procedural.make(kind, seconds=0.1) for kind in procedural.KINDS]
     poses = np.stack([from_motion(motion[:1])[0] for motion in made])
@@ -194,7 +195,7 @@ def measure_noise(decoded: Callable[[Array], Array]) -> Noise:
 
 
 def _slow(features: Array, mean: Array, way: Array) -> tuple[Array, Array]:
-    """Slow means ``(frames, 203)`` of features, and the root's ways ``(frames, 3)``, metres.
+    """Slow means ``(frames, 203)`` of features, and the root's movements ``(frames, 3)``, metres.
 
     Args:
         features: ``(frames, 203)``.

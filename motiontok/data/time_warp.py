@@ -1,4 +1,4 @@
-"""Windows of the same movement done faster or slower, made of the frames of real clips."""
+"""Windows of real clips, made faster or slower."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def warped(
 ) -> Tensor:
     """Windows ``(windows, length, 203)`` of raw features, resampled in time.
 
-    Features are interpolated linearly; rotations are made rotations again, joint positions are
-    those of the rotations on the reference skeleton, and velocities are of the new speed.
-    A window that would reach over the end of its clip begins earlier, and where the whole clip
-    is too short it is slowed as far as is needed.
+    Features are interpolated linearly, rotations are made orthonormal again, joint positions are
+    recomputed on the reference skeleton, and velocities are those of the new speed. A window that
+    would reach over the end of its clip begins earlier. If the whole clip is too short, it is
+    slowed as far as needed.
 
     Args:
         frames: raw features ``(frames, 203)`` of all clips, one after the other.

@@ -1,4 +1,4 @@
-"""Clips as windows to train on and to measure on, in memory or of a store."""
+"""Windows of clips for training and measuring, in memory or from a store."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from motiontok.config import DataConfig
 from motiontok.data.clips import Clips, ClipSet
 from motiontok.data.distortion import reconstruction_metrics
 from motiontok.data.features import from_motion
+from motiontok.data.limb_mixing import draw_parts, mixed
 from motiontok.data.statistics import Statistics
 from motiontok.data.store.sampling import held_out_windows, sample_statistics
 from motiontok.data.store.shelf import Shelf, is_stored
@@ -36,15 +37,16 @@ _MEASURED = 16_384
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Clips as a training loop wants them: a :class:`motiontok.training.TrainingSet`.
+    """Clips for the training loop: a :class:`motiontok.training.TrainingSet`.
 
     Attributes:
         windows: training windows.
         validation: ``(windows, frames, 203)`` held-out windows, standardised.
         statistics: of the training features.
-        fingerprint: of the names and lengths of all clips. Not of their features, whose
-            last bits depend on the machine.
-        calibrations: with which the clips of each rig were read.
+        fingerprint: of the names and lengths of all clips; features are left out, since their last
+            bits depend on the machine.
+        calibrations: of each rig's clips.
+        mix: share of the draws that are made of two windows (:mod:`motiontok.data.limb_mixing`).
     """
 
     windows: WindowSet | StoredWindows
@@ -52,25 +54,31 @@ class TrainingData:
     statistics: Statistics
     fingerprint: str
     calibrations: Calibrations = field(default_factory=dict)
+    mix: float = 0.0
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def stretched(self, stretch: int) -> TrainingData:
-        """The same, whose observations to train on are so many consecutive windows."""
+        """The same data with ``stretch`` consecutive windows per training observation."""
         return replace(self, windows=self.windows.stretched(stretch))
 
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """``size`` windows ``(size, frames, 203)``, of the sets by their shares."""
-        return self.windows.batch(size, generator, rows)
+        found = self.windows.batch(size, generator, rows)
+        if not self.mix:
+            return found
+        others = self.windows.batch(size, generator, rows)
+        parts = draw_parts(size, self.mix, generator, generator.device)[rows]
+        return mixed(found, others, parts.to(found.device), self.statistics)
 
     def once(self, generator: torch.Generator) -> Callable[[int], Tensor]:
         """Every window once, in random order, of the sets by their shares while they last."""
         return self.windows.once(generator)
 
     def seek(self, drawn: int) -> None:
-        """Go on after ``drawn`` windows, if the order is not the generator's."""
-        self.windows.seek(drawn)
+        """Continue after ``drawn`` windows, if the generator does not decide the order."""
+        self.windows.seek(2 * drawn if self.mix else drawn)
 
     def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Errors of windows ``y`` from ``x (..., frames, 203)``, standardised.
@@ -97,12 +105,12 @@ def make_training_data(
     """Features, statistics and windows of clips.
 
     Args:
-        clips: to train and to measure on.
+        clips: for training and measuring.
         config: data section of a run.
-        statistics: to standardise with; those of the clips by default.
-        device: where the windows live, or features of a store's are computed.
-        seed: of what is drawn from a store; all else is the training loop's.
-        most_held_out: held-out windows of a store that are kept in memory.
+        statistics: for standardising; those of the clips by default.
+        device: where windows live, or where features of a store are computed.
+        seed: of draws from a store; all others are the training loop's.
+        most_held_out: most held-out windows of a store to keep in memory.
     """
     length = config.window
     if is_stored([part for of in clips.sets for part in (of.training, of.held_out)]):
@@ -126,13 +134,14 @@ def make_training_data(
         statistics=statistics,
         fingerprint=_fingerprint(clips),
         calibrations=clips.calibrations,
+        mix=config.mix,
     )
 
 
 def windows_to_measure(clips: Clips, length: int, statistics: Statistics) -> Tensor:
-    """Consecutive windows ``(windows, length, 203)`` of what is held out, standardised.
+    """Consecutive windows ``(windows, length, 203)`` of held-out clips, standardised.
 
-    All of them, or where a store is among the sets 16,384, evenly spread.
+    All of them, or 16,384, evenly spread, if a store is among the sets.
     """
     parts = [of.held_out for of in clips.sets if of.held_out]
     if is_stored(parts):
@@ -151,9 +160,9 @@ def _of_store(
     seed: int,
     most: int,
 ) -> TrainingData:
-    """What :func:`make_training_data` makes of stores: nothing of their size is in memory.
+    """:func:`make_training_data` for stores; memory does not grow with their size.
 
-    Clips of folders beside them are packed in memory, so that all are drawn alike.
+    Clips of folders are packed in memory beside them, so that all are drawn alike.
     """
     count = len(clips.sets)
     shelf = Shelf([*(of.training for of in clips.sets), *(of.held_out for of in clips.sets)])
@@ -178,11 +187,12 @@ def _of_store(
         statistics=statistics,
         fingerprint=_fingerprint(clips),
         calibrations=clips.calibrations,
+        mix=config.mix,
     )
 
 
 def _statistics(by_set: list[list[Array]], weights: list[float], length: int) -> Statistics:
-    """Of windows that do not overlap; each set counts for its share."""
+    """Statistics of windows that do not overlap; each set counts for its share."""
     windows = [sum(starts_in(len(f), length) for f in of) for of in by_set]
     cut = [[split_windows(f, length) for f in of] for of in by_set]
     counts = [sum(map(len, of)) for of in cut]

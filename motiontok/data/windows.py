@@ -2,8 +2,8 @@
 
 A frame's root columns are velocities. Coding those well does not code the path well:
 small errors add up. Within a window they are therefore replaced by their running sums,
-yaw (rad) and distances (m) since the frame before the window, by :func:`accumulate`; the
-error of the path is then coded like that of a joint. :func:`differentiate` undoes it.
+yaw (rad) and distances (m) since the frame before the window, by :func:`accumulate`; so the error
+of the path is coded like that of a joint. :func:`differentiate` undoes it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def differentiate(windows: Tensor) -> Tensor:
 
 
 def starts_in(frames: int, length: int) -> int:
-    """Windows of ``length`` frames that begin in a clip; of a shorter one, one that is held."""
+    """Number of windows of ``length`` frames that begin in a clip; one, held, in a shorter clip."""
     return max(frames - length, 0) + 1
 
 
@@ -79,25 +79,24 @@ class WindowSet:
     All clips lie in one tensor on the training device; a window is a row of
     indices, so that drawing a batch is a single gather without host work.
 
-    The clips are of one set or of several. A set's share of what is drawn is its weight times
-    the square root of its windows: in proportion to them a large set would drown the others, and
-    with equal shares a small one would be seen over and over. It is the temperature sampling of
-    multilingual models with T = 2 (Arivazhagan et al. 2019, "Massively Multilingual Neural
-    Machine Translation in the Wild", arXiv 1907.05019: p ~ size^(1/T)).
+    The clips belong to one set or to several. A set's share of the draws is its weight times the
+    square root of its windows. In proportion to the windows a large set would drown the others, and
+    with equal shares a small one would repeat over and over. It is the temperature sampling of
+    multilingual models with T = 2 (Arivazhagan et al. 2019, "Massively Multilingual Neural Machine
+    Translation in the Wild", arXiv 1907.05019: p ~ size^(1/T)).
 
     Args:
         clips: features ``(frames, 203)`` of each clip; clips shorter than a window are
             held on their last frame.
         length: frames a window.
         statistics: to standardise windows with.
-        sets: (number of clips, weight) of each set, in the order of the clips; by default all
-            are of one set.
-        warp: half of the windows of a batch are up to so many times faster or slower than the
-            clips (:mod:`motiontok.data.time_warp`); 1 leaves all as they are.
+        sets: (number of clips, weight) of each set, in the order of the clips; one set by default.
+        warp: half of the windows of a batch are up to so many times faster or slower than the clips
+            (:mod:`motiontok.data.time_warp`); 1 changes none.
         device: where the frames live.
 
     Attributes:
-        shares: of each set in what is drawn; their sum is 1.
+        shares: of each set in the draws; their sum is 1.
         stretch: consecutive windows of an observation, see :meth:`stretched`.
 
     Raises:
@@ -133,8 +132,11 @@ class WindowSet:
         self._enumerated = torch.cat(whole).to(device)
 
     def stretched(self, stretch: int) -> WindowSet:
-        """The same clips, whose observations ``(stretch, length, columns)`` are so many
-        consecutive windows each; clips that are shorter are held on their last frame."""
+        """The same clips, each observation ``stretch`` consecutive windows.
+
+        Observations are ``(stretch, length, columns)``; clips that are shorter are held on their
+        last frame.
+        """
         out = copy.copy(self)
         out.stretch = stretch
         out._find_starts()
@@ -146,7 +148,7 @@ class WindowSet:
         return list(pairwise(ends))
 
     def _find_starts(self) -> None:
-        """Where observations begin, and which of them are of which set."""
+        """Starts of observations, and the set of each."""
         length, device = self.stretch * self.length, self._ends.device
         by_clip = [a + torch.arange(starts_in(b - a, length)) for a, b in self._bounds()]
         self.starts = torch.cat(by_clip).to(device)
@@ -184,13 +186,13 @@ class WindowSet:
         return windows
 
     def seek(self, drawn: int) -> None:
-        """Nothing to do: the generator alone says which windows come next."""
+        """Nothing to do: the generator alone decides the next windows."""
 
     def once(self, generator: torch.Generator) -> EpochSampler:
-        """Every window once, as it is in its clip, in random order.
+        """Every window once, unwarped, in random order.
 
-        Until the windows of a set end, any first part of them has of each set what its share
-        says, to within as many windows as there are sets.
+        Until the windows of a set end, every prefix of the order has each set's share of windows,
+        to within the number of sets.
         """
         device = self.starts.device
         order, turns = [], []
@@ -207,7 +209,7 @@ class WindowSet:
         return self.stretched(1)._gather(self._enumerated)
 
     def _places(self, size: int, generator: torch.Generator) -> Tensor:
-        """``(size,)`` windows drawn by the shares; of several sets from 53 random bits each."""
+        """``(size,)`` windows drawn by the shares; with several sets from 53 random bits each."""
         device = self.starts.device
         if len(self._sets) == 1:
             return torch.randint(len(self), (size,), generator=generator, device=device)
@@ -242,7 +244,7 @@ class WindowSet:
 
 
 def draw_shares(windows: Sequence[int], weights: Sequence[float]) -> tuple[float, ...]:
-    """Share of each set in what is drawn, of its windows and weight (:class:`WindowSet`)."""
+    """Share of each set in the draws, by its windows and weight (:class:`WindowSet`)."""
     parts = [weight * math.sqrt(count) for count, weight in zip(windows, weights, strict=True)]
     return tuple(part / sum(parts) for part in parts)
 

@@ -1,4 +1,4 @@
-"""Run the cells of a comparison, whatever kind of data it is on."""
+"""Run the cells of a comparison, for any kind of data."""
 
 from __future__ import annotations
 
@@ -25,11 +25,20 @@ Made = TypeVar("Made", covariant=True)
 
 
 class MakeOutcome(Protocol[Made]):
-    """What became of a cell: its result and log, or why it failed."""
+    """Makes the outcome of a cell: its result and log, or the reason of its failure."""
 
     def __call__(
         self, cell: Cell, result: dict[str, Any] | None, rows: list[dict[str, float]], error: str
-    ) -> Made: ...
+    ) -> Made:
+        """What stands for the cell.
+
+        Args:
+            cell: of the bench.
+            result: its ``result.json``; None if it failed.
+            rows: of its log, as far as it came.
+            error: why it failed; empty if it did not.
+        """
+        ...
 
 
 def run_cells(
@@ -52,19 +61,19 @@ def run_cells(
 
     Args:
         bench: the comparison.
-        prepare: given the number of runs to do, if there are any: loads what they need.
-        make: an outcome.
-        headline: of a result's metrics, to say.
+        prepare: called with the number of runs to do, if there are any; loads their data.
+        make: makes an outcome.
+        headline: text of a result's metrics.
         out: folder of the comparison: ``BUDGET/METHOD/seed-N`` for each run.
         device: where to train and measure.
-        only: methods to run now; every one if empty. What others have left is reported.
-        wanted: whether to run a cell of these now; every one by default.
+        only: methods to run now; all if empty. Earlier results of the others are reported.
+        wanted: whether to run a cell of these now; all by default.
         say: prints a line for the user.
         on_outcome: called with all outcomes so far after each cell.
 
     Raises:
-        ConfigError: a result in ``out`` belongs to other settings, or ``only`` names a
-            method that the comparison has not.
+        ConfigError: a result in ``out`` belongs to other settings, or ``only`` names a method that
+            the comparison lacks.
     """
     for method in only:
         if method not in bench.methods:
@@ -103,7 +112,7 @@ def run_cells(
 
 
 def _finished(cell: Cell, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]] | None:
-    """Result and log of a run that is there, checked to be this cell's."""
+    """Result and log of an existing run, checked to be this cell's."""
     path = out / cell.folder / "result.json"
     if not path.exists():
         return None

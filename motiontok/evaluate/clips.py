@@ -1,4 +1,4 @@
-"""Whole clips through whatever codes them: bits, errors of what is decoded, speed."""
+"""Measures of whole clips, for any coder: bits, errors of decoded motion, speed."""
 
 from __future__ import annotations
 
@@ -38,15 +38,19 @@ Update = Callable[[int], object]
 
 
 class ClipCoder(Protocol[Coded]):
-    """Whole motions to something of so many bits, and back."""
+    """Codes whole motions in a number of bits, and decodes them."""
 
     @property
-    def frames_per_window(self) -> int: ...
+    def frames_per_window(self) -> int:
+        """Frames that are coded together, at 30 frames/s."""
+        ...
 
-    def encode(self, motion: Motion) -> Coded: ...
+    def encode(self, motion: Motion) -> Coded:
+        """What the motion is coded to."""
+        ...
 
     def bits(self, coded: Coded) -> NDArray[Any]:
-        """Of each window."""
+        """Bits ``(windows,)`` of each window."""
         ...
 
     def decode(self, coded: Coded, motion: Motion) -> Motion:
@@ -63,17 +67,21 @@ class TokenCoder:
 
     @property
     def frames_per_window(self) -> int:
+        """The tokenizer's."""
         return self.tokenizer.frames_per_window
 
     def encode(self, motion: Motion) -> NDArray[Any]:
+        """Codes ``(windows, codes_per_window)``, or so many as are the ``first``."""
         codes = self.tokenizer.encode(motion, first=self.first)
         assert isinstance(codes, np.ndarray)
         return codes
 
     def bits(self, coded: NDArray[Any]) -> NDArray[Any]:
+        """Bits ``(windows,)``, the same for all: each code counts log2 of the vocabulary."""
         return np.full(len(coded), coded.shape[1] * math.log2(self.tokenizer.vocab_size))
 
     def decode(self, coded: NDArray[Any], motion: Motion) -> Motion:
+        """As users decode: windows joined, feet held, on the bones of ``motion``."""
         return self.tokenizer.decode(
             coded,
             start=Start.of(motion),
@@ -86,21 +94,24 @@ class TokenCoder:
 
 @dataclass(frozen=True, eq=False)
 class CodecCoder:
-    """The codec of variable length, joined and planted, not held where it is still."""
+    """The codec of variable length: seams blended, feet locked, still bodies not held."""
 
     codec: ScalarCodec
     statistics: Statistics
     frames_per_window: int
 
     def encode(self, motion: Motion) -> NDArray[np.int64]:
+        """Rounded coefficients ``(windows, components)``."""
         cut = split_windows(from_motion(motion), self.frames_per_window)
         x = self.statistics.standardize(accumulate(torch.tensor(cut, dtype=torch.float32)))
         return self.codec.encode(x.to(self.codec.components.mean))
 
     def bits(self, coded: NDArray[np.int64]) -> NDArray[Any]:
+        """Bits ``(windows,)`` that the entropy coder needs, each window its own."""
         return self.codec.bits(coded)
 
     def decode(self, coded: NDArray[np.int64], motion: Motion) -> Motion:
+        """Windows joined and feet held, on the bones of ``motion``."""
         y = differentiate(self.statistics.restore(self.codec.decode(coded)))
         joined = blend_seams(y.flatten(0, 1).double().cpu().numpy(), self.frames_per_window)
         features = joined[: len(motion)]
@@ -122,7 +133,7 @@ def measure_clips(
     Args:
         coder: to judge.
         motions: clips to code.
-        device: where it computes, which says what clock times are of.
+        device: where it computes, which decides the clock.
         update: called with the number of clips done.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Run a comparison: train what is missing, measure it, write the report."""
+"""Run a comparison: train missing runs, measure them, write the report."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _FIT_WINDOWS = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of a cell.
+    """Outcome of a cell.
 
     Attributes:
         cell: the run.
         result: its ``result.json``; None if it failed.
         curve: (seconds, step, joint error in mm) of each validation.
-        error: why it failed, one line.
+        error: reason of the failure, one line.
     """
 
     cell: Cell
@@ -60,24 +60,24 @@ def run_bench(
 ) -> list[Outcome]:
     """Run every cell that has no result yet, one after the other.
 
-    A finished cell is not run again, an interrupted one goes on from its checkpoint, and
-    one that fails does not stop the others; it is tried again the next time.
+    A finished cell is not run again, an interrupted one continues from its checkpoint, and a failed
+    one does not stop the others; it is tried again the next time.
 
-    On a CPU everything runs on one thread, and time, that of budgets too, is the
-    processor's: what else the machine does then hardly changes the outcome.
+    On a CPU everything runs on one thread, and time, also of budgets, is the processor's. So other
+    work on the machine hardly changes the outcome.
 
     Args:
         bench: the comparison.
         out: its folder: ``BUDGET/METHOD/seed-N`` for each run.
         data: folders, archives or files of clips, each a set; the data set may need none.
         device: where to train and measure.
-        only: methods to run now; every one if empty. What others have left is reported.
+        only: methods to run now; all if empty. Earlier results of the others are reported.
         say: prints a line for the user.
         on_outcome: called with all outcomes so far after each cell.
 
     Raises:
-        ConfigError: a result in ``out`` belongs to other settings, or ``only`` names a
-            method that the comparison has not.
+        ConfigError: a result in ``out`` belongs to other settings, or ``only`` names a method that
+            the comparison lacks.
         DataError: the data cannot be used.
     """
 
@@ -129,17 +129,17 @@ def _load(bench: Bench, data: Sequence[str | Path], device: str) -> tuple[Clips,
 def train_cell(
     cell: Cell, folder: Path, ready: TrainingData, *, licence: str, device: str
 ) -> tuple[MotionTokenizer, Trained]:
-    """Train, or go on to train, what a cell says.
+    """Train a cell's method, or continue its training.
 
     Args:
         cell: of a method, not of the codec.
         folder: of its run; the tokenizer is saved in ``folder/tokenizer``.
-        ready: what to train on.
-        licence: note on what the data allows.
+        ready: training data.
+        licence: note on the data's licence.
         device: where to train.
 
     Returns:
-        The tokenizer of the last step, and what the loop reports.
+        The tokenizer of the last step, and the loop's report.
 
     Raises:
         TrainingError: divergence, or a checkpoint that cannot be used.

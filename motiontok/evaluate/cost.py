@@ -1,4 +1,4 @@
-"""What a method costs: time and memory of a training step, speed of encoding and decoding.
+"""Cost of a method: time and memory of a training step, speed of encoding and decoding.
 
 Time is that of :func:`clock_of`.
 """
@@ -87,7 +87,7 @@ def coding_speed(
 
 
 def clock_of(device: torch.device) -> Callable[[], float]:
-    """Processor time of a single thread on a CPU, whatever else it does; else wall time."""
+    """Processor time of a single thread on a CPU, independent of other work; else wall time."""
     alone = device.type == "cpu" and torch.get_num_threads() == 1
     return time.process_time if alone else time.perf_counter
 

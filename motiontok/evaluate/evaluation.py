@@ -1,4 +1,4 @@
-"""Everything that is measured of a tokenizer, in one place."""
+"""All measures of a tokenizer, in one place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Update = Callable[[int], object]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What was measured.
+    """Results of measuring.
 
     Attributes:
         metrics: numbers by name: of :func:`~motiontok.evaluate.windows.evaluate_windows`,

@@ -23,7 +23,7 @@ _MARKERS = "osD^vPX<>ph*"
 def plot_validation(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -> None:
     """Held-out joint error over time and over steps, a row of panels for each budget.
 
-    What is fitted without steps is a dashed line.
+    Methods fitted without steps are dashed lines.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -103,7 +103,7 @@ def plot_usage(outcomes: Sequence[Outcome], methods: Sequence[str], out: Path) -
 
 
 def plot_cost(rows: Mapping[str, Sequence[Row]], methods: Sequence[str], out: Path) -> None:
-    """Joint error of held-out clips over what training took; a method's budgets are connected.
+    """Joint error of held-out clips over the cost of training; a method's budgets are connected.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.

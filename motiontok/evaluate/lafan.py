@@ -89,7 +89,7 @@ PUBLISHED: tuple[Score, ...] = (
     Score(_INTERPOLATION, 30, 0.98, 2.316, 0.2013),
     Score(_INTERPOLATION, 45, 1.25, 3.447, 0.4493),
 )
-"""What the benchmark's authors report, tested on subject 5."""
+"""Figures of the benchmark's authors, tested on subject 5."""
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,8 @@ def zero_velocity(windows: Windows, length: int) -> Windows:
 def interpolation(windows: Windows, length: int) -> Windows:
     """Blend the last frame of the past into the first of the future.
 
-    The root is interpolated linearly, rotations spherically; rotations less than about
-    16 degrees apart linearly and normalised, as the benchmark has it.
+    The root is interpolated linearly, rotations spherically; rotations less than about 16 degrees
+    apart linearly and normalised, as in the benchmark.
     """
     before, after = PAST - 1, PAST + length
     shares = np.linspace(0.0, 1.0, length + 2)[1:-1]

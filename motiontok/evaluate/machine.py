@@ -1,4 +1,4 @@
-"""The machine that numbers were measured on."""
+"""The machine on which numbers were measured."""
 
 from __future__ import annotations
 

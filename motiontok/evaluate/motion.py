@@ -1,4 +1,4 @@
-"""How well a decoded motion follows its source, in the field's units."""
+"""Errors of a decoded motion against its source, in the field's units."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def compare_motions(truth: Motion, decoded: Motion) -> dict[str, float]:
         - ``velocity_mm_s``, ``acceleration_mm_s2``: mean error of hips-relative joint
           velocities and accelerations.
         - ``speed_mm_s``, ``speed_truth_mm_s``, ``acceleration_size_mm_s2``,
-          ``acceleration_size_truth_mm_s2``: mean size of these velocities and accelerations in
-          each motion. Less than the source's is smoothed, more is trembling.
+          ``acceleration_size_truth_mm_s2``: mean size of these velocities and accelerations in each
+          motion. Less than the source's means smoothing, more means trembling.
         - ``jerk_m_s3``, ``jerk_truth_m_s3``: mean size of the joints' third derivative in world
           space, so that the root's counts too.
         - ``skate_mm_s``, ``skate_truth_mm_s``: :func:`foot_skate` of each.
@@ -94,8 +94,8 @@ def procrustes_mpjpe(truth: Array, decoded: Array) -> float:
 def foot_skate(positions: Array, *, truth: Array, fps: float) -> float:
     """Mean horizontal speed, mm/s, of feet and toes while the source stands on them.
 
-    Contact is read off the source: a foot or toe within 5 cm of the lowest height it
-    has in the clip and slower than 0.15 m/s. 0 where there is no contact.
+    Contact comes from the source: a foot or toe within 5 cm of its lowest height in the clip and
+    slower than 0.15 m/s. 0 where there is no contact.
 
     Args:
         positions: ``(frames, 22, 3)`` of the motion to judge.

@@ -1,4 +1,4 @@
-"""How near training comes to what is tested on: a test on near duplicates shows as such."""
+"""Distance from test to training windows, which reveals near duplicates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from motiontok.data import COLUMNS, WindowSet, from_motion, split_windows
 __all__ = ["nearest_training_mm", "pose_windows"]
 
 _EVERY = 4
-"""Frames of a window that are compared to find candidates; all are to judge them."""
+"""Frames of a window that are compared to find candidates; all frames judge them."""
 
 _CANDIDATES = 8
 _CHUNK = 16_384
@@ -24,10 +24,10 @@ def pose_windows(motions: Sequence[Motion], length: int, *, most: int) -> Tensor
     """Hips-relative joint positions ``(windows, length, 21, 3)``, metres on the reference body.
 
     Args:
-        motions: clips to cut into consecutive windows; what is left over at their ends, which a
-            tokenizer fills up, is left out.
+        motions: clips to cut into consecutive windows; incomplete windows at their ends, which a
+            tokenizer fills up, are left out.
         length: frames a window.
-        most: at most so many windows, spread evenly over all.
+        most: largest number of windows, spread evenly over all.
     """
     features = [from_motion(m)[: max(len(m) // length, 1) * length] for m in motions]
     cut = np.concatenate([split_windows(f, length)[..., COLUMNS["positions"]] for f in features])
@@ -37,12 +37,12 @@ def pose_windows(motions: Sequence[Motion], length: int, *, most: int) -> Tensor
 
 @torch.no_grad()
 def nearest_training_mm(training: WindowSet, tests: Tensor) -> Tensor:
-    """Distance of each test window to the nearest of all windows trained on, mm.
+    """Distance of each test window to the nearest training window, mm.
 
-    The distance is the mean over frames and joints of that of hips-relative joint positions on
-    the reference body, heading taken out: the joint error of an answer that is the training
-    window itself. Candidates are those nearest by the squares of a few of the frames, so what
-    is found may be a little farther than the nearest there is, never nearer.
+    The distance is the mean over frames and joints of the distance of hips-relative joint positions
+    on the reference body, heading taken out: the joint error of answering with the training window
+    itself. Candidates are the nearest by squared distance in a few of the frames. So the result may
+    be a little too large, never too small.
 
     Args:
         training: windows at every valid start, mirror images included if they were trained on.

@@ -1,4 +1,4 @@
-"""The paper's metrics of held-out observations, whatever they are."""
+"""The paper's metrics of held-out observations of any kind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def evaluate_observations(
     batch: int = 128,
     effort: int = 1,
 ) -> tuple[dict[str, float], Tensor]:
-    """Reconstruction as tokens are used and, where the encoder is a policy, by a sample.
+    """Reconstruction by greedy codes and, if the encoder is a policy, by a sample.
 
     Args:
         method: in evaluation mode.

@@ -51,7 +51,7 @@ SMOOTHNESS: tuple[Column, ...] = (
     ("border_step_mm", "step at borders mm", 2, 1),
     ("border_step_truth_mm", "its source", 2, 1),
 )
-"""What decoded motion is like, its source beside it, and how its windows join."""
+"""Smoothness of decoded motion beside its source, and its seams."""
 
 _PAPER: tuple[Column, ...] = (
     ("psnr", "PSNR dB", 2, 1),
@@ -210,7 +210,7 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _where(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Test set, machines and dates of results, each said once."""
+    """Test set, machines and dates of results, each once."""
     tests, machines = [], []
     for result in results:
         test = result["test"]

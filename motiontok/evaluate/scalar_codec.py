@@ -1,9 +1,9 @@
 """``pca-sq``: principal components, a scalar quantiser and an entropy coder.
 
 The linear transform codec of the classical kind, like the FAST action tokenizer (Pertsch
-et al. 2025) with principal components for its cosine transform. Its codes have no fixed
-length, so it cannot stand behind the tokenizer's interface of so many codes a window;
-it is a yardstick for how many bits a window needs.
+et al. 2025) with principal components for its cosine transform. Its codes have no fixed length, so
+it does not fit the tokenizer's interface of fixed codes per window. It is a yardstick for the
+number of bits that a window needs.
 
 Bits are counted, not estimated: a window's length is ceil(-log2 P) + 1, which the
 Shannon-Fano-Elias code of the very model reaches for each window by itself, so that
@@ -64,7 +64,7 @@ class PrincipalComponents:
 
 
 class EntropyModel:
-    """Probabilities of integers at each position, given how large the last two were.
+    """Probabilities of integers at each position, given the sizes of the last two.
 
     For each position and context: frequencies in training, smoothed toward a two-sided
     geometric distribution of the same mean magnitude, which gives every integer, however
@@ -149,7 +149,7 @@ class ScalarCodec:
 
     @property
     def numbers(self) -> int:
-        """How many numbers the codec is made of: components, frequencies, shifts."""
+        """Count of the codec's numbers: components, frequencies, shifts."""
         tensors = (self.components.mean, self.components.rows)
         kept = sum(tensor.numel() for tensor in tensors)
         return kept + self.model.counts.size + self.model.ratio.size + self._offsets.size
@@ -178,7 +178,7 @@ def _round(y: Array, step: float) -> NDArray[np.int64]:
 
 
 def _centroids(y: Array, symbols: NDArray[np.int64], step: float) -> Array:
-    """How far inside ``k * step`` the mean of what was rounded to +-k lies.
+    """Distance inside ``k * step`` of the mean of values rounded to +-k.
 
     Returns:
         ``(positions, magnitudes)``; magnitudes from 3 on are not shifted.

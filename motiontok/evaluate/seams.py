@@ -1,4 +1,4 @@
-"""Do decoded windows fit together at their borders?"""
+"""Errors at the borders of decoded windows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["seam_errors"]
 def seam_errors(truth: Motion, decoded: Motion, *, window: int) -> dict[str, float]:
     """Error of the joints' frame-to-frame displacement at window borders and inside windows.
 
-    Windows are decoded independently, so what they disagree about shows as a jump
-    between the last frame of one and the first of the next.
+    Windows are decoded independently, so their disagreement shows as a jump between the last frame
+    of one and the first of the next.
 
     Args:
         truth, decoded: motions of equal length.

@@ -49,7 +49,7 @@ def metrics_of_sets(rows: Mapping[str, Rows]) -> dict[str, Any]:
 
 
 def of_sets(sets: Sequence[ClipSet]) -> str:
-    """ " of cmu, snu": what a split is of, if there are several sets."""
+    """What a split is of, if there are several sets, after a space: `` of cmu, snu``."""
     names = [of.name for of in sets if of.held_out]
     return f" of {', '.join(names)}" if len(sets) > 1 else ""
 

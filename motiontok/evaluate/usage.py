@@ -1,4 +1,4 @@
-"""How much of the vocabulary codes use, at each position and in all."""
+"""Share of the vocabulary that codes use, at each position and in all."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CodeUsage:
         return float(_perplexity(self.counts.sum(axis=0)))
 
     def summary(self) -> dict[str, float]:
-        """The figures a table has room for; means over positions, and pooled."""
+        """The figures for a table: means over positions, and pooled."""
         return {
             "code_usage": float(self.used.mean()),
             "perplexity": float(self.perplexity.mean()),

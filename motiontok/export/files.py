@@ -1,4 +1,4 @@
-"""Writing programs: ``torch.export``'s files or ONNX, and what they take and give beside them."""
+"""Writing programs as ``torch.export``'s files or ONNX, and ``export.json`` beside them."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def export_tokenizer(
     prior: TokenPrior | None = None,
     kind: Kind = "torch",
 ) -> list[Path]:
-    """Write a tokenizer's programs and ``export.json``, which says what they take and give.
+    """Write a tokenizer's programs and ``export.json`` with their inputs and outputs.
 
     ``encoder``: raw features ``(windows, frames_per_window, 203)`` of one clip to codes
     ``(windows, codes_per_window)``, greedy. ``decoder``: codes to raw features, borders between
     windows blended. ``pose``: features to the root's positions and the rotations of the joints of a
-    body with given bones, feet not held in place. ``prior_begin`` and ``prior_step``: what a window
-    begins with, and the logits of its next code.
+    body with given bones, feet not held in place. ``prior_begin`` and ``prior_step``: a window's
+    first state, and the logits of its next code.
 
     Args:
         tokenizer: to export; it is moved to the CPU.
-        folder: where to; made if it is not there.
+        folder: made if it does not exist.
         prior: of its codes, to export too.
         kind: ``"torch"`` for files that ``torch.export.load`` reads and
             ``torch._inductor.aoti_compile_and_package`` compiles, or ``"onnx"``.
 
     Raises:
         InputError: ONNX is asked for and its packages are not installed.
-        TokenizerError: its method does what depends on values, as those of other packages may; or
-            the prior is of another tokenizer, or of a lopq one.
+        TokenizerError: its method branches on values, as those of other packages may; or the prior
+            belongs to another tokenizer, or to a lopq one.
         OSError: the folder cannot be written, or the disk is full.
     """
     if kind == "onnx":
@@ -82,10 +82,10 @@ def export_tokenizer(
 
 
 def require_onnx() -> None:
-    """Refuse where what writes ONNX is not installed.
+    """Raise if the packages that write ONNX are not installed.
 
     Raises:
-        InputError: it is not.
+        InputError: they are not.
     """
     try:
         import onnx  # noqa: F401

@@ -17,8 +17,7 @@ __all__ = ["programs_of"]
 
 _WINDOWS = Range("windows")
 _FEWEST = 3
-"""Codes of a window of which a program is made for any number: traced, one and none are cases of
-their own."""
+"""Least number of codes of a window in a program: the tracer treats 0 and 1 as special cases."""
 
 
 class _Coder(nn.Module):
@@ -47,7 +46,7 @@ class _Decoder(_Coder):
 
 
 class _Pose(nn.Module):
-    """In double precision, as running sums of long paths need."""
+    """From features to poses, in double precision, which running sums of long paths need."""
 
     def forward(
         self, features: Tensor, offsets: Tensor, start: Tensor

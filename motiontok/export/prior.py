@@ -1,4 +1,4 @@
-"""A prior as two programs: what a window begins with, and the logits of its next code."""
+"""A prior as two programs: a window's first state, and the logits of its next code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["programs_of_prior"]
 
 
 class _Buffer(KeyValueCache):
-    """Keys and values of full length, written where a tensor says; what is behind is masked."""
+    """Keys and values of full length, written at a position; later ones are masked."""
 
     def __init__(self, keys: Tensor, values: Tensor, place: Tensor) -> None:
         super().__init__(keys, values)
@@ -127,7 +127,7 @@ def programs_of_prior(prior: TokenPrior) -> list[Program]:
     """``prior_begin`` and ``prior_step`` of a prior, on the CPU.
 
     Raises:
-        TokenizerError: it is of a lopq tokenizer, each of whose codes has a shape of its own.
+        TokenizerError: it belongs to a lopq tokenizer, each of whose codes has another shape.
     """
     model = prior.model.cpu()
     if isinstance(model.local, LopqCodes):

@@ -1,4 +1,4 @@
-"""What is exported: a module with the names and shapes of what goes in and comes out."""
+"""A module to export, with the names and shapes of its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Program", "Range", "Value", "traced"]
 
 @dataclass(frozen=True)
 class Range:
-    """A size that may be anything from ``least`` to ``most``, if there is a most."""
+    """A size from ``least`` to ``most``, or without an upper bound."""
 
     name: str
     least: int = 1
@@ -23,13 +23,13 @@ class Range:
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output: its name, and its shape as far as it is fixed.
+    """An input or output: its name and its shape.
 
     Attributes:
         name: of the argument, or of the output.
-        shape: numbers, ranges, or, of outputs, products such as ``"32 windows"``.
+        shape: numbers, ranges, or, for outputs, products such as ``"32 windows"``.
         dtype: ``"float32"``, ``"float64"`` or ``"int64"``.
-        unit: what it is, for people.
+        unit: meaning, for people.
     """
 
     name: str

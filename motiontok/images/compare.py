@@ -25,13 +25,13 @@ __all__ = ["ImageOutcome", "reconstructions", "run_image_bench"]
 
 @dataclass(frozen=True, eq=False)
 class ImageOutcome:
-    """What became of a cell.
+    """Outcome of a cell.
 
     Attributes:
         cell: the run.
         result: its ``result.json``; None if it failed.
         log: rows of its ``log.csv``.
-        error: why it failed, one line.
+        error: reason of the failure, one line.
     """
 
     cell: Cell
@@ -52,8 +52,8 @@ def run_image_bench(
 ) -> list[ImageOutcome]:
     """Run every cell that has no result yet, one after the other.
 
-    Finished cells are kept, interrupted ones go on, one that fails does not stop the
-    others. On a CPU everything runs on one thread, and time is the processor's.
+    Finished cells are kept, interrupted ones continue, and a failed one does not stop the others.
+    On a CPU everything runs on one thread, and time is the processor's.
 
     Args:
         bench: the comparison.
@@ -65,8 +65,8 @@ def run_image_bench(
         on_outcome: called with all outcomes so far after each cell.
 
     Raises:
-        ConfigError: a result in ``out`` belongs to other settings, or ``only`` names a
-            method that the comparison has not.
+        ConfigError: a result in ``out`` belongs to other settings, or ``only`` names a method that
+            the comparison lacks.
         DataError: the images cannot be used.
     """
 
@@ -97,7 +97,7 @@ def _outcome(
 def reconstructions(
     bench: Bench, outcomes: Sequence[ImageOutcome], *, out: Path, data: Path | None, count: int = 16
 ) -> dict[str, dict[str, Tensor]]:
-    """Held-out images and what each method makes of them, for every budget.
+    """Held-out images and each method's reconstructions, for every budget.
 
     Args:
         bench: the comparison.

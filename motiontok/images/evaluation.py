@@ -1,4 +1,4 @@
-"""Measuring a tokenizer on all held-out images, however many there are."""
+"""Measuring a tokenizer on any number of held-out images."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _SHOWN = 16
 
 @dataclass(frozen=True, eq=False)
 class ImageEvaluation:
-    """What was measured.
+    """Results of measuring.
 
     Attributes:
-        images: how many.
+        images: their number.
         metrics: of :func:`~motiontok.images.measuring.measure_images`, bits and, with a
             network, ``fid``.
         usage: of codes, at each position.

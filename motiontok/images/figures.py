@@ -36,7 +36,7 @@ def plot_curves(log: Path, out: Path, title: str, published: Published | None = 
         log: the file.
         out: a picture.
         title: of the picture.
-        published: what the paper ends up with, drawn as dashed lines.
+        published: the paper's final figures, drawn as dashed lines.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -62,7 +62,7 @@ def plot_curves(log: Path, out: Path, title: str, published: Published | None = 
 
 
 def plot_grid(rows: Mapping[str, Tensor], pixels: Pixels, out: Path) -> None:
-    """Images in labelled rows: the truth, and what each method made of it.
+    """Images in labelled rows: the truth, and each method's reconstruction.
 
     Args:
         rows: label to standardised images ``(images, channels, height, width)``.

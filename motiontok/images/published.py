@@ -1,4 +1,4 @@
-"""What the DAPS paper reports for images, to stand beside what is measured."""
+"""The DAPS paper's figures for images, to compare with measured ones."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _RATES = {"mnist": (8, 256), "cifar10": (64, 512), "imagenet": (1024, 1024)}
 
 
 def published_for(config: Config) -> Mapping[str, Published]:
-    """By method: what the paper reports for these images at this size and rate; else nothing.
+    """The paper's figures for these images at this size and rate, by method; else nothing.
 
     Args:
         config: of a run or of a comparison. The vocabulary may be a little smaller, as FSQ's

@@ -48,7 +48,7 @@ _NOTES = (
 
 
 def comparison_markdown(bench: Bench, outcomes: Sequence[ImageOutcome]) -> str:
-    """The report of a comparison: measured figures, and the published ones where there are."""
+    """The report of a comparison: measured figures, and published ones if there are any."""
     beta = bench.base.method.beta_end
     lines = [f"# Comparison: {bench.name}", ""]
     done = [o for o in outcomes if o.result is not None]

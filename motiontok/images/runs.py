@@ -53,7 +53,7 @@ class ImageRun:
 
 
 def licence_note(config: Config) -> str:
-    """What the training data allows, one line."""
+    """Note on the licence of the training data, one line."""
     return _LICENCES[config.data.dataset]
 
 

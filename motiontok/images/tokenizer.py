@@ -109,7 +109,7 @@ class ImageTokenizer:
         return self.method.device
 
     def load(self, path: str | os.PathLike[str] | ImageFile) -> NDArray[np.uint8]:
-        """A picture as this tokenizer sees it, ``(channels, height, width)`` bytes.
+        """A picture as input of this tokenizer, ``(channels, height, width)`` bytes.
 
         Raises:
             DataError: it cannot be read or decoded.
@@ -124,8 +124,7 @@ class ImageTokenizer:
 
         Args:
             files: pictures, of which only a few are in memory at a time.
-            skipped: where pictures that cannot be read or decoded, and are left out, are
-                noted.
+            skipped: receives pictures that cannot be read or decoded and are left out.
             effort: as in :meth:`encode`.
         """
         squares = decode_all(files, self.shape[1], skipped=skipped)
@@ -143,7 +142,7 @@ class ImageTokenizer:
 
         Args:
             images: the path of a picture, or bytes ``(images, channels, height, width)``.
-            effort: candidates an image, or rounds of search; what decodes best is kept.
+            effort: candidates an image, or rounds of search; the best decoding one is kept.
 
         Raises:
             DataError: no readable picture, or an array of another shape or type.

@@ -1,7 +1,7 @@
-"""How a data set of LeRobot lies on disk, and what its columns are.
+"""The files and columns of a data set of LeRobot.
 
-The layout is that of ``LeRobotDataset`` v3.0 (Hugging Face, package ``lerobot``): many episodes a
-Parquet file, one row a frame, and tables beside them that say where each episode begins.
+The layout is that of ``LeRobotDataset`` v3.0 (Hugging Face, package ``lerobot``): many episodes per
+Parquet file, one row per frame, and tables with the beginning of each episode.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ __all__ = [
 INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 OURS = "meta/motiontok.json"
-"""What the format has no place for: whose tokens they are, and where each episode begins."""
+"""File for values that the format has no place for: the tokens' tokenizer, and the start of each
+episode."""
 
 STATE, ACTION, TOKENS, PLACE = "observation.state", "action", "tokens", "token_frame"
 BASE = ("base_x", "base_y", "base_z", "base_qx", "base_qy", "base_qz", "base_qw")
@@ -48,9 +49,9 @@ class Episode:
 
     Attributes:
         trajectory: of the robot.
-        task: what is done, in words.
-        codes: tokens of the motion, a window's for each ``frames_per_window`` frames; None where
-            a data set has none.
+        task: the action, in words.
+        codes: tokens of the motion, a window for each ``frames_per_window`` frames; None if a data
+            set has none.
     """
 
     trajectory: Trajectory
@@ -59,7 +60,7 @@ class Episode:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether a folder is a data set of LeRobot, of whatever version."""
+    """Whether a folder is a data set of LeRobot, of any version."""
     return (folder / INFO).is_file()
 
 

@@ -26,8 +26,8 @@ def read_episodes(folder: str | os.PathLike[str]) -> Iterator[Episode]:
     """Episodes of a data set of format v3, one after the other, a file in memory at a time.
 
     States must be whole configurations of a robot: columns ``base_x`` to ``base_qw`` (metres, and
-    a quaternion x y z w) and the joints, by name. Codes come where ``meta/motiontok.json`` says
-    whose they are.
+    a quaternion x y z w) and the joints, by name. Codes come if ``meta/motiontok.json`` names their
+    tokenizer.
 
     Args:
         folder: of the data set.
@@ -86,7 +86,7 @@ def read_episodes(folder: str | os.PathLike[str]) -> Iterator[Episode]:
 
 
 def _columns(info: dict[str, Any], folder: Path) -> tuple[list[str], list[int]]:
-    """Joints of a state, and where base and joints are in it."""
+    """Joints of a state, and the places of base and joints in it."""
     names = info["features"].get(STATE, {}).get("names")
     # Older data sets name the axis first: {"motors": [...]}.
     named = next(iter(names.values()), []) if isinstance(names, dict) else (names or [])
@@ -100,7 +100,7 @@ def _columns(info: dict[str, Any], folder: Path) -> tuple[list[str], list[int]]:
 
 
 def _tasks(path: Path) -> dict[int, str]:
-    """Texts by their number; the column of texts is pandas' index, whatever its name."""
+    """Texts by their number; the column of texts is pandas' index, of any name."""
     path.stat()  # pyarrow's error names no file
     table = parquet().parquet.read_table(path)
     texts = next(name for name in table.column_names if name != "task_index")

@@ -1,4 +1,4 @@
-"""Statistics of columns, by which policies scale what they read."""
+"""Statistics of columns, by which policies scale their inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Figures = dict[str, list[Any]]
 
 
 def figures_of(rows: NDArray[Any]) -> Figures:
-    """Of one episode's column ``(frames, size)``."""
+    """Statistics of one episode's column ``(frames, size)``."""
     found = {
         "min": rows.min(axis=0),
         "max": rows.max(axis=0),
@@ -32,7 +32,7 @@ def figures_of(rows: NDArray[Any]) -> Figures:
 
 
 def together(episodes: Sequence[Figures]) -> Figures:
-    """Of all episodes: exact but for quantiles, which are means of the episodes', as LeRobot's."""
+    """Statistics of all episodes, exact but for quantiles: means of the episodes', as LeRobot's."""
     each = {name: np.array([one[name] for one in episodes]) for name in episodes[0]}
     share = each["count"] / each["count"].sum()
     mean = (share * each["mean"]).sum(axis=0)

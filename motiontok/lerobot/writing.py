@@ -39,22 +39,22 @@ _FILE_MB, _FILES = 100, 1000  # of a file, and files of a chunk: LeRobot's own b
 def write_dataset(
     episodes: Iterable[Episode], folder: str | os.PathLike[str], tokenizer: MotionTokenizer
 ) -> int:
-    """Write a data set of format v3.0; it is there as a whole or not at all.
+    """Write a data set of format v3.0, as a whole or not at all.
 
-    Each frame has the robot's configuration as state, the joints of the next frame as action (of
-    the last one its own), the codes of the window it is in and its place in that.
+    Each frame has the robot's configuration as state, the joints of the next frame as action (the
+    last frame its own), the codes of its window and its place in that.
 
     Args:
-        episodes: of one robot, at 30 frames/s, with codes; one is held at a time.
-        folder: of the data set; one that is there must be empty.
-        tokenizer: that made the codes.
+        episodes: of one robot, at 30 frames/s, with codes; one at a time is in memory.
+        folder: of the data set; an existing one must be empty.
+        tokenizer: of the codes.
 
     Returns:
-        How many episodes were written.
+        Number of episodes written.
 
     Raises:
-        InputError: the folder holds something.
-        DataError: no episodes; or another robot, rate or tokenizer than the rest has.
+        InputError: the folder is not empty.
+        DataError: no episodes; or episodes of different robots, rates or tokenizers.
         MissingDependencyError: pyarrow is not installed.
         OSError: the folder cannot be written, or the disk is full.
     """
@@ -130,13 +130,13 @@ class _Writer:
         self._frames += frames
 
     def close(self) -> None:
-        """Finish the file of frames that is open."""
+        """Finish the open file of frames."""
         if self._open is not None:
             self._open.close()
             self._open = None
 
     def finish(self) -> None:
-        """Write all that is about the data, the info last."""
+        """Write the metadata, the info last."""
         if not self.episodes:
             raise DataError("no episodes to write")
         pa = parquet()

@@ -1,4 +1,4 @@
-"""The small interface every discrete autoencoder implements."""
+"""The interface of every discrete autoencoder."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ import torch
 from torch import Tensor, nn
 
 from motiontok.config import Config, ModelConfig
+from motiontok.errors import TokenizerError
 from motiontok.methods.networks import Networks
 from motiontok.methods.process_group import ProcessGroup
+from motiontok.models import Policy
 from motiontok.progress import ProgressCallback, silent
 
 __all__ = ["DiscreteAutoencoder", "Draw", "StepResult"]
 
 Draw = Callable[[int], Tensor]
-"""Random observations ``(<= count, *shape)``: none twice before all, and fewer where they end."""
+"""Random observations ``(<= count, *shape)``: none twice before all were drawn, and fewer at the
+end."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one training step computed.
+    """Result of one training step.
 
     Attributes:
         loss: scalar to differentiate.
         metrics: scalars to log, detached, still on the device.
         codes: codes of this step ``(batch, codes)``, for usage statistics.
-        reconstruction: mean of p(x | z) of those codes, detached.
+        reconstruction: mean of p(x | z) for those codes, detached.
     """
 
     loss: Tensor
@@ -40,7 +43,7 @@ class StepResult:
 
 
 class DiscreteAutoencoder(nn.Module):
-    """Observations ``x (batch, *shape)``, such as standardised windows, to codes and back.
+    """From observations ``x (batch, *shape)``, such as standardised windows, to codes and back.
 
     Args:
         config: sizes and hyper-parameters.
@@ -49,15 +52,15 @@ class DiscreteAutoencoder(nn.Module):
     Attributes:
         shape: of an observation: (frames, columns) of windows of motion.
         likelihood: p(x | z).
-        decodes_prefixes: whether the first codes of a window decode without the others, to
-            a coarser window.
+        decodes_prefixes: whether the first codes of a window decode without the others, to a
+            coarser window.
         group: the processes that share the batches.
-        in_teams: whether a step on a share of a batch is that share of the whole batch's step.
-        rows_in_8_bits: weights that may be kept in 8 bits, by name, and from which row on.
-        sizes: settings of the model that its weights depend on.
-        stretch: consecutive windows that an observation to train on has; with more than one it
-            is ``(stretch, *shape)``.
-        reach: frames before and after a window that its codes and its decoding depend on.
+        in_teams: whether a step on one shard equals that shard's part of the full-batch step.
+        rows_in_8_bits: weights that may be kept in 8 bits, by name, and the first such row.
+        sizes: settings of the model on which its weights depend.
+        stretch: consecutive windows of a training observation; with more than one it is ``(stretch,
+            *shape)``.
+        reach: frames before and after a window on which its codes and its decoding depend.
     """
 
     decodes_prefixes: ClassVar[bool] = False
@@ -81,24 +84,24 @@ class DiscreteAutoencoder(nn.Module):
 
     @property
     def joins_windows(self) -> bool:
-        """Whether windows are coded and decoded with those beside them."""
+        """Whether windows are coded and decoded with their neighbours."""
         return self.reach > 0
 
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
-        """Look at training data once before the first step; most methods need not.
+        """Fit to training data before the first step; most methods do nothing.
 
         Args:
             draw: gives training observations.
             generator: source of randomness.
-            on_progress: hears how far it is, where it takes long.
+            on_progress: called with the progress of a long fit.
         """
 
     def start_from(
         self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
     ) -> None:
-        """Take the weights of a trained one instead of :meth:`fit`.
+        """Take the weights of a trained autoencoder instead of :meth:`fit`.
 
         Args:
             trained: of the same sizes.
@@ -108,7 +111,7 @@ class DiscreteAutoencoder(nn.Module):
 
     @classmethod
     def goes_on_from(cls, trained: DiscreteAutoencoder) -> bool:
-        """Whether :meth:`start_from` takes it, if its sizes are the same."""
+        """Whether :meth:`start_from` accepts it, given the same sizes."""
         return type(trained) is cls
 
     @abstractmethod
@@ -128,8 +131,8 @@ class DiscreteAutoencoder(nn.Module):
 
         Args:
             x: ``(batch, *shape)``.
-            effort: candidates for each x, of which the best reconstructing one is kept, or
-                rounds of a search for better ones.
+            effort: candidates for each x, of which the best reconstruction is kept, or rounds of a
+                search for better ones.
             temperature: 0 takes the most likely code at each position; at ``effort`` 1
                 a positive value samples.
             generator: source of randomness.
@@ -169,6 +172,26 @@ class DiscreteAutoencoder(nn.Module):
         """Means ``(batch, windows, *shape)`` of codes ``(batch, windows, codes)``."""
         return self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
 
+    def code_log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
+        """log q(z_n | z_<n, x) ``(batch, windows, codes)``, nats, of codes of that shape.
+
+        Args:
+            x: ``(batch, windows, *shape)``, consecutive windows.
+            codes: of them.
+
+        Raises:
+            TokenizerError: the encoder is no distribution.
+        """
+        policy = getattr(self, "policy", None)
+        if not isinstance(policy, Policy):
+            raise TokenizerError(
+                f"the encoder of method {self.config.method.name} is deterministic: its codes "
+                "have no log-probability"
+            )
+        flat = codes.flatten(0, 1)
+        logp = policy.log_probabilities(x.flatten(0, 1), flat[:, None])[:, 0]
+        return logp.gather(-1, flat[..., None])[..., 0].view(codes.shape)
+
     def log_p(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x | z) ``(batch, samples)`` of codes ``(batch, samples, codes)``.
 
@@ -181,16 +204,15 @@ class DiscreteAutoencoder(nn.Module):
         return self.likelihood.log_density(x[:, None], found), found
 
     def likeliest(self, x: Tensor, tried: Tensor) -> tuple[Tensor, Tensor]:
-        """Of ``tried (batch, tries, codes)`` those that p(x | z) likes best, and log p."""
+        """The codes of ``tried (batch, tries, codes)`` with the largest p(x | z), and log p."""
         score, place = self.log_p(x, tried)[0].max(dim=1)
         return tried[torch.arange(len(x), device=x.device), place], score
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW groups: weight decay on matrices only, none on biases, norms and embeddings.
 
-        ``clip`` says whether the group's gradients are clipped; a group with its own
-        ``lr`` keeps it, the others follow the run's learning rate, or the ``share`` of it
-        that they name.
+        ``clip`` says whether the group's gradients are clipped. A group with its own ``lr`` keeps
+        it; the others follow the run's learning rate, or their ``share`` of it.
         """
         matrices: list[nn.Parameter] = []
         rest: list[nn.Parameter] = []

@@ -1,7 +1,7 @@
-"""Gradients of a batch, chunk by chunk: less memory, and on a CPU what fits its cache.
+"""Gradients of a batch, chunk by chunk: less memory, and on a CPU chunks that fit its cache.
 
-The loss is a sum over observations, so its gradients are too. Whoever differentiates the
-result sees one loss of the parameters; nothing is computed twice.
+The loss is a sum over observations, so its gradients are too. The result is one loss of the
+parameters, and nothing is computed twice.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def loss_in_chunks(
 
     Args:
         part: computes a part; the loss is the sum of the parts'.
-        parameters: what the loss is to be differentiated by.
+        parameters: by which the loss is differentiated.
         batch: observations.
-        size: at a time. A batch of no more is one part, with an ordinary graph.
+        size: observations at a time. A batch of no more is one part, with an ordinary graph.
     """
     if size >= batch or not torch.is_grad_enabled():
         return part(slice(0, batch))

@@ -1,4 +1,4 @@
-"""The paper's networks of images: MNIST, CIFAR-10, and photographs as ImageNet's."""
+"""The paper's networks for images: MNIST, CIFAR-10, and photographs such as ImageNet's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.data.images import image_shape
@@ -55,12 +56,14 @@ class ImageNetworks(Networks):
     def _likelihood(self) -> Likelihood:
         """p(x | z), whose parameters the decoders give."""
 
+    @override
     def reader(self, codes: int, width: int) -> nn.Module:
         channels, height, across = self.shape
         return PatchReader(
             channels=channels, height=height, width=across, tokens=codes, outputs=width
         )
 
+    @override
     def body(self, codes: int, width: int) -> Decoder:
         values = self.likelihood.parameters_per_value
         try:
@@ -68,6 +71,7 @@ class ImageNetworks(Networks):
         except ValueError as error:
             raise ConfigError(f"model.codes_per_window {codes}: {error}") from None
 
+    @override
     def body_of_scalars(self, codes: int, width: int) -> Decoder:
         sizes = (width, *(int(width * ratio) for ratio in self.after_scalars))
         return LinearFirst(sizes, self.body(codes, sizes[-1]))
@@ -83,9 +87,11 @@ class MnistNetworks(ImageNetworks):
     def _likelihood(self) -> Likelihood:
         return BernoulliLikelihood(dimensions=3)
 
+    @override
     def body(self, codes: int, width: int) -> Decoder:
         return PerceptronDecoder(codes=codes, width=width, shape=self.shape)
 
+    @override
     def factorised_policy(self) -> FactorisedPolicy:
         model = self.config.model
         encoder = LatentEncoder(
@@ -129,7 +135,7 @@ def image_networks(config: Config) -> ImageNetworks:
     """Networks of the images that ``config.data.dataset`` names.
 
     Raises:
-        ConfigError: the method is not one of such images, or more codes than patches.
+        ConfigError: the method does not suit such images, or there are more codes than patches.
     """
     method, shape = config.method.name, image_shape(config)
     codes, most = config.model.codes_per_window, shape[1] // 2 * (shape[2] // 2)
@@ -148,7 +154,7 @@ def image_networks(config: Config) -> ImageNetworks:
 
 
 def _require_components(config: Config, shape: tuple[int, ...]) -> None:
-    """Refuse images that a quantiser of principal components cannot have."""
+    """Refuse images that are unsuitable for a quantiser of principal components."""
     method, codes = config.method.name, config.model.codes_per_window
     local = method in ("daps-lopq", "lopq-net")
     if config.data.dataset == "mnist" and not local:

@@ -1,7 +1,7 @@
-"""The networks of each kind of data, in one place.
+"""The networks for each kind of data, in one place.
 
-A method asks for readers, decoders and a likelihood; which ones they are depends on what
-is coded. :class:`MotionNetworks` has those of windows of motion.
+A method asks for readers, decoders and a likelihood; the kind of data decides which ones.
+:class:`MotionNetworks` has those for windows of motion.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.data import FEATURES, Statistics
@@ -32,7 +33,7 @@ __all__ = ["MotionNetworks", "Networks"]
 
 
 class Networks(ABC):
-    """What depends on the kind of data; the rest of every method is the same code.
+    """Everything that depends on the kind of data; the rest of every method is the same code.
 
     The autoregressive policy and the bidirectional encoder, of the factorised policy and
     of quantisers, are at about the same size, as in the paper.
@@ -43,13 +44,13 @@ class Networks(ABC):
         likelihood: p(x | z), whose parameters the decoders give.
 
     Attributes:
-        encoder_depth: bidirectional layers of an encoder for each layer that
-            ``model.layers`` gives both stacks of the autoregressive policy.
+        encoder_depth: bidirectional layers of an encoder per layer of ``model.layers``, which
+            counts both stacks of the autoregressive policy.
         encoder_mlp_ratio: of those layers.
-        levels: of FSQ's scalars for some sizes of vocabulary, where they are not what
-            :func:`~motiontok.methods.quantizers.fsq.levels` takes.
-        sized: whether a token of fitted quantisers names sizes: observations may lie far beyond
-            those that are trained on.
+        levels: of FSQ's scalars for sizes of vocabulary in which they differ from
+            :func:`~motiontok.methods.quantizers.fsq.levels`.
+        sized: whether a token of fitted quantisers names sizes, since observations may lie far
+            beyond training ones.
     """
 
     encoder_depth: ClassVar[int] = 3
@@ -80,7 +81,7 @@ class Networks(ABC):
         return self.body(codes, width)
 
     def fits(self, codes: int) -> bool:
-        """Whether there are readers and decoders of so many vectors."""
+        """Whether readers and decoders of so many vectors exist."""
         return True
 
     def decoder(self) -> Decoder:
@@ -96,7 +97,7 @@ class Networks(ABC):
         Args:
             codes: vectors an observation.
             outputs: size of a vector.
-            layers: if not ``encoder_depth`` times the configuration's.
+            layers: by default ``encoder_depth`` times the configuration's.
         """
         model = self.config.model
         return LatentEncoder(
@@ -135,8 +136,8 @@ class MotionNetworks(Networks):
     Args:
         config: sizes and hyper-parameters.
         columns: of a frame.
-        statistics: that the windows are standardised with, for methods that need the root's
-            velocities. Saved weights bring what they need of them.
+        statistics: that standardise the windows, for methods that need the root's velocities. Saved
+            weights contain what they need.
 
     Attributes:
         statistics: see there.
@@ -153,12 +154,15 @@ class MotionNetworks(Networks):
             likelihood=GaussianLikelihood(config.method.variance, dimensions=2),
         )
 
+    @override
     def fits(self, codes: int) -> bool:
         return not max(codes, self.frames) % min(codes, self.frames)
 
+    @override
     def reader(self, codes: int, width: int) -> nn.Module:
         return resample(self.frames, codes, self.columns, width)
 
+    @override
     def body(self, codes: int, width: int) -> Decoder:
         model = self.config.model
         return WindowDecoder(

@@ -1,4 +1,4 @@
-"""What autoencoders with a policy for an encoder share: networks, rewards, encoding."""
+"""Common parts of autoencoders whose encoder is a policy: networks, rewards, encoding."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder
@@ -55,7 +56,7 @@ class PolicyAutoencoder(DiscreteAutoencoder):
 
     @property
     def largest_kl(self) -> float:
-        """KL of a certain encoder to the uniform prior, nats: N log V."""
+        """KL of a deterministic encoder to the uniform prior, nats: N log V."""
         return self.config.model.codes_per_window * math.log(self.config.model.vocab_size)
 
     def beta(self, progress: float) -> float:
@@ -68,10 +69,10 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         return self.largest_kl + (logp.exp() * logp).sum(dim=(-1, -2))
 
     def recall(self, x: Tensor) -> ActivationCache | None:
-        """What keeps products of drawing codes of ``x`` for their gradients, if it pays.
+        """A cache of activations from drawing codes of ``x``, for their gradients, if it pays.
 
-        It does on a CPU without autocast, in batches of which it can keep all: a GPU draws by
-        a captured graph, and autocast casts between products.
+        It pays on a CPU without autocast, in batches that it can keep completely. A GPU draws by a
+        captured graph, and autocast casts between products.
         """
         model, samples = self.config.model, self.config.method.samples
         # Of a token: attention's four and two products, the MLP's four widths and one; logits.
@@ -124,6 +125,7 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         return score, self.likelihood.mean(found)
 
     @torch.no_grad()
+    @override
     def encode(
         self,
         x: Tensor,
@@ -139,5 +141,6 @@ class PolicyAutoencoder(DiscreteAutoencoder):
         drawn, _ = policy.sample(x, effort - 1, temperature=temperature or 1.0, generator=generator)
         return self.likeliest(x, torch.cat([greedy, drawn], dim=1))[0]
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decoder(codes)

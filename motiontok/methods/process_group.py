@@ -1,8 +1,8 @@
-"""The processes that train one model together, as a method sees them.
+"""The processes that train one model together.
 
-A batch is shared out in rows. What a process draws at random is its rows of what one process
-would draw for the whole batch, and means go over all rows, so that any number of processes
-computes the same step.
+A batch is shared out in rows. A process's random numbers are its rows of those that one process
+would draw for the whole batch, and means go over all rows. So any number of processes computes the
+same step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ProcessGroup:
     size: int = 1
 
     def rows(self, batch: int) -> slice:
-        """Which rows of a batch are this process's."""
+        """This process's rows of a batch."""
         count = batch // self.size
         return slice(self.rank * count, (self.rank + 1) * count)
 
@@ -44,9 +44,9 @@ class ProcessGroup:
         return self.shard(whole)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean of a value over the processes; its gradient is that of this one's own value.
+        """Mean of a value over the processes; its gradient is that of this process's own value.
 
-        Gradients are averaged over the processes later, which makes them those of the mean.
+        Averaging gradients over the processes later makes them those of the mean.
         """
         if self.size == 1:
             return value
@@ -62,7 +62,7 @@ class ProcessGroup:
         return total
 
     def all_gather(self, part: Tensor) -> Tensor:
-        """All rows ``(batch, ...)`` of which every process has its share."""
+        """All rows ``(batch, ...)``, from every process's share."""
         if self.size == 1:
             return part
         parts = [part.new_empty(part.shape) for _ in range(self.size)]
@@ -70,7 +70,7 @@ class ProcessGroup:
         return torch.cat(parts)
 
     def all_gather_texts(self, text: str) -> list[str]:
-        """What every process says, by rank; their texts may be of any lengths."""
+        """The texts of all processes, by rank, of any lengths."""
         if self.size == 1:
             return [text]
         said = torch.tensor(list(text.encode()), dtype=torch.uint8)

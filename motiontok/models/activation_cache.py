@@ -1,8 +1,8 @@
-"""What sampling has computed, for the gradients that follow with the same weights.
+"""Activations of sampling, kept for the gradients that follow with the same weights.
 
-Teacher forcing over sequences that have just been drawn computes sampling's products again,
-a quarter of its arithmetic. An :class:`ActivationCache` keeps their outputs: the gradients of a
-product need its input and its weights only.
+Teacher forcing over sequences just drawn would compute sampling's linear layers again, a quarter of
+its arithmetic. An :class:`ActivationCache` keeps their outputs; the gradient of a linear layer
+needs its input and its weights only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def compute(layer: nn.Linear, x: Tensor) -> Tensor:
 
 
 class ActivationCache:
-    """Outputs of layers for all tokens of one batch, which is drawn token by token.
+    """Outputs of layers for all tokens of one batch that is drawn token by token.
 
     Args:
         samples: sequences for each observation.
@@ -42,15 +42,15 @@ class ActivationCache:
 
         Args:
             y: of several layers side by side.
-            place: of the token.
-            layers: whose outputs they are.
+            place: position of the token.
+            layers: the layers.
         """
         if layers not in self._kept:
             self._kept[layers] = y.new_empty(len(y), self.length, y.shape[-1])
         self._kept[layers][:, place] = y
 
     def product(self, rows: slice) -> LinearFn:
-        """The products of some ``rows`` of the batch, not computed but kept."""
+        """The kept outputs for some ``rows`` of the batch, as a :data:`LinearFn`."""
         known: dict[nn.Linear, Tensor] = {}
         for layers, kept in self._kept.items():
             part = kept.unflatten(0, (-1, self.samples))[rows]
@@ -78,7 +78,7 @@ def choose(logits: Tensor, logp: Tensor, codes: Tensor) -> Tensor:
 
 
 class _Known(torch.autograd.Function):
-    """``x @ weight.T + bias``, which is known."""
+    """``x @ weight.T + bias`` with a known output."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, output: Tensor) -> Tensor:

@@ -1,10 +1,9 @@
 """The encoder as a policy: q(z | x), autoregressive over the codes of a window.
 
 :class:`AutoregressivePolicy` is a causal transformer over tokens with
-cross-attention to the observation. What its outputs mean is the head's business:
-:class:`VocabularyHead` is the paper's, one learned row a token; the
-:class:`~motiontok.models.product_quantizer.CodebookHead` speaks in the space of a fitted
-quantiser's codewords.
+cross-attention to the observation. A head gives its outputs their meaning: :class:`VocabularyHead`
+is the paper's, one learned row a token; :class:`~motiontok.models.product_quantizer.CodebookHead`
+works in the space of a fitted quantiser's codewords.
 
 There is a dedicated begin-of-sequence embedding, and no token id doubles as
 padding: log q under teacher forcing equals the sampler's for every sequence.
@@ -18,6 +17,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.activation_cache import ActivationCache, LinearFn, choose, compute
 from motiontok.models.layers import CachedCausalBlock, CausalBlock, Encoder, sinusoids
@@ -31,7 +31,7 @@ Draw = Callable[[Tensor], Tensor]
 
 @runtime_checkable
 class Policy(Protocol):
-    """What a stochastic encoder q(z | x) can do, a network or in closed form."""
+    """Interface of a stochastic encoder q(z | x), a network or in closed form."""
 
     def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
         """log q(. | z_<n, x) ``(batch, samples, codes, vocab)`` at ``(batch, samples, codes)``."""
@@ -58,7 +58,7 @@ class TokenHead(nn.Module):
 
     @abstractmethod
     def context(self, x: Tensor) -> Any:
-        """Whatever ``logits`` needs of the observation, computed once for all samples."""
+        """Values of the observation that ``logits`` needs, computed once for all samples."""
 
     @abstractmethod
     def logits(self, hidden: Tensor, context: Any, first: int) -> Tensor:
@@ -75,6 +75,7 @@ class VocabularyHead(TokenHead):
         nn.init.xavier_uniform_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
+    @override
     def embed(self, codes: Tensor, first: int) -> Tensor:
         return self.table(codes)
 
@@ -82,9 +83,11 @@ class VocabularyHead(TokenHead):
         """Embeddings ``(..., width)`` of (relaxed) one-hot tokens ``(..., vocab)``."""
         return weights @ self.table.weight
 
+    @override
     def context(self, x: Tensor) -> None:
         return None
 
+    @override
     def logits(self, hidden: Tensor, context: None, first: int) -> Tensor:
         return self.out(hidden)
 
@@ -144,7 +147,7 @@ class AutoregressivePolicy(nn.Module):
         return log_softmax(self.head.logits(hidden, context, 0))
 
     def log_q(self, x: Tensor, codes: Tensor, product: LinearFn) -> tuple[Tensor, Tensor]:
-        """log q of sequences that have been drawn, from what was kept of drawing them.
+        """log q of sequences just drawn, from activations kept in drawing them.
 
         Args:
             x: ``(batch, ...)``.
@@ -153,8 +156,8 @@ class AutoregressivePolicy(nn.Module):
                 :meth:`sample` filled.
 
         Returns:
-            log q ``(batch, samples)``, and without gradients what :meth:`log_probabilities`
-            returns.
+            log q ``(batch, samples)``, and the result of :meth:`log_probabilities` without
+            gradients.
         """
         hidden, context = self._read_back(x, codes, product)
         if isinstance(self.head, VocabularyHead):
@@ -196,9 +199,9 @@ class AutoregressivePolicy(nn.Module):
             samples: sequences for each observation.
             temperature: divides the logits; 0 takes the most likely token (greedy).
             generator: source of randomness, on the device of ``x``.
-            noise: numbers of [0, 1) ``(batch, samples, codes)`` to draw with instead: what
-                is drawn is then a function of the arguments.
-            recall: keeps what :meth:`log_q` needs.
+            noise: numbers of [0, 1) ``(batch, samples, codes)`` to draw with instead, so that the
+                draws are a function of the arguments.
+            recall: keeps activations for :meth:`log_q`.
 
         Returns:
             Codes ``(batch, samples, codes)`` and their log q ``(batch, samples)`` (at
@@ -235,8 +238,8 @@ class AutoregressivePolicy(nn.Module):
     def unroll(self, x: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Draw one sequence an observation, each token from those before it, with gradients.
 
-        The one-hot that ``draw`` returns is what the next step reads, so that gradients
-        flow through the whole scan. Needs a :class:`VocabularyHead`.
+        The next step reads the one-hot that ``draw`` returns, so that gradients flow through the
+        whole scan. Needs a :class:`VocabularyHead`.
 
         Args:
             x: ``(batch, ...)``.

@@ -1,4 +1,4 @@
-"""What linear codecs are fitted with: principal components, bits for them, k-means."""
+"""Fitting of linear codecs: principal components, allocation of bits, k-means."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def allocate(variance: Tensor, groups: int, bits: float, size: int) -> list[tupl
 def k_means(points: Tensor, count: int, generator: torch.Generator, *, iterations: int) -> Tensor:
     """Codewords ``(<= count, size)`` by Lloyd's algorithm on fresh subsets.
 
-    Eight points a codeword and iteration are enough for a start that training goes on
-    to refine. Empty clusters are re-seeded.
+    Eight points a codeword and iteration are enough for a start that training refines. Empty
+    clusters are re-seeded.
     """
     pick = torch.randperm(len(points), generator=generator, device=points.device)
     words = points[pick[:count]].clone()

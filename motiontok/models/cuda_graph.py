@@ -21,13 +21,13 @@ Sampler = Callable[[Tensor, Tensor], Tensor]
 
 
 class CudaGraphSampler:
-    """A sampler without gradients that runs as a CUDA graph; elsewhere as it is.
+    """A sampler without gradients that runs as a CUDA graph on a GPU, and unchanged elsewhere.
 
-    A graph is made anew when shapes change, and reads the weights where they lie: they may be
+    A graph is captured again when shapes change. It reads the weights in place: they may be
     trained, but not replaced. Random numbers come in as noise, so none are drawn inside.
 
     Args:
-        sample: uses the device only: no transfers, no sizes that depend on values.
+        sample: uses the device only, without transfers and without sizes that depend on values.
     """
 
     def __init__(self, sample: Sampler) -> None:
@@ -70,7 +70,7 @@ class CudaGraphSampler:
     def _capture(
         self, x: Tensor, noise: Tensor
     ) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
-        """A graph, what it reads and what it writes."""
+        """A graph, its inputs and its output."""
         x_in, noise_in = x.clone(), noise.clone()
         # Libraries choose their kernels and workspaces before a capture, on its stream.
         stream = torch.cuda.Stream(x.device)

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.layers import Encoder, resample
 
@@ -15,7 +16,7 @@ __all__ = ["Decoder", "WindowDecoder"]
 class Decoder(nn.Module):
     """From one vector a token to the parameters of p(x | z), perhaps by an embedding table.
 
-    A kind of data derives from it and says how in :meth:`synthesize`.
+    Each kind of data derives from it and implements :meth:`synthesize`.
     """
 
     table: nn.Embedding
@@ -23,7 +24,7 @@ class Decoder(nn.Module):
     def add_table(self, vocab_size: int, width: int) -> None:
         """Give it an embedding table of tokens, N(0, 1 / width), to decode codes by.
 
-        Without one, what quantises an encoder's vectors calls :meth:`synthesize` on them.
+        Without one, methods that quantise an encoder's vectors call :meth:`synthesize` on them.
         """
         self.table = nn.Embedding(vocab_size, width)
         nn.init.normal_(self.table.weight, std=1.0 / math.sqrt(width))
@@ -37,7 +38,7 @@ class Decoder(nn.Module):
         return self.synthesize(self.table(codes))
 
     def relaxed(self, weights: Tensor) -> Tensor:
-        """Those of (relaxed) one-hot codes ``(batch, codes, vocab)``, differentiable in them."""
+        """Parameters of (relaxed) one-hot codes ``(batch, codes, vocab)``, differentiable."""
         return self.synthesize(weights @ self.table.weight)
 
 
@@ -69,5 +70,6 @@ class WindowDecoder(Decoder):
         nn.init.normal_(self.out.weight, std=1.0 / math.sqrt(width))
         nn.init.zeros_(self.out.bias)
 
+    @override
     def synthesize(self, latents: Tensor) -> Tensor:
         return self.out(self.write(self.dense(self.encoder(latents))))

@@ -1,9 +1,9 @@
-"""What the token of sizes says: how large what the other tokens say is.
+"""The codebook of the token of sizes, in units of which the other tokens are.
 
-Windows differ in size as well as in shape: a fall lies several times as far from what is
-usual as a step does, and motion never trained on farther than that. Codewords for every size
-would be few of each. So one token names the sizes, and the others say shapes in units of them
-(gain-shape quantisation: Sabin and Gray, IEEE Trans. ASSP 32, 1984).
+Windows differ in size as well as in shape: a fall lies several times as far from the mean as a
+step, and motion never trained on lies even farther. With codewords for every size there would be
+few for each. So one token names the sizes, and the others name shapes in units of them (gain-shape
+quantisation: Sabin and Gray, IEEE Trans. ASSP 32, 1984).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 __all__ = ["FEWEST_SIZED", "TRIED_SIZES", "GainCodebook", "keep_best"]
 
 FEWEST_SIZED = 8
-"""Tokens of a window from which on one of them is worth its bits as that of sizes."""
+"""Least tokens of a window with which a token of sizes is worth its bits."""
 
 TRIED_SIZES = 4
-"""Of the likeliest sizes so many are coded with, and what errs least is kept."""
+"""Number of likeliest sizes to try; the one with the least error is kept."""
 
 _LEVELS = 32
 _BANDS = 8
@@ -33,14 +33,14 @@ _LEAN = 0.8
 class GainCodebook(nn.Module):
     """Profiles of sizes, one a value of the token: overall levels times shapes of a profile.
 
-    Tokens after it, coarse to fine, are cut into up to 8 bands, and coordinates that have unit
-    variance on average have that of the profile in each band. Levels are spaced evenly in
-    logarithm up to twice what was trained on, shapes are clustered. A value is chosen by the
-    likelihood of coordinates that are normal and independent, which as a distance between
-    profiles is that of Itakura and Saito (Buzo et al., IEEE Trans. ASSP 28, 1980).
+    Tokens after it, coarse to fine, are cut into up to 8 bands. Coordinates have unit variance on
+    average; a profile gives their deviation in each band. Levels are spaced evenly in logarithm up
+    to twice the largest of training windows, and shapes are clustered. A value is chosen by the
+    likelihood of normal and independent coordinates; as a distance between profiles that is Itakura
+    and Saito's (Buzo et al., IEEE Trans. ASSP 28, 1980).
 
     Args:
-        tokens: that have coordinates, in order.
+        tokens: number of tokens with coordinates, in order.
         vocab_size: profiles.
 
     Attributes:
@@ -66,7 +66,7 @@ class GainCodebook(nn.Module):
         return self.deviations[codes][:, self.band]
 
     def scores(self, energy: Tensor) -> Tensor:
-        """Log-densities ``(batch, vocab)`` but for a constant, leaning towards small sizes.
+        """Log-densities ``(batch, vocab)`` up to a constant, biased towards small sizes.
 
         Args:
             energy: ``(batch, tokens)``, sums of squares of each token's coordinates.
@@ -125,7 +125,7 @@ class GainCodebook(nn.Module):
 
 
 def keep_best(found: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Of errors ``(batch, n)`` and codes ``(batch, codes)`` row by row the codes that err least."""
+    """Per row the least-error codes, of errors ``(batch, n)`` and n codes ``(batch, codes)``."""
     if len(found) == 1:
         return found[0][1]
     errors = torch.stack([error.square().sum(dim=1) for error, _ in found])

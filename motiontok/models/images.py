@@ -3,7 +3,7 @@
 Source: the paper's image networks. An image is read as a grid of patches, one a token,
 and written either by a perceptron (small binary images) or by a residual convolutional
 decoder whose first grid is the tokens'. Batch norm is replaced by group norm with as many
-parameters: the score of one sample must not hang on the other samples of its batch.
+parameters: the score of one sample must not depend on the other samples of its batch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.decoder import Decoder
 
@@ -108,6 +109,7 @@ class PerceptronDecoder(Decoder):
             layers += [_dense(inputs, outputs), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
 
+    @override
     def synthesize(self, latents: Tensor) -> Tensor:
         return self.layers(latents.flatten(1)).unflatten(1, self.shape)
 
@@ -149,6 +151,7 @@ class ConvolutionalDecoder(Decoder):
         out = _doubling(widths[-1], channels) if widths else _convolution(hidden, channels, 1)
         self.layers = nn.Sequential(*layers, out)
 
+    @override
     def synthesize(self, latents: Tensor) -> Tensor:
         x = self.read(latents.mT.unflatten(2, self.grid))
         return self.layers(self.blocks(x)).unflatten(1, self.shape[:-2])
@@ -157,7 +160,7 @@ class ConvolutionalDecoder(Decoder):
 class LinearFirst(Decoder):
     """A decoder behind linear layers on each latent, as the paper's FSQ has them.
 
-    There is no activation between: they change how the decoder learns, not what it can be.
+    There is no activation between: they change how the decoder learns, not what it can represent.
 
     Args:
         sizes: of the latents, and of the outputs of the layers.
@@ -169,6 +172,7 @@ class LinearFirst(Decoder):
         self.layers = nn.Sequential(*(_dense(a, b) for a, b in pairwise(sizes)))
         self.body = body
 
+    @override
     def synthesize(self, latents: Tensor) -> Tensor:
         return self.body.synthesize(self.layers(latents))
 

@@ -1,4 +1,4 @@
-"""How layers begin."""
+"""Initial weights of layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Layer = TypeVar("_Layer", nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 
 def zeroed(layer: _Layer) -> _Layer:
-    """The layer, whose outputs are zero until it learns."""
+    """The layer with zero weights: its outputs are zero until it learns."""
     nn.init.zeros_(layer.weight)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)

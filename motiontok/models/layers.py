@@ -13,6 +13,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.activation_cache import ActivationCache, LinearFn, compute
 
@@ -132,6 +133,7 @@ class EncoderBlock(nn.Module):
         self.mlp = _mlp(width, mlp_ratio)
 
     def forward(self, x: Tensor) -> Tensor:
+        """As many tokens ``(batch, tokens, width)``, each of which has seen all."""
         y = self.norm_attention(x)
         x = x + self.attention.attend(y, *self.attention.keys_values(y))
         return x + self.mlp(self.norm_mlp(x))
@@ -149,6 +151,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalised tokens ``(batch, length, width)`` of as many without positions."""
         x = x + self.positions
         for block in self.blocks:
             x = block(x)
@@ -162,7 +165,7 @@ class KeyValueCache:
         keys, values: ``(batch * samples, heads, tokens, width / heads)`` buffers.
 
     Attributes:
-        mask: ``(1, tokens)``, which of what :meth:`append` returns is there; all if None.
+        mask: ``(1, tokens)``, which of the tokens that :meth:`append` returns exist; all if None.
     """
 
     mask: Tensor | None = None
@@ -183,6 +186,7 @@ class KeyValueCache:
 class DifferentiableCache(KeyValueCache):
     """A cache that gradients can pass through: grown by copies, never written in place."""
 
+    @override
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         self.keys = torch.cat([self.keys[:, :, : self.length], key], dim=2)
         self.values = torch.cat([self.values[:, :, : self.length], value], dim=2)
@@ -201,12 +205,12 @@ def _attend_one(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 class CachedCausalBlock:
     """A block on sequences that grow token by token, without gradients.
 
-    What does not change from token to token is made once: queries, keys and values of a
-    token are one product. There are no shapes but those of the arguments, no transfers and
-    no random numbers, so a loop over it can be captured in a CUDA graph.
+    Values that do not change from token to token are computed once; queries, keys and values of a
+    token are one product. Shapes depend on the arguments alone, and there are no transfers and no
+    random numbers, so a loop over it can be captured in a CUDA graph.
 
     Args:
-        block: whose layers.
+        block: the block with the layers.
         memory: as :meth:`CausalBlock.forward` takes it.
         samples: sequences for each observation.
         length: tokens of a sequence.
@@ -258,8 +262,8 @@ class CachedCausalBlock:
 class CausalBlock(nn.Module):
     """Causal self-attention, cross-attention to the memory, and an MLP.
 
-    Works on ``(batch, samples, tokens, width)``. The mask is causal and nothing
-    else: no token id is padding, so teacher forcing and sampling agree exactly.
+    Works on ``(batch, samples, tokens, width)``. The mask is only causal: no token id is padding,
+        so teacher forcing and sampling agree exactly.
     """
 
     def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
@@ -299,7 +303,7 @@ class CausalBlock(nn.Module):
             memory: keys and values that ``cross_attention.keys_values`` made of the
                 observation's memory.
             cache: earlier tokens of these sequences, extended by this one.
-            product: how outputs of layers are come by.
+            product: computes the outputs of layers, or returns kept ones.
         """
         batch, samples, tokens, _ = x.shape
         y = self.norm_self(x).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""A policy that starts as a fitted quantiser's and learns to move the point it quantises."""
+"""A policy that starts as a fitted quantiser's and learns to move the point that it quantises."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["LearnedLopqPolicy"]
 class LearnedLopqPolicy(nn.Module, CellPolicy):
     """:class:`~motiontok.models.lopq_policy.LopqPolicy`, learning.
 
-    Logits are Gaussian densities around what a token says, of a point that perceptrons move
-    and with a learned precision for each token. Nothing is moved at first. What it learns of
-    one token holds for those that say something similar.
+    Logits are Gaussian densities around a token's codeword, of a point that perceptrons move, with
+    a learned precision for each token. At first nothing is moved. What it learns about one codeword
+    holds for similar ones.
 
     Args:
         quantizer: the decoder's, fitted or to be fitted.
@@ -26,7 +26,7 @@ class LearnedLopqPolicy(nn.Module, CellPolicy):
         layers: hidden layers.
 
     Attributes:
-        unit: rms of a component, what the perceptrons' inputs are divided by.
+        unit: rms of a component, the divisor of the perceptrons' inputs.
     """
 
     unit: Tensor

@@ -1,4 +1,4 @@
-"""Likelihoods p(x | z): what a decoder's output says about an observation.
+"""Likelihoods p(x | z) of observations, given a decoder's output.
 
 A decoder gives the parameters of p(x | z): one number for each value of x, in the shape
 of x; or, where a likelihood has several, in one more dimension before those of x,
@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 __all__ = [
     "BernoulliLikelihood",
@@ -56,11 +57,11 @@ class Likelihood(ABC):
 
     @abstractmethod
     def around(self, mean: Tensor, square: Tensor) -> Tensor:
-        """Parameters of a p(x | z) with about these means, for a network to start from.
+        """Parameters of a p(x | z) with about these means, as a network's start.
 
         Args:
             mean: ``(..., *shape)``.
-            square: mean square by which values differ from them, ``(..., *shape)``.
+            square: mean square difference of values from them, ``(..., *shape)``.
         """
 
     def _sum(self, values: Tensor) -> Tensor:
@@ -79,14 +80,17 @@ class GaussianLikelihood(Likelihood):
         super().__init__(dimensions=dimensions)
         self.variance = variance
 
+    @override
     def log_density(self, x: Tensor, parameters: Tensor) -> Tensor:
         count = math.prod(x.shape[-self.dimensions :])
         square = self._sum((x - parameters) ** 2)
         return -0.5 * (count * math.log(2.0 * math.pi * self.variance) + square / self.variance)
 
+    @override
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters
 
+    @override
     def around(self, mean: Tensor, square: Tensor) -> Tensor:
         return mean
 
@@ -94,9 +98,9 @@ class GaussianLikelihood(Likelihood):
 class LearnedGaussianLikelihood(Likelihood):
     """N(x; mean, variance) with means and log-variances from the decoder.
 
-    Variances are held between bounds by clipping their logarithm, which outside has no
-    gradient: the paper's least variance is 0.01 and its largest 1 for ImageNet, and
-    1.2e-7 without a largest for CIFAR-10.
+    Variances are kept between bounds by clipping their logarithm, without gradient outside: the
+        paper's least variance is 0.01 and its largest 1 for ImageNet, and 1.2e-7 without a largest
+        for CIFAR-10.
 
     Args:
         least, most: bounds of a variance.
@@ -109,14 +113,17 @@ class LearnedGaussianLikelihood(Likelihood):
         super().__init__(dimensions=dimensions)
         self.least, self.most = least, most
 
+    @override
     def log_density(self, x: Tensor, parameters: Tensor) -> Tensor:
         log_variance = self._log_variance(parameters)
         square = (x - self.mean(parameters)) ** 2 * (-log_variance).exp()
         return -0.5 * self._sum(math.log(2.0 * math.pi) + log_variance + square)
 
+    @override
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.select(-self.dimensions - 1, 0)
 
+    @override
     def around(self, mean: Tensor, square: Tensor) -> Tensor:
         log_variance = square.clamp(self.least, self.most).log()
         return torch.stack([mean, log_variance.expand_as(mean)], dim=-self.dimensions - 1)
@@ -133,12 +140,15 @@ class LearnedGaussianLikelihood(Likelihood):
 class BernoulliLikelihood(Likelihood):
     """Values 0 and 1; parameters are logits."""
 
+    @override
     def log_density(self, x: Tensor, parameters: Tensor) -> Tensor:
         return self._sum(x * parameters - F.softplus(parameters))
 
+    @override
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.sigmoid()
 
+    @override
     def around(self, mean: Tensor, square: Tensor) -> Tensor:
         # Not the logarithm of the odds: means of linear maps may lie beyond 0 and 1. With this
         # slope a mean of 1 is a probability of 0.95.

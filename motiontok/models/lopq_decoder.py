@@ -15,10 +15,10 @@ __all__ = ["LopqDecoder"]
 
 
 class LopqDecoder(nn.Module):
-    """Parameters of p(x | z): what the quantiser decodes to, and what a perceptron adds.
+    """Parameters of p(x | z): the quantiser's decoded window plus a perceptron's output.
 
-    The perceptron reads the components that codes stand for and the cell, and adds to every
-    parameter. Its output starts at zero. The quantiser stays as it was fitted.
+    The perceptron reads the decoded components and the cell, and adds to every parameter. Its
+    output starts at zero. The quantiser stays as fitted.
 
     Args:
         quantizer: fitted or to be fitted.
@@ -27,8 +27,8 @@ class LopqDecoder(nn.Module):
         layers: hidden layers.
 
     Attributes:
-        unit: rms of a component, what the perceptron's inputs are divided by.
-        square: ``shape``, mean square of what a value lacks after quantising.
+        unit: rms of a component, the divisor of the perceptron's inputs.
+        square: ``shape``, mean square of a value's quantisation error.
     """
 
     unit: Tensor

@@ -16,11 +16,11 @@ __all__ = ["CellPolicy", "LopqPolicy"]
 class CellPolicy(ABC):
     """q(z | x) = q(k | x) q(s | k, x) prod_n q(z_n | s, k, x): a cell, sizes, all words.
 
-    Given the cell and sizes the words are independent, so there are three steps however many
-    tokens there are, and two where no token names sizes.
+    Given the cell and sizes, the words are independent. So there are three steps for any number of
+    tokens, and two if no token names sizes.
 
     Attributes:
-        quantizer: whose cells and words they are.
+        quantizer: the quantiser with the cells and words.
     """
 
     quantizer: LopqQuantizer
@@ -35,8 +35,8 @@ class CellPolicy(ABC):
 
         Args:
             y: components ``(rows, components)``.
-            head: ``(rows, tokens)``, the quantiser's head or as much of it as is known. What
-                comes next is the rest of it, or all words.
+            head: ``(rows, tokens)``, the known part of the quantiser's head. The next step is the
+                rest of the head, or all words.
         """
 
     def log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class CellPolicy(ABC):
         return codes, logp.gather(-1, codes[..., None])[..., 0].sum(dim=-1)
 
     def _next_scores(self, y: Tensor, head: Tensor) -> Tensor:
-        """The quantiser's, as :meth:`_next`."""
+        """The quantiser's scores, as :meth:`_next`."""
         known, quantizer = head.shape[1], self.quantizer
         z = quantizer.coordinates(y, head[:, 0])
         tokens = range(known, quantizer.codes if known == quantizer.head else known + 1)
@@ -99,11 +99,11 @@ class CellPolicy(ABC):
 class LopqPolicy(CellPolicy):
     """q(z | x) of a :class:`~motiontok.models.lopq_quantizer.LopqQuantizer`.
 
-    Each token is drawn in proportion to the Gaussian density of the window around what
-    the token says: cells with the variance of windows within a cell, sizes as the variance of
-    the window's coordinates, codewords with the variance of the quantiser's own error at the
-    size. It is the most random encoder that errs about as much as quantising does, and at
-    temperature 0 it is the quantiser that tries one cell and one size.
+    Each token is drawn in proportion to the Gaussian density of the window around the token's
+    codeword: cells with the variance of windows within a cell, sizes as the variance of the
+    window's coordinates, codewords with the variance of the quantiser's own error at the size. It
+    is the most random encoder with about the error of quantising. At temperature 0 it is the
+    quantiser that tries one cell and one size.
 
     Args:
         quantizer: fitted or to be fitted.

@@ -1,12 +1,12 @@
 """Locally optimised product quantisation: a codebook of cells, a basis for each kind of cell.
 
-Windows of motion lie near a curved surface of few dimensions. One basis for all of them
-spends its bits on directions in which a given window cannot go; a basis for the
-neighbourhood does not. So the first token names a cell, a codeword for the whole window, the
-second the sizes of what is left of it, and the others quantise the shape of that in the
-principal components of the cell's neighbourhood, coarse to fine. This is locally optimised
-product quantisation (Kalantidis and Avrithis, CVPR 2014) of local principal components
-(Kambhatla and Leen, Neural Computation 9, 1997). It is fitted, not trained.
+Windows of motion lie near a curved surface of few dimensions. One basis for all windows spends bits
+on directions in which a given window cannot go; a basis per neighbourhood does not. So the first
+token names a cell, a codeword for the whole window. The second names the sizes of the residual, and
+the others quantise the residual's shape in the principal components of the cell's neighbourhood,
+coarse to fine. This is locally optimised product quantisation (Kalantidis and Avrithis, CVPR 2014)
+of local principal components (Kambhatla and Leen, Neural Computation 9, 1997). It is fitted, not
+trained.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ class LopqQuantizer(nn.Module):
 
     A window is ``mean + (centroid_k + sum_n s_n B_n c_n) basis``: k is the first token, c_n
     the codeword of token n, B the local basis that cell k shares with its neighbours, its rows
-    scaled to unit coordinates, and s_n what the second token says of the size of c_n. Codewords
-    are shared by all cells.
+    scaled to unit coordinates, and s_n the size of c_n by the second token. All cells share the
+    codewords.
 
     Args:
         shape: of an observation, a window ``(frames, columns)`` or a small image.
-        codes: tokens, the cell's and that of sizes included; at least one more than these.
+        codes: tokens, including the cell's and that of sizes; at least one more than these.
         vocab_size: values of a token, hence also the number of cells.
-        components: leading principal components that are kept of a window.
+        components: number of leading principal components kept of a window.
         bases: local bases.
         size: most local components a token may code.
-        sized: whether the second token names sizes; otherwise it is one like the others.
+        sized: whether the second token names sizes; otherwise it is like the others.
 
     Attributes:
         mean: ``(values,)``, values being the product of ``shape``.
@@ -61,15 +61,14 @@ class LopqQuantizer(nn.Module):
         centroids: ``(vocab, components)``.
         base: ``(vocab,)``, local basis of each cell.
         local: ``(bases, coordinates, components)``, orthonormal rows.
-        spread: ``(bases, coordinates)``, deviation of what a coordinate stands for.
-        sizes: what the second token says, if ``sized``.
+        spread: ``(bases, coordinates)``, deviation of a coordinate, in units of which it is.
+        sizes: codebook of the second token, if ``sized``.
         codewords: ``(vocab, coordinates)``; token n >= 1 has columns
             ``ends[n - 1]`` to ``ends[n]``, that of sizes none.
         ends: ``(codes,)``, from 0 up.
         owner: ``(coordinates,)``, the token of each.
         cell_variance: mean square of a component within its cell.
-        noise_variance: mean square of what quantising leaves of a coded component, where sizes
-            are 1.
+        noise_variance: mean square quantisation error of a coded component, where sizes are 1.
     """
 
     mean: Tensor
@@ -137,7 +136,7 @@ class LopqQuantizer(nn.Module):
 
     @property
     def head(self) -> int:
-        """Tokens that say what the others mean: the cell's and, if there is one, that of sizes."""
+        """Number of tokens that the others depend on: the cell's and perhaps that of sizes."""
         return 1 if self.sizes is None else 2
 
     def components(self, x: Tensor) -> Tensor:
@@ -161,7 +160,7 @@ class LopqQuantizer(nn.Module):
 
     @staticmethod
     def _by_base(matrices: Tensor, x: Tensor, base: Tensor) -> Tensor:
-        """Each row of ``x (batch, n)`` times the one of ``matrices (bases, n, m)`` it names."""
+        """Each row of ``x (batch, n)`` times its basis among ``matrices (bases, n, m)``."""
         if torch.compiler.is_exporting() or len(x) == 1:  # a program has no loop over data
             return torch.bmm(x[:, None], matrices[base])[:, 0]
         # Sorted: a copy of its basis for every window would take longer than the products.
@@ -174,20 +173,20 @@ class LopqQuantizer(nn.Module):
         return torch.empty_like(sorted_rows).index_copy_(0, order, sorted_rows)
 
     def cell_scores(self, y: Tensor) -> Tensor:
-        """``(batch, vocab)``: the nearer a cell, the higher; log-densities but for a constant."""
+        """``(batch, vocab)``: the nearer a cell, the higher; log-densities up to a constant."""
         square = 0.5 * (self.centroids**2).sum(dim=1)
         return torch.addmm(-square, y, self.centroids.T) / self.cell_variance
 
     def word_scores(self, coordinates: Tensor, codes: Tensor, token: int) -> Tensor:
-        """``(batch, vocab)`` of a token >= 1: log-densities of the window but for a constant.
+        """``(batch, vocab)`` of a token >= 1: log-densities of the window up to a constant.
 
         Distances are those in the window, in units of the size: the spread of a coordinate is
         its weight.
 
         Args:
             coordinates: ``(batch, coordinates)``.
-            codes: ``(batch, tokens)``, of which the head's that come before ``token`` are read.
-            token: whose values are scored.
+            codes: ``(batch, tokens)``, read as far as the head's tokens before ``token``.
+            token: the token to score.
         """
         if token < self.head:
             assert self.sizes is not None
@@ -201,9 +200,9 @@ class LopqQuantizer(nn.Module):
         return (weights * shapes) @ words.T - 0.5 * weights @ (words**2).T
 
     def words(self, codes: Tensor) -> Tensor:
-        """Local coordinates ``(batch, coordinates)`` that tokens ``(batch, codes)`` stand for.
+        """Local coordinates ``(batch, coordinates)`` of tokens ``(batch, codes)``.
 
-        Coordinates of tokens that are left out at the end are 0, their mean.
+        Coordinates of omitted last tokens are 0, their mean.
         """
         given = self._ends[codes.shape[1] - 1]
         said = self.codewords[:, :given].gather(0, codes[:, self.owner[:given]])
@@ -217,7 +216,7 @@ class LopqQuantizer(nn.Module):
         Args:
             y: ``(batch, components)``.
             cells: ``(batch,)``.
-            tried: how many of the likeliest sizes; what then errs least is kept.
+            tried: number of likeliest sizes to try; the one with the least error is kept.
         """
         z = self.coordinates(y, cells)
         if self.sizes is None:
@@ -238,7 +237,7 @@ class LopqQuantizer(nn.Module):
         return z.new_zeros(z.shape[0], self.codes - 2).index_add(1, self.owner - 2, z.square())
 
     def _units(self, codes: Tensor) -> Tensor:
-        """Sizes of coordinates ``(batch, coordinates)``, 1 where no token says them."""
+        """Sizes of coordinates ``(batch, coordinates)``, 1 where no token names them."""
         if self.sizes is None:
             return self.codewords.new_ones(codes.shape[0], len(self.owner))
         return self.sizes.sizes(codes[:, 1])[:, self.owner - 2]
@@ -273,10 +272,11 @@ class LopqQuantizer(nn.Module):
         """Fit to training windows.
 
         Args:
-            draw: gives windows ``(<= count, *shape)``: none twice until all were given,
-                fewer where they end.
+            draw: gives windows ``(<= count, *shape)``: none twice until all were given, fewer at
+                the end.
             generator: source of randomness.
-            on_progress: hears how far it is, about in proportion to time, and what it does.
+            on_progress: called with the progress, about in proportion to time, and the present
+                activity.
         """
         on_progress(0.0, "common basis")
         flat = draw(_ENOUGH).flatten(1)
@@ -302,7 +302,7 @@ class LopqQuantizer(nn.Module):
         )
 
     def _components_of(self, flat: Tensor, draw: Callable[[int], Tensor]) -> Tensor:
-        """Components of enough windows to know every cell's neighbourhood, ``flat`` among them."""
+        """Components of enough windows for every cell's neighbourhood, ``flat`` among them."""
         parts, wanted = [self.components(flat)], _ENOUGH
         if len(flat) == _ENOUGH:
             wanted = max(_WINDOWS_PER_CELL * self.vocab_size, _WINDOWS_PER_BASE * len(self.local))
@@ -315,7 +315,7 @@ class LopqQuantizer(nn.Module):
         return torch.cat(parts)
 
     def _fit_cells(self, y: Tensor, generator: torch.Generator) -> Tensor:
-        """Cells and what basis each has; returns the cell of each window."""
+        """Fit cells and their bases; returns the cell of each window."""
         found = k_means(y, self.vocab_size, generator, iterations=12)
         self.centroids.zero_()
         self.centroids[: len(found)] = found
@@ -332,7 +332,7 @@ class LopqQuantizer(nn.Module):
     def _fit_bases(
         self, rest: Tensor, base: Tensor, variance: Tensor, on_progress: Callable[[float], object]
     ) -> Tensor:
-        """Principal components of each neighbourhood, as many as are coded.
+        """Fit the principal components of each neighbourhood, as many as are coded.
 
         Returns:
             ``(coordinates,)``, their deviation on average over neighbourhoods.

@@ -1,7 +1,6 @@
-"""What decoded motion errs by, as one number to train on: poses, their change, feet, the path.
+"""The error of decoded motion as one number to train on: poses, their change, feet, the path.
 
-All parts are mean squares of metres, so that their weights say what they are worth beside each
-other.
+All parts are mean squares of metres, so that their weights compare them directly.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from motiontok.data.features import STANDING
 __all__ = ["POWER", "Feet", "MotionLoss"]
 
 POWER = 0.75
-"""Of mean square errors, see :class:`MotionLoss`."""
+"""Weights of mean square errors, see :class:`MotionLoss`."""
 
 # Metres that a unit of each column counts for: how far it moves a hand, a foot or the whole body.
 _METRES = {
@@ -52,13 +51,13 @@ _LEVER = 0.3  # metres that a radian of heading moves the body by
 
 
 class Feet(NamedTuple):
-    """What feet and toes do in frames.
+    """Movement of feet and toes in frames.
 
     Attributes:
-        height: ``(batch, frames, 4)``, m above where they are when they stand.
-        steps: ``(batch, frames - 1, 4, 3)``, m that they move by since the frame before.
-        contacts: ``(batch, frames, 4)``, what frames say of how surely they stand.
-        metre: what a unit of positions is, m.
+        height: ``(batch, frames, 4)``, m above their standing height.
+        steps: ``(batch, frames - 1, 4, 3)``, movement since the frame before, m.
+        contacts: ``(batch, frames, 4)``, contact columns of the frames, 0 to 1.
+        metre: a unit of positions, m.
     """
 
     height: Tensor
@@ -68,13 +67,13 @@ class Feet(NamedTuple):
 
 
 class MotionLoss(nn.Module):
-    """Mean square of what stretches of motion err by, in units of the deviation of positions.
+    """Mean square error of stretches of motion, in units of the deviation of positions.
 
     It takes frames as :meth:`frames` makes them: velocities of the root instead of running sums,
-    and all columns in metres of what they move, less their means.
+    and all columns in metres of the movement that they cause, minus their means.
 
     Args:
-        statistics: that windows are standardised with; saved weights bring theirs.
+        statistics: that standardise the windows; saved weights contain theirs.
     """
 
     unit: Tensor
@@ -109,13 +108,16 @@ class MotionLoss(nn.Module):
         self.register_buffer("feet", torch.tensor(_FEET), persistent=False)
 
     def centre(self, windows: Tensor) -> None:
-        """Find the means of velocities; of the other columns they are zero already."""
+        """Find the means of velocities; those of the other columns are zero already."""
         self.middle.zero_()
         self.middle.copy_(self.frames(windows)[..., _ROOT].flatten(0, 1).mean(dim=0))
 
     def frames(self, windows: Tensor) -> Tensor:
-        """Frames ``(batch, windows * frames, columns)`` of standardised windows
-        ``(batch, windows, frames, columns)`` with the root's running sums."""
+        """Frames ``(batch, windows * frames, columns)``, the root's running sums made velocities.
+
+        Args:
+            windows: standardised, ``(batch, windows, frames, columns)``.
+        """
         sums = windows[..., _ROOT]
         before = self.origin.expand(*sums.shape[:-2], 1, -1).to(sums)
         root = torch.diff(sums, dim=-2, prepend=before) * self.unit[_ROOT] - self.middle
@@ -134,7 +136,7 @@ class MotionLoss(nn.Module):
         return (frames[..., _ROOT] + self.middle) * self.raw[_ROOT]
 
     def feet_of(self, frames: Tensor) -> Feet:
-        """What feet do in frames ``(batch, frames, columns)``."""
+        """Movement of feet in frames ``(batch, frames, columns)``."""
         metre = self.raw[_POSITIONS.start]
         below = self.feet[2::3]
         own = frames.index_select(-1, below) * metre + self.mean.index_select(0, below)
@@ -143,15 +145,19 @@ class MotionLoss(nn.Module):
         return Feet(height, self._steps(frames) * metre, self._contacts(frames), metre)
 
     def positions_of(self, frames: Tensor) -> Tensor:
-        """Positions ``(batch, frames, 63)`` less their means, in units of their deviation."""
+        """Positions ``(batch, frames, 63)`` minus their means, in units of their deviation."""
         return frames[..., _POSITIONS]
 
     def forward(self, found: Tensor, wanted: Tensor, *, length: int) -> Tensor:
-        """Error of each ``length`` frames ``(batch, frames / length)``, of frames
-        ``(batch, frames, columns)``: their mean square to the power of 3/4.
+        """Error ``(batch, frames / length)`` of each ``length`` frames.
 
-        A fall errs by ten times what a step does. Its square would be all that is learned from;
-        a root, which is what people judge by, would leave it to chance.
+        It is their mean square to the power of 3/4. A fall errs by ten times what a step does:
+        its square would be all that is learned from; a root, which is what people judge by, would
+        leave it to chance.
+
+        Args:
+            found, wanted: ``(batch, frames, columns)``.
+            length: frames that count together.
         """
         mean = self.by_frame(found, wanted).unflatten(1, (-1, length)).mean(dim=-1)
         return (mean + _FLOOR) ** POWER
@@ -168,12 +174,15 @@ class MotionLoss(nn.Module):
         return out
 
     def responses(self, off: Tensor) -> Tensor:
-        """Vectors ``(batch, n)`` whose squares add up to :meth:`by_frame` of errors
-        ``(batch, frames, columns)``, but for feet."""
+        """Vectors ``(batch, n)`` whose squares add up to :meth:`by_frame`, but for feet.
+
+        Args:
+            off: errors ``(batch, frames, columns)``.
+        """
         return torch.cat([rows.flatten(1) for rows in self._linear(off)], dim=1)
 
     def _linear(self, off: Tensor) -> list[Tensor]:
-        """What is squared and summed over columns: of frames, and of changes between them."""
+        """The terms that are squared and summed over columns: frames, and changes between them."""
         share = (3 * _JOINTS) ** -0.5
         positions = off[..., _POSITIONS]
         speed = positions.diff(dim=1)
@@ -188,8 +197,10 @@ class MotionLoss(nn.Module):
         ]
 
     def _steps(self, frames: Tensor) -> Tensor:
-        """What feet move by on the floor in a frame, ``(batch, frames - 1, 4, 3)``, in units of
-        positions' deviation."""
+        """What feet move by on the floor in a frame, ``(batch, frames - 1, 4, 3)``.
+
+        The unit is positions' standard deviation.
+        """
         root = self.velocities(frames[..., 1:, :]) / FPS
         metre = self.raw[_POSITIONS.start]
         off = frames.index_select(-1, self.feet)
@@ -203,11 +214,11 @@ class MotionLoss(nn.Module):
         return moved + with_root
 
     def _standing(self, frames: Tensor) -> Tensor:
-        """How much each foot stands, ``(batch, frames - 1, 4, 1)``, 0 to 1."""
+        """Contact of each foot, ``(batch, frames - 1, 4, 1)``, 0 to 1."""
         at = self._contacts(frames)
         both = torch.minimum(at[..., 1:, :], at[..., :-1, :])
         return both.clamp(0.0, 1.0)[..., None]
 
     def _contacts(self, frames: Tensor) -> Tensor:
-        """What frames say of how surely each foot stands, ``(batch, frames, 4)``."""
+        """Contact columns of the frames, ``(batch, frames, 4)``."""
         return frames[..., _CONTACTS] * self.raw[_CONTACTS] + self.mean[_CONTACTS]

@@ -7,10 +7,10 @@ variance s2 and an orthonormal basis, the entropy-regularised optimum
     q*(z | x)  proportional to  exp(log p(x | z) / beta)
 
 factorises over tokens and is known in closed form: logits -|y_n - c_nv|^2 / (2 s2 beta),
-with y_n the window's coefficients in group n and c_nv the codewords. The policy head
-below has exactly these logits at step 0 and learns to move the point y_n by what it
-has read and what it has said; the decoder adds to the linear synthesis a network whose
-output starts at zero. DAPS then improves both.
+with y_n the window's coefficients in group n and c_nv the codewords. The policy head below has
+exactly these logits at step 0, and learns to move the point y_n by the observation and the tokens
+so far. The decoder adds to the linear synthesis a network whose output starts at zero. DAPS then
+improves both.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.models.autoregressive_encoder import TokenHead
 from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
@@ -31,7 +32,7 @@ from motiontok.models.sampling import draw_tokens, log_softmax
 __all__ = ["ENOUGH", "CodebookHead", "ProductQuantizer", "RefiningDecoder", "component_count"]
 
 ENOUGH = 20_000
-"""Observations that are enough to fit a product quantiser to."""
+"""Observations to which a product quantiser is fitted."""
 
 
 class ProductQuantizer(nn.Module):
@@ -47,21 +48,21 @@ class ProductQuantizer(nn.Module):
         codes: tokens.
         vocab_size: values of a token.
         size: most components of a group.
-        variances: whether it also says how far values are from what is decoded, for a
-            likelihood whose variances are learned.
+        variances: whether it also gives variances of values around the decoded ones, for a
+            likelihood with learned variances.
         sized: see above; needs two tokens.
 
     Attributes:
         mean: ``(values,)``, values being the product of ``shape``.
         basis: ``(components, values)``, orthonormal rows, then rows of zeros.
-            More components than the groups use: what is not coded can be inferred.
+            It has more components than the groups use, since uncoded ones can be inferred.
         slots: ``(codes, size)``, component of each coordinate of a group, -1 for none.
         codewords: ``(codes, vocab, size)``.
         spread: ``(codes, size)``, deviation of the codewords' coordinates, 1 for none.
-        sizes: what the first token says, if ``sized``.
+        sizes: codebook of the first token, if ``sized``.
         unit: ``(codes, size)``, deviation of coefficients, 1 for none, if ``sized``.
-        error: rms of what an observation's components lack after quantisation.
-        log_variance: ``shape``, of what a value lacks, if ``variances``.
+        error: rms quantisation error of an observation's components.
+        log_variance: ``shape``, of a value's quantisation error, if ``variances``.
     """
 
     mean: Tensor
@@ -121,8 +122,8 @@ class ProductQuantizer(nn.Module):
 
         Args:
             mean: see there; without ``variances`` these are the parameters.
-            change: of the logarithms of the variances, in components ``(batch, components)``
-                so scaled that 1 in one of them is about 1 in a value.
+            change: change of the logarithms of the variances, in components ``(batch,
+                components)``, scaled so that 1 in a component is about 1 in a value.
 
         Returns:
             ``(batch, *shape)``, or ``(batch, 2, *shape)`` with variances.
@@ -144,7 +145,7 @@ class ProductQuantizer(nn.Module):
         return self.codewords[positions, codes]
 
     def encode(self, x: Tensor) -> Tensor:
-        """Nearest codewords ``(batch, codes)``; of the likeliest few sizes those that err least."""
+        """Nearest codewords ``(batch, codes)``, with the best of the few likeliest sizes."""
         y = self.coefficients(x)
         if self.sizes is None:
             return self._nearest(y)
@@ -153,7 +154,7 @@ class ProductQuantizer(nn.Module):
         return keep_best([((self.quantized(codes) - y).flatten(1), codes) for codes in found])
 
     def quantized(self, codes: Tensor) -> Tensor:
-        """Coefficients ``(batch, tokens, size)`` that codes ``(batch, tokens)`` say."""
+        """Coefficients ``(batch, tokens, size)`` of codes ``(batch, tokens)``."""
         said = self.look_up(codes)
         return said if self.sizes is None else said * self._scale(codes[:, 0])[:, : codes.shape[1]]
 
@@ -178,7 +179,7 @@ class ProductQuantizer(nn.Module):
         return F.pad(self.sizes.sizes(sizes), (1, 0), value=1.0)[..., None]
 
     def _energy(self, y: Tensor) -> Tensor:
-        """Sums of squares ``(batch, codes - 1)`` of each group's coefficients, if they were 1."""
+        """Sums of squares ``(batch, codes - 1)`` of each group's coefficients, standardised."""
         return (y / self.unit)[:, 1:].square().sum(dim=-1)
 
     @torch.no_grad()
@@ -215,7 +216,7 @@ class ProductQuantizer(nn.Module):
             self.log_variance.copy_(square.clamp_min(1e-6).log())
 
     def _fit_sizes(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Sizes ``(batch, codes, 1)`` of windows, 1 where no token says them; groups are known."""
+        """Fit sizes; returns them, ``(batch, codes, 1)``, 1 where no token names them."""
         if self.sizes is None:
             return x.new_ones(1, self.codes, 1)
         y = self.coefficients(x)
@@ -228,7 +229,7 @@ class ProductQuantizer(nn.Module):
 
 
 def component_count(shape: tuple[int, ...], codes: int) -> int:
-    """Principal components that are kept: more than so many codes can say."""
+    """Number of principal components to keep: more than the codes can describe."""
     return min(max(256, 8 * codes), math.prod(shape))
 
 
@@ -261,14 +262,17 @@ class CodebookHead(TokenHead):
         self.precision = nn.Parameter(torch.zeros(quantizer.codes))
         self.register_buffer("beta", torch.ones(()))
 
+    @override
     def embed(self, codes: Tensor, first: int) -> Tensor:
         words = self.quantizer.look_up(codes, first).detach()
         lift = self.lift[first : first + codes.shape[-1]]
         return torch.einsum("bkns,nsw->bknw", words, lift)
 
+    @override
     def context(self, x: Tensor) -> Tensor:
         return self.quantizer.coefficients(x)
 
+    @override
     def logits(self, hidden: Tensor, context: Tensor, first: int) -> Tensor:
         here = slice(first, first + hidden.shape[2])
         words = self.quantizer.codewords[here].detach()
@@ -279,7 +283,7 @@ class CodebookHead(TokenHead):
         return score * scale[:, None]
 
     def sample_prior(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Codes ``(batch, codes)`` from the policy as it was before it learnt anything.
+        """Codes ``(batch, codes)`` from the policy in its initial state.
 
         Its tokens are independent given ``x``, so no loop over them is needed.
 
@@ -293,13 +297,13 @@ class CodebookHead(TokenHead):
 
 
 class RefiningDecoder(nn.Module):
-    """Linear synthesis of the quantiser plus what a perceptron infers, zero at first.
+    """Linear synthesis of the quantiser plus a perceptron's inference, zero at first.
 
     The perceptron reads all codewords of a window at once, standardised, and adds to its
-    principal components: coordinates within a codeword's cell, and components that carry
-    no bits at all but depend on those that do. In that space a window is a few hundred
-    numbers, so it costs a hundredth of a network over frames and minutes of training
-    go a long way. Where variances are learned it moves their logarithms likewise.
+    principal components: coordinates within a codeword's cell, and components that carry no bits
+    but depend on those that do. In that space a window is a few hundred numbers, so it costs a
+    hundredth of a network over frames, and minutes of training achieve much. Where variances are
+    learned, it also moves their logarithms.
 
     Args:
         quantizer: fitted or to be fitted.

@@ -1,15 +1,16 @@
-"""Residual quantisation of a window's latents, each codeword where most is lacking.
+"""Residual quantisation of a window's latents, each token in the components with most residual.
 
-The first token names the size of the whole, the others shapes in units of it (gain-shape
-quantisation: Sabin and Gray, IEEE Trans. ASSP 32, 1984). Each of the others names a codeword of a
-few principal components, which is taken off what is left, so that a token may correct what the
-ones before it said (residual quantisation: Juang and Gray, ICASSP 1982).
+The first token names the size of the whole window, the others name shapes in units of it
+    (gain-shape quantisation: Sabin and Gray, IEEE Trans. ASSP 32, 1984). Each of the others names a
+    codeword of a few principal components, which is subtracted from the residual. So a token may
+    correct earlier ones (residual quantisation: Juang and Gray, ICASSP 1982).
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from motiontok.models.codebooks import k_means, nearest
 from motiontok.models.sampling import cheapest
@@ -32,7 +33,8 @@ class ResidualQuantizer(nn.Module):
     """Windows' latents ``(batch, size)`` to codes, coarse to fine, and back.
 
     The parts that a search or a policy needs are methods of their own: :meth:`split` gives the
-    first token and the shape, :meth:`distances` what every codeword of a token would leave of it.
+    first token and the shape, :meth:`distances` how every codeword of a token would change the
+    residual.
 
     Args:
         size: numbers of a window.
@@ -41,7 +43,7 @@ class ResidualQuantizer(nn.Module):
 
     Attributes:
         levels: ``(vocab,)`` sizes that the first token names, rising.
-        components: ``(codes - 1, subspace)`` of each token after it: which it has codewords in.
+        components: ``(codes - 1, subspace)`` the components of each later token's codewords.
         words: ``(codes - 1, vocab, subspace)`` its codewords.
         share: ``(codes - 1, vocab)`` running share of windows that a codeword is chosen for.
     """
@@ -77,8 +79,8 @@ class ResidualQuantizer(nn.Module):
 
         Args:
             latents: ``(windows, size)``.
-            metric: ``(size, size)``, positive semidefinite: what differences of latents count
-                for, as a quadratic form. Distances between components are in it.
+            metric: ``(size, size)``, positive semidefinite: the squared distance of latents, as a
+                quadratic form. Distances between components use it.
             generator: source of randomness.
         """
         self.mean.copy_(latents.mean(dim=0))
@@ -98,7 +100,8 @@ class ResidualQuantizer(nn.Module):
         high = _BEYOND * sizes[-1]
         steps = torch.linspace(0.0, 1.0, self.vocab_size, device=y.device)
         self.levels.copy_(low * (high / low) ** steps)
-        left = y / self.levels[self._level(y)][:, None]
+        shape = y / self.levels[self._level(y)][:, None]
+        left = torch.cat([shape, self._crossed(shape, generator)])
         self.words.zero_()
         for token in range(self.codes - 1):
             worst = left.square().mean(dim=0).topk(self.components.shape[1]).indices
@@ -119,10 +122,10 @@ class ResidualQuantizer(nn.Module):
         return level, y / self.levels[level][:, None]
 
     def distances(self, left: Tensor, token: int) -> Tensor:
-        """What each codeword changes the squared distance by, ``(..., vocab)``.
+        """Change of the squared distance by each codeword, ``(..., vocab)``.
 
         Args:
-            left: ``(..., size)``, of the shape by the tokens before.
+            left: ``(..., size)``, residual of the shape after the tokens before.
             token: from 1; 0 is that of sizes.
         """
         words = self.words[token - 1]
@@ -130,7 +133,7 @@ class ResidualQuantizer(nn.Module):
         return words.square().sum(dim=-1) - 2.0 * part @ words.T
 
     def subtract(self, left: Tensor, token: int, codes: Tensor) -> Tensor:
-        """What is left ``(..., size)`` after ``token`` said ``codes (...)``."""
+        """Residual ``(..., size)`` after ``token`` with ``codes (...)``."""
         out = left.clone()
         out[..., self.components[token - 1]] -= self.words[token - 1, codes]
         return out
@@ -141,8 +144,8 @@ class ResidualQuantizer(nn.Module):
 
         Args:
             latents: ``(batch, size)``.
-            beam: candidates that are kept from token to token; with 1 each token takes the
-                nearest codeword. More are never worse: that one is kept where it is better.
+            beam: candidates kept from token to token; with 1 each token takes the nearest codeword.
+                More are never worse, since that sequence is kept if it is better.
         """
         level, shape = self.split(latents)
         codes, left = self._greedy(shape)
@@ -156,8 +159,8 @@ class ResidualQuantizer(nn.Module):
         """Latents ``(batch, size)`` of codes ``(batch, n)``, the first n of each window.
 
         Args:
-            codes: of which no more than a window has.
-            kept: ``(batch,)``, how many of them count; all by default.
+            codes: at most as many as a window has.
+            kept: ``(batch,)``, number of codes that count; all by default.
         """
         shape = self.shapes(codes, kept=kept)
         return (shape * self.levels[codes[:, 0]][:, None]) @ self.synthesis + self.mean
@@ -175,17 +178,20 @@ class ResidualQuantizer(nn.Module):
         return shape.scatter_add(1, places, words.flatten(1))
 
     def codewords(self, codes: Tensor) -> Tensor:
-        """Those of the tokens after the first, ``(batch, n - 1, subspace)``, of codes
-        ``(batch, n)``."""
+        """Codewords ``(batch, n - 1, subspace)`` of the tokens after the first.
+
+        Args:
+            codes: ``(batch, n)``.
+        """
         each = torch.arange(codes.shape[1] - 1, device=codes.device)
         return self.words[each, codes[:, 1:]]
 
     def seen(self, shape: Tensor, codes: Tensor) -> Tensor:
-        """What each token had before it of its components, ``(batch, codes - 1, subspace)``.
+        """Residual that each token coded, in its components, ``(batch, codes - 1, subspace)``.
 
         Args:
             shape: ``(batch, components)``.
-            codes: ``(batch, codes)``, what the tokens said.
+            codes: ``(batch, codes)`` of the tokens.
         """
         words = self.codewords(codes)
         said = torch.zeros_like(shape)
@@ -201,20 +207,23 @@ class ResidualQuantizer(nn.Module):
         return torch.einsum("tv,tvs->ts", share, self.words.square())
 
     def shape_squares(self) -> Tensor:
-        """The same, added up in each component: about the mean square of shapes."""
+        """The same, summed in each component: about the mean square of shapes."""
         squares = torch.zeros_like(self.deviation)
         return squares.index_add(0, self.components.flatten(), self.word_squares().flatten())
 
     @torch.no_grad()
     def update(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> None:
-        """Move codewords to the running means of what they stand for; revive dead ones.
+        """Move codewords to the running means of the residuals that they code; revive dead ones.
 
         Args:
             latents: ``(batch, size)`` of a step.
-            codes: ``(batch, codes)`` of theirs, greedy.
-            generator: chooses what dead codewords become.
+            codes: ``(batch, codes)`` of the latents, greedy.
+            generator: chooses replacements of dead codewords.
         """
         _, shape = self.split(latents)
+        crossed = self._crossed(shape, generator)
+        shape = torch.cat([shape, crossed])
+        codes = torch.cat([codes, F.pad(self._greedy(crossed)[0], (1, 0))])
         part = self.seen(shape, codes).transpose(0, 1)
         tokens, count, subspace = part.shape
         each = torch.arange(tokens, device=codes.device)[:, None]
@@ -233,6 +242,17 @@ class ResidualQuantizer(nn.Module):
         pick = torch.randint(count, dead.shape, generator=generator, device=codes.device)
         self.words.copy_(torch.where(dead[..., None], part[each, pick], moved))
         self.share.masked_fill_(dead, 1.0 / self.vocab_size)
+
+    def _crossed(self, shape: Tensor, generator: torch.Generator) -> Tensor:
+        """Shapes ``(batch, components)`` whose components are those of two, and of size 1.
+
+        Windows to learn from are few, those to come are not among them: what goes with what is
+        learned by heart, unless half of the shapes are of windows that were never seen.
+        """
+        other = shape[torch.randperm(len(shape), generator=generator, device=shape.device)]
+        taken = torch.rand(shape.shape, generator=generator, device=shape.device) < 0.5
+        out = torch.where(taken, other, shape)
+        return out / self._size(out)[:, None]
 
     def _size(self, y: Tensor) -> Tensor:
         """Root mean square of the leading components, each in units of its deviation."""
@@ -254,7 +274,7 @@ class ResidualQuantizer(nn.Module):
         return torch.stack(codes, dim=1), left
 
     def _beam(self, shape: Tensor, beam: int) -> tuple[Tensor, Tensor]:
-        """Codes and what is left of the best of ``beam`` candidates at the last token."""
+        """Codes and residual of the best of ``beam`` candidates at the last token."""
         left = shape[:, None]
         codes = torch.zeros(len(shape), 1, 0, dtype=torch.long, device=shape.device)
         rows = torch.arange(len(shape), device=shape.device)[:, None]

@@ -9,7 +9,7 @@ __all__ = ["cheapest", "draw_tokens", "log_softmax"]
 
 
 def log_softmax(logits: Tensor) -> Tensor:
-    """Log-probabilities ``(..., vocab)``, in float32 whatever autocast made of the logits."""
+    """Log-probabilities ``(..., vocab)``, in float32 also under autocast."""
     least = torch.promote_types(logits.dtype, torch.float32)
     return torch.log_softmax(logits, dim=-1, dtype=least)
 
@@ -23,8 +23,8 @@ def draw_tokens(
 ) -> Tensor:
     """Tokens ``(...)`` from log-probabilities ``(..., vocab)``.
 
-    By the inverse of the cumulative distribution: one random number a token, where adding
-    Gumbel noise takes one a value, which was a fifth of the time of a training step.
+    By the inverse of the cumulative distribution, with one random number a token. Gumbel noise
+    takes one a value, which was a fifth of the time of a training step.
 
     Args:
         logq: normalised over the vocabulary.
@@ -46,11 +46,11 @@ def draw_tokens(
 
 
 def cheapest(totals: Tensor, beam: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The best ways on in a search of which ``beam`` candidates are kept.
+    """The best continuations in a search that keeps ``beam`` candidates.
 
     Args:
-        totals: ``(batch, candidates, vocab)``, what each would cost with each token.
-        beam: how many are kept, if there are so many.
+        totals: ``(batch, candidates, vocab)``, cost of each candidate with each token.
+        beam: largest number to keep.
 
     Returns:
         Costs, candidates and tokens ``(batch, kept)``, the best first.

@@ -1,8 +1,8 @@
-"""A whole clip to latents and back by convolutions over time: no window is alone.
+"""A whole clip to latents and back by convolutions over time, across windows.
 
-Latents are four frames apart. A lapped linear transform (Malvar and Staelin, IEEE Trans. ASSP 37,
-1989: blocks overlap, so that none has a border) is what encoder and decoder start as; residual
-convolutions (He et al., CVPR 2016) are added to it, from zero on.
+Latents are four frames apart. Encoder and decoder start as a lapped linear transform (Malvar and
+    Staelin, IEEE Trans. ASSP 37, 1989: blocks overlap, so that none has a border). Residual
+    convolutions (He et al., CVPR 2016), zero at first, are added to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STRIDE = 4
 """Frames a latent."""
 
 REACH = 25
-"""Frames before and after a window that its latents, or its frames, depend on.
+"""Frames before and after a window on which its latents, or its frames, depend.
 
 Both ways: two halvings of the frames with kernels of 4, a block between them with one step to each
 side, and three blocks of latents with 1, 3 and 1.
@@ -32,8 +32,8 @@ _DILATIONS = (1, 3, 1)
 class _StepNorm(nn.LayerNorm):
     """Layer norm over the channels of each step of ``(batch, channels, steps)``.
 
-    Norms that look at all steps, as group norm does, would make every code depend on the whole
-    clip: nothing could be encoded as it comes.
+    Norms over all steps, such as group norm, would make every code depend on the whole clip, and no
+        stream could be encoded.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,8 +67,8 @@ class TemporalEncoder(nn.Module):
         width: of the convolutions.
 
     Attributes:
-        lapped: the linear transform; it alone is what the encoder starts as.
-        scale: ``(channels,)``, usual size of a latent, in units of which the network speaks.
+        lapped: the linear transform, with which alone the encoder starts.
+        scale: ``(channels,)``, usual size of a latent, the unit of the network's output.
     """
 
     scale: Tensor

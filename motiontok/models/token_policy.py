@@ -1,7 +1,7 @@
 """A policy over the tokens of a residual quantiser, and the search for its best sequences.
 
-Its logits are scaled negative distances between what is left and the codewords, plus the prior's
-log-probabilities: without the prior its likeliest sequence is the quantiser's.
+Its logits are scaled negative distances between the residual and the codewords, plus the prior's
+log-probabilities. Without the prior its likeliest sequence is the quantiser's.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _MEMORY = 0.99
 class TokenPolicy(nn.Module):
     """q(z | x) of a window's tokens after its size.
 
-    What a distance counts for in nats is half the number of components over the mean square
-    that is usually left of all of them: as if what is left were white noise. One nat of the
-    prior then counts as what it would buy at the slope of the rate-distortion curve,
-    D ~ exp(-2 R / n).
+    A unit of squared distance counts as half the number of components over the usual mean square of
+    the final residual, in nats, as if the residual were white noise. One nat of the prior then
+    counts as much as it lowers the error at the slope of the rate-distortion curve, D ~ exp(-2 R /
+    n).
 
     Args:
         rates: the prior over the tokens of a quantiser.
@@ -46,12 +46,12 @@ class TokenPolicy(nn.Module):
 
     @property
     def quantizer(self) -> ResidualQuantizer:
-        """Of the tokens."""
+        """The quantiser of the tokens."""
         return self.rates.quantizer
 
     @property
     def nats(self) -> Tensor:
-        """What a unit of squared distance counts for."""
+        """Nats of a unit of squared distance."""
         return 0.5 * len(self.quantizer.deviation) / self.left
 
     @torch.no_grad()
@@ -69,14 +69,14 @@ class TokenPolicy(nn.Module):
         rate_weight: float,
         beam: int,
     ) -> Tensor:
-        """Codes ``(batch, codes)`` of the least distance and nats.
+        """Codes ``(batch, codes)`` with the least sum of distance and nats.
 
         Args:
             shape: ``(batch, kept)``.
             level: ``(batch,)``, first token.
             past: shape and first token of the window before, see :class:`TokenRates`.
-            rate_weight: what a nat counts for, 1 at the slope of the curve.
-            beam: candidates that are kept from token to token.
+            rate_weight: weight of a nat, 1 at the slope of the curve.
+            beam: candidates kept from token to token.
         """
         quantizer, rates = self.quantizer, self.rates
         state = rates.begin(level, *past)[:, None]
@@ -102,20 +102,25 @@ class TokenPolicy(nn.Module):
         *,
         rate_weight: float,
         noise: Tensor,
+        temperature: float = 1.0,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Sequences ``(batch, samples, codes)``, and their log-probabilities
-        ``(batch, samples)`` under the policy and under the prior, which is not asked, and 0, where
-        its weight is 0.
+        """Draw sequences.
 
         Args:
             shape, level, past, rate_weight: see :meth:`search`.
             noise: ``(batch, codes - 1, samples)``, numbers of [0, 1) to draw with.
+            temperature: of what is drawn, in units of the policy's own.
+
+        Returns:
+            Codes ``(batch, samples, codes)``, and their log-probabilities ``(batch, samples)``
+            under the policy and under the prior. Where its weight is 0 the prior is not asked,
+            and the last are 0.
         """
         quantizer, rates = self.quantizer, self.rates
         samples = noise.shape[2]
         state = rates.begin(level, *past)[:, None].expand(-1, samples, -1)
         left = shape[:, None].expand(-1, samples, -1)
-        temperature = self.log_temperature.exp()
+        usual = temperature * self.log_temperature.exp()
         out, logq = [], left.new_zeros(left.shape[:2])
         prior = torch.zeros_like(logq)
         for token in range(1, quantizer.codes):
@@ -123,7 +128,7 @@ class TokenPolicy(nn.Module):
             if rate_weight:
                 rate = rates.log_probabilities(state, token)
                 logits = logits + rate_weight * rate
-            logp = F.log_softmax(logits / temperature, dim=-1)
+            logp = F.log_softmax(logits / usual, dim=-1)
             new = draw_tokens(logp, noise=noise[:, token - 1])
             logq = logq + logp.gather(-1, new[..., None])[..., 0]
             left = quantizer.subtract(left, token, new)
@@ -137,8 +142,10 @@ class TokenPolicy(nn.Module):
     def log_q(
         self, shape: Tensor, codes: Tensor, past: tuple[Tensor, Tensor], *, rate_weight: float
     ) -> Tensor:
-        """log q ``(batch,)`` of ``codes (batch, codes)``, differentiable in the shape and in the
-        temperature."""
+        """log q ``(batch, codes - 1)`` of the tokens after the first of ``codes (batch, codes)``.
+
+        It is differentiable in the shape and in the temperature.
+        """
         quantizer = self.quantizer
         part = quantizer.seen(shape, codes)
         # Codewords move before the slopes are asked for.
@@ -151,4 +158,4 @@ class TokenPolicy(nn.Module):
                 prior = self.rates.along(codes, *past)
             logits = logits + rate_weight * prior
         logp = F.log_softmax(logits / self.log_temperature.exp(), dim=-1)
-        return logp.gather(-1, codes[:, 1:, None])[..., 0].sum(dim=-1)
+        return logp.gather(-1, codes[:, 1:, None])[..., 0]

@@ -1,7 +1,7 @@
-"""What each token costs in nats, given the tokens before it and the window before.
+"""Cost of each token in nats, given the tokens before it and the window before.
 
-The learned prior in the loop: a small autoregressive network that training, search and policy
-share. It knows tokens by their codewords, not by their numbers, so codewords may move.
+This is the learned prior in the loop: a small autoregressive network that training, search and
+policy share. It identifies tokens by their codewords, not by their numbers, so codewords may move.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class TokenRates(nn.Module):
 
     A token's logits are linear in its codewords and their squares, in deviations, as those of
     normal densities are, plus one number a codeword. The coefficients come from a perceptron that
-    sees what the tokens so far decode to, the size, and what the window before decodes to.
+    sees the decoded tokens so far, the size, and the decoded window before.
 
     Args:
-        quantizer: whose tokens they are; it is not part of this module.
+        quantizer: the quantiser of the tokens; it is not part of this module.
         width: of the perceptron.
     """
 
@@ -55,7 +55,7 @@ class TokenRates(nn.Module):
 
     @property
     def quantizer(self) -> ResidualQuantizer:
-        """Whose tokens they are."""
+        """The quantiser of the tokens."""
         return self._quantizer[0]
 
     @torch.no_grad()
@@ -68,19 +68,19 @@ class TokenRates(nn.Module):
         self.bias.weight.copy_(share.clamp_min(1e-6).log())
 
     def begin(self, level: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
-        """State ``(batch, width)`` of windows of which only the size is said.
+        """State ``(batch, width)`` of windows after the token of the size.
 
         Args:
             level: ``(batch,)``, first token.
-            past: ``(batch, kept)``, shape of the window before; zeros where there is none.
-            past_level: ``(batch,)``, its first token; -1 where there is none.
+            past: ``(batch, kept)``, shape of the window before, or zeros.
+            past_level: ``(batch,)``, its first token, or -1.
         """
         logs, old, there = self._sizes_before(past_level)
         more = torch.stack([logs[level], old, there], dim=1)
         return self.before(torch.cat([past / self.usual, more], dim=1))
 
     def advance(self, state: Tensor, token: int, codes: Tensor) -> Tensor:
-        """State after ``token`` (from 1) said ``codes (...)``."""
+        """State after ``token`` (from 1) with ``codes (...)``."""
         return state + self.quantizer.words[token - 1, codes] @ self._weights(token - 1)
 
     def log_probabilities(self, state: Tensor, token: int) -> Tensor:
@@ -90,8 +90,10 @@ class TokenRates(nn.Module):
         return F.log_softmax(found @ words.T + self.bias.weight[token - 1], dim=-1)
 
     def along(self, codes: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
-        """Log-probabilities ``(batch, codes - 1, vocab)`` of all values of the tokens after the
-        first, each given those of ``codes (batch, codes)`` before it."""
+        """Log-probabilities ``(batch, codes - 1, vocab)`` of every value of the later tokens.
+
+        Each is given those of ``codes (batch, codes)`` before it; the first token is left out.
+        """
         tokens = codes.shape[1] - 1
         words = self.quantizer.codewords(codes)
         steps = torch.einsum("bts,tsw->btw", words, self._weights(slice(tokens)))
@@ -109,8 +111,10 @@ class TokenRates(nn.Module):
 
     @torch.no_grad()
     def likeliest(self, codes: Tensor, past: Tensor, past_level: Tensor) -> Tensor:
-        """Whole windows ``(batch, tokens)`` that begin with ``codes (batch, n)``: each later token
-        is the likeliest."""
+        """Whole windows ``(batch, tokens)`` that begin with ``codes (batch, n)``.
+
+        Each later token is the likeliest, given those before it.
+        """
         state = self.begin(codes[:, 0], past, past_level)
         out = list(codes.unbind(dim=1))
         for token in range(1, len(self.token.weight) + 1):
@@ -134,11 +138,11 @@ class TokenRates(nn.Module):
         return logs, logs[past_level.clamp_min(0)] * there, there
 
     def _weights(self, tokens: int | slice) -> Tensor:
-        """``(..., subspace, width)``: what codewords add to the state."""
+        """``(..., subspace, width)``: from codewords to their addition to the state."""
         weights = self.said.weight.T / self.usual[:, None]
         return weights[self.quantizer.components[tokens]]
 
     def _features(self, tokens: int | slice) -> Tensor:
-        """``(..., vocab, 2 subspace)`` of codewords as they are now."""
+        """``(..., vocab, 2 subspace)`` of the present codewords."""
         unit = self.quantizer.words[tokens] / self.spread[tokens, None]
         return torch.cat([unit, -0.5 * unit.square()], dim=-1)

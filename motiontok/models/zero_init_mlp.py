@@ -1,4 +1,4 @@
-"""A perceptron that says nothing at first."""
+"""A perceptron whose output is zero at first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ZeroInitMLP"]
 
 
 class ZeroInitMLP(nn.Module):
-    """Residual hidden layers; the output is zero until something has been learnt.
+    """Residual hidden layers; the output is zero until training changes it.
 
     Args:
         inputs, outputs: numbers.

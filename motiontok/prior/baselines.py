@@ -1,4 +1,4 @@
-"""What a prior has to beat: uniform, unigram and n-gram models of codes, on held-out windows."""
+"""Baselines of a prior: uniform, unigram and n-gram models of codes, on held-out windows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def baseline_nats(tokens: Tokens, held_out: TokenSet, *, vocab_size: int) -> dic
         counts += _occurrences(train, vocab_size)
         for n, of in enumerate(within, start=1):
             of.add(train[:, n - 1] * vocab_size + train[:, n])
-        # Of the block before, the last window.
+        # With the last window of the block before.
         train = np.concatenate([before_codes, train])
         sequence = np.concatenate([before_sequence, part.sequence])
         follows = np.flatnonzero(_follows(sequence))
@@ -80,19 +80,19 @@ def baseline_nats(tokens: Tokens, held_out: TokenSet, *, vocab_size: int) -> dic
 
 
 def _follows(sequence: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which windows have one before them in their sequence."""
+    """Which windows have a predecessor in their sequence."""
     return np.concatenate([np.zeros(len(sequence[:1]), bool), sequence[1:] == sequence[:-1]])
 
 
 def _occurrences(codes: NDArray[np.int64], vocab_size: int) -> NDArray[np.int64]:
-    """How often each value occurs at each position, ``(positions, vocab)``."""
+    """Number of each value's occurrences at each position, ``(positions, vocab)``."""
     positions = codes.shape[1]
     flat = (codes + np.arange(positions) * vocab_size).ravel()
     return np.bincount(flat, minlength=positions * vocab_size).reshape(positions, vocab_size)
 
 
 class _Counts:
-    """How often each of some keys occurs among many."""
+    """Numbers of occurrences of some keys among many."""
 
     def __init__(self, wanted: NDArray[np.int64]) -> None:
         self._keys = np.unique(wanted)
@@ -106,10 +106,10 @@ class _Counts:
         self._counts += np.bincount(found, minlength=len(self._keys))
 
     def of(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Of keys that were wanted."""
+        """Counts of wanted keys."""
         return self._counts[np.searchsorted(self._keys, wanted)]
 
 
 def _best(base: Array, joint: Array, before: Array) -> float:
-    """Mean nats with the pseudo-count that suits best."""
+    """Mean nats with the best pseudo-count."""
     return min(float(-np.log((joint + a * base) / (before + a)).mean()) for a in _WEIGHTS)

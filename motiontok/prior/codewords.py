@@ -1,4 +1,4 @@
-"""What codes that are read as vectors share, whatever tokenizer they are of."""
+"""Common parts of codes that are read as vectors, for all tokenizers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _FLOOR = 0.01  # of the mean variance of components, below which none is blown u
 
 
 def whitening(variance: Tensor) -> Tensor:
-    """What components of such variance ``(components,)`` are multiplied by to be comparable."""
+    """Factors that make components of such variance ``(components,)`` comparable."""
     return (variance + _FLOOR * variance.mean()).clamp_min(1e-12).rsqrt()
 
 
 def word_scores(along: Tensor, unit: Tensor, words: Tensor, precision: Tensor) -> Tensor:
-    """Log-densities ``(rows, vocab)`` of codewords but for a constant.
+    """Log-densities ``(rows, vocab)`` of codewords up to a constant.
 
     Args:
-        along: ``(rows, coordinates)``, what is expected.
-        unit: ``(rows, coordinates)``, or ``(rows, 1)`` for all: how far a coordinate of 1 lies.
+        along: ``(rows, coordinates)``, the expected point.
+        unit: ``(rows, coordinates)``, or ``(rows, 1)`` for all: distance of a coordinate of 1.
         words: ``(vocab, coordinates)``.
         precision: ``(rows,)``, one over the variance.
     """

@@ -1,13 +1,12 @@
-"""Holding windows to their commands while their codes are drawn.
+"""Make windows follow their commands while their codes are drawn.
 
-The network was trained on commands that go with motion people made; told to turn harder than
-they do, it mostly goes on as before. But a window's mean velocity and yaw rate are linear in its
-components (:func:`motiontok.prior.lopq_codes.command_map`; of a temporal tokenizer nearly so,
-:func:`motiontok.prior.residual_codes.residual_command_map`), and every code says its own part of
-them.
-What a code would make of them is known before it is drawn: codes are weighed by a normal density
-of what is then still lacking. The product is what is likely both to follow the windows before and
-to do as commanded.
+The network was trained on commands of captured motion. Commanded to turn harder than people do, it
+mostly continues as before. But a window's mean velocity and yaw rate are linear in its components
+(:func:`motiontok.prior.lopq_codes.command_map`; for a temporal tokenizer nearly so,
+:func:`motiontok.prior.residual_codes.residual_command_map`), and every code contributes its own
+part. So a code's contribution is known before it is drawn, and codes are weighted by a normal
+density of the remaining error. The product favours codes that both follow the windows before and
+obey the command.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["CommandGuidance", "fit_command_guidance"]
 
 @torch.no_grad()
 def fit_command_guidance(model: PriorModel, codes: Tensor) -> None:
-    """Find how much of velocity and yaw rate the codes after each one usually say.
+    """Measure how much of velocity and yaw rate the codes after each one usually contribute.
 
     Args:
         model: reads codes as vectors.
@@ -37,13 +36,13 @@ def fit_command_guidance(model: PriorModel, codes: Tensor) -> None:
 
 
 class CommandGuidance:
-    """Scores of codes by the command of the window they are drawn for.
+    """Scores of codes by the command of their window.
 
     Args:
         model: reads codes as vectors.
-        commands: ``(rows, 3)``; what is not finite is not asked.
-        tolerance: standard deviation (m/s and rad/s) that whole windows are held to; a code is
-            held to as much more as the later ones usually add.
+        commands: ``(rows, 3)``; values that are not finite are open.
+        tolerance: standard deviation (m/s and rad/s) allowed for whole windows; a single code may
+            deviate by as much more as later codes usually add.
     """
 
     def __init__(self, model: PriorModel, commands: Tensor, *, tolerance: float) -> None:
@@ -55,17 +54,17 @@ class CommandGuidance:
         self._head = torch.zeros(len(commands), 0, dtype=torch.long, device=commands.device)
 
     def take(self, rows: Tensor) -> None:
-        """Go on with these rows, ``(kept,)``."""
+        """Continue with these rows, ``(kept,)``."""
         self._asked, self._residual = self._asked[rows], self._residual[rows]
         self._head = self._head[rows]
 
     def scores(self, position: int) -> Tensor:
-        """Log-densities ``(rows, vocab)`` of the codes at a position, but for a constant."""
+        """Log-densities ``(rows, vocab)`` of the codes at a position, up to a constant."""
         left = self._residual[:, None] - self._local.effects(position, self._map, self._head)
         return -0.5 * ((self._asked[:, None] * left).square() @ self._precision[position])
 
     def push(self, position: int, codes: Tensor) -> None:
-        """Say which code each row ``(rows,)`` has taken."""
+        """Record the code of each row ``(rows,)``."""
         added = self._local.vector(position, codes, self._head)
         if position < self._local.head:
             self._head = torch.cat([self._head, codes[:, None]], dim=1)

@@ -1,4 +1,4 @@
-"""What a prior knows before training: what codes do, how often they occur, how motion goes on."""
+"""A prior's knowledge before training: effects and frequencies of codes, and a linear predictor."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _JUDGED, _FEWEST_JUDGED = 1024, 64
 
 @torch.no_grad()
 def code_effects(tokenizer: MotionTokenizer, usual: Tensor, rank: int) -> Tensor:
-    """What each code does to the decoded window, as ``rank`` numbers ``(codes, vocab, rank)``.
+    """Effect of each code on the decoded window, as ``rank`` numbers ``(codes, vocab, rank)``.
 
-    Every code is put in turn into a usual window; the decoded windows' leading principal
-    components tell codes apart that mean different motion.
+    Every code is put in turn into a typical window. The leading principal components of the decoded
+    windows distinguish codes of different motion.
 
     Args:
-        tokenizer: whose codes they are.
-        usual: ``(codes,)`` the commonest code at each position, of the first ones maybe.
+        tokenizer: decodes the codes.
+        usual: ``(codes,)`` the commonest code at each position, perhaps only of the first ones.
         rank: numbers a code.
     """
     rows = []
@@ -45,16 +45,16 @@ def code_effects(tokenizer: MotionTokenizer, usual: Tensor, rank: int) -> Tensor
 
 @torch.no_grad()
 def fit_linear_predictor(model: PriorModel, codes: Tensor, sequence: Tensor) -> None:
-    """Expect of a window what is linear in the one before it, as precisely as that foretells.
+    """Fit a linear prediction of a window from the one before it, and its precision.
 
-    Ridge regression over the components of consecutive windows, and for each position the
-    precision under which its codes are likeliest; both are judged by windows kept back, and
-    where those are few nothing is expected.
+    Ridge regression over the components of consecutive windows gives the prediction. For each
+    position the precision is the one under which its codes are likeliest. Both are judged on
+    held-back windows; if these are few, nothing is predicted.
 
     Args:
         model: reads codes as vectors.
         codes: ``(windows, codes)`` of training sequences.
-        sequence: ``(windows,)``, which sequence a window belongs to.
+        sequence: ``(windows,)``, the sequence of each window.
     """
     local = model.local
     assert local is not None

@@ -1,4 +1,4 @@
-"""Labels that a prior knows, and which of them go together."""
+"""Labels that a prior knows, and pairs of action and style that occurred."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pairs:
 
     @classmethod
     def of(cls, tokens: Tokens) -> Pairs:
-        """Of what is trained on."""
+        """The pairs of training windows."""
         rows: set[tuple[int, int]] = set()
         for part in blocks(tokens):
             found = np.unique(np.stack([part.action, part.style], axis=1), axis=0)
@@ -38,7 +38,7 @@ class Pairs:
 
     @classmethod
     def read(cls, rows: Any) -> Pairs:
-        """Of what :meth:`rows` gave."""
+        """Inverse of :meth:`rows`."""
         return cls(frozenset((str(action), str(style)) for action, style in rows))
 
     def rows(self) -> list[list[str]]:
@@ -46,10 +46,10 @@ class Pairs:
         return [list(pair) for pair in sorted(self.known)]
 
     def require(self, action: str | None, style: str | None) -> None:
-        """Refuse two labels that never met; the prior would make something up.
+        """Refuse two labels that never occurred together; the prior would guess.
 
         Raises:
-            InputError: they did not; the message says what goes with the action.
+            InputError: they did not; the message lists the styles of the action.
         """
         actions, styles = ({pair[n] for pair in self.known} for n in (0, 1))
         if action not in actions or style not in styles or (action, style) in self.known:
@@ -64,7 +64,7 @@ def index_of(text: str | None, known: Sequence[str], what: str, device: torch.de
     """Place ``(1,)`` of a label among those known, 0 of None.
 
     Raises:
-        InputError: it is none of them.
+        InputError: it is unknown.
     """
     if text is None:
         return torch.zeros(1, dtype=torch.long, device=device)

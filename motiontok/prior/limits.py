@@ -1,4 +1,4 @@
-"""How fast a prior can be asked to go and turn: what people did in what it was trained on."""
+"""The fastest commands of a prior, from its training data."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _UNITS = ("m/s forward", "m/s to the left", "rad/s")
 class CommandLimits:
     """The least and the most of each command: forward and left (m/s), yaw rate (rad/s).
 
-    The numbers of a prior that does not say its own are of the captures of CMU and SNU, mirror
-    images included: of 108,848 windows' means a thousandth lies beyond each.
+    A prior without limits of its own takes those of CMU's and SNU's captures, mirror images
+    included: a thousandth of 108,848 windows' means lies beyond each.
 
     Attributes:
         lower, upper: in metres of the reference body.
@@ -35,9 +35,9 @@ class CommandLimits:
 
     @classmethod
     def of(cls, commands: NDArray[Any]) -> CommandLimits:
-        """Of the commands ``(windows, 3)`` of training windows, a thousandth on each side left out.
+        """Limits of training commands ``(windows, 3)``, without a thousandth on each side.
 
-        However little moves there, 1 m/s and 1.5 rad/s may be asked for.
+        They are at least 1 m/s and 1.5 rad/s.
         """
         low, high = np.quantile(
             np.asarray(commands, dtype=np.float64), [_SHARE, 1 - _SHARE], axis=0
@@ -47,7 +47,7 @@ class CommandLimits:
 
     @classmethod
     def read(cls, rows: Any) -> CommandLimits:
-        """Of ``[lower, upper]``, as ``prior.json`` has them.
+        """Limits from ``[lower, upper]``, as in ``prior.json``.
 
         Raises:
             ValueError: they are no two rows of three numbers, or cross.
@@ -62,15 +62,15 @@ class CommandLimits:
         return world.commands_outside(np.array([self.lower, self.upper]))
 
     def require(self, commands: NDArray[Any], what: str, *, world: World) -> None:
-        """Refuse commands ``(..., 3)`` of a world that are beyond; NaN is not asked for.
+        """Refuse commands ``(..., 3)`` of a world beyond the limits; NaN is open.
 
         Args:
             commands: velocity forward and left, m/s, and yaw rate, rad/s.
-            what: where they are said, for the message.
-            world: whose metres they are.
+            what: name of the commands, for the message.
+            world: in whose metres they are.
 
         Raises:
-            InputError: one is beyond; the message says which and how far it may be.
+            InputError: one is beyond; the message names it and its limits.
         """
         rows = np.asarray(commands, dtype=np.float64).reshape(-1, 3)
         low, high = self.in_world(world)

@@ -1,12 +1,12 @@
-"""What the codes of a lopq tokenizer say, in components that all its cells share.
+"""The codes of a lopq tokenizer as vectors, in components that all its cells share.
 
-A lopq tokenizer's codeword means another motion in every cell: it lies in the local basis
-of that cell. A table of codes cannot tell. Here codes are read as what they add to the
-decoded window, and scored as the tokenizer would choose them for a window that the network
-expects: by the distance of what they say from that window, with a precision that the
-network states. What is learnt in one cell then holds in all of them, and codewords far from
-anything expected are unlikely by themselves. A code of sizes adds nothing by itself: it is
-read and scored by the table alone, and those after it mean what it makes of them.
+A lopq tokenizer's codeword means another motion in every cell, since it lies in the local basis of
+    that cell. A table of codes cannot express that. Here codes are read as their addition to the
+    decoded window. They are scored as the tokenizer would choose them for a window that the network
+    expects: by the distance of their vector from that window, with a precision from the network. So
+    learning in one cell holds in all of them, and codewords far from the expected window are
+    unlikely by themselves. A code of sizes adds nothing by itself: the table alone reads and scores
+    it, and it scales the codes after it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ __all__ = ["LopqCodes", "command_map"]
 
 @torch.no_grad()
 def command_map(quantizer: LopqQuantizer, statistics: Statistics) -> Tensor:
-    """What components say of a window's mean velocity (m/s) and yaw rate (rad/s).
+    """The linear map from components to a window's mean velocity (m/s) and yaw rate (rad/s).
 
-    Exactly: windows are coded with running sums of velocities, and a sum over the whole window
-    is its mean but for the window's length.
+    It is exact: windows are coded with running sums of velocities, and the sum over the whole
+    window is its mean times the window's length.
 
     Returns:
         ``(components + 1, 3)``, forward, left and turn; the last row is added.
@@ -47,28 +47,26 @@ def command_map(quantizer: LopqQuantizer, statistics: Statistics) -> Tensor:
 class LopqCodes(nn.Module):
     """Codes of a :class:`~motiontok.models.lopq_quantizer.LopqQuantizer` as vectors.
 
-    All of it follows from the tokenizer, so it is not saved with a prior.
-
-    What codes mean depends on the first ones, their head: the cell's and that of sizes.
+    All of it follows from the tokenizer, so it is not saved with a prior. The meaning of codes
+    depends on the first ones, the head: the cell's and that of sizes.
 
     Args:
         quantizer: fitted.
 
     Attributes:
         head: codes of the head.
-        centroids: ``(vocab, components)``, what the first code says.
+        centroids: ``(vocab, components)``, of the first code.
         base: ``(vocab,)``, local basis of each cell.
         directions: ``(bases, coordinates, components)``, orthonormal rows.
-        units: ``(bases, coordinates)``, how far along its direction a coordinate of 1 lies, of
-            size 1.
-        sizes: ``(vocab, coordinates)``, what a code of sizes multiplies coordinates by; no rows
-            where there is none.
-        words: ``(vocab, coordinates)``, codewords; code n >= 1 has the columns that it
-            owns.
-        owner: ``(coordinates,)``, the code that says each.
-        scale: ``(codes,)``, root mean square of what a code adds: of its vector for the
-            first one, of a coordinate for the others at the usual size; 1 for that of sizes.
-        whitening: ``(components,)``, what components are multiplied by to be comparable.
+        units: ``(bases, coordinates)``, distance along its direction of a
+            coordinate of 1, at size 1.
+        sizes: ``(vocab, coordinates)``, factors of coordinates by a code of sizes; no rows
+            if there is no such code.
+        words: ``(vocab, coordinates)``, codewords; code n >= 1 has the columns that it owns.
+        owner: ``(coordinates,)``, the code of each.
+        scale: ``(codes,)``, root mean square of a code's addition: of its vector for the first
+            one, of a coordinate for the others at the usual size; 1 for that of sizes.
+        whitening: ``(components,)``, factors that make components comparable.
     """
 
     centroids: Tensor
@@ -113,7 +111,7 @@ class LopqCodes(nn.Module):
         self.register_buffer(name, buffer, persistent=False)
 
     def vectors(self, codes: Tensor) -> Tensor:
-        """What each code adds, ``(windows, codes, components)``, of ``(windows, codes)``."""
+        """Vectors ``(windows, codes, components)`` of codes ``(windows, codes)``."""
         said, base = self._said(codes)
         parts = said[..., None] * self.directions[base]
         out = parts.new_zeros(*codes.shape, parts.shape[-1]).index_add_(1, self.owner, parts)
@@ -126,7 +124,7 @@ class LopqCodes(nn.Module):
         return self.centroids[codes[:, 0]] + (said[:, None] @ self.directions[base])[:, 0]
 
     def vector(self, position: int, codes: Tensor, head: Tensor) -> Tensor:
-        """What codes ``(rows,)`` at a position add, ``(rows, components)``."""
+        """Vectors ``(rows, components)`` of codes ``(rows,)`` at a position."""
         if position == 0:
             return self.centroids[codes]
         here, base = self._slices[position], self.base[head[:, 0]]
@@ -134,12 +132,12 @@ class LopqCodes(nn.Module):
         return (said[:, None] @ self.directions[base, here])[:, 0]
 
     def effects(self, position: int, along: Tensor, head: Tensor) -> Tensor:
-        """What each code at a position adds, seen along some directions.
+        """Vectors of all codes at a position, projected on some directions.
 
         Args:
             position: of the code.
             along: ``(components, directions)``.
-            head: ``(rows, codes)``, those of the head that come before.
+            head: ``(rows, codes)``, the head's codes before it.
 
         Returns:
             ``(rows, vocab, directions)``.
@@ -151,7 +149,7 @@ class LopqCodes(nn.Module):
         return self.words[:, here] @ (units * (self.directions[base, here] @ along))
 
     def _units(self, head: Tensor) -> Tensor:
-        """How far along its direction a coordinate of 1 lies, ``(rows, coordinates)``."""
+        """Distance along its direction of a coordinate of 1, ``(rows, coordinates)``."""
         units = self.units[self.base[head[:, 0]]]
         if self.head == 1 or head.shape[1] == 1:
             return units
@@ -163,10 +161,10 @@ class LopqCodes(nn.Module):
         return said, self.base[codes[:, 0]]
 
     def scores(self, expected: Tensor, changes: Tensor, precision: Tensor, head: Tensor) -> Tensor:
-        """Log-densities of what each code says but for a constant, ``(windows, codes, vocab)``.
+        """Log-densities of each code's vector up to a constant, ``(windows, codes, vocab)``.
 
         Args:
-            expected: ``(windows, components)``, what is expected of the whole window.
+            expected: ``(windows, components)``, the expected whole window.
             changes: ``(windows, codes, components)``, added to it at each position, in units
                 of ``scale``.
             precision: ``(windows, codes)``, one over the variance in those units.
@@ -192,7 +190,7 @@ class LopqCodes(nn.Module):
             position: of the code.
             expected, changes: ``(rows, components)``.
             precision: ``(rows,)``.
-            head: ``(rows, codes)``, those of the head that come before.
+            head: ``(rows, codes)``, the head's codes before it.
         """
         if position == 0:
             return self._cell_scores(expected, changes, precision)

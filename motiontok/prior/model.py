@@ -1,13 +1,13 @@
 """The network: p(code | codes before it, commands, labels), a causal transformer.
 
-A window's N codes mean different things at different positions, so each position has a vocabulary
-of its own: V vectors of low rank, that start as what the codes do to the decoded motion and are
-used both to read a code and to score it. Between them stand the causal blocks of the tokenizer's
-policy. Where a code means another motion beside others, as those of lopq and temporal tokenizers
-do, codes are read and scored as vectors in the window besides (:mod:`motiontok.prior.lopq_codes`,
-:mod:`motiontok.prior.residual_codes`): the network starts from what is linear in the window
-before and says how what it expects differs from that. Action and style are the blocks' memory; a
-window's commanded velocity and yaw rate are added to each of its tokens.
+The meaning of a code depends on its position, so each position has a vocabulary of its own: V
+vectors of low rank, which start as the codes' effects on decoded motion and serve both to read a
+code and to score it. Between them are the causal blocks of the tokenizer's policy. In lopq and
+temporal tokenizers a code's motion also depends on other codes. Their codes are in addition read
+and scored as vectors in the window (:mod:`motiontok.prior.lopq_codes`,
+:mod:`motiontok.prior.residual_codes`): the network predicts the difference from a linear prediction
+by the window before. Action and style are the blocks' memory; a window's commanded velocity and yaw
+rate are added to each of its tokens.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from motiontok.tokenizer import MotionTokenizer
 __all__ = ["MOST_PRECISE", "Conditions", "PriorConfig", "PriorModel", "State"]
 
 _COMMAND_SCALE = (1.0, 0.5, 1.0)
-"""What forward and left velocity (m/s) and yaw rate (rad/s) are divided by."""
+"""Divisors of forward and left velocity (m/s) and yaw rate (rad/s)."""
 _UNSEEN = 0.3  # windows that a code is taken to have been seen in besides
 _RARE = 0.1  # of a code's fair share of windows
 MOST_PRECISE = 6.0  # of the logarithm: a variance of 1/400 of a position's own
@@ -44,13 +44,13 @@ class PriorConfig:
     """Sizes of a prior.
 
     Attributes:
-        codes_per_window: that it has a say in, the first ones of each window.
+        codes_per_window: codes that it models, the first ones of each window.
         vocab_size: of the tokenizer.
         actions, styles: labels it knows, the first ones ``""`` for unknown.
-        context: windows it sees at once, the one it writes included.
+        context: windows it sees at once, including the one it writes.
         width, heads, layers: of the transformer.
-        rank: numbers a code is described by.
-        components: of a window, where codes are read as vectors; 0 where they are not.
+        rank: numbers that describe a code.
+        components: of a window, if codes are read as vectors; else 0.
     """
 
     codes_per_window: int
@@ -71,11 +71,11 @@ class PriorConfig:
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """What sequences are to do.
+    """Commands and labels of sequences.
 
     Attributes:
         commands: ``(batch, windows, 3)`` mean velocity forward and left in the body's
-            heading (m/s) and yaw rate (rad/s); NaN where a window has none.
+            heading (m/s) and yaw rate (rad/s); NaN for a window without one.
         action, style: ``(batch,)`` index of the label, 0 for none.
     """
 
@@ -85,7 +85,7 @@ class Conditions:
 
     @classmethod
     def none(cls, batch: int, windows: int, device: torch.device | str = "cpu") -> Conditions:
-        """Nothing is asked for."""
+        """Conditions without any command or label."""
         zeros = torch.zeros(batch, dtype=torch.long, device=device)
         return cls(torch.full((batch, windows, 3), torch.nan, device=device), zeros, zeros)
 
@@ -99,12 +99,12 @@ class Conditions:
 
 
 class State(NamedTuple):
-    """What the windows before say of windows whose codes are read as vectors.
+    """Information from earlier windows, for codes that are read as vectors.
 
     Attributes:
         past: ``(batch, windows, width)``, embedding of the window before.
-        expected: ``(batch, windows, components)``, linear in the window before.
-        follows: ``(batch, windows)``, whether there is one.
+        expected: ``(batch, windows, components)``, linear prediction from the window before.
+        follows: ``(batch, windows)``, whether there is one before.
     """
 
     past: Tensor
@@ -119,11 +119,11 @@ class PriorModel(nn.Module):
         config: sizes.
 
     Attributes:
-        known: ``(codes, vocab)``, codes that training windows have: the only ones to draw.
-        says: ``(components + 1, 3)``, what a window's components, and a last one that is
-            always 1, say of its mean velocity (m/s) and yaw rate (rad/s).
-        says_later: ``(codes, 3)``, root mean square of what the codes after each one add to
-            them.
+        known: ``(codes, vocab)``, codes that occur in training windows; only these are drawn.
+        says: ``(components + 1, 3)``, linear map from a window's components, and a last one that is
+            always 1, to its mean velocity (m/s) and yaw rate (rad/s).
+        says_later: ``(codes, 3)``, root mean square of the contribution of the codes after each
+            one.
     """
 
     scale: Tensor
@@ -171,19 +171,19 @@ class PriorModel(nn.Module):
 
     @property
     def method(self) -> DiscreteAutoencoder | None:
-        """Of the tokenizer, where codes are read as vectors."""
+        """The tokenizer's method, if codes are read as vectors."""
         return self._method[0] if self._method else None
 
     @property
     def codes_per_window(self) -> int:
-        """Codes of a window, those that the tokenizer adds included."""
+        """Codes of a window, including those that the tokenizer adds."""
         if self._finishing is None:
             return self.config.codes_per_window
         return self._finishing[0].config.model.codes_per_window
 
     @torch.no_grad()
     def start_from(self, effects: Tensor, counts: Tensor) -> None:
-        """Describe codes by what they do, and how often they occur.
+        """Start from the effects and frequencies of codes.
 
         Args:
             effects: ``(codes, vocab, rank)``.
@@ -197,17 +197,17 @@ class PriorModel(nn.Module):
 
     @staticmethod
     def components_of(method: DiscreteAutoencoder) -> int:
-        """Components of a window of a tokenizer whose codes are read as vectors; 0 of others."""
+        """Components of a window, for a tokenizer whose codes are read as vectors; else 0."""
         if isinstance(method, Lopq):
             return len(method.quantizer.basis)
         return len(method.quantizer.deviation) if isinstance(method, Temporal) else 0
 
     def read_codes_of(self, tokenizer: MotionTokenizer) -> None:
-        """Take from a tokenizer what its codes say, where a table cannot hold it.
+        """Take the vectors of a tokenizer's codes, if a table cannot express them.
 
         Raises:
-            TokenizerError: a window has more codes than this prior draws, and the tokenizer does
-                not know how they go on.
+            TokenizerError: a window has more codes than this prior draws, and the tokenizer cannot
+                add the others.
         """
         method, device = tokenizer.method, self.begin.device
         if tokenizer.codes_per_window > self.config.codes_per_window:
@@ -229,7 +229,7 @@ class PriorModel(nn.Module):
             self.says = residual_command_map(method).to(device)
 
     def whole(self, codes: Tensor, before: Tensor | None) -> Tensor:
-        """All codes ``(rows, N)`` of windows of which it drew ``(rows, codes)``.
+        """All codes ``(rows, N)`` of windows with drawn codes ``(rows, codes)``.
 
         Args:
             codes: see there.
@@ -242,8 +242,12 @@ class PriorModel(nn.Module):
         return method.finish(codes.to(place), after).to(codes.device)
 
     def with_rest(self, logp: Tensor, codes: Tensor) -> Tensor:
-        """Log-probabilities ``(windows, N)`` of consecutive windows ``codes (windows, N)``, of
-        those that it draws ``(windows, codes)``."""
+        """Log-probabilities ``(windows, N)`` of all codes of consecutive windows.
+
+        Args:
+            logp: ``(windows, codes)``, of the codes that this model draws.
+            codes: ``(windows, N)``, those of whole windows.
+        """
         if self._finishing is None:
             return logp
         method = self._finishing[0]
@@ -296,14 +300,14 @@ class PriorModel(nn.Module):
     def said(
         self, added: Tensor, sums: Tensor, expected: Tensor, n: int | Tensor | None = None
     ) -> Tensor:
-        """Embedding of codes ``(..., [codes,] components)``, and of what so far surprises."""
+        """Embedding of codes ``(..., [codes,] components)`` and of the deviation so far."""
         assert self.local is not None
         scale = self.local.scale[:, None] if n is None else self.local.scale[n]
         surprise = (sums - expected) * self.local.whitening
         return (added / scale) @ self.local_read + surprise @ self.local_surprise
 
     def state_after(self, before: Tensor) -> State:
-        """What is known of windows ``(batch, windows, components)`` by those before them."""
+        """State of windows ``(batch, windows, components)`` from those before them."""
         assert self.local is not None
         past = (before * self.local.whitening) @ self.local_past
         return State(past, before @ self.local_expect, before.any(dim=-1))
@@ -311,7 +315,7 @@ class PriorModel(nn.Module):
     def places(
         self, conditions: Conditions, first: int, windows: int, state: State | None
     ) -> Tensor:
-        """What is added to tokens ``(batch, windows * codes, width)``: place, command, past."""
+        """Additions to tokens ``(batch, windows * codes, width)``: position, command, past."""
         commands = conditions.commands[:, first : first + windows]
         given = commands.isfinite().all(dim=-1, keepdim=True)
         values = torch.where(given, commands / self.scale, 0.0)

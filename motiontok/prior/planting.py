@@ -1,9 +1,9 @@
-"""Codes that were drawn, chosen anew so that feet stand and windows go as they were asked to.
+"""Drawn codes, chosen anew so that feet stand and windows follow their commands.
 
-A prior draws the coarse codes of a window. Each is likely after the ones before it, but of the feet
-they say too little, and what little is off in each of them adds up: feet slide, joints tremble.
-What codes decode to is smooth in the quantiser's components, so these are moved along the decoder's
-slopes until low, slow feet stand still, and are then quantised anew.
+A prior draws the coarse codes of a window. Each is likely after the ones before it, but they
+describe the feet too coarsely, and their small errors add up: feet slide, joints tremble. Decoded
+motion is smooth in the quantiser's components. So these are moved along the decoder's gradients
+until low, slow feet stand still, and are then quantised anew.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ def plant_codes(
     """Codes near the drawn ones whose feet slide less.
 
     Args:
-        method: decodes; of others than temporal ones codes stay as they are.
+        method: decodes; for methods other than temporal ones codes stay unchanged.
         codes: ``(batch, windows, codes)``.
         commands: ``(batch or 1, windows - given, 3)``, mean velocity forward and left (m/s) and yaw
-            rate (rad/s) that windows are held to; without, or not finite, to what they decode to.
-        given: windows that come before and stay as they are.
-        quick: with half of the steps, which commands are held through but plans are not.
+            rate (rad/s) to follow; without commands, or where they are not finite, windows keep
+            their decoded ones.
+        given: number of earlier windows that stay unchanged.
+        quick: take half of the steps, which is enough for commands, but not for plans.
 
     Returns:
         ``(batch, windows, codes)``.
@@ -107,13 +108,13 @@ def _frames(method: Temporal, components: Tensor) -> Tensor:
 
 
 def _means(method: Temporal, frames: Tensor, windows: int) -> Tensor:
-    """Commands ``(batch, windows, 3)`` that frames do."""
+    """Mean velocities and yaw rates ``(batch, windows, 3)`` of frames."""
     said = method.error.velocities(frames).unflatten(1, (windows, -1)).mean(dim=2)
     return said[..., [1, 2, 0]]
 
 
 def _unrest(method: Temporal, frames: Tensor) -> Tensor:
-    """What feet slide, contacts err and joints tremble by in frames, weighted."""
+    """Weighted sum of foot slide, contact error and tremble of joints in frames."""
     feet = method.error.feet_of(frames)
     with torch.no_grad():
         stands = contact(feet.height[:, 1:], feet.steps.norm(dim=-1) * FPS)

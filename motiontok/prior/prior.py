@@ -44,10 +44,10 @@ class TokenPrior:
 
     Args:
         model: a trained network.
-        fingerprint: of the tokenizer whose codes it was trained on.
+        fingerprint: of the tokenizer with whose codes it was trained.
         licence: note on the licence of the training data.
-        limits: how fast it can be asked to go; what captures of people have, by default.
-        pairs: which actions were seen in which styles; unknown, if not given.
+        limits: of its commands; those of captured people by default.
+        pairs: pairs of action and style that occurred; unknown, if not given.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class TokenPrior:
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """Labels it knows of what is done, such as ``"walk"``."""
+        """Actions it knows, such as ``"walk"``."""
         return self.config.actions[1:]
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """Labels it knows of how it is done, such as ``"active"``."""
+        """Styles it knows, such as ``"active"``."""
         return self.config.styles[1:]
 
     @property
@@ -118,8 +118,8 @@ class TokenPrior:
             windows: how many.
             velocity: forward and left in the body's heading, m/s: ``(2,)`` for all windows
                 or ``(windows, 2)``.
-            yaw_rate: rad/s, one or ``(windows,)``; 0 where only a velocity is given. Given
-                alone it leaves the velocity open.
+            yaw_rate: rad/s, one or ``(windows,)``; 0 if only a velocity is given. Alone, it leaves
+                the velocity open.
             label: action, one of :attr:`actions`.
             style: one of :attr:`styles`.
 
@@ -158,12 +158,12 @@ class TokenPrior:
         """Draw sequences.
 
         Args:
-            windows: to draw, those of the prefix not counted.
+            windows: to draw, without those of the prefix.
             batch: sequences.
-            velocity, yaw_rate, label, style: as :meth:`conditions` has them.
+            velocity, yaw_rate, label, style: as for :meth:`conditions`.
             prefix: ``(windows, codes_per_window)`` to continue; it is not returned.
             options: temperature, top-k, top-p, guidance, tolerance, planting.
-            seed, generator: one of them, for a result that is reproducible.
+            seed, generator: one of them, for a reproducible result.
 
         Returns:
             Codes ``(batch, windows, codes_per_window)``.
@@ -202,7 +202,7 @@ class TokenPrior:
         return past[:, given:].cpu().numpy()
 
     def planted(self, codes: Tensor, commands: Tensor | None = None, **how: Any) -> Tensor:
-        """As :func:`~motiontok.prior.planting.plant_codes`, by this prior's tokenizer."""
+        """:func:`~motiontok.prior.planting.plant_codes` with this prior's tokenizer."""
         return plant_codes(self.model.method, codes, commands, **how)
 
     def draft(
@@ -214,10 +214,10 @@ class TokenPrior:
         options: SamplingOptions,
         generator: torch.Generator | None = None,
     ) -> PartialRollout:
-        """Begin a window after each of several pasts: what planners are made of.
+        """Begin a window after each of several pasts; planners use this.
 
         Args:
-            past: ``(batch, windows, codes)`` of any length; the last ones are looked at.
+            past: ``(batch, windows, codes)`` of any length; only the last windows count.
             conditions: for the window to draw and, before it, windows of the past as far
                 as they are known: the commands' last row is that of the new window.
             samples: draws for each past.
@@ -319,8 +319,8 @@ class TokenPrior:
         Args:
             folder: the folder, that of the run that trained it, ``"default"`` for the prior
                 shipped with the package, or a name of the Hugging Face hub.
-            tokenizer: the one it is to be used with; any other is refused. A prior of a lopq
-                tokenizer cannot be read without it.
+            tokenizer: its tokenizer; any other is refused. A prior of a lopq tokenizer cannot be
+                read without it.
             device: where to put the weights.
 
         Raises:

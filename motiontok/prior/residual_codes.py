@@ -1,8 +1,9 @@
-"""What the codes of a temporal tokenizer say, in the components of a window.
+"""The codes of a temporal tokenizer as vectors, in the components of a window.
 
-The same as :mod:`motiontok.prior.lopq_codes` for residual tokens: a code takes a codeword off what
-is left of a few components, in units of the size that the first code names. What is expected of a
-component is expected of the first code that speaks of it: what that one leaves has no direction.
+The counterpart of :mod:`motiontok.prior.lopq_codes` for residual tokens: a code subtracts a
+codeword from the residual of a few components, in units of the size that the first code names. The
+expectation of a component applies to the first code that codes it; the residual after that has no
+direction.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ __all__ = ["ResidualCodes", "residual_command_map"]
 
 
 def residual_command_map(method: Temporal) -> Tensor:
-    """What components say of a window's mean velocity (m/s) and yaw rate (rad/s).
+    """The linear map from components to a window's mean velocity (m/s) and yaw rate (rad/s).
 
-    The slopes of the decoder at the mean window, between mean windows: linear, where the decoder
-    nearly is.
+    It has the gradients of the decoder at the mean window, between mean windows: a linear map, and
+    the decoder is nearly linear there.
 
     Returns:
         ``(components + 1, 3)``, forward, left and turn; the last row is added.
@@ -48,16 +49,16 @@ class ResidualCodes(nn.Module):
 
     Args:
         quantizer: fitted.
-        codes: how many of each window are read, the first ones.
+        codes: number of first codes of each window that are read.
 
     Attributes:
         head: codes that others depend on: that of the size.
         levels: ``(vocab,)``, sizes.
         places: ``(codes - 1, subspace)``, components of each code after it.
-        first: ``(codes - 1, subspace)``, 1 where no code before it speaks of the component, else 0.
+        first: ``(codes - 1, subspace)``, 1 where no earlier code codes the component, else 0.
         words: ``(codes - 1, vocab, subspace)``, codewords of size 1.
-        scale: ``(codes,)``, root mean square of a component of what a code adds; 1 for the size.
-        whitening: ``(components,)``, what components are multiplied by to be comparable.
+        scale: ``(codes,)``, root mean square of a component of a code's vector; 1 for the size.
+        whitening: ``(components,)``, factors that make components comparable.
     """
 
     head = 1
@@ -104,7 +105,7 @@ class ResidualCodes(nn.Module):
         return out
 
     def vectors(self, codes: Tensor) -> Tensor:
-        """What each code adds, ``(windows, codes, components)``, of ``(windows, codes)``."""
+        """Vectors ``(windows, codes, components)`` of codes ``(windows, codes)``."""
         count, tokens = codes.shape
         out = self.levels.new_zeros(count, tokens, len(self.whitening))
         places = self.places[: tokens - 1].expand(count, -1, -1)
@@ -118,7 +119,7 @@ class ResidualCodes(nn.Module):
         return out.scatter_add_(1, places, self._said(codes).flatten(1))
 
     def vector(self, position: int, codes: Tensor, head: Tensor) -> Tensor:
-        """What codes ``(rows,)`` at a position add, ``(rows, components)``."""
+        """Vectors ``(rows, components)`` of codes ``(rows,)`` at a position."""
         out = self.levels.new_zeros(len(codes), len(self.whitening))
         if position:
             said = self.words[position - 1, codes] * self.levels[head[:, 0], None]
@@ -126,18 +127,23 @@ class ResidualCodes(nn.Module):
         return out
 
     def effects(self, position: int, along: Tensor, head: Tensor) -> Tensor:
-        """What each code at a position adds, ``(rows, vocab, directions)``, seen along
-        ``(components, directions)``."""
+        """What each code at a position adds, ``(rows, vocab, directions)``.
+
+        Args:
+            position: of the code.
+            along: ``(components, directions)``, what it is seen along.
+            head: ``(rows, codes)``, those of the head that come before.
+        """
         if position == 0:
             return along.new_zeros(len(head), len(self.levels), along.shape[1])
         seen = self.words[position - 1] @ along[self.places[position - 1]]
         return seen * self.levels[head[:, 0], None, None]
 
     def scores(self, expected: Tensor, changes: Tensor, precision: Tensor, head: Tensor) -> Tensor:
-        """Log-densities of what each code says but for a constant, ``(windows, codes, vocab)``.
+        """Log-densities of each code's vector up to a constant, ``(windows, codes, vocab)``.
 
         Args:
-            expected: ``(windows, components)``, what is expected of the whole window.
+            expected: ``(windows, components)``, the expected whole window.
             changes: ``(windows, codes, components)``, added to it at each position, in units
                 of ``scale``.
             precision: ``(windows, codes)``, one over the variance in those units.
@@ -161,7 +167,7 @@ class ResidualCodes(nn.Module):
             position: of the code.
             expected, changes: ``(rows, components)``.
             precision: ``(rows,)``.
-            head: ``(rows, codes)``, those of the head that come before.
+            head: ``(rows, codes)``, the head's codes before it.
         """
         if position == 0:
             return expected.new_zeros(len(expected), len(self.levels))

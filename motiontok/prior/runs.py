@@ -1,4 +1,4 @@
-"""From clips to a prior's folder: what ``motiontok train-prior`` does."""
+"""From clips to a prior's folder, for ``motiontok train-prior``."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from motiontok.tokenizer import MotionTokenizer
 __all__ = ["MOST_HELD_OUT", "PriorRun", "load_tokens", "run_prior_training"]
 
 MOST_HELD_OUT = 8_192
-"""Windows that are measured on, about: each takes as long as one that is trained on."""
+"""Approximate number of windows to measure on: each takes as long as one in training."""
 
 _MOST_COMMANDS = 1 << 20
-"""Windows whose commands say how far one may go."""
+"""Windows whose commands give the limits of commands."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class PriorRun:
 
     Attributes:
         prior: the trained prior, saved in ``out/prior``.
-        metrics: held-out nats a code, of the prior and of what it must beat.
+        metrics: held-out nats a code, of the prior and of baselines.
     """
 
     prior: TokenPrior
@@ -65,11 +65,11 @@ def load_tokens(
     shifts: int,
     say: Callable[[str], None] = print,
 ) -> tuple[TokenFile, TokenSet]:
-    """Tokens of the clips to train on, in a file, and of those held out, in memory.
+    """Tokens of training clips, in a file, and of held-out clips, in memory.
 
-    Each path is a set, split as in the tokenizer's training, so that neither has seen what
-    is measured on. Of many held-out clips every so manieth is taken, so that windows are about
-    :data:`MOST_HELD_OUT` at most. A second call finds the tokens in the cache.
+    Each path is a set, split as in the tokenizer's training, so that neither has seen the held-out
+    clips. Of many held-out clips, one in every so many is taken, so that there are about
+    :data:`MOST_HELD_OUT` windows at most. A second call finds the tokens in the cache.
 
     Raises:
         DataError: no clip is as long as a window.
@@ -104,7 +104,7 @@ def load_tokens(
         (training, shifts, True),
         (_some_of([part.held_out for part in parts], window), 1, False),
     ):
-        # Motions of a store are read when it is their turn, and kept no longer.
+        # Each motion of a store is read at its turn, and then dropped.
         motions = Joined([of.motions for of in sets])
         with progress("encoding", len(motions)) as update:
             made.append(
@@ -122,7 +122,7 @@ def load_tokens(
 
 
 def _some_of(sets: Sequence[Dataset], window: int) -> list[Dataset]:
-    """Every so manieth clip, so that there are not too many windows."""
+    """One clip in every so many, so that there are not too many windows."""
     windows = sum(frames // window for of in sets for frames in lengths_of(of.motions))
     step = max(math.ceil(windows / MOST_HELD_OUT), 1)
     before, out = 0, []
@@ -150,13 +150,13 @@ def run_prior_training(
     """Encode clips, train a prior on them, save it and measure it on held-out clips.
 
     Args:
-        tokenizer: whose codes the prior is for.
+        tokenizer: of the codes.
         data: folders or archives of clips, each a set.
         out: folder of the run.
         steps: optimiser steps.
-        shifts: how many cuts of each training clip (and of its mirror image) are taken.
-        codes: how many of each window the prior draws, the first ones; by default all. The
-            others are then the likeliest under the prior of the tokenizer itself.
+        shifts: number of cuts of each training clip (and of its mirror image).
+        codes: number of first codes of each window that the prior draws; all by default. The
+            tokenizer adds the likeliest others by its own prior.
         width, layers: of the transformer.
         seed: of every random number.
         device: where to train.
@@ -165,7 +165,7 @@ def run_prior_training(
 
     Raises:
         TrainingError: ``out`` already holds a run and ``resume`` is not set, or it has taken more
-            steps than are asked for.
+            steps than ``steps``.
         InputError: another process trains there, or it is a file.
     """
     if (out / "checkpoint.safetensors").exists() and not resume:
@@ -173,7 +173,7 @@ def run_prior_training(
             f"{out} already holds a run: --resume continues it, another --out starts a new one"
         )
     if out.is_file():
-        # Clips that were encoded first would have to wait for the next try.
+        # Checked before clips are encoded, which takes long.
         raise InputError(f"{out}: a file; a prior is trained into a folder")
     tokenizer.to(device)
     tokenizer.require_first(codes)

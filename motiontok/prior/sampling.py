@@ -1,4 +1,4 @@
-"""Choosing codes: temperature, top-k, top-p, guidance, steering."""
+"""Drawing codes: temperature, top-k, top-p, guidance, commands."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class SamplingOptions:
         top_k: only the k most likely codes; 0 for all.
         top_p: only the most likely codes that together have this probability (Holtzman
             et al. 2020, nucleus sampling); 1 for all.
-        guidance: classifier-free guidance (Ho and Salimans 2022): logits are
-            ``free + guidance * (conditioned - free)``. 1 follows the conditions as in
-            training, more follows them more closely, 0 ignores them.
-        tolerance: standard deviation (m/s and rad/s) that the mean velocity and yaw rate of
-            a window are held to (:mod:`motiontok.prior.command_guidance`); infinity leaves commands
-            to the network alone, as do codes of tokenizers other than lopq and temporal.
-        plant: codes that were drawn are chosen anew, of temporal tokenizers, so that feet slide
-            less and commands are met (:mod:`motiontok.prior.planting`).
+        guidance: classifier-free guidance (Ho and Salimans 2022): logits are ``free + guidance *
+            (conditioned - free)``. 1 follows the conditions as in training, more follows them more
+            closely, 0 ignores them.
+        tolerance: standard deviation (m/s and rad/s) allowed for the mean velocity and yaw rate of
+            a window (:mod:`motiontok.prior.command_guidance`); with infinity, and for tokenizers
+            other than lopq and temporal, only the network follows commands.
+        plant: choose drawn codes of temporal tokenizers anew, so that feet slide less and commands
+            are met (:mod:`motiontok.prior.planting`).
 
     Raises:
         InputError: a value outside its range.
@@ -58,7 +58,7 @@ class SamplingOptions:
 
 
 def filter_logits(logits: Tensor, *, top_k: int, top_p: float) -> Tensor:
-    """Logits ``(..., vocab)`` with those of unlikely codes at minus infinity."""
+    """Logits ``(..., vocab)``, with unlikely codes at minus infinity."""
     if 0 < top_k < logits.shape[-1]:
         least = logits.topk(top_k, dim=-1).values[..., -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
@@ -79,7 +79,7 @@ def choose(logits: Tensor, options: SamplingOptions, generator: torch.Generator 
 
 
 def require_whole(commands: Tensor) -> None:
-    """Refuse commands ``(..., 3)`` in part, which the network alone cannot read.
+    """Refuse incomplete commands ``(..., 3)``, which the network alone cannot read.
 
     Raises:
         InputError: a yaw rate without a velocity.
@@ -93,14 +93,14 @@ def require_whole(commands: Tensor) -> None:
 
 
 class PartialRollout:
-    """Windows being drawn, of codes that training windows have.
+    """Windows being drawn, from codes that occur in training windows.
 
-    Codes go from coarse to fine, so that many windows can be begun, judged by what they are
-    so far, and the good ones alone be finished.
+    Codes go from coarse to fine. So many windows can be begun and judged by their first codes, and
+    only the good ones finished.
 
     Args:
         model: the prior's network.
-        past: ``(batch, windows, codes)``, fewer than its context, all codes of each window.
+        past: ``(batch, windows, codes)``, fewer windows than its context, with all their codes.
         conditions: of those windows and the one to draw.
         samples: draws for each past.
         options: how to draw.
@@ -108,7 +108,7 @@ class PartialRollout:
 
     Attributes:
         codes: ``(rows, written)``, first all samples of the first past.
-        logp: ``(rows,)`` log-probability, nats, of those that the model has a say in, under the
+        logp: ``(rows,)`` log-probability, nats, of the codes that the model draws, under the
             conditions and at temperature 1.
     """
 
@@ -144,17 +144,18 @@ class PartialRollout:
         self.logp = torch.zeros(len(rows), device=past.device)
 
     def _both(self, rows: Tensor, batch: int) -> Tensor:
-        """Rows of the writer: guidance has each one twice, with conditions and without."""
+        """Rows of the writer; with guidance each is there twice, with and without conditions."""
         return torch.cat([rows, rows + batch]) if self._guided else rows
 
     @torch.no_grad()
     def write(self, until: int, *, temperature_scale: float = 1.0) -> None:
-        """Draw codes until each window has so many; those that the model has no say in are the
-        likeliest.
+        """Draw codes until each window has so many.
+
+        Those that the model has no say in are the likeliest.
 
         Args:
             until: codes a window.
-            temperature_scale: what the temperature is multiplied by.
+            temperature_scale: factor of the temperature.
         """
         options = replace(self._options, temperature=temperature_scale * self._options.temperature)
         model = self._model
@@ -180,7 +181,7 @@ class PartialRollout:
             self.codes = model.whole(self.codes, self._before)[:, :until]
 
     def take(self, rows: Tensor) -> None:
-        """Go on with these rows only, ``(kept,)``."""
+        """Continue with these rows only, ``(kept,)``."""
         self._writer.take(self._both(rows, len(self.codes)))
         if self._steering is not None:
             self._steering.take(rows)

@@ -1,9 +1,10 @@
-"""Tokens of clips in a file that is made once, however many they are, and read where they lie.
+"""Tokens of any number of clips, in a file that is made once and read in pieces.
 
-A folder of the cache, named by the digest of all that the tokens depend on, has a record a window
-one after the other in ``tokens.bin``, and in ``clips.jsonl`` up to where they are of how many
-clips: a run that was ended goes on behind the last of these lines. ``about.json`` comes last.
-Records are read and not mapped, as the frames of a store are (docs/architecture.md).
+The cache has a folder for them, named by the digest of all that the tokens depend on. Its
+``tokens.bin`` holds one record per window. Each line of ``clips.jsonl`` says how many clips are
+done and how many records they have; an interrupted run continues behind the last line.
+``about.json`` is written last. Records are read and not mapped, like the frames of a store
+(docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ _CLIPS, _FRAMES = 8, 4096  # that a worker is given at a time, at most (but a cl
 
 
 class TokenFile:
-    """Windows of many sequences on disk: what :class:`TokenSet` is in memory.
+    """Windows of many sequences on disk, like :class:`TokenSet` in memory.
 
     Args:
-        folder: of a finished file.
-        codes: how many of each window are read, the first ones; by default all.
+        folder: folder of a finished file.
+        codes: number of first codes to read of each window; by default all.
 
     Attributes:
-        digest: of all that the tokens depend on.
+        digest: digest of all that the tokens depend on.
         actions, styles: labels; the first one is ``""``.
 
     Raises:
-        DataError: there is none, it is cut off or of another version.
+        DataError: the file is missing, cut off or of another version.
     """
 
     def __init__(self, folder: Path, *, codes: int | None = None) -> None:
@@ -80,11 +81,11 @@ class TokenFile:
 
     @property
     def codes_per_window(self) -> int:
-        """How many codes of each window are read."""
+        """Number of codes read of each window."""
         return self._codes
 
     def first(self, codes: int) -> TokenFile:
-        """The same with the first codes of each window only."""
+        """The same file, with only the first codes of each window."""
         return TokenFile(self.folder, codes=codes)
 
     def read(self, first: int, last: int) -> TokenSet:
@@ -118,12 +119,12 @@ def make_tokens(
     say: Callable[[str], None] = print,
     workers: int | None = None,
 ) -> TokenFile:
-    """Tokens of clips, encoded on all cores where the cache does not have them.
+    """Tokens of clips, encoded on all cores if the cache does not have them.
 
     Args:
         tokenizer: encodes.
-        motions, names: the clips, which are read when it is their turn, and their files' names.
-        digests: what tells each motion from others.
+        motions, names: the clips, each read at its turn, and their files' names.
+        digests: digest of each motion.
         cuts: how clips are cut and labelled.
         update: called with the number of clips done.
         say: prints a line for the user.
@@ -131,7 +132,7 @@ def make_tokens(
 
     Raises:
         DataError: no clip is as long as a window, or there is no cache.
-        OSError: the cache cannot be written, or the disk is full; what was encoded is kept.
+        OSError: the cache cannot be written, or the disk is full; encoded clips are kept.
     """
     about = {
         "format": FORMAT,
@@ -183,7 +184,7 @@ def _encode(
     update: Callable[[int], object] | None,
     workers: int | None,
 ) -> int:
-    """Append what is missing; the number of records."""
+    """Append the missing records; returns the number of all records."""
     path, kind = folder / _DATA, record_type(tokenizer.codes_per_window)
     done, rows, sequences = _resume(folder, kind.itemsize)
     left = range(done, len(names))
@@ -217,7 +218,7 @@ def _encode(
 
 
 def _resume(folder: Path, size: int) -> tuple[int, int, int]:
-    """Clips, records and sequences that are there; what came behind them is cut off."""
+    """Numbers of finished clips, records and sequences; cuts off all data behind them."""
     path, log = folder / _DATA, folder / _LOG
     there = path.stat().st_size if path.is_file() else 0
     kept, last = [], (0, 0, 0)
@@ -249,7 +250,7 @@ def _write(file: Any, data: bytes, path: Path) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """Clips for one worker, of which there were ``number`` tasks before."""
+    """Clips for one worker, after ``number`` other tasks."""
 
     number: int
     tokenizer: str
@@ -276,7 +277,7 @@ def _tasks(
 
 
 def _cut(task: _Task) -> tuple[int, Records]:
-    """Done by a worker: how many clips, and their records."""
+    """Encode a task's clips in a worker; returns their number and records."""
     opened = open_tokenizer(task.tokenizer, "cpu")
     parts, sequences = [], 0
     for motion, name in zip(task.motions, task.names, strict=True):
@@ -301,7 +302,7 @@ def _in_turn(
 
 
 def _sweep(folder: Path) -> None:
-    """Remove tokens that were not used for long."""
+    """Remove tokens that have not been used for long."""
     for path in folder.iterdir():
         newest = max((p.stat().st_mtime for p in path.glob("*")), default=0.0)
         if path.is_dir() and time.time() - newest > _KEEP:

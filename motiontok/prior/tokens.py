@@ -1,4 +1,4 @@
-"""Clips as token sequences with what they were commanded to do: what a prior learns from."""
+"""Training data of a prior: clips as token sequences with their commands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COMMAND_COLUMNS = [
     COLUMNS["velocity"].start + 1,
     COLUMNS["yaw_rate"].start,
 ]
-"""Features that commands are means of: velocity forward and left, yaw rate."""
+"""Features whose means are commands: velocity forward and left, yaw rate."""
 _FIELDS = ("codes", "commands", "sequence", "action", "style")
 
 Records = NDArray[Any]
@@ -45,7 +45,7 @@ Records = NDArray[Any]
 
 
 def record_type(codes: int) -> np.dtype[Any]:
-    """What a window of so many codes is, in a file and on the way to one."""
+    """Type of a window's record with this number of codes, in a file and in transfer."""
     return np.dtype(
         [
             ("codes", "<u2", (codes,)),
@@ -64,7 +64,7 @@ class Tokens(Protocol):
 
     @property
     def digest(self) -> str:
-        """Of what they are of; empty where nobody knows."""
+        """Digest of all that the tokens depend on; empty if unknown."""
         ...
 
     @property
@@ -79,7 +79,7 @@ class Tokens(Protocol):
 
     @property
     def codes_per_window(self) -> int:
-        """How many codes a window has."""
+        """Number of codes of a window."""
         ...
 
     def read(self, first: int, last: int) -> TokenSet:
@@ -92,9 +92,9 @@ class Cuts:
     """How clips are cut into windows and labelled.
 
     Attributes:
-        shifts: from how many first frames, evenly spread over a window, each clip is cut.
+        shifts: number of first frames, evenly spread over a window, from which each clip is cut.
         mirror: also take the mirror images; left and right change places in labels too.
-        actions, styles: to index, the first ones ``""``.
+        actions, styles: labels to index; the first ones are ``""``.
     """
 
     shifts: int
@@ -111,10 +111,10 @@ class TokenSet:
         codes: ``(windows, codes_per_window)`` uint16.
         commands: ``(windows, 3)`` float32, means over the window of the planar velocity
             forward and left (m/s, each frame in its own heading) and the yaw rate (rad/s).
-        sequence: ``(windows,)`` int32, which sequence a window belongs to, ascending.
+        sequence: ``(windows,)`` int32, the sequence of each window, ascending.
         action, style: ``(windows,)`` index into ``actions`` and ``styles``, 0 where unknown.
         actions, styles: labels; the first one is ``""``.
-        digest: of what they are of; empty where nobody knows.
+        digest: digest of all that the tokens depend on; empty if unknown.
     """
 
     codes: NDArray[np.uint16]
@@ -131,7 +131,7 @@ class TokenSet:
 
     @property
     def codes_per_window(self) -> int:
-        """How many codes a window has."""
+        """Number of codes of a window."""
         return self.codes.shape[1]
 
     def first(self, codes: int) -> TokenSet:
@@ -151,18 +151,18 @@ class TokenSet:
 
 
 def blocks(tokens: Tokens, size: int = 65_536) -> Iterator[TokenSet]:
-    """All windows, so many at a time."""
+    """All windows, ``size`` at a time."""
     for first in range(0, len(tokens), size):
         yield tokens.read(first, first + size)
 
 
 def spread(tokens: Tokens, most: int, *, run: int = 512) -> TokenSet:
-    """At most so many windows: all, or runs of consecutive ones, evenly spread.
+    """At most ``most`` windows: all of them, or evenly spread runs of consecutive ones.
 
     Args:
-        tokens: many.
-        most: how many windows are wanted.
-        run: how many follow each other.
+        tokens: windows to choose from.
+        most: number of windows.
+        run: number of consecutive windows in a run.
     """
     if len(tokens) <= most:
         return tokens.read(0, len(tokens))
@@ -183,8 +183,8 @@ def spread(tokens: Tokens, most: int, *, run: int = 512) -> TokenSet:
 def commands_of(features: Array, window: int) -> NDArray[np.float32]:
     """Mean velocity forward and left (m/s) and yaw rate (rad/s) of each whole window.
 
-    Velocities are those of the reference body, as features are: another one's are as much
-    larger as its legs are longer.
+    Velocities are those of the reference body, as in features; another body's are larger in
+    proportion to its legs.
 
     Args:
         features: ``(windows * window, 203)`` raw.
@@ -196,14 +196,14 @@ def commands_of(features: Array, window: int) -> NDArray[np.float32]:
 def commands_done(
     tokenizer: MotionTokenizer, codes: NDArray[Any], asked: Array, world: World
 ) -> tuple[Array, dict[str, Array]]:
-    """How fast codes go and turn on average, and by what that misses what was asked.
+    """Mean velocity and yaw rate of codes, and their errors.
 
     Args:
         tokenizer: decodes.
         codes: ``(batch, windows, codes_per_window)``.
-        asked: ``(3,)`` or ``(windows, 3)``, velocity forward and left and yaw rate, metres of the
-            world; what is NaN was not asked.
-        world: whose metres are wanted.
+        asked: ``(3,)`` or ``(windows, 3)``, commanded velocity forward and left and yaw rate,
+            metres of the world; NaN is open.
+        world: in whose metres the result is.
 
     Returns:
         ``(batch, 3)``; and ``velocity_error_m_s`` and ``yaw_rate_error_rad_s`` ``(batch,)`` of
@@ -230,15 +230,15 @@ def tokenize_clips(
     labels: tuple[Sequence[str], Sequence[str]] | None = None,
     update: Callable[[int], object] | None = None,
 ) -> TokenSet:
-    """Encode clips, several times with windows cut at other frames.
+    """Encode clips, several times with windows cut at different frames.
 
     A clip's incomplete last window is left out: it would teach that motion freezes.
 
     Args:
         tokenizer: encodes.
-        motions, names: the clips and their files' names, which say action and style
+        motions, names: the clips and their files' names, which give action and style
             (:func:`bvh.splits.parse_name`).
-        shifts: from how many first frames, evenly spread over a window, each clip is cut.
+        shifts: number of first frames, evenly spread over a window, from which each clip is cut.
         mirror: also take the mirror images; left and right change places in labels too.
         labels: actions and styles to index, the first ones ``""``; by default those of
             the clips.
@@ -264,7 +264,7 @@ def tokenize_clips(
 
 
 def cut_clip(tokenizer: MotionTokenizer, motion: Motion, name: str, cuts: Cuts) -> Records:
-    """The windows of all cuts of a clip, sequences counted from 0; none of a short one.
+    """Windows of all cuts of a clip, with sequences counted from 0; a short clip has none.
 
     Args:
         tokenizer: encodes.
@@ -315,7 +315,7 @@ def _mirrored(label: splits.Label) -> splits.Label:
 
 
 def labels_of(names: Sequence[str], *, mirror: bool) -> tuple[list[str], list[str]]:
-    """Actions and styles that files' names say, each after the unknown one, ``""``."""
+    """Actions and styles of files' names, each after the unknown one, ``""``."""
     found = [splits.parse_name(name) for name in names]
     found += [_mirrored(label) for label in found] if mirror else []
     actions = sorted({label.action for label in found} - {""})

@@ -30,14 +30,14 @@ _DROP_ALL, _DROP_COMMAND, _DROP_WINDOW, _DROP_ACTION, _DROP_STYLE = 0.15, 0.1, 0
 _WARM_UP = 200
 _CHECK_EVERY = 500
 _MOST_FITTED = 131_072
-"""Windows that what is linear is fitted to; more of them say nothing new."""
+"""Number of windows for the linear fits; more of them add nothing new."""
 
 
 class Stretches:
     """Every stretch of up to ``context`` windows of the sequences of a set.
 
     Args:
-        tokens: the set, in memory or in a file, which is read as stretches are taken.
+        tokens: the set, in memory or in a file; a file is read when stretches are taken.
         context: windows a stretch.
     """
 
@@ -50,15 +50,15 @@ class Stretches:
 
     @property
     def sequence(self) -> Tensor:
-        """Which sequence each window belongs to, ``(windows,)``: of all, in memory."""
+        """Sequence of each window, ``(windows,)``, of all windows, in memory."""
         return torch.from_numpy(self._tokens.read(0, len(self)).sequence).long()
 
     def take(self, first: Tensor) -> tuple[Tensor, Conditions, Tensor]:
         """Stretches that begin at windows ``first (batch,)``.
 
         Returns:
-            Codes ``(batch, context, codes)``, their conditions, and which windows there
-            are, ``(batch, context)``: a sequence may end earlier.
+            Codes ``(batch, context, codes)``, their conditions, and a mask of windows ``(batch,
+            context)``, since a sequence may end earlier.
         """
         count = len(first)
         codes = np.empty((count, self.context, self._tokens.codes_per_window), np.int64)
@@ -68,7 +68,7 @@ class Stretches:
         for row, begin in enumerate(first.tolist()):
             part = self._tokens.read(begin, begin + self.context)
             own = part.sequence == part.sequence[0]
-            # What a sequence lacks at its end is not looked at.
+            # Windows behind the end of a sequence are not used.
             codes[row], commands[row] = part.codes[0], part.commands[0]
             codes[row, : len(own)][own] = part.codes[own]
             commands[row, : len(own)][own] = part.commands[own]
@@ -100,7 +100,7 @@ class TrainedPrior:
 
 
 def _dropped(conditions: Conditions, generator: torch.Generator) -> Conditions:
-    """Conditions with some forgotten, so that any part of them may be left open later."""
+    """Conditions with some removed, so that any part of them may be left open later."""
     batch, windows, _ = conditions.commands.shape
     draw = torch.rand(batch, 4, generator=generator)
     everything = draw[:, 0] < _DROP_ALL
@@ -123,7 +123,7 @@ def _nats(model: PriorModel, codes: Tensor, conditions: Conditions, there: Tenso
 def held_out_nats(
     model: PriorModel, stretches: Stretches, *, conditioned: bool = True
 ) -> tuple[float, float]:
-    """Nats a code of every window in its context, and of windows that have no past alone.
+    """Nats a code of every window in its context, and of windows without a past separately.
 
     Args:
         model: the prior's network.
@@ -171,8 +171,8 @@ def train_prior(
     """Train a prior; writes ``checkpoint.safetensors`` and ``log.csv`` to ``out``.
 
     Args:
-        tokenizer: whose codes they are.
-        tokens, held_out: to train on and to measure on.
+        tokenizer: of the codes.
+        tokens, held_out: for training and for measuring.
         config: sizes.
         out: folder of the run.
         steps, batch, learning_rate: of AdamW with warm-up and a half cosine.
@@ -216,7 +216,7 @@ def train_prior(
     )
     if resume:
         checkpoint = load_checkpoint(path)
-        # Runs of before tokens had a digest say nothing of them.
+        # Older runs have no digest of their tokens.
         trained: dict[str, object] = {"tokens": tokens.digest, **checkpoint.header.get("prior", {})}
         if trained != _plain(header["prior"]):
             raise TrainingError(
@@ -287,7 +287,7 @@ def train_prior(
 
 
 def _counts(tokens: Tokens, vocab_size: int) -> Tensor:
-    """How often each code occurs at each position, ``(codes, vocab)``."""
+    """Number of each code's occurrences at each position, ``(codes, vocab)``."""
     positions = np.arange(tokens.codes_per_window)
     counts = np.zeros(len(positions) * vocab_size, np.int64)
     for part in blocks(tokens):
@@ -302,5 +302,5 @@ def _moved(conditions: Conditions, device: torch.device | str) -> Conditions:
 
 
 def _plain(values: dict[str, object]) -> dict[str, object]:
-    """As JSON gives it back: lists for tuples."""
+    """As JSON returns it: lists for tuples."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

@@ -28,7 +28,7 @@ class _Cache(KeyValueCache):
 
 
 class WindowWriter:
-    """Writes the window after a past; each row of its batch on its own.
+    """Writes the window after a past, for each row of a batch.
 
     Args:
         model: the prior's network.
@@ -74,7 +74,7 @@ class WindowWriter:
         self.position = 0
 
     def take(self, rows: Tensor) -> None:
-        """Go on with these rows, ``(kept,)``; one may be there several times."""
+        """Continue with these rows, ``(kept,)``; a row may occur several times."""
         self._caches = [cache.take(rows) for cache in self._caches]
         self._memory = [(keys[rows], values[rows]) for keys, values in self._memory]
         self._last, self._place = self._last[rows], self._place[rows]
@@ -105,7 +105,7 @@ class WindowWriter:
 
     @torch.no_grad()
     def push(self, codes: Tensor) -> None:
-        """Say which code each row ``(rows,)`` has taken."""
+        """Record the code of each row ``(rows,)``."""
         model, n = self.model, self.position
         last = model.table[n, codes] @ model.read[n]
         if model.local is not None:

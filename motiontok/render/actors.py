@@ -1,4 +1,4 @@
-"""What can be drawn: rigid parts and, per frame, where they are."""
+"""Drawable figures: rigid parts and their poses per frame."""
 
 from __future__ import annotations
 

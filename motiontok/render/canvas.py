@@ -1,4 +1,4 @@
-"""The surface actors are drawn on."""
+"""The surface on which actors are drawn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Canvas(Protocol):
 
 
 def open_canvas(actors: Sequence[Actor], size: tuple[int, int]) -> Canvas:
-    """The best canvas this machine has; warns when that is not OpenGL's."""
+    """The best canvas on this machine; warns if it is not OpenGL's."""
     try:
         return _tried(actors, size)
     except MissingDependencyError as error:

@@ -25,9 +25,9 @@ def draw_pose(clip: Clip, motion: Motion, report: Report, out: Path, *, frame: i
     """Draw one pose of a clip in its file's axes and in canonical ones.
 
     Args:
-        clip: what was read.
-        motion: what it became.
-        report: how.
+        clip: as read.
+        motion: normalised.
+        report: of the normalisation.
         out: picture, its format by its suffix.
         frame: which frame of ``clip``.
 
@@ -73,7 +73,7 @@ def draw_pose(clip: Clip, motion: Motion, report: Report, out: Path, *, frame: i
 
 
 def _assumed(clip: Clip, report: Report, frame: int) -> list[str]:
-    """Lines on how the file was understood, and what had to be assumed."""
+    """Lines on the interpretation of the file, and assumptions."""
     lines = [
         f"{clip.name}, frame {frame} ({report.family}): up {report.up}, {report.unit} of "
         f"{report.scale:.4g} m, {clip.fps:.4g} frames/s, {report.height:.2f} m tall, floor "

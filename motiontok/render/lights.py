@@ -32,7 +32,7 @@ FLOOR_REACH = 14.0
 """Metres beyond the figures at which the floor has faded."""
 
 SHADOW = 0.52
-"""What a full shadow leaves of the floor's light."""
+"""Share of the floor's light in full shadow."""
 
 _KEY_COLOR = np.array([0.92, 0.88, 0.82])
 _FILL_COLOR = np.array([0.16, 0.19, 0.24])

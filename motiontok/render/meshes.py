@@ -39,7 +39,7 @@ _CREASE = np.radians(38.0)
 
 
 def cache_dir() -> Path:
-    """Folder for what can be computed again: ``$XDG_CACHE_HOME/motiontok`` or its default."""
+    """Folder for results that can be recomputed: ``$XDG_CACHE_HOME/motiontok`` or its default."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home()))
     else:
@@ -197,7 +197,7 @@ def _save(path: Path, order: Sequence[int], parts: Sequence[Part], files: Sequen
 
 
 def _load(path: Path) -> tuple[list[int], list[Part]] | None:
-    """What :func:`_save` stored; None if absent, damaged, or older than a mesh file."""
+    """Parts that :func:`_save` stored; None if absent, damaged, or older than a mesh file."""
     try:
         with np.load(path, allow_pickle=False) as data:
             stamps = [list(_stamp(f)) for f in data["files"].tolist()]

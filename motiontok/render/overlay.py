@@ -1,4 +1,4 @@
-"""What is written over a picture: captions, frame, time, and the token strip."""
+"""Text over a picture: captions, frame, time, and the token strip."""
 
 from __future__ import annotations
 

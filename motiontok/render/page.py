@@ -1,4 +1,4 @@
-"""What one tab of the browser shows: a timeline and figures of its own, tokens one can change."""
+"""One tab of the browser: a timeline and figures of its own, and editable tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from motiontok.render.token_editor import TokenEditor
 __all__ = ["FOV", "Page", "Rebuild"]
 
 Rebuild = Callable[[Motion], Iterable[tuple[str, Actor]]]
-"""Names and new actors after tokens changed, as they are ready; may take a while."""
+"""Names and new actors after a change of tokens, as they become ready; may take a while."""
 
 FOV = float(np.radians(42.0))
 """Vertical angle of the view."""
@@ -43,10 +43,10 @@ class Page:
     Args:
         client: of viser: a tab, or a server for all tabs together.
         actors: name -> actor, at least one; the first is the clock of the frame numbers.
-        name: what is shown, the title of the page.
+        name: title of the page.
         editor: tokens to show and change, this page's own.
-        rebuild: what to show after a change.
-        edited: name of the figure that the tokens are of; it is marked.
+        rebuild: makes the actors after a change.
+        edited: name of the tokens' figure, which is marked.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Page:
         self._changed.set()
 
     def camera(self, aspect: float) -> tuple[Array, Array]:
-        """Where to look from, and at what, so that all is in a view so wide for its height."""
+        """Camera position and target that show everything in a view of this aspect."""
         far = 1.0 + 0.25 * (len(self._actors) - 1)
         if self._editor is not None:
             far = max(far, 1.15)
@@ -214,7 +214,7 @@ class Page:
         self._drawn = None
 
     def _redecode(self) -> None:
-        """Turn changed tokens into motion, beside the playing."""
+        """Turn changed tokens into motion while playback continues."""
         while True:
             self._changed.wait()
             self._changed.clear()

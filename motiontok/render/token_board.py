@@ -90,14 +90,14 @@ class TokenBoard:
             self._paint()
 
     def swap(self, window: int, position: int) -> None:
-        """Swap a token as a click on its tile does."""
+        """Swap a token, like a click on its tile."""
         with self._lock:
             self._editor.swap(window, position)
             self._place = (window, position)
         self._changed()
 
     def type(self, value: float) -> None:
-        """Give the token that was last clicked a value; of a wrong one the page says so."""
+        """Give the last clicked token a value; the page reports a wrong one."""
         if self._place is None:
             return
         if not value.is_integer() or not 0 <= value < self._editor.vocab_size:
@@ -115,7 +115,7 @@ class TokenBoard:
         self._changed()
 
     def save(self) -> None:
-        """Give the browser the codes to keep, under names that no source has."""
+        """Download the codes to the browser, under names that no source has."""
         for name, content in self._editor.files().items():
             self._client.send_file_download(name, content, save_immediately=True)
 

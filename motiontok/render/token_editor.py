@@ -1,4 +1,4 @@
-"""Tokens that can be changed one at a time, and the motion they then mean."""
+"""Tokens that can be changed one at a time, and their motion."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ class TokenEditor:
         vocab_size: number of values a code can take.
         frames_per_window: frames a window covers.
         seed: of the random swaps.
-        files: names and contents of the files in which such an array is kept; without, it cannot
-            be saved.
+        files: names and contents of the files of such an array; without it, codes cannot be saved.
 
     Attributes:
-        codes: the codes as they are now.
+        codes: the present codes.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class TokenEditor:
         self._files = files
 
     def copy(self) -> TokenEditor:
-        """Another one of the codes as they were at first."""
+        """Another editor of the original codes."""
         return TokenEditor(
             self._original,
             self._decode,
@@ -62,7 +61,7 @@ class TokenEditor:
         """Change one token.
 
         Raises:
-            RenderError: there is no such window, position or value.
+            RenderError: no such window, position or value.
         """
         windows, positions = self.codes.shape
         if not (0 <= window < windows and 0 <= position < positions):
@@ -84,7 +83,7 @@ class TokenEditor:
 
     @property
     def changed(self) -> Array:
-        """``(windows, codes_per_window)`` where a token is not what it was."""
+        """``(windows, codes_per_window)`` true for changed tokens."""
         out: Array = self.codes != self._original
         return out
 
@@ -94,9 +93,9 @@ class TokenEditor:
         return self._files is not None
 
     def files(self) -> Mapping[str, bytes]:
-        """Names and contents of the files that hold the codes as they are now."""
+        """Names and contents of the files for the present codes."""
         return {} if self._files is None else self._files(self.codes.copy())
 
     def motion(self) -> Motion:
-        """The motion of the codes as they are now."""
+        """The motion of the present codes."""
         return self._decode(self.codes)

@@ -26,10 +26,10 @@ class Viewer:
 
     Args:
         actors: name -> actor, at least one; the first is the clock of the frame numbers.
-        name: what is shown, the title of the page.
+        name: title of the page.
         editor: tokens to show and change; each tab changes a copy.
-        rebuild: what to show after a change.
-        edited: name of the figure that the tokens are of.
+        rebuild: makes the actors after a change.
+        edited: name of the tokens' figure.
         host: interface to listen on; this machine only by default.
         port: to listen on; the next free one if it is taken.
 

@@ -37,23 +37,21 @@ def retarget_all(
     ground: Planes | None = None,
     workers: int | None = None,
 ) -> Iterator[Trajectory]:
-    """Solve inverse kinematics of many motions, one a core.
+    """Solve inverse kinematics of many motions, one per core.
 
     Args:
-        motions: canonical motions; read ahead only a little, so they may be made on the fly.
+        motions: canonical motions; only a few are read ahead, so they may be made on the fly.
         robot: see :func:`motiontok.robots.load_robot`.
         fps: as for :func:`motiontok.robots.retarget`.
         self_collision: as for :func:`motiontok.robots.retarget`.
         ground: as for :func:`motiontok.robots.retarget`.
-        workers: processes; as many as there are cores, if not given. With 1, none is
-            started.
+        workers: processes; one per core, if not given. With 1, none is started.
 
     Yields:
         Trajectories in the order of the motions.
 
     Raises:
-        RobotError: a motion has no frames, the rate is not positive, or ``ground`` is no
-            planes.
+        RobotError: a motion has no frames, the rate is not positive, or ``ground`` is not planes.
     """
     yield from _over_processes(
         _trajectory, motions, robot, _How(fps, self_collision, ground), workers

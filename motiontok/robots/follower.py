@@ -35,16 +35,16 @@ class Follower:
         robot: see :func:`motiontok.robots.load_robot`.
         offsets: ``(22, 3)`` the subject's bones, metres; those of an adult, if not given.
         fps: frames per second of the stream.
-        look_ahead: seconds, at most 2, by which the robot is late: how much of what comes
-            is known makes it smooth. At least 7 frames, or 0: the robot is not late,
-            moves as abruptly as its speed limits allow, and uses its joints to the stop.
+        look_ahead: seconds, at most 2, by which the robot is late. Knowing the next frames makes it
+            smooth. At least 7 frames, or 0: then the robot is not late, moves as abruptly as its
+            speed limits allow, and uses its joints to the stop.
 
     Attributes:
-        latency: frames that a result is late; the first ones are of the first pose.
+        latency: delay of a result in frames; the first results are of the first pose.
 
     Raises:
-        RobotError: the rate is not positive, the look-ahead is none of these, or the
-            offsets have another shape.
+        RobotError: the rate is not positive, the look-ahead is impossible, or the offsets have
+            another shape.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A robot's own motion as canonical motion: the inverse of the map that a robot follows."""
+"""A robot's own motion as canonical motion: the inverse of retargeting."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["motion_of"]
 def motion_of(trajectory: Trajectory, robot: Robot, *, fps: float = FPS) -> Motion:
     """The canonical motion that a robot's trajectory shows.
 
-    Links that follow a canonical joint give its rotation; the joints between them share the
-    turn. The body has the robot's proportions where the map knows them and a person's where it
-    does not, and legs as long as an adult's, so that the path is a person's too.
+    Links that follow a canonical joint give its rotation, and the joints between them share the
+    turn. The body has the robot's proportions where the map has them, else a person's. It is scaled
+    to an adult's leg length, so that the path is a person's too.
 
     Args:
         trajectory: of the robot, its joints in any order.
@@ -63,10 +63,10 @@ def motion_of(trajectory: Trajectory, robot: Robot, *, fps: float = FPS) -> Moti
 
 
 def body_of(calibration: Calibration) -> Array:
-    """Rest offsets ``(22, 3)`` of the canonical skeleton that the robot is, metres.
+    """Rest offsets ``(22, 3)`` of the robot as a canonical skeleton, metres.
 
-    Hips and legs, and the arms' bones, are the robot's; so is how high and wide the arms are.
-    Trunk and neck are a person's, stretched to that height.
+    Hips and legs, the arms' bones, and the height and width of the arms are the robot's. Trunk and
+    neck are a person's, stretched to that height.
     """
     offsets = DEFAULT_OFFSETS.copy()
     center = dict(zip(calibration.joints, calibration.centers, strict=True))
@@ -105,8 +105,12 @@ def body_of(calibration: Calibration) -> Array:
 
 
 def _placed(model: Any, calibration: Calibration, qpos: Array) -> tuple[Array, Array]:
-    """World rotations ``(frames, followed, 4)`` of the links' canonical axes, and the place
-    ``(frames, 3)`` of the hips' joint."""
+    """Where links and hips are in the world.
+
+    Returns:
+        Rotations ``(frames, followed, 4)`` of the links' canonical axes, and the place
+        ``(frames, 3)`` of the hips' joint, metres.
+    """
     data = model.createData()
     bodies = list(calibration.bodies)
     matrices = np.empty((len(qpos), len(bodies), 3, 3))
@@ -120,8 +124,10 @@ def _placed(model: Any, calibration: Calibration, qpos: Array) -> tuple[Array, A
 
 
 def _shared(calibration: Calibration, turns: Array) -> Array:
-    """World rotations ``(frames, 22, 4)`` of all joints, those of a chain without links in
-    equal steps from the one before it to the one behind."""
+    """World rotations ``(frames, 22, 4)`` of all joints.
+
+    Those of a chain without links go in equal steps from the one before it to the one behind.
+    """
     world = identity(len(turns), len(JOINTS))
     known = {JOINTS.index(name): k for k, name in enumerate(calibration.joints)}
     for joint, parent in enumerate(PARENTS):

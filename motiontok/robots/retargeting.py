@@ -40,9 +40,9 @@ def retarget(
         motion: canonical motion.
         robot: see :func:`motiontok.robots.load_robot`.
         fps: of the result; the motion's own, if not given.
-        self_collision: part the robot's bodies where they would run into each other.
-        ground: planes ``z = a x + b y + c`` to stand on, a foot on the nearest, in metres of
-            the motion; ``[(0, 0, 0)]`` is the flat floor. Found in the motion, if not given:
+        self_collision: keep the robot's bodies from running into each other.
+        ground: planes ``z = a x + b y + c`` to stand on, in metres of the motion; feet stand on the
+            nearest; ``[(0, 0, 0)]`` is the flat floor. Found in the motion, if not given:
             :func:`~motiontok.robots.contacts.ground.find_ground`.
         progress: called with the number of frames done.
 
@@ -52,7 +52,7 @@ def retarget(
 
     Raises:
         RobotError: the motion has no frames, the rate is not positive, a mesh cannot be
-            read, or ``ground`` is no planes.
+            read, or ``ground`` is not planes.
     """
     if len(motion) == 0:
         raise RobotError(f"motion {motion.source.name!r} has no frames")
@@ -91,7 +91,7 @@ def retarget(
 def body_like(robot: Robot) -> Array:
     """Rest offsets ``(22, 3)``, metres, of a person with the robot's legs.
 
-    What such a body does is put on the robot where it is: nothing is scaled.
+    Retargeting keeps the places of such a body: nothing is scaled.
     """
     return robot.calibration.leg_length / leg_length(DEFAULT_OFFSETS) * DEFAULT_OFFSETS
 

@@ -1,4 +1,4 @@
-"""From canonical motion to where each followed body of a robot should be."""
+"""From canonical motion to target poses of a robot's followed bodies."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def leg_length(offsets: Array) -> float:
 class TargetMaker:
     """Carries one subject's motion onto a robot's own bones.
 
-    Rotations are the human's. Trunk, arms and knees hang on the robot's bones; hips
-    and feet are the human's scaled by the ratio of the leg lengths, so that feet that
-    stand keep standing, and are set apart as wide as the robot's own legs are.
+    Rotations are the human's. Trunk, arms and knees hang on the robot's bones. Hips and feet are
+    the human's, scaled by the ratio of the leg lengths, so that standing feet keep standing; feet
+    are set apart as wide as the robot's own legs.
 
     Args:
         calibration: of the robot.

@@ -1,4 +1,4 @@
-"""A client of the server, small enough to be written again in another language."""
+"""A client of the server, small enough to rewrite in another language."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Client:
         return self.request("plan", **fields)
 
     def open(self, session: str, **fields: Any) -> dict[str, Any]:
-        """Begin a session, or with ``resume=True`` come back to it."""
+        """Begin a session, or with ``resume=True`` return to it."""
         reply = self.request("open", session=session, **fields)
         # A session that was still there keeps its bones, whatever was asked for.
         kept = self._opened.get(session) if reply["resumed"] else None
@@ -123,11 +123,11 @@ class Client:
         Args:
             session: its name.
             codes: ``(windows, codes_per_window)``.
-            on_invalid: what the server is to do about codes outside the vocabulary: an
-                ``"error"``, the default, or ``"hold"`` the pose before them.
-            reopen: where the session is lost, the server restarted or the session idle for
-                too long, open it again at the pose that was reached, with the bones it had;
-                only one that this client opened.
+            on_invalid: treatment of codes outside the vocabulary: an ``"error"``, the default, or
+                ``"hold"`` the pose before them.
+            reopen: if the session is lost (the server was restarted, or the session idle for too
+                long), open it again at the last pose, with the same bones; only for sessions that
+                this client opened.
         """
         fields = {"session": session, "codes": np.asarray(codes), "on_invalid": on_invalid}
         try:
@@ -142,21 +142,21 @@ class Client:
         return reply
 
     def replace(self, session: str, codes: NDArray[Any], **fields: Any) -> dict[str, Any]:
-        """Codes to play instead of what waits; ``past`` and ``from_frame`` as a plan had them."""
+        """Codes to play instead of the waiting ones; ``past`` and ``from_frame`` as of a plan."""
         reply = self.request("replace", session=session, codes=np.asarray(codes), **fields)
         if session in self._opened:
             self._opened[session]["start"] = reply["pose"]
         return reply
 
     def clear(self, session: str, **fields: Any) -> dict[str, Any]:
-        """Slow down to a stand, and forget what waits."""
+        """Slow down to a stand, and forget the waiting motion."""
         reply = self.request("clear", session=session, **fields)
         if session in self._opened:
             self._opened[session]["start"] = reply["pose"]
         return reply
 
     def measured(self, session: str, **fields: Any) -> dict[str, Any]:
-        """Where the robot was: what comes next is anchored to it."""
+        """Report the robot's pose, to which later motion is anchored."""
         reply = self.request("measured", session=session, **fields)
         if session in self._opened:
             self._opened[session]["start"] = reply["pose"]
@@ -184,7 +184,7 @@ class Client:
 
 
 class Subscriber:
-    """States of a session, as they are published.
+    """Receives the published states of a session.
 
     Args:
         session: its name.
@@ -200,7 +200,7 @@ class Subscriber:
         self._socket.connect(address)
 
     def receive(self, timeout: float = 1.0) -> dict[str, Any] | None:
-        """The next state, or None where none comes in time (seconds)."""
+        """The next state, or None if none arrives in time (seconds)."""
         while self._socket.poll(int(1000 * timeout)):
             topic, raw = self._socket.recv_multipart()
             # Topics are matched by their beginning: "left" also gets "left2".

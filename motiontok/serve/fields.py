@@ -29,12 +29,12 @@ OPTIONS = ("temperature", "top_k", "top_p", "guidance", "tolerance")
 
 
 def pop(request: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Plain arguments out of a request; None where one is missing."""
+    """Plain arguments of a request; None for a missing one."""
     return {name: request.pop(name, None) for name in names}
 
 
 def take(request: dict[str, Any], **shapes: tuple[int | None, ...] | None) -> list[Any]:
-    """Arrays out of a request; what is left in it is an error.
+    """Arrays of a request; any other field is an error.
 
     Args:
         shapes: name of each array and its shape, None for any number or any shape.
@@ -85,7 +85,7 @@ def state_number(given: dict[str, Any], name: str) -> int | None:
 
 
 def codes_of(codes: NDArray[Any] | None, most: int) -> NDArray[Any]:
-    """Codes out of a request, at most so many windows."""
+    """Codes of a request, at most so many windows."""
     if codes is None:
         raise InputError("codes are missing")
     if codes.dtype.kind not in "ui":
@@ -96,7 +96,7 @@ def codes_of(codes: NDArray[Any] | None, most: int) -> NDArray[Any]:
 
 
 def numbers(pose: Start) -> list[float]:
-    """A pose as it is sent."""
+    """A pose in the form of a message."""
     return [pose.x, pose.y, pose.yaw]
 
 
@@ -109,12 +109,12 @@ def text(given: dict[str, Any], name: str) -> str | None:
 
 
 def on_invalid(given: dict[str, Any]) -> OnInvalid:
-    """What to do about codes outside the vocabulary; an error if it is not said."""
+    """Treatment of codes outside the vocabulary; by default an error."""
     return cast("OnInvalid", text(given, "on_invalid") or "error")
 
 
 def sampling(given: dict[str, Any]) -> Any:
-    """How codes are to be drawn."""
+    """Options for drawing codes."""
     from motiontok.prior import SamplingOptions
 
     usual = SamplingOptions()

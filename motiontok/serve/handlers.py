@@ -1,4 +1,4 @@
-"""What a server can be asked: one method an operation, arguments checked, results plain."""
+"""The server's operations, a method each: arguments checked, results plain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Handlers", "Limits", "NoSession"]
 
 
-class NoSession(InputError):
+class NoSession(InputError):  # noqa: N818 - clients are told this word
     """The session does not exist, or not any more."""
 
 
@@ -47,7 +47,7 @@ class Handlers:
         robot: that sessions move, if any.
         rate: states a second.
         limits: what may be asked for.
-        topic: of all states; of each session its own if not given.
+        topic: of all states; by default each session has its own.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Handlers:
         }
 
     def open(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Begin a session, or come back to one."""
+        """Begin a session, or return to one."""
         given = pop(request, "session", "resume", "first")
         start, offsets = take(request, start=(3,), offsets=(22, 3))
         name = self._name(given)
@@ -191,7 +191,7 @@ class Handlers:
         return {"queued_seconds": queued, **_stands(session)}
 
     def replace(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Codes to play instead of what waits."""
+        """Codes to play instead of the waiting ones."""
         given = pop(request, "session", "on_invalid", "from_frame")
         codes, past = take(request, codes=(None, None), past=(None, None))
         session, most = self._session(given), self.limits.windows
@@ -205,7 +205,7 @@ class Handlers:
         return {"from_frame": number, "queued_seconds": queued, **_stands(session)}
 
     def clear(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Slow down to a stand and forget what waits."""
+        """Slow down to a stand and forget the waiting motion."""
         given = pop(request, "session", "from_frame")
         take(request)
         session = self._session(given)
@@ -213,7 +213,7 @@ class Handlers:
         return {"queued_seconds": queued, **_stands(session)}
 
     def measured(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Where the robot was: what comes next is anchored to it."""
+        """Take the robot's pose, to which later motion is anchored."""
         given = pop(request, "session", "frame")
         position, quaternion = take(request, root_pos=(3,), root_quat=(4,))
         if position is None or quaternion is None:
@@ -241,7 +241,7 @@ class Handlers:
             return list(self.sessions.values())
 
     def _bones(self, offsets: Array | None) -> Array:
-        """Bones of a session; of a robot with its legs, so that metres are its own."""
+        """Bones of a session; with a robot, with its legs, so that metres are the robot's."""
         if offsets is None:
             return self.world.offsets
         bones = offsets_of(offsets)
@@ -263,7 +263,7 @@ class Handlers:
 
 
 def _stands(session: Session) -> dict[str, Any]:
-    """Where a session stands, as most replies say it."""
+    """State of a session for most replies."""
     return {
         "windows": session.windows,
         "pose": numbers(session.pose),

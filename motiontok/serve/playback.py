@@ -1,4 +1,4 @@
-"""Frames that wait, played at a steady rate: joined without a jump, slowed down to rest."""
+"""Waiting frames, played at a steady rate, joined without a jump, slowed down to rest."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Frame:
     """A frame of the motion.
 
     Attributes:
-        row: ``(numbers,)`` that is published: place (m), quaternions (w, x, y, z), joints.
-        body: ``(91,)`` place of the hips and 22 local rotations of the human it is of.
+        row: ``(numbers,)`` to publish: place (m), quaternions (w, x, y, z), joints.
+        body: ``(91,)`` place of the hips and 22 local rotations of the human.
     """
 
     row: Array
@@ -40,13 +40,13 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """What is shown in one state.
+    """Content of one state.
 
     Attributes:
         number: of the state.
-        held: nothing new is there; the body stands.
-        row: as of a frame.
-        rates: ``(numbers,)`` of it, a second; only of what is no quaternion.
+        held: no frames are left, and the body stands.
+        row: as in a frame.
+        rates: ``(numbers,)`` change of the row per second, without quaternions.
     """
 
     number: int
@@ -58,15 +58,15 @@ class Moment:
 class Playback:
     """Plays frames of 30 a second at another rate.
 
-    Near the last frame it slows down, and comes to rest there along the motion's own frames; when
-    more come it speeds up again. Safe to add to from one thread while another ticks.
+    Near the last frame it slows down, and comes to rest there along the motion's own frames; with
+    new frames it speeds up again. Safe to add to from one thread while another ticks.
 
     Args:
-        quats: quaternions in a row, from its fourth number on.
+        quats: number of quaternions in a row, from its fourth number on.
         rate: states a second.
-        speeds: ``(joints,)`` most of the numbers behind the quaternions, a second; any, if not
+        speeds: ``(joints,)`` limits of the numbers after the quaternions, per second; none, if not
             given.
-        kept: frames that stay after they were played.
+        kept: played frames to keep.
     """
 
     def __init__(self, *, quats: int, rate: float, speeds: Array | None, kept: int) -> None:
@@ -97,7 +97,7 @@ class Playback:
 
     @property
     def end(self) -> int:
-        """Index of the frame that comes next."""
+        """Index of the next frame."""
         with self._lock:
             return self._gone + len(self._frames)
 
@@ -106,17 +106,17 @@ class Playback:
         return self._gone + len(self._frames) - 1
 
     def append(self, frame: Frame) -> None:
-        """Add a frame that goes on where the last one was."""
+        """Add a frame that continues the last one."""
         with self._lock:
             self._frames.append(self._passed_into(frame))
 
     def late(self, index: int) -> int:
-        """How many frames playback is past one."""
+        """Frames by which playback has passed one."""
         with self._lock:
             return max(0, math.ceil(self._at) - index)
 
     def index_at(self, number: int | None) -> tuple[int, int]:
-        """The frame that a state to come shows, and the state's number.
+        """The frame that a future state shows, and the state's number.
 
         Args:
             number: of the state; the next one by default.
@@ -139,7 +139,7 @@ class Playback:
             return index, number
 
     def shown(self, number: int | None) -> tuple[float, Array]:
-        """Where in all frames a state of the last two seconds was, and its row.
+        """The place in all frames of a state of the last two seconds, and its row.
 
         Raises:
             InputError: it was not shown, or is too long ago.
@@ -157,19 +157,19 @@ class Playback:
             return at, row
 
     def bodies(self, index: int, most: int) -> Array:
-        """Bodies ``(frames, 91)`` of up to so many frames that end with one."""
+        """Bodies ``(frames, 91)`` of up to so many frames, ending with a given one."""
         with self._lock:
             place = index - self._gone + 1
             return np.stack([f.body for f in self._frames[max(0, place - most) : place]])
 
     def join(self, index: int, frames: list[Frame]) -> None:
-        """Go on with other frames from one on: the first of them is in its place.
+        """Replace the frames from one on by others.
 
-        What was there passes into them within half a second. If playback has passed it, they
-        are entered as far behind.
+        The old motion passes into the new one within half a second. If playback has passed that
+        frame, the new frames are entered at the same distance behind.
 
         Raises:
-            InputError: they end before where playback is.
+            InputError: they end before the present frame.
         """
         with self._lock:
             late = max(0, math.ceil(self._at) - index)
@@ -185,7 +185,7 @@ class Playback:
                 self._frames.append(self._passed_into(frame))
 
     def stop(self, index: int) -> None:
-        """Come to rest soon after a frame, where the body moves least, and forget all beyond."""
+        """Come to rest soon after a frame, at the least movement, and forget later frames."""
         with self._lock:
             first = max(index, math.ceil(self._at) + _SLOWING // 2) - self._gone
             last = len(self._frames) - 1
@@ -236,7 +236,7 @@ class Playback:
         return _mixed(a, b, part, self._quats)
 
     def _passed_into(self, frame: Frame) -> Frame:
-        """The next frame, while one motion passes into another, and no faster than joints may."""
+        """The next frame while one motion passes into another, within the joints' speed limits."""
         if self._passing < BLENDING:
             old = self._old[min(self._passing, len(self._old) - 1)]
             self._passing += 1

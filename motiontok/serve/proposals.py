@@ -1,4 +1,4 @@
-"""What a server's prior is asked: samples and plans, also from where a session will be."""
+"""Samples and plans of a server's prior, also from a session's future pose."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ __all__ = ["Limits", "Proposals"]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a server lets its clients ask for.
+    """Limits of clients' requests.
 
     Attributes:
         message_bytes: size of a request.
         windows: windows in a request, over the whole batch.
         samples: candidates of a plan in each step.
-        discs: that a plan is to keep out of.
+        discs: forbidden discs of a plan.
         sessions: open at once.
         clients: heard from within a minute.
         waiting: requests that wait, in all.
@@ -61,13 +61,13 @@ class Limits:
 
 
 class Proposals:
-    """Answers what is for the prior.
+    """Answers requests for the prior.
 
     Args:
         tokenizer: decodes.
         prior: samples and plans; without one both are refused.
-        world: whose metres requests and replies are in.
-        limits: what may be asked for.
+        world: in whose metres requests and replies are.
+        limits: of requests.
         session: finds a session by a request's fields.
     """
 
@@ -210,7 +210,7 @@ class Proposals:
         return {"world": self._world.name, "scale": self._world.scale}
 
     def _does(self, codes: NDArray[Any], asked: NDArray[Any]) -> dict[str, Any]:
-        """How fast samples ``(batch, windows, codes)`` go and turn, and by what that misses."""
+        """Velocity and yaw rate of samples ``(batch, windows, codes)``, and their errors."""
         from motiontok.prior.tokens import commands_done
 
         done, missed = commands_done(self._tokenizer, codes, asked, self._world)
@@ -219,7 +219,7 @@ class Proposals:
     def _anchor(
         self, given: dict[str, Any], prefix: NDArray[Any] | None
     ) -> tuple[Start, NDArray[Any] | None, dict[str, Any]]:
-        """What is gone on from: a pose, codes, and what the reply says of them."""
+        """The start of a request: a pose, codes, and their fields of the reply."""
         number = state_number(given, "from_frame")
         if given["session"] is None:
             if number is not None:

@@ -30,7 +30,7 @@ RATE = 50.0
 """States a second."""
 
 _BACKLOG = 100
-"""States that wait for a slow subscriber before the next are dropped for it."""
+"""States that may wait for a slow subscriber; later ones are dropped."""
 
 _MINUTE = 60.0
 
@@ -52,8 +52,8 @@ class Server:
         states_port: for states; the next one if not given, any free one if ``port`` is 0.
         sonic: joint names in the order of SONIC's pose stream, which is then published
             instead of this protocol's states; needs a robot.
-        limits: what clients may ask for.
-        log: told, in a line, of what should not happen.
+        limits: of clients' requests.
+        log: called with a line on faults.
 
     Raises:
         MissingDependencyError: pyzmq or msgpack is not installed.
@@ -171,7 +171,7 @@ class Server:
         self.close()
 
     def _talk(self) -> None:
-        """Take requests in and give answers out: the only thread that uses these sockets."""
+        """Receive requests and send answers: the only thread that uses these sockets."""
         zmq = self._zmq
         poller = zmq.Poller()
         poller.register(self._requests, zmq.POLLIN)
@@ -189,7 +189,7 @@ class Server:
             socket.close()
 
     def _admit(self, frames: list[bytes]) -> list[bytes] | None:
-        """Hand a request to a worker; an answer at once where it cannot be taken."""
+        """Hand a request to a worker, or answer at once if it cannot be accepted."""
         client, envelope = frames[0], frames[1:-1]
         route = [client, *envelope[:1]]
         number: Any = None

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["BodyState", "Session"]
 
 _PAST = 2
-"""Windows of what was played that a plan can go on from."""
+"""Played windows from which a plan can continue."""
 
 _AHEAD = 8
-"""Frames that must be solved for before a replacement is entered."""
+"""Frames to solve before a replacement is entered."""
 
 _FAR = 1.0
 """Metres and rad beyond which a measured pose is no correction."""
@@ -40,11 +40,11 @@ _FAR = 1.0
 
 @dataclass(frozen=True, eq=False)
 class BodyState:
-    """What is published, 50 times a second.
+    """The published state, 50 times a second.
 
     Attributes:
         frame: counts states of a session from 0.
-        held: nothing new was there; the body stands as it was.
+        held: no frames were left, and the body stands.
         root_pos: ``(3,)`` m, of the robot's base or the human's hips.
         root_quat: ``(4,)`` (w, x, y, z), likewise.
         joint_pos: ``(joints,)`` rad (or m), of a robot; else empty.
@@ -70,11 +70,11 @@ class Session:
         name: of the session.
         tokenizer: decodes.
         robot: to move; without one, states are of the human.
-        start: place and heading to begin at, in metres of the body that moves.
-        offsets: ``(22, 3)`` its bones, metres; of a robot those of a person with its legs.
-        first: codes that come of each window, if not all.
+        start: first place and heading, in metres of the moving body.
+        offsets: ``(22, 3)`` its bones, metres; with a robot, those of a person with its legs.
+        first: number of first codes of each window, if not all.
         rate: states a second.
-        most_seconds: so much may wait to be played.
+        most_seconds: longest motion that may wait.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Session:
 
     @property
     def queued_seconds(self) -> float:
-        """Length of what waits to be played."""
+        """Length of the waiting motion."""
         return self._playback.waiting / FPS
 
     @property
@@ -128,7 +128,7 @@ class Session:
 
     @property
     def pose(self) -> Start:
-        """Place and heading that the next codes begin at."""
+        """Place and heading where the next codes begin."""
         return self._correction.of_pose(self._shift.of_pose(self._decoder.pose))
 
     def push(self, codes: Array, *, on_invalid: OnInvalid = "error") -> float:
@@ -140,7 +140,7 @@ class Session:
 
         Raises:
             CodesError: they are none.
-            InputError: more would wait than may.
+            InputError: too much motion would wait.
         """
         with self._pushing:
             self.used = time.monotonic()
@@ -163,17 +163,17 @@ class Session:
         from_frame: int | None,
         on_invalid: OnInvalid = "error",
     ) -> int:
-        """Play these codes from a state on, instead of what waits; returns its number.
+        """Play these codes from a state on, instead of the waiting ones; returns its number.
 
         Args:
             codes: ``(windows, codes_per_window)``.
-            past: ``(windows, codes_per_window)`` that they go on from, done by that state.
+            past: ``(windows, codes_per_window)`` before them, played by that state.
             from_frame: number of the state; the next one by default.
             on_invalid: as :meth:`MotionTokenizer.decode` has it.
 
         Raises:
             CodesError: they are none.
-            InputError: the state is past, or more would wait than may.
+            InputError: the state is past, or too much motion would wait.
         """
         with self._pushing:
             self.used = time.monotonic()
@@ -203,7 +203,7 @@ class Session:
         return number
 
     def clear(self, from_frame: int | None) -> float:
-        """Slow to a stand soon after a state and forget what waits; returns the seconds until then.
+        """Slow to a stand after a state and forget the waiting motion; returns the seconds left.
 
         Raises:
             InputError: the state is past.
@@ -216,7 +216,7 @@ class Session:
         return self.queued_seconds
 
     def measured(self, root_pos: Array, root_quat: Array, frame: int | None) -> Start:
-        """Take where the robot was in a state: what comes next is anchored to it.
+        """Take the robot's pose in a state, to which later motion is anchored.
 
         Args:
             root_pos: ``(3,)`` of the base, or the human's hips, m.
@@ -224,7 +224,7 @@ class Session:
             frame: number of the state; the last one by default.
 
         Returns:
-            Place and heading that the next codes begin at.
+            Place and heading where the next codes begin.
 
         Raises:
             InputError: no pose, one too far away for a correction, or a state too long ago.
@@ -255,14 +255,14 @@ class Session:
             return self.pose
 
     def anchored(self, from_frame: int | None) -> tuple[Start, Array | None, int]:
-        """What a plan goes on from: the pose at a state, codes until there, and its number.
+        """The start of a plan: the pose at a state, codes until there, and its number.
 
         Args:
             from_frame: number of the state; the next one by default.
 
         Returns:
-            Place and heading as measured; ``(windows, codes_per_window)`` of what was played or
-            waits until then, None where that is less than a window; the state's number.
+            Place and heading as measured; ``(windows, codes_per_window)`` of the motion until then,
+            None if that is less than a window; the state's number.
 
         Raises:
             InputError: the state is past, or nothing plays yet.
@@ -293,7 +293,7 @@ class Session:
         return BodyState(now.number, now.held, row[:3], row[3:7], joints, rates, np.empty((0, 4)))
 
     def _require_room(self, codes: Array, waiting: float) -> int:
-        """How many windows these are, if they may wait too."""
+        """Number of these windows, if they may wait too."""
         count = 1 if np.ndim(codes) == 1 else len(codes)
         more = self._window * count
         if waiting + more > self._most:
@@ -304,11 +304,11 @@ class Session:
         return count
 
     def _anchored(self, index: int) -> Start:
-        """Where the body is in a frame, as measured."""
+        """The body's pose in a frame, as measured."""
         return self._correction.of_pose(_pose_of(self._playback.bodies(index, 1)[0]))
 
     def _restart(self) -> None:
-        """Begin anew with the codes that come, where what waits ends."""
+        """Begin anew with the next codes, at the end of the waiting motion."""
         end = self._playback.bodies(self._playback.end - 1, 1)[0]
         self._decoder = self._tokenizer.stream_decoder(
             start=_pose_of(end), offsets=self._offsets, first=self._first
@@ -318,7 +318,7 @@ class Session:
             self._follower.reset()
 
     def _join(self, index: int, frames: Iterator[Frame]) -> None:
-        """Go on with the first frames from one on, which are played while others are solved for."""
+        """Enter the first frames, which play while the others are solved."""
         first: list[Frame] = []
         for frame in frames:
             first.append(frame)
@@ -327,7 +327,7 @@ class Session:
         self._playback.join(index, first)
 
     def _frames(self, motion: Motion, index: int) -> Iterator[Frame]:
-        """Frames from one on as they are played: on the robot, and where the body is."""
+        """Frames from one on, ready to play: on the robot, and the body's pose."""
         poses = zip(motion.root_positions, motion.rotations, strict=True)
         for place, (position, turned) in enumerate(poses, start=index):
             body = np.concatenate([position, turned.ravel()])
@@ -339,7 +339,7 @@ class Session:
             yield Frame(shift.of_row(row), shift.of_row(body))
 
     def _shifted(self, body: Array, index: int) -> Shift:
-        """How the next frame is moved; a correction is made within half a second."""
+        """Shift of the next frame; a correction takes half a second."""
         if self._correction == Shift():
             return self._shift
         if self._pivot is None:
@@ -360,5 +360,5 @@ def _pose_of(body: Array) -> Start:
 
 
 def _share(frames: int) -> float:
-    """Of a correction that is made after so many frames."""
+    """Share of a correction after so many frames."""
     return float(smoothstep(frames / (BLENDING + 1)))

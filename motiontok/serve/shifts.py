@@ -1,4 +1,4 @@
-"""Moving what was decoded on the floor: where the robot really is, and from there on."""
+"""Moving decoded motion on the floor to the robot's measured place."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class Shift:
 
     @classmethod
     def between(cls, old: Start, new: Start) -> Shift:
-        """What takes one pose to another."""
+        """The shift from one pose to another."""
         yaw = rot.wrapped(new.yaw - old.yaw)
         x, y = _turned(np.array([old.x, old.y]), yaw)
         return cls(new.x - float(x), new.y - float(y), float(yaw))
 
     def after(self, first: Shift) -> Shift:
-        """This one after another one."""
+        """This shift after another one."""
         x, y = self.of(np.array([first.x, first.y]))
         return Shift(float(x), float(y), self.yaw + first.yaw)
 
     def back(self) -> Shift:
-        """What takes it back."""
+        """The inverse shift."""
         x, y = _turned(np.array([-self.x, -self.y]), -self.yaw)
         return Shift(float(x), float(y), -self.yaw)
 
     def part(self, share: float, pivot: Start) -> Shift:
-        """A share of it, by what it does at one place, which then goes there straight."""
+        """A share of the shift, along the straight way of one place."""
         place = np.array([pivot.x, pivot.y])
         to = place + share * (self.of(place) - place)
         x, y = to - _turned(place, share * self.yaw)

@@ -22,7 +22,7 @@ _MOST_AXES = 4
 
 
 class WireError(InputError):
-    """A message is not of this protocol."""
+    """A message does not follow this protocol."""
 
 
 def libraries() -> tuple[Any, Any]:
@@ -60,7 +60,7 @@ def unpack(raw: bytes) -> dict[str, Any]:
     """The message in some bytes.
 
     Raises:
-        WireError: not msgpack, no map, another version, or an array that is none.
+        WireError: not msgpack, no map, another version, or a malformed array.
     """
     _, msgpack = libraries()
     try:

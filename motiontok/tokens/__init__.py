@@ -1,1 +1,1 @@
-"""What the public tokenizer is made of: its folder, checks of what comes in, streams, flat ids."""
+"""Parts of the public tokenizer: its folder, checks of inputs, streams, flat ids."""

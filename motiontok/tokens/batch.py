@@ -1,4 +1,4 @@
-"""Codes of several clips in one array, and clips that are decoded together."""
+"""Codes of several clips in one array, and groups of clips to decode together."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from motiontok.tokens.checks import require_codes
 __all__ = ["PAD", "Batch", "padded", "together", "unpadded"]
 
 PAD = -1
-"""What stands in an array of codes where a clip has no window: no code, so that it decodes to
-nothing by mistake."""
+"""Fills an array of codes where a clip has no window. It is no code, so it is never decoded by
+mistake."""
 
 _TOGETHER = 64
-"""Windows that are decoded together; more are no faster."""
+"""Windows to decode together; more are no faster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Batch:
         codes: ``(windows, codes_per_window)`` int64 of one motion; of several
             ``(clips, windows, codes_per_window)``, shorter ones filled up with :data:`PAD`.
         mask: ``(windows,)`` or ``(clips, windows)``, False where there is no window.
-        clips: of each, without padding, all that decoding needs.
+        clips: of each clip, without padding, all that decoding needs.
     """
 
     codes: NDArray[np.int64]
@@ -48,7 +48,7 @@ class Batch:
 def padded(
     clips: Sequence[NDArray[Any]], pad: int = PAD
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Rows ``(clips, rows, n)`` of clips of any length, and where there are any."""
+    """Rows ``(clips, rows, n)`` of clips of any length, and their mask."""
     most = max(len(one) for one in clips)
     mask = np.arange(most) < np.array([len(one) for one in clips])[:, None]
     codes = np.full((*mask.shape, clips[0].shape[1]), pad, dtype=np.int64)
@@ -66,7 +66,7 @@ def unpadded(
         mask: ``(clips, windows)``; all windows count by default.
 
     Raises:
-        CodesError: they are of one clip, or the mask is of others, or has a hole.
+        CodesError: they belong to one clip, or the mask has another shape, or a hole.
     """
     if mask is None:
         clips = list(codes)

@@ -1,4 +1,4 @@
-"""Codes, features and clips as a user gives them, checked at the border."""
+"""Checks of codes, features and clips that a user gives."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
 
 
 def whole(value: Any, name: str, error: type[InputError]) -> int:
-    """A whole number, one of NumPy's included; anything else is the error, which names it."""
+    """A whole number, also one of NumPy's; anything else raises the error, which names it."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise error(f"{name} must be a whole number, got {value!r}")
     return int(value)
 
 
 def usable_device(device: torch.device | str) -> torch.device:
-    """A device, after something was put there.
+    """A device, tested by putting something there.
 
     Raises:
         InputError: this machine, or this build of torch, has no such device.
@@ -59,7 +59,7 @@ def usable_device(device: torch.device | str) -> torch.device:
 def motion_of(
     motion: Motion | str | os.PathLike[str], calibrations: Calibrations | None = None
 ) -> Motion:
-    """The motion itself, or that of a clip (.bvh) or motion (.npz) file.
+    """The motion itself, or the motion of a clip (.bvh) or motion (.npz) file.
 
     Args:
         motion: either.
@@ -82,7 +82,7 @@ def features_of(
     motion: Motion | str | os.PathLike[str] | Array | Tensor,
     calibrations: Calibrations | None = None,
 ) -> Array:
-    """Raw features ``(..., frames, 203)`` of whatever holds a motion.
+    """Raw features ``(..., frames, 203)`` of a motion, a path or features.
 
     Args:
         motion: a motion, a path or features.
@@ -106,7 +106,7 @@ def features_of(
 
 
 def require_codes(codes: Any) -> None:
-    """Refuse what is no :class:`Codes`, such as an array."""
+    """Refuse anything but :class:`Codes`, such as an array."""
     if not isinstance(codes, Codes):
         raise CodesError(
             f"expected Codes, as encode_to_codes and Codes.load give them, got "
@@ -115,7 +115,7 @@ def require_codes(codes: Any) -> None:
 
 
 def check_on_invalid(on_invalid: Any) -> None:
-    """Refuse what is no :data:`OnInvalid`."""
+    """Refuse anything but :data:`OnInvalid`."""
     if on_invalid not in ("error", "hold"):
         raise CodesError(f"on_invalid must be 'error' or 'hold', got {on_invalid!r}")
 
@@ -134,13 +134,13 @@ def check_codes(
 
     Args:
         codes: an array, tensor or nested list of integers.
-        codes_per_window: length of the last axis, where it is not ``first``.
+        codes_per_window: length of the last axis, unless it is ``first``.
         vocab_size: codes must lie below it.
-        on_invalid: ``"error"``, or ``"hold"`` to let windows with other codes pass, which
-            are then all 0 and marked.
-        first: codes of each window that there are, the others having been left out.
+        on_invalid: ``"error"``, or ``"hold"`` to accept windows with other codes, which become 0
+            and are marked.
+        first: number of first codes of each window, if the others were left out.
         prefixes: whether there is such a choice, for messages.
-        goes_on: a valid window came before these, so that none of them needs be.
+        goes_on: a valid window came before these, so none of them need be valid.
 
     Returns:
         Codes ``(..., windows, codes_per_window or first)`` and booleans ``(..., windows)``.
@@ -192,9 +192,9 @@ def check_codes(
 
 
 def stand_in(codes: Tensor, valid: NDArray[np.bool_], before: Tensor | None = None) -> Tensor:
-    """Codes in which an invalid window has those of the valid one before it.
+    """Codes in which an invalid window has the codes of the valid one before it.
 
-    What windows beside it are decoded with is then what :func:`hold_invalid` shows, nearly.
+    So neighbouring windows are decoded beside nearly the motion that :func:`hold_invalid` shows.
 
     Args:
         codes: ``(..., windows, codes)``.

@@ -1,4 +1,4 @@
-"""Features to codes and back: the half of the tokenizer that knows no skeleton."""
+"""Features to codes and back: the half of the tokenizer without a skeleton."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Coder:
         method: a trained autoencoder.
         statistics: of the features it was trained on.
         calibrations: of the rigs it was trained on. Files of these rigs are read with them,
-            as in training; a file of another rig speaks for itself.
+            as in training; a file of another rig is measured on itself.
     """
 
     def __init__(
@@ -121,13 +121,13 @@ class Coder:
             temperature: 0 is deterministic; a positive value samples.
             generator: source of randomness, on the tokenizer's device; without one, a
                 temperature draws from torch's global one.
-            hold_path: encode window by window and steer each one back to the path of the
-                motion, so that the root of a long motion does not drift.
-            first: keep only so many codes of each window, of a tokenizer whose first codes
-                decode alone (lopq, pca-pq, temporal): fewer bits for a coarser motion.
-            rate_weight: what a nat of the tokenizer's own prior counts for beside the error, of
-                daps-temporal: 1 at the slope of its rate-distortion curve. Tokens are then
-                cheaper to foretell (:meth:`nats`); an ``effort`` of 4 and more finds them.
+            hold_path: encode window by window and correct each one back to the path of the motion,
+                so that the root of a long motion does not drift.
+            first: keep only the first so many codes of each window, with a tokenizer whose first
+                codes decode alone (lopq, pca-pq, temporal): fewer bits, coarser motion.
+            rate_weight: for daps-temporal, weight of a nat of the tokenizer's own prior against the
+                error: 1 is the slope of its rate-distortion curve. Tokens are then easier to
+                predict (:meth:`nats`); an ``effort`` of 4 or more finds them.
 
         Returns:
             Integers ``(..., windows, codes_per_window)``, or ``first`` of them: torch if torch
@@ -135,7 +135,7 @@ class Coder:
 
         Raises:
             DataError: no motion, wrong shape or values that are not finite, effort below 1, a
-                negative temperature, or a count of codes that cannot be kept alone.
+                negative temperature, or a number of codes that do not decode alone.
             BVHError: the path is no readable clip.
         """
         if whole(effort, "effort", DataError) < 1:
@@ -178,10 +178,10 @@ class Coder:
         return codes.to(motion.device) if isinstance(motion, Tensor) else codes.cpu().numpy()
 
     def noise(self, first: int | None = None) -> Noise:
-        """What a body that does not move trembles by when it is decoded: measured once.
+        """Tremble of a still body when it is decoded: measured once.
 
         Args:
-            first: codes that are kept of each window; all by default.
+            first: number of codes kept of each window; all by default.
         """
         count = first or self.codes_per_window
         if count not in self._noise:
@@ -195,10 +195,10 @@ class Coder:
         return self._noise[count]
 
     def require_first(self, first: int | None) -> None:
-        """Refuse a count of codes of a window that do not decode alone; None is all of them.
+        """Refuse a number of codes that do not decode alone; None is all of them.
 
         Raises:
-            DataError: the method decodes whole windows only, or has not so many codes.
+            DataError: the method decodes whole windows only, or has fewer codes.
         """
         if first is None or whole(first, "first", DataError) == self.codes_per_window:
             return
@@ -213,7 +213,7 @@ class Coder:
             )
 
     def require_rates(self, weight: float) -> None:
-        """Refuse a weight of rates that cannot be had; 0 is none.
+        """Refuse an impossible weight of rates; 0 is none.
 
         Raises:
             DataError: it is negative or not finite, or the tokenizer has no prior of its own.
@@ -224,7 +224,7 @@ class Coder:
             self._with_rates(f"rate_weight {weight:g}")
 
     def nats(self, codes: NDArray[Any] | Tensor) -> Array | Tensor:
-        """What each code costs under the tokenizer's own prior, nats.
+        """Cost of each code under the tokenizer's own prior, nats.
 
         Args:
             codes: ``(..., windows, codes_per_window)`` of consecutive windows.
@@ -243,7 +243,7 @@ class Coder:
         return out.to(codes.device) if isinstance(codes, Tensor) else out.double().cpu().numpy()
 
     def _with_rates(self, what: str) -> DapsTemporal:
-        """The method, which has a prior of its own."""
+        """The method, checked to have a prior of its own."""
         if not isinstance(self.method, DapsTemporal):
             raise DataError(
                 f"{what}: a tokenizer of method {self.config.method.name} has no prior of its "
@@ -316,7 +316,7 @@ class Coder:
         prefixes: bool = False,
         goes_on: bool = False,
     ) -> tuple[Tensor, NDArray[np.bool_]]:
-        """Codes that are of this tokenizer; ``prefixes`` where ``first`` of them would do."""
+        """Codes checked for this tokenizer; with ``prefixes``, ``first`` of them are enough."""
         self.require_first(first)
         return check_codes(
             codes,
@@ -334,7 +334,7 @@ class Coder:
         on_invalid: OnInvalid = "error",
         first: int | None = None,
     ) -> Array:
-        """Raw features ``(..., windows, frames_per_window, 203)``, borders as they are.
+        """Raw features ``(..., windows, frames_per_window, 203)``, borders not blended.
 
         Args:
             codes: ``(..., windows, codes_per_window)``.
@@ -355,7 +355,7 @@ class Coder:
         return blend_seams(frames, self.frames_per_window)
 
     def _held(self, features: Array, codes: NDArray[Any] | Tensor) -> Array:
-        """Features ``(frames, 203)`` of whole clips whose bodies are held where they are still."""
+        """Features ``(frames, 203)`` of whole clips, with still bodies held."""
         return StillnessFilter(self.noise(np.shape(codes)[-1])).push(features)
 
     def _require_frames(self, frames: int, windows: int) -> None:

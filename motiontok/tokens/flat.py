@@ -1,4 +1,4 @@
-"""Codes as flat ids: what a tokenizer adds to coding for language models."""
+"""Codes as flat ids for language models, as methods of the tokenizer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FlatCoder(Coder):
             codes: ``(..., windows, codes_per_window)``.
             offset: id of code 0.
             bos, eos: ids to begin and end with, if given.
-            first: codes that there are of each window, as :meth:`decode` has it.
+            first: number of first codes of each window, as for :meth:`decode`.
 
         Raises:
             CodesError: bad codes, or bos or eos is also the id of a code.
@@ -60,15 +60,15 @@ class FlatCoder(Coder):
         """Codes ``(windows, codes_per_window)`` of one sequence of flat ids.
 
         Args:
-            ids: as :meth:`to_ids` makes them; all behind the first eos is padding.
+            ids: as :meth:`to_ids` makes them; everything after the first eos is padding.
             offset, bos, eos: as given to it.
             on_invalid: ids that are no code are an ``"error"``, or with ``"hold"`` become
                 -1, which :meth:`decode` can hold, and an incomplete last window is dropped.
-            first: codes that were kept of each window, as :meth:`encode` has it.
+            first: number of codes kept of each window, as for :meth:`encode`.
 
         Raises:
             CodesError: an id is no code, or the codes are no whole number of windows.
-            DataError: a count of codes that cannot be kept alone.
+            DataError: a number of codes that do not decode alone.
         """
         self.require_first(first)
         codes = codes_from_ids(
@@ -93,11 +93,11 @@ class FlatCoder(Coder):
         eos: int | None = None,
         first: int | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Flat ids ``(clips, length)`` of several clips, and where there are any.
+        """Flat ids ``(clips, length)`` of several clips, and their mask.
 
         Args:
             codes, mask: as :meth:`MotionTokenizer.batch_decode` takes them.
-            pad: id behind the end of shorter ones; it may be eos.
+            pad: id after the end of shorter ones; it may be eos.
             offset, bos, eos, first: as :meth:`to_ids` has them.
 
         Raises:
@@ -128,7 +128,7 @@ class FlatCoder(Coder):
 
         Args:
             ids: ``(clips, length)``, or a sequence for each clip.
-            pad: id that fills up shorter ones; all from the first on is left out.
+            pad: id that fills up shorter ones; everything from the first one on is left out.
             offset, bos, eos, on_invalid, first: as :meth:`from_ids` has them.
 
         Raises:

@@ -1,6 +1,6 @@
 """A tokenizer's folder: ``config.json`` and ``model.safetensors``, nothing pickled.
 
-Beside them ``calibrations.json``, where rigs of the training's clips were calibrated.
+Beside them ``calibrations.json``, if rigs of the training clips were calibrated.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _RETIRED = {
 
 
 class Parts(NamedTuple):
-    """What a tokenizer consists of.
+    """Parts of a tokenizer.
 
     Attributes:
         method: the trained autoencoder.
         statistics: of the features it was trained on.
         licence: note on the licence of the training data.
         calibrations: of the rigs it was trained on.
-        noise: of what is decoded, if it was measured.
+        noise: tremble of decoded held poses, if it was measured.
     """
 
     method: DiscreteAutoencoder
@@ -88,7 +88,7 @@ def fingerprint_of(parts: Parts) -> str:
 
 
 def rounded(parts: Parts) -> Parts:
-    """A copy whose weights fit 16 bits exactly, and 8 where its method says that they may."""
+    """A copy whose weights fit 16 bits exactly, and 8 bits where its method allows it."""
     method = copy.deepcopy(parts.method)
     for name, tensor in (*method.named_parameters(), *method.named_buffers()):
         if tensor.is_floating_point():
@@ -169,7 +169,7 @@ def read_folder(path: Path) -> tuple[Parts, str]:
 
 
 def _read_calibrations(path: Path) -> Calibrations:
-    """None are there where each clip of the training spoke for itself."""
+    """There are none if each training clip was measured on itself."""
     if not path.is_file():
         return {}
     values = json.loads(path.read_text(encoding="utf-8"))
@@ -177,8 +177,11 @@ def _read_calibrations(path: Path) -> Calibrations:
 
 
 def find_folder(folder: Path) -> Path:
-    """The folder of a tokenizer, given it, the run that trained it, the shipped one's name, or one
-    of the Hugging Face hub (:mod:`motiontok.tokens.hub`).
+    """The folder of a tokenizer.
+
+    Args:
+        folder: that folder itself, the run that trained it, the shipped one's name, or a name of
+            the Hugging Face hub (:mod:`motiontok.tokens.hub`).
 
     Raises:
         TokenizerError: there is none.

@@ -17,13 +17,13 @@ _FILES = [f"{folder}{name}" for folder in ("", "tokenizer/", "prior/") for name 
 
 
 def folder_of(name: Path) -> Path:
-    """The folder that is meant: one that is there, or a copy of what the hub has by that name.
+    """An existing folder, or a copy of the hub's folder of that name.
 
     Args:
-        name: of a folder, or ``owner/name``. What is there counts first.
+        name: of a folder, or ``owner/name``. An existing folder takes precedence.
 
     Returns:
-        A folder that is there, or the name as it came.
+        An existing folder, or the name unchanged.
 
     Raises:
         TokenizerError: the hub has no such name, or cannot be reached and there is no copy, or

@@ -19,8 +19,7 @@ def ids_of_codes(
 ) -> NDArray[np.int64]:
     """Flat ids ``(..., length)`` of codes ``(..., windows, codes_per_window)``.
 
-    Windows follow each other, a window's codes in their order; an id is ``offset`` plus
-    the code.
+    Windows follow each other, each with its codes in order; an id is ``offset`` plus the code.
 
     Raises:
         CodesError: offset, bos or eos is no whole number, or would be taken for a code.
@@ -46,7 +45,7 @@ def codes_from_ids(
 ) -> NDArray[np.int64]:
     """Codes ``(windows, codes_per_window)`` of the flat ids of one sequence.
 
-    A leading bos is dropped; so is the first eos with all behind it, which is padding.
+    A leading bos is dropped; so are the first eos and everything after it, which is padding.
 
     Raises:
         CodesError: not one row of integers, no codes, or, with ``on_invalid="error"``, an id
@@ -85,7 +84,7 @@ def codes_from_ids(
 
 
 def require_pad(pad: int, *, vocab_size: int, offset: int, bos: int | None) -> None:
-    """Refuse an id for padding that would be taken for something else.
+    """Refuse an id for padding that has another meaning.
 
     Raises:
         CodesError: it is no whole number, or that of a code or of bos.

@@ -1,4 +1,4 @@
-"""Frames of decoded windows as codes come: which are final, and which the next window changes."""
+"""Frames of decoded windows as codes arrive: final ones, and those that the next window changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from bvh.rotations import Array
 from motiontok.data import blend_seams
@@ -31,7 +32,7 @@ class Joining(ABC):
 
     Attributes:
         look_ahead: frames of a window that come with the next one.
-        ahead: ``(frames, 203)`` those that are kept back, as they are without a next window.
+        ahead: ``(frames, 203)`` held-back frames, as they are without a next window.
     """
 
     look_ahead: int
@@ -51,7 +52,7 @@ class Joining(ABC):
 
 
 class Blending(Joining):
-    """Of methods whose windows decode apart: the jump at a border is shared out.
+    """For methods with independent windows: the jump at a border is shared out.
 
     Args:
         check, decode: see there.
@@ -63,11 +64,13 @@ class Blending(Joining):
         self.look_ahead = min(REACH, window // 2)
         self.reset()
 
+    @override
     def reset(self) -> None:
         self.ahead = None
         self._raw: Array | None = None
         self._blended = np.empty((0, 0))
 
+    @override
     def push(self, codes: Any, on_invalid: OnInvalid) -> Array:
         z, valid = self._check(codes, on_invalid, self._raw is not None)
         windows = self._decode(z)
@@ -90,9 +93,9 @@ class Blending(Joining):
 
 
 class Context(Joining):
-    """Of methods that decode a window with those beside it: the last ones are decoded again.
+    """For methods that decode a window with its neighbours: the last windows are decoded again.
 
-    What codes of neighbouring windows err by is each window's own, so borders are blended as well.
+    Quantisation errors differ from window to window, so borders are blended as well.
 
     Args:
         check, decode: see there.
@@ -110,6 +113,7 @@ class Context(Joining):
         self._kept = -(-(self.look_ahead + fade + 2 + reach) // window)
         self.reset()
 
+    @override
     def reset(self) -> None:
         self.ahead = None
         self._codes: Tensor | None = None
@@ -117,6 +121,7 @@ class Context(Joining):
         self._before: Array | None = None  # the frame before the windows that are kept
         self._final = 0  # frames of these that came already
 
+    @override
     def push(self, codes: Any, on_invalid: OnInvalid) -> Array:
         z, valid = self._check(codes, on_invalid, self._codes is not None)
         z = stand_in(z, valid, None if self._codes is None else self._codes[-1])

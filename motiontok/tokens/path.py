@@ -45,21 +45,21 @@ def encode_on_path(
     decode: Callable[[NDArray[np.int64]], Array],
     noise: Noise,
 ) -> NDArray[np.int64]:
-    """Codes of a clip, each window steered back to the path that the ones before have left.
+    """Codes of a clip, each window corrected for the path error of the windows before it.
 
-    What the decoded path lacks at the beginning of a window in place and heading is added to
-    the window's velocities, spread evenly over its frames, before it is encoded. Errors of
-    windows then do not add up.
+    The decoded path's error in place and heading at the beginning of a window is added to the
+    window's velocities, spread evenly over its frames, before it is encoded. So errors of windows
+    do not add up.
 
     Args:
         features: ``(frames, 203)`` raw.
         window: frames a window.
-        context: windows before and after one that its codes and its decoding depend on. Those
-            after it are taken as they are, not yet steered; what becomes of the path with the
-            codes that they are given later is steered against in its turn.
+        context: windows before and after one on which its codes and its decoding depend. Later
+            windows are used uncorrected; the path error that their final codes cause is corrected
+            in its turn.
         encode: from consecutive windows ``(windows, window, 203)`` to codes ``(windows, codes)``.
         decode: from those to the windows.
-        noise: of the decoder: where a still body is held, its root is where it is held.
+        noise: of the decoder, used to hold still bodies: a held body's root stays in its place.
 
     Returns:
         ``(windows, codes)``.
@@ -100,7 +100,7 @@ def encode_on_path(
 
 
 def _standing(features: Array) -> Array:
-    """Features whose first frame stands on its pose: there is no step to it."""
+    """Features whose first frame has no step from the frame before."""
     out = features.copy()
     out[0, [_TURN, _VELOCITY.start, _VELOCITY.start + 1]] = 0.0
     return out

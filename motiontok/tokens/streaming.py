@@ -1,4 +1,4 @@
-"""A tokenizer's streams, on a body of its own where a caller names none."""
+"""A tokenizer's streams, by default on the tokenizer's own body."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["StreamCoder"]
 
 
 class StreamCoder(FlatCoder):
-    """Encodes and decodes as frames and codes come.
+    """Encodes and decodes as frames and codes arrive.
 
     Attributes:
-        offsets: ``(22, 3)`` the body that moves where a caller gives none, metres: the
-            reference body, whose metres those of features are.
+        offsets: ``(22, 3)`` the default body, metres: the reference body, in whose metres features
+            are.
     """
 
     offsets: Array = REFERENCE
 
     def stream_encoder(self, *, offsets: Array | None = None) -> StreamEncoder:
-        """Encode frames as they come.
+        """Encode frames as they arrive.
 
         Args:
             offsets: ``(22, 3)`` the subject's rest offsets; the tokenizer's by default.
@@ -55,15 +55,14 @@ class StreamCoder(FlatCoder):
         on_invalid: OnInvalid = "error",
         first: int | None = None,
     ) -> StreamDecoder:
-        """Decode windows as they come.
+        """Decode windows as they arrive.
 
         Args:
             start, offsets, plant, on_invalid, first: as :meth:`decode` has them.
 
         Raises:
             CodesError: no such ``on_invalid``.
-            DataError: a place or bones that no body has, or a count of codes that do not decode
-                alone.
+            DataError: impossible place or bones, or a number of codes that do not decode alone.
         """
         self.require_first(first)
         window, reach = self.frames_per_window, self.method.reach

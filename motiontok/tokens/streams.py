@@ -1,4 +1,4 @@
-"""Codes from frames as they come, and frames from codes as they come."""
+"""Codes from arriving frames, and frames from arriving codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["StreamDecoder", "StreamEncoder"]
 
 
 class StreamEncoder:
-    """Encodes frames as they come; made by ``MotionTokenizer.stream_encoder``.
+    """Encodes frames as they arrive; made by ``MotionTokenizer.stream_encoder``.
 
     A window's codes come with its last frame, or ``reach`` frames later. All codes together,
     those of :meth:`flush` included, equal those of the whole motion encoded at once.
@@ -37,7 +37,7 @@ class StreamEncoder:
         encode: from raw features ``(frames, 203)`` to codes ``(windows, codes)``.
         window: frames a window.
         codes: codes a window.
-        reach: frames before and after a window that its codes depend on.
+        reach: frames before and after a window on which its codes depend.
         offsets: ``(22, 3)`` the subject's rest offsets, metres.
 
     Attributes:
@@ -100,7 +100,7 @@ class StreamEncoder:
         return self._take(seen * self._window + self._reach, seen)
 
     def flush(self) -> NDArray[np.int64]:
-        """Codes of what is left, its last frame held to the window's end.
+        """Codes of the remaining frames, the last one held to the window's end.
 
         The next push begins anew; until then :attr:`start` and :attr:`frames` say what a file
         of the codes needs.
@@ -113,9 +113,9 @@ class StreamEncoder:
         return codes
 
     def _take(self, frames: int, seen: int) -> NDArray[np.int64]:
-        """Codes of the windows up to ``seen`` that did not come, from the first ``frames``.
+        """Codes of windows up to ``seen`` that were not returned yet, from the first ``frames``.
 
-        As many windows stay as the next ones depend on, and the frame before them, since
+        It keeps the windows on which the next ones depend, and the frame before them, since
         velocities need it.
         """
         count = frames + self._ahead
@@ -132,14 +132,13 @@ class StreamEncoder:
 
 
 class StreamDecoder:
-    """Decodes windows as they come; made by ``MotionTokenizer.stream_decoder``.
+    """Decodes windows as they arrive; made by ``MotionTokenizer.stream_decoder``.
 
-    What is beside a border depends on the window behind it, so the last :attr:`look_ahead`
-    frames of a window come with the next one or with :meth:`flush`. All frames together
-    equal those of the whole sequence decoded at once with ``plant=False``. With
-    ``plant=True`` a body that is still is held as at once, and standing feet are held too; at
-    once these would depend on all that follows, so here they differ a little (docs/tokens.md
-    has by how much).
+    Frames beside a border depend on the next window, so the last :attr:`look_ahead` frames of a
+    window come with the next one or with :meth:`flush`. All frames together equal those of the
+    whole sequence decoded at once with ``plant=False``. With ``plant=True`` a still body is held,
+    as in ``decode``, and so are standing feet. Held feet in ``decode`` depend on all later frames,
+    so in a stream they differ a little (docs/tokens.md has figures).
 
     Args:
         joining: decodes windows and joins them.
@@ -151,7 +150,7 @@ class StreamDecoder:
 
     Attributes:
         look_ahead: frames of a window that come with the next one.
-        pose: place and heading of the last frame that came, where feet are not held.
+        pose: place and heading of the last frame, with feet not held.
     """
 
     def __init__(
@@ -175,7 +174,7 @@ class StreamDecoder:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, where the stream began."""
+        """Begin anew, at the stream's first pose."""
         self._joining.reset()
         self.pose = self._first
         self._shift: Array | None = None
@@ -188,7 +187,7 @@ class StreamDecoder:
 
         Args:
             codes: ``(windows, codes_per_window)`` or, of one window, ``(codes_per_window,)``.
-            on_invalid: for these windows another choice than the decoder's.
+            on_invalid: for these windows, instead of the decoder's.
 
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary; with ``"hold"``
@@ -203,10 +202,10 @@ class StreamDecoder:
         return self._move(ready, self._joining.ahead)
 
     def flush(self) -> Motion:
-        """The frames that were kept back.
+        """The held-back frames.
 
-        What is pushed then goes on from the place where they end, without blending into them;
-        :meth:`reset` begins anew.
+        Later pushes continue from their last place, without blending into them; :meth:`reset`
+        begins anew.
 
         Raises:
             DataError: no codes were pushed since the last time.

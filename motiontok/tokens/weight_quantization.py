@@ -1,8 +1,8 @@
-"""Weights in fewer bits: 16 for all, 8 for the matrices that bear it.
+"""Weights in fewer bits: 16 for all, 8 for matrices that tolerate it.
 
 A row in 8 bits is whole numbers from -127 to 127 times its largest magnitude, itself 16 bits,
-over 127. That is computed in the same two roundings everywhere, so weights that were rounded
-once are written and read without change on any machine.
+over 127. All machines compute that with the same two roundings, so rounded weights are written and
+read unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _WHOLE, _LARGEST = "#8", "#8max"
 
 
 def rounded_rows(matrix: Tensor, first: int) -> Tensor:
-    """``matrix (..., rows, columns)`` with rows from ``first`` on as 8 bits can say them."""
+    """``matrix (..., rows, columns)`` with rows from ``first`` on rounded to 8 bits."""
     out = matrix.clone()
     tail = out[..., first:, :]
     largest = tail.abs().amax(dim=-1, keepdim=True).half().to(tail)
@@ -26,7 +26,7 @@ def rounded_rows(matrix: Tensor, first: int) -> Tensor:
 
 
 def quantize_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as a file holds them: in 8 or 16 bits wherever that loses nothing."""
+    """Tensors for a file: in 8 or 16 bits wherever that loses nothing."""
     out: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or tensor.dim() == 0:
@@ -45,7 +45,7 @@ def quantize_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def dequantize_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What :func:`quantize_weights` was given.
+    """Inverse of :func:`quantize_weights`.
 
     Raises:
         KeyError: a part of a tensor is missing.
@@ -63,7 +63,7 @@ def dequantize_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _first_of_8_bits(tensor: Tensor) -> int:
-    """From which on all rows, or matrices of a stack, are what 8 bits can say."""
+    """First row, or matrix of a stack, from which on 8 bits are exact."""
     if tensor.dim() < 2 or tensor.dtype != torch.float32:
         return len(tensor)
     largest = tensor.abs().amax(dim=-1, keepdim=True)

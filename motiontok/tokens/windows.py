@@ -12,9 +12,8 @@ from torch import Tensor
 
 from bvh.rotations import Array
 from motiontok.data import Statistics, accumulate, differentiate, split_windows
-from motiontok.errors import CodesError, TokenizerError
+from motiontok.errors import CodesError
 from motiontok.methods import DiscreteAutoencoder
-from motiontok.models import Policy
 
 __all__ = ["cut_windows", "decode_windows", "encode_windows", "log_prob_windows"]
 
@@ -34,7 +33,7 @@ def _standardized(windows: Array, statistics: Statistics) -> Tensor:
 
 
 def _sequences(method: DiscreteAutoencoder, shape: Sequence[int]) -> tuple[int, int]:
-    """(sequences, windows of each) of windows ``shape``: of one each where windows are apart."""
+    """(sequences, windows of each) of ``shape``; independent windows are sequences of one."""
     count = math.prod(shape)
     windows = shape[-1] if method.joins_windows and shape else 1
     return count // windows, windows
@@ -50,8 +49,16 @@ def encode_windows(
     generator: torch.Generator | None,
     rate_weight: float = 0.0,
 ) -> Tensor:
-    """Codes ``(..., windows, codes)`` of consecutive windows ``(..., windows, frames, 203)``, on
-    the method's device."""
+    """Codes ``(..., windows, codes)`` of consecutive windows, on the method's device.
+
+    Args:
+        method: encodes.
+        statistics: standardise the features.
+        windows: raw features ``(..., windows, frames, 203)``.
+        effort, temperature, generator: as
+            :meth:`~motiontok.methods.base.DiscreteAutoencoder.encode` has them.
+        rate_weight: what a nat of the tokens' own prior costs, of methods that have one.
+    """
     device = method.device
     count = _sequences(method, windows.shape[:-2])
     x = _standardized(windows, statistics).unflatten(0, count)
@@ -88,23 +95,17 @@ def log_prob_windows(
         CodesError: there are not as many windows of codes as of features.
         TokenizerError: the encoder is no distribution.
     """
-    policy = getattr(method, "policy", None)
-    if not isinstance(policy, Policy):
-        raise TokenizerError(
-            f"the encoder of method {method.config.method.name} is deterministic: its codes have "
-            "no log-probability"
-        )
     if codes.shape[:-1] != windows.shape[:-2]:
         raise CodesError(
             f"codes: expected windows {windows.shape[:-2]} as of the motion, got "
             f"{tuple(codes.shape[:-1])}"
         )
-    device = method.device
-    flat = codes.reshape(-1, codes.shape[-1]).to(device)
-    parts = []
-    for x, z in zip(
-        _standardized(windows, statistics).split(_CHUNK), flat.split(_CHUNK), strict=True
-    ):
-        logp = policy.log_probabilities(x.to(device), z[:, None])[:, 0]
-        parts.append(logp.gather(-1, z[..., None])[..., 0])
+    count = _sequences(method, codes.shape[:-1])
+    x = _standardized(windows, statistics).unflatten(0, count)
+    z = codes.reshape(*count, codes.shape[-1])
+    size = max(1, _CHUNK // count[1])
+    parts = [
+        method.code_log_probabilities(some.to(method.device), own.to(method.device))
+        for some, own in zip(x.split(size), z.split(size), strict=True)
+    ]
     return torch.cat(parts).reshape(codes.shape)

@@ -40,7 +40,7 @@ class Checkpoint:
 
     Attributes:
         tensors: every tensor by name (``model.``, ``optimizer.``, ``generator``, ``extra.``).
-        header: step, configuration and whatever else the loop keeps.
+        header: step, configuration and other values of the loop.
     """
 
     tensors: dict[str, Tensor]
@@ -76,7 +76,7 @@ class Checkpoint:
             ) from None
 
     def restore_weights(self, model: nn.Module) -> None:
-        """Put weights back, and nothing else.
+        """Put only weights back.
 
         Raises:
             TrainingError: the checkpoint belongs to another model.
@@ -117,7 +117,7 @@ def save_checkpoint(
 
 
 def save_weights(path: Path, *, model: nn.Module, header: dict[str, Any]) -> None:
-    """Write a checkpoint that holds weights alone: to use, not to go on from.
+    """Write a checkpoint with weights alone, for use, not for resuming.
 
     Raises:
         TrainingError: the disk is full or the folder cannot be written.

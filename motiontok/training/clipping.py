@@ -27,13 +27,13 @@ def clip_adaptively(
     """Scale gradients in place so that no unit's exceeds ``ratio`` times its weights' norm.
 
     A unit is an output row of a matrix or an output channel of a convolution, a column of an
-    embedding over all of its tokens, the whole of a vector, and one position's part of what each
-    position has of its own (codewords, and the maps from and to them).
-    DAPS losses are sums over thousands of dimensions, so this acts on nearly every step.
+    embedding over all of its tokens, the whole of a vector, and one position's part of weights that
+    each position has of its own (codewords, and the maps from and to them). DAPS losses are sums
+    over thousands of dimensions, so this acts on nearly every step.
 
     Args:
         parameters: those with a gradient are clipped.
-        transposed: :func:`transposed_weights` of the module they are of.
+        transposed: :func:`transposed_weights` of their module.
         ratio: largest allowed gradient norm relative to the weight norm.
         floor: least weight norm, so that zero-initialised weights can move.
     """

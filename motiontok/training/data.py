@@ -1,4 +1,4 @@
-"""What the loop asks of data, whatever is in it, and the measure of held-out data."""
+"""The loop's interface to data of any kind, and the measure of held-out data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrainingSet(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the data: a run goes on only with what it began with."""
+        """Changes with the data: a run continues only with its own data."""
         ...
 
     def __len__(self) -> int:
@@ -35,32 +35,32 @@ class TrainingSet(Protocol):
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """``size`` observations ``(size, *shape)`` drawn at random, or only ``rows`` of them.
 
-        Whatever ``rows`` are, the same observations are drawn, and the next batch is the same.
+        The draws, and the next batch, do not depend on ``rows``.
         """
         ...
 
     def once(self, generator: torch.Generator) -> Callable[[int], Tensor]:
         """A function of a count that gives so many random observations, each of them once.
 
-        Where they end it gives fewer, and then none.
+        At the end it gives fewer, and then none.
         """
         ...
 
     def seek(self, drawn: int) -> None:
-        """Go on after ``drawn`` observations, if the order is not the generator's."""
+        """Continue after ``drawn`` observations, if the generator does not decide the order."""
         ...
 
     def metrics(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Errors of reconstructions ``y`` of ``x (observations, *shape)``.
 
-        Among them are ``mse``, by which the best step of a run is told, and ``psnr``; the
-        keys are always the same.
+        They include ``mse``, which decides the best step of a run, and ``psnr``. The keys are
+        always the same.
         """
         ...
 
 
 class Drawing:
-    """Observations to fit on: none twice before all were given, nor more than memory holds."""
+    """Observations for fitting: none twice before all were given, and no more than memory holds."""
 
     def __init__(self, data: TrainingSet, generator: torch.Generator) -> None:
         self._data, self._generator = data, generator
@@ -68,6 +68,7 @@ class Drawing:
         self._give = data.once(generator)
 
     def __call__(self, count: int) -> Tensor:
+        """So many observations ``(n, *shape)``, or as many as memory or the data has."""
         count = min(count, self._fitting)
         found = self._give(count)
         if not len(found):
@@ -83,8 +84,8 @@ def evaluate(
     """Greedy reconstruction of held-out data.
 
     Args:
-        method: to judge; left in evaluation mode.
-        data: whose held-out observations to use: at most ``limit`` of them, evenly spread.
+        method: to evaluate; left in evaluation mode.
+        data: with the held-out observations, of which at most ``limit``, evenly spread, are used.
         limit: see there.
         batch: observations at a time.
 

@@ -13,15 +13,15 @@ __all__ = ["EventLog"]
 
 
 class EventLog:
-    """Rows of named numbers as TensorBoard reads them; nothing without tensorboardX.
+    """Rows of named numbers for TensorBoard; does nothing without tensorboardX.
 
     Names become ``validation/...`` where they begin with ``val_``, else ``training/...``.
-    Rows are written when they are added, not by a thread behind: a full disk is then an
-    error of the run, not a thread that dies and a run that waits for it.
+    Rows are written when they are added, not by a background thread. So a full disk is an error of
+    the run; with a thread, the thread would die and the run would wait for it.
 
     Args:
         folder: of the run; each part of a resumed run writes a file of its own.
-        until: on resuming, TensorBoard forgets what earlier files say after this step.
+        until: on resuming, TensorBoard forgets rows of earlier files after this step.
     """
 
     def __init__(self, folder: Path, *, until: int | None) -> None:

@@ -13,10 +13,10 @@ __all__ = ["deferred_interrupt"]
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back, so that an update is done whole or not at all.
+    """Delay Ctrl-C, so that an update is complete or not done at all.
 
-    Yields a function that says whether Ctrl-C was pressed; asking is up to the caller. A
-    second Ctrl-C interrupts at once. Other threads than the main one never see Ctrl-C.
+    Yields a function that tells whether Ctrl-C was pressed; the caller has to ask. A second Ctrl-C
+    interrupts at once. Only the main thread ever sees Ctrl-C.
     """
     pressed = False
 

@@ -19,8 +19,7 @@ class CsvLog:
     Args:
         path: the file.
         columns: every column that will be written.
-        until: on resuming, rows after this step are dropped, since those steps
-            are about to be run again.
+        until: on resuming, rows after this step are dropped, since those steps will run again.
     """
 
     def __init__(self, path: Path, columns: tuple[str, ...], *, until: int | None) -> None:

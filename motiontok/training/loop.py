@@ -43,7 +43,7 @@ from motiontok.training.writing import written
 __all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "train"]
 
 CHECKPOINT = "checkpoint.safetensors"
-"""The last step of a run, to go on from."""
+"""The last step of a run, to resume from."""
 
 BEST = "best.safetensors"
 """The weights of its best validation."""
@@ -52,7 +52,7 @@ LOG_COLUMNS = (
     "step", "seconds", "policy_loss", "reward", "mse", "psnr", "ess", "eta", "beta", "temperature",
     "kl", "quantizer_loss", "code_usage", "skipped",
 )  # fmt: skip
-"""Columns of the log that every kind of data has; those of its validation come after."""
+"""Columns of the log for every kind of data; those of its validation follow."""
 
 _USAGE_MEMORY = 0.999
 _MAX_SKIPPED = 100
@@ -111,18 +111,18 @@ def train(
 
     Args:
         config: the run.
-        data: what to train on, on ``device``.
+        data: training data, on ``device``.
         networks: of that kind of data.
         out: folder of the run.
         device: where to train.
         resume: continue from the checkpoint in ``out``.
-        start_from: a trained one of the same sizes, whose weights the run starts from.
+        start_from: a trained autoencoder of the same sizes, with whose weights the run starts.
         update: progress display.
-        measure: gives the validation metrics, ``mse`` and ``psnr`` among them; by default
-            greedy reconstruction of at most ``train.validation_windows`` observations.
+        measure: gives the validation metrics, including ``mse`` and ``psnr``; by default greedy
+            reconstruction of at most ``train.validation_windows`` observations.
         on_evaluation: called with the model and step after each validation.
-        clock: seconds, for the time budget and the log: ``time.process_time`` makes runs
-            comparable on a processor that is shared.
+        clock: seconds, for the time budget and the log; ``time.process_time`` makes runs comparable
+            on a shared processor.
 
     Raises:
         TrainingError: divergence, a checkpoint that cannot be used, or ``out`` cannot be made.
@@ -346,7 +346,7 @@ class _Guard:
 
 
 def _progress(config: Config, step: int, seconds: float) -> float:
-    """How far the run is, 1 at its end: by the clock with a time budget, else by steps."""
+    """Progress of the run, 1 at its end: by the clock with a time budget, else by steps."""
     budget = 60.0 * config.train.time_budget
     return seconds / budget if budget else step / config.train.steps
 

@@ -1,8 +1,8 @@
-"""Training with many processes: joining them, and what they tell each other.
+"""Training with many processes: joining them, and their communication.
 
-``torchrun`` starts the processes and says by environment variables who they are
-(docs/training.md). Each computes its share of every batch; gradients are averaged, after
-which all make the same update. The first alone writes files and shows progress.
+``torchrun`` starts the processes and gives them their ranks by environment variables
+(docs/training.md). Each computes its share of every batch; gradients are averaged, and then all
+make the same update. Only the first writes files and shows progress.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def init_process_group(device: str) -> str:
 
 
 def destroy_process_group() -> None:
-    """After training: go on alone. Processes other than the first end here, successfully.
+    """After training, continue alone: all processes but the first end here, successfully.
 
-    Only where :func:`init_process_group` made the team: a program that made its own goes on.
+    Only if :func:`init_process_group` made the group; a program with its own group continues.
     """
     global _joined
     if not _joined:
@@ -103,7 +103,7 @@ def process_group() -> ProcessGroup:
 
 
 def require_shares(config: Config, method: DiscreteAutoencoder, group: ProcessGroup) -> None:
-    """Refuse what many processes cannot share.
+    """Refuse a method or batch that many processes cannot share.
 
     Raises:
         ConfigError: the method, or a batch that the processes do not divide.
@@ -124,7 +124,7 @@ def require_shares(config: Config, method: DiscreteAutoencoder, group: ProcessGr
 
 @contextmanager
 def first_before_others() -> Iterator[None]:
-    """Let the first process do what the others then find done, such as filling a cache."""
+    """Let the first process run before the others, such as to fill a cache for them."""
     members = process_group()
     if members.rank:
         _wait()
@@ -152,7 +152,7 @@ def broadcast_state(module: nn.Module, generator: torch.Generator, group: Proces
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter], group: ProcessGroup) -> None:
-    """Replace gradients by their mean over the processes, all of them in one message."""
+    """Replace gradients by their mean over the processes, in one message."""
     if group.size == 1:
         return
     with_gradient = [p for p in parameters if p.grad is not None]
@@ -174,7 +174,7 @@ def broadcast_scalar(value: float, group: ProcessGroup) -> float:
 
 
 def any_of(flag: bool, group: ProcessGroup) -> bool:
-    """Whether it is so in any process."""
+    """Whether it is true in any process."""
     if group.size == 1:
         return flag
     said = torch.tensor(float(flag))

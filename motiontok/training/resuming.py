@@ -1,4 +1,4 @@
-"""Whether a run can go on from a checkpoint."""
+"""Whether a run can continue from a checkpoint."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _FREE = (
 
 
 def require_same(config: Config, path: Path, *, data: str = "") -> None:
-    """Refuse to go on from a checkpoint with other data, another model or method.
+    """Refuse a checkpoint with other data, another model or another method.
 
-    Lengths and intervals may change: a finished run goes on with more steps.
+    Lengths and intervals may change: a finished run continues with more steps.
 
     Args:
         config: of the run now.
@@ -48,14 +48,14 @@ def require_same(config: Config, path: Path, *, data: str = "") -> None:
 
 
 def is_done(config: Config, path: Path) -> bool:
-    """Whether a checkpoint is just where the run now is to end.
+    """Whether a checkpoint is exactly at the wanted end of the run.
 
     Args:
         config: of the run now.
         path: of the checkpoint.
 
     Raises:
-        TrainingError: the checkpoint cannot be read, or more was trained than is asked for.
+        TrainingError: the checkpoint cannot be read, or was trained for longer than wanted.
     """
     header, train = read_header(path), config.train
     step, minutes = header["step"], header["seconds"] / 60.0

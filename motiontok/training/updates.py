@@ -17,8 +17,8 @@ __all__ = ["Updates"]
 class Updates:
     """AdamW on a method's parameters; gradients that are not finite change nothing.
 
-    Nothing waits for the device: what is not finite is told and counted there, and the fused
-    optimiser leaves weights, moments and its count of steps alone.
+    Nothing waits for the device: gradients that are not finite are detected and counted there, and
+    the fused optimiser then leaves weights, moments and its count of steps alone.
 
     Args:
         method: on its device, with the processes that share its batches.
@@ -45,7 +45,7 @@ class Updates:
         return total, in_a_row
 
     def restore_count(self, skipped: int) -> None:
-        """Go on counting skipped steps."""
+        """Continue counting skipped steps."""
         self._counts[0] = skipped
 
     def step(self, loss: Tensor, progress: float) -> None:

@@ -13,7 +13,7 @@ __all__ = ["written"]
 
 @contextmanager
 def written(path: Path) -> Iterator[None]:
-    """Turn what the system says against writing ``path`` into an error of the run.
+    """Turn a system error in writing ``path`` into an error of the run.
 
     Raises:
         TrainingError: the disk is full or the folder cannot be written.

@@ -30,6 +30,12 @@ def on_full_disk():
     return run
 
 
+@pytest.fixture
+def one_core(monkeypatch):
+    """Folders are done in this process, as on a machine of one core."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0})
+
+
 @pytest.fixture(scope="session")
 def g1():
     """Unitree's G1; not to be changed."""
@@ -46,6 +52,7 @@ def short_start():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(temporal, "_LINEAR_STEPS", 30)
+        patch.setattr(temporal, "_LINEAR_BATCH", 8)
         yield
 
 

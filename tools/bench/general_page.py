@@ -39,42 +39,44 @@ _COST: tuple[Column, ...] = (
 _HEAD = """\
 # What generalises
 
-How far decoded motion is from its source: on clips like those trained on, on whole data sets
-never trained on, and on near duplicates of what was trained on. `tools/bench/general.py` writes
-this page.
+This page measures how far decoded motion is from its source: on whole data sets never trained on,
+on clips like the training clips, and on near duplicates of training clips.
+`tools/bench/general.py` writes it.
 
-**Which table to quote.** What users bring is motion of other people, other actions and other
-studios, so a tokenizer's error is that of *Whole data sets never trained on*. *Held-out clips of
-the sets trained on* says what to expect once a tokenizer was trained on the user's own kind of
-motion. *Near duplicates* flatters: the same actors repeat the same actions, so that a clip held
-out has its twins in training, and a tokenizer that only remembers does well. It is here because
+**Which table to quote.** Users bring motion of other people, other actions and other
+studios, so quote *Whole data sets never trained on* as a tokenizer's error. *Held-out clips of
+the sets trained on* shows what to expect after training on the user's own kind of
+motion. *Near duplicates* flatters: the same actors repeat the same actions, so a held-out clip
+has twins in training, and a tokenizer that only remembers does well. It is here because
 figures of this kind were published before; quote it only with that name.
 
-Everything is measured on the decoded motion of whole clips, each on its own skeleton. The clips are
-the same in all tables, so that only what was trained on differs from table to table:
+Everything is measured on the decoded motion of whole clips, each on its own skeleton. All tables
+test the same clips, and only the training data differ:
 
 {held_out}
 
-Above each table stands how far training is from what is tested: the median over {windows} windows
+Above each table stands the distance from test to training clips: the median over {windows} windows
 of the mean distance of joints (relative to the hips, heading taken out, on the reference body) to
-the nearest of all windows trained on, mirror images included. It is the joint error of a
-tokenizer that answers with the nearest window that it remembers. Where it is below
-{twins:.0f} mm, the clips are near duplicates in whatever table they stand, and the page says so."""
+the nearest training window, mirror images included. It is the joint error of a
+tokenizer that answers with the nearest window that it remembers. If it is below
+{twins:.0f} mm, the clips are near duplicates in any table, and the page says so."""
 _NOTES = """\
-MPJPE and end effectors (feet, hands, head): joints relative to the hips with heading taken out.
-Global: without any alignment, root drift included. Rotation: of joints, without the hips.
-Velocity and acceleration: mean error, relative to the hips. Skate: speed of feet while the source
-stands on them. Under *Smoothness* the mean size of velocity, acceleration (relative to the hips)
-and jerk (in the world) of decoded motion and of its source: less is smoothed, more trembles.
-Seam: error of a joint's step from frame to frame across window borders; inside: the same
-elsewhere; step at borders: its length. Bits are those of the clips measured: `pca-sq`, a codec of
-variable length, takes what it takes, up to its rate on training windows and beyond. Means over
-clips, weighted by frames.
-
-Parameters are all numbers that a method keeps, fitted or trained. Speeds are from motion to codes
-and from codes to motion, features and standing feet included, over the test clips of its first
-training on this page; start-up is `from_pretrained`, imports not counted. All times are processor
-time of one thread."""
+- MPJPE and end effectors (feet, hands, head): joints relative to the hips, heading taken out.
+- Global: without any alignment, root drift included. Rotation: of joints, without the hips.
+- Velocity and acceleration: mean error, relative to the hips. Skate: speed of feet that stand in
+  the source.
+- Under *Smoothness*: the mean size of velocity, acceleration (relative to the hips) and jerk (in
+  the world) of decoded motion and of its source. Smaller than the source is smoothed, larger
+  trembles.
+- Seam: error of a joint's step from frame to frame across window borders. Inside: the same
+  elsewhere. Step at borders: its length.
+- Bits are those of the clips measured. `pca-sq`, a codec of variable length, may take fewer or
+  more than its rate on training windows.
+- Figures are means over clips, weighted by frames.
+- Parameters are all numbers that a method keeps, fitted or trained.
+- Speeds are from motion to codes and from codes to motion, features and standing feet included,
+  over the test clips of the method's first training on this page. Start-up is
+  `from_pretrained`, imports not counted. All times are processor time of one thread."""
 
 
 @dataclass(frozen=True, eq=False)

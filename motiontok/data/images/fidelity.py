@@ -1,4 +1,4 @@
-"""How far reconstructed images are from their originals: PSNR and SSIM."""
+"""Errors of reconstructed images: PSNR and SSIM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where images are: files, or stretches of tar archives that are read in place."""
+"""Files of images, or stretches of tar archives that are read in place."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ImageFiles:
 
     Attributes:
         training, held_out: the files.
-        note: how the two were told apart, one line.
+        note: how the two were separated, one line.
     """
 
     training: Sequence[ImageFile]
@@ -101,9 +101,9 @@ def _walk(folder: str, prefix: str) -> Iterator[str]:
 def tar_images(path: Path) -> list[ImageFile]:
     """Pictures in an uncompressed tar archive, in its order, and in archives inside it.
 
-    Nothing is unpacked: a picture is a stretch of the file. Names only name; links,
-    devices and whatever is no picture are passed over. An archive inside (ILSVRC's
-    training archive holds one a class) gives its name as a folder.
+    Nothing is unpacked: a picture is a stretch of the file. Names are never paths; links, devices
+    and other files are skipped. An archive inside (ILSVRC's training archive holds one a class)
+    gives its name as a folder.
 
     Raises:
         DataError: truncated, compressed, damaged, or no tar archive.

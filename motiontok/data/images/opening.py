@@ -79,7 +79,7 @@ def open_image_set(
 
 
 def open_image_files(config: Config, path: Path | None) -> ImageFiles:
-    """Files of a data set that is read as training goes.
+    """Files of a data set that is read during training.
 
     Raises:
         DataError: no path, or nothing usable there.

@@ -1,4 +1,4 @@
-"""Shuffled epochs of which any place can be found again."""
+"""Shuffled epochs with random access."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["ShuffledOrder"]
 class ShuffledOrder:
     """A different permutation of ``count`` items every epoch, as one endless sequence.
 
-    The whole sequence follows from the seed, so a place in it is one number: a run goes
-    on in the middle of an epoch from the number of items it has drawn.
+    The whole sequence follows from the seed, so a place in it is one number: a run continues in the
+    middle of an epoch from the number of items drawn.
 
     Args:
         count: items.

@@ -1,8 +1,7 @@
 """Pictures of any kind to square RGB images, by Pillow.
 
-Whatever a picture is stored as (grey, 16 bits, CMYK, a palette, with an alpha channel,
-turned by its EXIF note), what comes out is eight bits a channel, RGB, upright,
-transparent parts over white.
+Pictures of every kind (grey, 16 bits, CMYK, a palette, with an alpha channel, turned by an EXIF
+note) become RGB of eight bits a channel, upright, with transparent parts over white.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ class Picture:
 
     Attributes:
         width, height: pixels, as seen upright.
-        kind: what it is stored as, such as ``grey`` or ``CMYK``; empty for 8-bit RGB.
+        kind: kind of storage, such as ``grey`` or ``CMYK``; empty for 8-bit RGB.
     """
 
     def __init__(self, image: Image, name: str) -> None:
@@ -188,7 +187,7 @@ def _rgb(image: Image) -> Image:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Any failure of Pillow as one of ours: decoders raise whatever they please."""
+    """Any failure of Pillow as one of ours, since decoders raise all kinds of errors."""
     try:
         yield
     except DataError as error:

@@ -1,4 +1,4 @@
-"""Bytes of images to what models see, and back."""
+"""From bytes of images to models' inputs, and back."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class Pixels:
         return not self.mean
 
     def standardize(self, images: Tensor) -> Tensor:
-        """What models see, float32, of bytes."""
+        """Models' inputs, float32, from bytes."""
         if self.binary:
             return (images > 127).float()
         mean, deviation = self._columns(images.device)
         return (images.float() - mean) / deviation
 
     def to_unit(self, x: Tensor) -> Tensor:
-        """Black 0 and white 1, clipped, of what models see."""
+        """Models' inputs with black 0 and white 1, clipped."""
         if self.binary:
             return x.clamp(0.0, 1.0)
         mean, deviation = self._columns(x.device)
         return ((x * deviation + mean) / 255.0).clamp(0.0, 1.0)
 
     def to_bytes(self, x: Tensor) -> Tensor:
-        """Bytes of what models see, rounded and clipped."""
+        """Bytes from models' inputs, rounded and clipped."""
         return (255.0 * self.to_unit(x)).round().to(torch.uint8)
 
     def _columns(self, device: torch.device) -> tuple[Tensor, Tensor]:

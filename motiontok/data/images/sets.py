@@ -1,4 +1,4 @@
-"""Images as the training loop wants them: in memory, or decoded as training goes."""
+"""Images for the training loop, in memory or decoded during training."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.data.epoch_sampler import EpochSampler
 from motiontok.data.images.arrays import ImageArrays
@@ -57,7 +58,7 @@ class ImageSet(ABC):
 
     @abstractmethod
     def seek(self, drawn: int) -> None:
-        """Go on after ``drawn`` images, where the order is the set's and not the generator's."""
+        """Continue after ``drawn`` images, if the set, not the generator, decides the order."""
 
     @abstractmethod
     def close(self) -> None:
@@ -92,18 +93,20 @@ class ArraySet(ImageSet):
     def __len__(self) -> int:
         return len(self._training)
 
+    @override
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         device = self._training.device
         index = torch.randint(len(self._training), (size,), generator=generator, device=device)
         return self.pixels.standardize(self._training[index[rows]])
 
+    @override
     def once(self, generator: torch.Generator) -> EpochSampler:
         device = self._training.device
         order = torch.randperm(len(self._training), generator=generator, device=device)
         return EpochSampler(order, lambda places: self.pixels.standardize(self._training[places]))
 
     def seek(self, drawn: int) -> None:
-        """Nothing to do: the generator alone says which images come next."""
+        """Nothing to do: the generator alone decides the next images."""
 
     def close(self) -> None:
         """Nothing to do: nothing is decoded."""
@@ -157,6 +160,7 @@ class PictureSet(ImageSet):
     def __len__(self) -> int:
         return len(self._stream.files)
 
+    @override
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         pixels = torch.from_numpy(self._stream.take(size, rows))
         if self._device.type == "cuda":
@@ -164,16 +168,18 @@ class PictureSet(ImageSet):
         return self.pixels.standardize(pixels.to(self._device, non_blocking=True))
 
     def once(self, generator: torch.Generator) -> EpochSampler:
-        """Every picture four times: a crop of it is another each time."""
+        """Every picture four times, with a different crop each time."""
 
         def gather(places: Tensor) -> Tensor:
             return self.batch(len(places), generator) if len(places) else self.validation[:0]
 
         return EpochSampler(torch.arange(_CROPS * len(self)), gather)
 
+    @override
     def seek(self, drawn: int) -> None:
         self._stream.seek(drawn)
 
+    @override
     def close(self) -> None:
         self._stream.close()
 

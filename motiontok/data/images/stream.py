@@ -1,7 +1,7 @@
 """Batches of pictures, decoded ahead of training by a pool of threads.
 
-Threads are enough: Pillow's decoders and resizers let go of the interpreter's lock, and
-nothing has to be copied between processes.
+Threads are enough: Pillow's decoders and resizers release the interpreter's lock, and nothing has
+to be copied between processes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _NAMED = 5
 
 @dataclass
 class Skipped:
-    """What was wrong with pictures, counted.
+    """Faults of pictures, counted.
 
     Attributes:
         reasons: by name, of pictures that could not be decoded.
-        enlarged: names of pictures smaller than what they were made into.
-        converted: names of pictures that are not stored as 8-bit RGB, by what they are.
+        enlarged: names of pictures smaller than their squares.
+        converted: names of pictures not stored as 8-bit RGB, by their kind.
     """
 
     reasons: dict[str, str] = field(default_factory=dict)
@@ -107,8 +107,8 @@ def load_square(
 class PictureStream:
     """An endless stream of random parts of pictures, in shuffled epochs.
 
-    What stands at a place of the stream follows from the seed alone, whichever thread
-    decodes it. A picture that cannot be decoded is counted, and another takes its place.
+    The picture at a place of the stream follows from the seed alone, for any thread. A picture that
+    cannot be decoded is counted, and another takes its place.
 
     Args:
         files: pictures.
@@ -133,12 +133,12 @@ class PictureStream:
         self._pool = ThreadPoolExecutor(workers or _processors(), "pictures")
 
     def seek(self, place: int) -> None:
-        """Go on from a place: the number of pictures drawn before it."""
+        """Continue from a place: the number of pictures drawn before it."""
         self._drop()
         self._place = place
 
     def take(self, count: int, rows: slice = slice(None)) -> NDArray[np.uint8]:
-        """The next ``count`` pictures ``(count, 3, size, size)``; those after are begun.
+        """The next ``count`` pictures ``(count, 3, size, size)``; decoding of later ones begins.
 
         Args:
             count: pictures.

@@ -1,4 +1,4 @@
-"""What is in a store: its index, and the entries of its manifests."""
+"""The index of a store, and the entries of its manifests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["FORMAT", "INDEX", "Entry", "Index", "is_store", "read_entries", "rea
 FORMAT = "motiontok-store-1"
 
 INDEX = "store.json"
-"""Name of the file by which a store is known."""
+"""Name of the file that marks a store."""
 
 _SHARED = ("set", "calibration", "reader", "shard", "joints", "family")
 
@@ -32,21 +32,22 @@ class Entry:
     """One clip of a store, a line of a manifest.
 
     Attributes:
-        set: name of the set it is in.
+        set: name of its set.
         file: path of its file in the set.
-        digest: of the file's bytes and of what is said of how to read it; empty if it is to be
-            read again.
-        calibration: digest of the calibration it was normalised with; empty if with none.
-        reader: digest of the code that read it; of a robot's file, of what knows robots too.
-        shard: file that holds its frames; empty where there are none.
-        row: where in it they begin.
-        frames: how many they are.
+        digest: of the file's bytes and of the settings it is read with; empty if it has to be read
+            again.
+        calibration: digest of its calibration; empty if there is none.
+        reader: digest of the code that read it; for a robot's file, of the robots' code and maps
+            too.
+        shard: file with its frames; empty if there are none.
+        row: first of its frames in the shard.
+        frames: their number.
         body: number of its bones in the shard.
         joints: key, in the shard's header, of its canonical joint -> source joint.
         motion: digest of the motion.
         name, fps, scale, family: of its :class:`bvh.motion.Source`.
-        remarks: what looks wrong in the file, or had to be assumed.
-        error: why there is no motion; empty where there is.
+        remarks: faults and assumptions of the file.
+        error: reason why there is no motion; empty if there is one.
     """
 
     set: str
@@ -70,14 +71,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Index:
-    """What holds for a whole store.
+    """Values of a whole store.
 
     Attributes:
-        sets: their names, in the order in which they were packed.
-        samples: by rig, the digest of the clips it was calibrated on.
-        calibrations: by rig; None where each clip of it speaks for itself.
-        listing: digest of the names, sizes and times of the files among which rigs were last
-            looked for.
+        sets: their names, in the order of packing.
+        samples: by rig, the digest of the clips of its calibration.
+        calibrations: by rig; None if each clip of it is measured on itself.
+        listing: digest of the names, sizes and times of the files in the last search for rigs.
     """
 
     sets: tuple[str, ...] = ()
@@ -139,7 +139,7 @@ def _calibration(of: dict[str, Any] | None) -> Calibration | None:
 
 
 def read_entries(folder: Path) -> Iterator[Entry]:
-    """Entries of a store's finished shards, in the order in which they were made.
+    """Entries of a store's finished shards, in the order of their making.
 
     A clip that was packed again has several: the last one counts.
 

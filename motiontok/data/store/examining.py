@@ -1,4 +1,4 @@
-"""What is found of files before they are packed: whose content they have, and their rigs."""
+"""Examining files before packing: their content, and their rigs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["SetFiles", "examine", "index_locked"]
 
 
 def index_locked(out: Path) -> AbstractContextManager[None]:
-    """The index is of all shares, which take turns at it."""
+    """Hold the lock of the index, which all shares write in turn."""
     return locked(out / ".index.lock", "packing into this store", wait=True)
 
 
@@ -30,8 +30,8 @@ class SetFiles:
 
     Attributes:
         set: name of the set.
-        path: folder, archive or file, as it was given.
-        folder: where its files lie: those of an archive are unpacked somewhere else.
+        path: folder, archive or file, as given.
+        folder: place of its files; those of an archive are unpacked elsewhere.
         names: of the files.
     """
 
@@ -49,7 +49,7 @@ class SetFiles:
         return examine_files(self.path, self.folder, names, settings)
 
     def listing(self, settings: Settings) -> Iterator[str]:
-        """What tells, without reading them, whether files are still the same."""
+        """A digest that changes with files, without reading them."""
         for name in self.names if self.folder == self.path else [""]:
             path = at(self.path, name)
             with suppress(OSError):
@@ -63,8 +63,8 @@ def examine(
 ) -> tuple[Index, list[list[File]]]:
     """The store's index with the rigs of all clips, and the files of the share, set by set.
 
-    Rigs are calibrated on clips of all shares, by the share that comes first; the others, which
-    wait for it, then need no files but their own.
+    The share that comes first calibrates rigs, on clips of all shares. The others wait for it, and
+    then need only their own files.
 
     Raises:
         DataError: the index is damaged.
@@ -90,8 +90,8 @@ def examine(
 def _calibrated(index: Index, sets: Sequence[Sequence[File]], pool: Workers) -> Index:
     """The index with the calibrations of all rigs of these sets.
 
-    A rig has the calibration of the first set with several clips of it, and keeps it: clips that
-    come later are read as those that are there.
+    A rig has the calibration of the first set with several clips of it, and keeps it: later clips
+    are read like the existing ones.
     """
     samples, calibrations = dict(index.samples), dict(index.calibrations)
     wanted: dict[str, Rig] = {}

@@ -1,8 +1,8 @@
 """Features of packed frames, for whole batches of windows on the training device.
 
-The same as :func:`motiontok.data.features.from_motion`, which is in NumPy and double precision
-and of whole clips. Here a quaternion is four tensors, and joints come first: what goes down the
-skeleton is done for all joints of a generation at once.
+The counterpart of :func:`motiontok.data.features.from_motion`, which takes whole clips in NumPy and
+double precision. Here a quaternion is four tensors, and joints come first: computing down the
+skeleton handles all joints of a generation at once.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ def features_of(words: Tensor, to_reference: Tensor, mirrored: Tensor, first: Te
     """Features ``(windows, frames, 203)``, float32.
 
     Args:
-        words: ``(windows, frames + 1, 72)`` int16, frames as they are packed, one before each
-            window among them.
+        words: ``(windows, frames + 1, 72)`` int16, packed frames, including one before each window.
         to_reference: ``(windows, 2)`` scale and lift of the root's path.
         mirrored: ``(windows,)`` whether the mirror image is wanted.
-        first: ``(windows,)`` whether a window begins where its clip does: its first frame has
-            the velocities of its second.
+        first: ``(windows,)`` whether a window begins with its clip; its first frame then has the
+            velocities of its second.
     """
     count, frames = words.shape[0], words.shape[1] - 1
     root = words[..., :6].contiguous().view(torch.float32)
@@ -111,7 +110,7 @@ def _six(q: Parts) -> Tensor:
 
 
 def _positions(q: Parts) -> Parts:
-    """Joints' positions relative to the hips, in the frame that the hips' rotation is in."""
+    """Joints' positions relative to the hips, in the frame of the hips' rotation."""
     q = [part[_ORDER] for part in q]
     bones = torch.tensor(np.asarray(REFERENCE)[_ORDER], dtype=q[0].dtype, device=q[0].device)
     bones = bones.T[..., None, None]

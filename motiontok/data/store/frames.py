@@ -2,8 +2,8 @@
 
 72 numbers of 16 bits: 6 hold the root's position, three times 32 bits; the others hold the 22
 local rotations by their "smallest three": a unit quaternion without its largest component, made
-positive, which the other three give back. Each of them lies within 1/sqrt(2) and has 15 bits;
-the bits left over say which one is missing. A rotation is off by at most 0.009 degrees, and the
+positive, which follows from the other three. Each of them lies within 1/sqrt(2) and has 15 bits;
+the remaining bits name the missing one. A rotation is off by at most 0.009 degrees, and the
 identity is exact. Contacts are not kept: they follow from the rest, and would be a second truth.
 """
 

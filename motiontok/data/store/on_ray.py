@@ -23,10 +23,10 @@ def pack_on_ray(
         sources, out: as :func:`~motiontok.data.store.writing.pack_clips` has them, seen alike by
             all machines.
         address: of the cluster, as :func:`~motiontok.cluster.on_ray` has it.
-        how: what else :func:`~motiontok.data.store.writing.pack_clips` takes.
+        how: other arguments of :func:`~motiontok.data.store.writing.pack_clips`.
 
     Returns:
-        What all shares did together.
+        The result of all shares together.
 
     Raises:
         BVHError, MissingDependencyError, InputError, MotiontokError: as

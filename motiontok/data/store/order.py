@@ -1,4 +1,4 @@
-"""Random orders of very many things, of which nothing is kept but a few numbers."""
+"""Random orders of very many items, with only a few numbers in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROUNDS = 6
 
 
 class Permutation:
-    """A random order of the numbers 0 to ``count - 1``: each place has one, none comes twice.
+    """A random order of the numbers 0 to ``count - 1``, each once.
 
     A Feistel network over the next power of four, walked until it is within the numbers
     (Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains", section 3: cycle walking).
@@ -54,13 +54,13 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 class Turns:
-    """Whose turn it is, where each of some sets is to have its share of any first part.
+    """Turns of several sets, in which every prefix has each set's share.
 
     The n-th of a set is due when about n / share were given in all
     (:meth:`motiontok.data.windows.WindowSet.once` sorts them all).
 
     Args:
-        counts: how many each set has to give.
+        counts: number of items of each set.
         shares: of the sets.
     """
 

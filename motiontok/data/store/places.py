@@ -1,4 +1,4 @@
-"""Where windows are in clips, and reading them there."""
+"""Places of windows in clips, and reading windows there."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["PART", "Place", "Reader"]
 _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
 
 PART = 1_024
-"""Windows whose features are computed at a time where there are many."""
+"""Largest number of windows whose features are computed at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where windows are.
+    """Places of windows.
 
     Attributes:
         clips: ``(windows,)`` numbers of clips on the shelf.
@@ -54,7 +54,7 @@ class Reader:
     def read(self, place: Place, length: int) -> NDArray[np.int16]:
         """``(windows, length + 1, 72)``: the frame before each window, and the window.
 
-        Before a clip its first frame is repeated, and behind it the last one.
+        Before a clip its first frame is repeated, and after it the last one.
         """
         out = np.empty((len(place), length + 1, WORDS), dtype=np.uint16)
         frames = self.shelf.frames
@@ -68,9 +68,9 @@ class Reader:
         return out.view(np.int16)
 
     def features(self, place: Place, words: NDArray[np.int16]) -> Tensor:
-        """Raw features ``(windows, length, 203)`` of what was read.
+        """Raw features ``(windows, length, 203)`` of frames read.
 
-        Behind the last frame of a clip it stands still.
+        After the last frame of a clip the body stands still.
         """
         device = self.device
         out = features_of(

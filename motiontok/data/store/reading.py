@@ -1,4 +1,4 @@
-"""Reading a store: its clips as motions, read when they are asked for."""
+"""Reading a store: its clips as motions, read on access."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from bvh.archives import natural_key
 from bvh.dataset import Dataset, LazyMotions
@@ -23,7 +24,7 @@ from motiontok.errors import DataError
 __all__ = ["Integers", "Store", "StoredMotions"]
 
 _OPEN = 256
-"""Shards that are held open; more than so many files a process may not have everywhere."""
+"""Shards to keep open; some systems allow a process few open files."""
 
 Integers = NDArray[np.int64]
 
@@ -38,13 +39,13 @@ class Store:
             for motion in clips:                # read from disk one by one
                 ...
 
-    Memory is of what is known of the clips, not of their frames.
+    Memory holds the clips' entries, not their frames.
 
     Attributes:
         sets: names of the sets.
         entries: of clips with motion, set by set and in natural order of their files' names.
-        failed: of those without, with the reason.
-        calibrations: with which the clips of each rig were normalised.
+        failed: of clips without motion, with the reason.
+        calibrations: of the rigs.
         frames: ``(clips,)`` frames of each.
         to_reference: ``(clips, 2)`` scale and lift, metres, of the root's path onto the
             reference body (:func:`bvh.skeleton.root_between_bodies`).
@@ -151,10 +152,10 @@ def _to_reference(body: bytes) -> tuple[float, float]:
 
 
 class StoredMotions(LazyMotions):
-    """Motions of a store by their numbers, each read when it is asked for.
+    """Motions of a store by their numbers, each read on access.
 
     Args:
-        store: where they are.
+        store: the store.
         clips: their numbers in it.
     """
 
@@ -175,17 +176,21 @@ class StoredMotions(LazyMotions):
         return self.store.motion(int(self.clips[index]))
 
     @property
+    @override
     def lengths(self) -> list[int]:
         found: list[int] = self.store.frames[self.clips].tolist()
         return found
 
     @property
+    @override
     def names(self) -> list[str]:
         return [self.store.entries[clip].name for clip in self.clips]
 
     @property
+    @override
     def digests(self) -> list[str]:
         return [self.store.entries[clip].motion for clip in self.clips]
 
+    @override
     def take(self, indices: Iterable[int]) -> StoredMotions:
         return StoredMotions(self.store, (int(self.clips[i]) for i in indices))

@@ -1,4 +1,4 @@
-"""What is looked at of a store in place of all of it: for statistics, and to measure on."""
+"""Samples of a store, for statistics and for measuring."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from motiontok.data.windows import accumulate, draw_shares
 __all__ = ["held_out_windows", "sample_statistics"]
 
 _SAMPLE = 16_384
-"""Windows that statistics are of, at most."""
+"""Largest number of windows for statistics."""
 
 
 def sample_statistics(
@@ -26,8 +26,8 @@ def sample_statistics(
 ) -> Statistics:
     """Statistics of windows that do not overlap; each set counts for its share.
 
-    Of all of them where they are few, else of 16,384, spread evenly over the clips: a deviation
-    of so many is known to less than a hundredth.
+    They are of all windows if there are few, else of 16,384, spread evenly over the clips: with so
+    many, a deviation is known to less than a hundredth.
 
     Args:
         shelf: where the clips are.
@@ -71,8 +71,8 @@ def held_out_windows(
         clips: their numbers.
         length: frames a window.
         statistics: to standardise with.
-        most: where there are more, so many, evenly spread.
-        device: where they are to be.
+        most: largest number, evenly spread.
+        device: where they are put.
     """
     reader = Reader(shelf, torch.device(device))
     whole = np.maximum(shelf.frames[clips] // length, 1)
@@ -88,11 +88,11 @@ def held_out_windows(
 
 
 def _enumerated(clips: Integers, whole: Integers, which: Integers, length: int) -> Place:
-    """Where windows are that do not overlap, by their numbers; mirror images come after all.
+    """Places of windows that do not overlap, by their numbers; mirror images come last.
 
     Args:
         clips: numbers of the clips.
-        whole: how many such windows each has.
+        whole: number of such windows of each.
         which: their numbers.
         length: frames a window.
     """

@@ -1,4 +1,4 @@
-"""The files of a store: how a shard is made of an open one, and how frames are read of it."""
+"""The files of a store: making a shard from an open one, and reading its frames."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _CURE = "remove it and its manifest, and pack again"
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """What became of a clip.
+    """Result of a clip.
 
     Attributes:
         entry: without its place in a shard.
-        frames: of :func:`~motiontok.data.store.frames.pack_frames`; none where it has no motion.
+        frames: of :func:`~motiontok.data.store.frames.pack_frames`; none without motion.
         offsets: ``(22, 3)`` its bones, metres.
         joints: canonical joint -> source joint.
     """
@@ -56,7 +56,7 @@ def row_of(made: Made) -> dict[str, Any]:
 
 
 def finish_shard(path: Path) -> None:
-    """Make a shard and its manifest of an open one; done twice, it comes out the same."""
+    """Make a shard and its manifest from an open one; idempotent."""
     number_and_share = path.stem.removeprefix("open-")
     shard = path.with_name(f"motion-{number_and_share}.safetensors")
     entries: list[Entry] = []
@@ -102,7 +102,7 @@ def finish_shard(path: Path) -> None:
 
 
 def _made(path: Path) -> Iterator[Made]:
-    """Clips of an open shard, up to one that was not finished."""
+    """Clips of an open shard, without an unfinished last one."""
     none = np.empty((0, WORDS), np.uint16)
     for row in open_lines(path):
         try:
@@ -120,10 +120,10 @@ def _made(path: Path) -> Iterator[Made]:
 
 
 class Shard:
-    """A finished shard, of which frames are read where they are wanted.
+    """A finished shard, from which frames are read on demand.
 
-    They are read and not mapped: what is mapped ends the process when the file turns out to be
-    shorter than it was, and counts as the process's memory. Threads may read at once.
+    They are read, not mapped: a mapped file that has become shorter ends the process, and its pages
+    count as the process's memory. Threads may read at once.
 
     Args:
         path: of the file.

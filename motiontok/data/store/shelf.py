@@ -1,4 +1,4 @@
-"""Clips of several stores, and of memory beside them, under one numbering."""
+"""Clips of several stores, and of memory, under one numbering."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Shelf", "is_stored"]
 
 
 class _Source(Protocol):
-    """What has clips by their numbers: :class:`~motiontok.data.store.reading.Store` says how."""
+    """Interface to clips by their numbers; see :class:`~motiontok.data.store.reading.Store`."""
 
     frames: Integers
     to_reference: Array
@@ -27,7 +27,7 @@ class _Source(Protocol):
 
 
 class _Packed:
-    """Motions in memory, in as many bytes a frame as a store has."""
+    """Motions in memory, packed as in a store."""
 
     def __init__(self, motions: Sequence[Motion]) -> None:
         self._clips = [pack_frames(motion) for motion in motions]
@@ -40,7 +40,7 @@ class _Packed:
 
 
 class Shelf:
-    """Clips that windows are read of, wherever they are.
+    """Clips from which windows are read, in stores or in memory.
 
     Args:
         parts: clips: those of stores stay there, others are packed in memory.
@@ -83,5 +83,5 @@ class Shelf:
 
 
 def is_stored(parts: Sequence[Sequence[Motion]]) -> bool:
-    """Whether any clips are of a store."""
+    """Whether any clips are in a store."""
     return any(isinstance(part, StoredMotions) for part in parts)

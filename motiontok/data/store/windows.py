@@ -1,4 +1,4 @@
-"""Windows of a store's clips, read and made features of as training goes."""
+"""Windows of a store's clips, read and turned into features during training."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from motiontok.data.windows import accumulate, draw_shares
 __all__ = ["StoredWindows"]
 
 _AHEAD = 4
-"""Batches that are read before they are asked for, each by a thread."""
+"""Batches to read ahead, each by a thread."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Segments:
-    """Parts of clips around windows that are to be resampled, and their speeds."""
+    """Parts of clips around windows to resample, and their speeds."""
 
     place: Place
     words: NDArray[np.int16]
@@ -40,7 +40,7 @@ class _Segments:
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """What a batch is made of: its windows, and segments for those that are resampled."""
+    """Data of a batch: its windows, and segments for resampled ones."""
 
     place: Place
     words: NDArray[np.int16]
@@ -51,11 +51,11 @@ class _Read:
 class StoredWindows:
     """Every window of ``length`` consecutive frames of the clips on a shelf, standardised.
 
-    What :class:`motiontok.data.windows.WindowSet` is in memory: the same windows, features to
-    within 16 bits, and shares of sets. Windows are drawn independently of each other, so that
-    those of one clip come together by chance alone. What a batch is follows from the seed and
-    from how many windows were drawn before it, not from the loop's generator; so batches are
-    read ahead, by threads, and a run goes on in the middle from that number.
+    The counterpart of :class:`motiontok.data.windows.WindowSet` in memory: the same windows,
+    features to within 16 bits, and shares of sets. Windows are drawn independently of each other,
+    so that windows of one clip come together only by chance. A batch follows from the seed and from
+    the number of windows drawn before it, not from the loop's generator. So threads read batches
+    ahead, and a run continues in the middle from that number.
 
     Args:
         shelf: where the clips are.
@@ -63,12 +63,12 @@ class StoredWindows:
         length: frames a window.
         statistics: to standardise windows with.
         mirror: also of every clip's mirror image.
-        warp: as :class:`~motiontok.data.windows.WindowSet` has it.
-        seed: of what is drawn.
+        warp: as for :class:`~motiontok.data.windows.WindowSet`.
+        seed: of the draws.
         device: where features are computed.
 
     Attributes:
-        shares: of each set in what is drawn; their sum is 1.
+        shares: of each set in the draws; their sum is 1.
         stretch: consecutive windows of an observation.
     """
 
@@ -94,15 +94,18 @@ class StoredWindows:
         self._count()
 
     def stretched(self, stretch: int) -> StoredWindows:
-        """The same clips, whose observations ``(stretch, length, columns)`` are so many
-        consecutive windows each; clips that are shorter are held on their last frame."""
+        """The same clips, each observation ``stretch`` consecutive windows.
+
+        Observations are ``(stretch, length, columns)``; clips that are shorter are held on their
+        last frame.
+        """
         out = copy.copy(self)
         out.stretch = stretch
         out._count()
         return out
 
     def _count(self) -> None:
-        """How many windows there are, clip by clip."""
+        """Number of windows of each clip."""
         length = self.stretch * self.length
         frames = self._reader.shelf.frames
         self._ends = [np.cumsum(np.maximum(frames[clips] - length, 0) + 1) for clips in self._clips]
@@ -116,15 +119,15 @@ class StoredWindows:
         return sum(self._counts)
 
     def seek(self, drawn: int) -> None:
-        """Go on after ``drawn`` windows."""
+        """Continue after ``drawn`` windows."""
         self._drawn = drawn
         self._waiting.clear()
 
     def batch(self, size: int, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
         """The next ``size`` windows ``(size, length, columns)``, of the sets by their shares.
 
-        Only ``rows`` of them are read. With a warp every second window is resampled. The
-        generator has no part in it.
+        Only ``rows`` of them are read. With a warp every second window is resampled. The generator
+        is not used.
         """
         asked = (size, *rows.indices(size)[:2])
         if asked != self._asked:
@@ -143,7 +146,7 @@ class StoredWindows:
         return self._observations(raw)
 
     def _read(self, drawn: int, size: int, first: int, last: int) -> _Read:
-        """Done by a thread: what a batch is made of."""
+        """Data of a batch; runs in a thread."""
         length = self.stretch * self.length
         place = self.places(size, drawn).take(slice(first, last))
         words = self._reader.read(place, length)
@@ -167,7 +170,7 @@ class StoredWindows:
         )
 
     def _warped(self, place: Place, of: _Segments) -> Tensor:
-        """Raw windows at other speeds, of what was read of their clips around them."""
+        """Raw windows at other speeds, from segments of their clips around them."""
         device = self._reader.device
         frames = self._reader.features(of.place, of.words)
         # In frames of the segments, one after the other; a clip may begin before its segment.
@@ -180,7 +183,7 @@ class StoredWindows:
         return warped(frames.flatten(0, 1), starts, first, last, of.speeds.to(device), length)
 
     def places(self, size: int, drawn: int) -> Place:
-        """Where the ``size`` windows are that come after ``drawn``."""
+        """Places of the ``size`` windows after ``drawn``."""
         random = np.random.default_rng((self._seed, drawn))
         of = np.searchsorted(np.cumsum(self.shares)[:-1], random.random(size), side="right")
         within = random.random(size)
@@ -195,7 +198,7 @@ class StoredWindows:
         return Place(clips, starts, mirrored)
 
     def _at(self, number: int, which: Integers) -> Place:
-        """Where windows of a set are, by their numbers in it."""
+        """Places of a set's windows, by their numbers in it."""
         ends = self._ends[number]
         if not len(which):
             return Place(which, which, np.zeros(0, np.bool_))
@@ -208,8 +211,8 @@ class StoredWindows:
     def once(self, generator: torch.Generator) -> Callable[[int], Tensor]:
         """A function of a count that gives so many windows, each once, in random order.
 
-        Until the windows of a set end, any first part of them has of each set what its share
-        says. At the end it gives fewer, and then none.
+        Until the windows of a set end, every prefix of the order has each set's share. At the end
+        it gives fewer, and then none.
         """
         seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         turns = Turns(self._counts, self.shares)
@@ -224,7 +227,7 @@ class StoredWindows:
         return give
 
     def _found(self, places: Place) -> Tensor:
-        """Observations at any number of places, some at a time."""
+        """Observations at any number of places, in batches."""
         length = self.stretch * self.length
         shape = (self.length,) if self.stretch == 1 else (self.stretch, self.length)
         # Into one tensor: joined, all of them would be in memory twice.

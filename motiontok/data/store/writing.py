@@ -56,7 +56,7 @@ SHARD_FRAMES = 524_288
 """Frames after which a shard is closed: 75 MB."""
 
 _FEW = 16
-"""Files for which no other process is started."""
+"""Number of files up to which no other process is started."""
 
 _ALL = (0, 1)
 _DOING = "packing into this store"
@@ -68,10 +68,10 @@ Add = Callable[[Made], None]
 
 @dataclass
 class Packed:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
-        clips: clips of the folders, or of the share of them, that are in the store.
+        clips: clips in the store, of the folders or of this share of them.
         frames: their frames.
         packed: of the clips, packed now.
         size: bytes of the whole store on disk.
@@ -88,7 +88,7 @@ class Packed:
 
     @classmethod
     def joined(cls, parts: Iterable[Packed]) -> Packed:
-        """What runs of several shares did together."""
+        """The result of several shares together."""
         out = cls()
         for part in parts:
             out.clips += part.clips
@@ -112,28 +112,27 @@ def pack_clips(
 ) -> Packed:
     """Read, normalise and pack every clip; each source is a set of the store.
 
-    Clips of one rig share one calibration over all sources, as
-    :func:`motiontok.data.sets.read_sets` has it. Clips whose content, calibration and reader are
-    those of their entry are left alone, so a run that was ended goes on where it was; where a
-    shard is damaged or gone its clips are packed again. Clips that
-    cannot be read are entered with the reason. Others that the store has stay in it. Progress
-    goes to standard error.
+    Clips of one rig share one calibration over all sources, as in
+    :func:`motiontok.data.sets.read_sets`. Clips with the content, calibration and reader of their
+    entry are left alone, so an interrupted run continues where it ended. Clips of a damaged or
+    missing shard are packed again. Clips that cannot be read are entered with the reason. The
+    store's other clips stay in it. Progress goes to standard error.
 
     Args:
         sources: folders, archives or files of clips.
         out: folder of the store.
-        reading: how BVH files are to be understood, over a ``bvh.toml`` beside them.
-        strict: a clip with a fault is entered as one that cannot be used.
+        reading: how to read the files; overrides a ``bvh.toml`` beside them.
+        strict: enter a clip with a fault as unusable.
         workers: processes; by default one a core, or none for a few clips.
-        share: which clips to pack: number and count of shares. Which share a clip is in depends
-            on its set and path and the count alone, and what it becomes does not.
+        share: share of the clips to pack: number and count of shares. A clip's share depends on its
+            set, its path and the count alone; its packed form does not depend on the share.
 
     Raises:
         BVHError: a source is not there, or has no clips.
         DataError: a damaged store, or one of another version.
         InputError: another process packs this share into this store, there is no such share, or
             the folder holds something else.
-        OSError: the folder cannot be written, or the disk is full. What was packed before is kept.
+        OSError: the folder cannot be written, or the disk is full. Clips packed before are kept.
     """
     require_share(share)
     out, paths = Path(out), [Path(path).expanduser() for path in sources]
@@ -182,7 +181,7 @@ def pack_clips(
 
 
 def size_of(out: Path) -> int:
-    """Bytes of the files of a store, to which others may be writing."""
+    """Bytes of the files of a store, also while others write to it."""
     size = 0
     for path in out.iterdir():
         with suppress(FileNotFoundError):
@@ -192,12 +191,12 @@ def size_of(out: Path) -> int:
 
 @contextmanager
 def writing_to(out: Path, sets: Sequence[str], *, share: Share = _ALL) -> Iterator[Add]:
-    """A store to add clips to, which is made if it is not there; nobody else writes this share.
+    """A store for adding clips, made if it does not exist, with this share's lock held.
 
     Args:
         out: its folder.
-        sets: names of the sets that clips are added to.
-        share: whose shards are written.
+        sets: names of the clips' sets.
+        share: of the shards.
 
     Raises:
         DataError: a damaged store, or one of another version.
@@ -232,7 +231,7 @@ def make_entry(name: str, file: str, motion: Motion, digest: str) -> Made:
         digest: of the file.
 
     Raises:
-        BVHError: it is of a body that has no features.
+        BVHError: its body has no features.
     """
     root_between_bodies(motion.offsets, REFERENCE)
     source = motion.source
@@ -262,7 +261,7 @@ def _count(result: Packed, entry: Entry) -> None:
 
 
 def _is_current(entry: Entry, file: File, calibration: str, *, strict: bool) -> bool:
-    """Whether reading the file again would make the entry that there is."""
+    """Whether reading the file again would give the existing entry."""
     now = (file.digest, calibration, _reader_of(file))
     return (entry.digest, entry.calibration, entry.reader) == now and not (
         strict and faults(entry.remarks)
@@ -302,7 +301,7 @@ def _made(task: _Task, file: File, outcome: Outcome, key: str) -> Made:
 
 
 def _is_whole(out: Path, rows: dict[str, int], entry: Entry) -> bool:
-    """Whether an entry's shard still has its frames; ``rows`` keeps how many shards have.
+    """Whether an entry's shard still has its frames; ``rows`` keeps the shards' numbers of frames.
 
     A clip whose shard was cut off or removed is packed again, and its last entry counts.
     """
@@ -317,7 +316,7 @@ def _is_whole(out: Path, rows: dict[str, int], entry: Entry) -> bool:
 
 
 def _reader_of(file: File) -> str:
-    """Digest of the code that reads a file: of a robot's, what knows robots and their maps too."""
+    """Digest of the code that reads a file; for a robot's file, of robots' code and maps too."""
     version = code_version()[:12]
     knows = file.reading.trajectories
     if knows is None or not _is_trajectory(file.path):
@@ -329,7 +328,7 @@ def _is_trajectory(path: Path) -> bool:
     try:
         return is_table(path) or (is_npz(path) and kind_of(path) == "robot")
     except BVHError:
-        return False  # Whoever reads it says what is wrong.
+        return False  # Reading it reports the fault.
 
 
 def _failed(entry: Entry, reason: str) -> Made:

@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.errors import ConfigError
@@ -68,6 +69,7 @@ class Daps(PolicyAutoencoder):
         super().__init__(config, networks)
         self.log_eta = nn.Parameter(torch.tensor(math.log(config.method.eta_start)))
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         method = self.config.method
         beta = self.beta(progress)
@@ -105,7 +107,7 @@ class Daps(PolicyAutoencoder):
     def _part(
         self, x: Tensor, codes: Tensor, beta: float, noise: Tensor, product: LinearFn | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Loss of the networks, summed over observations, and what the rest of a step needs.
+        """Loss of the networks, summed over observations, and values for the rest of a step.
 
         Returns:
             The loss; log q and rewards ``(batch, samples)``, the mean of one sample
@@ -119,7 +121,7 @@ class Daps(PolicyAutoencoder):
         return loss, (logq, reward, mean.detach(), self.kl(logp[:, 0].detach()))
 
     def log_q(self, x: Tensor, codes: Tensor, product: LinearFn | None) -> tuple[Tensor, Tensor]:
-        """log q ``(batch, samples)`` of drawn codes, and log q of every token there could be."""
+        """log q ``(batch, samples)`` of drawn codes, and log q of every possible token."""
         if product is not None:
             return cast(AutoregressivePolicy, self.policy).log_q(x, codes, product)
         logp = self.policy.log_probabilities(x, codes)
@@ -138,10 +140,12 @@ class Daps(PolicyAutoencoder):
         reward, mean = self.reward(x, codes)
         return reward.detach(), mean[:, 0], -reward.mean(dim=1).sum()
 
+    @override
     def parameter_groups(self) -> list[dict[str, Any]]:
         eta = {"params": [self.log_eta], "weight_decay": 0.0, "clip": False, "lr": 1e-3}
         return [*super().parameter_groups(), eta]
 
+    @override
     def shared_parameters(self) -> list[nn.Parameter]:
         return [p for p in super().shared_parameters() if p is not self.log_eta]
 

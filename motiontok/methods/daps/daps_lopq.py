@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import Draw, StepResult
@@ -34,6 +35,7 @@ class DapsFromLopq(WarmStartedDaps):
         decoder = cast(LopqDecoder, self.decoder)
         return LearnedLopqPolicy(decoder.quantizer, width=model.width, layers=model.layers)
 
+    @override
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
@@ -43,6 +45,7 @@ class DapsFromLopq(WarmStartedDaps):
         decoder.fit(some)
         policy.fit(some)
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         # As in lopq-net, distances between codewords do not survive 16 bits.
         with torch.autocast(x.device.type, enabled=False):

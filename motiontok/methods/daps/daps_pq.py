@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.methods.base import Draw, StepResult
 from motiontok.methods.daps.warm_start import WarmStartedDaps
@@ -46,11 +47,13 @@ class DapsFromQuantizer(WarmStartedDaps):
         """The policy's head."""
         return cast(CodebookHead, cast(AutoregressivePolicy, self.policy).head)
 
+    @override
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
         self.quantizer.fit(draw(ENOUGH), generator)
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         self.head.beta.fill_(self.beta(progress))
         return super().training_step(x, progress, generator)

@@ -1,23 +1,23 @@
 """DAPS over the residual tokens of the temporal autoencoder, with a learned prior in the loop.
 
-The objective is that of the paper, with a prior that is learned in place of the uniform one: for
-each window, reward plus beta (log prior - log policy). The policy starts as the fitted
-quantiser (:class:`~motiontok.models.token_policy.TokenPolicy`), so that its greedy codes are the
-quantiser's. A step
+The objective is the paper's, with a learned prior in place of the uniform one: for each window,
+reward plus beta (log prior - log policy). The policy starts as the fitted quantiser
+(:class:`~motiontok.models.token_policy.TokenPolicy`), so that its greedy codes are the quantiser's.
+A step
 
 1. draws K sequences a window from the policy;
-2. scores them, R = -(n / 2) log(error) for n components: the log-likelihood of what is normal
-   with a variance of its own in each window;
+2. scores them, R = -(n / 2) log(error) for n components: the log-likelihood of a normal density
+   whose variance is free in each window;
 3. weighs them toward the closed-form target, w = softmax_k((R + beta (log p - log q)) /
    (eta + beta)), with eta by effective sample size;
-4. draws one of them by its weight, for which decoder, codewords, prior and policy learn
-   (sampling-importance resampling: the expectation is that of weighted sequences at the cost of
-   one), the encoder by the straight-through estimator and by log q.
+4. draws one of them by its weight. Decoder, codewords, prior and policy learn from it
+   (sampling-importance resampling: the expectation of weighted sequences at the cost of one), and
+   the encoder by the straight-through estimator and by log q.
 
-Scores are local: a frame depends on the codes of its own window and, within the decoder's reach,
-on those beside it. To first order in what these say the error of a stretch is a sum over windows,
-the target factorises, and each window's weights need its own term only; with the sum over all
-windows as the one score, what the others drew is noise in every weight.
+Scores are local: a frame depends on the codes of its own window and, within the decoder's reach, on
+those beside it. To first order the error of a stretch is a sum over windows, the target factorises,
+and each window's weights need its own term only. If the sum over all windows were the only score,
+the draws of other windows would be noise in every weight.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
@@ -52,12 +53,14 @@ class DapsTemporal(Temporal):
         self.policy = TokenPolicy(TokenRates(self.quantizer, width=_RATE_WIDTH))
         self.log_eta = nn.Parameter(torch.tensor(math.log(config.method.eta_start)))
 
+    @override
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
         super().fit(draw, generator, on_progress)
         self._start_policy(draw)
 
+    @override
     def start_from(
         self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
     ) -> None:
@@ -66,7 +69,7 @@ class DapsTemporal(Temporal):
             self._start_policy(draw)
 
     def _start_policy(self, draw: Draw) -> None:
-        """Units and frequencies of the quantiser, and what it leaves."""
+        """Give the policy the quantiser's units, frequencies and residual."""
         self.policy.rates.start()
         with torch.no_grad():
             flat = self._latents(self.error.frames(stretches(draw(PART))))
@@ -74,6 +77,7 @@ class DapsTemporal(Temporal):
             left = shape - self.quantizer.shapes(self.quantizer.encode(flat))
             self.policy.left.copy_(left.square().sum(dim=-1).mean())
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         if progress < self.config.method.warm_start:
             result = super().training_step(x, progress, generator)
@@ -109,7 +113,7 @@ class DapsTemporal(Temporal):
         result = self._straight_through(windows, frames, latents, quantized.view_as(latents), codes)
         with torch.autocast(x.device.type, enabled=False):
             _, shape = self.quantizer.split(flat)
-            log_q = self.policy.log_q(shape, codes, past, rate_weight=beta).mean()
+            log_q = self.policy.log_q(shape, codes, past, rate_weight=beta).sum(dim=1).mean()
         with torch.no_grad():
             self.policy.watch(self.group.all_gather(shape - self.quantizer.shapes(codes)))
         # What a nat buys of the error, see _rewards.
@@ -130,7 +134,7 @@ class DapsTemporal(Temporal):
     def _with_rates(
         self, result: StepResult, codes: Tensor, past: tuple[Tensor, Tensor]
     ) -> StepResult:
-        """The prior learns from ``codes`` beside what ``result`` says."""
+        """``result`` with the prior's loss on ``codes`` added."""
         nats = -self.policy.rates.of_sequences(codes, *past).sum(dim=1).mean()
         metrics = result.metrics | {"kl": nats.detach()}
         return StepResult(
@@ -139,7 +143,7 @@ class DapsTemporal(Temporal):
 
     @torch.no_grad()
     def _rewards(self, drawn: Tensor, frames: Tensor, shape: torch.Size) -> Tensor:
-        """Of each window and sample, ``(batch * windows, samples)``."""
+        """Rewards of each window and sample, ``(batch * windows, samples)``."""
         errors = [
             self.error(self._decoded(codes, shape[:2]), frames, length=shape[2]).flatten()
             for codes in drawn.unbind(1)
@@ -156,6 +160,7 @@ class DapsTemporal(Temporal):
         return shapes.flatten(0, 1), level.flatten()
 
     @torch.no_grad()
+    @override
     def encode_sequence(
         self,
         x: Tensor,
@@ -165,18 +170,50 @@ class DapsTemporal(Temporal):
         generator: torch.Generator | None = None,
         rate_weight: float = 0.0,
     ) -> Tensor:
+        """Codes ``(batch, windows, codes)`` of consecutive windows.
+
+        With a ``temperature`` they are drawn from the policy, token after token; what the prior
+        says of the window after goes by the greedy codes of the one before.
+        """
         flat = self._latents(self.error.frames(x))
+        samples = bool(temperature) and effort == 1
         codes = self._quantized(flat, effort)
-        if rate_weight:
+        if samples or rate_weight:
             level, shape = self.quantizer.split(flat)
             past = self._past(codes, x.shape[:2])
+        if samples:
+            shaped = len(flat), codes.shape[1] - 1, 1
+            noise = torch.rand(shaped, generator=generator, device=flat.device)
+            drawn, _, _ = self.policy.draw(
+                shape, level, past, rate_weight=rate_weight, noise=noise, temperature=temperature
+            )
+            codes = drawn[:, 0]
+        elif rate_weight:
             codes = self.policy.search(shape, level, past, rate_weight=rate_weight, beam=effort)
         return codes.unflatten(0, x.shape[:2])
 
     @torch.no_grad()
+    def code_log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:
+        """As the base has it, under the policy without the prior's part.
+
+        The size is no choice of the policy: it has 0 if it is the window's own, -inf if not.
+        """
+        flat, z = self._latents(self.error.frames(x)), codes.flatten(0, 1)
+        level, shape = self.quantizer.split(flat)
+        past = self._past(z, codes.shape[:2])
+        first = torch.where(z[:, 0] == level, 0.0, -torch.inf)
+        rest = self.policy.log_q(shape, z, past, rate_weight=0.0)
+        return torch.cat([first[:, None], rest], dim=1).view(codes.shape)
+
+    @torch.no_grad()
     def finish(self, codes: Tensor, before: Tensor | None = None) -> Tensor:
-        """Whole windows ``(batch, codes)`` of their first codes ``(batch, n)``, the others the
-        likeliest under the prior, after the windows ``before (batch, codes)`` them, if any."""
+        """Whole windows ``(batch, codes)``, of which the first codes are given.
+
+        Args:
+            codes: ``(batch, n)``, the first of each window; the others are the likeliest under
+                the prior.
+            before: ``(batch, codes)``, the window before each, if there is one.
+        """
         if before is None:
             past = self.quantizer.deviation.new_zeros(len(codes), len(self.quantizer.deviation))
             return self.policy.rates.likeliest(codes, past, torch.full_like(codes[:, 0], -1))
@@ -184,13 +221,15 @@ class DapsTemporal(Temporal):
 
     @torch.no_grad()
     def nats(self, codes: Tensor) -> Tensor:
-        """What each token costs under the prior, ``(batch, windows, codes)``."""
+        """Nats of each token under the prior, ``(batch, windows, codes)``."""
         past = self._past(codes.flatten(0, 1), codes.shape[:2])
         return -self.policy.rates.of_sequences(codes.flatten(0, 1), *past).view(codes.shape)
 
+    @override
     def parameter_groups(self) -> list[dict[str, Any]]:
         eta = {"params": [self.log_eta], "weight_decay": 0.0, "clip": False, "lr": 1e-2}
         return [*super().parameter_groups(), eta]
 
+    @override
     def shared_parameters(self) -> list[nn.Parameter]:
         return [p for p in super().shared_parameters() if p is not self.log_eta]

@@ -1,4 +1,4 @@
-"""DAPS that starts from a fitted quantiser instead of from noise."""
+"""DAPS that starts from a fitted quantiser, not from noise."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import StepResult
@@ -23,8 +24,8 @@ class WarmStartedDaps(Daps):
 
     - for the first ``decoder_first`` of the run only the decoder learns, on codes of the
       starting policy, which is known in closed form and needs no autoregression;
-    - eta is solved for the ESS target when the policy begins to learn, instead of
-      walking there from 100 over thousands of steps;
+    - eta is solved for the ESS target when the policy begins to learn; from 100 it would take
+      thousands of steps;
     - the decoder learns from one sequence an observation, drawn by the weights w, instead
       of all K unweighted: better sequences, and a K-th of the gradient work.
     """
@@ -38,8 +39,9 @@ class WarmStartedDaps(Daps):
 
     @abstractmethod
     def _draw_start(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Codes ``(batch, codes)`` from the policy as it was before it learnt anything."""
+        """Codes ``(batch, codes)`` from the policy in its initial state."""
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         if progress < self.config.method.decoder_first:
             return self._decoder_step(x, progress, generator)

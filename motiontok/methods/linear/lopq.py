@@ -6,6 +6,7 @@ from typing import ClassVar, NoReturn
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.errors import ConfigError
@@ -20,8 +21,8 @@ __all__ = ["Lopq", "make_lopq_quantizer"]
 class Lopq(DiscreteAutoencoder):
     """:class:`~motiontok.models.lopq_quantizer.LopqQuantizer` alone.
 
-    Everything happens in :meth:`fit`. Encoding tries as many of a window's nearest
-    cells as ``effort`` says, with a few sizes each, and keeps the best.
+    Everything happens in :meth:`fit`. Encoding tries the ``effort`` nearest cells of a window, with
+    a few sizes each, and keeps the best.
     """
 
     decodes_prefixes = True
@@ -39,15 +40,18 @@ class Lopq(DiscreteAutoencoder):
         """The quantiser as a distribution over codes."""
         return LopqPolicy(self.quantizer)
 
+    @override
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
         self.quantizer.fit(draw, generator, on_progress)
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:
         raise NotImplementedError("lopq is fitted by fit(); it takes no training steps")
 
     @torch.no_grad()
+    @override
     def encode(
         self,
         x: Tensor,
@@ -61,6 +65,7 @@ class Lopq(DiscreteAutoencoder):
             return drawn[:, 0]
         return self.quantizer.encode(x, cells=effort)
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.quantizer.decode(codes)
 

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder, Draw
@@ -20,8 +21,8 @@ __all__ = ["PcaPq"]
 class PcaPq(DiscreteAutoencoder):
     """:class:`~motiontok.models.product_quantizer.ProductQuantizer` alone.
 
-    Everything happens in :meth:`fit`; no parameter asks for a gradient, so that a
-    training run ends when it has been fitted and measured.
+    Everything happens in :meth:`fit`; no parameter needs a gradient, so a training run ends after
+    fitting and measuring.
     """
 
     decodes_prefixes = True
@@ -36,15 +37,18 @@ class PcaPq(DiscreteAutoencoder):
             sized=networks.says_sizes,
         ).requires_grad_(False)
 
+    @override
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
         self.quantizer.fit(draw(ENOUGH), generator)
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> NoReturn:
         raise NotImplementedError("pca-pq is fitted by fit(); it takes no training steps")
 
     @torch.no_grad()
+    @override
     def encode(
         self,
         x: Tensor,
@@ -55,5 +59,6 @@ class PcaPq(DiscreteAutoencoder):
     ) -> Tensor:
         return self.quantizer.encode(x)
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.quantizer.parameters_around(self.quantizer.decode(codes))

@@ -1,1 +1,1 @@
-"""Policy gradients on the same policies: what DAPS is compared with."""
+"""Policy gradients on the same policies, to compare DAPS with."""

@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import StepResult
@@ -41,6 +42,7 @@ class Critic(nn.Module):
         self.encoder = networks.encoder(codes, outputs=1, layers=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Expected reward ``(batch,)`` of ``x (batch, *shape)``, nats a dimension."""
         return self.encoder(x)[..., 0].mean(dim=1)
 
 
@@ -50,8 +52,8 @@ class Ppo(PolicyAutoencoder):
     The paper's setting: sequence-level ratio, no normalisation of advantages, loss
     -mean(min(r A, clip(r) A)) + c KL(old || new) + beta KL(new || uniform), A = R minus
     the critic. c starts at 10 and adapts to a KL target. The critic works per dimension, and
-    shares learning rate and clipping with the rest: at the paper's 1e-4 it lags behind in
-    short runs, which leaves all advantages with one sign.
+    shares learning rate and clipping with the rest: at the paper's 1e-4 it lags behind in short
+    runs, so that all advantages have one sign.
 
     Attributes:
         penalty: c.
@@ -69,6 +71,7 @@ class Ppo(PolicyAutoencoder):
         self.kl_target = 0.05 if config.data.dataset == "mnist" else 0.025
         self.least_penalty = 1e-3 if config.data.is_images else 1.0 / 16.0
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         beta = self.beta(progress)
         dimensions = math.prod(self.shape)

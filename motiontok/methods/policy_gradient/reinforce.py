@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.errors import ConfigError
@@ -41,6 +42,7 @@ class Reinforce(PolicyAutoencoder):
             )
         super().__init__(config, networks)
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         beta = self.beta(progress)
         codes = self.draw(x, self.config.method.samples, generator)

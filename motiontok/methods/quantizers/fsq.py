@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.errors import ConfigError
 from motiontok.methods.networks import Networks
@@ -17,10 +18,10 @@ _FEWEST, _MOST = 3, 32
 
 
 def levels(vocab_size: int) -> tuple[int, ...]:
-    """Levels of each scalar, whose product is exactly ``vocab_size``, as equal as they go.
+    """Levels of each scalar, as equal as possible, with a product of exactly ``vocab_size``.
 
     About one scalar for each three bits: 1000 is 10 x 10 x 10, 512 is 8 x 8 x 8 and 240
-    is 8 x 6 x 5, as the DAPS paper has them (but for ImageNet's 1000); 1024 is 16 x 8 x 8.
+    is 8 x 6 x 5, as in the DAPS paper (except ImageNet's 1000); 1024 is 16 x 8 x 8.
 
     Raises:
         ConfigError: there are no such levels from 3 to 32.
@@ -59,7 +60,7 @@ def _factorisations(number: int, largest: int) -> list[tuple[int, ...]]:
 class Fsq(LatentAutoencoder):
     """A few bounded, rounded scalars a token; the codebook is their grid.
 
-    Levels and layers between scalars and decoder are the networks' where the paper has its own.
+    Levels, and layers between scalars and decoder, are the networks' if the paper has its own.
     """
 
     def _make_decoder(self, networks: Networks) -> Decoder:
@@ -70,9 +71,11 @@ class Fsq(LatentAutoencoder):
         chosen = networks.levels.get(model.vocab_size) or levels(model.vocab_size)
         return quantizers().FSQ(levels=chosen, dim=model.decoder_width)
 
+    @override
     def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         quantized, codes = self.quantizer(latents)
         return quantized, codes.long(), latents.new_zeros(())
 
+    @override
     def look_up(self, codes: Tensor) -> Tensor:
         return self.quantizer.indices_to_codes(codes)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.errors import MissingDependencyError
@@ -53,8 +54,8 @@ def seeded(generator: torch.Generator) -> Iterator[None]:
 class LatentAutoencoder(DiscreteAutoencoder):
     """Encoder, quantiser, decoder; the decoder's gradient passes straight through.
 
-    Loss: -R / dimensions plus the quantiser's own. The encoder is deterministic: there
-    is one candidate for each x, whatever ``effort`` and ``temperature`` ask.
+    Loss: -R / dimensions plus the quantiser's own. The encoder is deterministic: there is one
+    candidate for each x, for any ``effort`` and ``temperature``.
     """
 
     quantizer: Any
@@ -91,6 +92,7 @@ class LatentAutoencoder(DiscreteAutoencoder):
     def look_up(self, codes: Tensor) -> Tensor:
         """Quantised latents ``(batch, tokens, width)`` of codes ``(batch, codes)``."""
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         with seeded(generator):
             latents, codes, own_loss = self.quantize(self.encoder(x))
@@ -106,6 +108,7 @@ class LatentAutoencoder(DiscreteAutoencoder):
         return StepResult(loss, metrics, codes, mean)
 
     @torch.no_grad()
+    @override
     def encode(
         self,
         x: Tensor,
@@ -122,6 +125,7 @@ class LatentAutoencoder(DiscreteAutoencoder):
         finally:
             self.quantizer.train(training)
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decoder.synthesize(self.look_up(codes))
 
@@ -129,13 +133,12 @@ class LatentAutoencoder(DiscreteAutoencoder):
 def codebook_options(config: Config, tokens: int) -> dict[str, Any]:
     """Settings of a k-means-started, running-average codebook.
 
-    Plain straight-through gradients and a codebook that follows quickly: with the
-    rotation trick and the usual decay of 0.99 the codes collapsed onto one where the
-    learning rate is as high as short runs need it.
+    Plain straight-through gradients and a codebook that follows quickly: with the rotation trick
+    and the usual decay of 0.99 the codes collapsed onto one, at the high learning rate that short
+    runs need.
 
-    A code is replaced by a random latent when it wins less than a tenth of its fair
-    share of a batch: the usual count of 2 would replace every code where a batch holds
-    fewer vectors than the codebook.
+    A random latent replaces a code that wins less than a tenth of its fair share of a batch. The
+    usual count of 2 would replace every code if a batch had fewer vectors than the codebook.
     """
     share = config.train.batch_size * tokens / config.model.vocab_size
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.errors import ConfigError
 from motiontok.methods.networks import Networks
@@ -31,9 +32,11 @@ class Lfq(LatentAutoencoder):
             commitment_loss_weight=COMMITMENT,
         )
 
+    @override
     def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         quantized, codes, loss = self.quantizer(latents)
         return quantized, codes.long(), loss
 
+    @override
     def look_up(self, codes: Tensor) -> Tensor:
         return self.quantizer.indices_to_codes(codes)

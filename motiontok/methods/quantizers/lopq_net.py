@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
@@ -17,7 +18,7 @@ from motiontok.progress import ProgressCallback, silent
 __all__ = ["ENOUGH", "LopqNet", "make_lopq_decoder"]
 
 ENOUGH = 4096
-"""Observations that are enough to learn scales from."""
+"""Observations from which scales are learned."""
 
 _CELLS = 8
 _WORDS = 8
@@ -27,12 +28,11 @@ _VALUES = 2**24  # of p(x | z) at a time while encoding
 class LopqNet(DiscreteAutoencoder):
     """:class:`~motiontok.models.lopq_quantizer.LopqQuantizer`, decoded by a network.
 
-    The quantiser is fitted and stays; the decoder learns by maximum likelihood. It is also
-    the judge of codes: an observation is coded in each of its nearest cells, and what
-    p(x | z) likes best is kept, in training as in encoding. ``effort`` beyond 1 goes
-    on from there: so many rounds less one in which each token in turn may become another
-    of the codewords nearest to the observation, if p(x | z) then likes the whole better
-    (iterated conditional modes, Besag 1986).
+    The quantiser is fitted and stays; the decoder learns by maximum likelihood. The decoder also
+    judges codes, in training and in encoding: an observation is coded in each of its nearest cells,
+    and the codes with the largest p(x | z) are kept. An ``effort`` above 1 adds ``effort - 1``
+    rounds, in which each token in turn may become another of the codewords nearest to the
+    observation, if p(x | z) grows (iterated conditional modes, Besag 1986).
     """
 
     in_teams = True
@@ -46,12 +46,14 @@ class LopqNet(DiscreteAutoencoder):
         """The fitted part."""
         return self.decoder.quantizer
 
+    @override
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
         self.quantizer.fit(draw, generator, on_progress)
         self.decoder.fit(draw(ENOUGH))
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         # Distances between nearby codewords do not survive 16 bits, and nothing here is large
         # enough to gain by them.
@@ -65,6 +67,7 @@ class LopqNet(DiscreteAutoencoder):
         return StepResult(-reward / math.prod(self.shape), metrics, codes, mean)
 
     @torch.no_grad()
+    @override
     def encode(
         self,
         x: Tensor,
@@ -79,6 +82,7 @@ class LopqNet(DiscreteAutoencoder):
         most = max(_VALUES // (max(_CELLS, _WORDS) * math.prod(self.shape)), 1)
         return torch.cat([self._search(part, effort) for part in x.split(most)])
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decoder(codes)
 

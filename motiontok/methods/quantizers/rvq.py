@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from motiontok.methods.networks import Networks
 from motiontok.methods.quantizers.latent_autoencoder import (
@@ -17,9 +18,9 @@ _DEPTH = 4
 
 
 class Rvq(CodebookAutoencoder):
-    """Each vector as a sum of up to four codewords, each coding what the last left over.
+    """Each vector as a sum of up to four codewords, each coding the residual of the last.
 
-    At the rate of one code a token there are a quarter as many tokens. Codes are in
+    At the same rate there are a quarter as many tokens as with one code a token. Codes are in
     order of tokens; those of one token go from coarse to fine.
     """
 
@@ -35,9 +36,11 @@ class Rvq(CodebookAutoencoder):
             **codebook_options(self.config, self.tokens),
         )
 
+    @override
     def quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         quantized, codes, loss = self.quantizer(latents)
         return quantized, codes.flatten(1), loss.sum()
 
+    @override
     def look_up(self, codes: Tensor) -> Tensor:
         return self.quantizer.get_output_from_indices(codes.unflatten(1, (self.tokens, -1)))

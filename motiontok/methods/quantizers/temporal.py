@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.data import FEATURES
@@ -32,7 +33,7 @@ _FEWEST = 4  # tokens that are left of them
 _LINEAR_STEPS = 500
 _LINEAR_BATCH = 32
 _LINEAR_RATE = 2e-3
-_FIT = 60_000  # windows that the quantiser is fitted to
+_FIT = 30_000  # windows that the quantiser is fitted to
 PART = 512
 """Observations at a time."""
 
@@ -46,8 +47,8 @@ class Temporal(DiscreteAutoencoder):
     sequence of one. ``effort`` is the beam of the quantiser's search.
 
     Raises:
-        ConfigError: it is not motion, a window is no multiple of 4 frames, or there are too few
-            codes for a size and a shape.
+        ConfigError: the data is not motion, a window is no multiple of 4 frames, or there are too
+            few codes for a size and a shape.
     """
 
     decodes_prefixes = True
@@ -92,7 +93,7 @@ class Temporal(DiscreteAutoencoder):
     def fit(
         self, draw: Draw, generator: torch.Generator, on_progress: ProgressCallback = silent
     ) -> None:
-        """Fit the lapped transform, alone, then the quantiser to what it says."""
+        """Fit the lapped transform alone, then the quantiser to its latents."""
         x = stretches(draw(4 * PART))
         self.error.centre(x)
         frames = self.error.frames(x)
@@ -105,6 +106,7 @@ class Temporal(DiscreteAutoencoder):
         on_progress(0.5, "fitting the quantiser")
         self.quantizer.fit(self._latents_to_fit(draw), self._metric(), generator)
 
+    @override
     def start_from(
         self, trained: DiscreteAutoencoder, draw: Draw, generator: torch.Generator
     ) -> None:
@@ -113,9 +115,11 @@ class Temporal(DiscreteAutoencoder):
         self.load_state_dict({name: found.get(name, value) for name, value in own.items()})
 
     @classmethod
+    @override
     def goes_on_from(cls, trained: DiscreteAutoencoder) -> bool:
         return isinstance(trained, Temporal)
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         windows = stretches(x)
         v = self.error.frames(windows)
@@ -131,7 +135,7 @@ class Temporal(DiscreteAutoencoder):
     def _straight_through(
         self, windows: Tensor, frames: Tensor, latents: Tensor, quantized: Tensor, codes: Tensor
     ) -> StepResult:
-        """A step on ``quantized`` latents, whose slopes the encoder takes for its own."""
+        """A step on ``quantized`` latents, whose gradients pass straight through to the encoder."""
         commitment = ((latents - quantized) / self.encoder.scale).square().mean()
         y = self.decoder(latents + (quantized - latents).detach()).float()
         error = self.error(y, frames, length=windows.shape[2])
@@ -147,6 +151,7 @@ class Temporal(DiscreteAutoencoder):
         return StepResult(loss, metrics, codes, found)
 
     @torch.no_grad()
+    @override
     def encode_sequence(
         self,
         x: Tensor,
@@ -158,10 +163,12 @@ class Temporal(DiscreteAutoencoder):
         codes = self._quantized(self._latents(self.error.frames(x)), effort)
         return codes.unflatten(0, x.shape[:2])
 
+    @override
     def decode_sequence(self, codes: Tensor) -> Tensor:
         count = codes.shape[:2]
         return self.error.windows(self._decoded(codes.flatten(0, 1), count), (*count, *self.shape))
 
+    @override
     def encode(
         self,
         x: Tensor,
@@ -170,11 +177,16 @@ class Temporal(DiscreteAutoencoder):
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        return self.encode_sequence(x[:, None], effort=effort)[:, 0]
+        windows = x[:, None]
+        return self.encode_sequence(
+            windows, effort=effort, temperature=temperature, generator=generator
+        )[:, 0]
 
+    @override
     def decode_parameters(self, codes: Tensor) -> Tensor:
         return self.decode_sequence(codes[:, None])[:, 0]
 
+    @override
     def parameter_groups(self) -> list[dict[str, Any]]:
         lapped = [self.encoder.lapped.weight, self.decoder.lapped.weight]
         groups = super().parameter_groups()
@@ -203,7 +215,7 @@ class Temporal(DiscreteAutoencoder):
 
     @torch.no_grad()
     def _latents_to_fit(self, draw: Draw) -> Tensor:
-        """Latents ``(windows, size)`` of so many windows as there are, or enough."""
+        """Latents ``(windows, size)`` of enough windows, or of all."""
         parts: list[Tensor] = []
         count, ends = 0, 0
         # What is drawn ends once where it was drawn from before, and again after all of it.
@@ -216,8 +228,10 @@ class Temporal(DiscreteAutoencoder):
 
     @torch.no_grad()
     def _metric(self) -> Tensor:
-        """What differences of a window's latents count for once they are decoded, by the lapped
-        transform alone."""
+        """What differences of a window's latents count for once they are decoded.
+
+        Decoded by the lapped transform alone. ``(size, size)``, symmetric.
+        """
         size = len(self.quantizer.mean)
         one = torch.eye(size).to(self.quantizer.mean).unflatten(1, (self.steps, -1))
         apart = one.new_zeros(size, self.steps, one.shape[2])
@@ -232,7 +246,7 @@ class Temporal(DiscreteAutoencoder):
         return self._by_window(self.encoder(frames))
 
     def _quantized(self, latents: Tensor, beam: int) -> Tensor:
-        """Codes ``(batch * windows, codes)`` of so many latents as there may be."""
+        """Codes ``(batch * windows, codes)`` of any number of latents."""
         # A program has no loop over data.
         parts = (latents,) if torch.compiler.is_exporting() else latents.split(PART)
         return torch.cat([self.quantizer.encode(z, beam=beam) for z in parts])
@@ -248,7 +262,7 @@ class Temporal(DiscreteAutoencoder):
         return self.decoder(latents.view(count[0], count[1] * self.steps, -1))
 
     def _kept(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """How many codes of each window are decoded: all, or of some a random first part."""
+        """Number of codes to decode of each window: all, or of some windows a random first part."""
         most = codes.shape[1]
         noise = self.group.noise(len(codes), 2, like=self.quantizer.mean, generator=generator)
         cut, depth = noise.unbind(1)
@@ -257,7 +271,7 @@ class Temporal(DiscreteAutoencoder):
         return torch.where(cut < _CUT, some, most)
 
     def _move_codewords(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> None:
-        """By what all processes saw."""
+        """Move codewords by the latents of all processes."""
         self.quantizer.update(
             self.group.all_gather(latents), self.group.all_gather(codes), generator
         )

@@ -1,1 +1,1 @@
-"""Relaxed samples, whose gradients reach the encoder: what DAPS is compared with."""
+"""Relaxed samples, whose gradients reach the encoder, to compare DAPS with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.methods.relaxed.gumbel import Gumbel
 from motiontok.methods.relaxed.relaxation import gumbel_rao
@@ -14,6 +15,7 @@ __all__ = ["GumbelRao", "GumbelRaoFactorised"]
 class GumbelRao(Gumbel):
     """Straight-through Gumbel-softmax with ``samples`` draws of the noise averaged."""
 
+    @override
     def relax(self, logp: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
         return gumbel_rao(
             logp,

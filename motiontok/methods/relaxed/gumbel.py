@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from motiontok.methods.base import StepResult
 from motiontok.methods.policy_autoencoder import PolicyAutoencoder
@@ -17,7 +18,7 @@ __all__ = ["Gumbel", "GumbelFactorised"]
 
 
 class Gumbel(PolicyAutoencoder):
-    """One relaxed sequence for each x; each sampled one-hot is what the next token reads.
+    """One relaxed sequence for each x; each token reads the sampled one-hot before it.
 
     Loss -mean(R - beta KL), differentiated through the samples, the whole scan included.
     KL to the uniform prior is analytic at each position of the sampled sequence. The
@@ -29,6 +30,7 @@ class Gumbel(PolicyAutoencoder):
         """One-hot samples ``(..., vocab)`` of ``logp``, with an estimator's gradient."""
         return straight_through(logp, temperature=temperature, generator=generator)
 
+    @override
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         method = self.config.method
         beta = self.beta(progress)

@@ -42,10 +42,9 @@ def gumbel_rao(
 
     Paulus et al. 2021, "Rao-Blackwellizing the Straight-Through Gumbel-Softmax Gradient
     Estimator": given the sample, the softmax is averaged over ``samples`` draws of the
-    Gumbel noise that would have led to it. That noise is held fixed in the gradient, as
-    the noise of straight-through Gumbel-softmax is: only then is the result its
-    conditional expectation. (The paper DAPS compares with differentiates through the
-    conditional noise as well.)
+    Gumbel noise that would have led to it. The gradient holds that noise fixed, as straight-through
+    Gumbel-softmax does: only then is the result its conditional expectation. (The paper DAPS
+    compares with differentiates through the conditional noise as well.)
 
     Args:
         logp: normalised log-probabilities ``(..., vocab)``.
@@ -65,8 +64,8 @@ def conditional_gumbel(
 ) -> Tensor:
     """Gumbel noise ``(samples, ..., vocab)`` given that ``logp + noise`` peaks at ``choice``.
 
-    Maddison and Tarlow 2014: the peak is a Gumbel variate whatever its place, the others
-    are Gumbel variates cut off at it.
+    Maddison and Tarlow 2014: the peak is a Gumbel variate at any place, and the others are Gumbel
+    variates truncated at it.
 
     Args:
         logp: normalised log-probabilities ``(..., vocab)``.

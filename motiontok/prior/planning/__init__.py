@@ -1,4 +1,4 @@
-"""Planning over codes: plans that keep what is asked, and what they are made of."""
+"""Planning over codes: plans that keep to their task, and their parts."""
 
 from motiontok.prior.planning.costs import (
     Cost,

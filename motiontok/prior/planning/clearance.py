@@ -1,4 +1,4 @@
-"""How far a body is from what it must stay out of, all of it and not its hips alone."""
+"""Distance of a body, not of its hips alone, from forbidden discs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from motiontok.tokens.path import rotated
 __all__ = ["FLESH", "STANDING", "body_points", "check_discs", "clearance", "motion_points"]
 
 FLESH = 0.08
-"""Metres of the reference body around each joint that are of the body, seen from above."""
+"""Radius of the body around each joint, seen from above, metres of the reference body."""
 
 STANDING = 0.3
-"""Metres of the reference body from the hips to the outside of who stands with hanging arms."""
+"""Radius of a standing body with hanging arms, from the hips, metres of the reference body."""
 
 
 def check_discs(discs: Sequence[Sequence[float]] | NDArray[Any]) -> Array:
@@ -58,7 +58,7 @@ def motion_points(motion: Motion) -> Array:
 
 
 def clearance(points: Array, discs: Array, *, flesh: float = FLESH) -> Array:
-    """How far each disc is from the body ``(..., discs)``, m; inside it is negative.
+    """Distance of each disc from the body ``(..., discs)``, m; negative inside.
 
     Args:
         points: ``(..., points, 2)`` of one body.

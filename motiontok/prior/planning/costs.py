@@ -1,4 +1,4 @@
-"""What is wanted of a motion, as functions of candidate rollouts.
+"""Costs of candidate rollouts.
 
 A cost is any callable from a :class:`Rollout` to one number a candidate, lower is
 better. Write your own, or bend these with a lambda::
@@ -52,13 +52,13 @@ Cost = Callable[[Rollout], Array]
 
 
 def track_path(path: PathTarget, *, coast: float = 1.0) -> Cost:
-    """Mean squared distance (m2) to where the path is at each time.
+    """Mean squared distance (m2) to the path's place at each time.
 
     Args:
-        path: to keep to.
-        coast: seconds after a rollout for which its mean squared distance is added as if the
-            body went on as in its last third of a second: what is near the path at its end
-            but heads away from it is no good beginning.
+        path: to follow.
+        coast: seconds after a rollout. Their mean squared distance is added, as if the body
+            continued as in its last third of a second: a rollout that ends near the path but heads
+            away from it is no good beginning.
     """
 
     def cost(rollout: Rollout) -> Array:
@@ -88,7 +88,7 @@ def _gone_on(rollout: Rollout, later: Array) -> Array:
 def track_velocity(profile: VelocityProfile) -> Cost:
     """Squared error of each window's mean velocity (m2/s2) and yaw rate (rad2/s2).
 
-    Means over a window, since within a stride the hips speed up and slow down.
+    Means over a window, since the hips speed up and slow down within a stride.
     """
 
     def cost(rollout: Rollout) -> Array:
@@ -103,7 +103,7 @@ def track_velocity(profile: VelocityProfile) -> Cost:
 
 
 def no_go_disc(x: float, y: float, radius: float, *, weight: float = 100.0) -> Cost:
-    """Mean depth (m) inside a disc that the body, not its hips alone, must stay out of.
+    """Mean depth (m) of the body, not of its hips alone, inside a forbidden disc.
 
     Raises:
         InputError: a number is not finite, or the radius not positive.

@@ -1,4 +1,4 @@
-"""A plan seen from above, or over time, beside what was asked."""
+"""A plan seen from above, or over time, beside its task."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def plot_plan(
 ) -> None:
     """Draw a decoded plan to a ``.png``, ``.svg`` or ``.pdf``.
 
-    On the left its way from above, with the heading at each second. On the right, of a path
-    how far it is from where the path is at each time, of a profile velocities and yaw rate,
-    means of a second, beside those asked for.
+    On the left is its way from above, with the heading at each second. On the right is the distance
+    from the path's place at each time; for a profile, velocities and yaw rate, as means of a
+    second, beside the commanded ones.
 
     Args:
         motion: that began at time 0.
-        target: what was asked.
+        target: of the task.
         out: file.
-        discs: x, y and radius (m) of what was to be kept out of.
-        end: x, y (m) and heading (rad) that was to be arrived at.
+        discs: x, y and radius (m) of forbidden discs.
+        end: x, y (m) and heading (rad) of the end pose.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""What a planner is: a function from where the body is to the codes of its next window.
+"""The planner's interface: a function from a body's state to the codes of its next window.
 
 ::
 
@@ -8,7 +8,7 @@
 
     codes = follow(planner, tokenizer, seconds=10.0)
 
-That is all. Anything that emits codes will do: a search, a policy, a language model.
+Anything that emits codes is a planner: a search, a policy, a language model.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ __all__ = ["Planner", "State", "follow", "pose_after", "windows_of"]
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where things stand before a window.
+    """The state before a window.
 
     Attributes:
-        codes: ``(windows, codes_per_window)`` done so far; maybe none.
-        pose: place (m) and heading (rad) of the last frame done. On a robot that knows
-            better, put its own here.
+        codes: ``(windows, codes_per_window)`` done so far; perhaps none.
+        pose: place (m) and heading (rad) of the last frame done. On a robot that measures its pose,
+            put the measured one here.
         time: seconds since the beginning.
     """
 
@@ -70,8 +70,8 @@ def follow(
 
     Args:
         planner: chooses.
-        tokenizer: whose codes they are.
-        seconds: length of what is planned, the prefix not counted.
+        tokenizer: of the codes.
+        seconds: length of the plan, without the prefix.
         start: place and heading of frame 0, or its x, y (m) and yaw (rad); the origin facing
             +X by default.
         prefix: ``(windows, codes_per_window)`` already done; the result begins with it.
@@ -79,9 +79,9 @@ def follow(
         update: called with the number of windows planned.
 
     Raises:
-        CodesError: the prefix, or what the planner gave, is not made of whole windows of codes.
-        InputError: there is no such time.
-        DataError: there is no such place.
+        CodesError: the prefix, or the planner's result, is not made of whole windows of codes.
+        InputError: an impossible time.
+        DataError: an impossible place.
     """
     size, window = tokenizer.codes_per_window, tokenizer.frames_per_window
     if not 0.0 < seconds < math.inf:
@@ -137,8 +137,8 @@ def pose_after(
     Args:
         tokenizer: decodes.
         codes: see there.
-        pose: of the frame before them or, of the ``first`` ones, of frame 0.
-        first: nothing came before.
+        pose: of the frame before them or, if they are ``first``, of frame 0.
+        first: whether nothing came before.
     """
     features = tokenizer.decode_features(codes)
     if first:

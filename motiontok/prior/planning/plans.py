@@ -1,4 +1,4 @@
-"""A plan as a user asks for it: checked before, searched for, and kept only if it does as asked."""
+"""From a task to a plan: check the task, search, and keep the plan only if it does the task."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from motiontok.tokenizer import MotionTokenizer
 __all__ = ["Plan", "Task", "make_plan"]
 
 END_TOLERANCE = 0.25
-"""Metres of the reference body, and rad, that an end pose may be missed by."""
+"""Tolerances of an end pose, metres of the reference body, and rad."""
 
 _LONGEST = 3600.0
 _ROOM = (0.55, 0.75, 0.95)
-"""Metres that the way around a disc keeps the hips from it, wider in each attempt."""
+"""Distances of the hips from a disc on the way around it, metres, wider in each attempt."""
 _TURNING = 1.0  # rad/s at which the body is given time to turn at the end
 _SETTLING = 1.5  # s it is given to come to rest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """What is asked of a plan, in metres of :attr:`world`.
+    """The task of a plan, in metres of :attr:`world`.
 
     Attributes:
-        target: where to be, or how fast to go.
-        world: whose metres these are.
-        seconds: length; by default as long as the target takes, and as coming to rest does where
-            an end pose is asked for.
-        discs: ``(discs, 3)`` x, y and radius that no part of the body may be in.
-        end: pose to come to and stand in.
+        target: a path, or a velocity profile.
+        world: in whose metres these are.
+        seconds: length; by default the target's, plus time for coming to rest if there is an end
+            pose.
+        discs: ``(discs, 3)`` x, y and radius that no part of the body may enter.
+        end: pose to reach and stand in.
         start: place and heading of frame 0.
-        prefix: ``(windows, codes_per_window)`` that the plan goes on from and begins with.
+        prefix: ``(windows, codes_per_window)`` with which the plan begins.
     """
 
     target: PathTarget | VelocityProfile
@@ -64,12 +64,12 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What was found.
+    """The result of a search.
 
     Attributes:
-        codes: of it, the prefix included, on the bones of the world's body.
+        codes: of the plan, including the prefix, on the bones of the world's body.
         motion: decoded, without the prefix.
-        target: what was followed: the path around discs, in metres of the world.
+        target: the target that was followed: the path around discs, in metres of the world.
         errors: of :func:`~motiontok.prior.planning.tracking.tracking_errors`.
     """
 
@@ -88,24 +88,24 @@ def make_plan(
     update: Callable[[int, int], object] | None = None,
     **search: Any,
 ) -> Plan:
-    """Search for a plan that keeps what is asked.
+    """Search for a plan that does a task.
 
-    A disc is entered by no joint, nor by the flesh around it, in no frame of the decoded motion;
-    an end pose is missed by a quarter of a metre or radian at most and held at the end.
-    Where the first plan does otherwise two more are searched for, farther from discs.
+    No joint, nor the flesh around it, enters a disc in any frame of the decoded motion. An end pose
+    is missed by at most a quarter of a metre or radian, and held at the end. If the first plan
+    misses, two more are searched for, farther from discs.
 
     Args:
-        task: what is asked.
-        prior: proposes.
+        task: the task.
+        prior: draws candidates.
         tokenizer: decodes.
         seed: of all draws.
         update: called with the number of windows planned and of all, in each attempt from 1 on.
         search: other options of :class:`SearchPlanner`.
 
     Raises:
-        InputError: what is asked cannot be done: a disc over the start, a waypoint or the end, a
-            speed beyond the prior's limits, an end pose of a velocity profile.
-        PlanError: no plan was found that does it.
+        InputError: the task is impossible: a disc over the start, a waypoint or the end, a speed
+            beyond the prior's limits, an end pose of a velocity profile.
+        PlanError: no plan was found that does the task.
     """
     given = 0
     if task.prefix is not None and len(task.prefix):
@@ -170,7 +170,7 @@ def _counted(
 def _inside(
     task: Task, tokenizer: MotionTokenizer, given: int
 ) -> tuple[PathTarget | VelocityProfile, Array, Start, Start]:
-    """Target, discs, the pose to go on from and that of frame 0, of the reference body."""
+    """Target, discs, the first pose and that of frame 0, in metres of the reference body."""
     world = task.world
     frame0 = begin = world.start_inside(task.start)
     if given:
@@ -192,7 +192,7 @@ def _require(
     discs: Array,
     begin: Start,
 ) -> None:
-    """Refuse what cannot be done, before anything is searched for."""
+    """Refuse an impossible task before any search."""
     world = task.world
     if isinstance(target, VelocityProfile):
         if task.end is not None:
@@ -228,7 +228,7 @@ def _require(
 
 
 def _length(task: Task, target: PathTarget | VelocityProfile, begin: Start) -> float:
-    """Seconds that are planned."""
+    """Length of the plan, seconds."""
     if task.seconds is not None:
         if task.end is not None and task.seconds < target.duration + STANDS:
             raise InputError(
@@ -247,7 +247,7 @@ def _length(task: Task, target: PathTarget | VelocityProfile, begin: Start) -> f
 
 
 def _around(path: PathTarget, discs: Array, room: float) -> PathTarget:
-    """The path around discs, as far from them as its own points are, and ``room`` at most."""
+    """The path around discs, as far from them as its own points, and at most ``room``."""
     apart = np.linalg.norm(path.points[:, None] - discs[:, :2], axis=-1).min(axis=0)
     wider = np.minimum(discs[:, 2] + room, apart * (1.0 - 1e-6))
     return path.around(np.column_stack([discs[:, :2], wider]))
@@ -289,7 +289,7 @@ def _measured(
 
 
 def _misses(errors: dict[str, float], task: Task) -> str:
-    """What a plan does not keep, in words; empty if it keeps all."""
+    """Misses of a plan, in words; empty if there are none."""
     scale = task.world.scale
     if errors.get("clearance_m", 1.0) < 0.0:
         return f"the body comes {-errors['clearance_m']:.2f} m into a no-go disc"

@@ -19,15 +19,15 @@ _CORNERS = 24
 def route(begin: Array, end: Array, discs: Array) -> Array:
     """Points ``(points, 2)`` of the shortest way from one place to another outside of discs.
 
-    A visibility graph (Lozano-Perez and Wesley 1979) over corners around each disc, which the
-    sides between them just touch.
+    A visibility graph (Lozano-Perez and Wesley 1979) over corners of a polygon around each disc,
+    whose sides just touch it.
 
     Args:
         begin, end: ``(2,)``, outside of all.
         discs: ``(discs, 3)`` x, y and radius.
 
     Raises:
-        PlanError: discs are all around one of them.
+        PlanError: discs surround one of them.
     """
     direct = np.stack([begin, end])
     if not _crosses(begin, end, discs).any():

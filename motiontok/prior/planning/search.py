@@ -46,31 +46,28 @@ class _Beam:
 
 
 class SearchPlanner:
-    """A planner that looks some windows ahead and does the first of the best.
+    """A planner that looks some windows ahead and returns the best candidate's first window.
 
-    A beam of candidates is extended window by window with draws from the prior; all are
-    decoded and scored by the costs, the best stay. Of the best one the first window is
-    returned, and the next call searches anew from there. With ``samples=1`` it is
-    sampling alone.
+    A beam of candidates is extended window by window with draws from the prior. All are decoded and
+    scored by the costs, and the best stay. The first window of the best one is returned, and the
+    next call searches anew from there. With ``samples=1`` it is sampling alone.
 
-    Where the first codes of a window decode without the others, and say most of where it
-    leads, candidates are judged by those, and only the ones that stay are written to their
-    end: many more can be looked at in the same time.
+    If the first codes of a window decode without the others, candidates are judged by those, and
+        only the ones that stay are completed. So many more candidates fit in the same time.
 
     Args:
-        prior: proposes.
+        prior: draws candidates.
         tokenizer: decodes.
-        costs: what is wanted, summed.
+        costs: added up.
         steer: command to condition each candidate on, by its own pose; none if not given.
         samples: candidates in each step.
         horizon: windows to look ahead.
         beam: candidates that are extended.
-        prefix_length: codes of a window that it is judged by, where the tokenizer decodes prefixes.
-        temperature_scale: what the temperature of those codes is multiplied by, so that
-            candidates differ more than likely windows do; not of one sample alone, nor of whole
-            windows.
+        prefix_length: first codes by which a window is judged, if the tokenizer decodes prefixes.
+        temperature_scale: factor of the temperature of those codes, so that candidates differ more
+            than likely windows do; not used with one sample, nor with whole windows.
         label, style: to condition on.
-        plausibility: weight of a code's mean -log p beside the costs.
+        plausibility: weight of a code's mean -log p, added to the costs.
         options: how to draw.
         seed: of all draws.
 
@@ -160,7 +157,7 @@ class SearchPlanner:
         return grown.take(np.argsort(self._score(grown, state), kind="stable"))
 
     def _with(self, beam: _Beam, draft: PartialRollout) -> _Beam:
-        """Candidates and the window that was drafted after each; codes not written are 0."""
+        """Candidates with the window drafted after each; unwritten codes are 0."""
         codes = draft.codes[:, None].cpu().numpy()
         first = codes.shape[2] if codes.shape[2] < beam.codes.shape[2] else None
         features = self.tokenizer.decode_features(codes, first=first)

@@ -1,4 +1,4 @@
-"""The end of a plan: the body slows to a stand where it was asked to, and stands."""
+"""The end of a plan: the body slows down to a stand at the end pose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from motiontok.tokens.path import rotated
 __all__ = ["STANDS", "hold_end"]
 
 STANDS = 1.5
-"""Seconds at least that the end of a plan is held for; of the first half decoding makes a rest."""
+"""Least seconds for which the end of a plan is held; decoding needs the first half to come to
+rest."""
 
 _SLOWING = 12  # frames in which it comes to rest; half as many of the motion
 _EARLY = 0.4  # s before the path's end from which on the body may stop
@@ -40,16 +41,16 @@ def hold_end(
 ) -> NDArray[np.int64]:
     """Codes ``(windows, codes)`` that end in a stand.
 
-    The frame of the last seconds that is nearest to the end pose, slow and on both feet is slowed
-    down to, along its own motion, and held.
+    Of the last seconds, the frame is chosen that is nearest to the end pose, slow and on both feet.
+    The motion slows down to it along its own frames, and holds it.
 
     Args:
         codes: of the whole plan.
-        tokenizer: theirs.
-        frames: of it.
+        tokenizer: of the codes.
+        frames: of the plan.
         start: of frame 0, in metres of the reference body, as the path.
         given: windows of a prefix, which stay.
-        path: that was followed; its time 0 is behind the prefix.
+        path: the path followed; its time 0 is after the prefix.
     """
     window = tokenizer.frames_per_window
     motion = tokenizer.decode(codes, start=start, frames=frames)
@@ -71,7 +72,7 @@ def hold_end(
 
 
 def _unfit(motion: Motion, path: PathTarget, part: slice) -> Array:
-    """How unfit frames ``(frames,)`` of a part are to stop at, m2."""
+    """Cost ``(frames,)`` of stopping at each frame, m2."""
     around = slice(max(part.start - 1, 0), part.stop)
     positions = motion.global_positions()[around]
     speed = np.linalg.norm(np.diff(positions, axis=0, prepend=positions[:1]), axis=-1) * motion.fps
@@ -91,9 +92,9 @@ def _turned(motion: Motion, facing: float) -> Array:
 
 
 def _bent(motion: Motion, path: PathTarget, begin: int, stop: int) -> Motion:
-    """The same with its way from one frame to another bent to end on the path's end.
+    """The same motion, its way from one frame to another bent to end on the path's end.
 
-    By no more than feet may slide unseen; what is farther off stays off.
+    It is bent by no more than feet may slide unseen; larger errors remain.
     """
     count = len(motion) - begin
     ramp = np.clip(np.arange(count) / max(stop - begin, 1), 0.0, 1.0)
@@ -111,7 +112,7 @@ def _bent(motion: Motion, path: PathTarget, begin: int, stop: int) -> Motion:
 
 
 def _stopped(motion: Motion, stop: int) -> Motion:
-    """The same, slowed along its own frames to rest at one of them."""
+    """The same motion, slowed along its own frames to rest at one of them."""
     begin = stop - _SLOWING // 2
     k = np.arange(len(motion), dtype=np.float64) - begin
     slowed = np.minimum(k, _SLOWING)

@@ -1,4 +1,4 @@
-"""Where to be and how fast to go over time, and the CSV files that say so."""
+"""Targets over time, paths and velocity profiles, and their CSV files."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class PathTarget:
     Attributes:
         times: ``(points,)`` seconds, ascending.
         points: ``(points, 2)`` metres.
-        facing: heading (rad) at the end; any will do if not given.
-        timed: the times are asked for, and not only what one speed makes of the points.
+        facing: heading (rad) at the end; any if not given.
+        timed: whether the times are part of the task, and not only the result of a speed.
     """
 
     times: Array
@@ -62,7 +62,7 @@ class PathTarget:
 
     @property
     def duration(self) -> float:
-        """When the last point is reached, seconds."""
+        """Time of the last point, seconds."""
         return float(self.times[-1])
 
     def at(self, times: Array) -> Array:
@@ -70,7 +70,7 @@ class PathTarget:
         return np.stack([np.interp(times, self.times, p) for p in self.points.T], axis=-1)
 
     def headings(self, times: Array) -> Array:
-        """Where the path goes at times ``(times,)``, rad; NaN where it stands.
+        """Direction of the path at times ``(times,)``, rad; NaN where it stands.
 
         At the end it is :attr:`facing`.
         """
@@ -83,7 +83,7 @@ class PathTarget:
         return out
 
     def arriving(self, end: Start) -> PathTarget:
-        """The same with an end pose, walked to from the last point as fast as the last leg."""
+        """The same path with an end pose, reached at the speed of the last leg."""
         times, points = self.times, self.points
         last = np.array([end.x, end.y])
         apart = float(np.linalg.norm(points[-1] - last))
@@ -95,12 +95,12 @@ class PathTarget:
         return replace(self, times=times, points=points, facing=end.yaw)
 
     def around(self, discs: Array) -> PathTarget:
-        """The same around discs ``(discs, 3)`` that no point is in.
+        """The same path around discs ``(discs, 3)`` that contain none of its points.
 
-        As fast as it was, or, where times are asked for, in the same times.
+        It keeps its speed, or, if it is timed, its times.
 
         Raises:
-            PlanError: there is no way around them.
+            PlanError: no way leads around them.
         """
         times, points = [self.times[:1]], [self.points[:1]]
         for n, straight in enumerate(np.linalg.norm(np.diff(self.points, axis=0), axis=-1)):
@@ -119,10 +119,10 @@ class PathTarget:
         return np.asarray(legs / np.maximum(np.diff(self.times), 1e-9))
 
     def steer(self, pose: Start, time: float, span: float) -> Array:
-        """Command ``(3,)`` that takes the body in ``span`` seconds to where the path then is.
+        """Command ``(3,)`` that leads in ``span`` seconds to the path's place at that time.
 
-        It faces where it goes: forward velocity (m/s), none to the left, yaw rate (rad/s). At
-        the end it turns to :attr:`facing`, and steps where it must.
+        The body faces its direction: forward velocity (m/s), none to the left, yaw rate (rad/s). At
+        the end it turns to :attr:`facing`, and steps if it must.
         """
         target = self.at(np.array([time + span]))[0]
         away = target - [pose.x, pose.y]

@@ -1,4 +1,4 @@
-"""How well a decoded motion does what was asked."""
+"""Errors of a decoded motion against its target."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _SPAN = 30
 
 
 def distances_to(motion: Motion, path: PathTarget) -> Array:
-    """How far ``(frames,)`` the hips are (m) from where the path is at each time."""
+    """Distance ``(frames,)`` of the hips from the path's place at each time, m."""
     times = np.arange(len(motion)) / motion.fps
     return np.asarray(np.linalg.norm(motion.root_positions[:, :2] - path.at(times), axis=-1))
 
 
 def commands_by_second(motion: Motion) -> tuple[Array, Array]:
-    """What a motion does by the second; one that is shorter is one piece, a rest is left out.
+    """Mean velocities by the second; a shorter motion is one piece, a remainder is left out.
 
     Returns:
         Times of frames ``(pieces, frames)``, s, and means ``(pieces, 3)`` over them of the
-        velocity forward and left (m/s, of the body that moves) and the yaw rate (rad/s).
+        velocity forward and left (m/s, of the moving body) and the yaw rate (rad/s).
     """
     span = min(_SPAN, len(motion))
     whole = len(motion) // span * span
@@ -45,21 +45,21 @@ def tracking_errors(
     discs: Array | None = None,
     start: Start | None = None,
 ) -> dict[str, float]:
-    """Errors of a motion that began at time 0, in metres of the body that moves.
+    """Errors of a motion that began at time 0, in metres of the moving body.
 
     Args:
         motion: decoded.
-        target: what was asked, in the same metres.
-        discs: ``(discs, 3)`` that were to be kept out of.
-        start: where a velocity profile began; the origin by default.
+        target: in the same metres.
+        discs: ``(discs, 3)``, forbidden ones.
+        start: of a velocity profile; the origin by default.
 
     Returns:
-        ``path_error_m``, the mean distance to where the path is at each time, of a profile to
-        where its commands lead; ``end_error_m``, that at the end; ``heading_error_rad``, the mean
-        difference to where the path goes, or is to face; ``velocity_error_m_s`` and, of a
-        profile, ``yaw_rate_error_rad_s``, root mean squares over means of one second. Of a path
-        that ends in a heading ``end_heading_error_rad``, and with discs ``clearance_m``, how near
-        the body comes to one; inside it is negative.
+        ``path_error_m``, the mean distance to the path's place at each time, or, for a profile, to
+        the place to which its commands lead; ``end_error_m``, the same at the end;
+        ``heading_error_rad``, the mean difference to the path's direction, or its facing;
+        ``velocity_error_m_s`` and, for a profile, ``yaw_rate_error_rad_s``, root mean squares over
+        means of one second. For a path that ends in a heading also ``end_heading_error_rad``, and
+        with discs ``clearance_m``, the least distance of the body from one, negative inside.
     """
     times = np.arange(len(motion)) / motion.fps
     yaw = rot.yaw_of(motion.rotations[:, 0])
@@ -101,7 +101,7 @@ def _by_second(path: Array, seconds: Array) -> Array:
 
 
 def _integrated(steps: Array, start: Start) -> tuple[Array, Array]:
-    """Where steps ``(frames, 3)`` lead, forward, left and turn: places and headings."""
+    """Places and headings after steps ``(frames, 3)``: forward, left and turn."""
     yaw = start.yaw + np.cumsum(steps[:, 2])
     places = np.cumsum(rotated(steps[:, :2], yaw), axis=0) + [start.x, start.y]
     return places, yaw

@@ -1,1 +1,1 @@
-"""What touches the ground and stays there."""
+"""Contacts with the ground: feet, resting bodies, and the ground itself."""

@@ -1,7 +1,7 @@
-"""Still places for what stands or rests, and corrections that fade between contacts.
+"""Still anchors for standing or resting points, and corrections that fade between contacts.
 
-Both look at a second around a frame at most, so that a motion that is cut elsewhere has
-the same contacts from there on.
+Both look at a second around a frame at most, so that a motion cut elsewhere has the same contacts
+from there on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When the feet of a motion stand on the ground."""
+"""Frames in which the feet of a motion stand on the ground."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def find_contacts(motion: Motion, planes: Array | None = None) -> Contacts:
 
 
 def can_stand(positions: Array) -> Array:
-    """Whether heels and toes are under shins that stand ``(..., 4)``: left, right.
+    """Whether heels and toes are under upright shins ``(..., 4)``: left, right.
 
     Args:
         positions: ``(..., 22, 3)`` of the motion's joints, metres.
@@ -103,7 +103,7 @@ def runs(mask: Array) -> list[tuple[int, int]]:
 
 
 def standing(path: Array, low: Array, fps: float) -> Array:
-    """When ``(frames,)`` a point stands: low and still, with hysteresis.
+    """Frames ``(frames,)`` in which a point stands: low and still, with hysteresis.
 
     Args:
         path: ``(frames, 3)`` of the point, metres.

@@ -1,8 +1,8 @@
-"""What a motion stands on: a plane under each foot while it stands, of slopes and steps.
+"""The ground under a motion: a plane under each standing foot, for slopes and steps.
 
-Where the ground is at z = 0, as nearly always, nothing here applies. A clip of a ramp, of
-stairs or of a box does not say so: a foot that is high, still and bears the body stands on
-ground that is as high as it.
+Nearly always the ground is at z = 0, and nothing here applies. Clips of ramps, stairs or boxes do
+not state their ground: a foot that is high, still and bears the body stands on ground at its
+height.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Ground:
     """Planes ``z = a x + b y + c`` under a motion, frame by frame.
 
     Attributes:
-        feet: ``(frames, 2, 3)`` a, b, c under the left and the right foot. In the air, of
-            the planes before and after, it is the lower one there.
+        feet: ``(frames, 2, 3)`` a, b, c under the left and the right foot. In the air it is the
+            lower of the planes before and after.
         rest: ``(frames, 3)`` under everything else: the lower of both feet's planes.
     """
 
@@ -78,7 +78,7 @@ class Ground:
 
 
 def heights_above(planes: Array, points: Array) -> Array:
-    """Of points ``(..., 3)`` above planes ``(..., 3)``, upright, metres ``(...)``."""
+    """Vertical heights ``(...)`` of points ``(..., 3)`` above planes ``(..., 3)``, metres."""
     out: Array = points[..., 2] - (planes[..., :2] * points[..., :2]).sum(-1) - planes[..., 2]
     return out
 
@@ -86,12 +86,12 @@ def heights_above(planes: Array, points: Array) -> Array:
 def find_ground(motion: Motion, planes: Planes | None = None) -> Ground:
     """The ground under a motion.
 
-    Where planes are given, a foot stands on the nearest. Otherwise its standing feet tell
-    it, and mostly that it is level. A foot stands on other ground when it is still and at
-    least 10 cm off z = 0 and, for a fifth of a second, the lower one and well below the
-    hips: a foot on a chair or in the air does not count, nor one of a body that lies. Where
-    standing feet within two metres and seconds are on one plane, and tilted as it is, they
-    are on a ramp; otherwise each stands on level ground.
+    With given planes, a foot stands on the nearest. Otherwise the standing feet show the ground,
+        which is mostly level. A foot stands on other ground if it is still and at least 10 cm off z
+        = 0 and, for a fifth of a second, is the lower foot and well below the hips. A foot on a
+        chair or in the air does not count, nor one of a lying body. Standing feet within two metres
+        and seconds that lie on one plane, tilted as the feet are, are on a ramp; otherwise each
+        stands on level ground.
 
     Args:
         motion: canonical motion.
@@ -140,9 +140,8 @@ class _Step:
 
     Attributes:
         height: of its sole off z = 0, metres.
-        points: ``(n, 3)`` of the sole on the ground: heel and toe where both stand.
-        tilt: ``(2,)`` slope of a flat sole along x and y, None where heel and toe never
-            both stand.
+        points: ``(n, 3)`` of the sole on the ground: heel and toe, if both stand.
+        tilt: ``(2,)`` slope of a flat sole along x and y; None if heel and toe never both stand.
     """
 
     side: int
@@ -159,7 +158,7 @@ class _Step:
 
 
 def _steps(motion: Motion, *, bearing: bool = True) -> list[_Step]:
-    """Feet that stand, wherever, in the order in which they come to stand."""
+    """All standing feet, in the order of their first standing frames."""
     quaternions, positions = motion.global_transforms()
     leg = leg_length(motion.offsets)
     low = toe_height(motion.offsets)
@@ -202,7 +201,7 @@ def _steps(motion: Motion, *, bearing: bool = True) -> list[_Step]:
 
 
 def _plane(step: _Step, near: Sequence[_Step]) -> Array:
-    """The plane ``(3,)`` that a foot stands on, with those that stand near."""
+    """The plane ``(3,)`` of a standing foot, from it and standing feet near it."""
     middle = step.middle
     tilts = [s.tilt for s in near if s.tilt is not None]
     if len(near) >= _FEW and tilts:
@@ -222,7 +221,7 @@ def _plane(step: _Step, near: Sequence[_Step]) -> Array:
 
 
 def _merge_levels(planes: list[Array]) -> None:
-    """Level planes of nearly one height become one, in place."""
+    """Merge level planes of nearly one height, in place."""
     level = [p for p in planes if not p[:2].any() and p[2]]
     level.sort(key=lambda p: float(p[2]))
     while level:
@@ -234,7 +233,7 @@ def _merge_levels(planes: list[Array]) -> None:
 
 
 def _laid(motion: Motion, steps: Sequence[_Step], planes: Array) -> Ground:
-    """Planes of standing feet, filled in between."""
+    """Planes of standing feet, and of the frames between."""
     positions = motion.global_positions()
     feet = np.zeros((len(motion), 2, 3))
     frames = np.arange(len(motion))
@@ -255,7 +254,7 @@ def _laid(motion: Motion, steps: Sequence[_Step], planes: Array) -> Ground:
 
 
 def _lower(first: Array, second: Array, at: Array) -> Array:
-    """Of two planes a frame ``(frames, 3)`` the one that is lower at points ``(frames, 3)``."""
+    """The lower of two planes ``(frames, 3)`` at points ``(frames, 3)``, per frame."""
     lower = heights_above(first, at) < heights_above(second, at)
     out: Array = np.where(lower[:, None], second, first)
     return out

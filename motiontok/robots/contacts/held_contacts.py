@@ -1,8 +1,8 @@
 """Points that stand or lie on the ground do not move: a cost that couples frames.
 
-What stands is wherever the whole trajectory puts it, but there it stays: slide costs, not
-the distance from a place chosen beforehand. Two neighbouring frames are coupled through
-the degrees of freedom that move the point.
+The whole trajectory decides the place of a standing point, but the point stays there: slide costs,
+not the distance from a place chosen beforehand. Two neighbouring frames are coupled through the
+degrees of freedom that move the point.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Hold:
     Attributes:
         body: Pinocchio joint index.
         point: ``(3,)`` in the body's frame, metres.
-        standing: ``(frames,)`` when it stays.
+        standing: ``(frames,)`` frames in which it stays.
     """
 
     body: int
@@ -39,7 +39,7 @@ class Hold:
 
 
 class Stillness:
-    """Cost of held points that move, of a run of frames.
+    """Cost of the movement of held points, for a run of frames.
 
     Args:
         kinematics: of all bodies named.
@@ -54,7 +54,7 @@ class Stillness:
         ]
 
     def see(self, frames: Array, state: State, total: Linearization) -> None:
-        """Take notice of some frames ``(n,)``, and add what each alone adds to the matrix."""
+        """Read some frames ``(n,)``, and add each frame's own part to the matrix."""
         for body in self._bodies:
             body.see(frames, state, total)
 
@@ -89,12 +89,12 @@ class Stillness:
 
 
 class _Body:
-    """Held points of one body: where they are, and how each degree of freedom moves them.
+    """Held points of one body: their places, and their movement by each degree of freedom.
 
     Attributes:
-        blocks: runs of neighbours among the degrees of freedom that move the body: where
+        blocks: runs of neighbours among the degrees of freedom that move the body: their place
             among these, and which.
-        pairs: frames that stand as their next frames do.
+        pairs: frames that stand like their next frames.
         on: ``(pairs, 3 points, 1)`` which points stand in both frames.
         rows: ``(frames, 3 points, n)`` of the n degrees of freedom, weighted.
     """
@@ -151,7 +151,7 @@ class _Body:
 
 
 def _neighbours(columns: Array) -> list[tuple[slice, slice]]:
-    """Runs of neighbouring numbers among ascending ``columns (n,)``: where, and which."""
+    """Runs of neighbouring numbers among ascending ``columns (n,)``: places and numbers."""
     edges = [0, *(np.flatnonzero(np.diff(columns) != 1) + 1).tolist(), len(columns)]
     return [
         (slice(a, b), slice(int(columns[a]), int(columns[b - 1]) + 1)) for a, b in pairwise(edges)

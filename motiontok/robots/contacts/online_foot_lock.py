@@ -1,6 +1,6 @@
 """Lock the feet of a stream, without look-ahead.
 
-What :mod:`~motiontok.robots.contacts.offline_foot_lock` does for a whole trajectory.
+The counterpart for whole trajectories is :mod:`~motiontok.robots.contacts.offline_foot_lock`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIRMER = 3.0
 
 
 class FootLock:
-    """Holds standing feet of a stream on the ground where they came to stand.
+    """Holds standing feet of a stream on the ground, at the places where they first stood.
 
     Args:
         calibration: of the robot.
@@ -86,7 +86,7 @@ class FootLock:
 
 
 class _Foot:
-    """One foot: where its heel and toe stand, and how far its target is moved for that."""
+    """One foot: the places of its standing heel and toe, and the shift of its target."""
 
     def __init__(
         self, *, index: int, sole: Sole, joints: tuple[int, int], heights: tuple[float, float]
@@ -137,8 +137,8 @@ class _Foot:
 class LateContacts:
     """Which heels and toes of a stream stood three frames ago.
 
-    As :func:`~motiontok.robots.contacts.foot_contacts.find_contacts` has it, by central differences
-    and without interruptions of one or two frames.
+    Contacts are those of :func:`~motiontok.robots.contacts.foot_contacts.find_contacts`, by central
+    differences and without interruptions of one or two frames.
 
     Args:
         offsets: ``(22, 3)`` the subject's bones.

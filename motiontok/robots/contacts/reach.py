@@ -1,9 +1,9 @@
-"""Targets of feet that a robot's ankles can take up.
+"""Targets of feet within reach of a robot's ankles.
 
-A person's ankle points the foot, and turns it in and out, further than a robot's. What is out
-of reach pulls shin, thigh and hips along, since soles weigh much: a robot that kneels would
-twist its legs to lay its insteps down. Such a foot's target is the nearest attitude that the
-ankle reaches from where the shin should be.
+A person's ankle points the foot, and turns it in and out, further than a robot's. A target out of
+reach pulls shin, thigh and hips along, since soles have large weights: a kneeling robot would twist
+its legs to lay its insteps down. So a foot's target becomes the nearest attitude that the ankle
+reaches from the shin's target.
 """
 
 from __future__ import annotations

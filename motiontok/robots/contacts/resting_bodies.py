@@ -1,8 +1,8 @@
 """Targets of bodies on the ground: knees, hands, elbows, hips lie on it and stay put.
 
-A robot's limbs are thicker or thinner than the person's, and its targets may be inside the
-floor, or hover above it. Where a body's own shape, turned as its target is, would reach
-the ground, its target is moved to lie on it; where it is slow, it gets a place to stay.
+A robot's limbs are thicker or thinner than the person's, so its targets may be inside the floor, or
+hover above it. If a body's own shape, turned like its target, would reach the ground, the target is
+moved to lie on it. If the body is slow, it also gets a place to stay.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FIRMER = 2.0  # factor of a resting body's position weight
 def rest_bodies(
     targets: Targets, calibration: Calibration, outline: Outline, planes: Array | None = None
 ) -> tuple[Targets, list[Hold]]:
-    """Targets whose bodies are above the ground, and what rests on it.
+    """Targets whose bodies are above the ground, and the resting points.
 
     Args:
         targets: of a motion, feet planted.
@@ -68,7 +68,7 @@ def rest_bodies(
 def _to_ground(
     targets: Targets, path: Array, k: int, points: Array, planes: Array, low: Array, stays: bool
 ) -> tuple[Array, Array]:
-    """How far to move a body ``(frames, 3)``, and when ``(frames,)`` it rests."""
+    """Shift of a body ``(frames, 3)``, and frames ``(frames,)`` in which it rests."""
     fps = targets.fps
     local = (points - targets.local_positions[k]) @ targets.local_rotations[k]
     up = targets.rotations[:, k, 2] - (planes[:, None, :2] @ targets.rotations[:, k, :2])[:, 0]

@@ -1,1 +1,1 @@
-"""Trajectories and the files they are kept in."""
+"""Trajectories and their files."""

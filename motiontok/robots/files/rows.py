@@ -1,4 +1,4 @@
-"""The rows of a table of numbers, and what the lines above them say of its columns."""
+"""The rows of a table of numbers, and the names of its columns in the lines above them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from motiontok.errors import RobotError
 __all__ = ["angles_in", "joints_of", "order_in", "read_rows", "unit_in"]
 
 _UNIT = re.compile(r"[(\[].*?[)\]]|_(?:rad|deg|degrees|radians|pos|dof|joint)(?=_|$)")
+_LONG = 80  # characters of what NumPy says, which may be a whole row
 _LENGTHS = {"mm": 0.001, "cm": 0.01, "m": 1.0}
 
 
 def read_rows(path: Path) -> tuple[tuple[str, ...], Array]:
-    """What the columns are called, empty if nothing says so, and the rows.
+    """Names of the columns, empty if there are none, and the rows.
 
-    Cells are apart by commas, semicolons, tabs or blanks. Lines before the numbers may name the
+    Commas, semicolons, tabs or blanks separate cells. Lines before the numbers may name the
     columns, begin with ``#``, or have another number of cells.
 
     Raises:
@@ -56,13 +57,13 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], Array]:
     try:
         return (fitting[-1] if fitting else ()), np.array(rows, dtype=np.float64)
     except ValueError as error:
-        raise RobotError(f"{path}: not a table of numbers ({error})") from None
+        raise RobotError(f"{path}: not a table of numbers ({str(error)[:_LONG]})") from None
 
 
 def joints_of(header: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
-    """The joints that columns are named after, in their order; empty if they are only numbered.
+    """The joints in the names of columns, in order; empty if columns are only numbered.
 
-    Units and endings such as ``_joint`` do not matter. Names of other joints come as they are.
+    Units and endings such as ``_joint`` do not matter. Names of unknown joints are unchanged.
     """
     if set(header) & set(wanted):
         return tuple(header)
@@ -87,7 +88,7 @@ def unit_in(header: Sequence[str]) -> float | None:
 
 
 def angles_in(header: Sequence[str]) -> str | None:
-    """``"degrees"`` or ``"radians"`` where all columns say so."""
+    """``"degrees"`` or ``"radians"``, if all columns say so."""
     for word, unit in (("deg", "degrees"), ("rad", "radians")):
         if header and all(re.search(rf"(?:^|[_\W]){word}", name.lower()) for name in header):
             return unit

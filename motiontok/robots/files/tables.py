@@ -1,4 +1,4 @@
-"""Tables of a robot's configurations: the ``.csv`` of a trajectory, and what stands beside it."""
+"""Tables of a robot's configurations: the ``.csv`` of a trajectory, and its sidecar."""
 
 from __future__ import annotations
 
@@ -16,12 +16,23 @@ from motiontok.errors import RobotError
 from motiontok.robots.files.rows import angles_in, joints_of, order_in, read_rows, unit_in
 from motiontok.robots.files.units import in_metres, in_radians
 
-__all__ = ["FPS", "About", "Table", "read_about", "read_table", "reordered", "sidecar_of"]
+__all__ = [
+    "FASTEST",
+    "FPS",
+    "About",
+    "Table",
+    "read_about",
+    "read_table",
+    "reordered",
+    "sidecar_of",
+]
 
 FPS = 30.0
 """Frames per second of the LAFAN1 retargeting data set, whose tables state none."""
 
-_FASTEST = 1000.0  # frames/s; a frame a quarter of an hour is the slowest
+FASTEST = 1000.0
+"""Frames per second at most; a frame a quarter of an hour is the slowest."""
+
 _WAY, _AHEAD = 1.0, 0.5  # m; share of it that goes ahead
 _UPRIGHT = 0.8  # a mean tilt of 37 degrees; one who lies reaches 0.5 in the wrong order
 _APART = 0.1  # of the cosine of the tilt, averaged: less does not tell the two orders apart
@@ -29,14 +40,14 @@ _APART = 0.1  # of the cosine of the tilt, averaged: less does not tell the two 
 
 @dataclass(frozen=True)
 class About:
-    """What a sidecar says of its table; None or empty where it does not say.
+    """Content of a table's sidecar; None or empty for missing values.
 
     Attributes:
         robot: its name.
         fps: frames per second.
         quaternion: ``"xyzw"`` or ``"wxyz"``, the base's.
-        joint_names: of the columns behind it.
-        source: name of the motion it came from.
+        joint_names: of the columns after it.
+        source: name of the original motion.
         frames: rows of the table.
     """
 
@@ -50,14 +61,14 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table as it was understood.
+    """A table, interpreted.
 
     Attributes:
         qpos: ``(frames, 7 + joints)``, base quaternion as (x, y, z, w).
         joint_names: of the joints, in their order.
-        about: what the sidecar said.
+        about: content of the sidecar.
         fps: frames per second.
-        assumed: what it did not say and was found or assumed, a line each.
+        assumed: values that were found or assumed, a line each.
     """
 
     qpos: Array
@@ -73,7 +84,7 @@ def sidecar_of(path: Path) -> Path:
 
 
 def read_about(path: Path) -> About:
-    """What stands beside a table; nothing if there is no sidecar.
+    """The sidecar of a table; empty if there is none.
 
     Raises:
         RobotError: the sidecar is damaged.
@@ -95,7 +106,7 @@ def read_about(path: Path) -> About:
         )
         if about.quaternion not in (None, "xyzw", "wxyz"):
             raise ValueError(f"quaternion is {about.quaternion!r}, neither xyzw nor wxyz")
-        if about.fps is not None and not _FASTEST >= about.fps >= 1.0 / _FASTEST:
+        if about.fps is not None and not FASTEST >= about.fps >= 1.0 / FASTEST:
             raise ValueError(f"fps is {about.fps}")
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise RobotError(f"{beside}: not the sidecar of a trajectory ({error})") from None
@@ -113,23 +124,23 @@ def read_table(
 ) -> Table:
     """Read a ``.csv`` of base position, base quaternion and joints, one row a frame.
 
-    Sidecar or header line, where there is one, names the joints, which may be in any order.
-    The quaternion's order is the sidecar's or the header's; without one it is that in which the
-    base stands. Of a base that stands in both, it is that in which it faces where it goes.
-    Centimetres and degrees are told by the base's height and by the joints' limits.
+    A sidecar or a header line names the joints, which may be in any order. It also gives the
+    quaternion's order; without it, the order is the one in which the base stands upright. If the
+    base stands in both, it is the one in which it faces its direction of travel. The base's height
+    and the joints' limits show centimetres and degrees.
 
     Args:
         path: the file.
         robot: the robot's name, for messages.
-        joint_names: of its joints, in the order wanted.
-        fps: frames per second, over what the sidecar says.
-        reading: rate, metres per unit, order of the quaternion and unit of angles, over what is
+        joint_names: of its joints, in the wanted order.
+        fps: frames per second; overrides the sidecar's.
+        reading: rate, metres per unit, order of the quaternion and unit of angles; override what is
             found.
-        limits: of the joints, lower and upper; without them angles are taken as they are.
+        limits: of the joints, lower and upper; without them angles are taken as radians.
 
     Raises:
-        RobotError: the file is missing or no such table, its joints are others, or both
-            orders of the quaternion, or several units, are possible.
+        RobotError: the file is missing or no such table, it has other joints, or several orders of
+            the quaternion or several units are possible.
     """
     reading, about = reading or Reading(), read_about(path)
     header, qpos = read_rows(path)
@@ -185,7 +196,7 @@ def reordered(qpos: Array, names: Sequence[str], wanted: Sequence[str], where: s
     """Columns ``(frames, 7 + joints)`` with the joints in another order, by their names.
 
     Raises:
-        RobotError: they are not the same joints; it names the first that differ.
+        RobotError: they are not the same joints; the message names the first that differ.
     """
     if tuple(names) == tuple(wanted):
         return qpos
@@ -208,21 +219,21 @@ def _is_unit(quaternions: Array) -> bool:
 
 
 def _counted(column: Array) -> tuple[float | None, str]:
-    """The rate that a column of times says, and what the column is; empty if it counts nothing."""
+    """The rate of a column of times, and its description; empty if it counts nothing."""
     steps = np.diff(column)
     if not len(steps) or steps.min() <= 0 or np.ptp(steps) > 0.1 * steps.mean():
         return None, ""
     if np.abs(steps - 1.0).max() < 1e-6:
         return None, "the number of the frame"
     rate = float(1.0 / steps.mean())
-    return (rate, "times in seconds") if 1.0 < rate <= _FASTEST else (None, "")
+    return (rate, "times in seconds") if 1.0 < rate <= FASTEST else (None, "")
 
 
 def _order(qpos: Array, path: Path) -> tuple[str, str]:
-    """The order of the base quaternion in a table, and why it is that.
+    """The order of the base quaternion in a table, and the reason.
 
-    Steps between frames are as large in either order, so they tell nothing. A base that faces
-    +X in one faces -X in the other and stands in both; then it faces where it goes.
+    Steps between frames are equal in both orders, so they show nothing. A base that faces +X in one
+    order faces -X in the other and stands in both; then the direction of travel decides.
     """
     q = qpos[:, 3:7]
     # Cosines of the tilt, entry (z, z) of the rotation matrix.

@@ -1,8 +1,8 @@
-"""Motion files of trackers back to trajectories: what BeyondMimic (Liao et al. 2025) trains from.
+"""Reading trackers' motion files, such as BeyondMimic's (Liao et al. 2025), as trajectories.
 
 The keys are those of ``whole_body_tracking``'s ``csv_to_npz.py``; see
 :func:`~motiontok.robots.files.tracking.save_tracking` for their shapes. Such a file need not name
-its joints, but where its bodies are tells their order.
+its joints; the places of its bodies show their order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bvh.errors import BVHError
 from bvh.reading import Reading
 from bvh.rotations import Array
 from motiontok.errors import RobotError
-from motiontok.robots.files.tables import reordered
+from motiontok.robots.files.tables import FASTEST, reordered
 from motiontok.robots.files.trajectory import Trajectory, xyzw_from_wxyz
 from motiontok.robots.model.joint_orders import joint_order
 from motiontok.robots.model.robot import Robot
@@ -32,18 +32,18 @@ _ORDERS = ("isaaclab", "mujoco", "robot")
 
 
 def read_tracking(path: Path, robot: Robot, reading: Reading) -> tuple[Trajectory, list[str]]:
-    """The trajectory of a tracker's motion file, and what had to be found or assumed.
+    """The trajectory of a tracker's motion file, and assumptions.
 
     Args:
         path: an ``.npz`` with ``joint_pos``, ``body_pos_w`` and ``body_quat_w`` (w, x, y, z);
-            ``fps``, ``joint_names`` and ``body_names`` where it has them. The base is the body
-            of its name, or the first.
-        robot: whose it is.
-        reading: says the rate and the order of the joints, over what the file does.
+            ``fps``, ``joint_names`` and ``body_names`` are optional. The base is the body of its
+            name, or the first.
+        robot: the trajectory's robot.
+        reading: rate and order of the joints; override the file's.
 
     Raises:
-        RobotError: an array is missing, of another shape or not finite; no rate; or the bodies
-            are where this robot's joints do not put them in any order.
+        RobotError: an array is missing, of another shape or not finite; no rate; or no order of
+            this robot's joints puts the bodies in their places.
     """
     try:
         with open_npz(path) as data:
@@ -56,8 +56,8 @@ def read_tracking(path: Path, robot: Robot, reading: Reading) -> tuple[Trajector
                 if "fps" not in data:
                     raise BVHError("states no fps: give the rate with --source-fps")
                 stated = numbers(data, "fps")
-                if stated.size != 1 or not 0 < float(stated.reshape(-1)[0]) < np.inf:
-                    raise BVHError(f"fps: expected one number above zero, got {stated}")
+                if stated.size != 1 or not 1 / FASTEST <= float(stated.reshape(-1)[0]) <= FASTEST:
+                    raise BVHError(f"fps: expected one number of frames a second, got {stated}")
                 rate = float(stated.reshape(-1)[0])
         count = len(robot.joint_names)
         if joints.ndim == 2 and joints.shape[1] != count:
@@ -98,7 +98,7 @@ def read_tracking(path: Path, robot: Robot, reading: Reading) -> tuple[Trajector
 
 
 def _fitting(robot: Robot, qpos: Array, places: Array) -> tuple[Array, str]:
-    """Configurations in the robot's order, and the order that its bodies tell the file has."""
+    """Configurations in the robot's order, and the file's order by its bodies."""
     found = {
         order: reordered(qpos, joint_order(robot, order), robot.joint_names, "")
         for order in _ORDERS
@@ -109,9 +109,9 @@ def _fitting(robot: Robot, qpos: Array, places: Array) -> tuple[Array, str]:
 
 
 def _gap(robot: Robot, qpos: Array, places: Array) -> float:
-    """Mean distance in metres from where joints put the links to the nearest body that is there.
+    """Mean distance in metres from the links, placed by the joints, to the nearest recorded body.
 
-    Bodies may be in any order, and some may be missing, but then this says nothing of them.
+    Bodies may be in any order; missing ones do not count.
     """
     data = robot.model.createData()
     frames = np.unique(np.linspace(0, len(qpos) - 1, _LOOKED_AT).astype(int))
@@ -126,7 +126,7 @@ def _gap(robot: Robot, qpos: Array, places: Array) -> float:
 
 
 def _base(robot: Robot, bodies: Sequence[str], count: int) -> int:
-    """Which body is the base."""
+    """Index of the base among the bodies."""
     if len(bodies) != count:
         return 0
     links = {

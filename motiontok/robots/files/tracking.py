@@ -1,9 +1,8 @@
-"""Motion files for trackers: what BeyondMimic (Liao et al. 2025) and its kin train from.
+"""Writing motion files for trackers such as BeyondMimic (Liao et al. 2025).
 
-The keys are those of ``whole_body_tracking``'s ``csv_to_npz.py``; everything besides
-(names, contacts) is more than it reads. Bodies are the base's link and the links that
-joints move; what is fixed to one is part of it, as after Isaac Lab's import with merged
-fixed joints.
+The keys are those of ``whole_body_tracking``'s ``csv_to_npz.py``; it does not read the others
+(names, contacts). Bodies are the base's link and the links that joints move; links fixed to one are
+part of it, as after Isaac Lab's import with merged fixed joints.
 """
 
 from __future__ import annotations

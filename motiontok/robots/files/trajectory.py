@@ -1,10 +1,9 @@
-"""Joint trajectories of a robot, and the files they are kept in."""
+"""Joint trajectories of a robot, and their files."""
 
 from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bvh.arrays import check_finite, numbers, open_npz, words
 from bvh.atomic_write import atomic_path
+from bvh.errors import BVHError
 from bvh.rotations import Array, align_signs, conjugate, log, multiply, slerp
 from motiontok.errors import RobotError
-from motiontok.robots.files.tables import Table, read_table, reordered, sidecar_of
+from motiontok.robots.files.tables import FASTEST, Table, read_table, reordered, sidecar_of
 
 __all__ = ["CONTACTS", "Order", "Trajectory", "wxyz_from_xyzw", "xyzw_from_wxyz"]
 
@@ -40,14 +41,14 @@ class Trajectory:
 
     Attributes:
         qpos: ``(frames, 7 + joints)`` in Pinocchio's order: world_from_base position
-            (m) and quaternion (x, y, z, w), then one value per joint (rad, or m where
-            it slides).
+            (m) and quaternion (x, y, z, w), then one value per joint (rad, or m for a sliding
+            joint).
         joint_names: of the joints, in the order of the robot description.
         fps: frames per second.
         robot: the robot's name.
-        source: name of the motion it came from.
-        contacts: ``(frames, 4)`` true where a heel or toe stands, see :data:`CONTACTS`; None
-            where that is not known.
+        source: name of the original motion.
+        contacts: ``(frames, 4)`` true where a heel or toe stands, see :data:`CONTACTS`; None if
+            unknown.
 
     Raises:
         RobotError: shapes disagree, or a value is NaN or infinite.
@@ -143,10 +144,10 @@ class Trajectory:
 
         The npz holds ``qpos``, ``qvel`` (joints only), ``joint_names``, ``fps``,
         ``robot``, ``source``, ``frame`` ("world_from_base"), ``quaternion``
-        ("xyzw" or "wxyz") and ``contacts`` where they are known. The csv has no header and
-        one row a frame: base x y z (m), base quaternion, joints in the order of the robot
-        description; with Pinocchio's order that is the layout of the LAFAN1 retargeting data
-        set. Beside ``robot.csv`` stands ``robot.csv.json``: ``robot``, ``fps``, ``quaternion``,
+        ("xyzw" or "wxyz") and ``contacts`` if they are known. The csv has no header and one row a
+        frame: base x y z (m), base quaternion, joints in the order of the robot description; with
+        Pinocchio's order that is the layout of the LAFAN1 retargeting data set. Beside
+        ``robot.csv`` stands ``robot.csv.json``: ``robot``, ``fps``, ``quaternion``,
         ``joint_names``, ``source`` and ``frame`` as in the npz, and ``frames``.
 
         Args:
@@ -212,20 +213,20 @@ class Trajectory:
         joint_names: Sequence[str],
         fps: float | None = None,
     ) -> Trajectory:
-        """Read a ``.csv``, in the order and at the rate that the sidecar :meth:`save` wrote says.
+        """Read a ``.csv``, in the order and at the rate of the sidecar that :meth:`save` wrote.
 
-        Without a sidecar a header line may name the joints, the quaternion's order is that in
-        which the base stands upright, and the rate 30, as in the LAFAN1 retargeting data set.
+        Without a sidecar, a header line may name the joints, the quaternion's order is the one in
+        which the base stands upright, and the rate is 30, as in the LAFAN1 retargeting data set.
 
         Args:
             path: the file.
             robot: the robot's name.
-            joint_names: of its joints, in the order wanted.
-            fps: frames per second, over what the sidecar says.
+            joint_names: of its joints, in the wanted order.
+            fps: frames per second; overrides the sidecar's.
 
         Raises:
-            RobotError: the file is missing, not a table of as many columns as the robot's
-                configuration has, of other joints, or its quaternion's order cannot be told.
+            RobotError: the file is missing, no table with the columns of the robot's configuration,
+                has other joints, or an ambiguous order of the quaternion.
         """
         table = read_table(Path(path), robot=robot, joint_names=joint_names, fps=fps)
         return cls.of_table(table, robot=robot, source=Path(path).stem)
@@ -245,23 +246,29 @@ class Trajectory:
         """
         path = Path(path)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                qpos = np.array(data["qpos"], dtype=np.float64)
-                if str(data["quaternion"]) == "wxyz" and qpos.ndim == 2:
+            with open_npz(path) as data:
+                qpos = numbers(data, "qpos")
+                names, fps = words(data, "joint_names"), numbers(data, "fps")
+                check_finite(qpos, "qpos", (7 + len(names),))
+                order = "".join(words(data, "quaternion")[:1])
+                if order not in ("xyzw", "wxyz"):
+                    raise BVHError(f"quaternion is {order!r}, neither xyzw nor wxyz")
+                if fps.size != 1 or not 1.0 / FASTEST <= float(fps.reshape(-1)[0]) <= FASTEST:
+                    raise BVHError(f"fps is {fps}, which is no number of frames a second")
+                if order == "wxyz":
                     qpos[:, 3:7] = xyzw_from_wxyz(qpos[:, 3:7])
                 if (np.abs(np.linalg.norm(qpos[:, 3:7], axis=-1) - 1.0) > 1e-2).any():
-                    raise RobotError("columns 4 to 7 of qpos are not unit quaternions")
+                    raise BVHError("columns 4 to 7 of qpos are not unit quaternions")
                 return cls(
                     qpos=qpos,
-                    joint_names=tuple(str(n) for n in data["joint_names"]),
-                    fps=float(data["fps"]),
-                    robot=str(data["robot"]),
-                    source=str(data["source"]),
+                    joint_names=names,
+                    fps=float(fps.reshape(-1)[0]),
+                    robot="".join(words(data, "robot")[:1]),
+                    source="".join(words(data, "source")[:1]),
                     contacts=np.array(data["contacts"], bool) if "contacts" in data else None,
                 )
-        except FileNotFoundError:
-            raise RobotError(f"{path}: no such file") from None
-        except RobotError as error:
-            raise RobotError(f"{path}: {error}") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise RobotError(f"{path}: not a robot trajectory ({error})") from None
+        except (BVHError, RobotError) as error:
+            text = str(error).removeprefix(f"{path}: ")
+            text = text.replace("not a motion file", "not a robot trajectory")
+            text = f"not a robot trajectory: {text}" if text.startswith("lacks") else text
+            raise RobotError(f"{path}: {text}") from None

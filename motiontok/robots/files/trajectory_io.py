@@ -1,4 +1,4 @@
-"""Files of robots' trajectories, of whatever kind: whose they are, and what they hold."""
+"""Reading files of robots' trajectories of every kind, and finding their robot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bvh.arrays import open_npz, words
+from bvh.arrays import open_npz, refuse_pickle, words
 from bvh.errors import BVHError
 from bvh.motion_io import Loaded
 from bvh.reading import Reading
@@ -18,6 +18,7 @@ from motiontok.errors import InputError, MotiontokError, RobotError
 from motiontok.paths import config_dir
 from motiontok.robots.files.tables import read_about, read_table
 from motiontok.robots.files.trajectory import Trajectory
+from motiontok.robots.files.units import in_radians
 
 if TYPE_CHECKING:
     from motiontok.robots.model.robot import Robot
@@ -35,16 +36,22 @@ def is_trajectory(path: Path) -> bool:
 
 
 def robot_of(path: Path, given: Sequence[str]) -> str:
-    """The name of the robot whose trajectory a file is: what it says, else what is given.
+    """The name of a trajectory file's robot: the file's own, else the given one.
 
     Args:
         path: an .npz or .csv.
         given: names that the user gave, one of which may be the robot's.
 
     Raises:
-        InputError: it says nothing, and not just one is given.
+        InputError: the file names none, and not exactly one is given.
         RobotError: it is damaged.
     """
+    try:
+        refuse_pickle(path)
+    except BVHError as error:
+        raise RobotError(str(error)) from None
+    if not path.exists():
+        raise RobotError(f"{path}: no such file")
     if path.suffix.lower() == ".csv":
         name, kind = read_about(path).robot, "a .csv"
     elif "qpos.npy" in _members(path):
@@ -60,16 +67,16 @@ def robot_of(path: Path, given: Sequence[str]) -> str:
 
 
 def load_trajectory(path: Path, robot: Robot, reading: Reading) -> tuple[Trajectory, list[str]]:
-    """A file's trajectory with its joints in the robot's order, and what was assumed.
+    """A file's trajectory with its joints in the robot's order, and assumptions.
 
     Args:
-        path: a ``.csv``, an ``.npz`` of ours, or one that trackers train from.
-        robot: whose it is.
-        reading: how it is to be understood, over what it says.
+        path: a ``.csv``, an ``.npz`` of ours, or a tracker's.
+        robot: the trajectory's robot.
+        reading: how to read it; overrides the file's own statements.
 
     Raises:
         RobotError: it cannot be read, or is another robot's.
-        InputError: its joints are others than the robot's of that name.
+        InputError: its joints are not those of the robot of that name.
     """
     if path.suffix.lower() == ".csv":
         table = read_table(
@@ -83,27 +90,31 @@ def load_trajectory(path: Path, robot: Robot, reading: Reading) -> tuple[Traject
     if "qpos.npy" not in _members(path):
         from motiontok.robots.files.trackers import read_tracking
 
-        return read_tracking(path, robot, reading)
-    trajectory = Trajectory.load(path)
+        trajectory, told = read_tracking(path, robot, reading)
+    else:
+        trajectory, told = Trajectory.load(path), []
     try:
-        return trajectory.in_order(robot.joint_names), []
+        trajectory = trajectory.in_order(robot.joint_names)
     except RobotError as error:
         raise InputError(f"{path}: {error}: {robot.name}, {robot.urdf}") from None
+    limits = robot.lower, robot.upper
+    _, odd = in_radians(trajectory.joints, "radians", limits, robot.joint_names, f"{path}")
+    return trajectory, told + odd
 
 
 class RobotReader:
-    """Robots' trajectories as canonical motions: what ``Reading.trajectories`` may be."""
+    """Robots' trajectories as canonical motions, for ``Reading.trajectories``."""
 
     @property
     def version(self) -> str:
-        """Digest of what turns a trajectory into a motion, shipped maps included."""
+        """Digest of the code that turns a trajectory into a motion, including shipped maps."""
         return _version()
 
     def __call__(self, path: Path, reading: Reading) -> Loaded:
         """The canonical motion of a trajectory.
 
         Raises:
-            BVHError: it cannot be read, or does not say whose it is, nor does ``reading``.
+            BVHError: it cannot be read, or neither it nor ``reading`` names its robot.
         """
         try:
             from motiontok.robots.motions import motion_of
@@ -120,7 +131,7 @@ class RobotReader:
 
 
 def reading(**said: Any) -> Reading:
-    """How files are read, robots' among them; see :class:`bvh.reading.Reading`."""
+    """A reading that also reads robots' files; see :class:`bvh.reading.Reading`."""
     return Reading(trajectories=RobotReader(), **said)
 
 
@@ -142,7 +153,7 @@ def _robot(name: str, map_path: str | None) -> Robot:
 
 
 def _members(path: Path) -> set[str]:
-    """Names of what is in an archive; none if it is none, which whoever reads it says."""
+    """Names of an archive's arrays; none if it is no archive, at which reading then raises."""
     try:
         with zipfile.ZipFile(path) as archive:
             return set(archive.namelist())

@@ -1,4 +1,4 @@
-"""In which units a robot's table is: as it is said, or as its numbers tell."""
+"""Units of a robot's table, stated or found from its numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["in_metres", "in_radians"]
 
 _LOW = 2.5  # m: no base that walks on a floor is higher
 _UNITS = (("centimetres", 0.01, 20.0, 250.0), ("millimetres", 0.001, 250.0, 2500.0))
-"""Name, metres, and between which numbers a base's height is then."""
+"""Name, metres, and the range of a base's height in this unit."""
 
 _LOOSE = 0.35  # rad beyond a limit that other tools' joints are now and then
 _TOLD = 0.1  # rad beyond a limit that is worth a word
@@ -25,12 +25,12 @@ def in_metres(places: Array, scale: float | None, where: str) -> tuple[Array, st
     """Positions ``(frames, 3)`` of a base in metres, and what was found; empty for metres.
 
     Args:
-        places: as they stand there.
-        scale: metres per unit; found by how high the base is, if not given.
+        places: as in the table.
+        scale: metres per unit; found from the base's height, if not given.
         where: for the message.
 
     Raises:
-        RobotError: no unit makes a robot's height of the base's.
+        RobotError: no unit gives the base a robot's height.
     """
     if scale is not None:
         return scale * places, ""
@@ -53,12 +53,12 @@ def in_radians(
     names: Sequence[str],
     where: str,
 ) -> tuple[Array, list[str]]:
-    """Joint values ``(frames, joints)`` in radians, and what was found or is odd.
+    """Joint values ``(frames, joints)`` in radians, and remarks.
 
     Args:
-        joints: as they stand there, in the robot's order.
-        angles: ``"radians"``, ``"degrees"``; by the limits of the joints, if not given.
-        limits: lower and upper ``(joints,)``, rad, or m of joints that slide.
+        joints: as in the table, in the robot's order.
+        angles: ``"radians"``, ``"degrees"``; found from the limits of the joints, if not given.
+        limits: lower and upper ``(joints,)``, rad, or m for sliding joints.
         names: of the joints.
         where: for the message.
 
@@ -82,7 +82,7 @@ def in_radians(
 
 
 def _beyond(joints: Array, limits: tuple[Array, Array]) -> tuple[float, int]:
-    """How far a joint is beyond its limits but for a few frames, and which joint is farthest."""
+    """Largest excess of a joint over its limits, a few frames aside, and that joint."""
     if not joints.size:
         return 0.0, 0
     lower, upper = limits

@@ -26,7 +26,7 @@ _UNLIMITED = 100.0  # rad or m: a joint of larger range turns freely
 
 
 def limit_margins(lower: Array, upper: Array, share: float) -> Array:
-    """A share of each joint's range ``(joints,)``; 0 for joints that turn freely."""
+    """A share of each joint's range ``(joints,)``; 0 for joints without limits."""
     span = upper - lower
     return np.where(span < _UNLIMITED, share * span, 0.0)
 
@@ -54,7 +54,7 @@ class Linearization:
         cost: ``(frames,)`` sum of squared weighted residuals.
         stiffness: ``(frames, bodies, 6, 6)`` of each body, about the world's origin.
         force: ``(frames, bodies, 6)`` that pulls towards lower cost.
-        matrix: ``(frames, columns, columns)`` Gauss-Newton matrix of what couples several
+        matrix: ``(frames, columns, columns)`` Gauss-Newton matrix of tasks that couple several
             bodies.
         gradient: ``(frames, columns)`` descent direction of the same.
         touched: indices of the bodies whose stiffness or force is not all zero.
@@ -85,8 +85,8 @@ class Kinematics:
     Args:
         model: Pinocchio model with a free-flyer root and revolute or prismatic joints.
         bodies: Pinocchio joint index of each body of interest, without repeats.
-        coupling: of joints that follow others. Configurations here are then of the free
-            joints, and so are steps, limits and normal equations.
+        coupling: of joints that follow others. Configurations, steps, limits and normal equations
+            are then of the free joints.
 
     Attributes:
         model: as given.
@@ -94,8 +94,8 @@ class Kinematics:
         coupling: as given.
         lower: ``(nv - 6,)`` lower joint limits.
         upper: ``(nv - 6,)`` upper joint limits.
-        columns: degrees of freedom of the model, those of coupled joints too.
-        nv: degrees of freedom, the root's six included.
+        columns: degrees of freedom of the model, including coupled joints.
+        nv: degrees of freedom, including the root's six.
     """
 
     def __init__(self, model: Any, bodies: Sequence[int], coupling: Coupling | None = None) -> None:

@@ -17,7 +17,7 @@ class Placements:
     """Live view of a vector of Pinocchio placements, such as ``data.oMi``.
 
     The vector is one block of memory; reading it as a whole is ten times faster than
-    placement by placement. Should Pinocchio ever lay it out otherwise, this notices.
+    placement by placement. If Pinocchio ever changes the layout, this notices.
 
     Args:
         vector: a vector of SE3 that lives as long as this object and keeps its length.

@@ -1,7 +1,7 @@
-"""Rotations in batches, as the solver's inner loop needs them.
+"""Rotations in batches, for the solver's inner loop.
 
-Arrays that say so have the components first, ``(3, ...)`` instead of ``(..., 3)``: NumPy
-then runs along frames, several times faster than along three numbers at a time.
+Where stated, arrays have the components first, ``(3, ...)`` instead of ``(..., 3)``: NumPy then
+runs along frames, several times faster than along three numbers at a time.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ class Turn:
 def log_between(to: Array, start: Array) -> Turn:
     """The rotation vector of ``to @ start.T`` as a residual.
 
-    With ``log(exp(v) exp(d)) = v + J d`` to first order the matrix is ``J^T J``. ``J``
-    leaves ``v`` alone and stretches what is across by ``s = (a / 2) / sin(a / 2)``,
-    ``a = |v|`` (Sola et al. 2018, arXiv 1812.01537, eq. 144); also ``J^T v = v``.
+    With ``log(exp(v) exp(d)) = v + J d`` to first order the matrix is ``J^T J``. ``J`` leaves ``v``
+    alone and stretches vectors across it by ``s = (a / 2) / sin(a / 2)``, ``a = |v|`` (Sola et al.
+    2018, arXiv 1812.01537, eq. 144); also ``J^T v = v``.
 
     Args:
         to: :func:`wrapped` matrices ``(5, 3, ...)``: rows, columns.

@@ -1,1 +1,1 @@
-"""What a trajectory may not exceed: joints' ranges, speeds, jerk, and the robot's own bodies."""
+"""Soft limits of a trajectory: joint margins, speeds, jerk, and self-collision."""

@@ -1,4 +1,4 @@
-"""Where a robot's own bodies run into each other.
+"""Self-collision: distances between a robot's own bodies.
 
 Shapes are the convex hulls of the description's collision shapes. Bounding capsules,
 tested for all frames at once, leave few pairs for coal's exact distance.
@@ -202,7 +202,7 @@ class SelfCollision:
 
 
 def _forget_guesses(placements: Any) -> None:
-    """Guesses kept from call to call would make results depend on what came before."""
+    """Turn off guesses kept between calls, which would make results depend on earlier ones."""
     with warnings.catch_warnings():
         # coal's other setting, which is to replace this one, does not turn it off yet.
         warnings.simplefilter("ignore", DeprecationWarning)

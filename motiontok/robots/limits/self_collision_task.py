@@ -1,4 +1,4 @@
-"""Part a robot's bodies where they run into each other."""
+"""The task that keeps a robot's bodies apart."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the movement of a whole trajectory costs: jerk, and joints near limits or too fast.
+"""The movement cost of a whole trajectory: jerk, and joints near limits or too fast.
 
-A tracker can follow what its motors can: the third derivative of the joints and of the
-base, not the second alone, has to be small (minimum jerk: Flash and Hogan 1985). Third
-differences couple four neighbouring frames, so the normal matrix stays banded.
+A tracker can follow only what its motors can. So the third derivative of the joints and of the base
+has to be small, not only the second (minimum jerk: Flash and Hogan 1985). Third differences couple
+four neighbouring frames, so the normal matrix stays banded.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Smoothness:
         joint: per rad of a joint's third difference.
         base: per metre of the base's third difference.
         turn: per rad of the second difference of the base's turn from frame to frame.
-        speed: per rad that a joint moves; settles what nothing else decides.
-        fastest: rad/s; joints that are faster, or faster than their own limit,
-        excess: pay this per rad a frame that is too much.
-        margin: of each joint's range, at both limits, is kept free.
+        speed: per rad that a joint moves; decides where nothing else does.
+        fastest: rad/s, the soft speed limit of joints, besides their own.
+        excess: per rad a frame above these speeds.
+        margin: share of each joint's range, at both limits, to keep free.
         inside: per rad inside that margin.
-        still: per metre that a point moves which should stay where it is.
-        rest: per rad of a joint from its neutral value; settles singular poses.
+        still: per metre of movement of a held point.
+        rest: per rad of a joint from its neutral value; decides singular poses.
     """
 
     joint: float = 20.0
@@ -63,8 +63,8 @@ class Movement:
         beside: ``(frames - 1, joints)`` coupling of neighbouring frames, jerk aside.
         rotations: ``(frames, 3, 3)`` of the base, into whose axes the base's share of
             the matrix is turned.
-        walls: ``(frames, joints)`` -1 or 1 where a joint is about to enter its lower or
-            upper margin, 0 elsewhere: a step that way meets what is not in the matrix yet.
+        walls: ``(frames, joints)`` -1 or 1 where a joint is about to enter its lower or upper
+            margin, 0 elsewhere: a step that way meets a cost that is not in the matrix yet.
     """
 
     cost: Array
@@ -79,7 +79,7 @@ class MovementCost:
     """The cost of movement of a robot at a rate.
 
     Args:
-        weights: how much what counts.
+        weights: of the terms.
         lower: ``(joints,)`` limits.
         upper: ``(joints,)``.
         speed_limits: ``(joints,)`` rad/s.
@@ -153,8 +153,10 @@ class MovementCost:
 
 
 def third_difference_bands(frames: int) -> Array:
-    """``(4, frames)``: entry ``d, t`` of the third differences' normal matrix couples frames
-    t and t + d."""
+    """Bands ``(4, frames)`` of the third differences' normal matrix.
+
+    Entry ``d, t`` couples frames t and t + d.
+    """
     out = np.zeros((REACH + 1, frames))
     for d in range(REACH + 1):
         for k in range(REACH + 1 - d):

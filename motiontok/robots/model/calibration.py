@@ -2,13 +2,12 @@
 
 Every followed body gets a frame that would be parallel to the world (X forward, Y
 left, Z up) if the robot stood in the canonical T-pose, at the centre of the joint
-the body hangs on. A canonical rotation is then that frame's target as it stands, and
-the vectors between the centres are the robot's bones: neither scales nor offsets need
-to be written down.
+the body hangs on. A canonical rotation is then directly that frame's target, and the vectors
+between the centres are the robot's bones. So maps need neither scales nor offsets.
 
 The frame of a limb follows from its bone (along the arm or leg) and its hinge (elbow
-or knee axis), so the T-pose itself need not be reachable. Trunk,
-head and feet keep the attitude that they have in the zero (or stated) pose.
+or knee axis), so the T-pose itself need not be reachable. Trunk, head and feet keep their attitude
+in the zero (or stated) pose.
 """
 
 from __future__ import annotations
@@ -125,8 +124,8 @@ def calibrate(
         coupling: of joints that follow others.
 
     Raises:
-        RobotError: an unknown frame or joint, two joints on one body, a body that no
-            joint can move, or a foot without geometry and without ``[sole]``.
+        RobotError: an unknown frame or joint, two joints on one body, a body that no joint moves,
+            or a foot without geometry and without ``[sole]``.
     """
     where = str(map.path or map.name)
     joints = tuple(map.follow)
@@ -267,7 +266,7 @@ def _joint_center(
 
 
 def _chain(model: Any, body: int, parent: int) -> list[int] | None:
-    """Joints from a body up to, without, a parent body; None if it does not hang there."""
+    """Joints from a body up to a parent body, without it; None if the body does not hang there."""
     out = []
     while body != parent:
         if body <= 1:

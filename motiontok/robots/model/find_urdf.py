@@ -1,4 +1,4 @@
-"""Where the description of a shipped robot lies: with a package, or in a cache; never fetched."""
+"""Finding the description of a shipped robot, in a package or a cache; it is never fetched."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CACHED = {"unitree_ros": "g1_description"}
 def find_description(map: RobotMap) -> Path:
     """The URDF that a map names.
 
-    A relative path is taken from the map's folder, from example-robot-data's robots, and from
-    where the package robot_descriptions caches what it has cloned.
+    A relative path is taken from the map's folder, from example-robot-data's robots, and from the
+    cache of the package robot_descriptions.
 
     Raises:
-        RobotError: it is nowhere; the message says how to get it.
+        RobotError: it is not found; the message says how to get it.
         MissingDependencyError: it comes with example-robot-data, which is not installed.
     """
     if not map.urdf:

@@ -1,4 +1,4 @@
-"""Frames of a model by name; a link goes before a joint of the same name."""
+"""Frames of a model by name; a link takes precedence over a joint of the same name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["body_of_frame", "find_frame"]
 
 
 def find_frame(model: Any, name: str) -> Any | None:
-    """Pinocchio's frame of a link, or else of another thing, called ``name``."""
+    """Pinocchio's frame with this name, of a link if there is one."""
     if model.existFrame(name, pin.FrameType.BODY):
         return model.frames[model.getFrameId(name, pin.FrameType.BODY)]
     return next((frame for frame in model.frames if frame.name == name), None)

@@ -1,4 +1,4 @@
-"""Shapes of a robot: collision geometry and what can be read off it."""
+"""Shapes of a robot: collision geometry, and points and sizes derived from it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def load_geometry(
     Args:
         model: kinematic model built from the same description.
         urdf: path of the description, for messages.
-        tree: the description as it was understood, meshes by their full paths.
+        tree: the corrected description, with full paths of meshes.
         kind: ``"collision"`` or ``"visual"``.
         links: only these links' shapes; all, if empty.
 

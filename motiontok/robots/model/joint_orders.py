@@ -1,4 +1,4 @@
-"""Orders in which simulators and trainers have a robot's joints, by name."""
+"""Joint orders of simulators and trainers, by name."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def joint_order(robot: Robot, order: str) -> tuple[str, ...]:
     """Joint names in a named order.
 
     Args:
-        robot: whose joints.
+        robot: the robot.
         order: ``"isaaclab"``, breadth first from the base; ``"mujoco"``, depth first, a link's
-            joints as the description's file has them; ``"robot"``, as this package has them
-            (depth first, a link's joints by name); or a text file with one name a line.
+            joints in the order of the description's file; ``"robot"``, this package's order (depth
+            first, a link's joints by name); or a text file with one name a line.
 
     Raises:
         InputError: no such order, or the file does not name each joint once.
@@ -59,7 +59,7 @@ def _breadth_first(robot: Robot) -> tuple[str, ...]:
 
 
 def _depth_first(robot: Robot) -> tuple[str, ...]:
-    """Limb by limb, as the file has them."""
+    """Limb by limb, in the order of the file."""
     below: dict[str, list[tuple[str, str]]] = {}
     links = [str(link.get("name")) for link in robot.tree.findall("link")]
     for joint in robot.tree.findall("joint"):

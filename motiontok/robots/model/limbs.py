@@ -1,4 +1,4 @@
-"""A robot's limbs, told by its tree and its zero pose: chains of joints that are mirror images."""
+"""A robot's limbs, found from its tree and its zero pose: mirror images of each other."""
 
 from __future__ import annotations
 
@@ -31,8 +31,12 @@ def words_of(name: str) -> set[str]:
 
 
 def left_first(first: Sequence[str], second: Sequence[str]) -> int:
-    """1 if the names of ``first`` say left and those of ``second`` right, -1 if the other way
-    round, 0 if they do not say."""
+    """Which of two limbs the names call the left one.
+
+    Returns:
+        1 if the names of ``first`` say left and those of ``second`` right, -1 if the other way
+        round, 0 if they do not say.
+    """
     votes = 0
     for one, other in zip(first, second, strict=True):
         pairs = zip(one.lower(), other.lower(), strict=False)
@@ -68,7 +72,7 @@ class Tree:
         model: as given.
         data: with the zero pose.
         points: ``(joints, 3)`` where each joint is.
-        axes: ``(joints, 3)`` unit axes of hinges; zero for what slides, and for the base.
+        axes: ``(joints, 3)`` unit axes of hinges; zero for sliding joints, and for the base.
         links: name of the link that each joint moves.
         height: from the lowest joint to the highest, metres.
         leaves: bodies at the ends.
@@ -107,11 +111,11 @@ class Tree:
                     yield Pair(one, two, root, across)
 
     def pitches(self, joints: Sequence[int], across: Array) -> list[int]:
-        """Those of the joints that turn about the axis from side to side, or nearly."""
+        """The joints that turn about the axis from side to side, or nearly."""
         return [j for j in joints if abs(float(self.axes[j] @ across)) > 0.7]
 
     def crossing(self, joints: Sequence[int], near: Array) -> Array:
-        """The point nearest to the axes of joints, and, where they leave it open, to ``near``."""
+        """The point nearest to the axes of joints, and, where these do not decide, to ``near``."""
         little = 1e-3
         matrix, vector = little * np.eye(3), little * near
         for j in joints:
@@ -122,7 +126,7 @@ class Tree:
         return out
 
     def tip(self, body: int) -> Array:
-        """Where a body's mass is ``(3,)``."""
+        """Centre of a body's mass ``(3,)``."""
         out: Array = self.data.oMi[body].act(self.model.inertias[body].lever)
         return out
 

@@ -1,8 +1,7 @@
 """Retarget maps: which robot frame moves with which canonical joint.
 
-A map is a short TOML file. Nothing that can be computed stands in it: scale,
-orientation offsets, joint centres and soles are calibrated (see
-:mod:`motiontok.robots.model.calibration`)::
+A map is a short TOML file. It has nothing that can be computed: scale, orientation offsets, joint
+centres and soles are calibrated (see :mod:`motiontok.robots.model.calibration`)::
 
     urdf = "g1_description/urdf/g1_29dof_rev_1_0.urdf"
 
@@ -93,7 +92,7 @@ DEFAULT_WEIGHTS: dict[str, Weight] = {
 
 @dataclass(frozen=True)
 class RobotMap:
-    """What a TOML map says.
+    """Content of a TOML map.
 
     Attributes:
         name: the robot's name.

@@ -1,4 +1,4 @@
-"""Which shipped map a description fits, whatever the file is called."""
+"""The shipped map that fits a description, for any file name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from motiontok.robots.model.maps import RobotMap
 __all__ = ["OPTIONAL", "fitting_map"]
 
 OPTIONAL = frozenset({"Spine", "Spine1", "Spine2", "Neck", "Head", "LeftHand", "RightHand"})
-"""What a variant of a robot may lack, or have besides."""
+"""Joints that a variant of a robot may lack, or have in addition."""
 
 _LIMBS = (
     ("LeftUpLeg", "LeftLeg", 1),
@@ -26,10 +26,10 @@ _LIMBS = (
 def fitting_map(model: Any, maps: Iterable[RobotMap]) -> tuple[RobotMap, str] | None:
     """The map that follows most of a robot's joints, and a remark; None if none fits.
 
-    A map fits if its links are there and are what they are in the robot it was made for: thigh
-    and shin a knee apart, nothing but toes below a foot. Names alone do not tell: what is the
-    last link above the knee in one robot is the first one in another. A variant may lack
-    hands, head or a waist that moves; the map then goes without them.
+    A map fits if its links exist and have the same roles as in the robot it was made for: one knee
+    between thigh and shin, nothing but toes below a foot. Names alone are not enough: the last link
+    above the knee in one robot is the first one in another. A variant may lack hands, head or a
+    moving waist; the map then omits them.
 
     Args:
         model: Pinocchio model with a free-flyer root.
@@ -60,7 +60,7 @@ def fitting_map(model: Any, maps: Iterable[RobotMap]) -> tuple[RobotMap, str] | 
 
 
 def _present(model: Any, map: RobotMap) -> dict[str, str]:
-    """What is followed by a link that is there and moves by itself."""
+    """The followed joints whose link exists and moves by itself."""
     out: dict[str, str] = {}
     seen: set[int] = set()
     for joint, frame in map.follow.items():

@@ -1,4 +1,4 @@
-"""Mesh files that a description names: found, or stood in for by boxes of the links' mass."""
+"""Mesh files that a description names: found, or replaced by boxes of the links' mass."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _KINDS = ("visual", "collision")
 
 
 def find_mesh(urdf: Path, name: str) -> Path | None:
-    """Where a mesh lies that a description calls ``name``; None if nowhere.
+    """Path of a mesh that a description calls ``name``; None if it is not found.
 
-    A path is taken from the description's folder. Of ``package://NAME/rest`` the folder NAME
-    may lie beside or above the description, or be what holds it under another name.
+    A path is taken from the description's folder. For ``package://NAME/rest`` the folder NAME may
+    lie beside or above the description, or be the description's folder under another name.
     """
     if name.startswith(("package://", "model://")):
         name = name.partition("://")[2].lstrip("/")
@@ -33,18 +33,18 @@ def find_mesh(urdf: Path, name: str) -> Path | None:
 
 
 def settle_meshes(tree: ElementTree.Element, urdf: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Give each mesh of a description its full path, and take those away that are nowhere.
+    """Give each mesh of a description its full path, and remove missing ones.
 
-    A link that so has no shape left gets the box that has its mass and inertia, so that it
-    still has a size: it is drawn, soles are measured, and bodies stay above the floor.
+    A link without any shape left gets the box with its mass and inertia, so that it still has a
+    size: it is drawn, soles are measured, and bodies stay above the floor.
 
     Args:
         tree: the description, which is changed.
         urdf: its path.
 
     Returns:
-        The links whose shape is such a box, or none at all, with the mesh that is missing,
-        and a remark, if there are any.
+        The links whose shape is such a box, or missing, with the missing mesh; and a remark, if
+        there are any.
     """
     lost: dict[str, str] = {}
     missing: set[str] = set()

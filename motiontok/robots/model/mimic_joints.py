@@ -1,4 +1,4 @@
-"""Joints that follow others, as ``<mimic>`` in a URDF says: solved as one, written as all."""
+"""Joints that follow others by ``<mimic>`` in a URDF: solved as one, written separately."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class Coupling:
         return out
 
     def reduce(self, q: Array) -> Array:
-        """Free configurations of ``q (..., 7 + joints)``; what coupled joints say is dropped."""
+        """Free configurations of ``q (..., 7 + joints)``; values of coupled joints are dropped."""
         out: Array = np.concatenate([q[..., :7], q[..., 7:][..., self.leaders]], axis=-1)
         return out
 
     def speeds(self, limits: Array) -> Array:
-        """Speed limits ``(free joints,)`` that keep all joints ``(joints,)`` within theirs."""
+        """Speed limits ``(free joints,)`` that keep all joints within ``(joints,)``."""
         with np.errstate(divide="ignore"):
             allowed = limits[:, None] / np.abs(self.matrix)
         out: Array = allowed.min(axis=0)
         return out
 
     def tangent(self) -> Array:
-        """``(6 + joints, 6 + free joints)`` velocities of all of velocities of free ones."""
+        """``(6 + joints, 6 + free joints)``: from velocities of free joints to those of all."""
         joints, free = self.matrix.shape
         out = np.zeros((6 + joints, 6 + free))
         out[:6, :6] = np.eye(6)
@@ -61,7 +61,7 @@ class Coupling:
 def read_coupling(
     tree: ElementTree.Element, names: Sequence[str], lower: Array, upper: Array, where: str
 ) -> Coupling | None:
-    """What a description couples; None if nothing.
+    """The couplings of a description; None if there are none.
 
     Args:
         tree: the parsed description.
@@ -70,8 +70,8 @@ def read_coupling(
         where: the description, for messages.
 
     Raises:
-        RobotError: a joint follows one that is not there, or itself, or the limits of the two
-            leave nothing.
+        RobotError: a joint follows a missing joint, or itself, or the limits of the two exclude
+            each other.
     """
     follows: dict[str, tuple[str, float, float]] = {}
     for joint in tree.findall("joint"):

@@ -1,4 +1,4 @@
-"""The outermost points of a robot's bodies: what can touch the ground."""
+"""The outermost points of a robot's bodies, which can touch the ground."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def soles_of(calibration: Calibration) -> Outline:
 
 
 def outline_of(geometry: Any, *, directions: int) -> Outline:
-    """The farthest point of every body in each of so many directions.
+    """The farthest point of every body in each of a number of directions.
 
-    A ball of radius r is seen short by ``2 r / directions`` at most: 1 mm for a hand and
-    100 directions.
+    The radius of a ball of radius r comes out short by at most ``2 r / directions``: 1 mm for a
+    hand and 100 directions.
 
     Args:
         geometry: Pinocchio geometry model.

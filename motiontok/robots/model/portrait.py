@@ -1,4 +1,4 @@
-"""A picture of which link of a robot follows which joint, in its zero pose and in the T-pose."""
+"""A picture of a robot's map, in its zero pose and in the T-pose."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def draw_portrait(robot: Robot, doubts: Sequence[str], path: Path) -> None:
 
     Args:
         robot: calibrated.
-        doubts: lines to stand beside it.
+        doubts: lines to write beside it.
         path: its ending is one of :data:`SUFFIXES`.
 
     Raises:

@@ -1,8 +1,8 @@
-"""A map for a robot of one's own, told by the names and the geometry of its description.
+"""A map for a new robot, from the names and the geometry of its description.
 
-Legs are two limbs that mirror each other and reach lowest, arms two that do so higher up.
-Knees and elbows are where a limb bends halfway; left is where names, knees and feet say.
-What names and geometry say differently, or neither says, is a doubt.
+Legs are two limbs that mirror each other and reach lowest, arms two that do so higher up. Knees and
+elbows are where a limb bends halfway. Names, knees and feet decide which side is left. Where names
+and geometry disagree, or say nothing, there is a doubt.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _SIDES = ("Left", "Right")
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """A map, and what speaks against it.
+    """A map, and doubts about it.
 
     Attributes:
         map: the map; not written anywhere.
         calibration: of the robot with this map.
-        doubts: what is not sure, one line each.
-        told: what else is worth knowing, one line each.
+        doubts: one line each.
+        told: other remarks, one line each.
     """
 
     map: RobotMap
@@ -64,11 +64,11 @@ class Proposal:
 
 
 def propose_map(description: Description) -> Proposal:
-    """Tell which link follows which canonical joint.
+    """Find which link follows which canonical joint.
 
     Raises:
-        RobotError: no two legs with hip, knee and ankle, or more than two; it says what was
-            found instead.
+        RobotError: no two legs with hip, knee and ankle, or more than two; the message says what
+            was found instead.
     """
     found = _Found(description)
     found.look()
@@ -97,7 +97,7 @@ def propose_map(description: Description) -> Proposal:
 
 
 class _Found:
-    """What was found so far."""
+    """Parts found so far."""
 
     def __init__(self, description: Description) -> None:
         self.where = str(description.urdf)
@@ -288,7 +288,7 @@ class _Found:
             self.told.append("No hands: no joint moves them against the forearms.")
 
     def _elbow(self, arm: tuple[int, ...], k: int) -> float:
-        """How much joint ``k`` of an arm looks like its elbow; 0 if it cannot be."""
+        """Score of joint ``k`` of an arm as its elbow; 0 if it is impossible."""
         tree = self.tree
         axis, at = tree.axes[arm[k]], tree.points[arm[k]]
         shoulder = tree.crossing(arm[max(k - 3, 0) : k], tree.points[arm[0]])
@@ -351,7 +351,7 @@ def _usual_sole(shin: float) -> SoleSize:
 
 
 def _odd_sizes(calibration: Calibration) -> list[str]:
-    """What no humanoid has, if the robot were calibrated like this."""
+    """Sizes that no humanoid has, under this calibration."""
     at = dict(zip(calibration.joints, calibration.centers, strict=True))
     leg = calibration.leg_length
     out = []

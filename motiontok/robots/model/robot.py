@@ -53,10 +53,10 @@ class Robot:
         model: Pinocchio model: free-flyer root, then one angle per joint.
         map: which frame follows which canonical joint.
         calibration: the robot seen as a canonical skeleton.
-        tree: the description as it was understood.
-        remarks: what was done to it, one line each.
+        tree: the corrected description.
+        remarks: changes to it, one line each.
         coupling: of joints that follow others; None if none does.
-        lost: links without a shape of their own, since a mesh is missing, and which.
+        lost: links without a shape of their own, and their missing meshes.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Robot:
 
     @property
     def joint_names(self) -> tuple[str, ...]:
-        """Actuated joints in configuration order, the root excluded."""
+        """Actuated joints in configuration order, without the root."""
         return tuple(self.model.names)[2:]
 
     @property
@@ -92,7 +92,7 @@ class Robot:
 
     @cached_property
     def collision(self) -> Any:
-        """Pinocchio geometry model of the collision shapes, and of boxes for what is missing.
+        """Pinocchio geometry model of the collision shapes, with boxes for missing ones.
 
         Raises:
             RobotError: a mesh cannot be read.
@@ -111,7 +111,7 @@ class Robot:
 
     @cached_property
     def self_collision(self) -> SelfCollision:
-        """Distances between the robot's own bodies, those without a shape of their own left out.
+        """Distances between the robot's own bodies, without those that lack a shape.
 
         Raises:
             RobotError: a mesh cannot be read.
@@ -127,8 +127,10 @@ class Robot:
 
     @cached_property
     def outline(self) -> Outline:
-        """Points that must stay above the ground: corners of the soles, and of every body
-        that has a collision shape."""
+        """Points that must stay above the ground.
+
+        They are corners of the soles, and of every body that has a collision shape.
+        """
         around, soles = outline_of(self.collision, directions=_OUTLINE), soles_of(self.calibration)
         bodies = np.concatenate([soles.bodies, around.bodies])
         points = np.concatenate([soles.points, around.points])
@@ -149,8 +151,8 @@ def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Ro
 
     Args:
         name_or_urdf: a shipped robot (see :func:`available`) or a path to a URDF file.
-        map: path of a retarget map (TOML). Where none is given, a URDF file gets the shipped
-            map that fits it, or the one that its names and its geometry tell beyond doubt.
+        map: path of a retarget map (TOML). By default a URDF file gets the shipped map that fits
+            it, or one from its names and its geometry, if that is beyond doubt.
 
     Raises:
         RobotError: no such robot, description, map, mesh, frame or joint.
@@ -171,7 +173,7 @@ def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Ro
 
 
 def build_robot(name: str, urdf: Path, map: RobotMap | None) -> Robot:
-    """A robot of a description and a map, which is found if it is not given."""
+    """A robot from a description and a map, which is found if it is not given."""
     description = open_description(urdf)
     remarks = description.remarks
     if map is None:
@@ -183,7 +185,7 @@ def build_robot(name: str, urdf: Path, map: RobotMap | None) -> Robot:
 
 
 def check_robot(urdf: Path) -> tuple[Robot, Proposal, str | None]:
-    """A robot as its names and its geometry tell it, and the shipped map that fits it, if any.
+    """A robot with the map of its names and geometry, and the shipped map that fits it, if any.
 
     Raises:
         RobotError: the description cannot be used, or is no humanoid's.
@@ -224,7 +226,7 @@ def _shipped(name: str) -> Path:
 
 
 def _found_map(description: Description) -> tuple[RobotMap, str]:
-    """The shipped map that fits, else what names and geometry tell, and what was taken."""
+    """The shipped map that fits, else the one from names and geometry; and a remark."""
     fitting = fitting_map(description.model, _shipped_maps())
     if fitting is not None:
         return _with_more(description, *fitting)
@@ -241,7 +243,7 @@ def _found_map(description: Description) -> tuple[RobotMap, str]:
 
 
 def _with_more(description: Description, map: RobotMap, remark: str) -> tuple[RobotMap, str]:
-    """A shipped map with the hands, head or waist that a variant has besides."""
+    """A shipped map with a variant's additional hands, head or waist."""
     try:
         proposal = propose_map(description)
     except RobotError:

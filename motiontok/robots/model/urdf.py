@@ -1,4 +1,4 @@
-"""A URDF file as it is to be understood: what Pinocchio would misread is put right, or refused."""
+"""Reading a URDF file: parts that Pinocchio would misread are corrected, or refused."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _WORLD = "world"
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A robot before it follows anything.
+    """A robot without a map.
 
     Attributes:
         urdf: path of the description.
-        tree: the description as it was understood.
+        tree: the corrected description.
         model: Pinocchio model: free-flyer root, then one angle per joint.
-        remarks: what was done to it, one line each.
+        remarks: changes to it, one line each.
         coupling: of joints that follow others; None if none does.
-        lost: links without a shape of their own, since a mesh is missing, and which.
+        lost: links without a shape of their own, and their missing meshes.
     """
 
     urdf: Path
@@ -67,10 +67,10 @@ def open_description(urdf: Path) -> Description:
 def foot_shapes(description: Description, follow: Mapping[str, str]) -> Any | None:
     """Pinocchio geometry model of both feet, collision shapes or else visual ones.
 
-    None if a foot is no link of the robot, which whoever calibrates says.
+    None if a foot is no link of the robot; calibration then raises.
 
     Raises:
-        RobotError: a foot's mesh is missing, and so is a mass to tell its size from.
+        RobotError: a foot's mesh is missing, and also a mass that would give its size.
     """
     model = description.model
     bodies = {body_of_frame(model, follow[side + "Foot"]) for side in ("Left", "Right")}
@@ -95,14 +95,13 @@ def foot_shapes(description: Description, follow: Mapping[str, str]) -> Any | No
 
 
 def read_description(urdf: Path) -> tuple[ElementTree.Element, tuple[str, ...]]:
-    """The parsed description, and what was done to it, one line each.
+    """The parsed description, and changes to it, one line each.
 
     Continuous joints become hinges with far limits, so that each joint is one angle. A link
-    ``world`` above the robot is taken away with its joint: the robot moves in the world by
-    itself.
+    ``world`` above the robot is removed with its joint: the robot moves in the world by itself.
 
     Raises:
-        RobotError: no XML, or a joint that no robot can have here; the message names it.
+        RobotError: no XML, or an unsupported joint; the message names it.
     """
     try:
         tree = ElementTree.fromstring(urdf.read_bytes())

@@ -1,1 +1,1 @@
-"""How well a robot follows, in figures and pictures."""
+"""Quality of retargeting, in figures and pictures."""

@@ -1,4 +1,4 @@
-"""What has become of each clip of a folder that is put on a robot, so that a run can go on."""
+"""The ledger of a folder that is put on a robot: a line per clip, so that a run can continue."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ class Line:
         file: of the clip, relative to the folder of clips.
         sha256: of the clip's bytes.
         how: digest of robot, map, rate, layout, reading, bounds and ground.
-        output: file of the trajectory, relative to the ledger's folder; empty where it was
-            left out.
-        frames: written, or that would have been.
+        output: file of the trajectory, relative to the ledger's folder; empty if it was left out.
+        frames: written, or to be written.
         fps: of these.
-        left_out: which bound it is beyond; empty where it is beyond none.
+        left_out: the bound that it exceeds; empty if it exceeds none.
         report: figures by name, SI units.
     """
 
@@ -46,7 +45,7 @@ class Line:
     report: dict[str, float]
 
     def text(self) -> str:
-        """As a line of the ledger."""
+        """Text of a line of the ledger."""
         return json.dumps(asdict(self)) + "\n"
 
     def figures(self) -> Report:
@@ -76,7 +75,7 @@ def parse_limits(texts: tuple[str, ...]) -> dict[str, float]:
 
 
 def exceeded(report: Report, bounds: Mapping[str, float]) -> str:
-    """What of a report is beyond bounds, in words; empty if nothing is."""
+    """Figures of a report beyond bounds, in words; empty if there are none."""
     values = report.to_dict()
     return ", ".join(
         f"{name} {values[name]:.4g} above {bound:g}"
@@ -86,9 +85,9 @@ def exceeded(report: Report, bounds: Mapping[str, float]) -> str:
 
 
 def read_ledger(folder: Path) -> dict[str, Line]:
-    """Lines of a folder's ledger by clip, the last of each; none if there is no ledger.
+    """The last line of each clip in a folder's ledger; empty if there is no ledger.
 
-    A last line that was not finished is left out.
+    An unfinished last line is left out.
 
     Raises:
         DataError: a line is damaged.
@@ -113,7 +112,7 @@ def write_ledger(folder: Path, lines: list[Line]) -> None:
 
 
 def digest(*parts: bytes | str) -> str:
-    """SHA-256 of some things together."""
+    """SHA-256 of several values together."""
     out = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

@@ -1,4 +1,4 @@
-"""How well a robot's trajectory follows a motion, and what it violates."""
+"""Quality figures of a robot's trajectory: tracking errors and violations."""
 
 from __future__ import annotations
 
@@ -93,9 +93,8 @@ class Report:
         """The figures of several trajectories together.
 
         Args:
-            reports: one a trajectory, at least one.
-            frames: of each trajectory: means and shares are weighted by them, and the
-                largest values are the largest of all.
+            reports: one per trajectory, at least one.
+            frames: of each trajectory, the weights of means and shares; maxima are those of all.
         """
         figures = {}
         for field in fields(cls):
@@ -111,7 +110,7 @@ class Report:
         return asdict(self)
 
     def table(self) -> str:
-        """The figures as lines of text, in the units that people think in."""
+        """The figures as lines of text, in everyday units."""
         rows = (
             ("position error", f"{100 * self.position_error:.2f} cm mean,"
                                f" {100 * self.position_error_max:.1f} cm max"),
@@ -139,7 +138,7 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What a :class:`Report` sums up, frame by frame.
+    """The figures of a :class:`Report`, frame by frame.
 
     Attributes:
         joints: followed canonical joints.
@@ -231,17 +230,17 @@ def evaluate(
 def measure(
     trajectory: Trajectory, motion: Motion, robot: Robot, *, ground: Planes | None = None
 ) -> Measurement:
-    """Measure a trajectory against the motion it came from, at the motion's rate.
+    """Measure a trajectory against its original motion, at the motion's rate.
 
     Args:
         trajectory: the robot's.
-        motion: what it came from.
-        robot: whose it is.
+        motion: the original.
+        robot: the trajectory's.
         ground: as for :func:`~motiontok.robots.retarget`.
 
     Raises:
-        RobotError: it belongs to another robot, has another length or rate, or ``ground``
-            is no planes.
+        RobotError: it belongs to another robot, has another length or rate, or ``ground`` is not
+            planes.
     """
     if trajectory.joint_names != robot.joint_names:
         raise RobotError(f"the trajectory is of {trajectory.robot!r}, not of {robot.name!r}")

@@ -2,14 +2,14 @@
 
 A humanoid can reach the same targets in several ways (an arm near a singular pose has
 two), and with joint limits a solution that is only ever continued from the frame before
-gets stuck in a bad one. Here about 15 frames a second, the keys, are each solved from the
-neutral pose. Where two that follow each other are not one movement, both are continued
-past each other as further candidates, and the path with the least tracking cost and the
-least jumping is found by dynamic programming (Viterbi 1967).
+gets stuck in a bad one. Here about 15 frames a second, the keys, are each solved from the neutral
+pose. Where two neighbours do not form one movement, both are continued past each other as further
+candidates. Dynamic programming (Viterbi 1967) finds the path with the least tracking cost and the
+least jumping.
 
-Keys are laid out between moments at which the motion is slowest, not from its first frame
-on, and a key's solution depends on its own targets alone: a motion cut elsewhere has the
-same keys and the same path from soon after the cut on.
+Keys are placed between the motion's slowest moments, not from its first frame on, and a key's
+solution depends on its own targets alone. So a motion cut elsewhere has the same keys and the same
+path from soon after the cut on.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def jump_cost(before: Array, after: Array, seconds: Array | float) -> Array:
 
 
 def key_frames(targets: Targets) -> Array:
-    """Frames ``(keys,)`` to be solved on their own, about 15 a second.
+    """Frames ``(keys,)`` to solve independently, about 15 a second.
 
-    The first and the last are among them, and all moments that are slowest around.
+    They include the first, the last, and all locally slowest moments.
     """
     frames, stride = len(targets), max(round(targets.fps / _RATE), 1)
     if stride == 1 or frames < 3:
@@ -130,7 +130,7 @@ def _solved(walker: _Walker, times: Array) -> Array:
 
 
 class _Walker:
-    """Solves keys on their own, and continues solutions from key to key, many at once."""
+    """Solves keys independently, and continues solutions from key to key, many at once."""
 
     def __init__(
         self, kinematics: Kinematics, task: Task, start: Array, bounds: tuple[Array, Array]
@@ -160,11 +160,11 @@ class _Walker:
         return q, cost
 
     def step(self, at: Array, before: Array, key: Array, last: Array) -> tuple[Array, Array]:
-        """Configurations and costs of keys ``(walks,)``, going on from those of ``last``.
+        """Configurations and costs of keys ``(walks,)``, continued from those of ``last``.
 
         Args:
             at: ``(walks, nq)`` configurations at keys ``last``.
-            before: those of the keys before them; joints go on as they went.
+            before: configurations at the keys before them; joints continue with the same velocity.
             key: ``(walks,)``.
             last: ``(walks,)``.
         """
@@ -194,7 +194,7 @@ def _differ(a: Array, b: Array) -> Array:
 
 
 def _pass_by(walker: _Walker, q: Array) -> list[_Candidate]:
-    """Continue the solutions on both sides of breaks until they meet the others'."""
+    """Continue the solutions on both sides of breaks until they meet."""
     last = len(q) - 1
     near = np.abs(np.diff(q[:, 7:], axis=0)).max(axis=1) < _STEADY
     doubtful = np.flatnonzero(~near)
@@ -231,7 +231,7 @@ def _pass_by(walker: _Walker, q: Array) -> list[_Candidate]:
 
 
 def _choose(q: Array, cost: Array, candidates: Sequence[_Candidate], times: Array) -> Array:
-    """Best path where candidates compete with ``q``; stretches without any stay."""
+    """Best path among ``q`` and candidates; stretches without candidates stay."""
     contested = np.zeros(len(q), dtype=bool)
     for c in candidates:
         contested[c.start : c.start + len(c.q)] = True
@@ -263,7 +263,7 @@ def _best_path(
         costs: ``(candidates, keys)``, infinite where a candidate has no solution.
         before: joint values of the key before, if there is one ``(joints,)``.
         after: joint values of the key after.
-        seconds: ``(keys + 1,)`` from key to key, those of before and after included.
+        seconds: ``(keys + 1,)`` from key to key, including the keys before and after.
     """
     keys = costs.shape[1]
     here = np.flatnonzero(np.isfinite(costs[:, 0]))

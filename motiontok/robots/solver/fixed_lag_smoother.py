@@ -2,10 +2,10 @@
 
 Tracking to second order, third differences, held points and soft limits make a banded
 system (:mod:`~motiontok.robots.solver.refinement`). Here it is factored frame by frame as frames
-come: all that earlier frames say is kept as information on the newest three (a Kalman
-filter in information form), and solving backwards from the newest frame to the one that
-is due is fixed-lag smoothing (Rauch, Tung and Striebel 1965). Older frames are never
-looked at again, so the work per frame does not depend on the stream's length.
+    arrive. The information of earlier frames is kept as information on the newest three (a Kalman
+    filter in information form). Solving backwards from the newest frame to the due one is fixed-lag
+    smoothing (Rauch, Tung and Striebel 1965). Older frames are never used again, so the work per
+    frame does not depend on the stream's length.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Points:
 
     Attributes:
         places: ``(points, 3)`` in the world, metres.
-        rows: ``(points, 3, nv)`` how each degree of freedom moves them.
-        standing: ``(points,)`` which of them stand.
+        rows: ``(points, 3, nv)`` their movement by each degree of freedom.
+        standing: ``(points,)`` whether each stands.
     """
 
     places: Array
@@ -44,7 +44,7 @@ class Points:
 
 @dataclass(eq=False)
 class _Frame:
-    """One frame of the window: where it was linearized, and its rows of the factor."""
+    """One frame of the window: its linearization point, and its rows of the factor."""
 
     q: Array
     own: Array | None = None
@@ -87,10 +87,10 @@ class FixedLagSmoother:
         """The smoothed configuration ``(nq,)`` of the frame ``lag`` before, or of the first.
 
         Args:
-            q: ``(nq,)`` about which the frame's costs are known to second order.
+            q: ``(nq,)``, around which the frame's costs are given to second order.
             matrix: ``(nv, nv)`` Gauss-Newton matrix, as of a tangent step of ``q``.
             gradient: ``(nv,)`` descent direction.
-            points: which stay where they are while they stand.
+            points: points to hold while they stand.
         """
         nv = self._nv
         early = REACH * nv

@@ -21,10 +21,10 @@ __all__ = ["Options", "damped_step", "minimize"]
 
 @dataclass(frozen=True)
 class Options:
-    """How hard to try.
+    """Options of the iteration.
 
     Attributes:
-        iterations: at most so many steps.
+        iterations: largest number of steps.
         tolerance: a frame stops when a step promises to lower its cost by a smaller share.
         damping: relative to the normal matrix's diagonal, at the start.
         max_step: largest change of one coordinate in one step, rad or m.
@@ -54,14 +54,14 @@ def minimize(
         kinematics: of all bodies that the tasks name.
         q: starting configurations ``(frames, nq)``.
         tasks: of as many frames.
-        options: how hard to try.
+        options: of the iteration.
         posture: reference values of the joints, of as many frames.
-        bounds: lower and upper joint values ``(frames, joints)`` where they are
-            tighter than the robot's limits.
+        bounds: lower and upper joint values ``(frames, joints)``, if tighter than the robot's
+            limits.
 
     Returns:
         Configurations ``(frames, nq)`` within bounds, and the tasks' costs ``(frames,)``
-        (without the posture's) when they were last looked at, one step before.
+        (without the posture's) one step before the last.
     """
     options = options or Options()
     if bounds is None:
@@ -167,7 +167,7 @@ def damped_step(
 ) -> tuple[Array, Array]:
     """Damped Gauss-Newton step ``(frames, nv)`` of the joints that may move.
 
-    Also how much it promises to lower the cost ``(frames,)``.
+    Also the promised decrease of the cost ``(frames,)``.
     """
     matrix, gradient = model.matrix.copy(), model.gradient
     diagonal = np.einsum("tii->ti", matrix)

@@ -1,8 +1,8 @@
 """Inverse kinematics of a stream that looks a little ahead: smooth, at a stated delay.
 
-The newest targets get one step a frame. A weighted mean of the results around a frame is
-where its costs, contacts and floor are looked at anew, and from these it is smoothed with
-a fixed lag (:mod:`~motiontok.robots.solver.fixed_lag_smoother`), which gets most of the look-ahead.
+The newest targets get one step a frame. At a weighted mean of the results around a frame, its
+costs, contacts and floor are evaluated again. From these the frame is smoothed with a fixed lag
+(:mod:`~motiontok.robots.solver.fixed_lag_smoother`), which uses most of the look-ahead.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ class _Blur:
 
 @dataclass(eq=False)
 class _Waiting:
-    """What is known of a frame that waits to be smoothed again."""
+    """State of a frame that waits for smoothing."""
 
     targets: Targets
     standing: Array
 
 
 class LookaheadSolver:
-    """Follows targets smoothly, each frame when later ones are known.
+    """Follows targets smoothly, each frame once later ones are known.
 
     Args:
         robot: see :func:`motiontok.robots.load_robot`.
@@ -136,12 +136,12 @@ class LookaheadSolver:
         self._last: Array | None = None
 
     def step(self, targets: Targets, standing: Array, before: Array) -> Array:
-        """Configuration ``(nq,)`` of the frame that is due, the first until one is.
+        """Configuration ``(nq,)`` of the due frame; of the first until one is due.
 
         Args:
             targets: of the newest frame.
-            standing: ``(points,)`` which heels and toes stand in it, as far as is known.
-            before: ``(points,)`` which stood three frames before.
+            standing: ``(points,)`` heels and toes that stand in it, as far as known.
+            before: ``(points,)`` those that stood three frames before.
         """
         newest = self._newest
         newest.begin(targets)
@@ -176,7 +176,7 @@ class LookaheadSolver:
         return self._kinematics.expand(out).copy()
 
     def _inside(self, joints: Array) -> Array:
-        """Joint values; what is in a margin is squeezed into a third of it, without a kink."""
+        """Joint values; those in a margin are squeezed into a third of it, without a kink."""
         low, high = self._bounds
         over = np.maximum(joints - high, 0.0) - np.maximum(low - joints, 0.0)
         return joints - over + np.sign(over) * self._room * -np.expm1(-np.abs(over) / self._room)

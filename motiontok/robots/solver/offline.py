@@ -1,9 +1,9 @@
-"""Inverse kinematics of a whole trajectory, looking ahead as far as it likes.
+"""Inverse kinematics of a whole trajectory.
 
-Anchors are solved on their own and connected into one continuous path
+Keys are solved independently and connected into one continuous path
 (:mod:`~motiontok.robots.solver.branches`). From there tracking, contacts, floor, joint limits,
-self-collision and jerk are one problem (:mod:`~motiontok.robots.solver.refinement`): whatever is
-corrected frame by frame afterwards, a tracker feels as a jerk.
+self-collision and jerk are one problem (:mod:`~motiontok.robots.solver.refinement`). A tracker
+would feel later frame-by-frame corrections as jerk.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def solve_trajectory(
         model: Pinocchio model.
         targets: of every frame.
         speed_limits: ``(joints,)`` rad/s.
-        holds: points that stay where they are, of every frame.
+        holds: points to hold, of every frame.
         outline: points that must stay above the ground; none, if not given.
         planes: ``(frames, bodies, 3)`` the ground under each of the outline's bodies,
             ascending, see :class:`~motiontok.robots.solver.tasks.FloorTask`; z = 0, if not given.
-        collision: tells which bodies to part; none, if not given.
+        collision: finds bodies to keep apart; none, if not given.
         coupling: of joints that follow others.
         progress: called with the number of frames done.
     """
@@ -125,7 +125,7 @@ def _refined(
     holds: Sequence[Hold],
     collision: SelfCollision | None,
 ) -> Array:
-    """A window refined; bodies that come close are looked for again and again meanwhile."""
+    """A window refined, with repeated searches for close bodies."""
     q = q.copy()
     moving, damping = np.ones(len(q), dtype=bool), np.zeros(len(q))
     for count in range(1, _ROUNDS + _MORE + 1):

@@ -1,9 +1,8 @@
 """Inverse kinematics of one frame at a time, for streams and teleoperation.
 
-Without looking ahead a warm start can lock into a bad pose at a joint limit. So a rival
-is solved beside it, a step a frame, and started again from the neutral pose every
-second: once it fares much better, the robot is drawn over to its pose as fast as the
-joints may move.
+Without looking ahead a warm start can lock into a bad pose at a joint limit. So a rival solution
+    gets a step a frame beside it, and starts again from the neutral pose every second. Once the
+    rival fares much better, the robot is drawn to its pose as fast as the joints may move.
 """
 
 from __future__ import annotations
@@ -54,8 +53,8 @@ class OnlineSolver:
         fps: frames per second of the stream.
         outline: points that must stay above the ground; none, if not given.
         coupling: of joints that follow others.
-        bounds: lower and upper values of the free joints inside the robot's limits; these
-            themselves, if not given.
+        bounds: lower and upper values of the free joints inside the robot's limits; by default the
+            limits.
     """
 
     def __init__(
@@ -159,7 +158,7 @@ class OnlineSolver:
     def _together(
         self, model: NormalEquations
     ) -> tuple[Array, Array, Posture | None, Array, Array]:
-        """Robot and rival a step on, what that promises, the pull to the rival, and bounds."""
+        """Robot and rival one step on, the promised decrease, the pull to the rival, and bounds."""
         posture = self._draw(model)
         joints, (low, high) = self._q[0, 7:], self._bounds
         # Who comes from outside the bounds, or too fast, gets there as fast as may be.

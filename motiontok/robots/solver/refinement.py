@@ -2,8 +2,8 @@
 
 Gauss-Newton on all frames as one problem. Third differences couple four neighbouring
 frames, so the normal matrix is banded, three frames wide, and its Cholesky factor costs
-little more than the kinematics. What a frame becomes depends on a second around it at
-most: windows that overlap give what the whole trajectory would.
+little more than the kinematics. A frame's result depends on a second around it at most, so
+    overlapping windows give the same result as the whole trajectory.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ def refine(
         tasks: of as many frames as ``q``.
         q: configurations ``(frames, nq)``, a good start.
         movement: of the robot at the trajectory's rate.
-        holds: points that stay where they are.
+        holds: points to hold.
         iterations: Gauss-Newton steps.
-        frozen: ``(frames,)`` true where a frame must stay as it is.
+        frozen: ``(frames,)`` true where a frame must not change.
         damping: ``(frames,)`` relative to the matrix's diagonal; raised in place where
             steps went too far and lowered where they did not (Levenberg 1944).
 
     Returns:
-        Configurations ``(frames, nq)``, and how far (rad or m) the last step moved any
-        coordinate of each frame ``(frames,)``.
+        Configurations ``(frames, nq)``, and the largest change (rad or m) of a coordinate in the
+        last step, ``(frames,)``.
     """
     problem = _Problem(kinematics, tasks, movement, holds)
     now = problem.at(q)
@@ -76,13 +76,13 @@ def refine(
 
 
 def windows(moving: Array) -> tuple[Array, Array]:
-    """Frames to refine where some still move ``(frames,)``.
+    """Frames to refine, around those that still move ``(frames,)``.
 
-    Stretches are laid end to end. Still frames at both ends of each keep the terms of its
-    own frames right and those across the seams constant.
+    Stretches are laid end to end. Frozen frames at both ends of each stretch keep its terms
+    correct, and terms across the seams constant.
 
     Returns:
-        Indices ``(n,)`` of the frames, and which of them ``(n,)`` must stay.
+        Indices ``(n,)`` of the frames, and which of them ``(n,)`` are frozen.
     """
     free = _widened(moving, _MARGIN)
     frames = np.flatnonzero(_widened(free, REACH))
@@ -96,7 +96,7 @@ def _widened(mask: Array, by: int) -> Array:
 
 @dataclass(eq=False)
 class _Point:
-    """Configurations and what they cost, to second order."""
+    """Configurations and their costs, to second order."""
 
     q: Array
     model: NormalEquations
@@ -121,7 +121,7 @@ class _Problem:
         self._holds = holds
 
     def at(self, q: Array) -> _Point:
-        """What configurations ``q (frames, nq)`` cost."""
+        """Cost of configurations ``q (frames, nq)``."""
         still = Stillness(self._kinematics, self._holds, self._movement.still)
         every = np.arange(len(q))
 
@@ -132,9 +132,9 @@ class _Problem:
         return self._summed(q, model, still)
 
     def taken(self, now: _Point, step: Array) -> tuple[_Point, Array]:
-        """Where a step leads, and the share ``(frames,)`` of it that was taken.
+        """The point after a step, and the share ``(frames,)`` of the step that was taken.
 
-        It is shortened, around there, where it would make things worse.
+        The step is shortened locally where it would increase the cost.
         """
         before = _around(now.cost)
         share = np.ones(len(step))
@@ -208,8 +208,11 @@ def _around(cost: Array) -> Array:
 def _band(
     now: _Point, movement: MovementCost, gradient: Array, damping: Array, kind: np.dtype[Any]
 ) -> Array:
-    """The matrix of all frames ``(frames, nv, width)`` in lower band storage, one row
-    an unknown: entry ``t, i, k`` couples the unknown ``(t, i)`` with the k-th after it."""
+    """The matrix of all frames ``(frames, nv, width)`` in lower band storage.
+
+    There is one row an unknown: entry ``t, i, k`` couples the unknown ``(t, i)`` with the k-th
+    after it.
+    """
     matrix, moved = now.model.matrix, now.moved
     frames, nv = gradient.shape
     coupling = third_difference_bands(frames)
@@ -271,9 +274,9 @@ def _hold(band: Array, frozen: Array) -> None:
 def limit_speed(joints: Array, steps: Array) -> Array:
     """The nearest paths ``(frames, joints)`` that change by at most ``steps (joints,)`` a frame.
 
-    The mean of the largest such path below ``joints`` and the smallest above: of all
-    paths that keep to the speed it has the least maximal distance (McShane 1934), and
-    it stays within the range of ``joints``.
+    It is the mean of the largest such path below ``joints`` and the smallest above. Of all paths
+    within the speed it has the least maximal distance (McShane 1934), and it stays within the range
+    of ``joints``.
     """
     if (np.abs(np.diff(joints, axis=0)) <= steps).all():
         return joints

@@ -1,4 +1,4 @@
-"""What the solver minimises, each task as cost, spatial stiffness and spatial force."""
+"""The terms that the solver minimises, each as cost, spatial stiffness and spatial force."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def quadratic(
         tasks: of as many frames.
         q: configurations.
         out: memory to use again.
-        see: shown the state of one run of frames after the other, and the sum to add to.
+        see: called with the state of each run of frames, and the sum to add to.
     """
     frames, nv = len(q), kinematics.nv
     if out is None or len(out.cost) < frames:
@@ -123,8 +123,8 @@ class PoseTask:
     Args:
         kinematics: of all bodies that the targets name.
         targets: the poses; each body at most once.
-        chordal: measure angles by their chords, ``2 sin(angle / 2)``, which have no
-            kink half a turn off, where the pull of the angle itself changes sides.
+        chordal: measure angles by their chords, ``2 sin(angle / 2)``. They have no kink at half a
+            turn, where the pull of the angle itself changes sides.
     """
 
     def __init__(self, kinematics: Kinematics, targets: Targets, *, chordal: bool = False) -> None:
@@ -198,12 +198,12 @@ class PoseTask:
 
 
 def _spread(values: Array, shape: tuple[int, ...]) -> Array:
-    """Values repeated to a shape: NumPy is slow where it must repeat them itself."""
+    """Values repeated to a shape, since NumPy's own broadcasting is slow here."""
     return values if values.shape == shape else np.ascontiguousarray(np.broadcast_to(values, shape))
 
 
 def _stiffness_layout() -> Array:
-    """``(14, 36)`` where a stiffness's wp, reach, lever and outer product go in its 6x6."""
+    """``(14, 36)`` places of a stiffness's wp, reach, lever and outer product in its 6x6."""
     out = np.zeros((14, 6, 6))
     for axis in range(3):
         out[0, axis, axis] = out[1, 3 + axis, 3 + axis] = 1.0

@@ -513,19 +513,14 @@ def test_a_time_budget_ends_a_run_by_the_clock(motiontok, tiny_settings, tmp_pat
     assert read_header(run / "checkpoint.safetensors")["step"] == report["step"]
 
 
-def test_download_goes_with_lafan_alone(tmp_path):
+def test_download_goes_with_lafan_alone(motiontok, monkeypatch, tmp_path):
     """Fetching is for LAFAN1 without --data; the message says so."""
+    monkeypatch.chdir(tmp_path)
     for arguments in (["demo", "--download"], ["lafan", "--download", "--data", str(tmp_path)]):
-        done = subprocess.run(
-            [sys.executable, "-m", "motiontok", "train", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 2
-        assert "--download fetches LAFAN1" in done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1
+        done = motiontok("train", *arguments)
+        assert done.code == 2
+        assert "--download fetches LAFAN1" in done.err
+        assert len(done.err.strip().splitlines()) == 1
 
 
 def test_a_run_folder_is_trained_in_by_one_process(motiontok, tiny_settings, tmp_path):
@@ -555,19 +550,13 @@ with locked(Path(sys.argv[1]), "here"):
     assert json.loads((run / "config.json").read_text())["train"]["steps"] == 2
 
 
-def test_strict_stops_at_a_broken_clip(tmp_path):
+def test_strict_stops_at_a_broken_clip(motiontok, monkeypatch, tmp_path):
     """One broken file ends a strict run, naming it."""
     for seed in range(2):
         procedural.make("walk", seconds=2, seed=seed).save(tmp_path / f"clips/walk_{seed}.npz")
     (tmp_path / "clips" / "broken.bvh").write_text("HIERARCHY")
-    done = subprocess.run(
-        [sys.executable, "-m", "motiontok", "train", "folder", "--strict"]
-        + ["--data", "clips", "--out", "run"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "broken.bvh" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    done = motiontok("train", "folder", "--strict", "--data", "clips", "--out", "run")
+    assert done.code == 2
+    assert "broken.bvh" in done.err
     assert not (tmp_path / "run" / "config.json").exists()

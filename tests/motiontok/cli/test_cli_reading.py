@@ -128,6 +128,7 @@ def test_inspect_shows_everything_and_fails_when_strict(run, clip):
     assert JUMP in err
 
 
+@pytest.mark.usefixtures("one_core")
 def test_folders_are_told_of_in_a_few_lines(run, folder, tiny_run, tmp_path):
     encode = ("encode", folder, "--tokenizer", tiny_run, "-o")
     for out, how in (("codes", ()), ("packed", ("--pack",))):

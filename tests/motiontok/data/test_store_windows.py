@@ -87,10 +87,10 @@ def test_a_store_and_its_folders_are_other_data_to_a_run(both):
     assert both[0].fingerprint != both[1].fingerprint
 
 
-@pytest.mark.parametrize("warp", [1.0, 1.4])
-def test_a_run_goes_on_in_the_middle_and_processes_draw_the_same(folders, warp):
+@pytest.mark.parametrize("settings", [{}, {"warp": 1.4}, {"mix": 0.5}])
+def test_a_run_goes_on_in_the_middle_and_processes_draw_the_same(folders, settings):
     def batches(first, last, rows=slice(None)):
-        config = replace(CONFIG, warp=warp)
+        config = replace(CONFIG, **settings)
         data = make_training_data(load_clips(config, [folders[1]], seed=0), config, seed=3)
         data.seek(first * 16)
         return [data.batch(16, seeded(), rows) for _ in range(first, last)]

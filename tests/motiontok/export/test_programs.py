@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from motiontok import MotionTokenizer
 from motiontok.cli.main import main
 from motiontok.data import Start, from_motion
 from motiontok.errors import InputError, TokenizerError
-from motiontok.export import export_tokenizer
+from motiontok.export import export_tokenizer, files
+from motiontok.export.program import traced
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.runs import run_prior_training
 
@@ -63,19 +65,34 @@ def loaded(folder, kind):
 def exported(joining_tokenizer, joining_prior, tmp_path_factory):
     """The folder of programs of each kind, written when it is first asked for."""
     folders = {}
+    # Tracing takes longest, and is the same whatever is written afterwards.
+    made = {}
+
+    def once(program):
+        if program.name not in made:
+            made[program.name] = traced(program)
+        return made[program.name]
 
     def folder(kind):
         if kind not in folders:
             folders[kind] = tmp_path_factory.mktemp(kind)
-            export_tokenizer(joining_tokenizer, folders[kind], prior=joining_prior, kind=kind)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(files, "traced", once)
+                export_tokenizer(joining_tokenizer, folders[kind], prior=joining_prior, kind=kind)
         return folders[kind]
 
     return folder
 
 
+@pytest.fixture(scope="module")
+def functions(exported):
+    """What the programs of each kind do, by their names."""
+    return cache(lambda kind: loaded(exported(kind), kind))
+
+
 @pytest.fixture(scope="module", params=KINDS)
-def programs(request, exported):
-    return loaded(exported(request.param), request.param)
+def programs(request, functions):
+    return functions(request.param)
 
 
 def clip(windows):
@@ -234,8 +251,8 @@ def drawn(programs, prior, windows, command, *, action):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_windows_drawn_by_programs_are_those_of_the_prior(joining_prior, exported, kind):
-    made = loaded(exported(kind), kind)
+def test_windows_drawn_by_programs_are_those_of_the_prior(joining_prior, exported, functions, kind):
+    made = functions(kind)
     options = SamplingOptions(temperature=0.0, tolerance=0.1, plant=False)
     for command in ((0.9, 0.1, 0.2), (np.nan, np.nan, np.nan)):
         told = {}

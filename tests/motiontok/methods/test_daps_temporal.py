@@ -113,6 +113,51 @@ def test_the_prior_learns_and_its_weight_buys_nats_with_error(made_data, tmp_pat
         tokenizer.encode(motion, rate_weight=-1.0)
 
 
+def test_a_temperature_draws_codes_from_the_policy(made_data, tmp_path):
+    method = trained(made_data, tmp_path / "run").method
+    x = made_data.validation[:8].unflatten(0, (2, 4))
+    drawn = [
+        method.encode_sequence(x, temperature=t, generator=torch.Generator().manual_seed(seed))
+        for t, seed in ((1e-4, 0), (1.0, 0), (1.0, 0), (1.0, 1), (8.0, 0))
+    ]
+    greedy = method.encode_sequence(x)
+    # The quantiser's codes, where nothing is left to chance; a token may have two nearest words.
+    assert (drawn[0] == greedy).float().mean() > 0.99
+    assert torch.equal(drawn[1], drawn[2])
+    assert not torch.equal(drawn[1], drawn[3])
+    # The size is no choice of the policy's.
+    assert all(torch.equal(codes[..., 0], greedy[..., 0]) for codes in drawn)
+
+    apart = [(codes != greedy).float().mean() for codes in drawn]
+    assert apart[1] < apart[4]
+    alone = method.encode(x[:, 0], temperature=1.0, generator=torch.Generator().manual_seed(0))
+    assert not torch.equal(alone, method.encode(x[:, 0]))
+
+
+def test_log_q_is_of_the_distribution_that_a_temperature_of_1_draws_from(made_data, tmp_path):
+    method = trained(made_data, tmp_path / "run").method
+    x = made_data.validation[:1].expand(4096, 1, -1, -1)
+    drawn = method.encode_sequence(x, temperature=1.0, generator=torch.Generator().manual_seed(0))
+    logq = method.code_log_probabilities(
+        x[:1].expand(VOCAB, -1, -1, -1), _each_second_token(drawn[:1])
+    )
+    # Of a token all values together are certain, and each is drawn as often as is said.
+    assert logq[:, 0, 1].exp().sum() == pytest.approx(1.0, abs=1e-4)
+    found = torch.bincount(drawn[:, 0, 1], minlength=VOCAB) / len(drawn)
+    assert (found - logq[:, 0, 1].exp()).abs().max() < 0.03
+    other = drawn[:1].clone()
+    other[..., 0] = (other[..., 0] + 1) % VOCAB
+    assert method.code_log_probabilities(x[:1], other)[0, 0, 0] == -torch.inf
+    assert method.code_log_probabilities(x[:1], drawn[:1])[0, 0, 0] == 0.0
+
+
+def _each_second_token(codes):
+    """As many windows as a token has values, each with another one as its second token."""
+    every = codes.expand(VOCAB, -1, -1).clone()
+    every[:, 0, 1] = torch.arange(VOCAB)
+    return every
+
+
 def test_a_weight_of_rates_needs_a_prior(tiny_run, tmp_path):
     tokenizer = MotionTokenizer.from_pretrained(tiny_run)
     motion = procedural.make("walk", seconds=3.0, seed=5)

@@ -15,9 +15,12 @@ from bvh import procedural
 from motiontok.cli.main import cli
 from motiontok.training.updates import Updates
 
-pytestmark = pytest.mark.skipif(
-    not devices.supported(), reason="needs a torch with devices in Python: 2.10 or newer"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not devices.supported(), reason="needs a torch with devices in Python: 2.10 or newer"
+    ),
+    pytest.mark.usefixtures("short_start"),
+]
 
 # The library asks the device whether its codebooks have begun; rows are sorted by counts.
 WAITING = {"vqvae", "rvq", "lopq-net", "daps-lopq"}

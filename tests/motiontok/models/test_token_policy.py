@@ -61,7 +61,10 @@ def test_draws_have_the_probabilities_that_are_stated(ready, weight):
     policy, z = ready
     level, shape, past = parts_of(policy, z)
     logs = torch.stack(
-        [policy.log_q(shape, codes, past, rate_weight=weight) for codes in sequences(level)]
+        [
+            policy.log_q(shape, codes, past, rate_weight=weight).sum(dim=1)
+            for codes in sequences(level)
+        ]
     )
     torch.testing.assert_close(logs.logsumexp(0), torch.zeros(len(z)), atol=1e-5, rtol=0)
     drawn, logq, logp = policy.draw(
@@ -116,9 +119,9 @@ def test_slopes_of_the_policy_lead_to_what_is_chosen(ready):
     level, shape, past = parts_of(policy, z)
     codes = sequences(level)[7]
     shape = shape.clone().requires_grad_()
-    before = policy.log_q(shape, codes, past, rate_weight=0.0)
+    before = policy.log_q(shape, codes, past, rate_weight=0.0).sum(dim=1)
     (slope,) = torch.autograd.grad(before.sum(), shape)
-    after = policy.log_q(shape + 1e-3 * slope, codes, past, rate_weight=0.0)
+    after = policy.log_q(shape + 1e-3 * slope, codes, past, rate_weight=0.0).sum(dim=1)
     assert (after > before).all()
 
 
@@ -141,7 +144,7 @@ def test_local_scores_give_the_exact_target_and_less_noise_than_one_score(ready)
         parts = [policy.rates.of_sequences(c, *past)[:, 1:].sum(dim=1) for c in codes.unbind(1)]
         return torch.stack(parts, dim=1)
 
-    logq = torch.stack([policy.log_q(shape, c, past, rate_weight=weight) for c in listed], 1)
+    logq = torch.stack([policy.log_q(shape, c, past, rate_weight=weight).sum(1) for c in listed], 1)
     prior = logp(torch.stack(listed, dim=1))
     target = ((rewards(every) + beta * prior + eta * logq) / (eta + beta)).softmax(dim=1)
     noise = torch.rand(len(shape), len(policy.quantizer.words), samples, generator=generator)

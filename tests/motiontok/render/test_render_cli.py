@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -193,20 +194,21 @@ def test_without_opengl_pictures_still_come(clips: Path, tmp_path: Path, broken:
     assert "Traceback" not in result.stderr
 
 
-def test_exit_codes(clips: Path, tmp_path: Path) -> None:
+def test_exit_codes(
+    run: Callable[..., tuple[int, str, str]],
+    clips: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     for words, code in (
         ([str(clips / "missing.bvh"), "-o", "a.mp4"], 2),
         ([str(clips / "motion.npz"), "-o", str(blocked / "a.png")], 1),
     ):
-        result = subprocess.run(
-            [sys.executable, "-m", "motiontok", "render", *words],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-        )
-        assert result.returncode == code, result.stderr
-        assert result.stderr.startswith("error: ")
-        assert result.stderr.count("\n") == 1
+        found, _, said = run("render", *words)
+        assert found == code, said
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == [blocked]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,10 +19,11 @@ from motiontok.cli.robots import robots
 from motiontok.robots import Trajectory
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "motiontok", *map(str, arguments)], capture_output=True, text=True
-    )
+@pytest.fixture
+def run(run):
+    """The command line, in this process: what a process would return and print."""
+    names = ("returncode", "stdout", "stderr")
+    return lambda *words: SimpleNamespace(**dict(zip(names, run(*words), strict=True)))
 
 
 def test_robots_are_listed_and_described():
@@ -36,7 +36,7 @@ def test_robots_are_listed_and_described():
     assert "left_knee_link" in runner.invoke(robots, ["g1"]).output
 
 
-def test_an_unknown_robot_is_one_line_and_exit_code_2():
+def test_an_unknown_robot_is_one_line_and_exit_code_2(run):
     done = run("robots", "atlas")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -71,7 +71,8 @@ def test_a_motion_becomes_robot_files(clip, tmp_path):
     np.testing.assert_allclose(np.linalg.norm(rows[:, 3:7], axis=1), 1, atol=1e-6)
 
 
-def test_a_folder_becomes_a_folder_and_a_broken_clip_is_not_the_end(clip, tmp_path):
+@pytest.mark.usefixtures("one_core")
+def test_a_folder_becomes_a_folder_and_a_broken_clip_is_not_the_end(run, clip, tmp_path):
     folder = tmp_path / "clips"
     (folder / "deep").mkdir(parents=True)
     clip.rename(folder / "deep" / "walk.npz")
@@ -90,7 +91,7 @@ def test_a_folder_becomes_a_folder_and_a_broken_clip_is_not_the_end(clip, tmp_pa
     assert run("retarget", folder, "-o", out).returncode == 2
 
 
-def test_every_clip_of_a_folder_has_a_result_of_its_own(clip, tmp_path):
+def test_every_clip_of_a_folder_has_a_result_of_its_own(run, clip, tmp_path):
     folder, out = tmp_path / "clips", tmp_path / "robots"
     folder.mkdir()
     bvh.write(procedural.make("walk", seconds=0.5, seed=1).to_clip(), folder / "walk.bvh")
@@ -114,7 +115,8 @@ def test_every_clip_of_a_folder_has_a_result_of_its_own(clip, tmp_path):
     assert told["self_penetration"] == max(row["self_penetration"] for row in told["files"])
 
 
-def test_a_folder_becomes_tables_where_asked(clip, tmp_path):
+@pytest.mark.usefixtures("one_core")
+def test_a_folder_becomes_tables_where_asked(run, clip, tmp_path):
     folder, out = tmp_path / "clips", tmp_path / "tables"
     folder.mkdir()
     clip.rename(folder / "walk.npz")
@@ -128,7 +130,7 @@ def test_a_folder_becomes_tables_where_asked(clip, tmp_path):
     assert "-o NAME.csv" in refused.stderr
 
 
-def test_no_result_replaces_its_source(clip, tmp_path):
+def test_no_result_replaces_its_source(run, clip, tmp_path):
     other = clip.with_name("other.npz")
     other.symlink_to(clip)
     before = clip.read_bytes()
@@ -143,7 +145,8 @@ def test_no_result_replaces_its_source(clip, tmp_path):
     assert (folder / "m.npz").read_bytes() == before
 
 
-def test_what_a_run_wrote_beside_its_sources_is_no_source_of_the_next(tmp_path):
+@pytest.mark.usefixtures("one_core")
+def test_what_a_run_wrote_beside_its_sources_is_no_source_of_the_next(run, tmp_path):
     bvh.write(procedural.make("walk", seconds=0.5, seed=1).to_clip(), tmp_path / "walk.bvh")
     for _ in range(2):
         done = run("retarget", tmp_path, "-o", tmp_path, "--json")
@@ -156,6 +159,7 @@ def test_what_a_run_wrote_beside_its_sources_is_no_source_of_the_next(tmp_path):
         ]
 
 
+@pytest.mark.usefixtures("one_core")
 def test_the_ground_may_be_said(tmp_path):
     slope = np.tan(np.radians(8.0))
     motion = procedural.make("walk", seconds=2, seed=1)
@@ -182,14 +186,14 @@ def test_the_ground_may_be_said(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["0,0", "a,b,c", "", "0,0,nan"])
-def test_ground_that_is_no_plane_is_refused(clip, tmp_path, text):
+def test_ground_that_is_no_plane_is_refused(run, clip, tmp_path, text):
     done = run("retarget", clip, "-o", tmp_path / "out.npz", "--ground", text)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert "ground" in done.stderr
 
 
-def test_bad_retarget_input(clip, tmp_path):
+def test_bad_retarget_input(run, clip, tmp_path):
     spoilt, empty = tmp_path / "nan.npz", tmp_path / "empty.npz"
     with np.load(clip) as data:
         arrays = dict(data)

@@ -109,7 +109,7 @@ def test_contacts_are_kept_in_files_and_at_other_rates(walked, tmp_path):
 
 
 @pytest.fixture
-def clips(tmp_path):
+def clips(tmp_path, one_core):
     folder = tmp_path / "clips"
     folder.mkdir()
     for kind in ("walk", "dance"):

@@ -77,6 +77,7 @@ def rows_without_clock(folder):
     return [{k: v for k, v in r.items() if k != "seconds"} for r in read_log(folder / "log.csv")]
 
 
+@pytest.mark.usefixtures("short_start")
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name, run, tmp_path):
     steps = ("train.steps=6", "method.decoder_first=0.3", "train.log_every=1")

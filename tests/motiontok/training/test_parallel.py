@@ -1,4 +1,8 @@
-"""Many processes train the same model as one: started by torchrun, as users start them."""
+"""Many processes train the same model as one.
+
+Two jobs are started by torchrun, as users start them, and the others by ``job_processes``: torch
+takes longer to import in each process than most of them take.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import job_processes
 import pytest
 import torch
+from job_processes import command_line, killed, run_together
 from safetensors.torch import load_file, save_file
 
 from motiontok.cli.main import main
@@ -80,9 +86,18 @@ def gradients(name, settings, members):
     return {k: p.grad for k, p in method.named_parameters() if p.grad is not None}
 
 
+def write_gradients(folder, settings):
+    """Those of every method, as this process of a job has them."""
+    init_process_group("cpu")
+    for method in METHODS:
+        found = gradients(method, settings, process_group())
+        path = folder / f"{method}-{process_group().rank}.safetensors"
+        save_file({k: v.contiguous() for k, v in found.items()}, path)
+
+
 def test_gradients_are_those_of_one_process_with_the_whole_batch(tiny_settings, tmp_path):
-    done = torchrun(__file__, tmp_path, *tiny_settings)
-    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out.txt"
+    assert not run_together(write_gradients, tmp_path, tiny_settings, out=out), out.read_text()
     for name in METHODS:
         found = [load_file(tmp_path / f"{name}-{rank}.safetensors") for rank in range(2)]
         expected = gradients(name, tiny_settings, ProcessGroup())
@@ -172,25 +187,26 @@ def test_processes_on_pictures_train_the_model_of_one(tmp_path):
     line += [part for s in settings for part in ("--set", s)]
     one, two = tmp_path / "one", tmp_path / "two"
     alone(*line, "--out", one)
-    done = torchrun("-m", "motiontok", *line, "--out", two)
-    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out.txt"
+    assert not run_together(command_line, *line, "--out", two, out=out), out.read_text()
     same_run(one, two)
-    assert done.stdout.count("pictures to train on") == 1
+    assert out.read_text().count("pictures to train on") == 1
     # In one pass over the pictures no process meets them all; what each skipped is told.
-    done = torchrun("-m", "motiontok", *line, "--out", tmp_path / "short", "--steps", 2)
+    out = tmp_path / "short.txt"
+    short = ("--out", tmp_path / "short", "--steps", 2)
+    assert not run_together(command_line, *line, *short, out=out), out.read_text()
     for n in (2, 7, 11, 16):
-        assert done.stdout.count(f"{n:02d}.png") == 1
+        assert out.read_text().count(f"{n:02d}.png") == 1
     assert (one / "config.json").read_bytes() == (two / "config.json").read_bytes()
 
 
 def test_a_killed_process_ends_the_job_and_a_restart_goes_on(arguments, of_one, tmp_path):
     broken = tmp_path / "broken"
     line = (*arguments, "--steps", 20, "--out", broken)
-    done = torchrun(__file__, "--killed-at", 16, *line)
-    assert done.returncode != 0
+    assert run_together(killed, 16, *line, out=tmp_path / "out.txt")
     assert read_header(broken / "checkpoint.safetensors")["step"] == 10
     # It goes on at step 11, is killed again at 14, and started again by itself.
-    done = torchrun(__file__, "--killed-at", 4, *line, "--resume", restarts=1)
+    done = torchrun(job_processes.__file__, 4, *line, "--resume", restarts=1)
     assert done.returncode == 0, done.stderr
     assert read_header(broken / "checkpoint.safetensors")["step"] == 20
     same_model(of_one, broken)
@@ -205,33 +221,3 @@ def test_what_cannot_be_shared_is_refused(tiny_settings):
     with pytest.raises(ConfigError, match=r"train\.batch_size 16 cannot be shared by 3"):
         require_shares(config, stub, ProcessGroup(0, 3))
     require_shares(config, stub, ProcessGroup(0, 4))
-
-
-def _killed(step):
-    """Run the command line; in the first attempt the second process dies in a step."""
-    from motiontok.training import loop
-
-    any_of, steps = loop.any_of, 0
-
-    def dies(flag, members):
-        nonlocal steps
-        steps += 1
-        if members.rank == 1 and steps == step and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-            os.kill(os.getpid(), 9)
-        return any_of(flag, members)
-
-    loop.any_of = dies
-    main()
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "--killed-at":
-        number = int(sys.argv[2])
-        del sys.argv[1:3]
-        _killed(number)
-    else:
-        init_process_group("cpu")
-        for method in METHODS:
-            found = gradients(method, sys.argv[2:], process_group())
-            path = Path(sys.argv[1]) / f"{method}-{process_group().rank}.safetensors"
-            save_file({k: v.contiguous() for k, v in found.items()}, path)

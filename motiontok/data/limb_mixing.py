@@ -1,0 +1,67 @@
+"""Windows in which a body moves its arms, or its trunk and head, as another one does.
+
+Captures show few of the ways in which arms and legs can go together, since an actor does one thing
+at a time. What is made of two of them widens what training sees: legs and path stay of one, the
+rest is of another (as CutMix does with images: Yun et al., ICCV 2019).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bvh.skeleton import JOINTS
+from motiontok.data.feature_columns import COLUMNS
+from motiontok.data.kinematics import joint_positions, orthonormal
+from motiontok.data.statistics import Statistics
+
+__all__ = ["PARTS", "draw_parts", "mixed"]
+
+PARTS: tuple[tuple[int, ...], ...] = (
+    tuple(JOINTS.index(name) for name in ("Spine", "Spine1", "Spine2", "Neck", "Head")),
+    tuple(JOINTS.index(f"Left{name}") for name in ("Shoulder", "Arm", "ForeArm", "Hand")),
+    tuple(JOINTS.index(f"Right{name}") for name in ("Shoulder", "Arm", "ForeArm", "Hand")),
+)
+"""Joints that change hands together: trunk and head, left arm, right arm."""
+
+_TAKEN = 0.6  # of the parts of a window that is mixed
+_SIX = slice(COLUMNS["tilt"].start, COLUMNS["rotations"].stop)
+_POSITIONS = COLUMNS["positions"]
+
+
+def draw_parts(
+    count: int, share: float, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Which parts of which windows another one moves, ``(count, parts)``.
+
+    Of ``share`` of the windows each part is, with a probability of 0.6.
+    """
+    drawn = torch.rand((count, 1 + len(PARTS)), generator=generator, device=device)
+    return (drawn[:, :1] < share) & (drawn[:, 1:] < _TAKEN)
+
+
+def mixed(windows: Tensor, others: Tensor, parts: Tensor, statistics: Statistics) -> Tensor:
+    """Windows ``(count, ..., 203)`` with parts of ``others`` of that shape, standardised.
+
+    Local rotations are the other's; joint positions are those of the rotations on the reference
+    skeleton.
+
+    Args:
+        windows, others: standardised.
+        parts: ``(count, parts)``, see :func:`draw_parts`.
+        statistics: that they are standardised with.
+    """
+    rows = parts.any(dim=1).nonzero()[:, 0]
+    raw = statistics.restore(windows[rows])
+    six = raw[..., _SIX].unflatten(-1, (-1, 6)).clone()
+    other = statistics.restore(others[rows])[..., _SIX].unflatten(-1, (-1, 6))
+    along = (len(rows),) + (1,) * (six.dim() - 1)
+    for part, joints in enumerate(PARTS):
+        chosen = parts[rows, part].view(along)
+        at = list(joints)
+        six[..., at, :] = torch.where(chosen, other[..., at, :], six[..., at, :])
+    raw[..., _SIX] = six.flatten(-2)
+    raw[..., _POSITIONS] = joint_positions(orthonormal(six))[..., 1:, :].flatten(-2)
+    out = windows.clone()
+    out[rows] = statistics.standardize(raw)
+    return out
