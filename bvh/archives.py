@@ -33,14 +33,16 @@ __all__ = [
 ]
 
 MOTION_SUFFIXES: tuple[str, ...] = (".bvh", ".bvh.gz", ".npz")
-"""Suffixes, in lower case, of files that hold motion."""
+"""Suffixes, in lower case, of files that hold motion; a table may, too, by its content."""
 
 _ARCHIVE_SUFFIXES = (
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2",
 )  # fmt: skip
-_TABLE = ".csv"
+_TABLE, _SIDECAR = ".csv", ".csv.json"
 _TITLES, _ROBOT = 8, 19  # lines; a base's 7 numbers and 12 joints
 _NUMBER = re.compile(rb"[-+]?(?:[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?|[0-9]+\.|nan|inf)", re.IGNORECASE)
+_SUBJECT = re.compile(r"(shape|.*_stagei)\.npz", re.IGNORECASE)
+_MOTIONS = {"poses.npy", "root_orient.npy", "rotations.npy", "qpos.npy", "joint_pos.npy"}
 _SETTINGS = "bvh.toml"  # how clips are to be read, see bvh.reading
 _MAX_MEMBER = 1 << 30
 _MAX_TOTAL = 32 << 30
@@ -57,11 +59,25 @@ def natural_key(name: str) -> tuple[tuple[int, str | int], ...]:
 
 def is_motion_file(name: str) -> bool:
     """Whether a relative path names a file of motion, and no hidden or system file."""
-    path = PurePosixPath(name)
-    hidden = any(
-        part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in path.parts
+    return PurePosixPath(name).name.lower().endswith(MOTION_SUFFIXES) and not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(
+        part.startswith((".", "__MACOSX")) and part not in (".", "..")
+        for part in PurePosixPath(name).parts
     )
-    return path.name.lower().endswith(MOTION_SUFFIXES) and not hidden
+
+
+def _is_subject(path: Path) -> bool:
+    """Whether a file is AMASS' file of a subject's shape, which lies among its motions."""
+    if not _SUBJECT.fullmatch(path.name):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _MOTIONS.isdisjoint(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False  # Reading it reports the fault.
 
 
 def is_table(path: Path) -> bool:
@@ -113,7 +129,8 @@ def is_lfs_pointer(path: Path) -> bool:
 def find_motion_files(folder: Path) -> list[str]:
     """Relative POSIX paths of the files of motion below ``folder``, in natural order.
 
-    A ``.csv`` is one if it looks like a robot's trajectory.
+    A ``.csv`` is one if it looks like a robot's trajectory; AMASS' ``shape.npz`` and
+    ``*_stagei.npz``, which have a subject's shape and no motion, are none.
 
     Links to files and folders are followed, each folder at most once.
 
@@ -140,7 +157,7 @@ def find_motion_files(folder: Path) -> list[str]:
                 if not entry.name.startswith((".", "__MACOSX")):
                     waiting.append(name)
             elif entry.is_file() and (
-                is_motion_file(name)
+                (is_motion_file(name) and not _is_subject(Path(entry.path)))
                 or (not entry.name.startswith(".") and is_trajectory_table(Path(entry.path)))
             ):
                 found.append(name)
@@ -182,9 +199,10 @@ def _without_suffix(name: str, suffixes: Sequence[str] = (*MOTION_SUFFIXES, _TAB
 
 
 def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:
-    """Unpack the files of motion in an archive, and nothing else.
+    """Unpack from an archive only the files of motion and the files that say how to read them.
 
-    Links and special files are left out. Sizes are counted while bytes are written,
+    A ``.csv`` is one if it looks like a robot's trajectory, as in a folder. Links and special
+    files are left out. Sizes are counted while bytes are written,
     so an archive that lies about them is caught.
 
     Args:
@@ -193,7 +211,7 @@ def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:
         max_total: bytes that all files together may have.
 
     Returns:
-        Relative POSIX paths of what was written, in natural order.
+        Relative POSIX paths of the files of motion, in natural order.
 
     Raises:
         BVHError: the archive is damaged or encrypted, a member's path leads outside,
@@ -221,6 +239,13 @@ def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:
                 names.append(name)
                 if len(names) > _MAX_MEMBERS:
                     raise BVHError(f"{path}: more than {_MAX_MEMBERS} files")
+        # A table is known by its content, and by a sidecar that may come later in the archive.
+        others = {n for n in names if not (is_motion_file(n) or is_trajectory_table(into / n))}
+        others |= {name for name in names if _is_subject(into / name)}
+        for name in others:
+            if not name.lower().endswith(_SIDECAR):
+                (into / name).unlink(missing_ok=True)
+        names = [name for name in names if name not in others]
     except FileNotFoundError:
         raise BVHError(f"{path}: no such file") from None
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
@@ -262,7 +287,8 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _is_wanted(name: str) -> bool:
-    return is_motion_file(name) or PurePosixPath(name).name == _SETTINGS
+    table = name.lower().endswith((_TABLE, _SIDECAR)) and not _is_hidden(name)
+    return is_motion_file(name) or table or PurePosixPath(name).name == _SETTINGS
 
 
 def _inside(name: str, archive: Path) -> PurePosixPath:

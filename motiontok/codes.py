@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ class Codes:
             array = np.load(path, allow_pickle=False)
         except FileNotFoundError:
             raise CodesError(f"{path}: no such file") from None
-        except (OSError, ValueError, EOFError, MemoryError) as error:
+        except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
             # NumPy takes whatever it does not know for a pickle, and says how to load it.
             reason = "no .npy file, or one of objects" if "pickle" in str(error) else error
             raise CodesError(f"{path}: not a .npy array of codes ({reason})") from None

@@ -31,9 +31,12 @@ __all__ = ["encode"]
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="Codes file, or folder for a folder."
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Codes file, or folder for several, a folder or an archive.",
 )
 @tokenizer_option
 @click.option(
@@ -71,7 +74,7 @@ __all__ = ["encode"]
 @device_option
 @json_option
 def encode(
-    source: Path,
+    sources: tuple[Path, ...],
     out: Path | None,
     tokenizer: str | None,
     effort: int,
@@ -88,18 +91,19 @@ def encode(
     device: str,
     as_json: bool,
 ) -> None:
-    """Encode SOURCE (clip.bvh, motion.npz, or a folder of clips) into tokens.
+    """Encode SOURCES (clip.bvh, motion.npz, or folders, archives and stores of clips) into tokens.
 
-    SOURCE may also be an .npz of the SMPL family, a .npy of joint positions, or a robot's
+    A source may also be an .npz of the SMPL family, a .npy of joint positions, or a robot's
     trajectory (robot.npz, robot.csv; with --robot if it names none).
 
 
-    Writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json with what
-    decoding needs. A folder is encoded on all cores into a folder of codes with a manifest.jsonl;
-    the same command again continues where it ended. With --pack it becomes a few files that
+    For one file, writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json
+    with what decoding needs. A folder, archive or store, or several sources, are encoded on all
+    cores into a folder of codes with a manifest.jsonl; of several sources, each has a folder in it.
+    The same command again continues where it ended. With --pack it becomes a few files that
     motiontok.corpus.Corpus reads, and machines can share the work (--shard, or torchrun). With a
-    tokenizer of images, SOURCE is a picture or a folder of pictures, and codes.npy has a row for
-    each.
+    tokenizer of images, the source is a picture or a folder of pictures, and codes.npy has a row
+    for each.
     """
     from bvh.archives import is_archive
     from motiontok.cli.sources import check_reading
@@ -115,12 +119,18 @@ def encode(
     if address and not pack:
         raise InputError(f"--ray {address}: only packed codes can be shared out; add --pack")
     require_one_way(shard, address)
-    if source.is_dir():
+    source = sources[0]
+    # An archive of one clip is one where a file of codes is asked for.
+    named = out is not None and out.suffix == ".npy"
+    many = len(sources) > 1 or source.is_dir() or (is_archive(source) and not named)
+    if many:
         reading = of_robot(reading, robot, map_path)
-    if pack and (is_image_tokenizer(folder) or not source.is_dir()):
+    if pack and (is_image_tokenizer(folder) or not many):
         raise InputError(f"--pack: takes a folder of clips, and {source} with {folder} is none")
-    check_reading(reading, [] if is_image_tokenizer(folder) else [source])
+    check_reading(reading, [] if is_image_tokenizer(folder) else sources)
     if is_image_tokenizer(folder):
+        if len(sources) > 1:
+            raise InputError(f"{folder} is a tokenizer of images: it takes one picture or folder")
         if codes:
             raise InputError(
                 f"--codes {codes}: of motion only, and {folder} is a tokenizer of images"
@@ -145,12 +155,12 @@ def encode(
     if pack:
         shared = {"shard": shard, "address": address}
         where = use_device(device)
-        result = _pack(source, out or Path("codes"), folder, where, how | read, **shared)
+        result = _pack(sources, out or Path("codes"), folder, where, how | read, **shared)
         click.echo(json.dumps(result) if as_json else _told(result))
         return
-    if source.is_dir():
+    if many:
         out = out or Path("codes")
-        results = _encode_folder(source, out, folder, use_device(device), how | read)
+        results = _encode_folder(sources, out, folder, use_device(device), how | read)
         frames = sum(r["frames"] for r in results)
         click.echo(
             json.dumps(results) if as_json else f"{len(results)} clips, {frames} frames -> {out}"
@@ -160,11 +170,6 @@ def encode(
     out = out or Path("codes.npy")
     if not any(path.is_file() for path in (source, *source.parents)):
         raise InputError(f"{source}: no such file or folder")
-    if out.suffix != ".npy" and is_archive(source):
-        raise InputError(
-            f"{source}: an archive; unpack it to encode all of its clips, or name one "
-            f"({source.name}/clip.bvh)"
-        )
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
     r = _encode_one(source, out, opened, lasting_name(folder), how, read | whose)
@@ -204,18 +209,21 @@ def _encode_one(
 
 
 def _encode_folder(
-    source: Path, out: Path, tokenizer: str, device: str, how: dict[str, Any]
+    sources: Sequence[Path], out: Path, tokenizer: str, device: str, how: dict[str, Any]
 ) -> list[dict[str, Any]]:
     from motiontok.corpus import encode_folder
+    from motiontok.corpus.clips import places_of, where
     from motiontok.errors import InputError
 
     if out.suffix == ".npy":
-        raise InputError(f"--out {out}: a folder of clips is encoded into a folder, not a file")
-    entries = encode_folder(source, out, tokenizer=tokenizer, device=device, **how)
-    _tell(source, entries, len(entries), strict=how["strict"])
+        what = "a folder of clips is" if len(sources) == 1 else f"{len(sources)} sources are"
+        raise InputError(f"--out {out}: {what} encoded into a folder, not a file")
+    places = places_of(sources)
+    entries = encode_folder(sources, out, tokenizer=tokenizer, device=device, **how)
+    _tell(sources, entries, len(entries), strict=how["strict"])
     return [
         {
-            "source": str(source / entry.file),
+            "source": str(where(places, entry.file)),
             "codes": str(out / entry.codes),
             "frames": entry.frames,
             "windows": entry.windows,
@@ -227,7 +235,7 @@ def _encode_folder(
 
 
 def _pack(
-    source: Path,
+    sources: Sequence[Path],
     out: Path,
     tokenizer: str,
     device: str,
@@ -246,13 +254,13 @@ def _pack(
         share = (0, 1)
         # Workers are in other folders than this process.
         how = how | {"tokenizer": lasting_name(tokenizer), "device": device}
-        made = encode_on_ray(source, out, address=address, **how)
+        made = encode_on_ray(sources, out, address=address, **how)
     else:
         share = share_said(shard) if shard else share_of_process()
-        made = encode_packed(source, out, tokenizer=tokenizer, device=device, share=share, **how)
-    _tell(source, [*made.failed, *made.remarked], made.clips, strict=how["strict"])
+        made = encode_packed(sources, out, tokenizer=tokenizer, device=device, share=share, **how)
+    _tell(sources, [*made.failed, *made.remarked], made.clips, strict=how["strict"])
     return {
-        "source": str(source),
+        "source": _named(sources),
         "codes": str(out),
         "shard": f"{share[0]}/{share[1]}",
         "clips": made.clips,
@@ -272,7 +280,11 @@ def _told(result: dict[str, Any]) -> str:
     )
 
 
-def _tell(source: Path, entries: Sequence[Entry], clips: int, *, strict: bool) -> None:
+def _named(sources: Sequence[Path]) -> str:
+    return " and ".join(map(str, sources))
+
+
+def _tell(sources: Sequence[Path], entries: Sequence[Entry], clips: int, *, strict: bool) -> None:
     """Report faults of clips, and fail if none could be used or, with strict, not all."""
     from bvh.remarks import summary
     from motiontok.cli.sources import print_notes
@@ -285,6 +297,8 @@ def _tell(source: Path, entries: Sequence[Entry], clips: int, *, strict: bool) -
     if reasons:
         click.echo(f"{len(reasons)} of {clips} clips skipped", err=True)
     if clips and len(reasons) == clips:
-        raise DataError(f"{source}: none of its {clips} clips could be encoded")
+        raise DataError(f"{_named(sources)}: none of its {clips} clips could be encoded")
     if strict and reasons:
-        raise DataError(f"{source}: {len(reasons)} of its clips were not encoded, with --strict")
+        raise DataError(
+            f"{_named(sources)}: {len(reasons)} of its clips were not encoded, with --strict"
+        )

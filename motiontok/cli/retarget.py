@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import reading_options
+from motiontok.cli.options import of_robot, reading_options
 
 if TYPE_CHECKING:
     from bvh import Motion
@@ -47,7 +47,10 @@ _MOST_FPS = 1000
     help="Retarget map (TOML): which robot frame follows which joint. Needed with a .urdf that "
     "no shipped map fits and that `motiontok robots --check` doubts.",
 )
-@click.option("--from-robot", help="Robot of SOURCE, if it is a trajectory that names none.")
+@click.option(
+    "--from-robot",
+    help="Robot of SOURCE, or of trajectories in it, for trajectories that name none.",
+)
 @click.option("--tokenizer", help="Tokenizer of the codes, if SOURCE is codes.npy.")
 @click.option("--fps", type=float, help="Frames per second of the output  [default: the motion's]")
 @click.option(
@@ -115,9 +118,9 @@ def retarget(
     """Put SOURCE on a robot by inverse kinematics.
 
     SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), another robot's trajectory
-    (.npz, .csv), or a folder of clips and motions. For a folder, OUTPUT is a folder too, all cores
-    are used, and the same command again continues where it ended; retarget.jsonl there has a report
-    per clip.
+    (.npz, .csv), or a folder of all of these but tokens. For a folder, OUTPUT is a folder too, all
+    cores are used, and the same command again continues where it ended; retarget.jsonl there has a
+    report per clip. Results of this command in a folder below SOURCE are no sources.
     """
     from motiontok.cli.layouts import Layout
     from motiontok.cli.sources import check_reading, load_motion, open_robot
@@ -131,14 +134,13 @@ def retarget(
     layout = Layout(order, fps, joints or "isaaclab", beyondmimic)
     ground = _planes(planes)
     if source.is_dir():
-        if from_robot is not None:
-            raise InputError("--from-robot is of one trajectory, not of a folder")
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
         from motiontok.cli.retarget_folder import retarget_folder
         from motiontok.robots.reports.ledger import parse_limits
 
         limits = parse_limits(bounds)
+        read["reading"] = of_robot(reading, from_robot, None)
         robot = open_robot(robot_name, map_path)
         suffix = ".csv" if csv else ".npz"
         retarget_folder(

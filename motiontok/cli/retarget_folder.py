@@ -1,11 +1,11 @@
-"""``motiontok retarget FOLDER``: a folder of clips onto a robot, resumable."""
+"""``motiontok retarget FOLDER``: a folder of clips, robots' motion too, onto a robot; resumable."""
 
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +17,7 @@ from motiontok.errors import InputError
 
 if TYPE_CHECKING:
     from bvh import Motion
+    from bvh.reading import Settings
     from motiontok.cli.layouts import Layout
     from motiontok.robots import Robot
     from motiontok.robots.reports.ledger import Line
@@ -36,7 +37,7 @@ def retarget_folder(
     ground: list[list[float]] | None,
     as_json: bool,
 ) -> None:
-    """Put every clip of a folder on a robot, over all cores.
+    """Put every clip and every robot's trajectory of a folder on a robot, over all cores.
 
     A trajectory is written, and entered in the ledger with its report, as soon as it is
     there. Clips whose content and settings are in the ledger are left alone.
@@ -52,7 +53,9 @@ def retarget_folder(
         as_json: print the reports as JSON.
     """
     from bvh import BVHError
-    from bvh.archives import MOTION_SUFFIXES, find_motion_files, result_names
+    from bvh.archives import result_names
+    from bvh.clip_files import names_in
+    from bvh.reading import Settings
     from bvh.remarks import summary as in_few_lines
     from motiontok.locks import locked
     from motiontok.progress import progress
@@ -69,27 +72,23 @@ def retarget_folder(
 
     if output.suffix in (".npz", ".csv"):
         raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
-    files = find_motion_files(source)
-    solved = {file for file in files if is_trajectory(source / file)}
-    inside = output.resolve()
-    files = [file for file in files if file not in solved]
+    files = names_in(source)
+    written = _results_among(files, source, output)
+    files = [file for file in files if file not in written]
     if not files:
-        raise InputError(f"{source}: no {', '.join(MOTION_SUFFIXES)} files in this folder")
+        raise InputError(f"{source}: no motion here but what retarget wrote")
     results = result_names(files, suffix)
     refuse_inputs((output / name for name in results.values()), (source / file for file in files))
-    # What an earlier run wrote, into this folder or one below it, is not worth a word.
-    broken = [
-        f"{source / file}: this is a robot's trajectory"
-        for file in sorted(solved)
-        if inside not in (source / file).resolve().parents
-    ]
+    print_notes(_left_out(written, source, output, set(results.values())))
+    broken: list[str] = []
+    settings = Settings(read["reading"])
     how = _settings(robot, read, layout, bounds, ground)
     make_folder(output, "a folder of clips goes")
     remarks: list[tuple[str, str]] = []
     with locked(output, "retargeting into this folder"):
         old, done, hashes = read_ledger(output), {}, {}
         for file in files:
-            hashes[file] = digest((source / file).read_bytes())
+            hashes[file] = digest(*_contents(source / file, settings))
             line = old.get(file)
             same = line is not None and (line.sha256, line.how) == (hashes[file], how)
             if line is not None and same and (line.left_out or (output / line.output).is_file()):
@@ -145,6 +144,58 @@ def retarget_folder(
     if read["strict"] and broken:
         raise InputError(f"{source}: {len(broken)} of its files were not used, with --strict")
     _tell(source, output, robot, [done[f] for f in files if f in done], broken, as_json)
+
+
+def _results_among(files: Sequence[str], source: Path, output: Path) -> dict[str, Path | None]:
+    """Robots' trajectories that are no sources, each with the ledger's folder that names it.
+
+    They are the results of this command, in the output or a folder below the source, and all other
+    files in the output. Results are put on another robot where their folder is the source.
+    """
+    from motiontok.robots.reports.ledger import LEDGER, read_ledger
+
+    solved = [file for file in files if is_trajectory(source / file)]
+    below = {source / p for file in solved for p in PurePosixPath(file).parents if p.name}
+    ledger_of = {
+        (folder / line.output).resolve(): folder
+        for folder in (*below, output)
+        if (folder / LEDGER).is_file()
+        for line in read_ledger(folder).values()
+    }
+    places = {file: (source / file).resolve() for file in solved}
+    inside = output.resolve()
+    return {
+        file: ledger_of.get(place)
+        for file, place in places.items()
+        if place in ledger_of or inside in place.parents
+    }
+
+
+def _left_out(
+    written: Mapping[str, Path | None], source: Path, output: Path, results: set[str]
+) -> Iterator[str]:
+    """Notes on trajectories that are no sources, except for results in the output."""
+    inside = output.resolve()
+    for folder, count in Counter(written.values()).items():
+        if folder is not None and folder.resolve() != inside:
+            yield f"{folder}: what retarget wrote there, {count} trajectories, is left out"
+    for file, folder in written.items():
+        # A killed run may have written a result without entering it.
+        name = (source / file).resolve().relative_to(inside) if folder is None else None
+        if name is not None and name.as_posix() not in results:
+            yield f"{source / file}: lies among the results, and is left out; give another OUTPUT"
+
+
+def _contents(path: Path, settings: Settings) -> Iterator[bytes | str]:
+    """All that a file's motion depends on, except for the settings of all files."""
+    from bvh.archives import is_table
+
+    yield path.read_bytes()
+    sidecar = path.with_name(f"{path.name}.json")
+    if is_table(path) and sidecar.is_file():
+        yield sidecar.read_bytes()
+    if settings.file_of(path) is not None:
+        yield settings.of(path).digest
 
 
 def _settings(

@@ -59,7 +59,8 @@ def load_motion(
         strict: a fault in it is an error; see :func:`bvh.remarks.faults`.
         robot: robot of a trajectory that names none.
         map_path: of a robot that is not shipped.
-        tell: takes (path, remark) in place of printing notes.
+        tell: takes (path, remark) in place of printing notes; for many files, where ``reading``
+            names the robot of trajectories.
 
     Raises:
         InputError, BVHError: the file cannot be used, or, with ``strict``, has a fault.
@@ -70,7 +71,7 @@ def load_motion(
     from motiontok.cli.trajectories import is_trajectory, open_trajectory
 
     refuse_pickle(path)
-    if is_trajectory(path):
+    if tell is None and is_trajectory(path):
         from motiontok.robots import motion_of
 
         given = [robot] if robot else []

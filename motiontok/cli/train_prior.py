@@ -68,8 +68,9 @@ def train_prior(
 ) -> None:
     """Train a prior over a tokenizer's codes, from which `sample` and `plan` draw.
 
-    Writes OUT/prior, and beside it tokens, checkpoint, log and metrics. Ctrl-C leaves a
-    checkpoint that --resume continues from.
+    Writes OUT/prior, and beside it checkpoint, log and metrics. Ctrl-C leaves a checkpoint that
+    --resume continues from. All cores encode the clips, once, into the cache. Training reads tokens
+    from there as it needs them. Neither takes more memory for more clips.
     """
     from motiontok.errors import InputError
     from motiontok.prior.runs import run_prior_training

@@ -1,7 +1,9 @@
-"""From a folder of clips to a folder of codes, with a file per clip."""
+"""From folders of clips to a folder of codes, with a file per clip."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,7 @@ from bvh.atomic_write import atomic_path
 from bvh.reading import Reading
 from bvh.remarks import faults
 from bvh.workers import Workers
-from motiontok.corpus.clips import Clips, open_clips
+from motiontok.corpus.clips import Clips, Sources, open_clips, places_of, unpacked
 from motiontok.corpus.entries import (
     MANIFEST,
     Entry,
@@ -36,7 +38,7 @@ __all__ = ["encode_folder"]
 
 
 def encode_folder(
-    source: str | Path,
+    sources: Sources,
     out: str | Path,
     *,
     tokenizer: str = "default",
@@ -49,15 +51,18 @@ def encode_folder(
     strict: bool = False,
     workers: int | None = None,
 ) -> list[Entry]:
-    """Encode every clip of a folder, a few a core in memory at a time.
+    """Encode every clip of folders, archives or stores, a few a core in memory at a time.
 
     Codes are written, and entered in ``manifest.jsonl``, as soon as a clip is done. An interrupted
     run continues where it ended: clips with content in the manifest and existing codes are left
     alone. Clips that cannot be read are entered with the reason. Progress goes to standard error.
 
     Args:
-        source: folder of .bvh, .bvh.gz and .npz files, at any depth, or a store of motion.
-        out: folder of codes, laid out like ``source``.
+        sources: a folder of .bvh, .bvh.gz and .npz files, at any depth, an archive of them or a
+            store of motion; or several of these, and files. Clips of several sources are named
+            ``SET/FILE``, with the names of :func:`motiontok.data.sets.set_names`; a file is named
+            like its set.
+        out: folder of codes, laid out like the clips.
         tokenizer: its folder, or the name of a shipped one.
         device: where to encode. On other devices than the CPU, one process does all.
         effort, hold_path, first, rate_weight: as for :meth:`MotionTokenizer.encode`.
@@ -66,35 +71,35 @@ def encode_folder(
         workers: processes; by default one a core, or none for a few clips.
 
     Returns:
-        An entry for each clip, in the order of their paths.
+        An entry for each clip, source by source, in the order of their paths.
 
     Raises:
-        DataError: no clips, a damaged manifest, one of another tokenizer or setting, or first
-            codes that do not decode alone.
+        BVHError: a source is not there, or has no clips.
+        DataError: a source is given twice, a damaged manifest, one of another tokenizer or
+            setting, or first codes that do not decode alone.
         InputError: another process encodes into this folder, or it holds packed codes.
         TokenizerError: the tokenizer cannot be opened.
         OSError: the folder cannot be written, or the disk is full.
     """
-    source, out = Path(source), Path(out)
-    there = open_clips(source, reading)
-    clips = there.names
+    out = Path(out)
     how = settings_of(tokenizer, device, effort, hold_path, first, rate_weight)
-    wanted = [replace(how, file=c, codes=t) for c, t in result_names(clips, ".npy").items()]
-    make_folder(out, "a folder of clips is encoded")
-    if next(out.glob("manifest-*-*.jsonl"), None):
-        raise InputError(f"{out}: holds packed codes; add --pack, or give another folder")
-    with locked(out, "encoding into this folder"):
+    with unpacked(places_of(sources)) as places, _alone_in(out):
+        there = open_clips(places, reading)
+        clips = there.names
+        wanted = [replace(how, file=c, codes=t) for c, t in result_names(clips, ".npy").items()]
         known = {e.file: e for e in read_manifest(out)} if (out / MANIFEST).is_file() else {}
         for entry in known.values():
             check_same(out, entry, wanted[0])
         done = {e.file: known[e.file] for e in wanted if _is_done(there, out, e, known, strict)}
-        gone = known.keys() - set(clips)
+        # Codes that another clip's codes will replace belong to no clip any more.
+        taken = {entry.codes for entry in wanted}
+        gone = {e.file for e in known.values() if e.codes not in taken} - set(clips)
         _start(out, [e for e in known.values() if e.file in done or e.file in gone])
         left = [entry for entry in wanted if entry.file not in done]
         if workers is None and (device != "cpu" or len(left) < FEW):
             workers = 1
         tasks = batches(
-            left, source=source, tokenizer=tokenizer, device=device, reading=reading, strict=strict
+            left, places=places, tokenizer=tokenizer, device=device, reading=reading, strict=strict
         )
         with (
             (out / MANIFEST).open("a", encoding="utf-8") as manifest,
@@ -109,6 +114,15 @@ def encode_folder(
                 update(len(done))
     open_tokenizer.cache_clear()
     return [done[clip] for clip in clips]
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    make_folder(out, "a folder of clips is encoded")
+    if next(out.glob("manifest-*-*.jsonl"), None):
+        raise InputError(f"{out}: holds packed codes; add --pack, or give another folder")
+    with locked(out, "encoding into this folder"):
+        yield
 
 
 def _is_done(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from motiontok.cluster import on_ray
+from motiontok.corpus.clips import Sources, places_of
 from motiontok.corpus.entries import Entry
 from motiontok.corpus.packing import Packed, encode_packed
 from motiontok.shards import Share
@@ -14,11 +15,11 @@ from motiontok.shards import Share
 __all__ = ["encode_on_ray"]
 
 
-def encode_on_ray(source: str | Path, out: str | Path, *, address: str, **how: Any) -> Packed:
-    """Encode the clips of a folder or store into shards, by a Ray cluster.
+def encode_on_ray(sources: Sources, out: str | Path, *, address: str, **how: Any) -> Packed:
+    """Encode the clips of folders, archives or stores into shards, by a Ray cluster.
 
     Args:
-        source, out: as :func:`~motiontok.corpus.packing.encode_packed` has them, seen alike by
+        sources, out: as :func:`~motiontok.corpus.packing.encode_packed` has them, seen alike by
             all machines.
         address: of the cluster, as :func:`~motiontok.cluster.on_ray` has it.
         how: other arguments of :func:`~motiontok.corpus.packing.encode_packed`.
@@ -30,12 +31,13 @@ def encode_on_ray(source: str | Path, out: str | Path, *, address: str, **how: A
         MissingDependencyError, InputError, MotiontokError: as :func:`~motiontok.cluster.on_ray`
             and :func:`~motiontok.corpus.packing.encode_packed`.
     """
-    where = str(Path(source).resolve()), str(Path(out).resolve())
+    paths = [str(place.path.resolve()) for place in places_of(sources)]
+    where = paths, str(Path(out).resolve())
     return _joined(on_ray(partial(_share, *where, how), address=address, doing="encoding"))
 
 
-def _share(source: str, out: str, how: dict[str, Any], share: Share) -> Packed:
-    return encode_packed(source, out, share=share, workers=1, **how)
+def _share(sources: list[str], out: str, how: dict[str, Any], share: Share) -> Packed:
+    return encode_packed(sources, out, share=share, workers=1, **how)
 
 
 def _joined(parts: list[Packed]) -> Packed:

@@ -1,4 +1,4 @@
-"""From a folder of clips to a few files of codes, for training on them, by many machines at once.
+"""From folders of clips to a few files of codes, for training on them, by many machines at once.
 
 A shard that grows is a file of whole lines (:mod:`motiontok.shards`), codes and all. It becomes
 ``codes-NUMBER-SHARE.safetensors`` with ``manifest-NUMBER-SHARE.jsonl`` beside it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from bvh.reading import Reading
 from bvh.remarks import faults
 from bvh.workers import Workers
 from motiontok.codes import Codes
-from motiontok.corpus.clips import open_clips
+from motiontok.corpus.clips import Sources, open_clips, places_of, unpacked
 from motiontok.corpus.entries import (
     MANIFEST,
     Entry,
@@ -77,7 +78,7 @@ class Packed:
 
 
 def encode_packed(
-    source: str | Path,
+    sources: Sources,
     out: str | Path,
     *,
     tokenizer: str = "default",
@@ -91,7 +92,7 @@ def encode_packed(
     workers: int | None = None,
     share: Share = (0, 1),
 ) -> Packed:
-    """Encode the clips of a folder into shards; :class:`Corpus` reads them.
+    """Encode the clips of folders, archives or stores into shards; :class:`Corpus` reads them.
 
     Clips with content in the manifest are left alone, on whichever machine they were encoded. So an
     interrupted run continues where it ended, also with another number of machines. A changed clip
@@ -99,7 +100,7 @@ def encode_packed(
     reason. Progress goes to standard error.
 
     Args:
-        source: folder of .bvh and .npz files, at any depth, or a store of motion.
+        sources: as :func:`encode_folder` has them.
         out: folder of the shards, the same for all machines.
         tokenizer, device, effort, hold_path, first, rate_weight, reading, strict, workers: as for
             :func:`encode_folder`.
@@ -107,27 +108,26 @@ def encode_packed(
             its path and the count alone.
 
     Raises:
-        DataError: no clips, a damaged manifest, or one of another tokenizer or setting.
+        BVHError: a source is not there, or has no clips.
+        DataError: a source is given twice, or the manifest is damaged or of another tokenizer or
+            setting.
         InputError: another process encodes this share, there is no such share, or the folder
             holds unpacked codes.
         TokenizerError: the tokenizer cannot be opened.
         OSError: the folder cannot be written, or the disk is full. Clips encoded before are kept.
     """
-    source, out = Path(source), Path(out)
+    out = Path(out)
     require_share(share)
-    names = open_clips(source, reading).names
-    clips = [clip for clip in names if share_of(clip, share[1]) == share[0]]
     wanted = settings_of(tokenizer, device, effort, hold_path, first, rate_weight)
-    make_folder(out, "a folder of clips is encoded")
-    if (out / MANIFEST).is_file():
-        raise InputError(f"{out}: holds a file of codes a clip; give another folder")
     name = share_name(share)
-    with locked(out / f".{name}.lock", f"encoding share {share[0]}/{share[1]} into this folder"):
+    with unpacked(places_of(sources)) as places, _alone_in(out, share):
+        names = open_clips(places, reading).names
+        clips = [clip for clip in names if share_of(clip, share[1]) == share[0]]
         finish_left(out, name, _finish, "encoding")
         known = _known(out, wanted, set(clips))
         tasks = batches(
             (replace(wanted, file=c, sha256=_hash(known.get(c), strict)) for c in clips),
-            source=source,
+            places=places,
             tokenizer=tokenizer,
             device=device,
             reading=reading,
@@ -164,6 +164,16 @@ def encode_packed(
     for entries in (result.failed, result.remarked):
         entries.sort(key=lambda entry: entry.file)
     return result
+
+
+@contextmanager
+def _alone_in(out: Path, share: Share) -> Iterator[None]:
+    make_folder(out, "a folder of clips is encoded")
+    if (out / MANIFEST).is_file():
+        raise InputError(f"{out}: holds a file of codes a clip; give another folder")
+    lock = out / f".{share_name(share)}.lock"
+    with locked(lock, f"encoding share {share[0]}/{share[1]} into this folder"):
+        yield
 
 
 def _hash(old: Entry | None, strict: bool) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from bvh.reading import Reading
 from bvh.remarks import faults
 from bvh.rotations import Array
 from motiontok.codes import Codes
-from motiontok.corpus.clips import open_clips
+from motiontok.corpus.clips import Place, open_clips, where
 from motiontok.corpus.entries import Entry
 from motiontok.data import Start, from_motion
 from motiontok.errors import DataError
@@ -54,14 +53,14 @@ class Batch:
     """Clips to encode in one go.
 
     Attributes:
-        source: folder or store of clips.
+        places: sources of the clips.
         tokenizer, device: the encoder, and where it runs.
         entries: the clips; a ``sha256`` in them names content that need not be encoded again.
         reading: how to read the files.
         strict: treat a clip with a fault as unusable; see :func:`bvh.remarks.faults`.
     """
 
-    source: Path
+    places: tuple[Place, ...]
     tokenizer: str
     device: str
     entries: tuple[Entry, ...]
@@ -72,7 +71,7 @@ class Batch:
 def batches(
     entries: Iterable[Entry],
     *,
-    source: Path,
+    places: tuple[Place, ...],
     tokenizer: str,
     device: str,
     reading: Reading | None = None,
@@ -81,7 +80,7 @@ def batches(
     """Cut a list of clips into pieces for workers."""
     entries = iter(entries)
     while some := tuple(islice(entries, _CLIPS)):
-        yield Batch(source, tokenizer, device, some, reading, strict)
+        yield Batch(places, tokenizer, device, some, reading, strict)
 
 
 def encode_batch(batch: Batch) -> list[Made]:
@@ -90,7 +89,7 @@ def encode_batch(batch: Batch) -> list[Made]:
     Whole motions are released as soon as their windows are cut.
     """
     tokenizer = open_tokenizer(batch.tokenizer, batch.device)
-    clips = open_clips(batch.source, batch.reading)
+    clips = open_clips(batch.places, batch.reading)
     name = lasting_name(batch.tokenizer)
     made: list[Made] = []
     waiting: list[tuple[Entry, Codes, Array]] = []
@@ -106,7 +105,7 @@ def encode_batch(batch: Batch) -> list[Made]:
             waiting.clear()
 
     for entry in batch.entries:
-        path = batch.source / entry.file
+        path = where(batch.places, entry.file)
         found = ""
         try:
             found = clips.digest(entry.file)

@@ -25,6 +25,7 @@ from motiontok.errors import DataError
 __all__ = [
     "Copies",
     "check_weights",
+    "digests_of",
     "find_copies",
     "notes_on",
     "open_sets",
@@ -265,7 +266,7 @@ def find_copies(sets: Sequence[Dataset], names: Sequence[str]) -> list[Copies]:
     seen: dict[str, str] = {}
     out: list[Copies] = []
     for clips, name in zip(sets, names, strict=True):
-        keys = list(zip(clips.digests, _digests_of(clips.motions), strict=True))
+        keys = list(zip(clips.digests, digests_of(clips.motions), strict=True))
         found = {
             clip: next(seen[key] for key in of_clip if key in seen)
             for clip, of_clip in zip(clips.names, keys, strict=True)
@@ -309,7 +310,8 @@ def _listed(names: Collection[str]) -> str:
     return " and ".join(dict.fromkeys(names))
 
 
-def _digests_of(motions: Sequence[Motion]) -> list[str]:
+def digests_of(motions: Sequence[Motion]) -> list[str]:
+    """Digest of each motion; motions that differ in single precision have different ones."""
     return (
         motions.digests if isinstance(motions, LazyMotions) else list(map(motion_digest, motions))
     )

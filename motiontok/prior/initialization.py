@@ -58,24 +58,30 @@ def fit_linear_predictor(model: PriorModel, codes: Tensor, sequence: Tensor) -> 
     """
     local = model.local
     assert local is not None
-    windows = torch.cat([local.windows(part) for part in codes.split(256)])
     follows = (sequence[1:] == sequence[:-1]).nonzero()[:, 0]
     kept_back = len(follows) // 8
     if kept_back < _FEWEST_JUDGED:
         return
     seen, judged = follows[:-kept_back], follows[-kept_back:]
-    before, after = windows[seen], windows[seen + 1]
-    gram, cross = before.T @ before, before.T @ after
+    size = len(local.whitening)
+    gram, cross = torch.zeros(size, size), torch.zeros(size, size)
+    for part in seen.split(1024):
+        # Windows are vectors of 512 numbers or so: all of them would be gigabytes.
+        before, after = local.windows(codes[part]), local.windows(codes[part + 1])
+        gram += before.T @ before
+        cross += before.T @ after
     one = gram.diagonal().mean().clamp_min(1e-12) * torch.eye(len(gram))
-    x, y = windows[judged], windows[judged + 1]
+    x, y = (
+        torch.cat([local.windows(codes[part + k]) for part in judged.split(256)]) for k in (0, 1)
+    )
     solved = min(
         (torch.linalg.solve(gram + ridge * one, cross) for ridge in _TRIED_RIDGES),
         key=lambda matrix: float((x @ matrix - y).square().sum()),
     )
     model.local_expect.copy_(solved)
 
-    some = judged[torch.linspace(0, kept_back - 1, min(_JUDGED, kept_back)).long()]
-    expected, actual = windows[some] @ solved, codes[some + 1]
+    some = torch.linspace(0, kept_back - 1, min(_JUDGED, kept_back)).long()
+    expected, actual = x[some] @ solved, codes[judged[some] + 1]
     found = []
     for precision in _TRIED_PRECISIONS:
         total = torch.zeros(codes.shape[1])

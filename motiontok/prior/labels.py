@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from motiontok.errors import InputError
-from motiontok.prior.tokens import TokenSet
+from motiontok.prior.tokens import Tokens, blocks
 
 __all__ = ["Pairs", "index_of"]
 
@@ -28,9 +28,12 @@ class Pairs:
     known: frozenset[tuple[str, str]]
 
     @classmethod
-    def of(cls, tokens: TokenSet) -> Pairs:
+    def of(cls, tokens: Tokens) -> Pairs:
         """The pairs of training windows."""
-        rows = np.unique(np.stack([tokens.action, tokens.style], axis=1), axis=0)
+        rows: set[tuple[int, int]] = set()
+        for part in blocks(tokens):
+            found = np.unique(np.stack([part.action, part.style], axis=1), axis=0)
+            rows |= {(int(action), int(style)) for action, style in found}
         return cls(frozenset((tokens.actions[a], tokens.styles[s]) for a, s in rows))
 
     @classmethod

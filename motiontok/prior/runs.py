@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 import torch
 
 from bvh.atomic_write import atomic_path
-from bvh.dataset import lengths_of
+from bvh.dataset import Dataset, lengths_of
 from motiontok.data.clips import Joined
 from motiontok.data.sets import (
+    digests_of,
     find_copies,
     notes_on,
     open_sets,
@@ -21,19 +23,26 @@ from motiontok.data.sets import (
     remarks_on,
     split_sets,
 )
-from motiontok.errors import TrainingError
+from motiontok.errors import InputError, TrainingError
 from motiontok.locks import locked
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.labels import Pairs
 from motiontok.prior.limits import CommandLimits
 from motiontok.prior.model import PriorConfig, PriorModel
 from motiontok.prior.prior import TokenPrior
-from motiontok.prior.tokens import TokenSet, labels_of, tokenize_clips
+from motiontok.prior.token_file import TokenFile, make_tokens
+from motiontok.prior.tokens import Cuts, TokenSet, labels_of, spread
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["PriorRun", "load_tokens", "run_prior_training"]
+__all__ = ["MOST_HELD_OUT", "PriorRun", "load_tokens", "run_prior_training"]
+
+MOST_HELD_OUT = 8_192
+"""Approximate number of windows to measure on: each takes as long as one in training."""
+
+_MOST_COMMANDS = 1 << 20
+"""Windows whose commands give the limits of commands."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,27 +61,20 @@ class PriorRun:
 def load_tokens(
     tokenizer: MotionTokenizer,
     data: Sequence[Path],
-    out: Path,
     *,
     shifts: int,
     say: Callable[[str], None] = print,
-) -> tuple[TokenSet, TokenSet]:
-    """Tokens of training and held-out clips, kept in ``out``.
+) -> tuple[TokenFile, TokenSet]:
+    """Tokens of training clips, in a file, and of held-out clips, in memory.
 
     Each path is a set, split as in the tokenizer's training, so that neither has seen the held-out
-    clips. A second call reads ``out/tokens.npz`` and ``out/held_out.npz``.
+    clips. Of many held-out clips, one in every so many is taken, so that there are about
+    :data:`MOST_HELD_OUT` windows at most. A second call finds the tokens in the cache.
 
     Raises:
-        DataError: the tokens in ``out`` belong to other clips, cuts or another tokenizer.
+        DataError: no clip is as long as a window.
+        OSError: the cache cannot be written, or the disk is full.
     """
-    origin = f"{' and '.join(str(path.resolve()) for path in data)} cut {shifts} times"
-    files = (out / "tokens.npz", out / "held_out.npz")
-    if all(file.is_file() for file in files):
-        say(f"using the tokens in {out}")
-        first, second = (
-            TokenSet.load(f, fingerprint=tokenizer.fingerprint, origin=origin) for f in files
-        )
-        return first, second
     names, opened = open_sets(data)
     with progress("reading clips", 1) as update:
         clips = read_sets(
@@ -87,33 +89,47 @@ def load_tokens(
     for line in (*notes_on(copies, names), *remarks_on(clips, names)):
         say(line)
     parts = split_sets(tokenizer.config.data, names, clips, copies)
-    # Motions of a store are read when it is their turn, and kept no longer.
-    training, held_out = (
-        (Joined([part[n].motions for part in parts]), [c for part in parts for c in part[n].names])
-        for n in (0, 1)
-    )
-    # A clip without a window, such as a calibration pose, teaches no label.
     window = tokenizer.frames_per_window
-    lengths = [frames for part in parts for frames in lengths_of(part.train.motions)]
-    long = [name for name, n in zip(training[1], lengths, strict=True) if n >= window]
-    labels = labels_of(long, mirror=True)
-    sets = []
-    for (motions, clip_names), times, mirror in ((training, shifts, True), (held_out, 1, False)):
+    training = [part.train for part in parts]
+    # A clip without a window, such as a calibration pose, teaches no label.
+    long = [
+        name
+        for of in training
+        for name, frames in zip(of.names, lengths_of(of.motions), strict=True)
+        if frames >= window
+    ]
+    actions, styles = map(tuple, labels_of(long, mirror=True))
+    made = []
+    for sets, times, mirror in (
+        (training, shifts, True),
+        (_some_of([part.held_out for part in parts], window), 1, False),
+    ):
+        # Each motion of a store is read at its turn, and then dropped.
+        motions = Joined([of.motions for of in sets])
         with progress("encoding", len(motions)) as update:
-            sets.append(
-                tokenize_clips(
+            made.append(
+                make_tokens(
                     tokenizer,
                     motions,
-                    clip_names,
-                    shifts=times,
-                    mirror=mirror,
-                    labels=labels,
+                    [name for of in sets for name in of.names],
+                    [digest for of in sets for digest in digests_of(of.motions)],
+                    Cuts(times, mirror, actions, styles),
                     update=update,
+                    say=say,
                 )
             )
-    for tokens, file in zip(sets, files, strict=True):
-        tokens.save(file, fingerprint=tokenizer.fingerprint, origin=origin)
-    return sets[0], sets[1]
+    return made[0], made[1].read(0, len(made[1]))
+
+
+def _some_of(sets: Sequence[Dataset], window: int) -> list[Dataset]:
+    """One clip in every so many, so that there are not too many windows."""
+    windows = sum(frames // window for of in sets for frames in lengths_of(of.motions))
+    step = max(math.ceil(windows / MOST_HELD_OUT), 1)
+    before, out = 0, []
+    for of in sets:
+        out.append(of.take(range(-before % step, len(of), step)))
+        before += len(of)
+    return out
 
 
 def run_prior_training(
@@ -150,17 +166,20 @@ def run_prior_training(
     Raises:
         TrainingError: ``out`` already holds a run and ``resume`` is not set, or it has taken more
             steps than ``steps``.
-        InputError: another process trains there.
+        InputError: another process trains there, or it is a file.
     """
     if (out / "checkpoint.safetensors").exists() and not resume:
         raise TrainingError(
             f"{out} already holds a run: --resume continues it, another --out starts a new one"
         )
+    if out.is_file():
+        # Checked before clips are encoded, which takes long.
+        raise InputError(f"{out}: a file; a prior is trained into a folder")
     tokenizer.to(device)
     tokenizer.require_first(codes)
     drawn = codes or tokenizer.codes_per_window
-    found = load_tokens(tokenizer, data, out, shifts=shifts, say=say)
-    tokens, held_out = (of.first(drawn) for of in found)
+    every, all_held_out = load_tokens(tokenizer, data, shifts=shifts, say=say)
+    tokens, held_out = every.first(drawn), all_held_out.first(drawn)
     say(
         f"{len(tokens)} windows to train on (mirror images included), {len(held_out)} held out, "
         f"{len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
@@ -174,6 +193,7 @@ def run_prior_training(
         layers=layers,
         components=PriorModel.components_of(tokenizer.method),
     )
+    out.mkdir(parents=True, exist_ok=True)
     with locked(out, "training here"), progress("training the prior", steps) as update:
         trained = train_prior(
             tokenizer,
@@ -191,7 +211,7 @@ def run_prior_training(
         trained.model,
         fingerprint=tokenizer.fingerprint,
         licence=tokenizer.licence,
-        limits=CommandLimits.of(tokens.commands),
+        limits=CommandLimits.of(spread(tokens, _MOST_COMMANDS).commands),
         pairs=Pairs.of(tokens),
     )
     prior.save_pretrained(out / "prior")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bvh import splits
-from bvh.atomic_write import atomic_path
 from bvh.motion import Motion
 from bvh.rotations import Array
 from motiontok.data import COLUMNS, World, from_motion
@@ -20,10 +18,17 @@ from motiontok.tokenizer import MotionTokenizer
 
 __all__ = [
     "COMMAND_COLUMNS",
+    "Cuts",
+    "Records",
     "TokenSet",
+    "Tokens",
+    "blocks",
     "commands_done",
     "commands_of",
+    "cut_clip",
     "labels_of",
+    "record_type",
+    "spread",
     "tokenize_clips",
 ]
 
@@ -34,6 +39,68 @@ COMMAND_COLUMNS = [
 ]
 """Features whose means are commands: velocity forward and left, yaw rate."""
 _FIELDS = ("codes", "commands", "sequence", "action", "style")
+
+Records = NDArray[Any]
+"""Windows ``(windows,)`` of :func:`record_type`."""
+
+
+def record_type(codes: int) -> np.dtype[Any]:
+    """Type of a window's record with this number of codes, in a file and in transfer."""
+    return np.dtype(
+        [
+            ("codes", "<u2", (codes,)),
+            ("commands", "<f4", (3,)),
+            ("sequence", "<i4"),
+            ("action", "<i4"),
+            ("style", "<i4"),
+        ]
+    )
+
+
+class Tokens(Protocol):
+    """Windows of many sequences, in memory or in a file."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that the tokens depend on; empty if unknown."""
+        ...
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Labels; the first one is ``""``."""
+        ...
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Labels; the first one is ``""``."""
+        ...
+
+    @property
+    def codes_per_window(self) -> int:
+        """Number of codes of a window."""
+        ...
+
+    def read(self, first: int, last: int) -> TokenSet:
+        """Windows ``first`` to before ``last``, as many as there are."""
+        ...
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """How clips are cut into windows and labelled.
+
+    Attributes:
+        shifts: number of first frames, evenly spread over a window, from which each clip is cut.
+        mirror: also take the mirror images; left and right change places in labels too.
+        actions, styles: labels to index; the first ones are ``""``.
+    """
+
+    shifts: int
+    mirror: bool
+    actions: tuple[str, ...]
+    styles: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +114,7 @@ class TokenSet:
         sequence: ``(windows,)`` int32, the sequence of each window, ascending.
         action, style: ``(windows,)`` index into ``actions`` and ``styles``, 0 where unknown.
         actions, styles: labels; the first one is ``""``.
+        digest: digest of all that the tokens depend on; empty if unknown.
     """
 
     codes: NDArray[np.uint16]
@@ -56,65 +124,60 @@ class TokenSet:
     style: NDArray[np.int32]
     actions: tuple[str, ...]
     styles: tuple[str, ...]
+    digest: str = ""
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    @property
+    def codes_per_window(self) -> int:
+        """Number of codes of a window."""
+        return self.codes.shape[1]
 
     def first(self, codes: int) -> TokenSet:
         """The same with the first codes of each window only."""
         return replace(self, codes=self.codes[:, :codes])
 
-    def save(self, path: Path, *, fingerprint: str, origin: str) -> None:
-        """Write a ``.npz`` that :meth:`load` reads for the same tokenizer and clips.
-
-        Args:
-            path: of the file.
-            fingerprint: of the tokenizer.
-            origin: identifies the clips and their cuts.
-        """
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                **{name: getattr(self, name) for name in _FIELDS},
-                actions=np.array(self.actions),
-                styles=np.array(self.styles),
-                fingerprint=fingerprint,
-                origin=origin,
-            )
+    def read(self, first: int, last: int) -> TokenSet:
+        """Windows ``first`` to before ``last``, as many as there are."""
+        fields = {name: getattr(self, name)[first:last] for name in _FIELDS}
+        return replace(self, **fields)
 
     @classmethod
-    def load(cls, path: Path, *, fingerprint: str, origin: str) -> TokenSet:
-        """Read what :meth:`save` wrote.
+    def of_records(cls, rows: Records, actions: Sequence[str], styles: Sequence[str]) -> TokenSet:
+        """Windows ``(windows,)`` of :func:`record_type`, copied."""
+        fields: dict[str, Any] = {name: np.array(rows[name]) for name in _FIELDS}
+        return cls(**fields, actions=tuple(actions), styles=tuple(styles))
 
-        Raises:
-            DataError: damaged, or made by another tokenizer or of other clips.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                made_by = str(data["fingerprint"])
-                if made_by != fingerprint:
-                    raise DataError(
-                        f"{path}: tokens of tokenizer {made_by}, this one is {fingerprint}; "
-                        "remove the file or use another --out"
-                    )
-                # Files of before there was an origin have none.
-                made_of = str(data["origin"]) if "origin" in data else origin
-                if made_of != origin:
-                    raise DataError(
-                        f"{path}: tokens of {made_of}, this run asks for {origin}; "
-                        "remove the file or use another --out"
-                    )
-                fields: dict[str, Any] = {name: data[name] for name in _FIELDS}
-                return cls(
-                    **fields,
-                    actions=tuple(str(a) for a in data["actions"]),
-                    styles=tuple(str(s) for s in data["styles"]),
-                )
-        except DataError:
-            raise
-        except Exception as error:
-            what = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"{path}: damaged token file ({what}); remove it") from None
+
+def blocks(tokens: Tokens, size: int = 65_536) -> Iterator[TokenSet]:
+    """All windows, ``size`` at a time."""
+    for first in range(0, len(tokens), size):
+        yield tokens.read(first, first + size)
+
+
+def spread(tokens: Tokens, most: int, *, run: int = 512) -> TokenSet:
+    """At most ``most`` windows: all of them, or evenly spread runs of consecutive ones.
+
+    Args:
+        tokens: windows to choose from.
+        most: number of windows.
+        run: number of consecutive windows in a run.
+    """
+    if len(tokens) <= most:
+        return tokens.read(0, len(tokens))
+    begins = np.linspace(0, len(tokens) - run, max(most // run, 1)).astype(np.int64)
+    parts = [tokens.read(first, first + run) for first in begins.tolist()]
+    sequence, after = [], 0
+    for part in parts:
+        # Two runs of one sequence do not follow each other.
+        sequence.append(part.sequence - part.sequence[0] + after)
+        after = int(sequence[-1][-1]) + 1
+    fields: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS
+    }
+    fields["sequence"] = np.concatenate(sequence).astype(np.int32)
+    return replace(parts[0], **fields)
 
 
 def commands_of(features: Array, window: int) -> NDArray[np.float32]:
@@ -184,42 +247,58 @@ def tokenize_clips(
     Raises:
         DataError: no clip is as long as a window.
     """
-    window = tokenizer.frames_per_window
     actions, styles = labels or labels_of(names, mirror=mirror)
-    rows: list[list[NDArray[Any]]] = [[] for _ in _FIELDS]
-    sequences = 0
+    cuts = Cuts(shifts, mirror, tuple(actions), tuple(styles))
+    parts, sequences = [], 0
     for done, (motion, name) in enumerate(zip(motions, names, strict=True), start=1):
-        for features, label in _versions(motion, name, mirror=mirror):
-            cuts = [
-                features[first : first + (len(features) - first) // window * window]
-                for first in range(0, window, -(-window // shifts))
-                if len(features) - first >= window
-            ]
-            if not cuts:
-                continue
-            if tokenizer.method.joins_windows:
-                codes = np.concatenate([np.asarray(tokenizer.encode(cut)) for cut in cuts])
-            else:
-                # All at once: a window needs no other.
-                each = np.concatenate(cuts).reshape(-1, window, features.shape[1])
-                codes = np.asarray(tokenizer.encode(each))[:, 0]
-            order = np.concatenate([np.full(len(c) // window, i) for i, c in enumerate(cuts)])
-            values: tuple[NDArray[Any], ...] = (
-                codes.astype(np.uint16),
-                np.concatenate([commands_of(c, window) for c in cuts]),
-                (sequences + order).astype(np.int32),
-                np.full(len(order), _index(actions, label.action), np.int32),
-                np.full(len(order), _index(styles, label.style), np.int32),
-            )
-            for row, value in zip(rows, values, strict=True):
-                row.append(value)
-            sequences += len(cuts)
+        made = cut_clip(tokenizer, motion, name, cuts)
+        made["sequence"] += sequences
+        parts.append(made)
+        sequences = int(made["sequence"][-1]) + 1 if len(made) else sequences
         if update is not None:
             update(done)
     if not sequences:
+        window = tokenizer.frames_per_window
         raise DataError(f"none of {len(motions)} clips is as long as a window, {window} frames")
-    fields: dict[str, Any] = {k: np.concatenate(v) for k, v in zip(_FIELDS, rows, strict=True)}
-    return TokenSet(**fields, actions=tuple(actions), styles=tuple(styles))
+    return TokenSet.of_records(np.concatenate(parts), actions, styles)
+
+
+def cut_clip(tokenizer: MotionTokenizer, motion: Motion, name: str, cuts: Cuts) -> Records:
+    """Windows of all cuts of a clip, with sequences counted from 0; a short clip has none.
+
+    Args:
+        tokenizer: encodes.
+        motion, name: the clip and its file's name.
+        cuts: how it is cut and labelled.
+    """
+    window = tokenizer.frames_per_window
+    kind = record_type(tokenizer.codes_per_window)
+    out: list[Records] = [np.empty(0, kind)]
+    sequences = 0
+    for features, label in _versions(motion, name, mirror=cuts.mirror):
+        parts = [
+            features[first : first + (len(features) - first) // window * window]
+            for first in range(0, window, -(-window // cuts.shifts))
+            if len(features) - first >= window
+        ]
+        if not parts:
+            continue
+        if tokenizer.method.joins_windows:
+            codes = np.concatenate([np.asarray(tokenizer.encode(part)) for part in parts])
+        else:
+            # All at once: a window needs no other.
+            each = np.concatenate(parts).reshape(-1, window, features.shape[1])
+            codes = np.asarray(tokenizer.encode(each))[:, 0]
+        made = np.empty(len(codes), kind)
+        made["codes"] = codes
+        made["commands"] = np.concatenate([commands_of(part, window) for part in parts])
+        order = [np.full(len(part) // window, i) for i, part in enumerate(parts)]
+        made["sequence"] = sequences + np.concatenate(order)
+        made["action"] = _index(cuts.actions, label.action)
+        made["style"] = _index(cuts.styles, label.style)
+        out.append(made)
+        sequences += len(parts)
+    return np.concatenate(out)
 
 
 def _versions(motion: Motion, name: str, *, mirror: bool) -> Iterator[tuple[Array, splits.Label]]:

@@ -16,7 +16,7 @@ from motiontok.methods.schedule import cosine
 from motiontok.prior.command_guidance import fit_command_guidance
 from motiontok.prior.initialization import code_effects, fit_linear_predictor
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.tokens import TokenSet
+from motiontok.prior.tokens import Tokens, TokenSet, blocks, spread
 from motiontok.progress import Progress
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.training.checkpoint import load_checkpoint, save_checkpoint
@@ -29,26 +29,29 @@ _COLUMNS = ("step", "seconds", "nats", "val_nats")
 _DROP_ALL, _DROP_COMMAND, _DROP_WINDOW, _DROP_ACTION, _DROP_STYLE = 0.15, 0.1, 0.15, 0.15, 0.3
 _WARM_UP = 200
 _CHECK_EVERY = 500
+_MOST_FITTED = 131_072
+"""Number of windows for the linear fits; more of them add nothing new."""
 
 
 class Stretches:
     """Every stretch of up to ``context`` windows of the sequences of a set.
 
     Args:
-        tokens: the set.
+        tokens: the set, in memory or in a file; a file is read when stretches are taken.
         context: windows a stretch.
     """
 
-    def __init__(self, tokens: TokenSet, context: int) -> None:
+    def __init__(self, tokens: Tokens, context: int) -> None:
         self.context = context
-        self.codes = torch.from_numpy(tokens.codes.astype(np.int64))
-        self.commands = torch.from_numpy(tokens.commands)
-        self.action = torch.from_numpy(tokens.action).long()
-        self.style = torch.from_numpy(tokens.style).long()
-        self.sequence = torch.from_numpy(tokens.sequence).long()
+        self._tokens = tokens
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self._tokens)
+
+    @property
+    def sequence(self) -> Tensor:
+        """Sequence of each window, ``(windows,)``, of all windows, in memory."""
+        return torch.from_numpy(self._tokens.read(0, len(self)).sequence).long()
 
     def take(self, first: Tensor) -> tuple[Tensor, Conditions, Tensor]:
         """Stretches that begin at windows ``first (batch,)``.
@@ -57,14 +60,25 @@ class Stretches:
             Codes ``(batch, context, codes)``, their conditions, and a mask of windows ``(batch,
             context)``, since a sequence may end earlier.
         """
-        index = first[:, None] + torch.arange(self.context)
-        inside = index.clamp_max(len(self) - 1)
-        there = (self.sequence[inside] == self.sequence[first][:, None]) & (index < len(self))
-        inside = torch.where(there, inside, first[:, None])
+        count = len(first)
+        codes = np.empty((count, self.context, self._tokens.codes_per_window), np.int64)
+        commands = np.empty((count, self.context, 3), np.float32)
+        labels = np.empty((2, count), np.int64)
+        there = np.zeros((count, self.context), bool)
+        for row, begin in enumerate(first.tolist()):
+            part = self._tokens.read(begin, begin + self.context)
+            own = part.sequence == part.sequence[0]
+            # Windows behind the end of a sequence are not used.
+            codes[row], commands[row] = part.codes[0], part.commands[0]
+            codes[row, : len(own)][own] = part.codes[own]
+            commands[row, : len(own)][own] = part.commands[own]
+            there[row, : len(own)] = own
+            labels[:, row] = part.action[0], part.style[0]
+        action, style = torch.from_numpy(labels)
         return (
-            self.codes[inside],
-            Conditions(self.commands[inside], self.action[first], self.style[first]),
-            there,
+            torch.from_numpy(codes),
+            Conditions(torch.from_numpy(commands), action, style),
+            torch.from_numpy(there),
         )
 
 
@@ -141,7 +155,7 @@ def held_out_nats(
 
 def train_prior(
     tokenizer: MotionTokenizer,
-    tokens: TokenSet,
+    tokens: Tokens,
     held_out: TokenSet,
     *,
     config: PriorConfig,
@@ -178,16 +192,18 @@ def train_prior(
     begin = time.monotonic()
     step, checked = 0, math.nan
     path = out / "checkpoint.safetensors"
-    header = {"prior": {**config.to_dict(), "tokenizer": tokenizer.fingerprint, "seed": seed}}
+    own = {"tokenizer": tokenizer.fingerprint, "seed": seed, "tokens": tokens.digest}
+    header = {"prior": {**config.to_dict(), **own}}
     if not resume:
-        counts = torch.zeros(config.codes_per_window, config.vocab_size)
-        counts.scatter_add_(1, stretches.codes.T, torch.ones_like(stretches.codes.T).float())
+        counts = _counts(tokens, config.vocab_size)
         effects = code_effects(tokenizer, counts.argmax(dim=1), config.rank)
         model.start_from(effects, counts)
     model.read_codes_of(tokenizer)
     if model.local is not None and not resume:
-        fit_linear_predictor(model, stretches.codes, stretches.sequence)
-        fit_command_guidance(model, stretches.codes)
+        some = spread(tokens, _MOST_FITTED)
+        codes = torch.from_numpy(some.codes.astype(np.int64))
+        fit_linear_predictor(model, codes, torch.from_numpy(some.sequence))
+        fit_command_guidance(model, codes)
     model.to(device)
     matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]
     chosen = {id(p) for p in matrices}
@@ -200,9 +216,11 @@ def train_prior(
     )
     if resume:
         checkpoint = load_checkpoint(path)
-        if checkpoint.header.get("prior") != _plain(header["prior"]):
+        # Older runs have no digest of their tokens.
+        trained: dict[str, object] = {"tokens": tokens.digest, **checkpoint.header.get("prior", {})}
+        if trained != _plain(header["prior"]):
             raise TrainingError(
-                f"{path}: was trained with other sizes, labels, seed or another tokenizer; "
+                f"{path}: was trained with other clips, sizes, labels, seed or another tokenizer; "
                 "resume with the same or use another --out"
             )
         if checkpoint.header["step"] > steps:
@@ -266,6 +284,15 @@ def train_prior(
             if stop:
                 raise KeyboardInterrupt
     return TrainedPrior(model.to("cpu").eval(), step, checked, time.monotonic() - begin)
+
+
+def _counts(tokens: Tokens, vocab_size: int) -> Tensor:
+    """Number of each code's occurrences at each position, ``(codes, vocab)``."""
+    positions = np.arange(tokens.codes_per_window)
+    counts = np.zeros(len(positions) * vocab_size, np.int64)
+    for part in blocks(tokens):
+        counts += np.bincount((part.codes + positions * vocab_size).ravel(), minlength=len(counts))
+    return torch.from_numpy(counts.reshape(len(positions), vocab_size)).float()
 
 
 def _moved(conditions: Conditions, device: torch.device | str) -> Conditions:

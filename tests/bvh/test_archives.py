@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +110,52 @@ def test_motions_are_unpacked_and_nothing_else(tmp_path: Path, suffix: str) -> N
     assert unpack(path, out) == ["d/2.bvh", "d/10.bvh"]
     assert sorted(p.name for p in out.rglob("*") if p.is_file()) == ["10.bvh", "2.bvh"]
     assert (out / "d/10.bvh").read_bytes() == b"ten"
+
+
+def test_shapes_of_subjects_are_no_motions(tmp_path: Path) -> None:
+    """AMASS has one beside the motions of each subject."""
+    folder = tmp_path / "amass"
+    (folder / "01").mkdir(parents=True)
+    motion, shape = (
+        {"poses": np.zeros((2, 72))},
+        {"betas": np.zeros(16), "gender": np.array("male")},
+    )
+    for name, arrays in (
+        ("01/01_01_poses.npz", motion), ("01/shape.npz", shape), ("01/male_stagei.npz", shape),
+        # A motion of that name is one, and so is, for whoever reads it to say, what is broken.
+        ("shape.npz", motion), ("01/other.npz", shape),
+    ):  # fmt: skip
+        np.savez(folder / name, **arrays)  # type: ignore[arg-type]
+    (folder / "broken_stagei.npz").write_bytes(b"PK")
+    wanted = ["01/01_01_poses.npz", "01/other.npz", "broken_stagei.npz", "shape.npz"]
+    assert find_motion_files(folder) == wanted
+    path = make_zip(
+        tmp_path / "amass.zip",
+        {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.npz")},
+    )
+    (tmp_path / "out").mkdir()
+    assert unpack(path, tmp_path / "out") == wanted
+    assert find_motion_files(tmp_path / "out") == wanted
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_tables_of_trajectories_are_unpacked_and_no_others(tmp_path: Path, kind: str) -> None:
+    row = ",".join(["0.5"] * 19).encode() + b"\n"
+    members = {
+        "in/robot.csv": b"title\n" + row, "in/labels.csv": b"file,action\nwalk.bvh,walk\n",
+        # A sidecar may come behind its table, and be of none.
+        "few.csv": b"1,2\n", "few.csv.json": b"{}", "none.csv.json": b"{}",
+        ".robot.csv": row, "__MACOSX/robot.csv": row,
+    }  # fmt: skip
+    path = tmp_path / f"clips.{kind}"
+    if kind == "zip":
+        make_zip(path, members)
+    else:
+        make_tar(path, dict(members), "w")
+    out = tmp_path / "out"
+    out.mkdir()
+    assert unpack(path, out) == ["few.csv", "in/robot.csv"] == find_motion_files(out)
+    assert sorted(p.name for p in out.rglob("*.csv")) == ["few.csv", "robot.csv"]
 
 
 @pytest.mark.parametrize(

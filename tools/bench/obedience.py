@@ -1,10 +1,11 @@
 """Whether a prior does as it is told: commands over a grid, standing, labels. Prints markdown.
 
-    python tools/bench/obedience.py --run runs/prior
+    python tools/bench/obedience.py --data FOLDER...
 
-RUN is the folder of `train-prior`: its tokens say which commands people's motion has. Samples are
-drawn as the prior draws them and, beside that, with codes as drawn. An action classifier trained on
-decoded training clips judges labels; its own accuracy on held-out clips stands beside.
+The folders are those of `train-prior`: their tokens say which commands people's motion has.
+Samples are drawn as the prior draws them and, beside that, with codes as drawn. An action
+classifier trained on decoded training clips judges labels; its own accuracy on held-out clips
+stands beside.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from motiontok import MotionTokenizer
 from motiontok.evaluate.motion import foot_skate
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.model import Conditions
-from motiontok.prior.tokens import commands_of
+from motiontok.prior.runs import load_tokens
+from motiontok.prior.tokens import TokenSet, commands_of
 
 WINDOWS = 10  # 10.7 s
 JUDGED = 3  # windows of a sample that is judged
@@ -72,9 +74,8 @@ def skate(tokenizer: MotionTokenizer, codes: NDArray[Any]) -> float:
     return float(np.mean([foot_skate(p, truth=p, fps=30.0) for p in positions]))
 
 
-def grid(tokenizer: MotionTokenizer, prior: TokenPrior, run: Path) -> None:
-    with np.load(run / "tokens.npz") as data:
-        seen = data["commands"].astype(np.float64)
+def grid(tokenizer: MotionTokenizer, prior: TokenPrior, training: TokenSet) -> None:
+    seen = training.commands.astype(np.float64)
     commands = np.array(list(itertools.product(FORWARD, LEFT, TURN)))
     counts = near(commands, seen)
     known = counts >= ENOUGH
@@ -140,19 +141,24 @@ def described(tokenizer: MotionTokenizer, codes: NDArray[Any]) -> torch.Tensor:
 
 
 def labels(
-    tokenizer: MotionTokenizer, prior: TokenPrior, run: Path, most: int, samples: int
+    tokenizer: MotionTokenizer,
+    prior: TokenPrior,
+    training: TokenSet,
+    held_out: TokenSet,
+    most: int,
+    samples: int,
 ) -> None:
     """Of actions that held-out clips have, too."""
     sets = []
     rng = np.random.default_rng(0)
-    for name, limit in (("tokens.npz", most), ("held_out.npz", 100)):
-        with np.load(run / name) as data:
-            codes, action = data["codes"].astype(np.int64), data["action"]
-            names, sequence = [str(a) for a in data["actions"]], data["sequence"]
-        rows = [np.flatnonzero(action == k) for k in range(len(names))]
+    for tokens, limit in ((training, most), (held_out, 100)):
+        names = list(tokens.actions)
+        rows = [np.flatnonzero(tokens.action == k) for k in range(len(names))]
         some = [rng.permutation(r)[:limit] for r in rows]
-        sets.append((codes, some, names, [len(r) for r in rows]))
-    (codes, train, names, counts), (held, test, _, _) = sets
+        sets.append((tokens.codes.astype(np.int64), some, names, tokens.sequence, rows))
+    codes, train, names, _, of_label = sets[0]
+    counts = [len(r) for r in of_label]
+    held, test, _, sequence, _ = sets[1]
     known = [k for k in range(1, len(names)) if len(train[k]) >= 100 and len(test[k]) >= 3]
     x = described(tokenizer, np.concatenate([codes[train[k]] for k in known]))
     y = torch.cat([torch.full((len(train[k]),), i) for i, k in enumerate(known)])
@@ -185,7 +191,7 @@ def labels(
     print("|---|---|---|---|---|---|")
     total = []
     for i, k in enumerate(known):
-        begins = np.flatnonzero(whole & (action[: len(whole)] == k))[:100]
+        begins = np.flatnonzero(whole & (held_out.action[: len(whole)] == k))[:100]
         real = share(held[(begins[:, None] + np.arange(JUDGED)).ravel()], i)
         found = []
         for options in (
@@ -204,7 +210,7 @@ def labels(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, action="append")
     parser.add_argument("--tokenizer", default="default")
     parser.add_argument("--prior", default="default")
     parser.add_argument("--windows", type=int, default=200, help="of each label to train on")
@@ -214,13 +220,15 @@ def main() -> None:
     torch.set_num_threads(1)
     tokenizer = MotionTokenizer.from_pretrained(given.tokenizer)
     prior = TokenPrior.from_pretrained(given.prior, tokenizer=tokenizer)
+    file, held_out = load_tokens(tokenizer, given.data, shifts=4)
+    training = file.read(0, len(file))
     parts = given.part or ["grid", "standing", "labels"]
     if "grid" in parts:
-        grid(tokenizer, prior, given.run)
+        grid(tokenizer, prior, training)
     if "standing" in parts:
         standing(tokenizer, prior)
     if "labels" in parts:
-        labels(tokenizer, prior, given.run, given.windows, given.samples)
+        labels(tokenizer, prior, training, held_out, given.windows, given.samples)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def windows(
     first: int | None,
 ) -> None:
     """Likelihood, and samples, decoded from their ``first`` codes, beside real windows."""
-    training, held_out = load_tokens(tokenizer, data, run, shifts=4)
+    file, held_out = load_tokens(tokenizer, data, shifts=4)
+    training = file.read(0, len(file))
     metrics = json.loads((run / "metrics.json").read_text())
     assert prior.model.local is not None
     drawn = held_out.codes[:, : prior.config.codes_per_window]

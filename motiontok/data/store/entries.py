@@ -37,7 +37,8 @@ class Entry:
         digest: of the file's bytes and of the settings it is read with; empty if it has to be read
             again.
         calibration: digest of its calibration; empty if there is none.
-        reader: digest of the code that read it.
+        reader: digest of the code that read it; for a robot's file, of the robots' code and maps
+            too.
         shard: file with its frames; empty if there are none.
         row: first of its frames in the shard.
         frames: their number.

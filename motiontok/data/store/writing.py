@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from bvh.archives import is_table
+from bvh.arrays import is_npz
 from bvh.cache import code_version
 from bvh.clip_files import (
     Batch,
@@ -21,6 +24,7 @@ from bvh.clip_files import (
 )
 from bvh.errors import BVHError
 from bvh.motion import Motion
+from bvh.motion_io import kind_of
 from bvh.reading import Reading, Settings
 from bvh.remarks import faults
 from bvh.rigs import File
@@ -32,8 +36,8 @@ from motiontok.data.sets import set_names
 from motiontok.data.store.entries import INDEX, Entry, Index, is_store, read_entries, read_index
 from motiontok.data.store.examining import SetFiles, examine, index_locked
 from motiontok.data.store.frames import WORDS, pack_frames
-from motiontok.data.store.shard import Made, finish_shard, row_of
-from motiontok.errors import InputError
+from motiontok.data.store.shard import Made, Shard, finish_shard, row_of
+from motiontok.errors import DataError, InputError
 from motiontok.locks import locked
 from motiontok.progress import progress
 from motiontok.shards import (
@@ -110,9 +114,9 @@ def pack_clips(
 
     Clips of one rig share one calibration over all sources, as in
     :func:`motiontok.data.sets.read_sets`. Clips with the content, calibration and reader of their
-    entry are left alone, so an interrupted run continues where it ended. Clips that cannot be read
-    are entered with the reason. The store's other clips stay in it. Progress goes to standard
-    error.
+    entry are left alone, so an interrupted run continues where it ended. Clips of a damaged or
+    missing shard are packed again. Clips that cannot be read are entered with the reason. The
+    store's other clips stay in it. Progress goes to standard error.
 
     Args:
         sources: folders, archives or files of clips.
@@ -143,6 +147,7 @@ def pack_clips(
         ]
         total = sum(len(place.own(share)) for place in places)
         known = {(e.set, e.file): e for e in read_entries(out)}
+        is_whole = partial(_is_whole, out, {})
         with Workers(workers if workers or total >= _FEW else 1) as pool:
             index, sets = examine(out, places, settings, share, pool)
             keys = {rig: calibration_key(of) for rig, of in index.calibrations.items()}
@@ -154,6 +159,7 @@ def pack_clips(
                     for file in files
                     if (entry := known.get((name, file.name))) is not None
                     and _is_current(entry, file, keys.get(file.rig, ""), strict=strict)
+                    and is_whole(entry)
                 }
                 old += there.values()
                 left = [file for file in files if file.name not in there]
@@ -256,7 +262,7 @@ def _count(result: Packed, entry: Entry) -> None:
 
 def _is_current(entry: Entry, file: File, calibration: str, *, strict: bool) -> bool:
     """Whether reading the file again would give the existing entry."""
-    now = (file.digest, calibration, code_version()[:12])
+    now = (file.digest, calibration, _reader_of(file))
     return (entry.digest, entry.calibration, entry.reader) == now and not (
         strict and faults(entry.remarks)
     )
@@ -279,7 +285,8 @@ def _make(task: _Task) -> list[Made]:
 
 
 def _made(task: _Task, file: File, outcome: Outcome, key: str) -> Made:
-    entry = Entry(task.set, file.name, file.digest, key, code_version()[:12])
+    reader = _reader_of(file)
+    entry = Entry(task.set, file.name, file.digest, key, reader)
     if isinstance(outcome, str):
         return _failed(entry, outcome)
     if wrong := faults(outcome.remarks) if task.strict else []:
@@ -289,7 +296,39 @@ def _made(task: _Task, file: File, outcome: Outcome, key: str) -> Made:
         made = make_entry(task.set, file.name, outcome.motion, file.digest)
     except BVHError as error:
         return _failed(entry, str(error))
-    return replace(made, entry=replace(made.entry, calibration=key, remarks=outcome.remarks))
+    entry = replace(made.entry, calibration=key, reader=reader, remarks=outcome.remarks)
+    return replace(made, entry=entry)
+
+
+def _is_whole(out: Path, rows: dict[str, int], entry: Entry) -> bool:
+    """Whether an entry's shard still has its frames; ``rows`` keeps the shards' numbers of frames.
+
+    A clip whose shard was cut off or removed is packed again, and its last entry counts.
+    """
+    if entry.error:
+        return True
+    if entry.shard not in rows:
+        try:
+            rows[entry.shard] = Shard(out / entry.shard).rows
+        except DataError:
+            rows[entry.shard] = -1
+    return entry.row + entry.frames <= rows[entry.shard]
+
+
+def _reader_of(file: File) -> str:
+    """Digest of the code that reads a file; for a robot's file, of robots' code and maps too."""
+    version = code_version()[:12]
+    knows = file.reading.trajectories
+    if knows is None or not _is_trajectory(file.path):
+        return version
+    return f"{version}-{knows.version[:12]}"
+
+
+def _is_trajectory(path: Path) -> bool:
+    try:
+        return is_table(path) or (is_npz(path) and kind_of(path) == "robot")
+    except BVHError:
+        return False  # Reading it reports the fault.
 
 
 def _failed(entry: Entry, reason: str) -> Made:

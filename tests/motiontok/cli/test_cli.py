@@ -202,7 +202,7 @@ def test_help_lists_every_command(motiontok):
         (["train", "folder"], "needs --data: a folder, .zip or .tar"),
         (["train", "bandai", "--data", "nowhere"], "nowhere: no such file or folder"),
         (["train", "folder", "--data", "."], "no clips here"),
-        (["encode"], "Missing argument 'SOURCE'"),
+        (["encode"], "Missing argument 'SOURCES"),
         (["encode", "walk.bvh", "--tokenizer", "nowhere"], ["nowhere: no such folder"]),
         (["encode", "walk.bvh", "--effort", "0", "--tokenizer", "x"], "--effort"),
         (["decode", "none.npy"], "none.npy: no such file"),
@@ -259,7 +259,7 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
 
     encode(walk, "-o", "codes.txt", words="codes.txt: codes are written to a .npy file")
     encode(codes, "-o", "again.npy", words="already codes")
-    encode(tmp_path / "here", words="no .bvh, .bvh.gz, .npz files in this folder")
+    encode(tmp_path / "here", words="here: no clips here; expected .bvh or .bvh.gz or .npz files")
     encode(tmp_path, "-o", "folder.npy", words="encoded into a folder")
     encode(codes.with_suffix(".json"), "-o", "again.npy", words="sidecar")
     (tmp_path / "m.npz").write_bytes(b"PK")
@@ -268,7 +268,8 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
     encode(tmp_path / "m.npz", words="m.npz: not a motion file (no .npz archive)")
     encode(tmp_path / "nope", "-o", "x", words="nope: no such file or folder")
     archive = shutil.make_archive(str(tmp_path / "clips"), "zip", tmp_path, walk.name)
-    encode(archive, "-o", "folder", words="clips.zip: an archive; unpack it")
+    encode(archive, walk, "-o", "codes.npy", words="2 sources are encoded into a folder")
+    encode(walk, walk, "-o", "folder", words="walk.bvh: given twice")
     still = walk.with_name("still.bvh")
     still.write_text(walk.read_text().split("Frames:")[0] + "Frames: 0\nFrame Time: 0.03\n")
     encode(still, words=f"{still}: no frames to normalise")

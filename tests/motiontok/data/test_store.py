@@ -230,6 +230,14 @@ def test_what_is_cut_off_or_of_another_version_is_said_to_be(clips, tmp_path):
     manifest.unlink()
     assert pack_clips([clips], out).packed == 7
     assert_whole(out, clips)
+    assert pack_clips([clips], out).packed == 0
+    # Whoever packs again without it gets the clips anew all the same.
+    for number, damage in enumerate((lambda p: p.write_bytes(whole[:-1]), lambda p: p.unlink())):
+        damage(max(out.glob("motion-*")))
+        assert pack_clips([clips], out).packed == 7
+        assert len(list(out.glob("manifest-*"))) == number + 2
+        assert len(Store(out)) == 7
+        assert pack_clips([clips], out).packed == 0
     index = json.loads((out / INDEX).read_text())
     (out / INDEX).write_text(json.dumps(index | {"format": "motiontok-store-9"}))
     for use in (Store, lambda folder: pack_clips([clips], folder)):

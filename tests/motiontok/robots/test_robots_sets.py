@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ from bvh.reading import Reading
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
-from motiontok.robots import motion_of, reading, retarget
+from motiontok.data.store.entries import read_entries
+from motiontok.data.store.writing import pack_clips
+from motiontok.robots import Trajectory, motion_of, reading, retarget
 from motiontok.robots.files import trajectory_io
 from motiontok.robots.files.tracking import save_tracking
 
@@ -66,6 +70,20 @@ def test_who_does_not_know_robots_skips_them_and_the_cache_does_not_mind(mixed):
             ("table.csv", "a .csv names no robot; say which one with --robot")
         ]
         assert len(dataset.load(mixed, reading=reading(robot="g1"))) == 4
+
+
+def test_an_archive_is_read_as_its_folder_is(mixed, tmp_path):
+    (mixed / "table.csv.json").write_text(json.dumps({"fps": 60}))
+    folder = dataset.load(mixed, reading=reading(robot="g1"))
+    for kind in ("zip", "gztar"):
+        archive = shutil.make_archive(str(tmp_path / "robots"), kind, mixed)
+        data = dataset.load(archive, reading=reading(robot="g1"))
+        assert data.names == folder.names
+        assert data.skipped == []
+        assert sorted(data.remarks) == sorted(folder.remarks)
+        for mine, other in zip(data.motions, folder.motions, strict=True):
+            np.testing.assert_array_equal(mine.rotations, other.rotations)
+            np.testing.assert_array_equal(mine.root_positions, other.root_positions)
 
 
 def test_a_sidecar_that_changes_is_seen(mixed):
@@ -126,3 +144,74 @@ def test_what_was_read_is_of_all_code_that_makes_motions_of_trajectories(monkeyp
     trajectory_io._version.cache_clear()
     assert trajectory_io.RobotReader().version
     assert {"motions.py", "calibration.py", "tables.py", "g1.toml"} <= set(seen)
+
+
+def test_a_folder_with_robots_in_it_is_put_on_a_robot(mixed, walk, tmp_path, run):
+    """Round trip within 2 cm: what the robot did it does again."""
+    out = mixed / "g1"
+    for _ in range(2):
+        code, said, errors = run("retarget", mixed, "-o", out, "--from-robot", "g1", "--json")
+        assert code == 0, errors
+        assert "skipped" not in errors
+        assert "left out" not in errors
+        rows = {Path(row["source"]).name: row["output"] for row in json.loads(said)["files"]}
+        assert rows == {
+            "dance.bvh": str(out / "dance.npz"), "own.npz": str(out / "own.npz"),
+            "table.csv": str(out / "table.npz"), "tracker.npz": str(out / "deep/tracker.npz"),
+        }  # fmt: skip
+        for name in ("own", "table", "deep/tracker"):
+            again = Trajectory.load(out / f"{name}.npz")
+            assert np.abs(again.root_positions - walk.root_positions).max() < 0.02
+            assert np.abs(again.joints - walk.joints).mean() < np.radians(5)
+        stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
+    # A sidecar is part of what a table says; what is said beside all of them, of all.
+    (mixed / "table.csv.json").write_text(json.dumps({"fps": 60}))
+    assert run("retarget", mixed, "-o", out, "--from-robot", "g1")[0] == 0
+    changed = {p.name for p, then in stamps.items() if p.stat().st_mtime_ns != then}
+    assert changed == {"table.npz"}
+
+
+def test_results_of_another_run_are_sources_only_where_they_are_named(mixed, walk, tmp_path, run):
+    for name in ("dance.bvh", "table.csv", "own.npz"):
+        (mixed / name).unlink()
+    short = replace(walk, qpos=walk.qpos[:20], contacts=walk.contacts[:20])
+    short.save(mixed / "deep" / "tracker.npz")
+    assert run("retarget", mixed, "-o", mixed / "a")[0] == 0
+    code, said, errors = run("retarget", mixed, "-o", mixed / "b", "--json")
+    assert code == 0, errors
+    assert f"note: {mixed / 'a'}: what retarget wrote there, 1 trajectories, is left out" in errors
+    assert json.loads(said)["written"] == 1
+    code, said, errors = run("retarget", mixed / "a", "-o", tmp_path / "c", "--json")
+    assert code == 0, errors
+    assert json.loads(said)["written"] == 1
+    # What lies where results go would be replaced, or be taken for one by the next run.
+    short.save(mixed / "b" / "mine.npz")
+    code, _, errors = run("retarget", mixed, "-o", mixed / "b")
+    assert code == 0
+    assert "mine.npz: lies among the results, and is left out; give another OUTPUT" in errors
+
+
+def test_trajectories_of_a_folder_that_name_no_robot_are_told(mixed, tmp_path, run):
+    code, said, errors = run("retarget", mixed, "-o", tmp_path / "out", "--json")
+    assert code == 0, errors
+    assert "table.csv: a .csv names no robot; say which one with --robot" in errors
+    assert json.loads(said)["written"] == 3
+
+
+def test_a_store_goes_stale_with_what_reads_robots_and_only_what_they_moved(
+    mixed, tmp_path, monkeypatch
+):
+    (mixed / "broken.csv").write_text(",".join(["0.1"] * 19) + "\n")
+    store = tmp_path / "store"
+    assert pack_clips([mixed], store, reading=reading(robot="g1"), workers=1).packed == 4
+    assert pack_clips([mixed], store, reading=reading(robot="g1"), workers=1).packed == 0
+    monkeypatch.setattr(trajectory_io, "_version", lambda: "of tomorrow")
+    again = pack_clips([mixed], store, reading=reading(robot="g1"), workers=1)
+    # A person's clip is as it was; what could not be read may be readable now.
+    assert again.packed == 3
+    assert [entry.file for entry in again.failed] == ["broken.csv"]
+    last = {entry.file: entry for entry in read_entries(store)}
+    assert {name for name, e in last.items() if e.reader.endswith("-of tomorrow")} == {
+        "broken.csv", "deep/tracker.npz", "own.npz", "table.csv",
+    }  # fmt: skip
+    assert pack_clips([mixed], store, reading=reading(robot="g1"), workers=1).packed == 0

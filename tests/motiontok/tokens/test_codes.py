@@ -127,6 +127,7 @@ def archive(path):
         (lambda p: p.unlink(), "no such file"),
         (lambda p: p.write_bytes(b""), "not a .npy array of codes"),
         (lambda p: p.write_bytes(b"hello"), "not a .npy array of codes"),
+        (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(30)), "not a .npy array of codes"),
         (lambda p: os.truncate(p, 140), "not a .npy array of codes"),
         (lambda p: p.write_bytes(pickle.dumps(Malicious())), "not a .npy array of codes"),
         (objects, "not a .npy array of codes"),
