@@ -40,7 +40,7 @@ from motiontok.tokens.folder import (
     rounded,
     write_folder,
 )
-from motiontok.tokens.streaming import StreamCoder
+from motiontok.tokens.stream_coder import StreamCoder
 from motiontok.tokens.windows import decode_windows
 
 __all__ = ["FORMAT", "MotionTokenizer"]

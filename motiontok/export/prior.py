@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from motiontok.errors import TokenizerError
 from motiontok.export.program import Program, Value
-from motiontok.models.layers import KeyValueCache
+from motiontok.models.kv_cache import KeyValueCache
 from motiontok.prior import TokenPrior
 from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import MOST_PRECISE, Conditions, PriorModel

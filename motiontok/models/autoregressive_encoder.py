@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from motiontok.models.activation_cache import ActivationCache, LinearFn, choose, compute
-from motiontok.models.layers import CachedCausalBlock, CausalBlock, Encoder, sinusoids
+from motiontok.models.kv_cache import CachedCausalBlock
+from motiontok.models.layers import CausalBlock, Encoder, sinusoids
 from motiontok.models.sampling import draw_tokens, log_softmax
 
 __all__ = ["AutoregressivePolicy", "Draw", "Policy", "TokenHead", "VocabularyHead"]

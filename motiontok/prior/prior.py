@@ -22,7 +22,8 @@ from motiontok.prior.labels import Pairs, index_of
 from motiontok.prior.limits import CommandLimits, command_rows
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.planting import plant_codes
-from motiontok.prior.sampling import PartialRollout, SamplingOptions, require_whole
+from motiontok.prior.rollout import PartialRollout
+from motiontok.prior.sampling import SamplingOptions, require_whole
 from motiontok.prior.target_poses import TargetPose
 from motiontok.prior.through_poses import draw_through
 from motiontok.tokenizer import MotionTokenizer

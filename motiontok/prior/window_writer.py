@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from motiontok.models.layers import KeyValueCache
+from motiontok.models.kv_cache import KeyValueCache
 from motiontok.prior.model import MOST_PRECISE, Conditions, PriorModel
 
 __all__ = ["WindowWriter"]

@@ -17,7 +17,8 @@ from motiontok.prior.model import Conditions
 from motiontok.prior.planning.costs import Cost, Rollout
 from motiontok.prior.planning.planner import State
 from motiontok.prior.prior import TokenPrior
-from motiontok.prior.sampling import PartialRollout, SamplingOptions
+from motiontok.prior.rollout import PartialRollout
+from motiontok.prior.sampling import SamplingOptions
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.path import root_path
 

@@ -17,7 +17,8 @@ from motiontok.models import LopqQuantizer
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.sampling import LABEL_GUIDANCE, PartialRollout, choose, filter_logits
+from motiontok.prior.rollout import PartialRollout
+from motiontok.prior.sampling import LABEL_GUIDANCE, choose, filter_logits
 
 
 def test_a_prior_knows_its_labels_and_its_tokenizer(tiny_prior, tiny_tokenizer):

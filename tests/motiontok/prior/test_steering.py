@@ -14,7 +14,7 @@ from motiontok.prior import SamplingOptions
 from motiontok.prior.command_guidance import fit_command_guidance
 from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
-from motiontok.prior.sampling import PartialRollout
+from motiontok.prior.rollout import PartialRollout
 
 CODES, VOCAB, COMPONENTS = 6, 32, 24
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from bvh.rotations import Array
 from motiontok.data import REFERENCE, StartLike, offsets_of, start_of
 from motiontok.tokens.checks import OnInvalid
-from motiontok.tokens.flat import FlatCoder
+from motiontok.tokens.flat_coder import FlatCoder
 from motiontok.tokens.joining import Blending, Context
 from motiontok.tokens.streams import StreamDecoder, StreamEncoder
 from motiontok.tokens.windows import decode_windows

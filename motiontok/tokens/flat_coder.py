@@ -13,7 +13,7 @@ from torch import Tensor
 from motiontok.tokens.batch import Batch, padded, unpadded
 from motiontok.tokens.checks import OnInvalid
 from motiontok.tokens.coder import Coder
-from motiontok.tokens.ids import codes_from_ids, end_of, ids_of_codes, require_pad
+from motiontok.tokens.flat_ids import codes_from_ids, end_of, ids_of_codes, require_pad
 
 __all__ = ["FlatCoder"]
 
