@@ -107,9 +107,11 @@ def test_a_folder_of_amass_is_a_set_and_what_is_said_of_it_counts(tmp_path: Path
     for kind in ("walk", "hop"):
         amass.write(folder / f"{kind}_poses.npz", make(kind))
     np.savez(folder / "shape.npz", betas=np.zeros(16), gender="male")
+    np.savez(folder / "broken_poses.npz", betas=np.zeros(16), gender="male")
     data = dataset.load(folder)
     assert data.names == ["hop_poses.npz", "walk_poses.npz"]
-    assert [name for name, _ in data.skipped] == ["shape.npz"]
+    # A subject's shape is no motion that could not be read.
+    assert [name for name, _ in data.skipped] == ["broken_poses.npz"]
     (folder / "bvh.toml").write_text("height = 1.0\n")
     small = dataset.load(folder)
     assert np.allclose(small.motions[0].offsets, data.motions[0].offsets / STATURE, atol=1e-6)

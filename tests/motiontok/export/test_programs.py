@@ -253,7 +253,7 @@ def drawn(programs, prior, windows, command, *, action):
 @pytest.mark.parametrize("kind", KINDS)
 def test_windows_drawn_by_programs_are_those_of_the_prior(joining_prior, exported, functions, kind):
     made = functions(kind)
-    options = SamplingOptions(temperature=0.0, tolerance=0.1, plant=False)
+    options = SamplingOptions(temperature=0.0, tolerance=0.1, plant=False, guidance=1.0)
     for command in ((0.9, 0.1, 0.2), (np.nan, np.nan, np.nan)):
         told = {}
         if np.isfinite(command).all():
