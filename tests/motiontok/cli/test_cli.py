@@ -275,6 +275,21 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
     encode(still, words=f"{still}: no frames to normalise")
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("jp.npy", ["-o", "jp.npy"]), ("codes.npy", []), ("jp.npy", ["-o", "l.npy"])],
+)
+def test_codes_replace_no_joint_positions(
+    refuses, motiontok, tiny_run, walk, tmp_path, name, arguments
+):
+    source = tmp_path / "here" / name
+    assert motiontok("convert", walk, source).code == 0
+    (tmp_path / "here" / "l.npy").symlink_to(source)
+    words = "the output is an input, and would replace it; give another"
+    refuses("encode", name, *arguments, "--tokenizer", tiny_run, code=2, words=words)
+    assert motiontok("encode", name, "-o", "other.npy", "--tokenizer", tiny_run).code == 0
+
+
 def test_a_run_from_clips_to_codes_and_back(motiontok, tiny_settings, walk, tmp_path):
     settings = [word for setting in tiny_settings for word in ("--set", setting)]
     run = tmp_path / "run"
