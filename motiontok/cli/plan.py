@@ -18,7 +18,7 @@ from motiontok.cli.options import (
     seed_option,
     use_device,
 )
-from motiontok.cli.poses import open_poses, pose_option
+from motiontok.cli.poses import open_poses, pose_files, pose_option
 
 __all__ = ["plan"]
 
@@ -110,6 +110,7 @@ def plan(
 
     import numpy as np
 
+    from motiontok.cli.outputs import codes_files, refuse_inputs
     from motiontok.cli.worlds import put_on_robot, world_of
     from motiontok.data import Start
     from motiontok.errors import InputError, MissingDependencyError
@@ -123,6 +124,11 @@ def plan(
         raise InputError("give either --waypoints or --velocity-profile, or --pose alone")
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
+    endings = [".plan.png"] if robot_name is None else [".plan.png", ".robot.npz"]
+    refuse_inputs(
+        codes_files(out, *endings),
+        [*pose_files(poses), *(path for path in (waypoints, profile) if path is not None)],
+    )
     options = SamplingOptions(**drawing)
     robot, world = world_of(robot_name)
     where = use_device(device)
