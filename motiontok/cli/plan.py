@@ -25,7 +25,12 @@ __all__ = ["plan"]
 
 @click.command()
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), default=Path("codes.npy"), show_default=True
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("plan.npy"),
+    show_default=True,
+    help="Codes file.",
 )
 @click.option(
     "--waypoints",

@@ -40,9 +40,9 @@ _MISS = 0.1
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("codes.npy"),
+    default=Path("sample.npy"),
     show_default=True,
-    help="Codes file; with --count, codes-0.npy, codes-1.npy, ...",
+    help="Codes file; with --count, sample-0.npy, sample-1.npy, ...",
 )
 @click.option("--seconds", type=SECONDS, default=5.0, show_default=True)
 @click.option(

@@ -177,6 +177,23 @@ def test_what_is_drawn_replaces_nothing_it_is_made_of(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {source: b"kept"}
 
 
+def test_codes_of_encode_stay_unless_they_are_named(run, base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    procedural.make("walk", seconds=2, seed=2).save(tmp_path / "walk.npz")
+    (tmp_path / "v.csv").write_text("t,forward,left,yaw_rate\n0,1,0,0\n")
+    assert run("encode", "walk.npz", *base[:2])[0] == 0
+    before = (tmp_path / "codes.npy").read_bytes(), (tmp_path / "codes.json").read_bytes()
+    assert run("sample", "--seconds", 1, *base)[0] == 0
+    assert run("sample", "--seconds", 1, "--count", 2, *base)[0] == 0
+    planned = ["--velocity-profile", "v.csv", "--seconds", 1, "--samples", 2, "--beam", 1]
+    code, said, error = run("plan", *planned, *base)
+    assert code == 0, error
+    assert "codes -> plan.npy" in said
+    for name in ("sample", "sample-0", "sample-1", "plan"):
+        assert Codes.load(tmp_path / f"{name}.npy").frames == 30
+    assert ((tmp_path / "codes.npy").read_bytes(), (tmp_path / "codes.json").read_bytes()) == before
+
+
 def test_a_prior_of_another_tokenizer_is_refused(run, tiny_prior_run, tmp_path):
     code, _, error = run("sample", "--prior", tiny_prior_run / "prior", "-o", tmp_path / "c.npy")
     assert code == 2
