@@ -11,6 +11,7 @@ import click
 from motiontok.cli.options import (
     SECONDS,
     FiniteNumber,
+    FiniteRange,
     device_option,
     json_option,
     prior_option,
@@ -44,7 +45,7 @@ __all__ = ["plan"]
     type=click.Path(path_type=Path),
     help="CSV with columns t,forward,left,yaw_rate (s, m/s, m/s, rad/s).",
 )
-@click.option("--speed", type=FiniteNumber(min=0.05), default=1.0, show_default=True)
+@click.option("--speed", type=FiniteRange(min=0.05), default=1.0, show_default=True)
 @click.option("--seconds", type=SECONDS, help="Length [default: the target's].")
 @click.option(
     "--no-go",

@@ -170,6 +170,14 @@ print(*sorted({{"torch", "pinocchio", "pyrender", "matplotlib"}} & set(sys.modul
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_help_shows_no_range_without_bounds(motiontok, command):
+    done = motiontok(command, "--help")
+    assert done.code == 0
+    assert "Usage:" in done.out
+    assert "None" not in done.out
+
+
 def test_help_lists_every_command(motiontok):
     done = motiontok("--help")
     assert done.code == 0
