@@ -191,11 +191,13 @@ def _encode_one(
     how: dict[str, Any],
     read: dict[str, Any],
 ) -> dict[str, Any]:
+    from motiontok.cli.outputs import refuse_inputs
     from motiontok.cli.sources import is_codes, load_motion
     from motiontok.errors import InputError
 
     if is_codes(source):
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
+    refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)
     codes = tokenizer.encode_to_codes(motion, tokenizer=where, **how)
     codes.save(out)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SECONDS",
     "FiniteNumber",
+    "FiniteRange",
     "data_option",
     "device_option",
     "json_option",
@@ -35,8 +36,8 @@ __all__ = [
 ]
 
 
-class FiniteNumber(click.FloatRange):
-    """A number in a range; NaN and infinity are refused."""
+class FiniteNumber(click.types.FloatParamType):
+    """Any number but NaN and infinity. A range without bounds would show in help as x<=None."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -48,10 +49,20 @@ class FiniteNumber(click.FloatRange):
         return number
 
 
+class FiniteRange(click.FloatRange):
+    """A number in a range; NaN and infinity are refused."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number, or click's error with the option's name."""
+        return float(super().convert(FiniteNumber().convert(value, param, ctx), param, ctx))
+
+
 _SAID = ("up", "scale", "frames", "height", "body_model", "quaternion", "angles")
 """Of :class:`bvh.reading.Reading`, by its names."""
 
-SECONDS = FiniteNumber(min=0.1, max=3600.0)
+SECONDS = FiniteRange(min=0.1, max=3600.0)
 """Length of motion that is drawn or planned."""
 
 device_option = click.option(
@@ -144,7 +155,7 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
         ),
         click.option(
             "--height",
-            type=FiniteNumber(min=0.3, max=3.0),
+            type=FiniteRange(min=0.3, max=3.0),
             metavar="METRES",
             help="Stature of an SMPL file's subject, which has no bones  [default: 1.72]",
         ),
@@ -167,12 +178,12 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option(
             *rate,
             "source_fps",
-            type=FiniteNumber(min=0, min_open=True),
+            type=FiniteRange(min=0, min_open=True),
             help="Frames per second of the clip  [default: its frame time]",
         ),
         click.option(
             "--scale",
-            type=FiniteNumber(min=0, min_open=True),
+            type=FiniteRange(min=0, min_open=True),
             metavar="METRES",
             help="Metres per unit of the clip, or of a robot's .csv  [default: found]",
         ),

@@ -11,7 +11,7 @@ from motiontok.errors import InputError
 if TYPE_CHECKING:
     from bvh import Motion
 
-__all__ = ["refuse_inputs", "save_motion"]
+__all__ = ["codes_files", "refuse_inputs", "save_motion"]
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
@@ -24,6 +24,11 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     for path in outputs:
         if path.resolve() in read:
             raise InputError(f"{path}: the output is an input, and would replace it; give another")
+
+
+def codes_files(path: Path, *endings: str) -> list[Path]:
+    """What is written with codes: the file, its sidecar, and results with other endings."""
+    return [path, *(path.with_suffix(ending) for ending in (".json", *endings))]
 
 
 def save_motion(motion: Motion, path: Path) -> None:

@@ -11,6 +11,7 @@ import click
 from motiontok.cli.options import (
     SECONDS,
     FiniteNumber,
+    FiniteRange,
     device_option,
     json_option,
     prior_option,
@@ -18,14 +19,19 @@ from motiontok.cli.options import (
     seed_option,
     use_device,
 )
-from motiontok.cli.poses import open_poses, pose_option
+from motiontok.cli.poses import open_poses, pose_files, pose_option
 
 __all__ = ["plan"]
 
 
 @click.command()
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), default=Path("codes.npy"), show_default=True
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("plan.npy"),
+    show_default=True,
+    help="Codes file.",
 )
 @click.option(
     "--waypoints",
@@ -39,7 +45,7 @@ __all__ = ["plan"]
     type=click.Path(path_type=Path),
     help="CSV with columns t,forward,left,yaw_rate (s, m/s, m/s, rad/s).",
 )
-@click.option("--speed", type=FiniteNumber(min=0.05), default=1.0, show_default=True)
+@click.option("--speed", type=FiniteRange(min=0.05), default=1.0, show_default=True)
 @click.option("--seconds", type=SECONDS, help="Length [default: the target's].")
 @click.option(
     "--no-go",
@@ -110,6 +116,7 @@ def plan(
 
     import numpy as np
 
+    from motiontok.cli.outputs import codes_files, refuse_inputs
     from motiontok.cli.worlds import put_on_robot, world_of
     from motiontok.data import Start
     from motiontok.errors import InputError, MissingDependencyError
@@ -123,6 +130,11 @@ def plan(
         raise InputError("give either --waypoints or --velocity-profile, or --pose alone")
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
+    endings = [".plan.png"] if robot_name is None else [".plan.png", ".robot.npz"]
+    refuse_inputs(
+        codes_files(out, *endings),
+        [*pose_files(poses), *(path for path in (waypoints, profile) if path is not None)],
+    )
     options = SamplingOptions(**drawing)
     robot, world = world_of(robot_name)
     where = use_device(device)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from motiontok.prior import TargetPose
     from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["open_poses", "pose_option"]
+__all__ = ["open_poses", "pose_files", "pose_option"]
 
 _TEXT = re.compile(r"(?P<clip>.+):(?P<frame>\d+)@(?P<time>[^@,]+)(,(?P<place>[^@]+))?")
 _ANYWHERE = "anywhere"
@@ -31,6 +31,11 @@ pose_option: Callable[[Any], Any] = click.option(
     help="Go through this pose of a clip (frames of 30 a second, from 0) at that time. PLACE is "
     "X,Y,YAW (m, m, rad) or anywhere  [default: where it is in the clip]. Up to four.",
 )
+
+
+def pose_files(texts: Sequence[str]) -> list[Path]:
+    """Files that poses are read from; :func:`open_poses` refuses texts that name none."""
+    return [Path(found["clip"]) for text in texts if (found := _TEXT.fullmatch(text))]
 
 
 def open_poses(

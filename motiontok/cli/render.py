@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from motiontok.cli.options import FiniteNumber, reading_options, tokenizer_option
+from motiontok.cli.options import FiniteRange, reading_options, tokenizer_option
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
@@ -50,7 +50,7 @@ _VIDEOS = (".mp4", ".gif")
 @click.option("--size", metavar="WxH", help="Width and height in pixels, such as 1280x720.")
 @click.option(
     "--fps",
-    type=FiniteNumber(min=0, min_open=True, max=1000),
+    type=FiniteRange(min=0, min_open=True, max=1000),
     help="Pictures per second  [default: the motion's; gif: at most 25]",
 )
 @click.option(
@@ -65,7 +65,7 @@ _VIDEOS = (".mp4", ".gif")
 @click.option(
     "--time",
     "moment",
-    type=FiniteNumber(min=0),
+    type=FiniteRange(min=0),
     metavar="SECONDS",
     help="Draw one picture of this moment instead of a contact sheet.",
 )

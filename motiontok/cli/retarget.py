@@ -130,6 +130,11 @@ def retarget(
         raise InputError(f"--fps must be above 0 and at most {_MOST_FPS}, got {fps:g}")
     check_reading(reading, [source])
     read: dict[str, Any] = {"reading": reading, "strict": strict}
+    if from_robot is not None:
+        # A trajectory that names its robot would pass over it.
+        from motiontok.robots.model.robot import require_known
+
+        require_known(from_robot)
     _check_layout(beyondmimic, joints, csv or output.suffix == ".csv", order)
     layout = Layout(order, fps, joints or "isaaclab", beyondmimic)
     ground = _planes(planes)

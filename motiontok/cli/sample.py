@@ -18,7 +18,7 @@ from motiontok.cli.options import (
     seed_option,
     use_device,
 )
-from motiontok.cli.poses import open_poses, pose_option
+from motiontok.cli.poses import open_poses, pose_files, pose_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +40,9 @@ _MISS = 0.1
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("codes.npy"),
+    default=Path("sample.npy"),
     show_default=True,
-    help="Codes file; with --count, codes-0.npy, codes-1.npy, ...",
+    help="Codes file; with --count, sample-0.npy, sample-1.npy, ...",
 )
 @click.option("--seconds", type=SECONDS, default=5.0, show_default=True)
 @click.option(
@@ -109,6 +109,7 @@ def sample(
 
     import numpy as np
 
+    from motiontok.cli.outputs import codes_files, refuse_inputs
     from motiontok.cli.worlds import put_on_robot, world_of
     from motiontok.codes import Codes
     from motiontok.data import World
@@ -121,6 +122,14 @@ def sample(
 
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
+    paths = [
+        out if count == 1 else out.with_name(f"{out.stem}-{n}{out.suffix}") for n in range(count)
+    ]
+    endings = [] if robot_name is None else [".robot.npz"]
+    refuse_inputs(
+        (file for path in paths for file in codes_files(path, *endings)),
+        [*pose_files(poses), *([] if prefix is None else [prefix])],
+    )
     options = SamplingOptions(**drawing)
     robot, world = world_of(robot_name)
     where = use_device(device)
@@ -162,9 +171,6 @@ def sample(
         seed=seed,
     )
     named = lasting_name(tokenizer)
-    paths = [
-        out if count == 1 else out.with_name(f"{out.stem}-{n}{out.suffix}") for n in range(count)
-    ]
     before = len(head.array) * opened.frames_per_window
     wholes = [
         replace(

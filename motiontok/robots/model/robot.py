@@ -34,7 +34,7 @@ from motiontok.robots.model.outline import Outline, outline_of, soles_of
 from motiontok.robots.model.propose_map import Proposal, propose_map
 from motiontok.robots.model.urdf import Description, foot_shapes, open_description
 
-__all__ = ["Robot", "build_robot", "check_robot", "load_robot"]
+__all__ = ["Robot", "build_robot", "check_robot", "load_robot", "require_known"]
 
 # What a joint turns at most where its description states no velocity limit.
 DEFAULT_SPEED = 30.0
@@ -158,18 +158,29 @@ def load_robot(name_or_urdf: str | Path, *, map: str | Path | None = None) -> Ro
         RobotError: no such robot, description, map, mesh, frame or joint.
         MissingDependencyError: example-robot-data is not installed.
     """
-    text = str(name_or_urdf)
+    require_known(name_or_urdf)
+    text, path = str(name_or_urdf), Path(name_or_urdf)
     if text in available():
         chosen = read_map(Path(map) if map else _shipped(text))
         return build_robot(text, find_description(chosen), chosen)
-    path = Path(name_or_urdf)
+    return build_robot(path.stem, path, None if map is None else read_map(Path(map)))
+
+
+def require_known(name_or_urdf: str | Path) -> None:
+    """Make sure that a robot is shipped, or is a file, without opening it.
+
+    Raises:
+        RobotError: it is neither.
+    """
+    text, path = str(name_or_urdf), Path(name_or_urdf)
+    if text in available():
+        return
     if path.suffix.lower() not in (".urdf", ".xml") and not path.exists():
         raise RobotError(
             f"no robot {text!r}; choose from {', '.join(available())}, or give a .urdf file"
         )
     if not path.is_file():
         raise RobotError(f"{path}: no such robot description")
-    return build_robot(path.stem, path, None if map is None else read_map(Path(map)))
 
 
 def build_robot(name: str, urdf: Path, map: RobotMap | None) -> Robot:

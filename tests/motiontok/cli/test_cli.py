@@ -170,6 +170,14 @@ print(*sorted({{"torch", "pinocchio", "pyrender", "matplotlib"}} & set(sys.modul
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_help_shows_no_range_without_bounds(motiontok, command):
+    done = motiontok(command, "--help")
+    assert done.code == 0
+    assert "Usage:" in done.out
+    assert "None" not in done.out
+
+
 def test_help_lists_every_command(motiontok):
     done = motiontok("--help")
     assert done.code == 0
@@ -273,6 +281,21 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
     still = walk.with_name("still.bvh")
     still.write_text(walk.read_text().split("Frames:")[0] + "Frames: 0\nFrame Time: 0.03\n")
     encode(still, words=f"{still}: no frames to normalise")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("jp.npy", ["-o", "jp.npy"]), ("codes.npy", []), ("jp.npy", ["-o", "l.npy"])],
+)
+def test_codes_replace_no_joint_positions(
+    refuses, motiontok, tiny_run, walk, tmp_path, name, arguments
+):
+    source = tmp_path / "here" / name
+    assert motiontok("convert", walk, source).code == 0
+    (tmp_path / "here" / "l.npy").symlink_to(source)
+    words = "the output is an input, and would replace it; give another"
+    refuses("encode", name, *arguments, "--tokenizer", tiny_run, code=2, words=words)
+    assert motiontok("encode", name, "-o", "other.npy", "--tokenizer", tiny_run).code == 0
 
 
 def test_a_run_from_clips_to_codes_and_back(motiontok, tiny_settings, walk, tmp_path):

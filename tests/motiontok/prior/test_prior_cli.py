@@ -149,6 +149,51 @@ def test_what_cannot_be_sampled_is_said_in_one_line(run, base, tmp_path, argumen
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("command", "source", "arguments"),
+    [
+        ("sample", "a.npy", ["--prefix", "a.npy"]),
+        ("sample", "a.npy", ["--prefix", "./a.npy", "--pose", "other.npz:3@1"]),
+        ("sample", "a-1.npy", ["--prefix", "a-1.npy", "--count", 2]),
+        ("sample", "a.robot.npz", ["--pose", "a.robot.npz:3@1", "--robot", "g1"]),
+        ("sample", "a-0.robot.npz", ["--prefix", "a-0.robot.npz", "--robot", "g1", "--count", 2]),
+        ("plan", "a.npy", ["--pose", "a.npy:3@1"]),
+        ("plan", "a.npy", ["--pose", "o.npz:3@1", "--pose", "a.npy:3@1,0,0,0"]),
+        ("plan", "a.robot.npz", ["--pose", "a.robot.npz:3@1", "--robot", "g1"]),
+        ("plan", "a.json", ["--waypoints", "a.json"]),
+        ("plan", "a.plan.png", ["--velocity-profile", "a.plan.png"]),
+    ],
+)
+def test_what_is_drawn_replaces_nothing_it_is_made_of(
+    run, tmp_path, monkeypatch, command, source, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / source).write_bytes(b"kept")
+    # No tokenizer is there: this is refused before one is opened.
+    code, _, error = run(command, *arguments, "-o", "a.npy", "--tokenizer", "nowhere")
+    assert code == 2
+    assert f"{source}: the output is an input, and would replace it; give another" in error
+    assert len(error.strip().splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {source: b"kept"}
+
+
+def test_codes_of_encode_stay_unless_they_are_named(run, base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    procedural.make("walk", seconds=2, seed=2).save(tmp_path / "walk.npz")
+    (tmp_path / "v.csv").write_text("t,forward,left,yaw_rate\n0,1,0,0\n")
+    assert run("encode", "walk.npz", *base[:2])[0] == 0
+    before = (tmp_path / "codes.npy").read_bytes(), (tmp_path / "codes.json").read_bytes()
+    assert run("sample", "--seconds", 1, *base)[0] == 0
+    assert run("sample", "--seconds", 1, "--count", 2, *base)[0] == 0
+    planned = ["--velocity-profile", "v.csv", "--seconds", 1, "--samples", 2, "--beam", 1]
+    code, said, error = run("plan", *planned, *base)
+    assert code == 0, error
+    assert "codes -> plan.npy" in said
+    for name in ("sample", "sample-0", "sample-1", "plan"):
+        assert Codes.load(tmp_path / f"{name}.npy").frames == 30
+    assert ((tmp_path / "codes.npy").read_bytes(), (tmp_path / "codes.json").read_bytes()) == before
+
+
 def test_a_prior_of_another_tokenizer_is_refused(run, tiny_prior_run, tmp_path):
     code, _, error = run("sample", "--prior", tiny_prior_run / "prior", "-o", tmp_path / "c.npy")
     assert code == 2

@@ -175,6 +175,23 @@ def test_another_robots_motion_goes_onto_mine(run, table, tmp_path):
     assert "for talos" in out
 
 
+def test_an_unknown_robot_is_refused_though_the_trajectory_names_its_own(run, walk, tmp_path):
+    (tmp_path / "many").mkdir()
+    for name in ("robot.npz", "many/robot.npz"):
+        walk.save(tmp_path / name)
+    before = sorted(tmp_path.rglob("*"))
+    for source, out in (("robot.npz", "t.npz"), ("many", "there")):
+        code, _, err = run("retarget", source, "--from-robot", "nosuch", "-o", out)
+        assert code == 2
+        assert "no robot 'nosuch'; choose from " in err
+        assert err.count("\n") == 1
+    code, _, err = run("retarget", "robot.npz", "--from-robot", "nosuch.urdf", "-o", "t.npz")
+    assert code == 2
+    assert "nosuch.urdf: no such robot description" in err
+    assert sorted(tmp_path.rglob("*")) == before
+    assert run("retarget", "robot.npz", "--from-robot", "g1", "-o", "t.npz")[0] == 0
+
+
 @pytest.mark.parametrize("out", ["m.bvh", "m.npz", "m.smpl.npz", "m.npy", "m.robot.npz", "m.csv"])
 @pytest.mark.parametrize("source", ["walk.bvh", "dance.csv"])
 def test_each_kind_becomes_each_other(run, table, tmp_path, source, out):
