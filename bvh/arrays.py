@@ -116,7 +116,8 @@ def read_npy(path: Path) -> Array:
         raise BVHError(f"{path}: no such file") from None
     except Exception as error:
         reason = "an array of objects" if "Object" in str(error) else " ".join(str(error).split())
-        raise BVHError(f"{path}: no array of numbers ({reason})") from None
+        cut = "" if "Object" in str(error) else "damaged, or "
+        raise BVHError(f"{path}: {cut}no array of numbers ({reason})") from None
     return _plain(value, path.name)
 
 

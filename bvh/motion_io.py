@@ -19,7 +19,7 @@ from bvh.normalizer import Calibration, Report, examine
 from bvh.normalizer.plausible import check_stature, find_jumps
 from bvh.reading import Reading, Settings, read_clip
 from bvh.rigs import rig_of
-from bvh.skeleton import JOINTS, standing_height
+from bvh.skeleton import JOINTS, root_between_bodies, standing_height
 from bvh.sources import read_text
 
 __all__ = [
@@ -163,6 +163,13 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
     for name, value in (("root_positions", motion.root_positions), ("offsets", motion.offsets)):
         if value.size and (far := float(np.abs(value).max())) > _FARTHEST:
             raise BVHError(f"{path}: {name} of {far:.3g} m are of no body")
+    # Later only the name of the motion's source is known, which is another file.
+    if not len(motion):
+        raise BVHError(f"{path}: motion has no frames")
+    try:
+        root_between_bodies(motion.offsets, motion.offsets)
+    except BVHError as error:
+        raise BVHError(f"{path}: {error}") from None
     odd = find_jumps(motion.root_positions, motion.fps) + check_stature(_height(motion))
     return Loaded(motion.resampled(FPS), odd)
 

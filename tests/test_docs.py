@@ -29,6 +29,10 @@ def test_the_examples_of_the_page_on_tokens_run_one_after_the_other(
     for block in blocks:
         exec(block, names)
     assert (tmp_path / "codes.npy").is_file()
+    # The stream as it is shown loses nothing: all windows of the 126 frames are decoded.
+    window = names["tokenizer"].frames_per_window
+    frames = sum(len(piece) for piece in names["pieces"])
+    assert frames == -(-len(names["motion"]) // window) * window
 
 
 def test_importing_the_package_loads_neither_torch_nor_numpy() -> None:

@@ -191,11 +191,14 @@ def _encode_one(
     how: dict[str, Any],
     read: dict[str, Any],
 ) -> dict[str, Any]:
+    from bvh.arrays import read_npy
     from motiontok.cli.outputs import refuse_inputs
     from motiontok.cli.sources import is_codes, load_motion
     from motiontok.errors import InputError
 
     if is_codes(source):
+        if source.is_file():
+            read_npy(source)  # What is cut short is damaged first of all.
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)

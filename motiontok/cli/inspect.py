@@ -42,7 +42,8 @@ def inspect(
     """Show a file's kind, its joints, and their map onto the canonical skeleton.
 
     CLIP is a .bvh file, also gzipped or in an archive (clips.zip/walk.bvh), an .npz motion or
-    one of the SMPL family, a .npy of joint positions, or a robot's trajectory (.npz, .csv).
+    one of the SMPL family, a .npy of joint positions, a robot's trajectory (.npz, .csv), or
+    codes (codes.npy).
     """
     import json
 
@@ -51,10 +52,12 @@ def inspect(
     from bvh.motion_io import examine_clip
     from bvh.reading import Settings, read_clip
     from bvh.remarks import faults, printable
-    from motiontok.cli.sources import STRICT, check_reading
+    from motiontok.cli.sources import STRICT, check_reading, is_codes
     from motiontok.cli.trajectories import is_trajectory
     from motiontok.errors import InputError
 
+    if clip.suffix.lower() == ".json" and clip.with_suffix(".npy").is_file():
+        clip = clip.with_suffix(".npy")  # The sidecar and the codes are one thing.
     refuse_pickle(clip)
     trajectory = is_trajectory(clip)
     if robot is not None and not trajectory:
@@ -65,6 +68,10 @@ def inspect(
         if trajectory:
             check_reading(reading, [clip])
             _show_trajectory(clip, robot, map_path, reading, strict=strict, as_json=as_json)
+            return
+        if is_codes(clip):
+            check_reading(reading, [clip])
+            _show_codes(clip, as_json=as_json)
             return
         _show_arrays(clip, reading, strict=strict, as_json=as_json)
         return
@@ -103,11 +110,9 @@ def _show_arrays(path: Path, reading: Reading, *, strict: bool, as_json: bool) -
     from bvh.motion_io import load_motion
     from bvh.remarks import faults
     from bvh.skeleton import JOINTS, standing_height
-    from motiontok.cli.sources import STRICT, check_reading, is_codes
+    from motiontok.cli.sources import STRICT, check_reading
     from motiontok.errors import InputError
 
-    if is_codes(path):
-        raise InputError(f"{path}: codes; `motiontok decode` makes motion of them")
     check_reading(reading, [path])
     loaded = load_motion(path, reading=reading)
     motion, report = loaded.motion, loaded.report
@@ -135,6 +140,47 @@ def _show_arrays(path: Path, reading: Reading, *, strict: bool, as_json: bool) -
             click.echo(f"  joints    {len(JOINTS)}, canonical\n  problems  {lines}")
     if strict and (wrong := faults(loaded.remarks)):
         raise InputError(f"{path}: {wrong[0]}{STRICT}")
+
+
+def _show_codes(path: Path, *, as_json: bool) -> None:
+    """Codes and their sidecar: how many there are, of what motion and of which tokenizer."""
+    import json
+
+    from bvh.remarks import printable
+    from motiontok.codes import Codes
+
+    codes = Codes.load(path)
+    windows, width = codes.array.shape
+    facts = {
+        "name": path.name,
+        "kind": "codes",
+        "windows": windows,
+        "codes_per_window": width,
+        "first": codes.first,
+        "largest_code": int(codes.array.max()),
+        "frames": codes.frames,
+        "fps": codes.fps,
+        "fingerprint": codes.fingerprint,
+        "tokenizer": codes.tokenizer,
+        "start": [codes.start.x, codes.start.y, codes.start.yaw],
+        "source": codes.source,
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    frames = f"{codes.frames} frames, {codes.frames / codes.fps:.2f} s"
+    if not codes.frames:
+        frames = "all frames of its windows"
+    kept = f", the first {codes.first} of each window" if codes.first else ""
+    where = f", at {codes.tokenizer}" if codes.tokenizer else ""
+    x, y, yaw = facts["start"]
+    lines = [
+        f"{path.name}: codes, {windows} windows x {width}{kept}, {frames}",
+        f"  tokenizer {codes.fingerprint or 'not said'}{where}",
+        f"  start     {x:.2f} {y:.2f} m, {yaw:.2f} rad",
+        f"  source    {codes.source}",
+    ]
+    click.echo(printable("\n".join(lines)))
 
 
 def _show_trajectory(

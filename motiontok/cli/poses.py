@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -53,7 +54,8 @@ def open_poses(
     out = []
     for text in texts:
         found = _TEXT.fullmatch(text)
-        time = None if found is None else _number(found["time"])
+        # The motion's length bounds it, not the bound of a place.
+        time = None if found is None else _number(found["time"], beyond=math.inf)
         if found is None or time is None:
             raise InputError(
                 f"--pose {text}: expected CLIP:FRAME@SECONDS, maybe with ,X,Y,YAW or ,{_ANYWHERE} "
@@ -83,10 +85,10 @@ def _place(given: str, text: str) -> Start | None:
     return Start(*(float(number or 0.0) for number in numbers))
 
 
-def _number(text: str) -> float | None:
-    """A finite number, or None."""
+def _number(text: str, *, beyond: float = 1e9) -> float | None:
+    """A finite number whose size is below ``beyond``, or None."""
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if abs(value) < 1e9 else None
+    return value if abs(value) < beyond else None

@@ -94,7 +94,7 @@ def places_of(sources: Sources) -> tuple[Place, ...]:
     if len(paths) == 1:
         return (Place(paths[0], paths[0]),)
     # A name that is a whole path must not lead out of the folder of results.
-    names = [name.lstrip("/").replace(":", "") for name in set_names(paths)]
+    names = [name.lstrip("/").replace(":", "") for name in set_names(paths, advice="name it once")]
     for number, path in enumerate(paths):
         ending = path.name.removeprefix(set_name(path))
         if path.is_file() and not is_archive(path) and not names[number].endswith(ending):

@@ -41,8 +41,14 @@ Copies = dict[str, str]
 """Names of a set's clips that an earlier set also has, and that set's name."""
 
 
-def set_names(paths: Sequence[Path]) -> list[str]:
+def set_names(
+    paths: Sequence[Path], *, advice: str = "a set is drawn more often by its weight"
+) -> list[str]:
     """Names of sets: stems of folders and archives, with their parents where two agree.
+
+    Args:
+        paths: of the sets.
+        advice: what to do instead of giving a path twice, for the message.
 
     Raises:
         DataError: a path is given twice.
@@ -50,9 +56,7 @@ def set_names(paths: Sequence[Path]) -> list[str]:
     places = [path.expanduser().resolve() for path in paths]
     for number, place in enumerate(places):
         if place in places[:number]:
-            raise DataError(
-                f"{paths[number]}: given twice; a set is drawn more often by its weight"
-            )
+            raise DataError(f"{paths[number]}: given twice; {advice}")
     names = [set_name(place) for place in places]
     longer: tuple[Callable[[Path], str], ...] = (
         lambda place: f"{place.parent.name}/{set_name(place)}",

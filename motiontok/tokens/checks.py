@@ -20,10 +20,12 @@ from motiontok.errors import CodesError, DataError, InputError
 __all__ = [
     "OnInvalid",
     "check_codes",
+    "check_generator",
     "check_on_invalid",
     "features_of",
     "hold_invalid",
     "motion_of",
+    "not_negative",
     "require_codes",
     "stand_in",
     "usable_device",
@@ -41,6 +43,28 @@ def whole(value: Any, name: str, error: type[InputError]) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise error(f"{name} must be a whole number, got {value!r}")
     return int(value)
+
+
+def not_negative(value: Any, name: str) -> float:
+    """A finite number of 0 or more, also one of NumPy's; anything else raises.
+
+    Raises:
+        DataError: it names the value.
+    """
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if isinstance(value, bool) or not number or not 0.0 <= value < float("inf"):
+        raise DataError(f"{name} must be 0 or positive, got {value!r}")
+    return float(value)
+
+
+def check_generator(generator: Any) -> None:
+    """Refuse anything but a generator of torch, or none.
+
+    Raises:
+        DataError: it names the value.
+    """
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise DataError(f"generator must be a torch.Generator or None, got {generator!r}")
 
 
 def usable_device(device: torch.device | str) -> torch.device:
@@ -150,7 +174,6 @@ def check_codes(
             ``"hold"``: in every window of a sequence), or another ``on_invalid``.
     """
     check_on_invalid(on_invalid)
-    beyond = -1
     if isinstance(codes, Tensor) and codes.dtype == torch.uint64:
         codes = codes.cpu().numpy()
     try:
@@ -166,12 +189,12 @@ def check_codes(
             if prefixes:
                 reason = f"; if these are the first {found} of each window, say first={found}"
         raise CodesError(f"codes: expected (..., windows, {width}), got {tuple(z.shape)}{reason}")
+    given = z
     if not isinstance(z, Tensor):
         if z.dtype.kind not in "ui":
             raise CodesError(f"codes: expected integers, got {z.dtype}")
         if z.dtype == np.uint64:
             # What int64 does not hold stays large, and outside the vocabulary.
-            beyond = int(z.max())
             z = np.minimum(z, np.uint64(np.iinfo(np.int64).max))
         z = torch.from_numpy(z.astype(np.int64))
     if z.is_floating_point() or z.is_complex() or z.dtype == torch.bool:
@@ -180,10 +203,8 @@ def check_codes(
     valid = ((z >= 0) & (z < vocab_size)).all(dim=-1)
     held = on_invalid == "hold" and (goes_on or bool(valid.any(dim=-1).all()))
     if not valid.all() and not held:
-        low, high = int(z.min()), int(z.max())
-        bad = high if high >= vocab_size else low
-        where = tuple(int(i) for i in (z == bad).nonzero()[0])
-        bad = max(bad, beyond)
+        where = tuple(int(i) for i in ((z < 0) | (z >= vocab_size)).nonzero()[0])
+        bad = int(given[where])
         lost = "; no window of the sequence is valid" if on_invalid == "hold" else ""
         raise CodesError(
             f"codes: value {bad} at {where} is outside the vocabulary, 0 to {vocab_size - 1}{lost}"

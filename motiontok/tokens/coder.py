@@ -21,8 +21,10 @@ from motiontok.methods.daps.daps_temporal import DapsTemporal
 from motiontok.tokens.checks import (
     OnInvalid,
     check_codes,
+    check_generator,
     features_of,
     hold_invalid,
+    not_negative,
     stand_in,
     whole,
 )
@@ -135,13 +137,14 @@ class Coder:
 
         Raises:
             DataError: no motion, wrong shape or values that are not finite, effort below 1, a
-                negative temperature, or a number of codes that do not decode alone.
+                temperature that is no number of 0 or more, a generator that is none of torch's, or
+                a number of codes that do not decode alone.
             BVHError: the path is no readable clip.
         """
         if whole(effort, "effort", DataError) < 1:
             raise DataError(f"effort must be at least 1, got {effort}")
-        if not 0.0 <= temperature < float("inf"):
-            raise DataError(f"temperature must be 0 or positive, got {temperature}")
+        temperature = not_negative(temperature, "temperature")
+        check_generator(generator)
         self.require_first(first)
         self.require_rates(rate_weight)
         if generator is None and temperature == 0.0:
@@ -218,9 +221,7 @@ class Coder:
         Raises:
             DataError: it is negative or not finite, or the tokenizer has no prior of its own.
         """
-        if not 0.0 <= weight < float("inf"):
-            raise DataError(f"rate_weight must be 0 or positive, got {weight}")
-        if weight:
+        if not_negative(weight, "rate_weight"):
             self._with_rates(f"rate_weight {weight:g}")
 
     def nats(self, codes: NDArray[Any] | Tensor) -> Array | Tensor:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import bvh
 from bvh import DEFAULT_OFFSETS, JOINTS, BVHError, Motion, Source, procedural
+from bvh.motion_io import load_motion
 from bvh.rotations import angle_between, exp, from_axis_angle, identity, multiply, rotate
 from bvh.skeleton import forward_kinematics
 
@@ -313,3 +314,18 @@ def test_a_body_without_legs_has_no_size() -> None:
         one[leg] = 0.0
         with pytest.raises(BVHError, match=f"{side} thigh and shin are 0 mm long together"):
             motion.on_bones(one)
+
+
+def test_a_file_of_no_frames_or_no_legs_is_named_and_not_its_source(tmp_path):
+    motion = procedural.make("walk", seconds=1)
+    offsets = motion.offsets.copy()
+    offsets[[2, 3, 6, 7]] = 0.0
+    for bad, words in (
+        (motion[:0], "motion has no frames"),
+        (replace(motion, offsets=offsets), "left thigh and shin are 0 mm long together"),
+    ):
+        path = tmp_path / "bad.npz"
+        bad.save(path)
+        with pytest.raises(BVHError) as caught:
+            load_motion(path)
+        assert str(caught.value).startswith(f"{path}: {words}")

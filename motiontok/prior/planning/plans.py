@@ -135,6 +135,9 @@ def make_plan(
     target, discs, begin, frame0 = _inside(task, tokenizer, given)
     poses = [pose.inside(task.world) for pose in task.poses]
     check_ways(poses, begin, prior.limits)
+    if task.seconds is not None:
+        # Before a path through the poses is said to be too long.
+        check_poses(poses, task.seconds, prefix=given > 0)
     _require(task, prior, target, discs, begin)
     wrong: list[str] = []
     for attempt, room in enumerate(_ROOM):
@@ -250,10 +253,11 @@ def _require(
             room = float(np.linalg.norm(place - disc[:2]) - disc[2])
             if room < STANDING:
                 x, y, radius = world.scale * disc
+                where = "inside" if room < 0.0 else "from the rim of"
                 raise InputError(
-                    f"{name} is {world.scale * room:.2f} m from the rim of no-go disc {x:.3g} "
-                    f"{y:.3g} {radius:.3g}: a body that stands there needs "
-                    f"{world.scale * STANDING:.2f} m"
+                    f"{name} is {world.scale * abs(room):.2f} m {where} no-go disc {x:.3g} "
+                    f"{y:.3g} {radius:.3g}: a body that stands needs {world.scale * STANDING:.2f} "
+                    "m to its rim"
                 )
 
 

@@ -56,11 +56,16 @@ class PathTarget:
         """A path from the start through the places of target poses, at their times.
 
         Raises:
-            InputError: no pose has a place.
+            InputError: no pose after 0 s has a place.
         """
         begin = start or Start()
         known = [pose for pose in poses if pose.place is not None and pose.time > 0.0]
         if not known:
+            if any(pose.place is not None for pose in poses):
+                raise InputError(
+                    "the poses lead nowhere: give one with a place after 0 s, or a path or a "
+                    "velocity profile"
+                )
             raise InputError(
                 "poses that may be anywhere need a path, a velocity profile or a place"
             )

@@ -267,6 +267,8 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
 
     encode(walk, "-o", "codes.txt", words="codes.txt: codes are written to a .npy file")
     encode(codes, "-o", "again.npy", words="already codes")
+    (tmp_path / "cut.npy").write_bytes(codes.read_bytes()[:40])
+    encode(tmp_path / "cut.npy", "-o", "again.npy", words="cut.npy: damaged, or no array of")
     encode(tmp_path / "here", words="here: no clips here; expected .bvh or .bvh.gz or .npz files")
     encode(tmp_path, "-o", "folder.npy", words="encoded into a folder")
     encode(codes.with_suffix(".json"), "-o", "again.npy", words="sidecar")
@@ -277,7 +279,7 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
     encode(tmp_path / "nope", "-o", "x", words="nope: no such file or folder")
     archive = shutil.make_archive(str(tmp_path / "clips"), "zip", tmp_path, walk.name)
     encode(archive, walk, "-o", "codes.npy", words="2 sources are encoded into a folder")
-    encode(walk, walk, "-o", "folder", words="walk.bvh: given twice")
+    encode(walk, walk, "-o", "folder", words="walk.bvh: given twice; name it once")
     still = walk.with_name("still.bvh")
     still.write_text(walk.read_text().split("Frames:")[0] + "Frames: 0\nFrame Time: 0.03\n")
     encode(still, words=f"{still}: no frames to normalise")

@@ -13,7 +13,9 @@ import pytest
 import bvh
 from bvh import procedural
 from bvh.smpl import save_smpl
+from motiontok import Start
 from motiontok.cli import main as cli
+from motiontok.codes import Codes
 
 
 @pytest.fixture
@@ -137,9 +139,40 @@ def test_joint_positions_and_smpl_are_shown(tmp_path, capsys, monkeypatch) -> No
     # What inspect tells has 18 cm of head for everyone, whom --height scales as a whole.
     assert facts["height"] == pytest.approx(1.2 / 1.72 * 1.54 + 0.18, abs=0.01)
     np.save(tmp_path / "codes.npy", np.zeros((2, 9), dtype=np.uint16))
-    code, _, err = run(capsys, monkeypatch, tmp_path / "codes.npy")
+    code, out, err = run(capsys, monkeypatch, tmp_path / "codes.npy")
+    assert code == 0
+    assert "codes.npy: codes, 2 windows x 9, all frames of its windows\n" in out
+    assert "tokenizer not said" in out
+    assert "no codes.json beside it" in err
+
+
+def test_codes_are_shown_with_their_sidecar_whichever_is_given(
+    tmp_path, capsys, monkeypatch
+) -> None:
+    array = np.arange(12, dtype=np.uint16).reshape(2, 6)
+    path = tmp_path / "codes.npy"
+    where = Start(1.0, -2.0, 0.5)
+    Codes(array, "0123abcd", "runs/mine", 45, where, source="walk", first=6).save(path)
+    shown = []
+    for given in (path, path.with_suffix(".json")):
+        code, out, err = run(capsys, monkeypatch, given)
+        assert (code, err) == (0, "")
+        shown.append(out)
+    assert shown[0] == shown[1]
+    assert shown[0].splitlines() == [
+        "codes.npy: codes, 2 windows x 6, the first 6 of each window, 45 frames, 1.50 s",
+        "  tokenizer 0123abcd, at runs/mine",
+        "  start     1.00 -2.00 m, 0.50 rad",
+        "  source    walk",
+    ]
+    code, out, _ = run(capsys, monkeypatch, path, "--json")
+    facts = json.loads(out)
+    assert (facts["windows"], facts["codes_per_window"], facts["frames"]) == (2, 6, 45)
+    assert (facts["fingerprint"], facts["start"]) == ("0123abcd", [1.0, -2.0, 0.5])
+    path.write_bytes(path.read_bytes()[:40])
+    code, _, err = run(capsys, monkeypatch, path)
     assert code == 2
-    assert "codes.npy: codes; `motiontok decode`" in err
+    assert "codes.npy: not a .npy array of codes" in err
 
 
 def test_what_would_steer_a_terminal_is_escaped(run, tmp_path):

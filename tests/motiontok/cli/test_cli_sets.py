@@ -160,7 +160,10 @@ def test_eval_measures_each_set_and_all_of_them(run, trained, folders, tmp_path)
     [
         (["train", "general"], "needs --data"),
         (["train", "general", "--data", "{walks}", "--data", "nowhere"], "nowhere: no such file"),
-        (["train", "general", "--data", "{walks}", "--data", "{walks}"], "walks: given twice"),
+        (
+            ["train", "general", "--data", "{walks}", "--data", "{walks}"],
+            "given twice; a set is drawn",
+        ),
         (["train", "general", "--weight", "walks"], "--weight walks: expected SET=W"),
         (["train", "general", "--weight", "=2"], "--weight =2: expected SET=W"),
         (["train", "general", "--weight", "walks=x"], "--weight walks=x: expected SET=W"),

@@ -97,7 +97,6 @@ def test_pickles_are_refused_by_name(tmp_path, monkeypatch, run, protocol, endin
         (np.zeros((9, 22, 3), complex), "expected numbers, got complex128"),
         (np.zeros(9), "no motion: expected floats of shape"),
         (np.full((9, 22, 3), np.inf), "frame 0 holds a value that is not finite"),
-        (np.zeros((9, 4), int), "codes; `motiontok decode` makes motion of them"),
     ],
 )
 def test_arrays_that_are_no_positions_say_what_they_are(tmp_path, monkeypatch, run, value, message):

@@ -201,9 +201,9 @@ def test_limits_are_of_what_was_trained_on_and_kept(tiny_prior):
 @pytest.mark.parametrize(
     ("way", "arguments", "words"),
     [
-        ("x,y\n3,0\n", ["--no-go", 0.1, 0, 0.5], "the start is -0.40 m from the rim of no-go"),
+        ("x,y\n3,0\n", ["--no-go", 0.1, 0, 0.5], "the start is 0.40 m inside no-go disc 0.1 0 0.5"),
         ("x,y\n3,0\n", ["--no-go", 3, 0.6, 0.4], "waypoint 1 is 0.20 m from the rim of no-go"),
-        ("x,y\n3,0\n", ["--no-go", 3, 2, 0.5, "--end", 3, 2, 0], "from the rim of no-go disc"),
+        ("x,y\n3,0\n", ["--no-go", 3, 2, 0.5, "--end", 3, 2, 0], "waypoint 2 is 0.50 m inside"),
         ("x,y\n3,0\n", ["--speed", 10], "leg 1 of the path: 10 m/s forward is beyond"),
         ("t,x,y\n0,0,0\n1,1,0\n2,30,0\n", [], "leg 2 of the path: 29 m/s forward is beyond"),
         ("x,y\n1e9,0\n", [], "at most 3600 are planned"),

@@ -242,6 +242,7 @@ def test_sampling_through_poses_from_the_command_line(run, clips, tokenizer):
         ("walk.npz:30@1,2,3", "its place is X,Y,YAW"),
         ("walk.npz:30@1,2,3,nan", "its place is X,Y,YAW"),
         ("walk.npz:30@7", "its time is 7 s"),
+        ("walk.npz:30@1e9", "its time is 1e+09 s"),
         ("nowhere.npz:30@1", "nowhere.npz"),
     ],
 )
@@ -254,3 +255,19 @@ def test_bad_poses_are_one_clear_line(run, clips, monkeypatch, command, text, me
     assert message in noted
     assert len(noted.strip().splitlines()) == 1
     assert not (clips / "bad.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (",0,0,0", "the poses lead nowhere: give one with a place after 0 s, or a path"),
+        (",anywhere", "poses that may be anywhere need a path"),
+    ],
+)
+def test_planning_through_a_pose_at_the_beginning_alone_says_what_is_missing(
+    run, clips, place, message
+):
+    pose = f"{clips / 'walk.npz'}:5@0{place}"
+    code, _, noted = run("plan", "--pose", pose, "--seconds", 0.5, "-o", clips / "bad.npy")
+    assert code == 2
+    assert message in noted

@@ -123,7 +123,7 @@ def answer(socket):
         (pack({"op": "plan", "profile": [[0, 1, 0, 0], [0, 1, 0, 0]]}), "times must ascend"),
         (
             pack({"op": "plan", "waypoints": [[3.0, 0.0]], "no_go": [[0.1, 0, 0.4]]}),
-            "the start is -0.30 m from the rim of no-go disc 0.1 0 0.4",
+            "the start is 0.30 m inside no-go disc 0.1 0 0.4",
         ),
         (
             pack({"op": "plan", "waypoints": [[3.0, 0.0]], "no_go": [[3, 0, -1]]}),

@@ -381,6 +381,9 @@ def test_a_bad_clip_among_many_is_named(tokenizer, changes, words):
     [
         (np.full((2, 8), 16), "value 16 at (0, 0) is outside the vocabulary, 0 to 15"),
         (np.array([[0] * 8, [0] * 7 + [-1]]), "value -1 at (1, 7)"),
+        (np.array([[0, -7] + [0] * 6, [-2000, 16] + [-1] * 6]), "value -7 at (0, 1)"),
+        (torch.tensor([[3] * 7 + [20], [-9] * 7 + [99]]), "value 20 at (0, 7)"),
+        (np.array([[17] * 8, [2**64 - 1] * 8], np.uint64), "value 17 at (0, 0)"),
         (np.zeros((2, 7), int), "expected (..., windows, 8), got (2, 7)"),
         (np.zeros(8, int), "expected (..., windows, 8), got (8,)"),
         (np.zeros((0, 8), int), "expected (..., windows, 8), got (0, 8)"),
@@ -436,9 +439,14 @@ def test_bad_features_are_refused(tokenizer, features, words):
 def test_impossible_options_are_refused(tokenizer, motion):
     with pytest.raises(DataError, match="effort must be at least 1, got 0"):
         tokenizer.encode(motion, effort=0)
-    for temperature in (-1.0, np.nan, np.inf):
+    for temperature in (-1.0, np.nan, np.inf, "1", None, [1.0], True, np.ones(2)):
         with pytest.raises(DataError, match="temperature must be 0 or positive"):
             tokenizer.encode(motion, temperature=temperature)
+        with pytest.raises(DataError, match="rate_weight must be 0 or positive"):
+            tokenizer.encode(motion, rate_weight=temperature)
+    for generator in (3, np.random.default_rng(3)):
+        with pytest.raises(DataError, match=r"generator must be a torch\.Generator or None, got"):
+            tokenizer.encode(motion, generator=generator)
 
 
 def test_saving_and_loading_changes_nothing(tokenizer, motion, tmp_path):
