@@ -185,7 +185,9 @@ def test_robots_whose_description_is_elsewhere_say_how_to_get_it(tmp_path, name)
     assert done.stderr.count("\n") == 1
     assert f"{name}: its description does not come with this package" in done.stderr
     assert "--robot path/to/" in done.stderr
+    module = name if name in ("h1", "h1_2") else "g1"  # whose repository has the others, too
     assert "pip install robot_descriptions" in done.stderr
+    assert f"import robot_descriptions.{module}_description" in done.stderr
     assert not list(tmp_path.iterdir()), "nothing is fetched without being asked"
     (tmp_path / "unitree_ros").mkdir()
     done = run("robots", name, **nowhere)
