@@ -217,6 +217,8 @@ def _settings(
     return digest(
         robot.urdf.read_bytes(),
         " ".join(sorted(robot.lost)),
+        # Ledgers of robots without meshes once had zeros.
+        "" if robot.measures_self_collision else "self-collision not measured",
         described,
         json.dumps(dict(robot.map.follow)),
         repr(layout),
