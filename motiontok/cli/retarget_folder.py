@@ -274,7 +274,6 @@ def _tell(
         "output": str(output),
         "robot": robot.name,
         "written": len(kept),
-        "already_there": old,
         "skipped": broken,
         "left_out": {str(source / e.file): e.left_out for e in lines if e.left_out},
         "frames": sum(frames),
