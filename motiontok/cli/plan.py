@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,12 @@ from motiontok.cli.options import (
 )
 from motiontok.cli.poses import open_poses, pose_files, pose_option
 
+if TYPE_CHECKING:
+    from motiontok.prior.planning import Plan
+
 __all__ = ["plan"]
+
+_FAR = 0.5  # m, a miss that is told
 
 
 @click.command()
@@ -109,6 +114,8 @@ def plan(
 
     Searches over a prior's draws window by window. --samples 1 is sampling alone. The plan enters
     no disc, goes through its poses and ends in the end pose, or it is refused with exit code 1.
+    Waypoints and velocities are followed as well as the prior can; a note tells of misses above
+    0.5 m.
     Also writes a picture of the plan and its task: OUT with the ending .plan.png.
     """
     import time
@@ -183,6 +190,8 @@ def plan(
         trajectory, nearest = put_on_robot(motion, robot, task.discs)
         if nearest is not None:
             missed = {**missed, "clearance_m": min(nearest, missed["clearance_m"])}
+    if (waypoints or profile) and (far := _missed(found)):
+        click.echo(f"note: {out}: {far}", err=True)
     named = lasting_name(tokenizer)
     replace(found.codes, tokenizer=named, licence=loaded.licence).save(out)
     result = {
@@ -216,3 +225,22 @@ def plan(
         f"{name} -> {result[name]}" for name in ("codes", "picture", "robot") if name in result
     ]
     click.echo("   ".join(files))
+
+
+def _missed(found: Plan) -> str:
+    """By how much a plan misses its waypoints or profile, in words; empty if by little."""
+    from motiontok.prior.planning.targets import PathTarget
+    from motiontok.prior.planning.tracking import distances_to
+
+    mean, end = found.errors["path_error_m"], found.errors["end_error_m"]
+    path, worst = "the places to which its velocities lead", mean
+    wide = ""
+    if isinstance(found.target, PathTarget):
+        path, worst = "its waypoints' path", float(distances_to(found.motion, found.target).max())
+        wide = f", {worst:.2f} m at worst"
+    if max(mean, end, worst) <= _FAR:
+        return ""
+    return (
+        f"the plan is {mean:.2f} m from {path} on average{wide}, and {end:.2f} m at its end; these "
+        "are reported, not promised"
+    )

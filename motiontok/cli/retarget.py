@@ -142,11 +142,12 @@ def retarget(
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
         from motiontok.cli.retarget_folder import retarget_folder
-        from motiontok.robots.reports.ledger import parse_limits
+        from motiontok.robots.reports.ledger import parse_limits, require_measured
 
         limits = parse_limits(bounds)
         read["reading"] = of_robot(reading, from_robot, None)
         robot = open_robot(robot_name, map_path)
+        require_measured(limits, robot)
         suffix = ".csv" if csv else ".npz"
         retarget_folder(
             source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +112,8 @@ def retarget_folder(
                 names.append(file)
                 yield motion
 
-        before = len(done)
+        there = set(done)
+        before = len(there)
         left = before < len(files)
         results_of = retarget_and_evaluate_all(motions(), robot, ground=ground) if left else ()
         with (
@@ -143,7 +144,8 @@ def retarget_folder(
         raise InputError(f"{source}: none of {len(files)} files could be used")
     if read["strict"] and broken:
         raise InputError(f"{source}: {len(broken)} of its files were not used, with --strict")
-    _tell(source, output, robot, [done[f] for f in files if f in done], broken, as_json)
+    lines = [done[f] for f in files if f in done]
+    _tell(source, output, robot, lines, broken, there=there, as_json=as_json)
 
 
 def _results_among(files: Sequence[str], source: Path, output: Path) -> dict[str, Path | None]:
@@ -215,6 +217,8 @@ def _settings(
     return digest(
         robot.urdf.read_bytes(),
         " ".join(sorted(robot.lost)),
+        # Ledgers of robots without meshes once had zeros.
+        "" if robot.measures_self_collision else "self-collision not measured",
         described,
         json.dumps(dict(robot.map.follow)),
         repr(layout),
@@ -225,7 +229,14 @@ def _settings(
 
 
 def _tell(
-    source: Path, output: Path, robot: Robot, lines: list[Line], broken: list[str], as_json: bool
+    source: Path,
+    output: Path,
+    robot: Robot,
+    lines: list[Line],
+    broken: list[str],
+    *,
+    there: Set[str],
+    as_json: bool,
 ) -> None:
     from motiontok.robots import Report
     from motiontok.robots.reports.ledger import LEDGER
@@ -239,13 +250,14 @@ def _tell(
             f"{source}: all {len(lines)} clips are beyond --max; see {output / LEDGER}"
         )
     frames = [line.frames for line in kept]
+    old = sum(line.file in there for line in kept)
     together = Report.of_many([line.figures() for line in kept], frames)
     if not as_json:
         click.echo(together.table())
         left = f", {len(lines) - len(kept)} left out" if len(kept) < len(lines) else ""
         click.echo(
-            f"wrote {len(kept)} trajectories{left}, {sum(frames)} frames for {robot.name}"
-            f" to {output}"
+            f"wrote {len(kept) - old} trajectories{f', {old} were there already' if old else ''}"
+            f"{left}, {sum(frames)} frames for {robot.name} to {output}"
         )
         return
     rows = [

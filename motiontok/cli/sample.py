@@ -62,7 +62,8 @@ _MISS = 0.1
 @click.option(
     "--prefix",
     type=click.Path(path_type=Path),
-    help="Clip, motion or codes to continue; the result begins with it.",
+    help="Clip, motion or codes to continue; the result begins with its whole windows, and frames "
+    "after the last one are left out, with a note.",
 )
 @pose_option
 @click.option(
@@ -274,5 +275,11 @@ def _prefix(path: Path, tokenizer: MotionTokenizer) -> Codes:
     if not whole:
         raise CodesError(
             f"{path}: {codes.frames} frames are less than one window, {window}; --prefix needs one"
+        )
+    if left := codes.frames and codes.frames - whole * window:
+        click.echo(
+            f"note: {path}: the last {left} of {codes.frames} frames are left out; a prefix is "
+            f"whole windows of {window}",
+            err=True,
         )
     return replace(codes, array=codes.array[:whole])

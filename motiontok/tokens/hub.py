@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 from motiontok.errors import TokenizerError
+from motiontok.paths import config_dir
 
 __all__ = ["folder_of"]
 
 _NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_RUNS = "runs"  # where `motiontok train` writes
 # JSON and safetensors: nothing that is unpickled is even fetched.
 _FILES = [f"{folder}{name}" for folder in ("", "tokenizer/", "prior/") for name in (
     "config.json", "calibrations.json", "model.safetensors", "prior.json", "prior.safetensors"
@@ -19,6 +21,8 @@ _FILES = [f"{folder}{name}" for folder in ("", "tokenizer/", "prior/") for name 
 def folder_of(name: Path) -> Path:
     """An existing folder, or a copy of the hub's folder of that name.
 
+    What begins with ``runs/`` is where training writes, and is not asked for.
+
     Args:
         name: of a folder, or ``owner/name``. An existing folder takes precedence.
 
@@ -26,12 +30,18 @@ def folder_of(name: Path) -> Path:
         An existing folder, or the name unchanged.
 
     Raises:
-        TokenizerError: the hub has no such name, or cannot be reached and there is no copy, or
-            ``huggingface_hub`` is not installed.
+        TokenizerError: there is no such run, or the hub has no such name, or cannot be reached and
+            there is no copy, or ``huggingface_hub`` is not installed.
     """
     # In a folder that is there a name is one of a folder, if a wrong one.
     if name.exists() or name.parent.is_dir() or not _NAME.fullmatch(name.as_posix()):
         return name
+    if name.parent.name == _RUNS:
+        known = (config_dir() / f"{name.name}.toml").is_file()
+        raise TokenizerError(
+            f"{name.as_posix()}: no such folder; train one: motiontok train "
+            f"{name.name if known else 'CONFIG'}"
+        )
     try:
         from huggingface_hub import snapshot_download
     except ImportError:

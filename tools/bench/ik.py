@@ -46,7 +46,7 @@ import numpy as np  # noqa: E402
 
 import bvh  # noqa: E402
 from bvh.rotations import Array, angle_between, from_matrix, normalize, to_matrix  # noqa: E402
-from motiontok.robots import Follower, Trajectory, evaluate, load_robot, retarget  # noqa: E402
+from motiontok.robots import Follower, Report, Trajectory, evaluate, load_robot, retarget  # noqa: E402
 from motiontok.robots.kinematics.kinematics import Kinematics  # noqa: E402
 from motiontok.robots.limits.self_collision import SelfCollision  # noqa: E402
 from motiontok.robots.model.robot import Robot  # noqa: E402
@@ -157,6 +157,12 @@ def bench_targets(
     ratios({name: result[1] for name, result in best.items()})
 
 
+def _overlap(report: Report) -> str:
+    if report.self_penetration is None or report.colliding_frames is None:
+        return "not looked at"
+    return f"{1000 * report.self_penetration:.0f} ({100 * report.colliding_frames:.0f} %)"
+
+
 def bench_clips(
     robot: Robot, paths: list[Path], python: Path | None, part: slice, rounds: int
 ) -> None:
@@ -201,7 +207,7 @@ def bench_clips(
                 f" | {100 * r.foot_slide:.1f} ({100 * r.foot_slide_source:.1f})"
                 f" | {np.degrees(r.foot_tilt):.1f}"
                 f" | {1000 * r.foot_depth:.0f}, {1000 * r.body_depth:.0f}"
-                f" | {1000 * r.self_penetration:.0f} ({100 * r.colliding_frames:.0f} %) |"
+                f" | {_overlap(r)} |"
             )
     print(f"\nall {count} frames:")
     for name, seconds in total.items():

@@ -47,14 +47,16 @@ def main() -> None:
             trajectory = retarget(motion, robot)
             rate = len(motion) / (time.process_time() - start)
             r = evaluate(trajectory, motion, robot)
-            overlap = f"{1000 * r.self_penetration:.0f} ({100 * r.colliding_frames:.0f} %)"
+            overlap = "not looked at"
+            if r.self_penetration is not None and r.colliding_frames is not None:
+                overlap = f"{1000 * r.self_penetration:.0f} ({100 * r.colliding_frames:.0f} %)"
             row = (
                 robot.name,
                 f"{100 * r.foot_slide:.1f} ({100 * r.foot_slide_source:.1f})",
                 f"{np.degrees(r.foot_tilt):.1f}",
                 f"{1000 * r.foot_depth:.0f}",
                 f"{1000 * r.body_depth:.0f}",
-                "not looked at" if robot.lost else overlap,
+                overlap,
                 f"{100 * r.near_limit:.1f} %",
                 f"{r.root_jerk:.0f} ({r.root_jerk_source:.0f})",
                 f"{r.joint_jerk:.0f}",

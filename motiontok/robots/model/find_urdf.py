@@ -13,6 +13,8 @@ __all__ = ["find_description"]
 
 # Repositories that `robot_descriptions` keeps, and a module of it whose import fetches one.
 _CACHED = {"unitree_ros": "g1_description"}
+# Modules of robots that have their own; it fetches the same repository.
+_OWN = {"h1": "h1_description", "h1_2": "h1_2_description"}
 
 
 def find_description(map: RobotMap) -> Path:
@@ -61,8 +63,9 @@ def _cached(map: RobotMap, repository: str) -> Path:
             f"{map.name}: its description, {map.urdf}, is not in {held}; give its path in place "
             f"of the name: --robot path/to/{Path(map.urdf).name}"
         )
+    module = _OWN.get(map.name, _CACHED[repository])
     raise RobotError(
         f"{map.name}: its description does not come with this package; give its path in place of "
         f"the name: --robot path/to/{Path(map.urdf).name}, or cache it once, from the network: "
-        f'pip install robot_descriptions && python -c "import robot_descriptions.{_CACHED[repository]}"'  # noqa: E501
+        f'pip install robot_descriptions && python -c "import robot_descriptions.{module}"'
     )

@@ -125,6 +125,11 @@ class Robot:
                     shapes.removeGeometryObject(shape.name)
         return SelfCollision(self.model, shapes, self.coupling)
 
+    @property
+    def measures_self_collision(self) -> bool:
+        """Every link has its shape, and there are some: overlaps of bodies can be measured."""
+        return not self.lost and len(self.collision.geometryObjects) > 0
+
     @cached_property
     def outline(self) -> Outline:
         """Points that must stay above the ground.

@@ -11,10 +11,20 @@ from typing import Any
 
 from bvh.atomic_write import atomic_path
 from motiontok.errors import InputError
+from motiontok.robots.model.robot import Robot
 from motiontok.robots.reports.report import Report
 from motiontok.shards import manifest_lines
 
-__all__ = ["LEDGER", "Line", "digest", "exceeded", "parse_limits", "read_ledger", "write_ledger"]
+__all__ = [
+    "LEDGER",
+    "Line",
+    "digest",
+    "exceeded",
+    "parse_limits",
+    "read_ledger",
+    "require_measured",
+    "write_ledger",
+]
 
 LEDGER = "retarget.jsonl"
 """Name of the ledger in a folder of robot trajectories, a line a clip."""
@@ -32,7 +42,7 @@ class Line:
         frames: written, or to be written.
         fps: of these.
         left_out: the bound that it exceeds; empty if it exceeds none.
-        report: figures by name, SI units.
+        report: figures by name, SI units; None for what is not measured.
     """
 
     file: str
@@ -42,7 +52,7 @@ class Line:
     frames: int
     fps: float
     left_out: str
-    report: dict[str, float]
+    report: dict[str, float | None]
 
     def text(self) -> str:
         """Text of a line of the ledger."""
@@ -50,7 +60,8 @@ class Line:
 
     def figures(self) -> Report:
         """The report."""
-        return Report(**self.report)
+        values: dict[str, Any] = self.report
+        return Report(**values)
 
 
 def parse_limits(texts: tuple[str, ...]) -> dict[str, float]:
@@ -74,13 +85,27 @@ def parse_limits(texts: tuple[str, ...]) -> dict[str, float]:
     return bounds
 
 
+def require_measured(bounds: Mapping[str, float], robot: Robot) -> None:
+    """Refuse bounds of figures that are not measured of a robot.
+
+    Raises:
+        InputError: a bound is of self-collision, and meshes are missing.
+    """
+    for name in ("self_penetration", "colliding_frames"):
+        if name in bounds and not robot.measures_self_collision:
+            raise InputError(
+                f"--max {name}={bounds[name]:g}: not measured, no meshes of {robot.name} are there;"
+                " put them where its URDF says, or leave this bound out"
+            )
+
+
 def exceeded(report: Report, bounds: Mapping[str, float]) -> str:
-    """Figures of a report beyond bounds, in words; empty if there are none."""
+    """Measured figures of a report beyond bounds, in words; empty if there are none."""
     values = report.to_dict()
     return ", ".join(
-        f"{name} {values[name]:.4g} above {bound:g}"
+        f"{name} {value:.4g} above {bound:g}"
         for name, bound in bounds.items()
-        if values[name] > bound
+        if (value := values[name]) is not None and value > bound
     )
 
 

@@ -56,7 +56,8 @@ def plot_measurement(
             )  # fmt: skip
     axes[3].axhline(0, color="#888888", lw=0.8)
     axes[3].set_ylabel("lowest corner, cm\n(bars: contact)")
-    axes[4].plot(time, 1000 * m.overlaps, color="black", lw=1, label="two bodies overlap")
+    if m.overlaps is not None:
+        axes[4].plot(time, 1000 * m.overlaps, color="black", lw=1, label="two bodies overlap")
     axes[4].plot(time, 1000 * m.foot_depths, color="#c0392b", lw=1, label="sole below ground")
     axes[4].set_ylabel("depth, mm")
     axes[4].set_xlabel("seconds")

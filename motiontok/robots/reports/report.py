@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -57,8 +58,9 @@ class Report:
         deep_frames: share of frames with a sole deeper than 5 mm.
         body_depth: deepest point of any body below the ground, m.
         buried_frames: share of frames with some body deeper than 10 mm.
-        self_penetration: deepest overlap of two of the robot's bodies, m.
-        colliding_frames: share of frames with an overlap deeper than 1 mm.
+        self_penetration: deepest overlap of two of the robot's bodies, m; None if it is not
+            measured, since meshes are missing.
+        colliding_frames: share of frames with an overlap deeper than 1 mm, or None.
         near_limit: share of frames with some joint within 2 % of its range of a limit.
         root_jerk: mean size of the third derivative of the base's position, m/s^3.
         root_jerk_source: the same of the motion's hips, scaled to the robot.
@@ -81,8 +83,8 @@ class Report:
     deep_frames: float
     body_depth: float
     buried_frames: float
-    self_penetration: float
-    colliding_frames: float
+    self_penetration: float | None
+    colliding_frames: float | None
     near_limit: float
     root_jerk: float
     root_jerk_source: float
@@ -95,22 +97,32 @@ class Report:
         Args:
             reports: one per trajectory, at least one.
             frames: of each trajectory, the weights of means and shares; maxima are those of all.
+
+        What is not measured in one of them is not measured in all.
         """
-        figures = {}
+        figures: dict[str, Any] = {}
         for field in fields(cls):
             values = [getattr(report, field.name) for report in reports]
             largest = field.name in _LARGEST
-            figures[field.name] = float(
-                max(values) if largest else np.average(values, weights=frames)
+            figures[field.name] = (
+                None
+                if None in values
+                else float(max(values) if largest else np.average(values, weights=frames))
             )
         return cls(**figures)
 
-    def to_dict(self) -> dict[str, float]:
-        """The figures by name, SI units."""
+    def to_dict(self) -> dict[str, float | None]:
+        """The figures by name, SI units; None for what is not measured."""
         return asdict(self)
 
     def table(self) -> str:
         """The figures as lines of text, in everyday units."""
+        overlap = "not measured, no meshes"
+        if self.self_penetration is not None and self.colliding_frames is not None:
+            overlap = (
+                f"{1000 * self.self_penetration:.1f} mm at most,"
+                f" {100 * self.colliding_frames:.1f} % of frames deeper than 1 mm"
+            )
         rows = (
             ("position error", f"{100 * self.position_error:.2f} cm mean,"
                                f" {100 * self.position_error_max:.1f} cm max"),
@@ -130,8 +142,7 @@ class Report:
                        f" {100 * self.buried_frames:.1f} % of frames deeper than 10 mm"),
             ("jerk", f"{self.root_jerk:.0f} m/s3 base (source {self.root_jerk_source:.0f}),"
                      f" {self.joint_jerk:.0f} rad/s3 joints"),
-            ("self-collision", f"{1000 * self.self_penetration:.1f} mm at most,"
-                               f" {100 * self.colliding_frames:.1f} % of frames deeper than 1 mm"),
+            ("self-collision", overlap),
         )  # fmt: skip
         return "\n".join(f"{name:<16}{text}" for name, text in rows)
 
@@ -156,7 +167,7 @@ class Measurement:
         slides: speeds (m/s) of standing points between neighbouring frames, the robot's
             and the motion's scaled to the robot.
         tilts: ``(n,)`` angles (rad) to the ground of soles that stand on heel and toe.
-        overlaps: ``(frames,)`` deepest overlap of two bodies, m.
+        overlaps: ``(frames,)`` deepest overlap of two bodies, m; None if not measured.
         depths: ``(frames,)`` deepest point of any body below the ground, m.
         near_limit: ``(frames,)`` some joint is within 2 % of its range of a limit.
         root_jerks: sizes (m/s^3) of the base's third differences, and of the motion's
@@ -178,7 +189,7 @@ class Measurement:
     contacts: Contacts
     slides: tuple[Array, Array]
     tilts: Array
-    overlaps: Array
+    overlaps: Array | None
     depths: Array
     near_limit: Array
     root_jerks: tuple[Array, Array]
@@ -209,10 +220,12 @@ class Measurement:
             foot_tilt=_mean(self.tilts),
             foot_depth=float(self.foot_depths.max()),
             deep_frames=float((self.foot_depths > 0.005).mean()),
-            self_penetration=float(self.overlaps.max()),
+            self_penetration=None if self.overlaps is None else float(self.overlaps.max()),
             body_depth=float(self.depths.max()),
             buried_frames=float((self.depths > 0.01).mean()),
-            colliding_frames=float((self.overlaps > 0.001).mean()),
+            colliding_frames=(
+                None if self.overlaps is None else float((self.overlaps > 0.001).mean())
+            ),
             near_limit=float(self.near_limit.mean()),
             root_jerk=_mean(self.root_jerks[0]),
             root_jerk_source=_mean(self.root_jerks[1]),
@@ -273,7 +286,11 @@ def measure(
         contacts=contacts,
         slides=_slides(motion, robot, corners, contacts),
         tilts=_tilts(corners, contacts, under.feet),
-        overlaps=robot.self_collision.near(trajectory.qpos).deepest(len(motion)),
+        overlaps=(
+            robot.self_collision.near(trajectory.qpos).deepest(len(motion))
+            if robot.measures_self_collision
+            else None
+        ),
         depths=body_depths(robot, trajectory.qpos, under),
         near_limit=(
             np.minimum(joints - lower, upper - joints) < limit_margins(lower, upper, _NEAR)

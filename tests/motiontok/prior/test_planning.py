@@ -330,6 +330,29 @@ def test_what_cannot_be_planned_is_said_before_anything_is(
     assert [p.name for p in tmp_path.iterdir()] == ["w.csv"]
 
 
+def test_a_plan_that_misses_its_waypoints_says_by_how_much(tiny_run, tiny_prior_run, tmp_path, run):
+    (tmp_path / "way.csv").write_text("t,x,y\n0,0,0\n4,-6,4\n")
+    (tmp_path / "v.csv").write_text("t,forward,left,yaw_rate\n0,0,0.9,0\n4,0,0.9,0\n")
+    base = ["plan", "--tokenizer", tiny_run, "--prior", tiny_prior_run, "--samples", 1]
+    base += ["-o", tmp_path / "codes.npy", "--json"]
+    for given, words in (
+        (["--waypoints", tmp_path / "way.csv"], "from its waypoints' path on average"),
+        (["--velocity-profile", tmp_path / "v.csv"], "from the places to which its velocities"),
+    ):
+        code, said, noted = run(*base, *given)
+        assert code == 0, noted
+        result = json.loads(said)
+        assert result["end_error_m"] > 0.5, "a hardly trained prior goes elsewhere"
+        assert f"the plan is {result['path_error_m']:.2f} m {words}" in noted
+        assert f"{result['end_error_m']:.2f} m at its end" in noted
+    # What is near is not told.
+    (tmp_path / "stay.csv").write_text("t,x,y\n0,0,0\n0.2,0.02,0\n")
+    code, said, noted = run(*base, "--waypoints", tmp_path / "stay.csv", "--seconds", 0.2)
+    assert code == 0, noted
+    assert json.loads(said)["end_error_m"] < 0.5
+    assert "on average" not in noted
+
+
 def test_a_plan_goes_onto_a_robot(tiny_run, tiny_prior_run, tmp_path, run):
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
     from motiontok.robots import Trajectory

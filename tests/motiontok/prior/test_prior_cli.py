@@ -121,14 +121,23 @@ def test_a_clip_is_continued_from_where_it_was(run, base, tmp_path, tiny_tokeniz
     clip = procedural.make("walk", seconds=70 / 30, seed=2)
     clip.save(tmp_path / "walk.npz")
     prefix = ["--prefix", tmp_path / "walk.npz"]
-    assert run("sample", *prefix, "--seconds", 2, "-o", tmp_path / "c.npy", *base)[0] == 0
+    code, _, noted = run("sample", *prefix, "--seconds", 2, "-o", tmp_path / "c.npy", *base)
+    assert code == 0
+    assert "walk.npz: the last 6 of 70 frames are left out" in noted
     codes = Codes.load(tmp_path / "c.npy")
     # 70 frames are two whole windows; the rest would be held still and is left out.
     np.testing.assert_array_equal(codes.array[:2], tiny_tokenizer.encode(clip)[:2])
     assert codes.frames == 64 + 60
     np.testing.assert_allclose(codes.offsets, clip.offsets)
     again = ["--prefix", tmp_path / "c.npy"]
-    assert run("sample", *again, "--seconds", 1, "-o", tmp_path / "d.npy", *base)[0] == 0
+    code, _, noted = run("sample", *again, "--seconds", 1, "-o", tmp_path / "d.npy", *base)
+    assert code == 0
+    assert "the last 28 of 124 frames are left out" in noted
+    whole = tiny_tokenizer.encode_to_codes(clip[:64])
+    whole.save(tmp_path / "e.npy")
+    exact = ["--prefix", tmp_path / "e.npy"]
+    _, _, noted = run("sample", *exact, "--seconds", 1, "-o", tmp_path / "f.npy", *base)
+    assert "left out" not in noted
     assert Codes.load(tmp_path / "d.npy").frames == 96 + 30
 
 

@@ -166,10 +166,10 @@ def test_missing_meshes_and_missing_feet_are_named(tmp_path):
     toml.write_text(toml.read_text() + "[sole]\nheel=-0.1\ntoe=0.2\nwidth=0.1\nheight=0.08\n")
     robot = load_robot(urdf, map=toml)
     assert robot.calibration.leg_length == pytest.approx(0.88)
-    # Nothing to run into: it moves all the same.
+    # No shapes to run into each other: it moves all the same.
     motion = procedural.make("walk", seconds=1, seed=0)
     report = evaluate(retarget(motion, robot), motion, robot)
-    assert report.self_penetration == 0
+    assert report.self_penetration is None
     assert report.limit_violation == 0
     assert report.foot_depth < 0.005
 

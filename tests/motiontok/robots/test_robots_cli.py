@@ -123,6 +123,9 @@ def test_a_folder_becomes_tables_where_asked(run, clip, tmp_path):
     done = run("retarget", folder, "-o", out, "--csv")
     assert done.returncode == 0, done.stderr
     assert "position error" in done.stdout
+    assert "wrote 1 trajectories, 30 frames for g1" in done.stdout
+    again = run("retarget", folder, "-o", out, "--csv")
+    assert "wrote 0 trajectories, 1 were there already, 30 frames for g1" in again.stdout
     assert sorted(p.name for p in out.glob("*.csv*")) == ["walk.csv", "walk.csv.json"]
     assert np.loadtxt(out / "walk.csv", delimiter=",").shape == (30, 36)
     refused = run("retarget", folder / "walk.npz", "-o", tmp_path / "r.npz", "--csv")

@@ -135,6 +135,33 @@ def test_without_meshes_all_but_self_collision_works_and_is_said_once(meshless, 
     assert done.output.count("meshes are not there") == 1
 
 
+def test_without_meshes_self_collision_is_not_measured(meshless, tmp_path):
+    clips, out = tmp_path / "clips", tmp_path / "robots"
+    clips.mkdir()
+    for seed in range(2):
+        procedural.make("walk", seconds=0.5, seed=seed).save(clips / f"{seed}.npz")
+    given = [str(clips), "-o", str(out), "--robot", str(meshless)]
+    for figure in ("self_penetration", "colliding_frames"):
+        refused = run("retarget", *given, "--max", f"{figure}=0.01")
+        assert refused.returncode == 2
+        assert f"--max {figure}=0.01: not measured, no meshes of {meshless.stem}" in refused.stderr
+    assert not out.exists()
+    done = run("retarget", *given, "--max", "root_jerk=1e6")
+    assert done.returncode == 0, done.stderr
+    (row,) = (line for line in done.stdout.splitlines() if line.startswith("self-collision"))
+    assert row.split(maxsplit=1)[1] == "not measured, no meshes"
+    lines = [json.loads(line) for line in (out / "retarget.jsonl").read_text().splitlines()]
+    done = run("retarget", *given, "--max", "root_jerk=1e6")
+    assert "wrote 0 trajectories, 2 were there already" in done.stdout, "the ledger is read again"
+    told = json.loads(run("retarget", *given, "--max", "root_jerk=1e6", "--json").stdout)
+    for report in (told, *told["files"], *(line["report"] for line in lines)):
+        assert report["self_penetration"] is report["colliding_frames"] is None
+    one = ["retarget", clips / "0.npz", "-o", tmp_path / "0.npz", "--robot", meshless, "--json"]
+    done = run(*one, "--plot", tmp_path / "0.png")
+    assert json.loads(done.stdout)["self_penetration"] is None, done.stderr
+    assert (tmp_path / "0.png").is_file()
+
+
 def test_feet_of_no_size_at_all_name_the_mesh(tmp_path):
     path = Variant().feet_of_missing_meshes(mass=False).write(tmp_path)
     with pytest.raises(
@@ -185,7 +212,9 @@ def test_robots_whose_description_is_elsewhere_say_how_to_get_it(tmp_path, name)
     assert done.stderr.count("\n") == 1
     assert f"{name}: its description does not come with this package" in done.stderr
     assert "--robot path/to/" in done.stderr
+    module = name if name in ("h1", "h1_2") else "g1"  # whose repository has the others, too
     assert "pip install robot_descriptions" in done.stderr
+    assert f"import robot_descriptions.{module}_description" in done.stderr
     assert not list(tmp_path.iterdir()), "nothing is fetched without being asked"
     (tmp_path / "unitree_ros").mkdir()
     done = run("robots", name, **nowhere)

@@ -52,6 +52,15 @@ def test_a_wrong_name_in_a_folder_is_not_asked_for(hub, tmp_path):
     assert hub.asked == []
 
 
+@pytest.mark.parametrize(("name", "config"), [("lafan", "lafan"), ("mine", "CONFIG")])
+def test_a_run_before_the_first_training_is_not_asked_for(hub, name, config):
+    words = f"^runs/{name}: no such folder; train one: motiontok train {config}$"
+    for read in (MotionTokenizer.from_pretrained, TokenPrior.from_pretrained):
+        with pytest.raises(TokenizerError, match=words):
+            read(f"runs/{name}")
+    assert hub.asked == []
+
+
 def test_what_the_hub_does_not_give_is_said_in_a_line(hub):
     for read in (MotionTokenizer.from_pretrained, TokenPrior.from_pretrained):
         with pytest.raises(
