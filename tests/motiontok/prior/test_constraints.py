@@ -117,9 +117,9 @@ def test_an_end_pose_is_held_standing_in_a_robots_metres(shipped):
     # The codes say the same to whoever decodes them.
     again = tokenizer.decode_codes(plan.codes)
     np.testing.assert_allclose(again.root_positions, motion.root_positions)
-    # Slowed down, not frozen: no frame is a jolt.
+    # Slowed down to the stand, not frozen: no frame of the last three windows is a jolt.
     speed = np.linalg.norm(np.diff(motion.root_positions[:, :2], axis=0), axis=1) * 30
-    assert np.abs(np.diff(speed)).max() < 0.6
+    assert np.abs(np.diff(speed[-96:])).max() < 0.6
 
 
 def test_a_plan_is_no_other_in_another_world(tiny_prior, tiny_tokenizer):
