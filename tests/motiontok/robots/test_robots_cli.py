@@ -84,7 +84,7 @@ def test_a_folder_becomes_a_folder_and_a_broken_clip_is_not_the_end(run, clip, t
     assert done.returncode == 0, done.stderr
     assert "broken.bvh" in done.stderr
     assert "none.npz: not a motion file" in done.stderr
-    assert "empty.npz: has no frames" in done.stderr
+    assert "empty.npz: motion has no frames" in done.stderr
     assert json.loads(done.stdout)["written"] == 1
     assert [p.relative_to(out).as_posix() for p in out.rglob("*.npz")] == ["deep/walk.npz"]
     (folder / "deep" / "walk.npz").unlink()
