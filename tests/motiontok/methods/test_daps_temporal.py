@@ -7,14 +7,13 @@ import signal
 
 import pytest
 import torch
+from temporal_training import train_on
 
 from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.corpus import encode_folder
 from motiontok.errors import DataError
-from motiontok.methods import MotionNetworks
-from motiontok.training import train
 from motiontok.training.log import read_log
 
 CODES, VOCAB = 16, 32
@@ -56,15 +55,7 @@ def config_of(*, warm_start=0.5, steps=12, **settings):
 
 
 def trained(made_data, out, *, resume=False, update=None, **settings):
-    config = config_of(**settings)
-    return train(
-        config,
-        data=made_data.stretched(4),
-        networks=MotionNetworks(config, statistics=made_data.statistics),
-        out=out,
-        resume=resume,
-        update=update,
-    )
+    return train_on(config_of(**settings), made_data, out, resume=resume, update=update)
 
 
 def test_a_resumed_run_equals_an_unbroken_one_across_the_warm_start(made_data, tmp_path):

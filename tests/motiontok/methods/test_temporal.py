@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from temporal_training import train_on
 
 from bvh import procedural
 from motiontok import MotionTokenizer
@@ -23,7 +24,6 @@ from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.models.temporal_autoencoder import REACH
 from motiontok.prior.tokens import tokenize_clips
 from motiontok.runs import find_start, run_training
-from motiontok.training import train
 from motiontok.training.checkpoint import read_header
 from motiontok.training.log import read_log
 
@@ -59,15 +59,7 @@ def config_of(*, window=WINDOW, codes=CODES, components=64, **settings):
 
 
 def trained(made_data, out, *, resume=False, update=None, **settings):
-    config = config_of(**settings)
-    return train(
-        config,
-        data=made_data.stretched(4),
-        networks=MotionNetworks(config, statistics=made_data.statistics),
-        out=out,
-        resume=resume,
-        update=update,
-    )
+    return train_on(config_of(**settings), made_data, out, resume=resume, update=update)
 
 
 @pytest.fixture(scope="module")
