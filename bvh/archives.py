@@ -29,6 +29,8 @@ __all__ = [
     "natural_key",
     "result_names",
     "set_name",
+    "sidecar_of",
+    "table_sidecar",
     "unpack",
 ]
 
@@ -85,6 +87,17 @@ def is_table(path: Path) -> bool:
     return path.name.lower().endswith(_TABLE)
 
 
+def sidecar_of(path: Path) -> Path:
+    """Path of the file that describes a table: ``robot.csv.json`` for ``robot.csv``."""
+    return path.with_name(f"{path.name}.json")
+
+
+def table_sidecar(path: Path) -> Path | None:
+    """The sidecar of a table if it is there; None without one, and for other files."""
+    beside = sidecar_of(path)
+    return beside if is_table(path) and beside.is_file() else None
+
+
 def is_trajectory_table(path: Path) -> bool:
     """Whether a table is a robot's trajectory, not a table of labels, figures or names.
 
@@ -93,7 +106,7 @@ def is_trajectory_table(path: Path) -> bool:
     """
     if not is_table(path):
         return False
-    if path.with_name(f"{path.name}.json").is_file():
+    if table_sidecar(path) is not None:
         return True
     try:
         with path.open("rb") as file:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bvh.archives import is_archive, is_table
+from bvh.archives import is_archive, table_sidecar
 from bvh.cache import Pack, Stamp, Store, file_digest
 from bvh.clip_files import (
     EXPECTED,
@@ -214,15 +214,11 @@ def _settings_files(job: _Job, names: Sequence[str]) -> list[Path]:
     """Files of settings for reading; a change of one makes a cached pack stale."""
     places = [at(job.path, name) for name in names]
     found = [job.settings.file_of(place) for place in places]
-    found += [beside for p in places if is_table(p) and (beside := _sidecar(p)).is_file()]
+    found += map(table_sidecar, places)
     for said in {id(r): r for r in map(job.settings.of, places)}.values():
         named = (said.body_model, said.robot, said.robot_map, said.joints)
         found += [file for name in named if name and (file := Path(name)).is_file()]
     return list(dict.fromkeys(file for file in found if file is not None))
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
 
 
 def _why_empty(path: Path, pack: Pack) -> str:

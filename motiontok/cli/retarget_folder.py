@@ -190,11 +190,10 @@ def _left_out(
 
 def _contents(path: Path, settings: Settings) -> Iterator[bytes | str]:
     """All that a file's motion depends on, except for the settings of all files."""
-    from bvh.archives import is_table
+    from bvh.archives import table_sidecar
 
     yield path.read_bytes()
-    sidecar = path.with_name(f"{path.name}.json")
-    if is_table(path) and sidecar.is_file():
+    if (sidecar := table_sidecar(path)) is not None:
         yield sidecar.read_bytes()
     if settings.file_of(path) is not None:
         yield settings.of(path).digest

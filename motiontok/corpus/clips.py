@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from bvh.archives import is_archive, is_table, set_name
+from bvh.archives import is_archive, set_name, table_sidecar
 from bvh.clip_files import EXPECTED, at, lying, names_in
 from bvh.errors import BVHError
 from bvh.motion_io import Calibrations, Loaded, load_motion
@@ -216,8 +216,7 @@ class _Files:
     def digest(self, name: str) -> str:
         path = at(self._place.folder, name)
         data = path.read_bytes()
-        sidecar = path.with_name(f"{path.name}.json")
-        if is_table(path) and sidecar.is_file():
+        if (sidecar := table_sidecar(path)) is not None:
             data += sidecar.read_bytes()
         return hashlib.sha256(data + self._said(path).digest.encode()).hexdigest()
 

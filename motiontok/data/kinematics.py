@@ -7,10 +7,20 @@ from torch import Tensor
 
 from bvh.rotations import Array
 from bvh.skeleton import PARENTS
+from motiontok.data.feature_columns import COLUMNS
 from motiontok.data.placement import REFERENCE
 
-__all__ = ["joint_positions", "length", "orthonormal", "perpendicular", "quaternions"]
+__all__ = [
+    "joint_positions",
+    "length",
+    "orthonormal",
+    "perpendicular",
+    "quaternions",
+    "with_rotations",
+    "wrapped",
+]
 
+_SIX = slice(COLUMNS["tilt"].start, COLUMNS["rotations"].stop)
 _NOTHING = 1e-30
 _PARALLEL = 1e-6  # share of a vector that must be across another to say where
 
@@ -88,3 +98,25 @@ def joint_positions(rotations: Tensor, offsets: Array = REFERENCE) -> Tensor:
         turned.append(turned[parent] @ local[joint])
         placed.append(placed[parent] + turned[parent] @ bones[joint])
     return torch.stack(placed, dim=-2)
+
+
+def with_rotations(raw: Tensor, six: Tensor) -> Tensor:
+    """Raw features ``(..., 203)`` that have other rotations.
+
+    Joint positions are those of the rotations on the reference skeleton.
+
+    Args:
+        raw: the other columns.
+        six: ``(..., 22, 6)`` 6D rotations, or estimates of them: they are made rotations again.
+    """
+    out = raw.clone()
+    rotations = orthonormal(six)
+    # The first two columns of each matrix, one after the other.
+    out[..., _SIX] = rotations[..., :2].transpose(-1, -2).flatten(-3)
+    out[..., COLUMNS["positions"]] = joint_positions(rotations)[..., 1:, :].flatten(-2)
+    return out
+
+
+def wrapped(angle: Tensor) -> Tensor:
+    """Angles (rad) moved by whole turns to -pi and up to pi; :func:`bvh.rotations.wrapped`."""
+    return torch.remainder(angle + torch.pi, 2.0 * torch.pi) - torch.pi

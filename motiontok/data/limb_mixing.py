@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bvh.skeleton import JOINTS
 from motiontok.data.feature_columns import COLUMNS
-from motiontok.data.kinematics import joint_positions, orthonormal
+from motiontok.data.kinematics import with_rotations
 from motiontok.data.statistics import Statistics
 
 __all__ = ["PARTS", "draw_parts", "mixed"]
@@ -26,7 +26,6 @@ PARTS: tuple[tuple[int, ...], ...] = (
 
 _TAKEN = 0.6  # of the parts of a window that is mixed
 _SIX = slice(COLUMNS["tilt"].start, COLUMNS["rotations"].stop)
-_POSITIONS = COLUMNS["positions"]
 
 
 def draw_parts(
@@ -60,8 +59,6 @@ def mixed(windows: Tensor, others: Tensor, parts: Tensor, statistics: Statistics
         chosen = parts[rows, part].view(along)
         at = list(joints)
         six[..., at, :] = torch.where(chosen, other[..., at, :], six[..., at, :])
-    raw[..., _SIX] = six.flatten(-2)
-    raw[..., _POSITIONS] = joint_positions(orthonormal(six))[..., 1:, :].flatten(-2)
     out = windows.clone()
-    out[rows] = statistics.standardize(raw)
+    out[rows] = statistics.standardize(with_rotations(raw, six))
     return out

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from motiontok.data.features import COLUMNS
-from motiontok.data.kinematics import joint_positions, orthonormal
+from motiontok.data.kinematics import with_rotations
 
 __all__ = ["draw_speeds", "warped"]
 
@@ -60,8 +60,4 @@ def warped(
     out = at(times, slice(None))
     # A velocity is of the step that ends at its frame, so it belongs half a step earlier.
     out[..., _ROOT] = at(times + 0.5 * (1.0 - speeds[:, None]), _ROOT) * speeds[:, None, None]
-    rotations = orthonormal(out[..., _SIX].unflatten(-1, (-1, 6)))
-    # The first two columns of each matrix, one after the other.
-    out[..., _SIX] = rotations[..., :2].transpose(-1, -2).flatten(-3)
-    out[..., COLUMNS["positions"]] = joint_positions(rotations)[..., 1:, :].flatten(-2)
-    return out
+    return with_rotations(out, out[..., _SIX].unflatten(-1, (-1, 6)))

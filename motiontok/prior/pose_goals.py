@@ -16,6 +16,7 @@ from torch import Tensor
 from bvh.motion import FPS
 from motiontok.data import COLUMNS, Start
 from motiontok.data.foot_locking import FREE, MEMORY
+from motiontok.data.kinematics import wrapped
 from motiontok.models.motion_loss import MotionLoss
 from motiontok.prior.target_poses import TargetPose
 
@@ -93,7 +94,7 @@ class PoseGoals:
         path = self.path(frames)
         apart = path[:, self.frames] - self._places
         apart = apart + F.pad(self._held(frames, path), (0, 1))
-        lever = _LEVER * _wrapped(apart[..., 2:])
+        lever = _LEVER * wrapped(apart[..., 2:])
         place = torch.cat([apart[..., :2], lever], dim=-1).square().sum(dim=-1)
         return posture + rise.square() + place * self._placed
 
@@ -159,7 +160,7 @@ class PoseGoals:
     def _lead(self, frames: Tensor, a: int, b: int, place: Tensor) -> None:
         """Turn and move the root after frame ``a``, so that frame ``b`` is at the place."""
         part, raw = slice(a + 1, b + 1), self._error.raw
-        lacks = _wrapped(place[2] - self.path(frames)[:, b, 2])
+        lacks = wrapped(place[2] - self.path(frames)[:, b, 2])
         frames[:, part, 0] += lacks[:, None] * FPS / (b - a) / raw[0]
         path = self.path(frames)
         lacks = (place[:2] - path[:, b, :2]) * FPS / (b - a)
@@ -180,10 +181,6 @@ def _straighten(frames: Tensor, a: int, b: int) -> None:
 def _turned(x: Tensor, y: Tensor, angle: Tensor) -> Tensor:
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
-
-
-def _wrapped(angle: Tensor) -> Tensor:
-    return torch.atan2(angle.sin(), angle.cos())
 
 
 def _eased(x: Tensor) -> Tensor:

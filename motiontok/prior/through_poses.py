@@ -7,7 +7,6 @@ in this window or, before that, to the way there. Choosing codes anew
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from bvh.motion import FPS
 from motiontok.data import Start
+from motiontok.data.kinematics import wrapped
 from motiontok.prior.model import Conditions
 from motiontok.prior.planting import decoded_frames, require_temporal
 from motiontok.prior.pose_goals import PoseGoals, path_of
@@ -112,7 +112,7 @@ def _way(prior: TokenPrior, here: Tensor, place: Start, span: float) -> Tensor:
     far = torch.hypot(x, y)
     walks = (far > _FACING[1]) & (span > _FACING[0])
     facing = torch.where(walks, torch.atan2(y, x), there[2])
-    turn = torch.remainder(facing - here[:, 2] + math.pi, 2 * math.pi) - math.pi
+    turn = wrapped(facing - here[:, 2])
     # A body that faces its way turns within about a window; others turn all the way.
     soon = torch.where(walks, torch.full_like(far, min(span, 1.0)), torch.full_like(far, span))
     rate = turn / soon

@@ -14,6 +14,7 @@ from torch import Tensor
 from bvh.motion import FPS
 from bvh.skeleton import FEET, JOINTS, MIRROR, PARENTS, generations
 from motiontok.data.features import COLUMNS, FEATURES, STANDING, contact
+from motiontok.data.kinematics import wrapped
 from motiontok.data.placement import REFERENCE
 from motiontok.data.store.frames import STEPS
 
@@ -61,7 +62,7 @@ def features_of(words: Tensor, to_reference: Tensor, mirrored: Tensor, first: Te
     px, py, pz = _positions(q)
 
     out = words.new_empty((count, frames, FEATURES), dtype=torch.float32)
-    turn = torch.remainder(yaw.diff(dim=1) + torch.pi, 2.0 * torch.pi) - torch.pi
+    turn = wrapped(yaw.diff(dim=1))
     dx, dy = x.diff(dim=1), y.diff(dim=1)
     cos, sin = (c * c - s * s), 2.0 * c * s
     ahead, left = cos[:, 1:] * dx + sin[:, 1:] * dy, cos[:, 1:] * dy - sin[:, 1:] * dx

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bvh.archives import sidecar_of
 from bvh.reading import Reading
 from bvh.rotations import Array
 from motiontok.errors import RobotError
@@ -24,7 +25,6 @@ __all__ = [
     "read_about",
     "read_table",
     "reordered",
-    "sidecar_of",
 ]
 
 FPS = 30.0
@@ -76,11 +76,6 @@ class Table:
     about: About
     fps: float
     assumed: tuple[str, ...] = field(default=())
-
-
-def sidecar_of(path: Path) -> Path:
-    """``robot.csv`` has ``robot.csv.json`` beside it."""
-    return path.with_name(f"{path.name}.json")
 
 
 def read_about(path: Path) -> About:

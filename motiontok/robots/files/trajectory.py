@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bvh.archives import sidecar_of
 from bvh.arrays import check_finite, numbers, open_npz, words
 from bvh.atomic_write import atomic_path
 from bvh.errors import BVHError
 from bvh.rotations import Array, align_signs, conjugate, log, multiply, slerp
 from motiontok.errors import RobotError
-from motiontok.robots.files.tables import FASTEST, Table, read_table, reordered, sidecar_of
+from motiontok.robots.files.tables import FASTEST, Table, read_table, reordered
 
 __all__ = ["CONTACTS", "Order", "Trajectory", "wxyz_from_xyzw", "xyzw_from_wxyz"]
 

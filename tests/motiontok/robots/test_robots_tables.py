@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from bvh.archives import sidecar_of
 from motiontok.errors import RobotError
-from motiontok.robots.files.tables import read_table, sidecar_of
+from motiontok.robots.files.tables import read_table
 from motiontok.robots.files.trajectory import Trajectory
 
 NAMES = ("a", "b", "c")
