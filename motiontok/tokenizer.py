@@ -55,9 +55,9 @@ class MotionTokenizer(StreamCoder):
         codes = tokenizer.encode(motion)            # (windows, codes_per_window)
         again = tokenizer.decode(codes, offsets=motion.offsets)
 
-    Encoding is deterministic: the most likely code at each position. ``effort`` K > 1
-    draws K - 1 more candidates a window, always the same ones, and keeps the one that
-    decodes best. Only a ``temperature`` or a ``generator`` makes it random.
+    Encoding is deterministic. With an ``effort`` of 1 it takes the likeliest code at each
+    position; more finds codes that decode to what is nearer. Only a ``temperature`` or a
+    ``generator`` makes it random.
 
     Args:
         method: a trained autoencoder.
@@ -144,7 +144,7 @@ class MotionTokenizer(StreamCoder):
         self,
         motion: Motion | str | os.PathLike[str],
         *,
-        effort: int = 1,
+        effort: int | None = None,
         hold_path: bool = False,
         first: int | None = None,
         rate_weight: float = 0.0,
@@ -167,7 +167,7 @@ class MotionTokenizer(StreamCoder):
         self,
         motion: Motion | str | os.PathLike[str],
         *,
-        effort: int = 1,
+        effort: int | None = None,
         hold_path: bool = False,
         first: int | None = None,
         rate_weight: float = 0.0,
@@ -204,7 +204,7 @@ class MotionTokenizer(StreamCoder):
         self,
         motion: Motion | str | os.PathLike[str] | Sequence[Motion | str | os.PathLike[str]],
         *,
-        effort: int = 1,
+        effort: int | None = None,
         hold_path: bool = False,
         first: int | None = None,
     ) -> Batch:

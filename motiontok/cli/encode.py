@@ -10,6 +10,7 @@ import click
 
 from motiontok.cli.options import (
     device_option,
+    effort_option,
     json_option,
     of_robot,
     reading_options,
@@ -39,13 +40,7 @@ __all__ = ["encode"]
     help="Codes file, or folder for several, a folder or an archive.",
 )
 @tokenizer_option
-@click.option(
-    "--effort",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Candidates a window or image, or rounds of search; the best one is kept.",
-)
+@effort_option
 @click.option(
     "--hold-path", is_flag=True, help="Correct each window back to the path: no drift, but slower."
 )
@@ -77,7 +72,7 @@ def encode(
     sources: tuple[Path, ...],
     out: Path | None,
     tokenizer: str | None,
-    effort: int,
+    effort: int | None,
     hold_path: bool,
     codes: int | None,
     rate_weight: float,
@@ -135,7 +130,7 @@ def encode(
             raise InputError(
                 f"--codes {codes}: of motion only, and {folder} is a tokenizer of images"
             )
-        rows = encode_pictures(source, out, folder, effort, use_device(device))
+        rows = encode_pictures(source, out, folder, effort or 1, use_device(device))
         if as_json:
             click.echo(json.dumps(rows if source.is_dir() else rows[0]))
         return

@@ -11,6 +11,7 @@ import click
 from motiontok.cli.options import (
     data_option,
     device_option,
+    effort_option,
     json_option,
     of_robot,
     one_path,
@@ -47,13 +48,7 @@ _BASELINES = "lafan-baselines"
     type=click.Path(path_type=Path),
     help="Folder for eval.md, eval.json and usage.png.",
 )
-@click.option(
-    "--effort",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Candidates a window, as for encode.",
-)
+@effort_option
 @robot_options
 @reading_options()
 @seed_option
@@ -66,7 +61,7 @@ def eval(
     fid: bool,
     inception: Path | None,
     out: Path | None,
-    effort: int,
+    effort: int | None,
     robot: str | None,
     map_path: Path | None,
     reading: Reading,
@@ -105,7 +100,7 @@ def eval(
             fid=fid,
             inception=inception,
             out=out,
-            effort=effort,
+            effort=effort or 1,
             seed=seed,
             device=use_device(device),
             as_json=as_json,
@@ -133,7 +128,7 @@ def eval(
         "tokenizer": tokenizer,
         "fingerprint": opened.fingerprint,
         "method": opened.config.method.name,
-        "effort": effort,
+        "effort": effort or opened.method.usual_effort,
         "machine": machine(str(opened.device)),
         "test": {
             "split": split,

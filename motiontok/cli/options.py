@@ -21,6 +21,7 @@ __all__ = [
     "FiniteRange",
     "data_option",
     "device_option",
+    "effort_option",
     "json_option",
     "of_robot",
     "one_path",
@@ -83,6 +84,13 @@ seed_option = click.option(
     help="Random seed.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+effort_option: Callable[[Any], Any] = click.option(
+    "--effort",
+    type=click.IntRange(min=1),
+    help="1 takes the likeliest codes; more looks further, for codes that decode to what is "
+    "nearer, and takes longer.  [default: 2 for temporal and daps-temporal, else 1]",
+)
+
 tokenizer_option: Callable[[Any], Any] = click.option(
     "--tokenizer",
     metavar="DIR",

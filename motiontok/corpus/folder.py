@@ -43,7 +43,7 @@ def encode_folder(
     *,
     tokenizer: str = "default",
     device: str = "cpu",
-    effort: int = 1,
+    effort: int | None = None,
     hold_path: bool = False,
     first: int | None = None,
     rate_weight: float = 0.0,

@@ -98,7 +98,8 @@ def encode_batch(batch: Batch) -> list[Made]:
         if waiting:
             windows = np.concatenate([cut for _, _, cut in waiting])
             first = waiting[0][0].first
-            rows = np.asarray(tokenizer.encode(windows, first=first))[:, 0].astype(np.uint16)
+            coded = np.asarray(tokenizer.encode(windows, effort=1, first=first))
+            rows = coded[:, 0].astype(np.uint16)
             ends = np.cumsum([len(cut) for _, _, cut in waiting])
             for (entry, codes, _), own in zip(waiting, np.split(rows, ends[:-1]), strict=True):
                 made.append((entry, replace(codes, array=own)))
@@ -178,7 +179,7 @@ def open_tokenizer(tokenizer: str, device: str) -> MotionTokenizer:
 def settings_of(
     tokenizer: str,
     device: str,
-    effort: int,
+    effort: int | None,
     hold_path: bool,
     first: int | None,
     rate_weight: float = 0.0,
@@ -194,4 +195,5 @@ def settings_of(
     opened.require_first(first)
     opened.require_rates(rate_weight)
     whose = opened.fingerprint
+    effort = effort or opened.method.usual_effort
     return Entry("", "", "", whose, effort, hold_path, first=first, rate_weight=rate_weight)

@@ -69,7 +69,7 @@ def evaluate_tokenizer(
     sets: Sequence[ClipSet],
     *,
     seed: int = 0,
-    effort: int = 1,
+    effort: int | None = None,
     update: Update | None = None,
 ) -> Evaluation:
     """Measure a tokenizer on windows and on whole clips.
@@ -79,11 +79,12 @@ def evaluate_tokenizer(
         windows: ``(windows, frames, 203)``, standardised by the tokenizer's statistics.
         sets: their held-out clips are reconstructed, each on its own skeleton.
         seed: of the sampled codes of stochastic encoders.
-        effort: of encoding.
+        effort: of encoding; by default the method's own.
         update: called with the number of clips done.
     """
     windows = windows.to(tokenizer.device)
     method = tokenizer.method
+    effort = effort or method.usual_effort
     metrics, codes = evaluate_windows(
         method, windows, tokenizer.statistics, seed=seed, effort=effort
     )

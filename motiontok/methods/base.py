@@ -60,7 +60,11 @@ class DiscreteAutoencoder(nn.Module):
         sizes: settings of the model on which its weights depend.
         stretch: consecutive windows of a training observation; with more than one it is ``(stretch,
             *shape)``.
-        reach: frames before and after a window on which its codes and its decoding depend.
+        reach: frames before and after a window on which its codes and its decoding depend; with
+            more ``effort`` than 1, codes may depend on more.
+        usual_effort: effort of encoding, unless another is asked for.
+        fits_first: whether :meth:`encode_sequence` takes ``first``, and finds codes of which so
+            many decode to what is near.
     """
 
     decodes_prefixes: ClassVar[bool] = False
@@ -69,6 +73,8 @@ class DiscreteAutoencoder(nn.Module):
     sizes: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(ModelConfig))
     stretch: ClassVar[int] = 1
     reach: ClassVar[int] = 0
+    usual_effort: ClassVar[int] = 1
+    fits_first: ClassVar[bool] = False
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__()

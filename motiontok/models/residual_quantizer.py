@@ -115,11 +115,17 @@ class ResidualQuantizer(nn.Module):
             counts = torch.bincount(own, minlength=self.vocab_size)
             self.share[token] = counts.to(left) / len(left)
 
+    def project(self, latents: Tensor) -> Tensor:
+        """Components ``(batch, components)`` of latents ``(batch, size)``."""
+        return (latents - self.mean) @ self.analysis
+
+    def latents(self, y: Tensor) -> Tensor:
+        """Latents ``(batch, size)`` of components ``(batch, components)``."""
+        return y @ self.synthesis + self.mean
+
     def split(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """First token ``(batch,)`` and shape ``(batch, size)``, components in units of the size."""
-        y = (latents - self.mean) @ self.analysis
-        level = self._level(y)
-        return level, y / self.levels[level][:, None]
+        return self._split(self.project(latents))
 
     def distances(self, left: Tensor, token: int) -> Tensor:
         """Change of the squared distance by each codeword, ``(..., vocab)``.
@@ -155,6 +161,18 @@ class ResidualQuantizer(nn.Module):
             codes = torch.where(better[:, None], others, codes)
         return torch.cat([level[:, None], codes], dim=1)
 
+    @torch.no_grad()
+    def quantize(self, y: Tensor, *, first: int | None = None) -> tuple[Tensor, Tensor]:
+        """Greedy codes ``(batch, n)`` of components, and the components that they stand for.
+
+        Args:
+            y: ``(batch, components)``.
+            first: number of codes; all by default.
+        """
+        level, shape = self._split(y)
+        codes, left = self._greedy(shape, first)
+        return torch.cat([level[:, None], codes], dim=1), (shape - left) * self.levels[level, None]
+
     def decode(self, codes: Tensor, *, kept: Tensor | None = None) -> Tensor:
         """Latents ``(batch, size)`` of codes ``(batch, n)``, the first n of each window.
 
@@ -163,7 +181,7 @@ class ResidualQuantizer(nn.Module):
             kept: ``(batch,)``, number of codes that count; all by default.
         """
         shape = self.shapes(codes, kept=kept)
-        return (shape * self.levels[codes[:, 0]][:, None]) @ self.synthesis + self.mean
+        return self.latents(shape * self.levels[codes[:, 0], None])
 
     def shapes(self, codes: Tensor, *, kept: Tensor | None = None) -> Tensor:
         """Shapes ``(batch, components)`` of codes, in units of the size; see :meth:`decode`."""
@@ -266,11 +284,17 @@ class ResidualQuantizer(nn.Module):
         # Not searchsorted, which ONNX has not.
         return (borders < self._size(y).log()[:, None]).sum(dim=1)
 
-    def _greedy(self, shape: Tensor) -> tuple[Tensor, Tensor]:
+    def _split(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        level = self._level(y)
+        return level, y / self.levels[level, None]
+
+    def _greedy(self, shape: Tensor, first: int | None = None) -> tuple[Tensor, Tensor]:
         codes, left = [], shape
-        for token in range(1, self.codes):
+        for token in range(1, first or self.codes):
             codes.append(self.distances(left, token).argmin(dim=-1))
             left = self.subtract(left, token, codes[-1])
+        if not codes:
+            return torch.zeros(len(shape), 0, dtype=torch.long, device=shape.device), left
         return torch.stack(codes, dim=1), left
 
     def _beam(self, shape: Tensor, beam: int) -> tuple[Tensor, Tensor]:

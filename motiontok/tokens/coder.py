@@ -107,7 +107,7 @@ class Coder:
         self,
         motion: Motion | str | os.PathLike[str] | Array | Tensor,
         *,
-        effort: int = 1,
+        effort: int | None = None,
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
         hold_path: bool = False,
@@ -119,7 +119,9 @@ class Coder:
         Args:
             motion: a motion, the path of a clip (.bvh) or motion (.npz), or raw features
                 ``(..., frames, 203)`` as NumPy or torch.
-            effort: candidates a window.
+            effort: 1 takes the likeliest codes. More looks further for codes that decode to what
+                is near: a number of candidates, or of rounds. By default the method's own: 2 for
+                temporal and daps-temporal, 1 for others, and for codes that are drawn.
             temperature: 0 is deterministic; a positive value samples.
             generator: source of randomness, on the tokenizer's device; without one, a
                 temperature draws from torch's global one.
@@ -141,9 +143,11 @@ class Coder:
                 a number of codes that do not decode alone.
             BVHError: the path is no readable clip.
         """
+        temperature = not_negative(temperature, "temperature")
+        if effort is None:
+            effort = 1 if temperature else self.method.usual_effort
         if whole(effort, "effort", DataError) < 1:
             raise DataError(f"effort must be at least 1, got {effort}")
-        temperature = not_negative(temperature, "temperature")
         check_generator(generator)
         self.require_first(first)
         self.require_rates(rate_weight)
@@ -158,8 +162,9 @@ class Coder:
                 effort=effort,
                 temperature=temperature,
                 generator=generator,
+                first=first,
                 rate_weight=rate_weight,
-            )[..., :first]
+            )
 
         features = features_of(motion, self.calibrations)
         if hold_path:
@@ -190,7 +195,7 @@ class Coder:
         if count not in self._noise:
 
             def decoded(features: Array) -> Array:
-                codes = self.encode(features)
+                codes = self.encode(features, effort=1)
                 assert isinstance(codes, np.ndarray)
                 return self.decode_features(codes[..., :count], first=first)
 

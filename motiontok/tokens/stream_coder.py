@@ -30,7 +30,7 @@ class StreamCoder(FlatCoder):
     offsets: Array = REFERENCE
 
     def stream_encoder(self, *, offsets: Array | None = None) -> StreamEncoder:
-        """Encode frames as they arrive.
+        """Encode frames as they arrive, with an effort of 1: more would need more frames ahead.
 
         Args:
             offsets: ``(22, 3)`` the subject's rest offsets; the tokenizer's by default.
@@ -39,7 +39,7 @@ class StreamCoder(FlatCoder):
             DataError: bones that no body has.
         """
         return StreamEncoder(
-            lambda features: np.asarray(self.encode(features)),
+            lambda features: np.asarray(self.encode(features, effort=1)),
             window=self.frames_per_window,
             codes=self.codes_per_window,
             reach=self.method.reach,

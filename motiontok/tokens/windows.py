@@ -47,6 +47,7 @@ def encode_windows(
     effort: int,
     temperature: float,
     generator: torch.Generator | None,
+    first: int | None = None,
     rate_weight: float = 0.0,
 ) -> Tensor:
     """Codes ``(..., windows, codes)`` of consecutive windows, on the method's device.
@@ -57,20 +58,24 @@ def encode_windows(
         windows: raw features ``(..., windows, frames, 203)``.
         effort, temperature, generator: as
             :meth:`~motiontok.methods.base.DiscreteAutoencoder.encode` has them.
+        first: number of codes to keep of each window; all by default.
         rate_weight: what a nat of the tokens' own prior costs, of methods that have one.
     """
     device = method.device
     count = _sequences(method, windows.shape[:-2])
     x = _standardized(windows, statistics).unflatten(0, count)
-    # Only methods that know rates have an argument for their weight.
-    weight: dict[str, Any] = {"rate_weight": rate_weight} if rate_weight else {}
+    # Only some methods know rates, or find codes of which the first matter.
+    more: dict[str, Any] = {"rate_weight": rate_weight} if rate_weight else {}
+    if first and method.fits_first:
+        more["first"] = first
     parts = [
         method.encode_sequence(
-            part.to(device), effort=effort, temperature=temperature, generator=generator, **weight
+            part.to(device), effort=effort, temperature=temperature, generator=generator, **more
         )
         for part in x.split(max(1, _CHUNK // (effort * count[1])))
     ]
-    return torch.cat(parts).reshape(*windows.shape[:-2], -1)
+    codes = torch.cat(parts)[..., :first]
+    return codes.reshape(*windows.shape[:-2], -1)
 
 
 @torch.no_grad()

@@ -168,6 +168,7 @@ class DapsTemporal(Temporal):
         effort: int = 1,
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
+        first: int | None = None,
         rate_weight: float = 0.0,
     ) -> Tensor:
         """Codes ``(batch, windows, codes)`` of consecutive windows.
@@ -175,9 +176,9 @@ class DapsTemporal(Temporal):
         With a ``temperature`` they are drawn from the policy, token after token; what the prior
         says of the window after goes by the greedy codes of the one before.
         """
-        flat = self._latents(self.error.frames(x))
         samples = bool(temperature) and effort == 1
-        codes = self._quantized(flat, effort)
+        whole = samples or rate_weight
+        codes, flat = self._analysed(x, effort=effort, first=None if whole else first)
         if samples or rate_weight:
             level, shape = self.quantizer.split(flat)
             past = self._past(codes, x.shape[:2])

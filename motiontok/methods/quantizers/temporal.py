@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +15,7 @@ from motiontok.errors import ConfigError
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
 from motiontok.methods.networks import MotionNetworks, Networks
 from motiontok.methods.schedule import cosine
+from motiontok.models.analysis_by_synthesis import analyse
 from motiontok.models.motion_loss import MotionLoss
 from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.models.temporal_autoencoder import (
@@ -44,7 +46,8 @@ class Temporal(DiscreteAutoencoder):
     Encoder and decoder go over the whole clip (:mod:`motiontok.models.temporal_autoencoder`), on
     the root's velocities instead of its running sums; the latents of each window are quantised
     together (:class:`~motiontok.models.residual_quantizer.ResidualQuantizer`). A window alone is a
-    sequence of one. ``effort`` is the beam of the quantiser's search.
+    sequence of one. ``effort`` less one are rounds of analysis by synthesis
+    (:mod:`motiontok.models.analysis_by_synthesis`).
 
     Raises:
         ConfigError: the data is not motion, a window is no multiple of 4 frames, or there are too
@@ -56,6 +59,8 @@ class Temporal(DiscreteAutoencoder):
     sizes = ("codes_per_window", "vocab_size", "width", "decoder_width", "components")
     stretch: ClassVar[int] = 4
     reach: ClassVar[int] = REACH
+    usual_effort: ClassVar[int] = 2
+    fits_first: ClassVar[bool] = True
     origin: Tensor
     usual: Tensor
 
@@ -159,8 +164,10 @@ class Temporal(DiscreteAutoencoder):
         effort: int = 1,
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
+        first: int | None = None,
     ) -> Tensor:
-        codes = self._quantized(self._latents(self.error.frames(x)), effort)
+        """As the base has it; the ``first`` codes alone are to decode to what is near, if given."""
+        codes, _ = self._analysed(x, effort=effort, first=first)
         return codes.unflatten(0, x.shape[:2])
 
     @override
@@ -245,11 +252,73 @@ class Temporal(DiscreteAutoencoder):
         """Latents ``(batch * windows, size)`` of frames ``(batch, frames, columns)``."""
         return self._by_window(self.encoder(frames))
 
-    def _quantized(self, latents: Tensor, beam: int) -> Tensor:
-        """Codes ``(batch * windows, codes)`` of any number of latents."""
+    def _quantized(self, latents: Tensor, first: int | None = None) -> Tensor:
+        """Greedy codes ``(batch * windows, n)`` of any number of latents."""
         # A program has no loop over data.
         parts = (latents,) if torch.compiler.is_exporting() else latents.split(PART)
-        return torch.cat([self.quantizer.encode(z, beam=beam) for z in parts])
+        return torch.cat([self.quantizer.encode(z)[:, :first] for z in parts])
+
+    def _analysed(
+        self, x: Tensor, *, effort: int, first: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Codes ``(batch * windows, n)`` and the latents ``(batch * windows, size)`` quantised.
+
+        Args:
+            x: ``(batch, windows, frames, columns)``.
+            effort: 1 is greedy; more by rounds of analysis by synthesis.
+            first: number of codes; all by default.
+        """
+        frames = self.error.frames(x)
+        latents = self._latents(frames)
+        if effort == 1:
+            return self._quantized(latents, first), latents
+        at_once = max(1, PART // x.shape[1])
+        rows, goals = latents.unflatten(0, x.shape[:2]), frames.view_as(x)
+        found = [
+            self._analysed_part(own, goal, rounds=effort - 1, first=first)
+            for own, goal in zip(rows.split(at_once), goals.split(at_once), strict=True)
+        ]
+        return torch.cat([codes for codes, _ in found]), torch.cat([z for _, z in found])
+
+    def _analysed_part(
+        self, rows: Tensor, goals: Tensor, *, rounds: int, first: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`_analysed` of a few sequences, a part of their windows at a time.
+
+        Args:
+            rows: latents ``(batch, windows, size)``.
+            goals: ``(batch, windows, frames, columns)`` as :meth:`MotionLoss.frames` has them.
+            rounds, first: see :func:`analyse`.
+        """
+        quantizer, around = self.quantizer, -(-REACH // goals.shape[2])
+        before = rows[:, :0]
+        codes, targets = [], []
+        for at in range(0, rows.shape[1], PART):
+            own, end = rows[:, at : at + PART], at + PART
+            after = rows[:, end : end + around]
+            greedy = self._quantized(after.flatten(0, 1), first)
+            after = quantizer.decode(greedy).view_as(after)
+            errors = partial(self._errors, goals[:, at:end], before, after)
+            found = analyse(quantizer, own.flatten(0, 1), errors, rounds=rounds, first=first)
+            codes.append(found.codes.unflatten(0, own.shape[:2]))
+            targets.append(quantizer.latents(found.target).view_as(own))
+            last = codes[-1][:, -around:]
+            before = quantizer.decode(last.flatten(0, 1)).unflatten(0, last.shape[:2])
+        return torch.cat(codes, dim=1).flatten(0, 1), torch.cat(targets, dim=1).flatten(0, 1)
+
+    def _errors(self, goals: Tensor, before: Tensor, after: Tensor, latents: Tensor) -> Tensor:
+        """Square errors ``(batch * windows,)`` of what latents decode to.
+
+        Args:
+            goals: ``(batch, windows, frames, columns)``.
+            before, after: latents of windows beside them ``(batch, n, size)``.
+            latents: ``(batch * windows, size)``.
+        """
+        count = goals.shape[:2]
+        z = torch.cat([before, latents.unflatten(0, count), after], dim=1)
+        y = self.decoder(z.unflatten(2, (self.steps, -1)).flatten(1, 2))
+        own = y.unflatten(1, (z.shape[1], -1))[:, before.shape[1] :][:, : count[1]]
+        return self.error.by_frame(own.flatten(0, 1), goals.flatten(0, 1)).sum(dim=1)
 
     def _decoded(self, codes: Tensor, count: tuple[int, ...]) -> Tensor:
         """Frames ``(batch, frames, columns)`` of codes ``(batch * windows, codes)``.

@@ -17,13 +17,15 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.config import override, parse_config
 from motiontok.corpus import encode_folder, read_manifest
-from motiontok.data import Start, from_motion
+from motiontok.data import Start, accumulate, from_motion
 from motiontok.errors import CodesError, ConfigError, TokenizerError
 from motiontok.methods import MotionNetworks, make_method
+from motiontok.methods.quantizers import temporal
 from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.models.temporal_autoencoder import REACH
 from motiontok.prior.tokens import tokenize_clips
 from motiontok.runs import find_start, run_training
+from motiontok.tokens.windows import decode_windows
 from motiontok.training.checkpoint import read_header
 from motiontok.training.log import read_log
 
@@ -102,10 +104,10 @@ def test_a_resumed_run_equals_an_unbroken_one(made_data, tmp_path):
 
 def test_codes_of_a_window_depend_on_what_is_within_reach_and_on_nothing_else(tokenizer, motion):
     features = from_motion(motion)[: 8 * WINDOW]
-    codes = tokenizer.encode(features)
+    codes = tokenizer.encode(features, effort=1)
     changed = features.copy()
     changed[3 * WINDOW - 4 : 3 * WINDOW, 136:199] += 1.0
-    other = tokenizer.encode(changed)
+    other = tokenizer.encode(changed, effort=1)
     differ = (other != codes).any(axis=1)
     assert differ[2]
     assert differ[3]  # not a frame of it was changed
@@ -145,19 +147,61 @@ def test_the_first_codes_decode_and_more_err_less(tokenizer, motion):
         for n in (1, 3, CODES)
     ]
     assert all(more < fewer for fewer, more in pairwise(errors)), errors
-    np.testing.assert_array_equal(tokenizer.encode(features, first=3), codes[:, :3])
+    greedy = tokenizer.encode(features, effort=1)
+    np.testing.assert_array_equal(tokenizer.encode(features, first=3, effort=1), greedy[:, :3])
+
+
+@torch.no_grad()
+def errors_of(tokenizer, features, codes):
+    """What effort lowers: the error of windows, as it is trained on."""
+    method = tokenizer.method
+    x, y = (
+        method.error.frames(tokenizer.statistics.standardize(accumulate(part))[None])
+        for part in (
+            torch.tensor(features, dtype=torch.float32).unflatten(0, (-1, WINDOW)),
+            torch.tensor(decode_windows(method, tokenizer.statistics, torch.from_numpy(codes))),
+        )
+    )
+    rows = (part.float().unflatten(1, (-1, WINDOW))[0] for part in (y, x))
+    return float(method.error.by_frame(*rows).mean())
+
+
+def test_effort_finds_codes_that_decode_to_what_is_nearer(tokenizer, motion):
+    features = from_motion(motion)[: 8 * WINDOW]
+    codes = [tokenizer.encode(features, effort=n) for n in (1, 2, 4, 8)]
+    errors = [errors_of(tokenizer, features, own) for own in codes]
+    assert all(more < fewer for fewer, more in pairwise(errors)), errors
+    np.testing.assert_array_equal(tokenizer.encode(features), codes[1])
+    few = tokenizer.encode(features, effort=8, first=4)
+    assert errors_of(tokenizer, features, few) < errors_of(tokenizer, features, codes[3][:, :4])
+
+
+def test_effort_on_parts_of_a_clip_errs_as_little_as_on_all_at_once(tokenizer, monkeypatch):
+    features = from_motion(procedural.make("dance", seconds=20.0, seed=3))[: 18 * WINDOW]
+    whole = tokenizer.encode(features, effort=4)
+    monkeypatch.setattr(temporal, "PART", 5)
+    parts = tokenizer.encode(features, effort=4)
+    assert (parts != whole).any()
+    greedy = errors_of(tokenizer, features, tokenizer.encode(features, effort=1))
+    gains = [greedy - errors_of(tokenizer, features, codes) for codes in (whole, parts)]
+    assert gains[1] > 0.7 * gains[0] > 0.0
+    both = np.stack([features[: 9 * WINDOW], features[9 * WINDOW :]])
+    np.testing.assert_array_equal(
+        tokenizer.encode(both, effort=4)[1], tokenizer.encode(both[1], effort=4)
+    )
 
 
 @torch.no_grad()
 def test_a_beam_is_never_farther_in_latents_than_greedy_and_often_nearer(tokenizer, made_data):
     method = tokenizer.method
-    x = made_data.validation[:, None]
-    _, shape = method.quantizer.split(method._latents(method.error.frames(x)))
+    latents = method._latents(method.error.frames(made_data.validation[:, None]))
+    _, shape = method.quantizer.split(latents)
 
-    def distance(codes):
+    def distance(beam):
+        codes = method.quantizer.encode(latents, beam=beam)
         return (shape - method.quantizer.shapes(codes)).square().sum(dim=1)
 
-    greedy, beam = (distance(method.encode(x[:, 0], effort=n).reshape(-1, CODES)) for n in (1, 6))
+    greedy, beam = distance(1), distance(6)
     assert (beam <= greedy * (1.0 + 1e-5)).all()
     assert (beam < 0.999 * greedy).any()
 
@@ -221,7 +265,7 @@ def test_encoding_in_pieces_is_encoding_at_once(tokenizer, motion, frames, piece
     # A window comes when as many frames are there as it depends on, and no later.
     assert sum(map(len, parts)) == max((frames - REACH) // WINDOW, 0)
     codes = np.concatenate([*parts, stream.flush()])
-    np.testing.assert_array_equal(codes, tokenizer.encode(whole))
+    np.testing.assert_array_equal(codes, tokenizer.encode(whole, effort=1))
 
 
 @pytest.mark.parametrize("piece", [1, 2, 5])
