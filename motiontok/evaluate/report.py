@@ -136,13 +136,7 @@ def comparison_rows(outcomes: Iterable[Outcome], target_mm: float | None) -> dic
             numbers["seconds_to_target"] = reached[0]
         of_budget = cells.setdefault(outcome.cell.budget, {})
         of_budget.setdefault(outcome.cell.method, []).append(numbers)
-    return {
-        budget: sorted(
-            (Row.of(method, runs) for method, runs in methods.items()),
-            key=lambda row: row.mean["mpjpe_mm"],
-        )
-        for budget, methods in cells.items()
-    }
+    return {budget: _best_first(methods) for budget, methods in cells.items()}
 
 
 def comparison_markdown(
@@ -163,6 +157,7 @@ def comparison_markdown(
         lines += [f"## {budget}", ""]
         for title, columns in _TABLES:
             lines += table_lines(title, rows, columns)
+        lines += _unseen_tables([o for o in done if o.cell.budget == budget])
         lines += _actions_table([o for o in done if o.cell.budget == budget], rows)
     for title, file in (pictures or {}).items():
         lines += [f"## {title}", "", f"![{title}]({file})", ""]
@@ -242,6 +237,26 @@ def table_lines(title: str, rows: Sequence[Row], columns: Sequence[Column]) -> l
         cells += [_number(row, *c) for c in shown]
         lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def _unseen_tables(outcomes: Sequence[Outcome]) -> list[str]:
+    """Errors of motion on each set that was measured though no run trained on it."""
+    sets: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for outcome in outcomes:
+        for name, found in (outcome.result or {})["metrics"].get("unseen", {}).items():
+            sets.setdefault(name, {}).setdefault(outcome.cell.method, []).append(found)
+    lines = []
+    for name, methods in sets.items():
+        rows = _best_first(methods)
+        count = round(rows[0].mean["clips"])
+        lines += table_lines(f"{name}, unseen, {count} clips", rows, QUALITY)
+    return lines
+
+
+def _best_first(methods: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Row]:
+    """Rows of each method's figures by seed, least joint error first."""
+    rows = (Row.of(method, runs) for method, runs in methods.items())
+    return sorted(rows, key=lambda row: row.mean["mpjpe_mm"])
 
 
 def _actions_table(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> list[str]:
