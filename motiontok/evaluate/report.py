@@ -155,6 +155,7 @@ def comparison_markdown(
         lines += [*_where([o.result for o in done if o.result is not None]), ""]
     for budget, rows in comparison_rows(outcomes, bench.target_mm).items():
         lines += [f"## {budget}", ""]
+        lines += _overview([o for o in done if o.cell.budget == budget], rows)
         for title, columns in _TABLES:
             lines += table_lines(title, rows, columns)
         lines += _unseen_tables([o for o in done if o.cell.budget == budget])
@@ -239,15 +240,32 @@ def table_lines(title: str, rows: Sequence[Row], columns: Sequence[Column]) -> l
     return [*lines, ""]
 
 
-def _unseen_tables(outcomes: Sequence[Outcome]) -> list[str]:
-    """Errors of motion on each set that was measured though no run trained on it."""
+def _unseen(outcomes: Sequence[Outcome]) -> dict[str, list[Row]]:
+    """Rows of each set that was measured though no run trained on it, best joint error first."""
     sets: dict[str, dict[str, list[dict[str, float]]]] = {}
     for outcome in outcomes:
         for name, found in (outcome.result or {})["metrics"].get("unseen", {}).items():
             sets.setdefault(name, {}).setdefault(outcome.cell.method, []).append(found)
+    return {name: _best_first(methods) for name, methods in sets.items()}
+
+
+def _overview(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> list[str]:
+    """Joint errors side by side: of held-out clips, and of each unseen set."""
+    sets = {name: {row.method: row for row in of} for name, of in _unseen(outcomes).items()}
+    if not sets:
+        return []
+    joined = []
+    for row in rows:
+        of_sets = {k: of[row.method].mean["mpjpe_mm"] for k, of in sets.items() if row.method in of}
+        joined.append(Row(row.method, row.seeds, {**row.mean, **of_sets}, row.deviation))
+    columns = [(name, f"{name}, unseen", 1, 1.0) for name in sets]
+    return table_lines("MPJPE mm", joined, [("mpjpe_mm", "held out", 1, 1.0), *columns])
+
+
+def _unseen_tables(outcomes: Sequence[Outcome]) -> list[str]:
+    """Errors of motion on each set that no run trained on."""
     lines = []
-    for name, methods in sets.items():
-        rows = _best_first(methods)
+    for name, rows in _unseen(outcomes).items():
         count = round(rows[0].mean["clips"])
         lines += table_lines(f"{name}, unseen, {count} clips", rows, QUALITY)
     return lines

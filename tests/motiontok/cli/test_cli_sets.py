@@ -262,7 +262,8 @@ def test_compare_measures_on_sets_that_no_run_trains_on(folders, tmp_path):
         # A hop is less like walks than walks are.
         assert found["mpjpe_mm"] > outcome.result["metrics"]["mpjpe_mm"]
     text = comparison_markdown(bench, outcomes)
-    (heading,) = [line for line in text.splitlines() if "unseen" in line]
+    overview, heading = [line for line in text.splitlines() if "unseen" in line]
+    assert overview == "| MPJPE mm | held out | lone, unseen |"
     assert heading.startswith("| lone, unseen, 1 clips | MPJPE mm |")
     rows = text[text.index(heading) :].split("\n\n")[0].splitlines()[2:]
     assert sorted(row.split(" | ")[0] for row in rows) == ["| pca-pq", "| pca-sq"]
