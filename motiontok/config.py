@@ -41,6 +41,7 @@ _HEAVIEST = 1e3
 """Largest weight of a set of clips: with more, the others would never be drawn."""
 
 PRECISIONS = ("float32", "bfloat16")
+NETWORKS = ("paper", "temporal")
 MOTION_DATASETS = ("lafan", "bandai", "folder", "general", "procedural")
 IMAGE_DATASETS = ("mnist", "cifar10", "imagenet", "pictures")
 
@@ -99,6 +100,8 @@ class ModelConfig:
         decoder_width, decoder_layers: decoder.
         components: principal components that lopq, lopq-net and daps-lopq keep.
         bases: number of neighbourhoods with a basis of their own in these components.
+        networks: of motion, for methods with an encoder and a decoder of windows: ``paper``, or
+            ``temporal`` with convolutions over time (docs/method.md).
     """
 
     codes_per_window: int = 64
@@ -110,6 +113,7 @@ class ModelConfig:
     decoder_layers: int = 2
     components: int = 512
     bases: int = 256
+    networks: str = "paper"
 
 
 @dataclass(frozen=True)
@@ -331,6 +335,9 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
     if not 2 <= model.vocab_size <= 65_536:
         raise ConfigError(f"{where}: model.vocab_size must be 2 to 65536, got {model.vocab_size}")
+    if model.networks not in NETWORKS[: 1 if data.is_images else None]:
+        choice = "paper for images" if data.is_images else f"one of {', '.join(NETWORKS)}"
+        raise ConfigError(f"{where}: model.networks must be {choice}, got {model.networks!r}")
     if not 0 <= train.seed < 2**63:
         raise ConfigError(f"{where}: train.seed must be 0 to 2**63 - 1, got {train.seed}")
     if not 0 <= train.time_budget < float("inf"):

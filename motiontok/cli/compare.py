@@ -22,6 +22,12 @@ __all__ = ["compare"]
 @click.argument("bench", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of all runs.")
 @data_option
+@click.option(
+    "--unseen",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Folder, archive or store of clips that no run trains on; each is measured, too.",
+)
 @click.option("--only", metavar="METHOD", multiple=True, help="Run only this method now.")
 @device_option
 @json_option
@@ -29,6 +35,7 @@ def compare(
     bench: Path,
     out: Path,
     data: tuple[Path, ...],
+    unseen: tuple[Path, ...],
     only: tuple[str, ...],
     device: str,
     as_json: bool,
@@ -36,16 +43,19 @@ def compare(
     """Train every method of BENCH.toml at every budget with every seed, and report.
 
     Finished runs are kept, an interrupted one continues where it stopped, and methods added to the
-    file are run the next time. On a CPU budgets are minutes of one thread's processor time. Writes
+    file are run the next time. What is run with --unseen is also measured on these sets, each in a
+    table of its own. On a CPU budgets are minutes of one thread's processor time. Writes
     report.md and report.json to --out after each run, and pictures at the end: validation curves,
     use of codes by position, distortion against rate and cost.
     """
-    from motiontok.errors import MissingDependencyError, TrainingError
+    from motiontok.errors import InputError, MissingDependencyError, TrainingError
     from motiontok.evaluate.bench import load_bench
     from motiontok.evaluate.compare import run_bench
 
     loaded = load_bench(bench)
     if loaded.base.data.is_images:
+        if unseen:
+            raise InputError("--unseen takes clips of motion; this comparison is of images")
         images = one_path(data, "images")
         failures = compare_on_images(loaded, out, images, use_device(device), only, as_json)
         if failures:
@@ -59,6 +69,7 @@ def compare(
         loaded,
         out=out,
         data=data,
+        unseen=unseen,
         device=use_device(device),
         only=only,
         say=lambda line: click.echo(line, err=as_json),

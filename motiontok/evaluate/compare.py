@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
-from motiontok.data.clips import Clips, load_clips
+from motiontok.data.clips import Clips, ClipSet, every_clip, load_clips
+from motiontok.data.sets import digests_of
 from motiontok.data.training_data import TrainingData, make_training_data
-from motiontok.errors import TrainingError
+from motiontok.errors import DataError, TrainingError
 from motiontok.evaluate.bench import Bench, Cell
 from motiontok.evaluate.cells import Run, run_cells
+from motiontok.evaluate.clips import ClipCoder, CodecCoder, TokenCoder, measure_clips
 from motiontok.evaluate.cost import clock_of, training_cost
 from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
 from motiontok.evaluate.machine import machine
@@ -53,6 +55,7 @@ def run_bench(
     *,
     out: Path,
     data: Sequence[str | Path] = (),
+    unseen: Sequence[str | Path] = (),
     device: str = "cpu",
     only: Collection[str] = (),
     say: Callable[[str], None] = print,
@@ -70,6 +73,8 @@ def run_bench(
         bench: the comparison.
         out: its folder: ``BUDGET/METHOD/seed-N`` for each run.
         data: folders, archives or files of clips, each a set; the data set may need none.
+        unseen: more of them, that no run trains on. What is run now is also measured on each: its
+            metrics have them as ``unseen``, by set.
         device: where to train and measure.
         only: methods to run now; all if empty. Earlier results of the others are reported.
         say: prints a line for the user.
@@ -84,7 +89,8 @@ def run_bench(
     @contextmanager
     def prepare(count: int) -> Iterator[Run]:
         clips, ready = _load(bench, data, device)
-        for line in clips.notes:
+        others = _read_unseen(unseen, clips)
+        for line in (*clips.notes, *others.notes):
             say(line)
         say(
             f"{len(clips.training)} clips to train on, {len(clips.held_out)} held out "
@@ -93,7 +99,7 @@ def run_bench(
 
         def run(cell: Cell) -> dict[str, Any]:
             do = _fit_codec if cell.is_codec else _train
-            return do(cell, out, clips, ready, device)
+            return do(cell, out, clips, others.sets, ready, device)
 
         yield run
 
@@ -124,6 +130,42 @@ def _load(bench: Bench, data: Sequence[str | Path], device: str) -> tuple[Clips,
             config.data, data, seed=config.train.seed, update=lambda n, of: update(n, total=of)
         )
     return clips, make_training_data(clips, config.data, device=device)
+
+
+def _read_unseen(unseen: Sequence[str | Path], clips: Clips) -> Clips:
+    """Every clip of these paths.
+
+    Raises:
+        DataError: one of them is among ``clips``.
+    """
+    if not unseen:
+        return Clips((), "")
+    with progress("reading clips", 1) as update:
+        found = every_clip(
+            unseen,
+            calibrations=clips.calibrations,
+            update=lambda n, of: update(n, total=of),
+        )
+    known = {digest for of in clips.sets for digest in digests_of(of.training)}
+    for of in found.sets:
+        for motion, digest in zip(of.held_out, digests_of(of.held_out), strict=True):
+            if digest in known:
+                raise DataError(
+                    f"--unseen {of.name}: {motion.source.name} is among the clips of --data that "
+                    "are trained on; leave it out of one of them"
+                )
+    return found
+
+
+def _measure_unseen(
+    coder: ClipCoder[Any], unseen: Sequence[ClipSet], device: str
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Errors on the clips of each set, by its name, as metrics have them: nothing without sets."""
+    out = {}
+    for of in unseen:
+        with progress(f"measuring on {of.name}", len(of.held_out)) as update:
+            out[of.name] = measure_clips(coder, of.held_out, device=device, update=update)
+    return {"unseen": out} if out else {}
 
 
 def train_cell(
@@ -176,7 +218,14 @@ def fit_codec(cell: Cell, ready: TrainingData, *, device: str) -> ScalarCodec:
     return ScalarCodec.at_rate(components, cell.bits, windows)
 
 
-def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str) -> dict[str, Any]:
+def _train(
+    cell: Cell,
+    out: Path,
+    clips: Clips,
+    unseen: Sequence[ClipSet],
+    ready: TrainingData,
+    device: str,
+) -> dict[str, Any]:
     config = cell.config
     tokenizer, trained = train_cell(
         cell, out / cell.folder, ready, licence=clips.licence, device=device
@@ -188,20 +237,28 @@ def _train(cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
     batch = ready.windows.batch(
         config.train.batch_size, torch.Generator(device).manual_seed(cell.seed)
     )
-    cost = {"steps": trained.step, "training_seconds": trained.seconds}
-    metrics = evaluation.to_dict() | cost | training_cost(trained.method, batch)
+    metrics = evaluation.to_dict() | _measure_unseen(TokenCoder(tokenizer), unseen, device)
+    metrics |= {"steps": trained.step, "training_seconds": trained.seconds}
+    metrics |= training_cost(trained.method, batch)
     return _result(cell, metrics, ready, clips, device)
 
 
 def _fit_codec(
-    cell: Cell, out: Path, clips: Clips, ready: TrainingData, device: str
+    cell: Cell,
+    out: Path,
+    clips: Clips,
+    unseen: Sequence[ClipSet],
+    ready: TrainingData,
+    device: str,
 ) -> dict[str, Any]:
     codec = fit_codec(cell, ready, device=device)
     with progress("measuring", len(clips.held_out)) as update:
         evaluation = evaluate_codec(
             codec, ready.validation, clips.sets, ready.statistics, update=update
         )
-    return _result(cell, evaluation.to_dict(), ready, clips, device)
+    coder = CodecCoder(codec, ready.statistics, cell.config.data.window)
+    metrics = evaluation.to_dict() | _measure_unseen(coder, unseen, device)
+    return _result(cell, metrics, ready, clips, device)
 
 
 def _result(

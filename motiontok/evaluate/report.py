@@ -136,13 +136,7 @@ def comparison_rows(outcomes: Iterable[Outcome], target_mm: float | None) -> dic
             numbers["seconds_to_target"] = reached[0]
         of_budget = cells.setdefault(outcome.cell.budget, {})
         of_budget.setdefault(outcome.cell.method, []).append(numbers)
-    return {
-        budget: sorted(
-            (Row.of(method, runs) for method, runs in methods.items()),
-            key=lambda row: row.mean["mpjpe_mm"],
-        )
-        for budget, methods in cells.items()
-    }
+    return {budget: _best_first(methods) for budget, methods in cells.items()}
 
 
 def comparison_markdown(
@@ -161,8 +155,10 @@ def comparison_markdown(
         lines += [*_where([o.result for o in done if o.result is not None]), ""]
     for budget, rows in comparison_rows(outcomes, bench.target_mm).items():
         lines += [f"## {budget}", ""]
+        lines += _overview([o for o in done if o.cell.budget == budget], rows)
         for title, columns in _TABLES:
             lines += table_lines(title, rows, columns)
+        lines += _unseen_tables([o for o in done if o.cell.budget == budget])
         lines += _actions_table([o for o in done if o.cell.budget == budget], rows)
     for title, file in (pictures or {}).items():
         lines += [f"## {title}", "", f"![{title}]({file})", ""]
@@ -242,6 +238,43 @@ def table_lines(title: str, rows: Sequence[Row], columns: Sequence[Column]) -> l
         cells += [_number(row, *c) for c in shown]
         lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def _unseen(outcomes: Sequence[Outcome]) -> dict[str, list[Row]]:
+    """Rows of each set that was measured though no run trained on it, best joint error first."""
+    sets: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for outcome in outcomes:
+        for name, found in (outcome.result or {})["metrics"].get("unseen", {}).items():
+            sets.setdefault(name, {}).setdefault(outcome.cell.method, []).append(found)
+    return {name: _best_first(methods) for name, methods in sets.items()}
+
+
+def _overview(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> list[str]:
+    """Joint errors side by side: of held-out clips, and of each unseen set."""
+    sets = {name: {row.method: row for row in of} for name, of in _unseen(outcomes).items()}
+    if not sets:
+        return []
+    joined = []
+    for row in rows:
+        of_sets = {k: of[row.method].mean["mpjpe_mm"] for k, of in sets.items() if row.method in of}
+        joined.append(Row(row.method, row.seeds, {**row.mean, **of_sets}, row.deviation))
+    columns = [(name, f"{name}, unseen", 1, 1.0) for name in sets]
+    return table_lines("MPJPE mm", joined, [("mpjpe_mm", "held out", 1, 1.0), *columns])
+
+
+def _unseen_tables(outcomes: Sequence[Outcome]) -> list[str]:
+    """Errors of motion on each set that no run trained on."""
+    lines = []
+    for name, rows in _unseen(outcomes).items():
+        count = round(rows[0].mean["clips"])
+        lines += table_lines(f"{name}, unseen, {count} clips", rows, QUALITY)
+    return lines
+
+
+def _best_first(methods: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Row]:
+    """Rows of each method's figures by seed, least joint error first."""
+    rows = (Row.of(method, runs) for method, runs in methods.items())
+    return sorted(rows, key=lambda row: row.mean["mpjpe_mm"])
 
 
 def _actions_table(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> list[str]:

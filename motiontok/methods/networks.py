@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.data import FEATURES, Statistics
+from motiontok.errors import ConfigError
 from motiontok.models import (
     AutoregressivePolicy,
     Decoder,
@@ -28,6 +29,8 @@ from motiontok.models import (
 from motiontok.models.autoregressive_encoder import TokenHead
 from motiontok.models.gain_codebook import FEWEST_SIZED
 from motiontok.models.layers import resample
+from motiontok.models.temporal_autoencoder import STRIDE
+from motiontok.models.window_convolutions import TemporalReader, TemporalWindowDecoder
 
 __all__ = ["MotionNetworks", "Networks"]
 
@@ -131,7 +134,9 @@ class Networks(ABC):
 
 
 class MotionNetworks(Networks):
-    """The paper's networks for windows ``(frames, columns)``, Gaussian of fixed variance.
+    """The networks for windows ``(frames, columns)``, Gaussian of fixed variance.
+
+    The paper's, or with convolutions over time around the same transformers (``model.networks``).
 
     Args:
         config: sizes and hyper-parameters.
@@ -141,6 +146,9 @@ class MotionNetworks(Networks):
 
     Attributes:
         statistics: see there.
+
+    Raises:
+        ConfigError: with convolutions, a window is no multiple of 4 frames.
     """
 
     def __init__(
@@ -148,6 +156,12 @@ class MotionNetworks(Networks):
     ) -> None:
         self.frames, self.columns = config.data.window, columns
         self.statistics = statistics
+        self.temporal = config.model.networks == "temporal"
+        if self.temporal and self.frames % STRIDE:
+            raise ConfigError(
+                f"data.window must be a multiple of {STRIDE} for model.networks temporal, got "
+                f"{self.frames}"
+            )
         super().__init__(
             config,
             shape=(self.frames, columns),
@@ -156,15 +170,31 @@ class MotionNetworks(Networks):
 
     @override
     def fits(self, codes: int) -> bool:
-        return not max(codes, self.frames) % min(codes, self.frames)
+        steps = self.frames // STRIDE if self.temporal else self.frames
+        return not max(codes, steps) % min(codes, steps)
 
     @override
     def reader(self, codes: int, width: int) -> nn.Module:
+        if self.temporal:
+            self._require(codes)
+            return TemporalReader(
+                frames=self.frames, columns=self.columns, codes=codes, width=width
+            )
         return resample(self.frames, codes, self.columns, width)
 
     @override
     def body(self, codes: int, width: int) -> Decoder:
         model = self.config.model
+        if self.temporal:
+            self._require(codes)
+            return TemporalWindowDecoder(
+                codes=codes,
+                frames=self.frames,
+                columns=self.columns,
+                width=width,
+                heads=model.heads,
+                layers=model.decoder_layers,
+            )
         return WindowDecoder(
             codes=codes,
             frames=self.frames,
@@ -173,3 +203,11 @@ class MotionNetworks(Networks):
             heads=model.heads,
             layers=model.decoder_layers,
         )
+
+    def _require(self, codes: int) -> None:
+        """Refuse numbers of tokens that share no grid with the latents of a window."""
+        if not self.fits(codes):
+            raise ConfigError(
+                f"model.codes_per_window {codes}: of it and the {self.frames // STRIDE} latents of "
+                f"data.window {self.frames} one must divide the other for model.networks temporal"
+            )

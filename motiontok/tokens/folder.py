@@ -75,6 +75,8 @@ def fingerprint_of(parts: Parts) -> str:
     if config.method.name != "lopq":
         # Settings that came later must not change what older tokenizers are called.
         model = {k: v for k, v in model.items() if k not in ("components", "bases")}
+    if config.model.networks == "paper":
+        del model["networks"]
     sizes = {
         "model": model,
         "method": config.method.name,

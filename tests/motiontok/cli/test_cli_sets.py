@@ -10,9 +10,10 @@ import pytest
 
 from bvh import procedural
 from motiontok.config import load_config
-from motiontok.errors import TrainingError
+from motiontok.errors import DataError, TrainingError
 from motiontok.evaluate.bench import load_bench
 from motiontok.evaluate.compare import run_bench
+from motiontok.evaluate.report import comparison_markdown
 from motiontok.evaluate.sets import metrics_of_sets, sets_markdown
 from motiontok.runs import run_training
 
@@ -244,6 +245,30 @@ def test_compare_takes_many_folders(folders, tmp_path):
         assert outcome.result["test"]["split"] == "general, held out of walks, dances"
         assert set(outcome.result["metrics"]["sets"]) == {"walks", "dances"}
     assert "dances: walk_1.npz is in walks too, and counts once, there" in said
+
+
+def test_compare_measures_on_sets_that_no_run_trains_on(folders, tmp_path):
+    (tmp_path / "bench.toml").write_text(
+        'config = "general"\n[data]\nwindow = 8\nholdout = 3\n[model]\ncodes_per_window = 4\n'
+        "vocab_size = 8\n[budgets.one]\n[methods.pca-pq]\n[methods.pca-sq]\n"
+    )
+    bench, options = load_bench(tmp_path / "bench.toml"), {"data": [folders / "walks"]}
+    unseen = [folders / "lone.npz"]
+    outcomes = run_bench(bench, out=tmp_path / "out", unseen=unseen, say=lambda _: None, **options)
+    for outcome in outcomes:
+        assert outcome.result["metrics"]["sets"].keys() == {"walks"}
+        (found,) = outcome.result["metrics"]["unseen"].values()
+        assert (found["clips"], found["frames"]) == (1, 60)
+        # A hop is less like walks than walks are.
+        assert found["mpjpe_mm"] > outcome.result["metrics"]["mpjpe_mm"]
+    text = comparison_markdown(bench, outcomes)
+    overview, heading = [line for line in text.splitlines() if "unseen" in line]
+    assert overview == "| MPJPE mm | held out | lone, unseen |"
+    assert heading.startswith("| lone, unseen, 1 clips | MPJPE mm |")
+    rows = text[text.index(heading) :].split("\n\n")[0].splitlines()[2:]
+    assert sorted(row.split(" | ")[0] for row in rows) == ["| pca-pq", "| pca-sq"]
+    with pytest.raises(DataError, match=r"--unseen walks: walk_\d is among the clips of --data"):
+        run_bench(bench, out=tmp_path / "b", unseen=options["data"], say=lambda _: None, **options)
 
 
 def test_a_set_with_nothing_held_out_has_no_metrics():

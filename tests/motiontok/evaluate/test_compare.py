@@ -24,6 +24,7 @@ from motiontok.evaluate.compare import Outcome, run_bench
 from motiontok.evaluate.report import comparison_markdown, comparison_rows
 from motiontok.methods import METHODS
 
+TOOLS = Path(__file__).parents[3] / "tools" / "bench"
 TINY = """
 config = "demo"
 seeds = [3, 4]
@@ -119,14 +120,23 @@ def test_a_configuration_beside_the_file_is_found(write, tmp_path):
 
 
 def test_the_benchmark_of_all_methods_loads():
-    folder = Path(__file__).parents[3] / "tools" / "bench"
-    bench = load_bench(folder / "methods.toml")
+    bench = load_bench(TOOLS / "methods.toml")
     assert set(bench.methods) == {*METHODS, "pca-sq"}
     assert {c.config.train.time_budget for c in bench.cells} == {3.0}
     rates = {
         c.config.model.codes_per_window * math.log2(c.config.model.vocab_size) for c in bench.cells
     }
     assert rates == {1280.0, 640.0, 160.0, 32.0}
+
+
+def test_the_benchmark_with_temporal_networks_loads():
+    bench = load_bench(TOOLS / "methods-temporal.toml")
+    assert set(bench.methods) == {
+        "rvq", "vqvae", "daps", "gumbel-na", "daps-na", "gumbel", "fsq", "grmck", "ppo", "reinforce"
+    }  # fmt: skip
+    assert {c.bits for c in bench.cells} == {320.0}
+    assert {c.config.train.time_budget for c in bench.cells} == {30.0}
+    assert {c.config.model.networks for c in bench.cells} == {"temporal"}
 
 
 @pytest.mark.parametrize(
@@ -460,6 +470,13 @@ def test_compare_refuses_in_one_line(command, tmp_path, write):
     assert error.startswith("error: cannot read")
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_unseen_clips_are_not_for_images(command, tmp_path):
+    options = ("--data", tmp_path, "--unseen", tmp_path, "--out", tmp_path / "out")
+    code, _, error = command("compare", TOOLS / "mnist.toml", *options)
+    assert code == 2
+    assert error == "error: --unseen takes clips of motion; this comparison is of images\n"
 
 
 def test_compare_ends_badly_when_a_run_failed(command, tmp_path, write):
