@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from bvh.foot_contacts import SIDES, Contacts, find_contacts
 from bvh.motion import Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
-from motiontok.robots.contacts.foot_contacts import SIDES, Contacts, find_contacts
 from motiontok.robots.contacts.ground import Ground, Planes, find_ground, heights_above
 from motiontok.robots.files.trajectory import Trajectory
 from motiontok.robots.kinematics import so3

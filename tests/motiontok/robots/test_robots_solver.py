@@ -13,11 +13,11 @@ from hypothesis.extra.numpy import arrays
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from bvh import procedural
+from bvh.foot_contacts import find_contacts, runs
 from bvh.rotations import exp, from_axis_angle, to_matrix
 from bvh.skeleton import JOINTS
 from motiontok.robots import evaluate, retarget
 from motiontok.robots.contacts.anchors import fade, still
-from motiontok.robots.contacts.foot_contacts import find_contacts, runs
 from motiontok.robots.contacts.held_contacts import Hold
 from motiontok.robots.contacts.offline_foot_lock import lock_target_feet
 from motiontok.robots.contacts.resting_bodies import rest_bodies
