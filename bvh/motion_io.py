@@ -27,6 +27,7 @@ __all__ = [
     "Loaded",
     "examine_clip",
     "has_own_bones",
+    "is_trajectory",
     "kind_of",
     "load_motion",
     "read_motion",
@@ -36,6 +37,7 @@ Calibrations = Mapping[str, Calibration | None]
 """Calibrations of rigs, by their digests; None if each clip of a rig is measured on itself."""
 
 
+_OF_ROBOTS = ("qpos", "joint_pos", "body_pos_w")  # arrays
 _SLOWEST, _FASTEST, _FARTHEST = 0.5, 1e4, 1e7  # frames a second; metres
 
 
@@ -118,11 +120,19 @@ def kind_of(path: Path) -> str:
         BVHError: it is no archive.
     """
     with open_npz(path) as data:
-        if "qpos" in data or "joint_pos" in data:
+        if any(name in data for name in _OF_ROBOTS):
             return "robot"
         if "poses" in data or "root_orient" in data or "pose_body" in data:
             return "smpl"
         return "motion" if "joint_names" in data and "rotations" in data else ""
+
+
+def is_trajectory(path: Path) -> bool:
+    """Whether a file holds a robot's trajectory, by its arrays or its name's ending."""
+    try:
+        return is_table(path) or (is_npz(path) and kind_of(path) == "robot")
+    except BVHError:
+        return False  # Whoever reads it says what is wrong.
 
 
 def has_own_bones(path: Path) -> bool:

@@ -31,6 +31,7 @@ RANKS = {
     "prior": 7,
     "robots": 7,
     "render": 8,
+    "motion_io": 8,
     "evaluate": 8,
     "export": 8,
     "images": 8,

@@ -18,6 +18,8 @@ pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from motiontok.data.store.entries import read_entries
 from motiontok.data.store.writing import pack_clips
+from motiontok.errors import InputError
+from motiontok.motion_io import load_motion
 from motiontok.robots import Trajectory, motion_of, reading, retarget
 from motiontok.robots.files import trajectory_io
 from motiontok.robots.files.tracking import save_tracking
@@ -56,6 +58,19 @@ def test_all_kinds_are_read_alike(mixed, g1, walk):
         assert np.abs(gap).max() < 1e-3
     assert [m.source.name for m in data.motions[1:]] == ["tracker", "own", "table"]
     assert {name for name, _ in data.remarks} >= {"table.csv"}
+
+
+def test_a_robots_file_is_the_same_motion_alone_and_in_its_folder(mixed):
+    data = dataset.load(mixed, reading=reading(robot="g1"))
+    for name, motion in zip(data.names[1:], data.motions[1:], strict=True):
+        # The table does not name its robot, the others do.
+        loaded = load_motion(mixed / name, robot="g1")
+        np.testing.assert_array_equal(loaded.motion.rotations, motion.rotations)
+        np.testing.assert_array_equal(loaded.motion.root_positions, motion.root_positions)
+        assert loaded.motion.source == motion.source
+        assert loaded.kind == "trajectory of g1"
+    with pytest.raises(InputError, match="names no robot; say which one"):
+        load_motion(mixed / "table.csv")
 
 
 def test_who_does_not_know_robots_skips_them_and_the_cache_does_not_mind(mixed):
