@@ -161,6 +161,7 @@ def test_what_was_read_is_of_all_code_that_makes_motions_of_trajectories(monkeyp
     assert {"motions.py", "calibration.py", "tables.py", "g1.toml"} <= set(seen)
 
 
+@pytest.mark.usefixtures("one_core")
 def test_a_folder_with_robots_in_it_is_put_on_a_robot(mixed, walk, tmp_path, run):
     """Round trip within 2 cm: what the robot did it does again."""
     out = mixed / "g1"
@@ -206,6 +207,7 @@ def test_results_of_another_run_are_sources_only_where_they_are_named(mixed, wal
     assert "mine.npz: lies among the results, and is left out; give another OUTPUT" in errors
 
 
+@pytest.mark.usefixtures("one_core")
 def test_trajectories_of_a_folder_that_name_no_robot_are_told(mixed, tmp_path, run):
     code, said, errors = run("retarget", mixed, "-o", tmp_path / "out", "--json")
     assert code == 0, errors
