@@ -186,5 +186,11 @@ def test_files_are_of_a_size_to_be_read():
     assert not {name: count for name, count in lines.items() if count > 400}
 
 
+def test_tests_lie_in_folders_of_the_package():
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    assert not [str(folder) for folder in folders if not (ROOT / folder).is_dir()]
+
+
 def test_modules_say_what_they_are_for():
     assert not [module(path) for path in SOURCES if not ast.get_docstring(parsed(path))]
