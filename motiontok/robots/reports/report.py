@@ -16,7 +16,8 @@ from motiontok.errors import RobotError
 from motiontok.robots.contacts.ground import Ground, Planes, find_ground, heights_above
 from motiontok.robots.files.trajectory import Trajectory
 from motiontok.robots.kinematics import so3
-from motiontok.robots.kinematics.kinematics import Kinematics, State, limit_margins
+from motiontok.robots.kinematics.kinematics import Kinematics, State
+from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.model.outline import outline_of
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.tasks import BATCH, PoseTask
