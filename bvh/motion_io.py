@@ -25,10 +25,10 @@ from bvh.sources import read_text
 __all__ = [
     "Calibrations",
     "Loaded",
+    "archive_kind",
     "examine_clip",
     "has_own_bones",
     "is_trajectory",
-    "kind_of",
     "load_motion",
     "read_motion",
 ]
@@ -113,7 +113,7 @@ def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -
     return replace(loaded, motion=_rounded(loaded.motion))
 
 
-def kind_of(path: Path) -> str:
+def archive_kind(path: Path) -> str:
     """Kind of an archive by its arrays' names: ``"motion"``, ``"smpl"``, ``"robot"``, or empty.
 
     Raises:
@@ -130,7 +130,7 @@ def kind_of(path: Path) -> str:
 def is_trajectory(path: Path) -> bool:
     """Whether a file holds a robot's trajectory, by its arrays or its name's ending."""
     try:
-        return is_table(path) or (is_npz(path) and kind_of(path) == "robot")
+        return is_table(path) or (is_npz(path) and archive_kind(path) == "robot")
     except BVHError:
         return False  # Whoever reads it says what is wrong.
 
@@ -140,13 +140,13 @@ def has_own_bones(path: Path) -> bool:
     if is_npy(path):
         return not positions.is_positions(path)
     try:
-        return is_npz(path) and kind_of(path) != "smpl"
+        return is_npz(path) and archive_kind(path) != "smpl"
     except BVHError:
         return False  # Whoever reads it says what is wrong.
 
 
 def _read_npz(path: Path, reading: Reading) -> Loaded:
-    kind = kind_of(path)
+    kind = archive_kind(path)
     if kind == "smpl":
         pose = smpl.read_smpl(
             path,
