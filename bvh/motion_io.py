@@ -25,9 +25,10 @@ from bvh.sources import read_text
 __all__ = [
     "Calibrations",
     "Loaded",
+    "archive_kind",
     "examine_clip",
     "has_own_bones",
-    "kind_of",
+    "is_trajectory",
     "load_motion",
     "read_motion",
 ]
@@ -36,6 +37,7 @@ Calibrations = Mapping[str, Calibration | None]
 """Calibrations of rigs, by their digests; None if each clip of a rig is measured on itself."""
 
 
+_OF_ROBOTS = ("qpos", "joint_pos", "body_pos_w")  # arrays
 _SLOWEST, _FASTEST, _FARTHEST = 0.5, 1e4, 1e7  # frames a second; metres
 
 
@@ -111,18 +113,26 @@ def read_motion(path: Path, reading: Reading, calibration: Calibration | None) -
     return replace(loaded, motion=_rounded(loaded.motion))
 
 
-def kind_of(path: Path) -> str:
+def archive_kind(path: Path) -> str:
     """Kind of an archive by its arrays' names: ``"motion"``, ``"smpl"``, ``"robot"``, or empty.
 
     Raises:
         BVHError: it is no archive.
     """
     with open_npz(path) as data:
-        if "qpos" in data or "joint_pos" in data:
+        if any(name in data for name in _OF_ROBOTS):
             return "robot"
         if "poses" in data or "root_orient" in data or "pose_body" in data:
             return "smpl"
         return "motion" if "joint_names" in data and "rotations" in data else ""
+
+
+def is_trajectory(path: Path) -> bool:
+    """Whether a file holds a robot's trajectory, by its arrays or its name's ending."""
+    try:
+        return is_table(path) or (is_npz(path) and archive_kind(path) == "robot")
+    except BVHError:
+        return False  # Whoever reads it says what is wrong.
 
 
 def has_own_bones(path: Path) -> bool:
@@ -130,13 +140,13 @@ def has_own_bones(path: Path) -> bool:
     if is_npy(path):
         return not positions.is_positions(path)
     try:
-        return is_npz(path) and kind_of(path) != "smpl"
+        return is_npz(path) and archive_kind(path) != "smpl"
     except BVHError:
         return False  # Whoever reads it says what is wrong.
 
 
 def _read_npz(path: Path, reading: Reading) -> Loaded:
-    kind = kind_of(path)
+    kind = archive_kind(path)
     if kind == "smpl":
         pose = smpl.read_smpl(
             path,

@@ -31,6 +31,7 @@ RANKS = {
     "prior": 7,
     "robots": 7,
     "render": 8,
+    "motion_io": 8,
     "evaluate": 8,
     "export": 8,
     "images": 8,
@@ -183,6 +184,12 @@ def test_nothing_is_ever_unpickled():
 def test_files_are_of_a_size_to_be_read():
     lines = {module(p): len(p.read_text(encoding="utf-8").splitlines()) for p in SOURCES}
     assert not {name: count for name, count in lines.items() if count > 400}
+
+
+def test_tests_lie_in_folders_of_the_package():
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    assert not [str(folder) for folder in folders if not (ROOT / folder).is_dir()]
 
 
 def test_modules_say_what_they_are_for():

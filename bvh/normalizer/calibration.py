@@ -16,7 +16,7 @@ from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.normalizer.animals import refuse_animals
 from bvh.normalizer.body import Body, check_time, extract, left_is_left
-from bvh.normalizer.contacts import Contacts, find_contacts
+from bvh.normalizer.floor import Floor, find_floor
 from bvh.normalizer.joint_axes import AxisFinder
 from bvh.normalizer.mapping import JointMap, map_joints
 from bvh.normalizer.rest import rest_pose
@@ -146,7 +146,7 @@ def measure(
     mapping: Mapping[str, str] | str | os.PathLike[str] | None,
     up: str | None,
     scale: float | None,
-) -> tuple[Calibration, Body, Contacts]:
+) -> tuple[Calibration, Body, Floor]:
     """Calibrate on one clip, and return intermediate results too."""
     check_time(clip)
     joints = map_joints(clip, mapping)
@@ -167,12 +167,12 @@ def measure(
         problems.append(remark("sides", "the mapping seems to exchange left and right"))
     if body.found is not None:
         problems += body.found.problems()
-    contacts = find_contacts(body)
+    floor = find_floor(body)
     rest = rest_pose(clip, joints)
-    finder = AxisFinder(body, contacts, rest)
+    finder = AxisFinder(body, floor, rest)
     upright, rolled = roll_back(body, finder.axes)
     if rolled:  # what was measured on feet that were rolled over is measured again
-        finder = AxisFinder(upright, contacts, rest)
+        finder = AxisFinder(upright, floor, rest)
     problems += check_unit(body.unit)
     calibration = Calibration(
         names=clip.names,
@@ -184,7 +184,7 @@ def measure(
         problems=(*problems, *finder.problems),
         up_confidence=1.0 if body.found is None else body.found.confidence,
     )
-    return calibration, body, contacts
+    return calibration, body, floor
 
 
 def _pool(clips: Clip | Sequence[Clip]) -> Clip:

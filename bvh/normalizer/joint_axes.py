@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bvh.normalizer.body import INDEX, SIDES, Body
-from bvh.normalizer.contacts import Contacts
+from bvh.normalizer.floor import Floor
 from bvh.normalizer.geometry import center, frame, mean_rotation, perpendicular, unit
 from bvh.normalizer.rest import RestPose
 from bvh.normalizer.shapes import Shape, recognize
@@ -54,11 +54,11 @@ class AxisFinder:
         problems: assumptions, one line each.
     """
 
-    def __init__(self, body: Body, contacts: Contacts, rest: RestPose | None) -> None:
+    def __init__(self, body: Body, floor: Floor, rest: RestPose | None) -> None:
         self.axes = identity(len(JOINTS))
         self.problems: list[str] = []
         self._body = body
-        self._contacts = contacts
+        self._floor = floor
         self._rest = rest
         self._matrices = to_matrix(body.rotations.swapaxes(0, 1)).swapaxes(0, 1)
         self._shape: Shape | None = None
@@ -267,7 +267,7 @@ class AxisFinder:
         return unit(perpendicular(seen, forward))
 
     def _flat(self, side: str) -> Array:
-        out: Array = self._contacts.flat[:, 0 if side == "Left" else 1]
+        out: Array = self._floor.flat[:, 0 if side == "Left" else 1]
         return out
 
     def _shin(self, side: str) -> Array:

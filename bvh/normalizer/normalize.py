@@ -14,7 +14,7 @@ from bvh.motion import FPS, Motion, Source
 from bvh.normalizer.body import check_time, extract, uprightness
 from bvh.normalizer.calibration import Calibration, measure
 from bvh.normalizer.canonical import Canonical, from_canonical
-from bvh.normalizer.contacts import far_from_floor, find_contacts
+from bvh.normalizer.floor import far_from_floor, find_floor
 from bvh.normalizer.plausible import (
     check_places,
     check_rate,
@@ -122,10 +122,10 @@ def examine(
         if canonical is not None:
             return _take_over(clip, canonical, fps=fps)
     if calibration is None:
-        calibration, body, contacts = measure(clip, mapping=mapping, up=up, scale=scale)
+        calibration, body, ground = measure(clip, mapping=mapping, up=up, scale=scale)
     else:
         body = extract(clip, calibration.joints, up=calibration.up, scale=calibration.scale)
-        contacts = find_contacts(body)
+        ground = find_floor(body)
     body, rolled = roll_back(body, calibration.axes)
     solution = solve(body, calibration.axes)
     joints = calibration.joints
@@ -137,13 +137,13 @@ def examine(
         up=calibration.up,
         unit=calibration.unit,
         scale=calibration.scale,
-        floor=contacts.floor,
+        floor=ground.height,
         height=height,
         problems=(
             *clip.remarks,
             *check_rate(clip.fps),
             *calibration.problems,
-            *contacts.problems,
+            *ground.problems,
             *rolled,
             *find_lying(uprightness(body.positions)),
             *check_stature(height),
@@ -153,7 +153,7 @@ def examine(
         ),
         up_confidence=calibration.up_confidence,
     )
-    positions = solution.positions - [0.0, 0.0, contacts.floor]
+    positions = solution.positions - [0.0, 0.0, ground.height]
     return _motion(clip, positions, solution.rotations, solution.offsets, report, fps=fps), report
 
 

@@ -1,4 +1,4 @@
-"""Reading every kind of file with a motion: clips, archives of arrays, joint positions, codes."""
+"""Files that commands read: motions with their notes, codes, robots."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motiontok.errors import InputError
-from motiontok.paths import SHIPPED_TOKENIZER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,45 +47,31 @@ def load_motion(
     map_path: Path | None = None,
     tell: Callable[[tuple[str, str]], object] | None = None,
 ) -> Motion:
-    """Canonical motion of a file, by its name's ending; prints notes on faults.
+    """:func:`motiontok.motion_io.load_motion`, with notes printed and faults refused.
 
     Args:
-        path: codes, a robot's trajectory, or what :func:`bvh.motion_io.load_motion` reads.
-        tokenizer: folder for codes; by default the one that the codes name, else the shipped one.
-        device: where to decode codes.
-        calibrations: of the rigs that a tokenizer knows, for clips to encode with it.
-        reading: how to read a BVH file.
-        strict: a fault in it is an error; see :func:`bvh.remarks.faults`.
-        robot: robot of a trajectory that names none.
+        path: of any kind.
+        tokenizer, device, calibrations, reading, robot: as there.
         map_path: of a robot that is not shipped.
-        tell: takes (path, remark) in place of printing notes; for many files, where ``reading``
-            names the robot of trajectories.
+        strict: a fault in the file is an error; see :func:`bvh.remarks.faults`.
+        tell: takes (path, remark) in place of printing notes; for many files.
 
     Raises:
         InputError, BVHError: the file cannot be used, or, with ``strict``, has a fault.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    from bvh.arrays import refuse_pickle
-    from motiontok.cli.trajectories import is_trajectory, open_trajectory
-
-    refuse_pickle(path)
-    if tell is None and is_trajectory(path):
-        from motiontok.robots import motion_of
-
-        given = [robot] if robot else []
-        return motion_of(*open_trajectory(path, given, map_path, reading=reading, strict=strict))
-    if robot is not None:
-        raise InputError(f"{path}: no robot's trajectory, so it is not that of {robot}")
-    if is_codes(path):
-        codes, opened = open_codes(path, tokenizer=tokenizer, device=device)
-        return opened.decode_codes(codes)
-    if suffix == ".json" and path.with_suffix(".npy").is_file():
-        raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
-    from bvh import motion_io
     from bvh.remarks import faults
+    from motiontok import motion_io
 
-    loaded = motion_io.load_motion(path, reading=reading, calibrations=calibrations)
+    loaded = motion_io.load_motion(
+        path,
+        tokenizer=tokenizer,
+        device=device,
+        calibrations=calibrations,
+        reading=reading,
+        robot=robot,
+        robot_map=map_path,
+        on_note=_print_note if tell is None else None,
+    )
     if strict and (wrong := faults(loaded.remarks)):
         raise InputError(f"{path}: {wrong[0]}{STRICT}")
     if tell is None:
@@ -102,9 +87,9 @@ def load_motion(
 
 def is_codes(path: Path) -> bool:
     """Whether a file holds codes, by its ending, and not joint positions."""
-    from bvh.positions import is_positions
+    from motiontok import motion_io
 
-    return path.suffix.lower() == ".npy" and not is_positions(path)
+    return motion_io.is_codes(path)
 
 
 def open_robot(name: str, map_path: Path | None) -> Robot:
@@ -155,25 +140,22 @@ def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
 def open_codes(
     path: Path, *, tokenizer: str | None, device: str = "cpu"
 ) -> tuple[Codes, MotionTokenizer]:
-    """Codes and the tokenizer to decode them with."""
-    from motiontok.codes import Codes
+    """Codes and the tokenizer to decode them with, with a note on which one they name."""
+    from motiontok import motion_io
 
-    codes = Codes.load(path)
-    return codes, open_tokenizer_of(codes, path, tokenizer=tokenizer, device=device)
+    return motion_io.open_codes(path, tokenizer=tokenizer, device=device, on_note=_print_note)
 
 
 def open_tokenizer_of(
     codes: Codes, path: Path, *, tokenizer: str | None, device: str
 ) -> MotionTokenizer:
-    """The tokenizer that is given, or that codes of a file or folder name."""
-    from motiontok.tokenizer import MotionTokenizer
+    """The tokenizer that is given, or that codes of a file or folder name, with a note."""
+    from motiontok import motion_io
 
-    folder = tokenizer or codes.tokenizer or SHIPPED_TOKENIZER
-    named = not tokenizer and folder != SHIPPED_TOKENIZER
-    if named and not Path(folder).is_dir():
-        raise InputError(
-            f"{path}: its tokenizer {folder} is not there any more; give --tokenizer its folder"
-        )
-    if named:
-        print(f"decoding with {folder}, which {path.name} names", file=sys.stderr)
-    return MotionTokenizer.from_pretrained(folder, device=device)
+    return motion_io.tokenizer_of(
+        codes, path, tokenizer=tokenizer, device=device, on_note=_print_note
+    )
+
+
+def _print_note(line: str) -> None:
+    print_notes([line])

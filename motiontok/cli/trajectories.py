@@ -16,9 +16,9 @@ __all__ = ["is_trajectory", "open_trajectory", "trajectory_actor"]
 
 def is_trajectory(path: Path) -> bool:
     """Whether a file holds a robot's trajectory rather than a motion."""
-    from motiontok.robots.files import trajectory_io
+    from bvh import motion_io
 
-    return trajectory_io.is_trajectory(path)
+    return motion_io.is_trajectory(path)
 
 
 def open_trajectory(

@@ -27,12 +27,12 @@ uses both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from bvh import rotations as rot
+from bvh.foot_contacts import soft_contact, standing_heights
 from bvh.motion import FPS, Motion, Source
 from bvh.rotations import Array
 from bvh.skeleton import FEET, root_between_bodies
@@ -45,37 +45,20 @@ __all__ = [
     "COLUMNS",
     "FEATURES",
     "STANDING",
-    "contact",
     "from_motion",
     "to_motion",
     "to_motions",
 ]
 
-STANDING = (0.08, 0.02, 0.08, 0.02)
+STANDING = tuple(standing_heights(REFERENCE).tolist())
 """Heights of left foot, left toe, right foot and right toe joints that stand, metres."""
 
 _UP = np.array([0.0, 0.0, 1.0])
-_Numbers = TypeVar("_Numbers", Array, torch.Tensor)
 
 
 def _six(q: Array) -> Array:
     """First two matrix columns ``(..., 6)`` of quaternions ``(..., 4)``."""
     return np.swapaxes(rot.to_matrix(q)[..., :2], -1, -2).reshape(*q.shape[:-1], 6)
-
-
-def contact(height: _Numbers, speed: _Numbers) -> _Numbers:
-    """How surely feet and toes stand, 0 to 1.
-
-    Ramps instead of thresholds: a flag that flips on rounding noise could not be
-    recovered from a reconstructed motion.
-
-    Args:
-        height: over :data:`STANDING`, metres.
-        speed: metres a second.
-    """
-    slow = ((0.6 - speed) / 0.4).clip(0.0, 1.0)
-    low = ((0.10 - height) / 0.05).clip(0.0, 1.0)
-    return slow * low
 
 
 def _contacts(positions: Array, fps: float) -> Array:
@@ -85,7 +68,7 @@ def _contacts(positions: Array, fps: float) -> Array:
     if len(feet) > 1:
         speed[1:] = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * fps
         speed[0] = speed[1]
-    return contact(feet[..., 2] - np.array(STANDING), speed)
+    return soft_contact(feet[..., 2] - np.array(STANDING), speed)
 
 
 def from_motion(motion: Motion) -> Array:

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from bvh import rotations as rot
+from bvh.foot_contacts import STILL
 from bvh.motion import Motion
 from bvh.rotations import Array
 from bvh.skeleton import FEET, JOINTS
 from motiontok.errors import DataError
 
 __all__ = ["compare_motions", "foot_skate", "mean_metrics", "procrustes_mpjpe"]
+
+_NEAR_FLOOR = 0.05  # m above the lowest place of a foot in the clip
 
 END_EFFECTORS = tuple(
     JOINTS.index(name) for name in ("LeftFoot", "RightFoot", "Head", "LeftHand", "RightHand")
@@ -106,8 +109,8 @@ def foot_skate(positions: Array, *, truth: Array, fps: float) -> float:
         return 0.0
     feet = truth[:, list(FEET)]
     speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * fps
-    low = feet[1:, :, 2] < feet[..., 2].min(axis=0) + 0.05
-    planted = low & (speed < 0.15)
+    low = feet[1:, :, 2] < feet[..., 2].min(axis=0) + _NEAR_FLOOR
+    planted = low & (speed < STILL)
     if not planted.any():
         return 0.0
     slide = np.linalg.norm(np.diff(positions[:, list(FEET), :2], axis=0), axis=-1) * fps

@@ -1,5 +1,5 @@
 """A tokenizer and a prior as programs of their own, for C++ and other runtimes."""
 
-from motiontok.export.files import export_tokenizer
+from motiontok.export.tokenizer import export_tokenizer
 
 __all__ = ["export_tokenizer"]

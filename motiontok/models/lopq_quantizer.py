@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
 from motiontok.models.gain_codebook import TRIED_SIZES, GainCodebook, keep_best
+from motiontok.models.k_means import k_means, nearest
+from motiontok.models.principal_components import allocate, principal_components
 from motiontok.progress import ProgressCallback, silent
 
 __all__ = ["LopqQuantizer"]

@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from motiontok.models.autoregressive_encoder import TokenHead
-from motiontok.models.codebooks import allocate, k_means, nearest, principal_components
 from motiontok.models.gain_codebook import TRIED_SIZES, GainCodebook, keep_best
 from motiontok.models.initialization import zeroed
+from motiontok.models.k_means import k_means, nearest
+from motiontok.models.principal_components import allocate, principal_components
 from motiontok.models.sampling import draw_tokens, log_softmax
 
 __all__ = ["ENOUGH", "CodebookHead", "ProductQuantizer", "RefiningDecoder", "component_count"]

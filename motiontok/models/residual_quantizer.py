@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motiontok.models.codebooks import k_means, nearest
+from motiontok.models.k_means import k_means, nearest
 from motiontok.models.sampling import cheapest
 
 __all__ = ["ResidualQuantizer"]

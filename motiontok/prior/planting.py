@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from bvh.foot_contacts import soft_contact
 from bvh.motion import FPS
 from motiontok.data import Start
-from motiontok.data.features import contact
 from motiontok.errors import InputError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.quantizers.temporal import Temporal
@@ -242,7 +242,7 @@ def _unrest(method: Temporal, frames: Tensor) -> Tensor:
     """Weighted sum of foot slide, contact error and tremble of joints in each row's frames."""
     feet = method.error.feet_of(frames)
     with torch.no_grad():
-        stands = contact(feet.height[:, 1:], feet.steps.norm(dim=-1) * FPS)
+        stands = soft_contact(feet.height[:, 1:], feet.steps.norm(dim=-1) * FPS)
     slid = stands[..., None] * feet.steps / feet.metre
     slide = slid.square().sum(dim=(1, 2, 3)) / stands.shape[-1]
     wrong = (feet.contacts[:, 1:] - stands).square().sum(dim=(1, 2))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bvh.motion import FPS
 from motiontok.data import COLUMNS, Start
+from motiontok.data.easing import smoothstep_tensor
 from motiontok.data.foot_locking import FREE, MEMORY
 from motiontok.data.kinematics import wrapped
 from motiontok.models.motion_loss import MotionLoss
@@ -120,10 +121,10 @@ class PoseGoals:
         add = torch.zeros_like(frames)
         for n, (a, b) in enumerate(pairwise(ends)):
             part = (k > a) & (k <= b) if b > a else k == a
-            share = _eased((k[part] - a) / max(b - a, 1))[:, None]
+            share = smoothstep_tensor((k[part] - a) / max(b - a, 1))[:, None]
             add[:, part] = offs[:, n, None] + share * (offs[:, n + 1] - offs[:, n])[:, None]
         later = k > ends[-1]
-        fading = _eased(1.0 - (k[later] - ends[-1]) / _AFTER)[:, None]
+        fading = smoothstep_tensor(1.0 - (k[later] - ends[-1]) / _AFTER)[:, None]
         add[:, later] = fading * offs[:, -1:]
         out[..., _HEIGHT:] += add[..., _HEIGHT:]
         for n, (a, b) in enumerate(pairwise(ends)):
@@ -181,8 +182,3 @@ def _straighten(frames: Tensor, a: int, b: int) -> None:
 def _turned(x: Tensor, y: Tensor, angle: Tensor) -> Tensor:
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
-
-
-def _eased(x: Tensor) -> Tensor:
-    x = x.clamp(0.0, 1.0)
-    return x * x * (3.0 - 2.0 * x)

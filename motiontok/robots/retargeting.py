@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pinocchio as pin
 
+from bvh.foot_contacts import find_contacts
 from bvh.motion import Motion
 from bvh.rotations import Array, align_signs, identity
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
 from motiontok.errors import RobotError
 from motiontok.progress import Progress
-from motiontok.robots.contacts.foot_contacts import find_contacts
 from motiontok.robots.contacts.ground import Planes, find_ground
 from motiontok.robots.contacts.offline_foot_lock import foot_holds, lock_target_feet
 from motiontok.robots.contacts.reach import within_reach

@@ -51,7 +51,7 @@ def short_start():
     from motiontok.methods.quantizers import temporal
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(temporal, "_LINEAR_STEPS", 30)
+        patch.setattr(temporal, "_LINEAR_STEPS", 10)
         patch.setattr(temporal, "_LINEAR_BATCH", 8)
         yield
 

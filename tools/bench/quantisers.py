@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from bvh import dataset
 from motiontok.data import COLUMNS, Statistics, accumulate, from_motion
 from motiontok.models import LopqQuantizer, ProductQuantizer
-from motiontok.models.codebooks import k_means, nearest, principal_components
+from motiontok.models.k_means import k_means, nearest
+from motiontok.models.principal_components import principal_components
 
 WINDOW, VOCAB, KEPT = 32, 1024, 1024
 PAIRS, SEEN_BEFORE = 40_000, 8

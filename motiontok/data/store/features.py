@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bvh.foot_contacts import soft_contact
 from bvh.motion import FPS
 from bvh.skeleton import FEET, JOINTS, MIRROR, PARENTS, generations
-from motiontok.data.features import COLUMNS, FEATURES, STANDING, contact
+from motiontok.data.features import COLUMNS, FEATURES, STANDING
 from motiontok.data.kinematics import wrapped
 from motiontok.data.placement import REFERENCE
 from motiontok.data.store.frames import STEPS
@@ -82,7 +83,7 @@ def features_of(words: Tensor, to_reference: Tensor, mirrored: Tensor, first: Te
         out[:, 0, path] = torch.where(first[:, None], out[:, 1, path], out[:, 0, path])
         speed[..., 0] = torch.where(first, speed[..., 1], speed[..., 0])
     height = fz[..., 1:] - fz.new_tensor(STANDING)[:, None, None]
-    out[..., COLUMNS["contacts"]] = contact(height, speed).permute(1, 2, 0)
+    out[..., COLUMNS["contacts"]] = soft_contact(height, speed).permute(1, 2, 0)
     return out
 
 

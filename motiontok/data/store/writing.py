@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bvh.archives import is_table
-from bvh.arrays import is_npz
 from bvh.cache import code_version
 from bvh.clip_files import (
     Batch,
@@ -24,7 +22,7 @@ from bvh.clip_files import (
 )
 from bvh.errors import BVHError
 from bvh.motion import Motion
-from bvh.motion_io import kind_of
+from bvh.motion_io import is_trajectory
 from bvh.reading import Reading, Settings
 from bvh.remarks import faults
 from bvh.rigs import File
@@ -319,16 +317,9 @@ def _reader_of(file: File) -> str:
     """Digest of the code that reads a file; for a robot's file, of robots' code and maps too."""
     version = code_version()[:12]
     knows = file.reading.trajectories
-    if knows is None or not _is_trajectory(file.path):
+    if knows is None or not is_trajectory(file.path):
         return version
     return f"{version}-{knows.version[:12]}"
-
-
-def _is_trajectory(path: Path) -> bool:
-    try:
-        return is_table(path) or (is_npz(path) and kind_of(path) == "robot")
-    except BVHError:
-        return False  # Reading it reports the fault.
 
 
 def _failed(entry: Entry, reason: str) -> Made:

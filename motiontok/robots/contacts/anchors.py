@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import solveh_banded
 
+from bvh.foot_contacts import runs
 from bvh.rotations import Array
 from motiontok.data.easing import smoothstep
-from motiontok.robots.contacts.foot_contacts import runs
 
 __all__ = ["fade", "still"]
 

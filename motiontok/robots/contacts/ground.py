@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bvh.foot_contacts import BAND, SIDES, runs, standing, standing_heights
 from bvh.motion import Motion
 from bvh.rotations import Array, to_matrix
-from bvh.skeleton import JOINTS, toe_height
+from bvh.skeleton import FEET, JOINTS
 from motiontok.errors import RobotError
-from motiontok.robots.contacts.foot_contacts import BAND, SIDES, runs, standing
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.targets import leg_length
 
@@ -161,12 +161,12 @@ def _steps(motion: Motion, *, bearing: bool = True) -> list[_Step]:
     """All standing feet, in the order of their first standing frames."""
     quaternions, positions = motion.global_transforms()
     leg = leg_length(motion.offsets)
-    low = toe_height(motion.offsets)
+    heights = standing_heights(motion.offsets)
     every = np.ones(len(motion), dtype=bool)
     feet: list[tuple[Array, Array, Array, list[Array]]] = []
-    for name in SIDES:
-        ankle, toe = JOINTS.index(name + "Foot"), JOINTS.index(name + "Toe")
-        ankle_height = low - float(motion.offsets[toe, 2])
+    for side in range(len(SIDES)):
+        ankle, toe = FEET[2 * side : 2 * side + 2]
+        ankle_height, low = heights[2 * side : 2 * side + 2]
         turn = to_matrix(quaternions[:, ankle])
         up = turn[..., 2]
         ends = np.stack(

@@ -15,9 +15,9 @@ from dataclasses import replace
 import numpy as np
 
 from bvh import rotations as quaternions
+from bvh.foot_contacts import SIDES, Contacts, runs
 from bvh.rotations import Array, to_matrix
 from motiontok.robots.contacts.anchors import fade, still
-from motiontok.robots.contacts.foot_contacts import SIDES, Contacts, runs
 from motiontok.robots.contacts.held_contacts import Hold
 from motiontok.robots.kinematics import so3
 from motiontok.robots.model.calibration import Calibration, Sole

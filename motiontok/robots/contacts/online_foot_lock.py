@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from bvh.foot_contacts import BAND, SIDES, SLOW, can_stand, standing_heights
 from bvh.rotations import Array
-from bvh.skeleton import JOINTS, toe_height
-from motiontok.robots.contacts.foot_contacts import BAND, SIDES, SLOW, can_stand
+from bvh.skeleton import FEET
 from motiontok.robots.model.calibration import Calibration, Sole
 from motiontok.robots.targets import Targets
 
@@ -34,17 +34,15 @@ class FootLock:
 
     def __init__(self, calibration: Calibration, offsets: Array, fps: float) -> None:
         self._fps = fps
+        heights = standing_heights(offsets)
         self._feet = [
             _Foot(
                 index=calibration.index(name + "Foot"),
                 sole=calibration.soles[name + "Foot"],
-                joints=(JOINTS.index(name + "Foot"), JOINTS.index(name + "Toe")),
-                heights=(
-                    toe_height(offsets) - float(offsets[JOINTS.index(name + "Toe"), 2]),
-                    toe_height(offsets),
-                ),
+                joints=FEET[2 * side : 2 * side + 2],
+                heights=heights[2 * side : 2 * side + 2],
             )
-            for name in SIDES
+            for side, name in enumerate(SIDES)
         ]
 
     @property
@@ -88,9 +86,7 @@ class FootLock:
 class _Foot:
     """One foot: the places of its standing heel and toe, and the shift of its target."""
 
-    def __init__(
-        self, *, index: int, sole: Sole, joints: tuple[int, int], heights: tuple[float, float]
-    ) -> None:
+    def __init__(self, *, index: int, sole: Sole, joints: tuple[int, ...], heights: Array) -> None:
         self.index = index
         self._points = (sole.heel, sole.toe)
         self._joints = joints
@@ -137,7 +133,7 @@ class _Foot:
 class LateContacts:
     """Which heels and toes of a stream stood three frames ago.
 
-    Contacts are those of :func:`~motiontok.robots.contacts.foot_contacts.find_contacts`, by central
+    Contacts are those of :func:`~bvh.foot_contacts.find_contacts`, by central
     differences and without interruptions of one or two frames.
 
     Args:
@@ -147,10 +143,7 @@ class LateContacts:
 
     def __init__(self, offsets: Array, fps: float) -> None:
         self._fps = fps
-        self._joints = [JOINTS.index(side + end) for side in SIDES for end in ("Foot", "Toe")]
-        toe = toe_height(offsets)
-        ankles = [toe - float(offsets[JOINTS.index(side + "Toe"), 2]) for side in SIDES]
-        self._heights = BAND + np.array([ankles[0], toe, ankles[1], toe])
+        self._heights = BAND + standing_heights(offsets)
         self.reset()
 
     def reset(self) -> None:
@@ -166,7 +159,7 @@ class LateContacts:
         Args:
             human: ``(22, 3)`` positions of the human's joints in the newest frame.
         """
-        places, can = human[self._joints], can_stand(human)
+        places, can = human[list(FEET)], can_stand(human)
         while len(self._places) < 2:  # as if the stream had stood before
             self._places.append(places)
             self._can.append(can)

@@ -15,12 +15,12 @@ import numpy as np
 import pinocchio as pin
 
 from bvh import rotations as quaternions
+from bvh.foot_contacts import SIDES
 from bvh.rotations import Array, to_matrix
 from motiontok.data.easing import smoothstep
-from motiontok.robots.contacts.foot_contacts import SIDES
 from motiontok.robots.kinematics import so3
-from motiontok.robots.kinematics.kinematics import limit_margins
 from motiontok.robots.kinematics.so3 import skew
+from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.model.calibration import Calibration
 from motiontok.robots.targets import Targets
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from bvh.foot_contacts import SIDES, runs, standing
 from bvh.rotations import Array
 from motiontok.robots.contacts.anchors import fade, still
-from motiontok.robots.contacts.foot_contacts import SIDES, runs, standing
 from motiontok.robots.contacts.ground import heights_above
 from motiontok.robots.contacts.held_contacts import Hold
 from motiontok.robots.model.calibration import Calibration

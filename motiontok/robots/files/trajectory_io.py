@@ -23,16 +23,7 @@ from motiontok.robots.files.units import in_radians
 if TYPE_CHECKING:
     from motiontok.robots.model.robot import Robot
 
-__all__ = ["RobotReader", "is_trajectory", "load_trajectory", "reading", "robot_of"]
-
-_KEYS = {"qpos.npy", "joint_pos.npy", "body_pos_w.npy"}
-
-
-def is_trajectory(path: Path) -> bool:
-    """Whether a file holds a robot's trajectory rather than a motion."""
-    if path.suffix.lower() == ".csv":
-        return True
-    return path.suffix.lower() == ".npz" and not _KEYS.isdisjoint(_members(path))
+__all__ = ["RobotReader", "find_robot", "load_trajectory", "reading", "robot_of"]
 
 
 def robot_of(path: Path, given: Sequence[str]) -> str:
@@ -119,8 +110,7 @@ class RobotReader:
         try:
             from motiontok.robots.motions import motion_of
 
-            given = [reading.robot] if reading.robot else []
-            robot = _robot(robot_of(path, given), reading.robot_map)
+            robot = find_robot(path, reading)
             trajectory, assumed = load_trajectory(path, robot, reading)
             motion = motion_of(trajectory, robot)
         except MotiontokError as error:
@@ -143,6 +133,16 @@ def _version() -> str:
     for file in sorted([*code.rglob("*.py"), *maps.glob("*.toml")]):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def find_robot(path: Path, reading: Reading) -> Robot:
+    """The robot of a trajectory file, by the file's own name or the reading's.
+
+    Raises:
+        InputError: neither names it.
+        RobotError: the file is damaged, or there is no such robot.
+    """
+    return _robot(robot_of(path, [reading.robot] if reading.robot else []), reading.robot_map)
 
 
 @lru_cache(maxsize=4)

@@ -20,15 +20,7 @@ from bvh.rotations import Array
 from motiontok.robots.kinematics.placements import Placements, split
 from motiontok.robots.model.mimic_joints import Coupling
 
-__all__ = ["Kinematics", "Linearization", "State", "limit_margins"]
-
-_UNLIMITED = 100.0  # rad or m: a joint of larger range turns freely
-
-
-def limit_margins(lower: Array, upper: Array, share: float) -> Array:
-    """A share of each joint's range ``(joints,)``; 0 for joints without limits."""
-    span = upper - lower
-    return np.where(span < _UNLIMITED, share * span, 0.0)
+__all__ = ["Kinematics", "Linearization", "State"]
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ import numpy as np
 from bvh import rotations as quaternions
 from bvh.rotations import Array, conjugate, multiply, to_matrix
 from motiontok.robots.files.trajectory import wxyz_from_xyzw
-from motiontok.robots.kinematics.kinematics import limit_margins
+from motiontok.robots.limits.joint_limits import limit_margins
 
 __all__ = ["NEAR", "REACH", "THIRD", "Movement", "MovementCost", "Smoothness"]
 

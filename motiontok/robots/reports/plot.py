@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh.foot_contacts import SIDES, runs
 from motiontok.plotting import new_figure, save_figure
-from motiontok.robots.contacts.foot_contacts import SIDES, runs
 from motiontok.robots.reports.report import Measurement
 
 __all__ = ["plot_measurement"]

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from bvh.foot_contacts import SIDES, Contacts, find_contacts
 from bvh.motion import Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
-from motiontok.robots.contacts.foot_contacts import SIDES, Contacts, find_contacts
 from motiontok.robots.contacts.ground import Ground, Planes, find_ground, heights_above
 from motiontok.robots.files.trajectory import Trajectory
 from motiontok.robots.kinematics import so3
-from motiontok.robots.kinematics.kinematics import Kinematics, State, limit_margins
+from motiontok.robots.kinematics.kinematics import Kinematics, State
+from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.model.outline import outline_of
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.tasks import BATCH, PoseTask

@@ -14,8 +14,9 @@ import numpy as np
 
 from bvh.rotations import Array
 from motiontok.robots.contacts.offline_foot_lock import standing_points
-from motiontok.robots.kinematics.kinematics import Kinematics, State, limit_margins
+from motiontok.robots.kinematics.kinematics import Kinematics, State
 from motiontok.robots.kinematics.so3 import skew
+from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.limits.smoothness import REACH, MovementCost, Smoothness
 from motiontok.robots.model.outline import soles_of
 from motiontok.robots.model.robot import Robot

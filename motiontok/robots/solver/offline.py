@@ -18,13 +18,14 @@ from motiontok.progress import Progress
 from motiontok.robots.contacts.held_contacts import Hold
 from motiontok.robots.files.trajectory import xyzw_from_wxyz
 from motiontok.robots.kinematics.kinematics import Kinematics
+from motiontok.robots.limits.joint_limits import limit_speed
 from motiontok.robots.limits.self_collision import SelfCollision
 from motiontok.robots.limits.self_collision_task import WATCHED, SeparationTask
 from motiontok.robots.limits.smoothness import MovementCost, Smoothness
 from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
 from motiontok.robots.solver.branches import solve_ik_branches
-from motiontok.robots.solver.refinement import limit_speed, refine, windows
+from motiontok.robots.solver.refinement import refine, windows
 from motiontok.robots.solver.tasks import FloorTask, PoseTask, Task
 from motiontok.robots.targets import Targets
 

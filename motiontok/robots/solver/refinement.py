@@ -22,7 +22,7 @@ from motiontok.robots.kinematics.kinematics import Kinematics, Linearization, St
 from motiontok.robots.limits.smoothness import REACH, Movement, MovementCost, third_difference_bands
 from motiontok.robots.solver.tasks import NormalEquations, Task, quadratic
 
-__all__ = ["limit_speed", "refine", "windows"]
+__all__ = ["refine", "windows"]
 
 _NEAR = 8  # frames on each side that a step is judged by together
 _PART = 0.3  # of a step that went too far
@@ -272,22 +272,3 @@ def _hold(band: Array, frozen: Array) -> None:
             # Unknown (t, i) meets those of frame t + d at d nv - i and after.
             for i in range(nv):
                 band[before, i, d * nv - i :] = 0.0
-
-
-def limit_speed(joints: Array, steps: Array) -> Array:
-    """The nearest paths ``(frames, joints)`` that change by at most ``steps (joints,)`` a frame.
-
-    It is the mean of the largest such path below ``joints`` and the smallest above. Of all paths
-    within the speed it has the least maximal distance (McShane 1934), and it stays within the range
-    of ``joints``.
-    """
-    if (np.abs(np.diff(joints, axis=0)) <= steps).all():
-        return joints
-    low, high = joints.copy(), joints.copy()
-    for order in (range(1, len(joints)), range(len(joints) - 2, -1, -1)):
-        side = 1 if order.step < 0 else -1
-        for frame in order:
-            np.minimum(low[frame], low[frame + side] + steps, out=low[frame])
-            np.maximum(high[frame], high[frame + side] - steps, out=high[frame])
-    out: Array = 0.5 * (low + high)
-    return out

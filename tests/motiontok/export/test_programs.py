@@ -21,7 +21,8 @@ from motiontok import MotionTokenizer
 from motiontok.cli.main import main
 from motiontok.data import Start, from_motion
 from motiontok.errors import InputError, TokenizerError
-from motiontok.export import export_tokenizer, files
+from motiontok.export import export_tokenizer
+from motiontok.export import tokenizer as exporting
 from motiontok.export.program import traced
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.runs import run_prior_training
@@ -77,7 +78,7 @@ def exported(joining_tokenizer, joining_prior, tmp_path_factory):
         if kind not in folders:
             folders[kind] = tmp_path_factory.mktemp(kind)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(files, "traced", once)
+                patch.setattr(exporting, "traced", once)
                 export_tokenizer(joining_tokenizer, folders[kind], prior=joining_prior, kind=kind)
         return folders[kind]
 

@@ -386,7 +386,7 @@ def test_a_toy_source_is_coded_at_its_global_optimum():
     patterns = torch.randn(4, FRAMES, COLUMNS, generator=torch.Generator().manual_seed(5))
     method = make(codes=2, vocab=2, ess_target=0.5, beta_start=10.0, beta_end=0.5)
     method.log_eta.data.fill_(math.log(10.0))
-    train(method, patterns.repeat(4, 1, 1), 400, rate=1e-3)
+    train(method, patterns.repeat(4, 1, 1), 250, rate=2e-3)
     codes = method.encode(patterns)
     assert len({tuple(c) for c in codes.tolist()}) == 4
     with torch.no_grad():

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -27,13 +24,9 @@ from motiontok.robots.model.maps import read_map
 UNITREE = ("g1_23dof", "h1", "h1_2", "h2", "r1")
 
 
-def run(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "motiontok", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-    )
+@pytest.fixture
+def run(done):
+    return done
 
 
 def test_a_urdf_that_fits_a_shipped_map_needs_no_other(tmp_path):
@@ -74,7 +67,7 @@ def test_over_processes_a_variant_is_the_variant(tmp_path):
         ('Spine2 = "chest"\n', "", None),
     ],
 )
-def test_a_map_that_names_missing_links_is_refused_in_a_line(tmp_path, old, new, word):
+def test_a_map_that_names_missing_links_is_refused_in_a_line(run, tmp_path, old, new, word):
     path = Variant().lock("trunk").write(tmp_path)
     toml = tmp_path / "my.toml"
     toml.write_text((config_dir() / "robots" / "skeleton.toml").read_text().replace(old, new))
@@ -87,7 +80,7 @@ def test_a_map_that_names_missing_links_is_refused_in_a_line(tmp_path, old, new,
     assert word in done.stderr
 
 
-def test_a_map_that_names_missing_joints_is_refused_in_a_line(tmp_path):
+def test_a_map_that_names_missing_joints_is_refused_in_a_line(run, tmp_path):
     toml = tmp_path / "my.toml"
     shipped = (config_dir() / "robots" / "skeleton.toml").read_text()
     toml.write_text(f"{shipped}\n[pose]\nwaist = 1\n")
@@ -135,7 +128,8 @@ def test_without_meshes_all_but_self_collision_works_and_is_said_once(meshless, 
     assert done.output.count("meshes are not there") == 1
 
 
-def test_without_meshes_self_collision_is_not_measured(meshless, tmp_path):
+@pytest.mark.usefixtures("one_core")
+def test_without_meshes_self_collision_is_not_measured(run, meshless, tmp_path):
     clips, out = tmp_path / "clips", tmp_path / "robots"
     clips.mkdir()
     for seed in range(2):
@@ -205,9 +199,9 @@ def test_meshes_are_found_where_people_put_them(tmp_path, name, folder):
 
 
 @pytest.mark.parametrize("name", UNITREE)
-def test_robots_whose_description_is_elsewhere_say_how_to_get_it(tmp_path, name):
-    nowhere = {"ROBOT_DESCRIPTIONS_CACHE": str(tmp_path)}
-    done = run("robots", name, **nowhere)
+def test_robots_whose_description_is_elsewhere_say_how_to_get_it(run, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("ROBOT_DESCRIPTIONS_CACHE", str(tmp_path))
+    done = run("robots", name)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert f"{name}: its description does not come with this package" in done.stderr
@@ -217,7 +211,7 @@ def test_robots_whose_description_is_elsewhere_say_how_to_get_it(tmp_path, name)
     assert f"import robot_descriptions.{module}_description" in done.stderr
     assert not list(tmp_path.iterdir()), "nothing is fetched without being asked"
     (tmp_path / "unitree_ros").mkdir()
-    done = run("robots", name, **nowhere)
+    done = run("robots", name)
     assert f"is not in {tmp_path / 'unitree_ros'}; give its path" in done.stderr
 
 
@@ -249,7 +243,7 @@ def unitree(shared_data):
         ("r1.urdf", "r1", 26, 0.615),
     ],
 )
-def test_unitrees_robots(unitree, urdf, name, joints, leg):
+def test_unitrees_robots(run, unitree, urdf, name, joints, leg):
     robot = load_robot(unitree / urdf)
     assert robot.remarks[-1] == f"fits the map of {name}"
     assert len(robot.joint_names) == joints

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from bvh import procedural
+from bvh.foot_contacts import find_contacts, runs
 from bvh.procedural.body import Body, solve
 from bvh.procedural.locomotion import walk
 from bvh.procedural.signals import keys, low_pass
@@ -16,7 +17,6 @@ from bvh.rotations import from_axis_angle
 from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
 from motiontok.robots import evaluate, retarget
-from motiontok.robots.contacts.foot_contacts import find_contacts, runs
 from motiontok.robots.contacts.ground import find_ground
 
 FLAT = [(0.0, 0.0, 0.0)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -275,18 +273,14 @@ def test_what_is_no_humanoid_is_refused(tmp_path, change, words):
         assert "\n" not in str(caught.value)
 
 
-def test_a_refusal_is_one_line_and_draws_nothing(tmp_path):
+def test_a_refusal_is_one_line_and_draws_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = Variant().quadruped().write(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "motiontok", "robots", "--check", str(path)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith(f"error: {path}: 4 limbs stand on the ground")
-    assert done.stderr.count("\n") == 1
+    code, said, errors = run("robots", "--check", path)
+    assert code == 2
+    assert said == ""
+    assert errors.startswith(f"error: {path}: 4 limbs stand on the ground")
+    assert errors.count("\n") == 1
     assert not list(tmp_path.glob("*.png"))
 
 

@@ -18,6 +18,8 @@ pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from motiontok.data.store.entries import read_entries
 from motiontok.data.store.writing import pack_clips
+from motiontok.errors import InputError
+from motiontok.motion_io import load_motion
 from motiontok.robots import Trajectory, motion_of, reading, retarget
 from motiontok.robots.files import trajectory_io
 from motiontok.robots.files.tracking import save_tracking
@@ -56,6 +58,19 @@ def test_all_kinds_are_read_alike(mixed, g1, walk):
         assert np.abs(gap).max() < 1e-3
     assert [m.source.name for m in data.motions[1:]] == ["tracker", "own", "table"]
     assert {name for name, _ in data.remarks} >= {"table.csv"}
+
+
+def test_a_robots_file_is_the_same_motion_alone_and_in_its_folder(mixed):
+    data = dataset.load(mixed, reading=reading(robot="g1"))
+    for name, motion in zip(data.names[1:], data.motions[1:], strict=True):
+        # The table does not name its robot, the others do.
+        loaded = load_motion(mixed / name, robot="g1")
+        np.testing.assert_array_equal(loaded.motion.rotations, motion.rotations)
+        np.testing.assert_array_equal(loaded.motion.root_positions, motion.root_positions)
+        assert loaded.motion.source == motion.source
+        assert loaded.kind == "trajectory of g1"
+    with pytest.raises(InputError, match="names no robot; say which one"):
+        load_motion(mixed / "table.csv")
 
 
 def test_who_does_not_know_robots_skips_them_and_the_cache_does_not_mind(mixed):
@@ -146,6 +161,7 @@ def test_what_was_read_is_of_all_code_that_makes_motions_of_trajectories(monkeyp
     assert {"motions.py", "calibration.py", "tables.py", "g1.toml"} <= set(seen)
 
 
+@pytest.mark.usefixtures("one_core")
 def test_a_folder_with_robots_in_it_is_put_on_a_robot(mixed, walk, tmp_path, run):
     """Round trip within 2 cm: what the robot did it does again."""
     out = mixed / "g1"
@@ -191,6 +207,7 @@ def test_results_of_another_run_are_sources_only_where_they_are_named(mixed, wal
     assert "mine.npz: lies among the results, and is left out; give another OUTPUT" in errors
 
 
+@pytest.mark.usefixtures("one_core")
 def test_trajectories_of_a_folder_that_name_no_robot_are_told(mixed, tmp_path, run):
     code, said, errors = run("retarget", mixed, "-o", tmp_path / "out", "--json")
     assert code == 0, errors

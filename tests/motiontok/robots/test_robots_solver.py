@@ -13,22 +13,23 @@ from hypothesis.extra.numpy import arrays
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from bvh import procedural
+from bvh.foot_contacts import find_contacts, runs
 from bvh.rotations import exp, from_axis_angle, to_matrix
 from bvh.skeleton import JOINTS
 from motiontok.robots import evaluate, retarget
 from motiontok.robots.contacts.anchors import fade, still
-from motiontok.robots.contacts.foot_contacts import find_contacts, runs
 from motiontok.robots.contacts.held_contacts import Hold
 from motiontok.robots.contacts.offline_foot_lock import lock_target_feet
 from motiontok.robots.contacts.resting_bodies import rest_bodies
 from motiontok.robots.files.trajectory import wxyz_from_xyzw, xyzw_from_wxyz
 from motiontok.robots.kinematics.kinematics import Kinematics
+from motiontok.robots.limits.joint_limits import limit_speed
 from motiontok.robots.limits.smoothness import MovementCost, Smoothness, third_difference_bands
 from motiontok.robots.solver import refinement
 from motiontok.robots.solver.branches import jump_cost, key_frames, solve_ik_branches
 from motiontok.robots.solver.levenberg_marquardt import Options, minimize
 from motiontok.robots.solver.offline import neutral_start, solve_trajectory
-from motiontok.robots.solver.refinement import limit_speed, refine, windows
+from motiontok.robots.solver.refinement import refine, windows
 from motiontok.robots.solver.tasks import PoseTask, Posture, quadratic
 from motiontok.robots.targets import make_targets
 

@@ -11,12 +11,12 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import torch
+from job_processes import dies_in_an_update, dies_while_saving, run_alone
 from safetensors.torch import load_file, save_file
 
 from bvh import procedural
@@ -408,40 +408,14 @@ def test_a_training_run_on_a_full_disk_ends_with_one_message(run, tmp_path):
     assert run(tmp_path, resume=True).step == 12
 
 
-DIE_IN_AN_UPDATE = """
-step, calls = torch.optim.AdamW.step, itertools.count(1)
-def dying_step(self, *arguments):
-    if next(calls) == 18:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, *arguments)
-torch.optim.AdamW.step = dying_step
-"""
-
-DIE_WHILE_SAVING = """
-save, calls = checkpoint.save_file, itertools.count(1)
-def dying_save(tensors, path, **options):
-    save(tensors, path, **options)
-    if "generator" in tensors and next(calls) == 2:
-        os.truncate(path, os.path.getsize(path) // 2)
-        os.kill(os.getpid(), signal.SIGKILL)
-checkpoint.save_file = dying_save
-"""
-
-
-@pytest.mark.parametrize("death", [DIE_IN_AN_UPDATE, DIE_WHILE_SAVING], ids=["update", "saving"])
-def test_kill_9_then_resume_equals_an_uninterrupted_run(death, tiny_run, tiny_settings, tmp_path):
-    arguments = ["motiontok", "train", "demo", "--out", str(tmp_path)]
+@pytest.mark.parametrize(("program", "number"), [(dies_in_an_update, 18), (dies_while_saving, 2)])
+def test_kill_9_then_resume_equals_an_uninterrupted_run(
+    program, number, tiny_run, tiny_settings, tmp_path
+):
     settings = [word for setting in tiny_settings for word in ("--set", setting)]
-    script = f"""
-import itertools, os, signal, sys, torch
-from motiontok.cli.main import main
-from motiontok.training import checkpoint
-{death}
-sys.argv = {[*arguments, *settings]!r}
-main()
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    said = tmp_path / "said.txt"
+    status = run_alone(program, number, "train", "demo", "--out", tmp_path, *settings, out=said)
+    assert status == -signal.SIGKILL, said.read_text()
     assert read_header(tmp_path / "checkpoint.safetensors")["step"] == 10
     assert not (tmp_path / "tokenizer").exists()
     config = load_config("demo", tiny_settings)

@@ -1,19 +1,17 @@
-"""Writing programs as ``torch.export``'s files or ONNX, and ``export.json`` beside them."""
+"""A tokenizer's programs as ``torch.export``'s files or ONNX, and ``export.json`` beside them."""
 
 from __future__ import annotations
 
 import json
-import logging
-import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch.export import ExportedProgram
 
 from bvh.atomic_write import atomic_path
-from motiontok.errors import InputError, TokenizerError
+from motiontok.errors import TokenizerError
 from motiontok.export.motion import programs_of
+from motiontok.export.onnx import require_onnx, write_onnx
 from motiontok.export.prior import programs_of_prior
 from motiontok.export.program import Program, traced
 from motiontok.prior import TokenPrior
@@ -81,22 +79,6 @@ def export_tokenizer(
     return [*written, _write_json(folder / "export.json", sidecar)]
 
 
-def require_onnx() -> None:
-    """Raise if the packages that write ONNX are not installed.
-
-    Raises:
-        InputError: they are not.
-    """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"writing ONNX needs a package that is not here ({error.name}): "
-            "pip install 'motiontok[onnx]'"
-        ) from None
-
-
 def _write(program: Program, folder: Path, kind: Kind, method: str) -> Path:
     try:
         made = traced(program)
@@ -111,30 +93,8 @@ def _write(program: Program, folder: Path, kind: Kind, method: str) -> Path:
         if kind == "torch":
             torch.export.save(made, temporary)
         else:
-            _write_onnx(made, program, temporary)
+            write_onnx(made, program, temporary)
     return path
-
-
-def _write_onnx(made: ExportedProgram, program: Program, path: Path) -> None:
-    # It tells on standard error of packages that it could use besides, and of torch's own use of
-    # torch.
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            onnx = torch.onnx.export(
-                made,
-                dynamo=True,
-                verbose=False,
-                output_names=[value.name for value in program.outputs],
-                dynamic_shapes=program.shapes(),
-            )
-    finally:
-        logger.setLevel(level)
-    assert onnx is not None
-    onnx.save(path)
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> Path:

@@ -1,14 +1,28 @@
-"""Frames in which the feet of a motion stand on the ground."""
+"""When feet stand: the one detector of contacts, and the thresholds that others share with it.
+
+Feet are asked three things, each in one place:
+
+- Does this heel or toe stand, on ground that is known? :func:`find_contacts`, yes or no with
+  hysteresis: for robots and their figures. A stream has less to look at, and asks the same of fewer
+  frames (:mod:`motiontok.robots.contacts.online_foot_lock`).
+- How surely does it stand? :func:`soft_contact`, 0 to 1: for features, which networks give back
+  with an error, and for all that learns from them.
+- Where is the floor at all? :mod:`bvh.normalizer.floor`: before a motion is canonical.
+
+How much feet slide (:func:`motiontok.evaluate.motion.foot_skate`) counts the steps of a source that
+are as slow as here and near the lowest place of the clip, which may have no floor at z = 0.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
 from bvh.motion import Motion
 from bvh.rotations import Array
-from bvh.skeleton import JOINTS, toe_height
+from bvh.skeleton import FEET, JOINTS, toe_height
 
 __all__ = [
     "BAND",
@@ -19,12 +33,15 @@ __all__ = [
     "can_stand",
     "find_contacts",
     "runs",
+    "soft_contact",
+    "speeds",
     "standing",
+    "standing_heights",
 ]
 
 SIDES = ("Left", "Right")
 
-STILL = 0.15  # m/s: slower than this stands
+STILL = 0.15  # m/s: a planted foot of noisy capture moves slower, a swinging one faster
 SLOW = 0.3  # m/s: a standing foot keeps standing until it is faster
 BAND = 0.03  # m above its standing height
 # Upward part of the shin above a heel and a toe that stand: who kneels or lies has the insteps
@@ -32,6 +49,12 @@ BAND = 0.03  # m above its standing height
 _SHIN = np.array([0.5, 0.1])
 _SHORTEST = 3  # frames; shorter contacts are noise
 _GAP = 2  # frames; shorter interruptions are noise
+# Ramps of a soft contact: where it ends, and over how much it rises.
+_FAST, _SLOWER = 0.6, 0.4  # m/s
+_HIGH, _LOWER = 0.10, 0.05  # m above its standing height
+
+Numbers = TypeVar("Numbers", bound=Any)
+"""Arrays of NumPy or tensors of torch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,24 +84,20 @@ def find_contacts(motion: Motion, planes: Array | None = None) -> Contacts:
             right foot; z = 0, if not given.
     """
     positions = motion.global_positions()
-    toe_joint = toe_height(motion.offsets)
+    heights = standing_heights(motion.offsets)
     heels: list[Array] = []
     toes: list[Array] = []
     if planes is None:
         planes = np.zeros((len(motion), 2, 3))
     below = can_stand(positions)
-    for k, side in enumerate(SIDES):
+    for k in range(len(SIDES)):
         a, b, c = planes[:, k].T
-        ankle, toe = JOINTS.index(side + "Foot"), JOINTS.index(side + "Toe")
-        ankle_height = toe_joint - motion.offsets[toe, 2]
-        for end, (ends, joint, height) in enumerate(
-            ((heels, ankle, ankle_height), (toes, toe, toe_joint))
-        ):
-            path = positions[:, joint]
+        for end, ends in enumerate((heels, toes)):
+            path = positions[:, FEET[2 * k + end]]
             above = (path[:, 2] - a * path[:, 0] - b * path[:, 1] - c) / np.sqrt(
                 1.0 + a * a + b * b
             )
-            low = (above < height + BAND) & below[:, 2 * k + end]
+            low = (above < heights[2 * k + end] + BAND) & below[:, 2 * k + end]
             ends.append(standing(path, low, motion.fps))
     return Contacts(heels=np.stack(heels, axis=1), toes=np.stack(toes, axis=1))
 
@@ -110,10 +129,7 @@ def standing(path: Array, low: Array, fps: float) -> Array:
         low: ``(frames,)`` where it is near the ground.
         fps: frames per second.
     """
-    if len(path) > 1:
-        speed = np.linalg.norm(np.gradient(path, 1.0 / fps, axis=0), axis=-1)
-    else:
-        speed = np.zeros(len(path))
+    speed = speeds(path, 1.0 / fps)
     still, slow = low & (speed < STILL), low & (speed < SLOW)
     out = np.zeros(len(path), dtype=bool)
     for start, end in runs(slow):
@@ -125,3 +141,42 @@ def standing(path: Array, low: Array, fps: float) -> Array:
         if end - start < min(_SHORTEST, len(out)):
             out[start:end] = False
     return out
+
+
+def standing_heights(offsets: Array) -> Array:
+    """Heights ``(4,)`` of the joints :data:`~bvh.skeleton.FEET` of feet flat on the floor, metres.
+
+    Args:
+        offsets: ``(22, 3)`` the subject's bones.
+    """
+    toe = toe_height(offsets)
+    return np.array([h for side in FEET[1::2] for h in (toe - float(offsets[side, 2]), toe)])
+
+
+def speeds(points: Array, frame_time: float) -> Array:
+    """Speeds ``(frames, ...)`` of points ``(frames, ..., 3)`` by central differences.
+
+    Args:
+        points: metres.
+        frame_time: seconds.
+    """
+    if len(points) < 2:
+        return np.zeros(points.shape[:-1])
+    out: Array = np.linalg.norm(np.gradient(points, frame_time, axis=0), axis=-1)
+    return out
+
+
+def soft_contact(height: Numbers, speed: Numbers) -> Numbers:
+    """How surely feet and toes stand, 0 to 1.
+
+    Ramps instead of thresholds: a flag that flips on rounding noise could not be recovered from a
+    reconstructed motion.
+
+    Args:
+        height: above :func:`standing_heights`, metres.
+        speed: metres a second.
+    """
+    # Of both libraries by the same names, which a type checker does not see of numbers in general.
+    slow: Any = (_FAST - speed) / _SLOWER
+    low: Any = (_HIGH - height) / _LOWER
+    return slow.clip(0.0, 1.0) * low.clip(0.0, 1.0)

@@ -1,4 +1,7 @@
-"""Where the feet stand: the floor's height, and the frames of flat contact."""
+"""Where the floor is, and the frames in which feet are flat on it: before a motion is canonical.
+
+Of canonical motion, whose floor is at z = 0, :mod:`bvh.foot_contacts` tells what stands.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bvh.foot_contacts import STILL, speeds
 from bvh.normalizer.body import INDEX, SIDES, Body, leg_length_of
 from bvh.normalizer.geometry import median, quantile, unit
 from bvh.remarks import remark
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS, leg_length, toe_height
 
-__all__ = ["Contacts", "far_from_floor", "find_contacts"]
+__all__ = ["Floor", "far_from_floor", "find_floor"]
 
 _ASSUMED = "floor assumed under the lowest"
-# Of an adult:
-_STILL = 0.15  # m/s; a planted foot of noisy capture moves slower, a swinging one faster
-_BAND = 0.04  # m; heights of one floor, of feet that roll a little and of noise
+# Of an adult, as STILL is:
+_LEVEL = 0.04  # m; heights of one floor, of feet that roll a little and of noise
 _ABOVE, _BELOW = 0.4, 0.2  # m; more than this over or under the floor is worth a remark
 _SUNK = 0.08  # m; no joint of a body is so far below the floor it stands on, most of the time
 _FLAT = 0.015  # m; ankle height over its lowest standing height that still counts as flat
@@ -25,21 +28,21 @@ _UPRIGHT = 0.5  # upward part of a shin above a foot that stands; who lies has f
 
 
 @dataclass(frozen=True, eq=False)
-class Contacts:
-    """Standing moments of both feet.
+class Floor:
+    """The floor, and the feet's standing moments.
 
     Attributes:
-        floor: height of the floor in the body's world, metres.
+        height: of the floor in the body's world, metres.
         flat: ``(frames, 2)`` left and right foot flat on the floor and still.
         problems: assumptions, one line each.
     """
 
-    floor: float
+    height: float
     flat: Array
     problems: tuple[str, ...] = ()
 
 
-def find_contacts(body: Body) -> Contacts:
+def find_floor(body: Body) -> Floor:
     """Find the floor from feet that stand still, not from the lowest single frame."""
     # Lengths of an adult, so that a child and a giant are judged alike.
     size = leg_length_of(body.positions) / leg_length(DEFAULT_OFFSETS)
@@ -54,10 +57,10 @@ def find_contacts(body: Body) -> Contacts:
         ],
         axis=1,
     )
-    toes_still = _speed(toes, body.frame_time) < _STILL
-    still = (_speed(ankles, body.frame_time) < _STILL) & toes_still
+    toes_still = speeds(toes, body.frame_time) < STILL
+    still = (speeds(ankles, body.frame_time) < STILL) & toes_still
     low = _lowest_level(toes[..., 2], toes_still)
-    flat = still & (np.abs(toes[..., 2] - low) < _BAND)
+    flat = still & (np.abs(toes[..., 2] - low) < _LEVEL)
     for foot, (side, _) in enumerate(SIDES):
         shin = unit(body.at(side + "Leg") - body.at(side + "Foot"))
         flat[:, foot] &= shin[:, 2] > _UPRIGHT
@@ -75,7 +78,7 @@ def find_contacts(body: Body) -> Contacts:
         floor, lowest = floor + under, lowest - under
         problems = [remark("pose", f"{_ASSUMED} joint: the feet are above it")]
     problems += far_from_floor(lowest / size)
-    return Contacts(floor=floor, flat=flat, problems=tuple(problems))
+    return Floor(height=floor, flat=flat, problems=tuple(problems))
 
 
 def far_from_floor(lowest: Array) -> list[str]:
@@ -91,18 +94,10 @@ def far_from_floor(lowest: Array) -> list[str]:
     return [remark("floor", f"the body is {abs(middle):.2f} m {where} its floor in half the clip")]
 
 
-def _speed(points: Array, frame_time: float) -> Array:
-    """Central-difference speed ``(frames, n)``, m/s."""
-    if len(points) < 2:
-        return np.zeros(points.shape[:-1])
-    out: Array = np.linalg.norm(np.gradient(points, frame_time, axis=0), axis=-1)
-    return out
-
-
 def _lowest_level(heights: Array, still: Array) -> float:
     """Height at which toes come to rest: the middle of the lowest band of still heights."""
     values = heights[still] if still.any() else heights.ravel()
     base = float(quantile(values, 0.05))
-    near = np.abs(values - base) < _BAND
+    near = np.abs(values - base) < _LEVEL
     # Who climbs leaves gaps, and the quantile may lie in one: then what is below it.
     return float(median(values[near if near.any() else values <= base]))
