@@ -77,7 +77,7 @@ def load_motion(
         given = [robot] if robot else []
         return motion_of(*open_trajectory(path, given, map_path, reading=reading, strict=strict))
     if robot is not None:
-        raise InputError(f"{path}: no robot's trajectory, so it is not that of {robot}")
+        raise InputError(f"{path}: not a robot's trajectory; leave out --robot {robot}")
     if is_codes(path):
         codes, opened = open_codes(path, tokenizer=tokenizer, device=device)
         return opened.decode_codes(codes)
@@ -147,8 +147,8 @@ def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
     if refused:
         what = " and ".join(map(str, sources)) or "this"
         raise InputError(
-            f"{what}: no BVH file, nor one of SMPL or joint positions; --up, --scale, --mapping, "
-            "--frames, --height and the source's rate say how one is read"
+            f"{what}: neither BVH nor SMPL nor joint positions; leave out --up, --scale, "
+            "--mapping, --frames, --height and the source's rate, which say how those are read"
         )
 
 

@@ -214,7 +214,7 @@ def test_a_measurement_of_before_a_correction_is_not_made_twice(session, walk):
         (([0, 0, -0.1], [1, 0, 0, 0], None), "0.10 m high is under the floor"),
         (([50, 0, 0.9], [1, 0, 0, 0], None), "from where the body was to be"),
         (([0, 0, 0.9], [0, 0, 0, 0], None), "a unit quaternion"),
-        (([0, 0, 0.9], [1, 0, 0, 0], 900), "frame 900: of states 0 to 19 a measurement can be"),
+        (([0, 0, 0.9], [1, 0, 0, 0], 900), "frame 900: measurements are taken of states 0 to 19"),
         (([0, 0, 0.9], [1, 0, 0, 0], -5), "frame -5: of states 0 to 19"),
     ],
 )
