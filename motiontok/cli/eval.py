@@ -52,7 +52,7 @@ _BASELINES = "lafan-baselines"
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Candidates a window, as for encode.",
+    help="Candidates for each window, as for encode.",
 )
 @robot_options
 @reading_options()
