@@ -107,7 +107,7 @@ def test_a_motion_is_shown_and_takes_no_options(tmp_path, capsys, monkeypatch) -
     assert "m.npz: motion, 30 frames at 30 frames/s" in out
     code, _, err = run(capsys, monkeypatch, tmp_path / "m.npz", "--up", "y")
     assert code == 2
-    assert "m.npz: no BVH file" in err
+    assert "m.npz: neither BVH nor SMPL" in err
     code, _, err = run(capsys, monkeypatch, tmp_path / "m.npz", "--picture", "a.png")
     assert code == 2
     assert "--picture is for .bvh files" in err

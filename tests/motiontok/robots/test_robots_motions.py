@@ -163,7 +163,7 @@ def test_the_rate_of_a_table_may_be_said(run, table, tmp_path):
     assert len(Motion.load(tmp_path / "m.npz")) == 30
     code, _, err = run("convert", table, "m.npz", "--robot", "g1", "--up", "y")
     assert code == 2
-    assert "dance.csv: no BVH file" in err
+    assert "dance.csv: neither BVH nor SMPL" in err
 
 
 def test_another_robots_motion_goes_onto_mine(run, table, tmp_path):

@@ -69,7 +69,7 @@ def answer(socket):
         (pack({"op": "decode", "codes": [[1], [2, 3]]}), "codes: expected an array of numbers"),
         (pack({"op": "decode", "codes": [[0] * 8] * 17}), "at most 16 windows, got 17"),
         (pack({"op": "decode", "codes": [[0] * 8], "frames": "all"}), "frames must be a whole"),
-        (pack({"op": "decode", "codes": [[0] * 8], "frames": 33}), "33 frames asked"),
+        (pack({"op": "decode", "codes": [[0] * 8], "frames": 33}), "asked for 33 frames"),
         (pack({"op": "decode", "codes": [[0] * 8], "start": [0, 0]}), "start: expected shape (3)"),
         (pack({"op": "decode", "codes": [[0] * 8], "on_invalid": "guess"}), "must be 'error'"),
         (
