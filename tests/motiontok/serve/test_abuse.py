@@ -336,7 +336,7 @@ def test_a_taken_port_is_said(server, small_tokenizer):
 
 
 def test_a_sonic_stream_needs_a_robot(small_tokenizer):
-    with pytest.raises(InputError, match="of a robot"):
+    with pytest.raises(InputError, match="needs a robot"):
         Server(small_tokenizer, port=0, sonic=("a",))
 
 
