@@ -243,7 +243,8 @@ def unpack(path: Path, into: Path, *, max_total: int = _MAX_TOTAL) -> list[str]:
                 if PurePosixPath(name).name == _SETTINGS:
                     if not os.path.lexists(path.parent / _SETTINGS):
                         raise BVHError(
-                            f"{path}: {name} in it is not read; put it beside the archive as well"
+                            f"{path}: {name} in the archive is not read; put a copy beside the "
+                            "archive"
                         )
                     continue
                 target = into / _inside(name, path)

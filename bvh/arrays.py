@@ -67,8 +67,8 @@ def refuse_pickle(path: Path) -> None:
     """
     if is_pickle(path):
         raise BVHError(
-            f"{path}: a pickle, which may run any program when it is loaded, so it is not; where "
-            "you trust it, save its arrays with numpy.savez"
+            f"{path}: a pickle is not loaded, since it may run any program; if you trust it, save "
+            "its arrays with numpy.savez"
         )
 
 
@@ -135,7 +135,7 @@ def numbers(data: Mapping[str, Any], name: str) -> Array:
         if "Object" not in str(error):
             raise
         raise BVHError(
-            f"{name} is an array of objects, which are pickles and not loaded; save it as numbers"
+            f"{name} is an array of objects, and pickles are not loaded; save it as numbers"
         ) from None
     return _plain(value, name).astype(np.float64)
 

@@ -111,5 +111,5 @@ def read_short(path: Path) -> str:
     if not regular:
         raise BVHError(f"{path}: not a regular file")
     if len(data) > _SHORT:
-        raise BVHError(f"{path}: larger than 1 MiB, so it is no file of settings")
+        raise BVHError(f"{path}: larger than 1 MiB, too large for a file of settings")
     return text

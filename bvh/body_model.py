@@ -86,7 +86,9 @@ def _read(path: Path, size: int, changed: int) -> BodyModel:
         _check(tree, "kintree_table", (2, "joints"))
         regressor = _regressor(data, tree.shape[1], len(surface))
     if not np.abs(surface).max() < _LARGEST:
-        raise BVHError(f"{path}: v_template reaches {np.abs(surface).max():.3g} m: give metres")
+        raise BVHError(
+            f"{path}: v_template reaches {np.abs(surface).max():.3g} m: it must be in metres"
+        )
     if tree.shape[1] == _SMPLX:
         shapes = shapes[..., : _EXPRESSIONS.get(shapes.shape[-1], shapes.shape[-1])]
     # The root's parent is the largest number of 32 bits, or -1.
@@ -113,7 +115,9 @@ def _regressor(data: Mapping[str, Any], joints: int, vertices: int) -> Array:
         ends = numbers(data, parts["indptr"]).astype(int).ravel()
         by_row = "format" in parts and _word(data[parts["format"]]) == "csr"
         if len(ends) != (joints if by_row else vertices) + 1 or (np.diff(ends) < 0).any():
-            raise BVHError(f"{parts['indptr']}: not that of {joints} joints, {vertices} vertices")
+            raise BVHError(
+                f"{parts['indptr']}: does not fit {joints} joints and {vertices} vertices"
+            )
         outer = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
         row, column = (outer, inner) if by_row else (inner, outer)
     else:

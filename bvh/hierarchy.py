@@ -166,8 +166,8 @@ class _Parser:
                     raise self._error(f"joint {header.names[joint]} has a second CHANNELS")
                 if joint != len(header.names) - 1:
                     raise self._error(
-                        f"CHANNELS of joint {header.names[joint]} behind the joints below it: "
-                        "the order of the columns is unknown"
+                        f"CHANNELS of joint {header.names[joint]} come after the joints below it, "
+                        "so the order of the columns is unknown"
                     )
                 channels[joint] = self._channels(header.names[joint])
             elif key == b"JOINT":

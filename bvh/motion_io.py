@@ -172,7 +172,7 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
         raise BVHError(f"{path}: states {motion.fps:g} frames a second, which no motion has")
     for name, value in (("root_positions", motion.root_positions), ("offsets", motion.offsets)):
         if value.size and (far := float(np.abs(value).max())) > _FARTHEST:
-            raise BVHError(f"{path}: {name} of {far:.3g} m are of no body")
+            raise BVHError(f"{path}: {name} reach {far:.3g} m, which no body does")
     # Later only the name of the motion's source is known, which is another file.
     if not len(motion):
         raise BVHError(f"{path}: motion has no frames")
@@ -206,7 +206,7 @@ def _read_trajectory(path: Path, reading: Reading) -> Loaded:
 def _refuse_body(path: Path, reading: Reading) -> None:
     for option, value in (("height", reading.height), ("body-model", reading.body_model)):
         if value is not None:
-            raise BVHError(f"{path}: has bones of its own: --{option} is of files that do not")
+            raise BVHError(f"{path}: has bones of its own; leave out --{option}")
 
 
 def _of_pose(pose: smpl.Pose, path: Path, scale: float | None) -> Loaded:

@@ -15,7 +15,7 @@ KINDS: dict[str, str] = {
     "lies": "the body lies or is upside down most of the time",
     "unit": "no usual unit makes a body of this size",
     "stature": "the body is smaller or larger than people are",
-    "joints": "the joints were told by the shape of the tree, not by their names",
+    "joints": "the joints were found by the shape of the tree, not by their names",
     "sides": "left and right are exchanged",
     "bones": "a bone changes its length, or a joint moves that should not",
     "feet": "a foot is rolled over, sole up, as no ankle goes",

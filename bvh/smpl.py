@@ -161,7 +161,7 @@ def read_smpl(
             the body model cannot be used, or is given beside a height.
     """
     if height is not None and body_model is not None:
-        raise BVHError(f"{path}: betas and the body model say its height: leave --height out")
+        raise BVHError(f"{path}: betas and the body model give its height; leave out --height")
     with open_npz(path) as data:
         vectors, model = _vectors(data)
         trans = numbers(data, "trans")
@@ -186,8 +186,8 @@ def read_smpl(
         remarks.append(
             remark(
                 "body",
-                f"the subject's own bones{who} are the body model's; the mean body of "
-                f"{STATURE:g} m moves instead: --height gives its stature, --body-model its bones",
+                f"the file has no bones of the subject{who}, so a mean body of {STATURE:g} m "
+                "moves; give the stature with --height, or the bones with --body-model",
             )
         )
     rotations = exp(vectors)
@@ -212,7 +212,7 @@ def find_up(pelvis: Array, places: Array) -> tuple[str, str]:
     near, level = np.abs(np.median(low, axis=0)) < _NEAR, low.std(axis=0) < _LEVEL
     floor_y, floor_z = (near & level).astype(float)
     sign = y - z + _FLOOR * (floor_y - floor_z)
-    doubt = "the body leans too much to tell Y from Z; {} taken: give --up"
+    doubt = "the body leans too much to tell Y from Z; {} is taken, give --up if it is wrong"
     axis = "y" if sign > _SURE / 2 else "z"
     return axis, "" if abs(sign) > _SURE else doubt.format(axis.upper())
 
@@ -313,18 +313,18 @@ def _shaped(model: BodyModel, betas: Array, gender: str) -> tuple[Array, list[st
         raise BVHError(f"{model.name}: its first {len(PARENTS)} joints are not those of SMPL")
     told = []
     if not betas.size:
-        told.append(f"states no betas: the mean body of {model.name} moves")
+        told.append(f"the file states no betas, so the mean body of {model.name} moves")
         betas = np.zeros((1, 1))
     elif np.ptp(betas, axis=0).max() > 0:
-        told.append("its betas change from frame to frame: their mean is taken")
+        told.append("the betas change from frame to frame, so their mean is taken")
     shape, count = betas.mean(axis=0), model.shapes.shape[-1]
     if shape[count:].any():
         told.append(
-            f"{model.name} has {count} betas: the file's other {len(shape) - count} do not count"
+            f"{model.name} has {count} betas, so the file's other {len(shape) - count} do not count"
         )
     sex = next((s for s in ("female", "neutral", "male") if s in model.name.lower()), "")
     if sex and gender in ("female", "male", "neutral") and sex != gender:
-        told.append(f"the subject is {gender}, and {model.name} is of a {sex} body")
+        told.append(f"the subject is {gender}, but {model.name} is of a {sex} body")
     joints = model.joints(shape)[: len(PARENTS)]
     offsets = joints.copy()
     offsets[1:] -= joints[list(PARENTS[1:])]
@@ -366,7 +366,7 @@ def _vectors(data: Mapping[str, Any]) -> tuple[Array, str]:
             raise BVHError(f"root_orient has {len(root)} frames, pose_body {len(rest)}")
         body, model = np.concatenate([root, rest], axis=1), "SMPL family"
     if (most := float(np.abs(body).max())) > _FULL:
-        raise BVHError(f"poses: a rotation of {most:.4g} rad is none: are they in degrees?")
+        raise BVHError(f"poses: a rotation of {most:.4g} rad is too large; are they in degrees?")
     return body.reshape(len(body), -1, 3), model
 
 

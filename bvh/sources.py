@@ -113,7 +113,7 @@ def _bounded(file: _Readable, packed: int, path: Path) -> bytes:
     if len(data) > limit:
         raise BVHError(
             f"{path}: {packed} bytes that unpack to more than {limit}; "
-            "if this is what it should be, unpack it first"
+            "if that is right, unpack it yourself first"
         )
     return data
 

@@ -148,8 +148,8 @@ def _rows(clip: Clip, order: list[int], resolution: float) -> Array:
             away = np.abs(clip.positions[:, joint, axis] - clip.offsets[joint, axis]) > resolution
             if name not in names and away.any():
                 raise BVHError(
-                    f"frame {np.argmax(away)}, joint {clip.names[joint]}: it leaves its offset, "
-                    f"which takes a channel {name}"
+                    f"frame {np.argmax(away)}, joint {clip.names[joint]}: it moves off its offset, "
+                    f"which needs a channel {name}"
                 )
     return np.stack(columns, axis=1) if columns else np.empty((clip.frames, 0))
 
@@ -163,7 +163,7 @@ def _angles(clip: Clip, joint: int) -> Array:
         off = angle_between(from_euler(angles, order), q) > 1e-6
         if off.any():
             raise BVHError(
-                f"frame {np.argmax(off)}, joint {clip.names[joint]}: its rotation takes more "
+                f"frame {np.argmax(off)}, joint {clip.names[joint]}: its rotation needs more "
                 f"channels than {' '.join(clip.channels[joint]) or 'none'}"
             )
     return np.degrees(np.unwrap(angles, axis=0))

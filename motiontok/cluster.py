@@ -72,7 +72,7 @@ def on_ray(work: Callable[[Share], Result], *, address: str, doing: str) -> list
     except ray.exceptions.RayError as error:
         raise MotiontokError(
             f"--ray {address}: workers died {_RETRIES + 1} times or the cluster is gone "
-            f"({type(error).__name__}); what was done is kept, the same command goes on"
+            f"({type(error).__name__}); what was done is kept; run the same command to go on"
         ) from None
     finally:
         ray.shutdown()

@@ -136,7 +136,9 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("kind", "motion") != "motion":
-            raise CodesError(f"{path}: these are codes of {values['kind']}; `decode` knows them")
+            raise CodesError(
+                f"{path}: these are codes of {values['kind']}; decode them with `motiontok decode`"
+            )
         if values["format"] != FORMAT:
             reason = (
                 "tokens of that format depended on the length of bones; encode the clip again"
@@ -172,10 +174,10 @@ def _values(given: dict[str, Any], path: Path) -> dict[str, Any]:
     if isinstance(fps, bool) or fps != FPS:
         raise CodesError(f"{path}: fps is {fps!r}; codes are of motion at {FPS:g} frames/s")
     if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 0:
-        raise CodesError(f"{path}: frames is {frames!r}, which is no count; 0 means all")
+        raise CodesError(f"{path}: frames is {frames!r}, expected a count, or 0 for all")
     first = given["first"]
     if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
-        raise CodesError(f"{path}: first is {first!r}, which is no count; 0 means all")
+        raise CodesError(f"{path}: first is {first!r}, expected a count, or 0 for all")
     try:
         start, offsets = start_of(given["start"]), offsets_of(given["offsets"])
     except DataError as error:

@@ -370,6 +370,6 @@ def _check(config: Config, where: str) -> None:
     longer, shorter = sorted((data.window, model.codes_per_window), reverse=True)
     if longer % shorter:
         raise ConfigError(
-            f"{where}: of data.window {data.window} and model.codes_per_window "
-            f"{model.codes_per_window} one must divide the other"
+            f"{where}: data.window {data.window} and model.codes_per_window "
+            f"{model.codes_per_window}: one must be a multiple of the other"
         )

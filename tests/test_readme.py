@@ -57,10 +57,26 @@ def test_every_command_is_listed() -> None:
     assert not missing
 
 
-def test_links_lead_somewhere() -> None:
-    """Pictures and pages that the README links are in the repository."""
-    targets = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert [t for t in targets if not (ROOT / t).exists()] == []
+def _row(text: str, begins: str) -> list[str]:
+    """Cells of the row of a table, without what they are."""
+    (line,) = (line for line in text.splitlines() if line.startswith(f"| {begins}"))
+    return [cell.strip() for cell in line.strip("|").split("|")[1:]]
+
+
+def test_figures_are_those_of_the_model_card() -> None:
+    """The README's table and its sentence on held-out clips."""
+    card = (ROOT / "motiontok" / "pretrained" / "README.md").read_text(encoding="utf-8")
+    errors = _row(README, "mean joint error at 600 bits/s")
+    assert len(errors) == 5
+    assert errors == _row(card, "**joint error, hips-relative (MPJPE), mm**")
+    first = [cell.split(" ")[0] for cell in _row(card, "first 32 codes")]
+    assert _row(README, "the same at 300 bits/s") == first
+    assert _row(README, "sliding of standing feet") == _row(card, "foot skate (source)")
+    without = r"without them the held-out error is \**([\d.]+) mm"
+    (here,), (there,) = (
+        re.findall(without, " ".join(text.split()), re.IGNORECASE) for text in (README, card)
+    )
+    assert here == there
 
 
 def test_makefile_has_the_two_commands() -> None:

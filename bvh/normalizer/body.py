@@ -134,7 +134,7 @@ def extract(clip: Clip, joints: JointMap, *, up: str | None, scale: float | None
             raise BVHError(f"scale must be metres per source unit, above zero, got {scale}")
         raise BVHError(
             f"{clip.name}: with a scale of {scale:g} metres per source unit the body is "
-            f"{scale * size:.3g} m large, which nothing is; give another scale"
+            f"{scale * size:.3g} m large; give another scale"
         )
     world = world_from_source(up)
     return Body(

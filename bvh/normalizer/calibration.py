@@ -155,13 +155,13 @@ def measure(
         refuse_animals(clip, joints, body)
     problems: list[str] = []
     if joints.family == "unknown":
-        what = "names tell nothing; limbs are told by the shape of the tree"
+        what = "the names say nothing; limbs were found by the shape of the tree"
         problems.append(remark("joints", f"{what} ({100 * joints.confidence:.0f} % sure)"))
     handed = left_is_left(body)
     if handed < _SWAPPED and mapping is None:
         joints = joints.swapped()
         body = extract(clip, joints, up=up, scale=scale)
-        what = "left and right are exchanged in the joint names; put right"
+        what = "left and right are exchanged in the joint names; corrected"
         problems.append(remark("sides", what))
     elif handed < _SWAPPED:
         problems.append(remark("sides", "the mapping seems to exchange left and right"))

@@ -116,9 +116,8 @@ def check_root(positions: Array, frame_time: float) -> tuple[str, ...]:
     close, share = along / (root * seen) ** 0.5, (seen / root) ** 0.5
     if not any(close > near and not low < share < high for near, low, high in _TELLS):
         return ()
-    times = f"{share:.2g} times as far" if share > 1.0 else f"{share:.2g} of it"
     what = "the root's positions seem to be in another unit than the bones"
-    return (remark("unit", f"{what}: the feet that stand tell of {times} as it goes"),)
+    return (remark("unit", f"{what}: standing feet show {share:.2g} times the root's way"),)
 
 
 def check_stretch(stretch: Array) -> tuple[str, ...]:

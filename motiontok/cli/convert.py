@@ -38,7 +38,7 @@ def convert(
     reading: Reading,
     strict: bool,
 ) -> None:
-    r"""Write the motion of IN as another kind of file, which the ending of OUT says.
+    """Write the motion of IN as another kind of file, which the ending of OUT says.
 
     \b
     OUT         is
@@ -49,11 +49,11 @@ def convert(
     .robot.npz  a trajectory of --robot
     .csv        the same in the layout of LAFAN1 retargeting
 
-    IN is any of them, or codes. --robot names the robot of OUT, or else of IN.
+    IN is any of them, or codes. --robot names the robot of OUT, or of IN if OUT is no trajectory.
 
     A folder of a robot's trajectories, as `retarget` writes it, becomes a data set of LeRobot (v3)
     with tokens of the default or given tokenizer. Such a data set becomes a folder of trajectories.
-    """
+    """  # noqa: D301 - click takes a real backspace as the mark of lines to keep
     from motiontok.cli.outputs import refuse_inputs, save_motion
     from motiontok.cli.sources import check_reading, load_motion
     from motiontok.errors import InputError
@@ -68,9 +68,11 @@ def convert(
             f"{out}: give a name that ends in .bvh, .npz, .smpl.npz, .npy, .robot.npz or .csv"
         )
     if onto and robot is None:
-        raise InputError(f"{out}: whose trajectory is it to be? say so with --robot")
+        raise InputError(f"{out}: a trajectory needs its robot; give --robot")
     if from_robot is not None and not onto:
-        raise InputError("--from-robot is for trajectories of two robots; say --robot")
+        raise InputError(
+            "--from-robot puts a trajectory on another robot; give that one as --robot"
+        )
     refuse_inputs([out], [source])
     check_reading(reading, [source])
     motion = load_motion(
@@ -108,11 +110,13 @@ def _folder(
     from motiontok.lerobot import is_dataset
 
     if alone:
-        raise InputError(f"{source}: a folder; --from-robot and how a clip is read are of one file")
+        raise InputError(
+            f"{source}: a folder; --from-robot and options of reading are for one file"
+        )
     if not is_dataset(source):
         to_dataset(source, out, robot=robot, map_path=map_path, tokenizer=tokenizer)
     elif robot or map_path or tokenizer:
-        raise InputError(f"{source}: a data set says whose it is; --robot is for what does not")
+        raise InputError(f"{source}: a data set names its robot; leave out --robot")
     else:
         from_dataset(source, out)
 

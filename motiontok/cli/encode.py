@@ -37,7 +37,7 @@ __all__ = ["encode"]
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    help="Codes file, or folder for several, a folder or an archive.",
+    help="Codes file; a folder, if SOURCES are several, a folder or an archive.",
 )
 @tokenizer_option
 @effort_option
@@ -55,13 +55,13 @@ __all__ = ["encode"]
     type=click.FloatRange(min=0.0),
     default=0.0,
     show_default=True,
-    help="For daps-temporal: weight of a nat of its prior against the error; 1 is a fair price. "
-    "Makes tokens easier to predict; use it with --effort 4.",
+    help="Make tokens easier to predict, at some error (daps-temporal): the weight of a nat of its "
+    "prior, 1 being a fair price. Use it with --effort 4.",
 )
 @click.option(
     "--pack",
     is_flag=True,
-    help="Write many clips per file, for training on codes of a whole folder.",
+    help="Write the codes of many clips into each file, for training on a whole folder.",
 )
 @share_options
 @robot_options
@@ -94,7 +94,7 @@ def encode(
 
     For one file, writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json
     with what decoding needs. A folder, archive or store, or several sources, are encoded on all
-    cores into a folder of codes with a manifest.jsonl; of several sources, each has a folder in it.
+    cores into a folder of codes with a manifest.jsonl; each of several sources has a folder in it.
     The same command again continues where it ended. With --pack it becomes a few files that
     motiontok.corpus.Corpus reads, and machines can share the work (--shard, or torchrun). With a
     tokenizer of images, the source is a picture or a folder of pictures, and codes.npy has a row
@@ -121,15 +121,15 @@ def encode(
     if many:
         reading = of_robot(reading, robot, map_path)
     if pack and (is_image_tokenizer(folder) or not many):
-        raise InputError(f"--pack: takes a folder of clips, and {source} with {folder} is none")
+        raise InputError(
+            f"--pack takes a folder of clips and a tokenizer of motion, got {source} and {folder}"
+        )
     check_reading(reading, [] if is_image_tokenizer(folder) else sources)
     if is_image_tokenizer(folder):
         if len(sources) > 1:
             raise InputError(f"{folder} is a tokenizer of images: it takes one picture or folder")
         if codes:
-            raise InputError(
-                f"--codes {codes}: of motion only, and {folder} is a tokenizer of images"
-            )
+            raise InputError(f"--codes {codes} is for motion; {folder} is a tokenizer of images")
         rows = encode_pictures(source, out, folder, effort or 1, use_device(device))
         if as_json:
             click.echo(json.dumps(rows if source.is_dir() else rows[0]))

@@ -11,11 +11,13 @@ __all__ = ["export"]
 
 
 @click.command()
-@click.option("--tokenizer", default="default", show_default=True, metavar="DIR")
+@click.option(
+    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
+)
 @click.option(
     "--prior",
     metavar="DIR",
-    help="Also export the prior in this folder; default is the shipped one.",
+    help='Also export the prior in this folder; "default" is the shipped one.',
 )
 @click.option(
     "--format",
@@ -26,7 +28,12 @@ __all__ = ["export"]
     help="torch.export's files (.pt2), or ONNX (pip install 'motiontok[onnx]').",
 )
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), default=Path("export"), show_default=True
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("export"),
+    show_default=True,
+    help="Folder for the programs.",
 )
 def export(tokenizer: str, prior: str | None, kind: Literal["torch", "onnx"], out: Path) -> None:
     """Write encoder, decoder and the step to poses as programs, for C++ and other runtimes."""

@@ -61,10 +61,10 @@ def inspect(
     refuse_pickle(clip)
     trajectory = is_trajectory(clip)
     if robot is not None and not trajectory:
-        raise InputError(f"{clip}: no robot's trajectory, so it is not that of {robot}")
+        raise InputError(f"{clip}: not a robot's trajectory; leave out --robot {robot}")
     if trajectory or clip.suffix.lower() in (".npz", ".npy"):
         if picture is not None:
-            raise InputError(f"{clip}: --picture is of .bvh files; `motiontok render` draws this")
+            raise InputError(f"{clip}: --picture is for .bvh files; `motiontok render` draws this")
         if trajectory:
             check_reading(reading, [clip])
             _show_trajectory(clip, robot, map_path, reading, strict=strict, as_json=as_json)
@@ -226,7 +226,7 @@ def _show_trajectory(
     )
     click.echo(f"  joints    {len(of.joint_names)}: {', '.join(of.joint_names[:3])}, ...")
     click.echo(f"  base      {base.min():.2f} to {base.max():.2f} m high, {way:.2f} m of path")
-    click.echo(f"  person    {motion.source.scale:.2f} times as large has an adult's legs")
+    click.echo(f"  person    scaled by {motion.source.scale:.2f}, has the legs of an adult")
 
 
 def _headline(clip: Clip) -> str:

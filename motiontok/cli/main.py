@@ -21,7 +21,7 @@ COMMANDS = {
     "export": "Write encoder and decoder as programs for other runtimes.",
     "inspect": "Show what a file holds and how it is understood.",
     "pack": "Pack folders of clips into a store, for more than memory holds.",
-    "plan": "Plan a motion along waypoints or a velocity profile.",
+    "plan": "Plan a motion along waypoints, a velocity profile or poses.",
     "render": "Draw a motion or a robot as video or picture.",
     "retarget": "Put a motion on a robot by inverse kinematics.",
     "robots": "List the robots, or show one.",

@@ -73,7 +73,7 @@ data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Folder, archive or store of clips or images; several of clips make several sets.",
+    help="Folder, archive or store of clips, or images; may be repeated for several sets of clips.",
 )
 
 seed_option = click.option(
@@ -148,7 +148,7 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option(
             "--angles",
             type=click.Choice(["radians", "degrees"]),
-            help="Unit of joints in a robot's .csv  [default: found from the robot's limits]",
+            help="Unit of joint values in a robot's .csv  [default: found from the robot's limits]",
         ),
         click.option(
             "--quaternion",
@@ -159,28 +159,29 @@ def reading_options(*, fps: bool = True) -> Callable[[Callable[..., Any]], Calla
             "--body-model",
             type=click.Path(),
             metavar="FILE",
-            help="Body model (.npz) for SMPL files; gives bones by their betas.",
+            help="Body model (.npz) that turns the betas of an SMPL file into bones.",
         ),
         click.option(
             "--height",
             type=FiniteRange(min=0.3, max=3.0),
             metavar="METRES",
-            help="Stature of an SMPL file's subject, which has no bones  [default: 1.72]",
+            help="Height of the subject of an SMPL file  [default: 1.72]",
         ),
         click.option(
             "--strict",
             is_flag=True,
-            help="Make faults of a clip, and doubts about it, errors.",
+            help="Refuse clips with faults or doubts, which are notes otherwise.",
         ),
         click.option(
             "--frames",
             type=click.Choice(["header", "rows"]),
-            help="With rows, take the file's rows if its Frames: disagrees.",
+            help="If a file's Frames: line and its rows disagree: refuse it (header), or take the "
+            "rows  [default: header]",
         ),
         click.option(
             "--mapping",
             type=click.Path(path_type=Path),
-            help='TOML or JSON file with lines such as LeftUpLeg = "thigh.L"; overrides what is '
+            help='TOML or JSON file with lines such as LeftUpLeg = "thigh.L"; overrides the joints '
             "found.",
         ),
         click.option(
@@ -239,14 +240,14 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=float,
             default=0.1,
             show_default=True,
-            help="Standard deviation allowed of velocity (m/s) and yaw rate (rad/s); inf leaves "
+            help="Allowed standard deviation of velocity (m/s) and yaw rate (rad/s); inf leaves "
             "them to the network.",
         ),
         click.option(
             "--guidance",
             type=float,
             default=None,
-            help="How closely to follow conditions; 1 as in training  [default: labels 4, "
+            help="How closely to follow conditions; 1 is as in training  [default: labels 4, "
             "commands 1]",
         ),
         click.option(
@@ -254,21 +255,21 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=float,
             default=0.95,
             show_default=True,
-            help="Only the most likely codes that together have this probability.",
+            help="Draw from the most likely codes that together have this probability.",
         ),
         click.option(
             "--top-k",
             type=int,
             default=0,
             show_default=True,
-            help="Only the k most likely codes; 0 for all.",
+            help="Draw from the k most likely codes; 0 for all.",
         ),
         click.option(
             "--temperature",
             type=float,
             default=1.0,
             show_default=True,
-            help="0 takes the most likely code.",
+            help="Randomness of draws; 0 takes the most likely code.",
         ),
     ):
         taken = option(taken)
@@ -308,13 +309,13 @@ def share_options(command: Callable[..., None]) -> Callable[..., None]:
     shard = click.option(
         "--shard",
         metavar="I/N",
-        help="With packing: do only share I (from 0) of N; by default RANK of WORLD_SIZE.",
+        help="Pack only share I (counted from 0) of N  [default: RANK of WORLD_SIZE]",
     )
     ray = click.option(
         "--ray",
         "address",
         metavar="ADDRESS",
-        help="With packing: use a Ray cluster (auto, HOST:PORT, or local for this machine).",
+        help="Pack on a Ray cluster: auto, HOST:PORT, or local for this machine.",
     )
     return shard(ray(command))
 

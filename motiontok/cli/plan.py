@@ -41,8 +41,8 @@ _FAR = 0.5  # m, a miss that is told
 @click.option(
     "--waypoints",
     type=click.Path(path_type=Path),
-    help="CSV with columns x,y (m), walked at --speed, or t,x,y (s, m); metres of --robot, if "
-    "there is one.",
+    help="CSV with columns x,y (m), walked at --speed, or t,x,y (s, m); in metres of --robot, if "
+    "given.",
 )
 @click.option(
     "--velocity-profile",
@@ -50,8 +50,18 @@ _FAR = 0.5  # m, a miss that is told
     type=click.Path(path_type=Path),
     help="CSV with columns t,forward,left,yaw_rate (s, m/s, m/s, rad/s).",
 )
-@click.option("--speed", type=FiniteRange(min=0.05), default=1.0, show_default=True)
-@click.option("--seconds", type=SECONDS, help="Length [default: the target's].")
+@click.option(
+    "--speed",
+    type=FiniteRange(min=0.05),
+    default=1.0,
+    show_default=True,
+    help="Speed along waypoints without times, m/s.",
+)
+@click.option(
+    "--seconds",
+    type=SECONDS,
+    help="Length of the plan  [default: that of its path, profile or poses]",
+)
 @click.option(
     "--no-go",
     "discs",
@@ -71,18 +81,36 @@ _FAR = 0.5  # m, a miss that is told
 @pose_option
 @click.option("--label", help="Action, such as walk.")
 @click.option("--style", help="Style of the action.")
-@click.option("--samples", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option(
-    "--horizon", type=click.IntRange(min=1), default=2, show_default=True, help="Windows."
+    "--samples",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Candidates drawn for each window.",
 )
-@click.option("--beam", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option(
+    "--horizon",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Windows to look ahead.",
+)
+@click.option(
+    "--beam",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Best candidates that are extended by the next window.",
+)
 @click.option(
     "--robot",
     "robot_name",
     metavar="NAME",
     help="Plan in this robot's metres, and put the plan on it: OUT with the ending .robot.npz.",
 )
-@click.option("--tokenizer", default="default", show_default=True, metavar="DIR")
+@click.option(
+    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
+)
 @prior_option
 @sampling_options
 @seed_option
@@ -112,11 +140,10 @@ def plan(
 ) -> None:
     """Plan a motion along waypoints, a velocity profile or through poses, as codes.
 
-    Searches over a prior's draws window by window. --samples 1 is sampling alone. The plan enters
+    Searches over a prior's draws window by window; --samples 1 is sampling alone. The plan enters
     no disc, goes through its poses and ends in the end pose, or it is refused with exit code 1.
-    Waypoints and velocities are followed as well as the prior can; a note tells of misses above
-    0.5 m.
-    Also writes a picture of the plan and its task: OUT with the ending .plan.png.
+    It follows waypoints and velocities as well as the prior can; a note tells of misses above
+    0.5 m. A picture of the plan and its task is written to OUT with the ending .plan.png.
     """
     import time
     from dataclasses import replace

@@ -32,7 +32,7 @@ _MOST_FPS = 1000
     help="Robot trajectory: .npz (qpos, joint names, fps) or .csv (one row a frame); a folder"
     " if SOURCE is one.",
 )
-@click.option("--csv", is_flag=True, help="Into a folder: .csv files instead of .npz.")
+@click.option("--csv", is_flag=True, help="Write .csv files into a folder, instead of .npz.")
 @click.option(
     "--robot",
     "robot_name",
@@ -120,7 +120,7 @@ def retarget(
     SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), another robot's trajectory
     (.npz, .csv), or a folder of all of these but tokens. For a folder, OUTPUT is a folder too, all
     cores are used, and the same command again continues where it ended; retarget.jsonl there has a
-    report per clip. Results of this command in a folder below SOURCE are no sources.
+    report per clip. What this command wrote below SOURCE is left out.
     """
     from motiontok.cli.layouts import Layout
     from motiontok.cli.sources import check_reading, load_motion, open_robot
@@ -162,7 +162,7 @@ def retarget(
         )
         return
     if bounds:
-        raise InputError("--max is for a folder of clips; of one clip --json has the figures")
+        raise InputError("--max is for a folder of clips; --json prints the figures of one clip")
     if csv:
         raise InputError(f"--csv is for a folder of clips; for {source} give -o NAME.csv")
     if output.suffix not in (".npz", ".csv"):
@@ -198,9 +198,9 @@ def _check_layout(beyondmimic: bool, joints: str | None, csv: bool, order: str) 
     if joints is not None and not beyondmimic:
         raise InputError("--joints is for --beyondmimic; other files name their joints")
     if beyondmimic and csv:
-        raise InputError("--beyondmimic writes .npz; its csv_to_npz.py takes .csv without it")
+        raise InputError("--beyondmimic writes .npz; for BeyondMimic's csv_to_npz.py leave it out")
     if beyondmimic and order != "pinocchio":
-        raise InputError("--beyondmimic has quaternions as w x y z always; --order is for others")
+        raise InputError("--beyondmimic always writes quaternions as w x y z; leave out --order")
 
 
 def _clip(

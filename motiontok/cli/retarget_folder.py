@@ -76,7 +76,7 @@ def retarget_folder(
     written = _results_among(files, source, output)
     files = [file for file in files if file not in written]
     if not files:
-        raise InputError(f"{source}: no motion here but what retarget wrote")
+        raise InputError(f"{source}: no motions in this folder but those that retarget wrote")
     results = result_names(files, suffix)
     refuse_inputs((output / name for name in results.values()), (source / file for file in files))
     print_notes(_left_out(written, source, output, set(results.values())))
@@ -180,12 +180,12 @@ def _left_out(
     inside = output.resolve()
     for folder, count in Counter(written.values()).items():
         if folder is not None and folder.resolve() != inside:
-            yield f"{folder}: what retarget wrote there, {count} trajectories, is left out"
+            yield f"{folder}: left out {count} trajectories that retarget wrote there"
     for file, folder in written.items():
         # A killed run may have written a result without entering it.
         name = (source / file).resolve().relative_to(inside) if folder is None else None
         if name is not None and name.as_posix() not in results:
-            yield f"{source / file}: lies among the results, and is left out; give another OUTPUT"
+            yield f"{source / file}: left out, as it lies among the results; give another OUTPUT"
 
 
 def _contents(path: Path, settings: Settings) -> Iterator[bytes | str]:

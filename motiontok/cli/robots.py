@@ -60,11 +60,11 @@ def robots(
 
     if check:
         if name is None or map_path is not None:
-            raise InputError("--check takes a .urdf file, and no --map: it tells one")
+            raise InputError("--check finds a map; give it a .urdf file and no --map")
         _check(Path(name), out, picture, as_json)
         return
     if out is not None:
-        raise InputError("--out is for --check, which tells a map")
+        raise InputError("--out goes with --check, and gets the map that it finds")
     if name is None:
         if picture is not None:
             raise InputError(f"--picture needs a robot; choose from {', '.join(available())}")
@@ -104,7 +104,7 @@ def _check(urdf: Path, out: Path | None, picture: Path | None, as_json: bool) ->
     if out is not None and out.suffix != ".toml":
         raise InputError(f"{out}: a map is written as .toml")
     if picture is not None and picture.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{picture}: with --check the picture is {', '.join(SUFFIXES)}")
+        raise InputError(f"{picture}: with --check a picture ends in {', '.join(SUFFIXES)}")
     robot, proposal, fits = check_robot(urdf)
     print_notes(f"{urdf}: {line}" for line in robot.remarks)
     picture = picture or Path(f"{urdf.stem}-check.png")

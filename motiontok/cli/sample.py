@@ -44,7 +44,9 @@ _MISS = 0.1
     show_default=True,
     help="Codes file; with --count, sample-0.npy, sample-1.npy, ...",
 )
-@click.option("--seconds", type=SECONDS, default=5.0, show_default=True)
+@click.option(
+    "--seconds", type=SECONDS, default=5.0, show_default=True, help="Length of what is drawn."
+)
 @click.option(
     "--velocity",
     type=FiniteNumber(),
@@ -55,14 +57,14 @@ _MISS = 0.1
 @click.option(
     "--yaw-rate",
     type=FiniteNumber(),
-    help="Wanted mean turn, rad/s, left is positive; alone, velocity is open.",
+    help="Wanted mean turn, rad/s, positive to the left; alone, it leaves the velocity open.",
 )
-@click.option("--label", help="Action, such as walk; a wrong one lists all.")
-@click.option("--style", help="Style of the action, such as active; a wrong one lists all.")
+@click.option("--label", help="Action, such as walk; an unknown one lists all.")
+@click.option("--style", help="Style of the action, such as active; an unknown one lists all.")
 @click.option(
     "--prefix",
     type=click.Path(path_type=Path),
-    help="Clip, motion or codes to continue; the result begins with its whole windows, and frames "
+    help="Clip, motion or codes to continue. The result begins with its whole windows; frames "
     "after the last one are left out, with a note.",
 )
 @pose_option
@@ -72,7 +74,13 @@ _MISS = 0.1
     metavar="NAME",
     help="Take velocities as this robot's, and put samples on it: OUT with the ending .robot.npz.",
 )
-@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of samples, drawn with different random numbers.",
+)
 @click.option(
     "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
 )
@@ -230,7 +238,7 @@ def _reached(
         return []
     errors = pose_errors(tokenizer.decode_codes(codes), poses, given=given)
     if wrong := unreached(errors, poses, world):
-        raise PlanError(f"{wrong}; another --seed or more time may do")
+        raise PlanError(f"{wrong}; try another --seed or more time")
     return [float(error) for error in errors]
 
 

@@ -13,12 +13,14 @@ __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--tokenizer", default="default", show_default=True, metavar="DIR")
+@click.option(
+    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
+)
 @click.option(
     "--prior",
     default=None,
     metavar="DIR",
-    help='Prior\'s folder, "default", or "none" [default: the shipped one if it fits].',
+    help='Folder of a prior, "default" or "none"  [default: the shipped one, if it fits]',
 )
 @click.option("--robot", "robot_name", metavar="NAME", help="Robot that sessions move.")
 @click.option(
@@ -28,8 +30,18 @@ __all__ = ["serve"]
     help="Retarget map (TOML), if --robot is a .urdf file that no shipped map fits.",
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Interface to listen on.")
-@click.option("--port", type=click.IntRange(1, 65534), default=5557, show_default=True)
-@click.option("--states-port", type=click.IntRange(1, 65535), help="[default: the next one]")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65534),
+    default=5557,
+    show_default=True,
+    help="Port of requests.",
+)
+@click.option(
+    "--states-port",
+    type=click.IntRange(1, 65535),
+    help="Port of states  [default: the one after --port]",
+)
 @click.option(
     "--protocol",
     type=click.Choice(["motiontok-1", "sonic-v1"]),
@@ -81,7 +93,7 @@ def serve(
         except TokenizerError as error:
             if prior is not None:
                 raise
-            click.echo(f"without sample and plan: {error}", err=True)
+            click.echo(f"sample and plan are not served: {error}", err=True)
     robot = names = None
     if robot_name is not None:
         from motiontok.cli.sources import open_robot

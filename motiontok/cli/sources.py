@@ -132,8 +132,8 @@ def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
     if refused:
         what = " and ".join(map(str, sources)) or "this"
         raise InputError(
-            f"{what}: no BVH file, nor one of SMPL or joint positions; --up, --scale, --mapping, "
-            "--frames, --height and the source's rate say how one is read"
+            f"{what}: neither BVH nor SMPL nor joint positions; leave out --up, --scale, "
+            "--mapping, --frames, --height and the source's rate, which say how those are read"
         )
 
 

@@ -48,7 +48,7 @@ with many processes (docs/training.md).
     "weights",
     multiple=True,
     metavar="SET=W",
-    help="Draw a set of clips W times as often, by the name of its folder or archive.",
+    help="Draw clips of SET, named by its folder or archive, W times as often.",
 )
 @click.option("--download", is_flag=True, help="Fetch LAFAN1 (144 MB) if it is not there yet.")
 @click.option("--method", help="Training method, such as daps-pq or daps.")
@@ -56,14 +56,16 @@ with many processes (docs/training.md).
     "--from",
     "start",
     metavar="TOKENIZER",
-    help="Tokenizer to start from: a folder, default or scratch [default: the shipped one, if "
-    "its sizes and method are the same].",
+    help="Tokenizer to start from: a folder, default or scratch  [default: the shipped one, if "
+    "its sizes and method are the same]",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: runs/CONFIG].")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder  [default: runs/CONFIG]")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps.")
 @click.option("--time-budget", type=float, help="Minutes of training, instead of --steps.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of CONFIG."
+)
 @click.option("--seed", type=int, help="Random seed.")
 @robot_options
 @reading_options()
@@ -126,10 +128,10 @@ def train(
         settings = resumed_config(settings.name, out, keys)
     if settings.data.is_images:
         if weights:
-            raise InputError("--weight is of sets of clips; images are one set")
+            raise InputError("--weight is for sets of clips; images are one set")
         check_reading(reading, [])
         if start not in (None, "scratch"):
-            raise InputError("--from is of tokenizers of motion; images are trained from scratch")
+            raise InputError("--from is for tokenizers of motion; images are trained from scratch")
         images = one_path(data, "images")
         _train_on_images(config, settings, out, images, where, resume, as_json, say)
         return
@@ -207,7 +209,11 @@ def _say_how_to_go_on(
 ) -> None:
     if (out / "checkpoint.safetensors").exists():
         given = "".join(f" --data {path}" for path in data)
-        said = ", and what was said of clips" if reading is not None and reading.digest else ""
+        said = (
+            ", with the options of reading clips that it had"
+            if reading is not None and reading.digest
+            else ""
+        )
         click.echo(
             f"stopped; continue: motiontok train {config}{given} --out {out} --resume{said}",
             err=True,

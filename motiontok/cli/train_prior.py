@@ -25,13 +25,22 @@ __all__ = ["train_prior"]
     type=click.Path(path_type=Path),
     required=True,
     multiple=True,
-    help="Folder, archive or store of clips; several may be given. File names give action and "
-    "style.",
+    help="Folder, archive or store of clips; may be repeated. File names give action and style.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs/prior"), show_default=True
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/prior"),
+    show_default=True,
+    help="Run folder.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=5000, show_default=True)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=5000,
+    show_default=True,
+    help="Optimiser steps.",
+)
 @click.option(
     "--shifts",
     type=click.IntRange(1, 32),
@@ -43,11 +52,23 @@ __all__ = ["train_prior"]
     "--codes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Draw only the first N codes of each window; a daps-temporal tokenizer adds the "
+    help="Learn only the first N codes of each window; a daps-temporal tokenizer adds the "
     "likeliest others.  [default: all]",
 )
-@click.option("--width", type=click.IntRange(min=8), default=192, show_default=True)
-@click.option("--layers", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option(
+    "--width",
+    type=click.IntRange(min=8),
+    default=192,
+    show_default=True,
+    help="Width of the network, a multiple of 8.",
+)
+@click.option(
+    "--layers",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Layers of the network.",
+)
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @seed_option
 @device_option

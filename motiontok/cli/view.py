@@ -41,7 +41,13 @@ __all__ = ["view"]
 @tokenizer_option
 @reading_options()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Interface to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="Port to listen on.",
+)
 def view(
     source: Path,
     robot_name: str | None,

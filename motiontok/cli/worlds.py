@@ -49,6 +49,6 @@ def put_on_robot(
     if nearest < 0.0:
         raise PlanError(
             f"the plan keeps clear, but {robot.name} comes {-nearest:.2f} m into a no-go disc; "
-            "another --seed or a larger disc may do"
+            "try another --seed or a larger disc"
         )
     return trajectory, nearest

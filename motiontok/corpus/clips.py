@@ -102,8 +102,8 @@ def places_of(sources: Sources) -> tuple[Place, ...]:
     for name in names:
         if above := next((other for other in names if name.startswith(f"{other}/")), None):
             raise DataError(
-                f"clips of {above} and of {name} could have one name: rename a folder, or encode "
-                "them one after the other"
+                f"clips of {above} and of {name} could get the same name; rename a folder, or "
+                "encode them one after the other"
             )
     return tuple(Place(path, path, name) for path, name in zip(paths, names, strict=True))
 
@@ -161,7 +161,8 @@ def _open(place: Place, reading: Reading | None) -> Clips:
         return _Files(place, reading)
     if reading is not None and reading.digest:
         raise DataError(
-            f"{place.path}: how clips of a store are read was said when they were packed: pack anew"
+            f"{place.path}: its clips were read when they were packed; to read them otherwise, "
+            "pack them again"
         )
     written = ((path.name, path.stat().st_mtime_ns) for path in manifests(place.path))
     return _Stored(_opened(place.path, tuple(written)))

@@ -153,8 +153,8 @@ def load_clips(
     if config.dataset == "procedural":
         if paths:
             raise DataError(
-                "procedural data is made, not read: --data goes with lafan, bandai, general or a "
-                "configuration whose data.dataset is one of them"
+                "procedural data is made, not read; leave out --data, or take a configuration for "
+                "clips, such as general"
             )
         check_weights(config, ["procedural"])
         held = max(config.clips // config.holdout, 1)
@@ -208,8 +208,8 @@ def load_clips(
     )
     if not clips.held_out:
         raise DataError(
-            f"nothing is held out of {', '.join(names)}: of a set of a single clip nothing can be; "
-            "put clips that belong together in one folder"
+            f"nothing is held out of {', '.join(names)}: a set needs two clips for that; put clips "
+            "that belong together in one folder"
         )
     return clips
 

@@ -84,7 +84,7 @@ def from_motion(motion: Motion) -> Array:
     if abs(motion.fps - FPS) > 1e-3:
         raise DataError(
             f"{motion.source.name}: motion is at {motion.fps:g} frames/s, features need {FPS:g}; "
-            f"motion.resampled({FPS:g}) has it so"
+            f"take motion.resampled({FPS:g})"
         )
     motion = motion.on_bones(REFERENCE)
     root = motion.rotations[:, 0]

@@ -126,7 +126,7 @@ def offsets_of(offsets: Array) -> Array:
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise DataError(
-            f"offsets: value {values[where]} at {where} is no length of a bone in m: they are "
+            f"offsets: value {values[where]} at {where} is no length of a bone in m; lengths are "
             f"finite and at most {_MOST:.0e}"
         )
     try:

@@ -160,7 +160,10 @@ def read_sets(
 
 def _as_packed(clips: Dataset, reading: Reading | None, *, strict: bool) -> Dataset:
     if reading is not None and reading.digest:
-        raise DataError("how clips of a store are read was said when they were packed: pack anew")
+        raise DataError(
+            "clips of a store were read when they were packed; to read them otherwise, pack them "
+            "again"
+        )
     if strict and clips.skipped:
         name, reason = clips.skipped[0]
         raise DataError(f"{name}: {reason}")

@@ -90,19 +90,21 @@ _TABLES = (
     ("Rate and codes", _RATE),
     ("Cost", _COST),
 )
-_NOTES = (
-    "Motion: whole held-out clips on their own skeletons; joints relative to the hips with heading "
-    "taken out, end effectors (feet, hands, head) alike, global without any alignment. Smoothness: "
-    "mean size of joint velocity and acceleration relative to the hips, of jerk in world space; "
-    "seam is the error of a joint's step from frame to frame across window borders, inside the "
-    "same elsewhere. Windows: PSNR over columns mapped to [0, 1] by the training range, pooled; "
-    "log p, KL (to the uniform prior) and β-ELBO = log p - "
-    "beta_end KL of one sampled sequence a window where the encoder is stochastic, all else by "
-    "greedy codes. Perplexity cannot exceed the number of windows. Cost: with one thread on a CPU "
-    "all times are processor time, else wall time; training includes fitting and validation; a "
-    "step is forward, backward and update of one batch; its peak comes on top of weights and "
-    "optimiser moments."
-)
+_NOTES = """\
+## How to read the columns
+
+- Motion: whole held-out clips on their own skeletons. Joints and end effectors (feet, hands, head)
+  are relative to the hips with heading taken out; *global* is without any alignment.
+- Smoothness: the mean size of joint velocity and acceleration relative to the hips, of jerk in the
+  world. *Seam* is the error of a joint's step from frame to frame across window borders, *inside*
+  the same elsewhere.
+- Windows: PSNR over columns mapped to [0, 1] by the training range, pooled. Log p, KL (to the
+  uniform prior) and β-ELBO = log p - beta_end KL are of one sampled sequence a window where the
+  encoder is stochastic; all else is by greedy codes.
+- Rate and codes: perplexity cannot exceed the number of windows.
+- Cost: with one thread on a CPU all times are processor time, else wall time. Training includes
+  fitting and validation. A step is forward, backward and update of one batch; its peak comes on
+  top of weights and optimiser moments."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,8 @@ def comparison_markdown(
     missing = len(bench.cells) - len(outcomes)
     if missing:
         lines += [f"{missing} of {len(bench.cells)} runs are still to do.", ""]
-    target = f" Target: held-out joint error {bench.target_mm:g} mm." if bench.target_mm else ""
-    return "\n".join([*lines, _NOTES + target, ""])
+    target = f"- Target: held-out joint error {bench.target_mm:g} mm.\n" if bench.target_mm else ""
+    return "\n".join([*lines, _NOTES, target])
 
 
 def evaluation_markdown(name: str, result: Mapping[str, Any]) -> str:

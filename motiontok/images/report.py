@@ -39,12 +39,13 @@ _CODES_AND_COST = (
     ("step_ms", "step ms", 1, 1),
     ("step_peak_mib", "step peak MiB", 0, 1),
 )
-_NOTES = (
-    "PSNR of each image, then the mean; of one sampled sequence an image where the encoder is "
-    "stochastic, as in the paper, beside that of greedy codes, and of the one encoding there is "
-    "where it is not. log p and KL (to the uniform prior) are of the sample, log p of the one "
-    "encoding. SSIM of greedy codes. Codes used and perplexity: mean over positions."
-)
+_NOTES = """\
+## How to read the columns
+
+- PSNR is that of each image, then the mean. Where the encoder is stochastic it is of one sampled
+  sequence an image, as in the paper, with that of greedy codes beside it; else of the one encoding.
+- Log p and KL (to the uniform prior) are of the sample, or log p of the one encoding.
+- SSIM is of greedy codes. Codes used and perplexity are means over positions."""
 
 
 def comparison_markdown(bench: Bench, outcomes: Sequence[ImageOutcome]) -> str:

@@ -46,8 +46,8 @@ def read_episodes(folder: str | os.PathLike[str]) -> Iterator[Episode]:
         info = _json(folder / INFO)
         if not str(info["codebase_version"]).startswith("v3."):
             raise InputError(
-                f"{folder / INFO}: format {info['codebase_version']}, and v3 is read; LeRobot's "
-                "convert_dataset_v21_to_v30 makes one of it"
+                f"{folder / INFO}: format {info['codebase_version']}, expected v3; convert it with "
+                "LeRobot's convert_dataset_v21_to_v30"
             )
         names, columns = _columns(info, folder)
         ours = _json(folder / OURS) if (folder / OURS).is_file() else None

@@ -60,7 +60,7 @@ def write_dataset(
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: is there already; give a data set a new folder")
+        raise InputError(f"{folder}: exists already; give the data set a new folder")
     parquet()
     with atomic_folder(folder) as place:
         writer = _Writer(place, tokenizer)
@@ -100,7 +100,7 @@ class _Writer:
                 "set is of one robot"
             )
         if trajectory.fps != FPS:
-            raise DataError(f"{name}: at {trajectory.fps:g} frames/s; tokens are of {FPS:g}")
+            raise DataError(f"{name}: at {trajectory.fps:g} frames/s; tokens need {FPS:g}")
         if codes is None or not len(trajectory):
             raise DataError(f"{name}: without {'codes' if len(trajectory) else 'frames'}")
         self._tokenizer.require(codes)

@@ -89,6 +89,6 @@ def require_whole(commands: Tensor) -> None:
     given = commands.isfinite()
     if bool((given.any(dim=-1) & ~given.all(dim=-1)).any()):
         raise InputError(
-            "a yaw rate without a velocity is held by tolerance alone, which needs a prior of a "
-            "lopq or temporal tokenizer and a finite tolerance: give a velocity too"
+            "a yaw rate without a velocity needs a finite tolerance and a prior of a lopq or "
+            "temporal tokenizer; give a velocity too"
         )

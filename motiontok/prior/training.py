@@ -225,8 +225,8 @@ def train_prior(
             )
         if checkpoint.header["step"] > steps:
             raise TrainingError(
-                f"{path}: has taken {checkpoint.header['step']} steps, {steps} are asked for; ask "
-                "for more, or use another --out"
+                f"{path}: has taken {checkpoint.header['step']} steps, this run asks for "
+                f"{steps}; ask for more, or use another --out"
             )
         checkpoint.restore(model, optimizer, generator)
         step, checked = checkpoint.header["step"], checkpoint.header["nats"]

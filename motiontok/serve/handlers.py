@@ -159,7 +159,9 @@ class Handlers:
             if session is not None and not given["resume"]:
                 raise InputError(f"session {name!r} is open; choose another name, or resume it")
             if session is None and len(self.sessions) >= self.limits.sessions:
-                raise InputError(f"{len(self.sessions)} sessions are open, at most so many may be")
+                raise InputError(
+                    f"{len(self.sessions)} sessions are open already, the most allowed"
+                )
             resumed = session is not None
             if session is None:
                 session = Session(

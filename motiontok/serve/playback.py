@@ -151,7 +151,7 @@ class Playback:
             number = last if number is None else number
             if not first <= number <= last:
                 raise InputError(
-                    f"frame {number}: of states {first} to {last} a measurement can be taken"
+                    f"frame {number}: measurements are taken of states {first} to {last}"
                 )
             _, at, row = self._shown[number - first]
             return at, row

@@ -155,7 +155,9 @@ class Proposals:
         if no_go is not None and len(no_go) > self._limits.discs:
             raise InputError(f"at most {self._limits.discs} no-go discs, got {len(no_go)}")
         if start is not None and given["session"] is not None:
-            raise InputError("a plan for a session starts where that will be: give no start")
+            raise InputError(
+                "a plan for a session starts where the session will be; leave out start"
+            )
         pose, past, anchor = self._anchor(given, prefix)
         frame0 = begin = start_of(start)
         if anchor:
@@ -252,7 +254,7 @@ class Proposals:
             motion = self._tokenizer.decode(whole, start=frame0, offsets=self._world.offsets)
             rows.append(pose_errors(motion, poses, given=given * self._tokenizer.frames_per_window))
             if wrong := unreached(rows[-1], poses, self._world):
-                raise PlanError(f"{wrong}; another seed or more time may do")
+                raise PlanError(f"{wrong}; try another seed or more time")
         return {"pose_error_m": np.stack(rows)}
 
     def _anchor(
@@ -262,11 +264,11 @@ class Proposals:
         number = state_number(given, "from_frame")
         if given["session"] is None:
             if number is not None:
-                raise InputError("from_frame is of a session: name it")
+                raise InputError("from_frame needs a session; name one")
             most = self._limits.windows
             return Start(), None if prefix is None else codes_of(prefix, most), {}
         if prefix is not None:
-            raise InputError("what comes before is the session's own: give no prefix")
+            raise InputError("a session continues its own motion; leave out prefix")
         pose, past, number = self._session(given).anchored(number)
         said: dict[str, Any] = {"from_frame": number, "start": numbers(pose)}
         if past is not None:

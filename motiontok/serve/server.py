@@ -74,7 +74,7 @@ class Server:
         log: Callable[[str], object] = lambda line: print(line, file=sys.stderr),
     ) -> None:
         if sonic is not None and robot is None:
-            raise InputError("the sonic stream is of a robot: give one")
+            raise InputError("the sonic stream needs a robot; give one")
         self._zmq, _ = libraries()
         topic = None
         if sonic is not None:
@@ -199,7 +199,8 @@ class Server:
             self._count(client)
             if len(frames[-1]) > self.limits.message_bytes:
                 raise InputError(
-                    f"{len(frames[-1])} bytes, at most {self.limits.message_bytes} are taken"
+                    f"a request of {len(frames[-1])} bytes; at most "
+                    f"{self.limits.message_bytes} are taken"
                 )
             request = unpack(frames[-1])
             request.pop("v")
@@ -231,7 +232,7 @@ class Server:
         if client not in self._seen and len(self._seen) >= self.limits.clients:
             self._seen = {c: t for c, t in self._seen.items() if now - t < _MINUTE}
             if len(self._seen) >= self.limits.clients:
-                raise InputError(f"{len(self._seen)} clients are served, at most so many may be")
+                raise InputError(f"{len(self._seen)} clients are served already, the most allowed")
         self._seen[client] = now
 
     def _work(

@@ -299,7 +299,7 @@ class Session:
         if waiting + more > self._most:
             raise InputError(
                 f"session {self.name}: {waiting / FPS:.1f} s wait and {more / FPS:.1f} s more "
-                f"come, at most {self._most / FPS:.0f} s may wait; push later"
+                f"would; at most {self._most / FPS:.0f} s may wait, push later"
             )
         return count
 

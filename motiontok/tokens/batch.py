@@ -80,7 +80,9 @@ def unpadded(
     if known.shape != np.shape(codes)[:2]:
         raise CodesError(f"mask: expected {np.shape(codes)[:2]} as of the codes, got {known.shape}")
     if (known[:, 1:] & ~known[:, :-1]).any() or not known.any(axis=1).all():
-        raise CodesError("mask: windows that count come first in each clip, and there is one")
+        raise CodesError(
+            "mask: each clip needs a window that counts, and those that count come first"
+        )
     return [one[: int(row.sum())] for one, row in zip(codes, known, strict=True)]
 
 

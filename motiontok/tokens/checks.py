@@ -185,7 +185,7 @@ def check_codes(
         found = z.shape[-1] if z.ndim else 0
         reason = ""
         if z.ndim >= 2 and 0 < found < codes_per_window:
-            reason = f": the first {found} of each window do not do, all are needed"
+            reason = f": this method needs all codes of each window, not the first {found}"
             if prefixes:
                 reason = f"; if these are the first {found} of each window, say first={found}"
         raise CodesError(f"codes: expected (..., windows, {width}), got {tuple(z.shape)}{reason}")

@@ -217,7 +217,7 @@ class Coder:
             )
         if not 1 <= first <= self.codes_per_window:
             raise DataError(
-                f"{first} codes asked of each window, which has {self.codes_per_window}"
+                f"asked for the first {first} codes of windows that have {self.codes_per_window}"
             )
 
     def require_rates(self, weight: float) -> None:
@@ -367,4 +367,6 @@ class Coder:
     def _require_frames(self, frames: int, windows: int) -> None:
         most = windows * self.frames_per_window
         if not 0 < whole(frames, "frames", CodesError) <= most:
-            raise CodesError(f"{frames} frames asked of {windows} windows that hold {most}")
+            raise CodesError(
+                f"asked for {frames} frames of {windows} windows that hold 1 to {most}"
+            )

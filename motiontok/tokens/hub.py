@@ -54,6 +54,6 @@ def folder_of(name: Path) -> Path:
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise TokenizerError(
-            f"{name.as_posix()}: no such folder, and not to be had from the Hugging Face hub "
-            f"({type(error).__name__}: {reason}); give a folder, or go online for the first time"
+            f"{name.as_posix()}: no such folder, and the Hugging Face hub does not give it "
+            f"({type(error).__name__}: {reason}); give a folder, or go online once"
         ) from None

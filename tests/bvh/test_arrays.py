@@ -33,7 +33,7 @@ def test_pickles_are_refused_by_name_with_the_reason(
 ) -> None:
     path = tmp_path / f"walk.{ending}"
     path.write_bytes(pickle.dumps({"poses": Trap(tmp_path / "ran")}, protocol))
-    with pytest.raises(BVHError, match=rf"walk\.{ending}: a pickle, which may run any program"):
+    with pytest.raises(BVHError, match=rf"walk\.{ending}: a pickle is not loaded, since it may"):
         load_motion(path)
     assert not (tmp_path / "ran").exists()
 
@@ -43,7 +43,7 @@ def test_an_archive_with_a_pickle_is_one(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"body.{ending}"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("body/data.pkl", pickle.dumps(Trap(tmp_path / "ran")))
-    with pytest.raises(BVHError, match="a pickle, which may run any program"):
+    with pytest.raises(BVHError, match="a pickle is not loaded, since it may run any program"):
         load_motion(path)
     assert not (tmp_path / "ran").exists()
 
@@ -53,7 +53,7 @@ def test_a_folder_leaves_pickles_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = tmp_path / "clips"
     folder.mkdir()
     (folder / "evil.npz").write_bytes(pickle.dumps(Trap(tmp_path / "ran")))
-    with pytest.raises(BVHError, match="a pickle, which may run any program"):
+    with pytest.raises(BVHError, match="a pickle is not loaded, since it may run any program"):
         dataset.load(folder, strict=True)
     assert not (tmp_path / "ran").exists()
 

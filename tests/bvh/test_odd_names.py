@@ -65,7 +65,7 @@ def test_settings_in_an_archive_are_told_unless_they_lie_beside_it(clip: Path) -
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.write(clip, "walk.bvh")
         zipped.writestr("bvh.toml", 'up = "y"\n')
-    with pytest.raises(BVHError, match="put it beside the archive as well"):
+    with pytest.raises(BVHError, match="put a copy beside the archive"):
         dataset.load(archive, cache=False)
     (clip.parent / "bvh.toml").write_text('up = "z"\n')
     assert len(dataset.load(archive, cache=False).motions) == 1

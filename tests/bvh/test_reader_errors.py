@@ -64,7 +64,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     ),
     "channels behind joints": (
         re.sub(r"  CHANNELS 6 .*\n", "", TEXT).replace("}\nM", "CHANNELS 1 Xrotation\n}\nM"),
-        r"CHANNELS of joint Hips behind the joints below it",
+        r"CHANNELS of joint Hips come after the joints below it",
     ),
     "unknown channel": (
         change("Yposition", "Yscale"),

@@ -135,7 +135,7 @@ def test_few_channels_state_what_they_can(
     back = there_and_back(clip, tmp_path)
     assert np.degrees(angle_between(back.rotations[:, 3], clip.rotations[:, 2])).max() < 1.6e-6
     clip.rotations[7, 2] = normalize(np.array([0.5, 0.1, 0.7, 0.2]))
-    with pytest.raises(BVHError, match=r"frame 7, joint c: its rotation takes more channels"):
+    with pytest.raises(BVHError, match=r"frame 7, joint c: its rotation needs more channels"):
         bvh.write(clip, tmp_path / "clip.bvh")
 
 
@@ -181,7 +181,10 @@ REFUSED: dict[str, tuple[Clip, str]] = {
         "frame 3, joint a: its position is not finite",
     ),
     "nan offset": (poke("offsets", (1, 1), np.nan), "joint b: its offset is not finite"),
-    "moves": (poke("positions", (4, 2, 1), 7), "frame 4, joint c: it leaves its offset.*Yposition"),
+    "moves": (
+        poke("positions", (4, 2, 1), 7),
+        "frame 4, joint c: it moves off.*Yposition",
+    ),
     "name": (make_clip(names=("a", "b\nc", "d", "e")), r"joint name 'b\\nc'"),
     "brace": (make_clip(names=("a", "b{", "d", "e")), r"joint name 'b\{'"),
     "no name": (make_clip(names=("a", "", "d", "e")), "joint name ''"),

@@ -141,7 +141,7 @@ def test_a_bad_override_is_named_with_its_neighbours(override, words):
         ("method.beta_end=0.0", "method.beta_end must be positive"),
         ("model.width=20", "model.width 20 must be a multiple of 2 * heads"),
         ("model.decoder_width=20", "model.decoder_width 20 must be a multiple"),
-        ("model.codes_per_window=24", "one must divide the other"),
+        ("model.codes_per_window=24", "one must be a multiple of the other"),
     ],
 )
 def test_impossible_values_are_refused_by_name(override, words):

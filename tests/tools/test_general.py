@@ -302,6 +302,10 @@ def test_the_page_has_every_table_and_its_sources_own_values(bench, finished, tm
     assert "19 of 20 runs are still to do" in general_markdown(
         bench, finished[0][:1], picture=picture, page=page
     )
+    found = replace(bench, finding="Walks are easy.")
+    assert general_markdown(found, finished[0], picture=picture, page=page).startswith(
+        "# What generalises\n\nWalks are easy.\n\n`tools/bench/general.py` writes this page."
+    )
     broken = Entry("pca-pq", 0, "all", ("walks",), {}, "diverged")
     assert "- all, pca-pq, seed 0: diverged" in general_markdown(
         bench, [broken], picture=picture, page=page
@@ -335,6 +339,7 @@ def test_the_command_writes_page_picture_and_figures(root, finished, monkeypatch
         ('paths = ["walks"]', 'paths = "walks"', "sets.walks: paths must be a list of strings"),
         ('near_duplicates = "walks"', 'near_duplicates = "talks"', "none of walks, mixed"),
         ('["coarse-to-fine"]', '["lopq"]', "prefixes: no method 'lopq'"),
+        ('config = "demo"', 'config = "demo"\nfinding = 3', "finding is text, got 3"),
         ('config = "demo"', 'config = "demo"\ntables = 3', "unknown key tables"),
     ],
 )

@@ -38,28 +38,27 @@ _COST: tuple[Column, ...] = (
 )
 _HEAD = """\
 # What generalises
+{finding}
+`tools/bench/general.py` writes this page. It measures decoded motion in three tables. **Quote
+`unseen` as a tokenizer's error:**
 
-This page measures how far decoded motion is from its source: on whole data sets never trained on,
-on clips like the training clips, and on near duplicates of training clips.
-`tools/bench/general.py` writes it.
-
-**Which table to quote.** Users bring motion of other people, other actions and other
-studios, so quote *Whole data sets never trained on* as a tokenizer's error. *Held-out clips of
-the sets trained on* shows what to expect after training on the user's own kind of
-motion. *Near duplicates* flatters: the same actors repeat the same actions, so a held-out clip
-has twins in training, and a tokenizer that only remembers does well. It is here because
-figures of this kind were published before; quote it only with that name.
-
-Everything is measured on the decoded motion of whole clips, each on its own skeleton. All tables
-test the same clips, and only the training data differ:
+- *Whole data sets never trained on* (`unseen`): users bring motion of other people, other actions
+  and other studios.
+- *Held-out clips of the sets trained on* (`held-out`): what to expect after training on the user's
+  own kind of motion.
+- *Near duplicates* flatter. The same actors repeat the same actions, so a held-out clip has twins
+  in training, and a tokenizer that only remembers does well. This table is here because figures
+  of this kind were published before; quote it only with that name."""
+_CLIPS = """\
+All tables test the same clips, whole, each on its own skeleton. Only the training data differ:
 
 {held_out}
 
 Above each table stands the distance from test to training clips: the median over {windows} windows
 of the mean distance of joints (relative to the hips, heading taken out, on the reference body) to
-the nearest training window, mirror images included. It is the joint error of a
-tokenizer that answers with the nearest window that it remembers. If it is below
-{twins:.0f} mm, the clips are near duplicates in any table, and the page says so."""
+the nearest training window, mirror images included. A tokenizer that answers with the nearest
+window that it remembers has this joint error. Below {twins:.0f} mm the clips are near duplicates in
+any table, and the page says so."""
 _NOTES = """\
 - MPJPE and end effectors (feet, hands, head): joints relative to the hips, heading taken out.
 - Global: without any alignment, root drift included. Rotation: of joints, without the hips.
@@ -149,8 +148,10 @@ def general_markdown(
     held_out = "\n".join(_held_out(source) for source in general.sources.values())
     nearest = _nearest(entries)
     windows = max((of["windows"] for found in nearest.values() for of in found.values()), default=0)
-    lines = [_HEAD.format(held_out=held_out, windows=windows, twins=_TWINS_MM), ""]
-    lines += [*_summary(general, entries), *_where(entries)]
+    finding = f"\n{general.finding}\n" if general.finding else ""
+    lines = [_HEAD.format(finding=finding), "", *_summary(general, entries)]
+    lines += [_CLIPS.format(held_out=held_out, windows=windows, twins=_TWINS_MM), ""]
+    lines += _where(entries)
     link = Path(os.path.relpath(picture, page.parent)).as_posix()
     lines += [f"![Joint error against bits a second, by table]({link})", ""]
     for table, title in TABLES.items():
@@ -195,15 +196,15 @@ def _held_out(source: ClipSource) -> str:
 
 def _meaning(general: General, table: str) -> str:
     if table == "held-out":
-        return "Trained on all sets but the clips held out."
+        return "Training saw all sets, without the clips held out."
     if table == "unseen":
         return (
-            "Each set is left out in turn, trained on the others. **The table to quote**, by the "
+            "Each set is tested in turn, trained on the others. **The table to quote**, by the "
             "set's name."
         )
     return (
-        "What is held out was recorded in the same sessions as what is trained on, the same "
-        "actions by\nthe same people again and again. These figures flatter."
+        "Held-out clips were recorded in the same sessions as training clips: the same people "
+        "repeat the\nsame actions. These figures flatter."
     )
 
 
@@ -284,8 +285,9 @@ def _where(entries: Sequence[Entry]) -> list[str]:
             )
     command = "    python tools/bench/general.py --data ROOT --out runs/general"
     return [
-        "`at` so many bits: a codec of variable length takes what the clips need. What is there is "
-        "not run\nagain; `--help` says how to run parts, and to measure a tokenizer beside them.",
+        "*At* so many bits: a codec of variable length takes what the clips need. The command runs "
+        "what is\nnot there yet; `--help` says how to run parts, and how to measure a tokenizer "
+        "beside them.",
         "",
         command,
         "",

@@ -93,12 +93,14 @@ class General:
         sources: sets by name.
         trainings: in the order of the tables.
         prefixes: methods that are trained at the largest budget only.
+        finding: what the page opens with, in Markdown; may be empty.
     """
 
     bench: Bench
     sources: Mapping[str, ClipSource]
     trainings: tuple[Training, ...]
     prefixes: tuple[str, ...]
+    finding: str = ""
 
     def described(self, training: Training) -> dict[str, Any]:
         """What a result is of, to tell whether it is still this bench's; without places."""
@@ -122,7 +124,9 @@ def load_general(path: Path, places: Mapping[str, str] | None = None) -> General
     """
     values = read_toml(path)
     tables, duplicates = values.pop("sets", None), values.pop("near_duplicates", "")
-    prefixes = values.pop("prefixes", [])
+    prefixes, finding = values.pop("prefixes", []), values.pop("finding", "")
+    if not isinstance(finding, str):
+        raise ConfigError(f"{path}: finding is text, got {finding!r}")
     if not isinstance(tables, Mapping) or not tables:
         raise ConfigError(f"{path}: there must be at least one [sets.NAME]")
     sources = {name: _source(name, table, path) for name, table in tables.items()}
@@ -154,7 +158,9 @@ def load_general(path: Path, places: Mapping[str, str] | None = None) -> General
         for training in trainings
         for c in kept
     )
-    return General(replace(bench, cells=cells), sources, tuple(trainings), tuple(prefixes))
+    return General(
+        replace(bench, cells=cells), sources, tuple(trainings), tuple(prefixes), finding.strip()
+    )
 
 
 def _source(name: str, table: Any, path: Path) -> ClipSource:

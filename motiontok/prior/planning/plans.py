@@ -186,8 +186,8 @@ def make_plan(
         if not len(discs) and task.end is None and not poses:
             break
     raise PlanError(
-        f"no plan found in {len(wrong)} attempts: {'; '.join(dict.fromkeys(wrong))}; more samples, "
-        "another seed, slower or with more room may do"
+        f"no plan found in {len(wrong)} attempts: {'; '.join(dict.fromkeys(wrong))}; try more "
+        "samples, another seed, a lower speed or more room"
     )
 
 
@@ -230,7 +230,7 @@ def _require(
     if isinstance(target, VelocityProfile):
         if task.end is not None:
             raise InputError(
-                "an end pose goes with waypoints: a velocity profile leads where it leads"
+                "an end pose needs waypoints; a velocity profile leads to no given place"
             )
         rows = world.commands_outside(target.commands)
         prior.limits.require(rows, "velocity profile", world=world)
@@ -256,8 +256,8 @@ def _require(
                 where = "inside" if room < 0.0 else "from the rim of"
                 raise InputError(
                     f"{name} is {world.scale * abs(room):.2f} m {where} no-go disc {x:.3g} "
-                    f"{y:.3g} {radius:.3g}: a body that stands needs {world.scale * STANDING:.2f} "
-                    "m to its rim"
+                    f"{y:.3g} {radius:.3g}; a standing body needs {world.scale * STANDING:.2f} m "
+                    "to its rim"
                 )
 
 
@@ -266,8 +266,8 @@ def _length(task: Task, target: PathTarget | VelocityProfile, begin: Start) -> f
     if task.seconds is not None:
         if task.end is not None and task.seconds < target.duration + STANDS:
             raise InputError(
-                f"{task.seconds:.1f} s are asked for; the way to the end pose takes "
-                f"{target.duration:.1f} s and it is held for {STANDS:g} s: give more time"
+                f"{task.seconds:.1f} s are too short: the way to the end pose takes "
+                f"{target.duration:.1f} s, and it is held for {STANDS:g} s; give more time"
             )
         return task.seconds
     length = max(target.duration, 1.0)

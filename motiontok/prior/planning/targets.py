@@ -63,8 +63,8 @@ class PathTarget:
         if not known:
             if any(pose.place is not None for pose in poses):
                 raise InputError(
-                    "the poses lead nowhere: give one with a place after 0 s, or a path or a "
-                    "velocity profile"
+                    "no pose after 0 s has a place to walk to; give one, or a path or a velocity "
+                    "profile"
                 )
             raise InputError(
                 "poses that may be anywhere need a path, a velocity profile or a place"

@@ -183,7 +183,10 @@ def read_table(
         qpos[:, 7:], more = in_radians(qpos[:, 7:], angles, around, joint_names, f"{path}")
         assumed += more
     elif reading.scale is not None or reading.angles is not None:
-        raise RobotError(f"{path}: {sidecar_of(path).name} says how it is: metres and radians")
+        raise RobotError(
+            f"{path}: its sidecar {sidecar_of(path).name} says metres and radians; leave out "
+            "--scale and --angles"
+        )
     return Table(qpos, tuple(joint_names), about, rate or FPS, tuple(assumed))
 
 
@@ -243,7 +246,7 @@ def _order(qpos: Array, path: Path) -> tuple[str, str]:
     if upright["xyzw"] > _UPRIGHT and _goes_forward(qpos):
         return "xyzw", "so the base faces where it goes"
     raise RobotError(
-        f"{path}: the order of its base quaternion is not to be told from the numbers; give it "
+        f"{path}: the order of its base quaternion cannot be told from the numbers; give it "
         f'with --quaternion, or write {{"quaternion": "xyzw"}} or "wxyz" into '
         f"{sidecar_of(path).name}"
     )

@@ -41,7 +41,7 @@ def in_metres(places: Array, scale: float | None, where: str) -> tuple[Array, st
         if low <= height < high:
             return metres * places, f"base positions taken as {name}: it is {height:.4g} high"
     raise RobotError(
-        f"{where}: its base is {height:.4g} high, in metres as in centimetres no robot's: give "
+        f"{where}: its base is {height:.4g} high, too high in metres and in centimetres; give "
         "metres per unit with --scale"
     )
 
@@ -76,8 +76,8 @@ def in_radians(
         most = float(np.abs(joints[:, worst]).max())
         return turned, [f"joint values taken as degrees: {names[worst]} reaches {most:.4g}"]
     raise RobotError(
-        f"{where}: {_odd(joints, worst, limits, names)}, in radians and in degrees: is it another "
-        "robot's, or in another order? --angles takes them as they are"
+        f"{where}: {_odd(joints, worst, limits, names)}, in radians and in degrees; is it another "
+        "robot's, or in another order? --angles takes the values as they are"
     )
 
 

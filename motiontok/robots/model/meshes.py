@@ -75,9 +75,8 @@ def settle_meshes(tree: ElementTree.Element, urdf: Path) -> tuple[dict[str, str]
     if not missing:
         return {}, ()
     remark = (
-        f"{len(missing)} of {len(total)} meshes are not there ({min(missing)}): where one is "
-        "missing a box of the link's mass is drawn and kept above the floor, and the link is not "
-        "kept from running into others"
+        f"{len(missing)} of {len(total)} meshes are missing ({min(missing)}); their links are "
+        "drawn and kept above the floor as boxes of their mass, and may run into other links"
     )
     return lost, (remark,)
 

@@ -182,7 +182,7 @@ class _Found:
             foot = tree.tip(leg[-1]) - tree.points[leg[-1]]
             votes += float(np.clip(foot @ ahead / (0.02 * tree.height), -1.0, 1.0))
         if not named and abs(votes) < 1.0:
-            self.doubts.append("left and right: neither names nor knees and feet tell")
+            self.doubts.append("left and right: neither names nor knees and feet tell them apart")
         elif named and named * votes < -1.0:
             self.doubts.append("left and right: names say the opposite of knees and feet")
         elif not named:
@@ -321,7 +321,7 @@ class _Found:
             return
         head = max(named or above, key=lambda leaf: float(tree.points[leaf, 2]))
         if not named:
-            self.doubts.append(f"Head: {tree.links[head]} is told by its place alone")
+            self.doubts.append(f"Head: {tree.links[head]} is found by its place alone")
         self._take("Head", head)
 
     def _middle(self, rest: Sequence[int], hips: int, left: Array) -> int:

@@ -249,12 +249,13 @@ def _found_map(description: Description) -> tuple[RobotMap, str]:
     proposal = propose_map(description)
     if proposal.doubts:
         raise RobotError(
-            f"{description.urdf}: no shipped map fits, and one from names and geometry is in doubt "
-            f"({proposal.doubts[0]}); look at it: motiontok robots --check {description.urdf}"
+            f"{description.urdf}: no shipped map fits, and the one found by names and geometry is "
+            f"in doubt ({proposal.doubts[0]}); look at it: motiontok robots --check "
+            f"{description.urdf}"
         )
     return proposal.map, (
-        "no shipped map fits, so which link follows which joint is told by names and geometry; "
-        "`motiontok robots --check` shows it"
+        "no shipped map fits, so links were matched to joints by names and geometry; "
+        "`motiontok robots --check` shows how"
     )
 
 

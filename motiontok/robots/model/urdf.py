@@ -86,10 +86,10 @@ def foot_shapes(description: Description, follow: Mapping[str, str]) -> Any | No
     for link in links:
         if link in description.lost:
             raise RobotError(
-                f"{description.urdf}: {description.lost[link]}, the shape of {link}, is not there, "
-                "and no mass to tell the sole from (paths are taken from the description's "
-                "folder, package://NAME/... from a folder NAME beside or above it); or state "
-                "[sole] in the map"
+                f"{description.urdf}: {description.lost[link]}, the shape of {link}, is missing, "
+                "and the link has no mass to find the sole from; put it there (paths start at the "
+                "description's folder, package://NAME/... at a folder NAME beside or above it), or "
+                "state [sole] in the map"
             )
     return shapes
 
@@ -134,8 +134,8 @@ def _without_world(tree: ElementTree.Element, urdf: Path) -> list[str]:
     if len(joints) > 1 or kind not in ("fixed", "floating"):
         what = f"{len(joints)} joints" if len(joints) > 1 else f"joint {name}, which is {kind},"
         raise RobotError(
-            f"{urdf}: {what} on link {_WORLD}: a robot that moves has a fixed or floating one, or "
-            "none"
+            f"{urdf}: {what} on link {_WORLD}; expected one fixed or floating joint there, or no "
+            f"link {_WORLD}"
         )
     for element in (link, joints[0]):
         tree.remove(element)

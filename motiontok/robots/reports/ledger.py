@@ -94,8 +94,8 @@ def require_measured(bounds: Mapping[str, float], robot: Robot) -> None:
     for name in ("self_penetration", "colliding_frames"):
         if name in bounds and not robot.measures_self_collision:
             raise InputError(
-                f"--max {name}={bounds[name]:g}: not measured, no meshes of {robot.name} are there;"
-                " put them where its URDF says, or leave this bound out"
+                f"--max {name}={bounds[name]:g}: not measured without the meshes of {robot.name};"
+                " put them where its URDF says, or leave out this bound"
             )
 
 

@@ -13,13 +13,14 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 
+import click
 import numpy as np
 import pytest
 
 import bvh
 from bvh import procedural
 from bvh.motion import Motion
-from motiontok.cli.main import COMMANDS, main
+from motiontok.cli.main import COMMANDS, cli, main
 from motiontok.config import shipped_configs
 from motiontok.training.checkpoint import read_header
 from motiontok.training.log import read_log
@@ -176,6 +177,20 @@ def test_help_shows_no_range_without_bounds(motiontok, command):
     assert done.code == 0
     assert "Usage:" in done.out
     assert "None" not in done.out
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_help_tells_of_every_option_in_80_columns(name):
+    with click.Context(cli, info_name="motiontok") as context:
+        command = cli.get_command(context, name)
+        assert command is not None
+        options = [p for p in command.params if isinstance(p, click.Option)]
+        assert [option.name for option in options if not option.help] == []
+        with click.Context(command, context, info_name=name, terminal_width=80) as own:
+            text = command.get_help(own)
+    assert max(map(len, text.splitlines())) <= 80
+    # A mark that click did not understand stands in the text.
+    assert "\\b" not in text
 
 
 def test_help_lists_every_command(motiontok):

@@ -107,10 +107,10 @@ def test_a_motion_is_shown_and_takes_no_options(tmp_path, capsys, monkeypatch) -
     assert "m.npz: motion, 30 frames at 30 frames/s" in out
     code, _, err = run(capsys, monkeypatch, tmp_path / "m.npz", "--up", "y")
     assert code == 2
-    assert "m.npz: no BVH file" in err
+    assert "m.npz: neither BVH nor SMPL" in err
     code, _, err = run(capsys, monkeypatch, tmp_path / "m.npz", "--picture", "a.png")
     assert code == 2
-    assert "--picture is of .bvh files" in err
+    assert "--picture is for .bvh files" in err
 
 
 def test_what_is_no_humanoid_is_still_shown(tmp_path, capsys, monkeypatch) -> None:
@@ -132,7 +132,7 @@ def test_joint_positions_and_smpl_are_shown(tmp_path, capsys, monkeypatch) -> No
     code, out, _ = run(capsys, monkeypatch, tmp_path / "m.smpl.npz")
     assert code == 0
     assert "m.smpl.npz: SMPL+H, 60 frames at 30 frames/s" in out
-    assert "body: the subject's own bones (neutral)" in out
+    assert "body: the file has no bones of the subject (neutral)" in out
     code, out, _ = run(capsys, monkeypatch, tmp_path / "m.smpl.npz", "--height", "1.2", "--json")
     facts = json.loads(out)
     assert (code, facts["kind"], facts["up"]) == (0, "SMPL+H", "z")

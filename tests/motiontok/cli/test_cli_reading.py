@@ -281,7 +281,7 @@ def test_what_is_no_bvh_file_cannot_be_read_otherwise(run, tmp_path, tiny_run):
     for words in commands(tmp_path / "m.npz", tiny_run, tmp_path).values():
         code, _, err = run(*words, "--up", "y")
         assert code == 2
-        assert "no BVH file" in err
+        assert "neither BVH nor SMPL" in err
 
 
 def test_remarks_of_one_kind_are_one_line():

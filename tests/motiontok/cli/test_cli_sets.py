@@ -172,7 +172,7 @@ def test_eval_measures_each_set_and_all_of_them(run, trained, folders, tmp_path)
         (["train", "general", "--weight", "a=1e300"], "--weight a=1e300: W must be a number of"),
         (["train", "general", "--weight", "a=nan"], "--weight a=nan: W must be a number of"),
         (["train", "general", "--set", "data.weights.a=1e9"], "data.weights.a must be a number of"),
-        (["train", "mnist", "--weight", "a=1"], "--weight is of sets of clips"),
+        (["train", "mnist", "--weight", "a=1"], "--weight is for sets of clips"),
         (["train", "mnist", "--data", "a", "--data", "b"], "--data is given 2 times: images"),
         (["train", "demo", "--set", "data.warp=3"], "data.warp must be 1 (no warps) to 2"),
         (["train", "lafan", "--download", "--data", "{walks}"], "without --data"),

@@ -140,7 +140,7 @@ def test_how_clips_of_a_store_are_read_was_said_before(store, tmp_path, run):
     ):
         code, _, errors = run(*command)
         assert code != 0
-        assert "pack anew" in errors
+        assert "to read them otherwise, pack them again" in errors
 
 
 def test_a_damaged_store_ends_a_run_with_a_line(store, tmp_path, run):

@@ -133,7 +133,7 @@ def test_names_of_sources_that_agree_have_more_of_their_paths(tmp_path):
 def test_sources_whose_clips_could_have_one_name_are_refused(tmp_path):
     for folder in ("walk", "walk/fast", "other/fast"):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-    with pytest.raises(DataError, match="could have one name: rename a folder"):
+    with pytest.raises(DataError, match="could get the same name; rename a folder"):
         places_of([tmp_path / "walk", tmp_path / "walk/fast", tmp_path / "other/fast"])
 
 

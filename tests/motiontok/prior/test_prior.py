@@ -207,7 +207,7 @@ def test_draws_follow_the_probabilities():
         ({"velocity": (1, 0), "yaw_rate": [1.0, 2.0, 3.0]}, "yaw rate must be of shape () or (2,)"),
         ({"velocity": (1, 0), "yaw_rate": [0.5]}, "yaw rate must be of shape () or (2,), got (1,)"),
         ({"velocity": "fast"}, "velocity: numbers expected, got 'fast'"),
-        ({"yaw_rate": 0.5}, "a yaw rate without a velocity is held by tolerance alone"),
+        ({"yaw_rate": 0.5}, "a yaw rate without a velocity needs a finite tolerance"),
         ({"batch": 0}, "must be positive"),
     ],
 )
@@ -232,7 +232,7 @@ def test_a_prefix_of_other_codes_is_refused(tiny_prior):
         tiny_prior.sample(1, prefix=np.full((2, 8), 16))
     few = np.zeros((2, 3), int)
     for use in (lambda: tiny_prior.sample(1, prefix=few), lambda: tiny_prior.log_prob(few)):
-        with pytest.raises(CodesError, match="the first 3 of each window do not do, all are need"):
+        with pytest.raises(CodesError, match="needs all codes of each window, not the first 3"):
             use()
     with pytest.raises(CodesError, match=r"expected one sequence \(windows, 8\)"):
         tiny_prior.log_prob(np.zeros((1, 2, 8), int))

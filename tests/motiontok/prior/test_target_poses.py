@@ -260,7 +260,7 @@ def test_bad_poses_are_one_clear_line(run, clips, monkeypatch, command, text, me
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        (",0,0,0", "the poses lead nowhere: give one with a place after 0 s, or a path"),
+        (",0,0,0", "no pose after 0 s has a place to walk to; give one, or a path"),
         (",anywhere", "poses that may be anywhere need a path"),
     ],
 )

@@ -104,8 +104,8 @@ def test_without_meshes_soles_are_told_by_mass(meshless):
         )
     assert robot.lost == {f"{side}_foot": f"package://me/{side}.stl" for side in ("left", "right")}
     (said, fits) = robot.remarks
-    assert said.startswith("2 of 2 meshes are not there (package://me/left.stl)")
-    assert "not kept from running into others" in said
+    assert said.startswith("2 of 2 meshes are missing (package://me/left.stl)")
+    assert "may run into other links" in said
     assert fits == "fits the map of skeleton"
 
 
@@ -125,7 +125,7 @@ def test_without_meshes_all_but_self_collision_works_and_is_said_once(meshless, 
     given = [str(tmp_path / "walk.npz"), "-o", str(out), "--robot", str(meshless)]
     done = CliRunner().invoke(retarget_command, given)
     assert done.exit_code == 0, done.output
-    assert done.output.count("meshes are not there") == 1
+    assert done.output.count("meshes are missing") == 1
 
 
 @pytest.mark.usefixtures("one_core")
@@ -138,7 +138,10 @@ def test_without_meshes_self_collision_is_not_measured(run, meshless, tmp_path):
     for figure in ("self_penetration", "colliding_frames"):
         refused = run("retarget", *given, "--max", f"{figure}=0.01")
         assert refused.returncode == 2
-        assert f"--max {figure}=0.01: not measured, no meshes of {meshless.stem}" in refused.stderr
+        assert (
+            f"--max {figure}=0.01: not measured without the meshes of {meshless.stem}"
+            in refused.stderr
+        )
     assert not out.exists()
     done = run("retarget", *given, "--max", "root_jerk=1e6")
     assert done.returncode == 0, done.stderr

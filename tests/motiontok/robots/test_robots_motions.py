@@ -163,7 +163,7 @@ def test_the_rate_of_a_table_may_be_said(run, table, tmp_path):
     assert len(Motion.load(tmp_path / "m.npz")) == 30
     code, _, err = run("convert", table, "m.npz", "--robot", "g1", "--up", "y")
     assert code == 2
-    assert "dance.csv: no BVH file" in err
+    assert "dance.csv: neither BVH nor SMPL" in err
 
 
 def test_another_robots_motion_goes_onto_mine(run, table, tmp_path):
@@ -223,13 +223,22 @@ def test_each_kind_becomes_each_other(run, table, tmp_path, source, out):
     ("words", "message"),
     [
         (("w.bvh", "m.fbx"), "m.fbx: give a name that ends in .bvh, .npz"),
-        (("w.bvh", "m.csv"), "m.csv: whose trajectory is it to be? say so with --robot"),
-        (("w.bvh", "m.npz", "--robot", "g1"), "w.bvh: no robot's trajectory, so it is not that"),
-        (("w.bvh", "m.npz", "--from-robot", "g1"), "--from-robot is for trajectories of two"),
+        (("w.bvh", "m.csv"), "m.csv: a trajectory needs its robot; give --robot"),
+        (
+            ("w.bvh", "m.npz", "--robot", "g1"),
+            "w.bvh: not a robot's trajectory; leave out --robot g1",
+        ),
+        (
+            ("w.bvh", "m.npz", "--from-robot", "g1"),
+            "--from-robot puts a trajectory on another robot",
+        ),
         (("w.bvh", "w.bvh"), "the output is an input"),
         (("none.bvh", "m.npz"), "none.bvh"),
         ((".", "m.npz"), "OUT must be a folder too"),
-        (("trap.csv", "m.npz", "--robot", "g1"), "trap.csv: a pickle, which may run any program"),
+        (
+            ("trap.csv", "m.npz", "--robot", "g1"),
+            "trap.csv: a pickle is not loaded, since it may run any program",
+        ),
         (("nan.csv", "m.npz", "--robot", "g1"), "frame 3 holds a value that is not finite"),
         (("turn.npz", "m.npz"), "turn.npz: columns 4 to 7 of qpos are not unit quaternions"),
         (("turn.csv", "m.npz", "--robot", "g1"), "columns 4 to 7 are not unit quaternions"),

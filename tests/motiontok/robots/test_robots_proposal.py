@@ -124,7 +124,7 @@ def test_two_hinges_that_bend_together_are_one_knee(tmp_path):
     assert proposal.map.follow["LeftLeg"] == rename("left_shank", "link")
     assert proposal.doubts == ()
     robot = load_robot(path)
-    assert any("told by names and geometry" in line for line in robot.remarks)
+    assert any("matched to joints by names and geometry" in line for line in robot.remarks)
     trajectory = retarget(procedural.make("squat", seconds=1, seed=0), robot)
     names = trajectory.joint_names
     for side in ("left_", "right_"):
@@ -287,9 +287,9 @@ def test_a_refusal_is_one_line_and_draws_nothing(run, tmp_path, monkeypatch):
 def test_bad_use_of_check(tmp_path):
     urdf = str(Variant().write(tmp_path))
     for arguments, word in (
-        (["--check"], "--check takes a .urdf file"),
+        (["--check"], "--check finds a map; give it a .urdf file"),
         ([urdf, "--check", "--map", urdf], "no --map"),
-        ([urdf, "-o", "my.toml"], "--out is for --check"),
+        ([urdf, "-o", "my.toml"], "--out goes with --check"),
         (["none.urdf", "--check"], "no such robot description"),
         ([urdf, "--check", "-o", "my.txt"], "written as .toml"),
         ([urdf, "--check", "--picture", "my.xcf"], ".png, .svg, .pdf"),

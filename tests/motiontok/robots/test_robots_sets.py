@@ -195,7 +195,7 @@ def test_results_of_another_run_are_sources_only_where_they_are_named(mixed, wal
     assert run("retarget", mixed, "-o", mixed / "a")[0] == 0
     code, said, errors = run("retarget", mixed, "-o", mixed / "b", "--json")
     assert code == 0, errors
-    assert f"note: {mixed / 'a'}: what retarget wrote there, 1 trajectories, is left out" in errors
+    assert f"note: {mixed / 'a'}: left out 1 trajectories that retarget wrote there" in errors
     assert json.loads(said)["written"] == 1
     code, said, errors = run("retarget", mixed / "a", "-o", tmp_path / "c", "--json")
     assert code == 0, errors
@@ -204,7 +204,7 @@ def test_results_of_another_run_are_sources_only_where_they_are_named(mixed, wal
     short.save(mixed / "b" / "mine.npz")
     code, _, errors = run("retarget", mixed, "-o", mixed / "b")
     assert code == 0
-    assert "mine.npz: lies among the results, and is left out; give another OUTPUT" in errors
+    assert "mine.npz: left out, as it lies among the results; give another OUTPUT" in errors
 
 
 @pytest.mark.usefixtures("one_core")

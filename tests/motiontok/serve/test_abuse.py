@@ -69,7 +69,7 @@ def answer(socket):
         (pack({"op": "decode", "codes": [[1], [2, 3]]}), "codes: expected an array of numbers"),
         (pack({"op": "decode", "codes": [[0] * 8] * 17}), "at most 16 windows, got 17"),
         (pack({"op": "decode", "codes": [[0] * 8], "frames": "all"}), "frames must be a whole"),
-        (pack({"op": "decode", "codes": [[0] * 8], "frames": 33}), "33 frames asked"),
+        (pack({"op": "decode", "codes": [[0] * 8], "frames": 33}), "asked for 33 frames"),
         (pack({"op": "decode", "codes": [[0] * 8], "start": [0, 0]}), "start: expected shape (3)"),
         (pack({"op": "decode", "codes": [[0] * 8], "on_invalid": "guess"}), "must be 'error'"),
         (
@@ -137,11 +137,11 @@ def answer(socket):
         ),
         (
             pack({"op": "plan", "profile": [[0, 1, 0, 0], [1, 1, 0, 0]], "end": [1, 0, 0]}),
-            "an end pose goes with waypoints",
+            "an end pose needs waypoints",
         ),
         (pack({"op": "plan", "profile": [[0, 9, 0, 0]], "seconds": 1}), "9 m/s forward is beyond"),
         (pack({"op": "plan", "waypoints": [[1.0, 0]], "session": "no"}), "no session 'no'"),
-        (pack({"op": "plan", "waypoints": [[1.0, 0]], "from_frame": 9}), "from_frame is of a sess"),
+        (pack({"op": "plan", "waypoints": [[1.0, 0]], "from_frame": 9}), "from_frame needs a sess"),
         (pack({"op": "sample", "velocity": [10.0, 0]}), "10 m/s forward is beyond"),
         (pack({"op": "sample", "yaw_rate": 50.0}), "50 rad/s is beyond"),
         (pack({"op": "replace", "session": "nobody", "codes": [[0] * 8]}), "no session 'nobody'"),
@@ -151,7 +151,7 @@ def answer(socket):
         (pack({"op": "open", "session": "x" * 65}), "session must be a name"),
         (pack({"op": "open", "session": "a\nb"}), "session must be a name"),
         (pack({"op": "push", "session": "nobody", "codes": [[0] * 8]}), "no session 'nobody'"),
-        (b"\x00" * 100_001, "100001 bytes, at most 100000 are taken"),
+        (b"\x00" * 100_001, "100001 bytes; at most 100000 are taken"),
     ],
 )  # fmt: skip
 def test_bad_requests_get_an_error_and_nothing_else(raw, client, message, words):
@@ -227,11 +227,11 @@ def test_far_too_large_messages_cost_only_their_sender(server, client):
 def test_sessions_and_what_waits_in_them_are_bounded(client, some_codes):
     for name in "abc":
         client.open(name)
-    with pytest.raises(ServerError, match="3 sessions are open, at most so many may be"):
+    with pytest.raises(ServerError, match="3 sessions are open already, the most allowed"):
         client.open("d")
     for _ in range(3):
         client.push("a", some_codes)
-    with pytest.raises(ServerError, match="at most 12 s may wait; push later"):
+    with pytest.raises(ServerError, match="at most 12 s may wait, push later"):
         client.push("a", np.tile(some_codes, (2, 1)))
     client.push("b", some_codes)
 
@@ -242,7 +242,7 @@ def test_clients_are_bounded(server, client):
     try:
         for other in others[:-1]:
             other.info()
-        with pytest.raises(ServerError, match="20 clients are served, at most so many may be"):
+        with pytest.raises(ServerError, match="20 clients are served already, the most allowed"):
             others[-1].info()
         assert client.info()["protocol"] == 1
     finally:
@@ -336,7 +336,7 @@ def test_a_taken_port_is_said(server, small_tokenizer):
 
 
 def test_a_sonic_stream_needs_a_robot(small_tokenizer):
-    with pytest.raises(InputError, match="of a robot"):
+    with pytest.raises(InputError, match="needs a robot"):
         Server(small_tokenizer, port=0, sonic=("a",))
 
 

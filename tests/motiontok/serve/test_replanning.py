@@ -214,8 +214,8 @@ def test_a_measurement_of_before_a_correction_is_not_made_twice(session, walk):
         (([0, 0, -0.1], [1, 0, 0, 0], None), "0.10 m high is under the floor"),
         (([50, 0, 0.9], [1, 0, 0, 0], None), "from where the body was to be"),
         (([0, 0, 0.9], [0, 0, 0, 0], None), "a unit quaternion"),
-        (([0, 0, 0.9], [1, 0, 0, 0], 900), "frame 900: of states 0 to 19 a measurement can be"),
-        (([0, 0, 0.9], [1, 0, 0, 0], -5), "frame -5: of states 0 to 19"),
+        (([0, 0, 0.9], [1, 0, 0, 0], 900), "frame 900: measurements are taken of states 0 to 19"),
+        (([0, 0, 0.9], [1, 0, 0, 0], -5), "frame -5: measurements are taken of states 0 to 19"),
     ],
 )
 def test_measurements_that_are_none_are_refused(session, walk, measured, words):
@@ -252,7 +252,7 @@ def test_states_that_are_past_or_beyond_are_told(client, walk, wait_for):
         client.replace("p", np.full((1, 8), 99))
     with pytest.raises(ServerError, match="measured needs root_pos and root_quat"):
         client.measured("p", root_pos=[0, 0, 1])
-    with pytest.raises(ServerError, match="no prefix"):
+    with pytest.raises(ServerError, match="leave out prefix"):
         client.plan(session="p", waypoints=[[3.0, 0.0]], prefix=walk[:1])
     assert client.push("p", walk[2:3])["windows"] == 3
 

@@ -61,7 +61,7 @@ def test_what_is_no_batch_is_refused(tokenizer, motions):
         tokenizer.batch_decode(batch.codes[0])
     with pytest.raises(CodesError, match=r"mask: expected \(2, 4\)"):
         tokenizer.batch_decode(batch.codes, batch.mask[:, :3])
-    with pytest.raises(CodesError, match="come first in each clip"):
+    with pytest.raises(CodesError, match="those that count come first"):
         tokenizer.batch_decode(batch.codes, batch.mask[:, ::-1])
     with pytest.raises(DataError, match="no motions"):
         tokenizer([])

@@ -105,7 +105,9 @@ def test_a_held_path_holds_with_the_codes_that_are_kept(tokenizer):
 
 @pytest.mark.parametrize("count", [0, 9])
 def test_no_window_has_so_many_first_codes(tokenizer, motion, count):
-    with pytest.raises(DataError, match=f"{count} codes asked of each window, which has 8"):
+    with pytest.raises(
+        DataError, match=f"asked for the first {count} codes of windows that have 8"
+    ):
         tokenizer.encode(motion, first=count)
 
 
@@ -170,7 +172,7 @@ def test_ids_of_first_codes_there_and_back(tokenizer, motion):
         tokenizer.from_ids(ids, **special)
     with pytest.raises(CodesError, match="no whole number of windows of 5"):
         tokenizer.from_ids(ids, first=5, **special)
-    with pytest.raises(DataError, match="9 codes asked of each window, which has 8"):
+    with pytest.raises(DataError, match="asked for the first 9 codes of windows that have 8"):
         tokenizer.from_ids(ids, first=9, **special)
 
 
@@ -180,7 +182,10 @@ def test_where_whole_windows_are_needed_it_is_said(tokenizer, motion):
         lambda: tokenizer.log_prob(motion, few),
         lambda: follow(lambda state: few[0], tokenizer, seconds=1.0, prefix=few),
     ):
-        with pytest.raises(CodesError, match=r"got \(4, 3\): the first 3 of each window do not do"):
+        with pytest.raises(
+            CodesError,
+            match=r"got \(4, 3\): this method needs all codes of each window, not the first 3",
+        ):
             use()
 
 

@@ -364,7 +364,7 @@ def test_clips_are_taken_as_they_are_decoded(tokenizer):
         ({"array": np.full((2, 8), 16)}, "clip2: codes: value 16 at (0, 0)"),
         ({"array": np.zeros((0, 8), int)}, "clip2: codes: expected (..., windows, 8)"),
         ({"array": np.zeros((2, 9), int)}, "clip2: codes: expected (..., windows, 8)"),
-        ({"frames": 65}, "clip2: 65 frames asked of 2 windows that hold 64"),
+        ({"frames": 65}, "clip2: asked for 65 frames of 2 windows that hold 1 to 64"),
         ({"fingerprint": "0" * 16}, "clip2: codes were made by tokenizer 0000000000000000"),
     ],
 )
@@ -412,7 +412,9 @@ def test_bad_codes_are_refused_never_guessed(tokenizer, codes, words):
 
 @pytest.mark.parametrize("frames", [0, -1, 97])
 def test_frames_that_codes_do_not_hold_are_refused(tokenizer, frames):
-    with pytest.raises(CodesError, match=rf"{frames} frames asked of 3 windows that hold 96"):
+    with pytest.raises(
+        CodesError, match=rf"asked for {frames} frames of 3 windows that hold 1 to 96"
+    ):
         tokenizer.decode(np.zeros((3, 8), int), frames=frames)
 
 
