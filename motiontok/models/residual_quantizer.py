@@ -289,10 +289,13 @@ class ResidualQuantizer(nn.Module):
         return level, y / self.levels[level, None]
 
     def _greedy(self, shape: Tensor, first: int | None = None) -> tuple[Tensor, Tensor]:
-        codes, left = [], shape
-        for token in range(1, first or self.codes):
-            codes.append(self.distances(left, token).argmin(dim=-1))
-            left = self.subtract(left, token, codes[-1])
+        codes, left = [], shape.clone()
+        count = (first or self.codes) - 1
+        for places, words in zip(self.components[:count], self.words[:count], strict=True):
+            part = left[:, places]
+            far = words.square().sum(dim=1) - 2.0 * part @ words.T
+            codes.append(far.argmin(dim=1))
+            left[:, places] = part - words[codes[-1]]
         if not codes:
             return torch.zeros(len(shape), 0, dtype=torch.long, device=shape.device), left
         return torch.stack(codes, dim=1), left
