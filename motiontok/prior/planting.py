@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bvh.foot_contacts import soft_contact
 from bvh.motion import FPS
-from motiontok.data import Start
+from motiontok.data import COLUMNS, Start
 from motiontok.errors import InputError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.quantizers.temporal import Temporal
@@ -44,6 +44,7 @@ _SLIDE = 600.0  # of feet that stand
 _STAND = 3.0  # of contacts that differ from what feet do
 _SMOOTH = 300.0  # of positions' second differences
 _COMMAND = 300.0  # of a window's mean velocity (m/s) and yaw rate (rad/s)
+_POSTURE = 200.0  # of a window's mean rotations of joints
 _POSE = 3e4  # of a pose's mean square distance (m2)
 
 
@@ -156,6 +157,7 @@ def _planted(
             )
         done = _means(method, frames, count)
         asked = torch.where(asked.isfinite(), asked, done)[:, given:]
+        posture = _posture(frames, count)
 
     def loss_of(free: Tensor) -> Tensor:
         """Loss of each row of the batch."""
@@ -164,6 +166,7 @@ def _planted(
         loss = (
             (free - aim[:, given:]).square().sum(dim=(1, 2))
             + _COMMAND * missed.square().sum(dim=(1, 2))
+            + _POSTURE * (_posture(frames, count) - posture)[:, given:].square().sum(dim=(1, 2))
             + _unrest(method, frames)
         )
         return loss if goals is None else loss + _POSE * goals.missed(frames).sum(dim=1)
@@ -236,6 +239,11 @@ def _means(method: Temporal, frames: Tensor, windows: int) -> Tensor:
     """Mean velocities and yaw rates ``(batch, windows, 3)`` of frames."""
     said = method.error.velocities(frames).unflatten(1, (windows, -1)).mean(dim=2)
     return said[..., [1, 2, 0]]
+
+
+def _posture(frames: Tensor, windows: int) -> Tensor:
+    """Mean rotations of joints ``(batch, windows, columns)`` of frames."""
+    return frames[..., COLUMNS["rotations"]].unflatten(1, (windows, -1)).mean(dim=2)
 
 
 def _unrest(method: Temporal, frames: Tensor) -> Tensor:

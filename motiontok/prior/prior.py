@@ -23,7 +23,7 @@ from motiontok.prior.limits import CommandLimits, command_rows
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.planting import plant_codes
 from motiontok.prior.rollout import PartialRollout
-from motiontok.prior.sampling import SamplingOptions, require_whole
+from motiontok.prior.sampling import LABEL_DRAWS, SamplingOptions, require_whole
 from motiontok.prior.target_poses import TargetPose
 from motiontok.prior.through_poses import draw_through
 from motiontok.tokenizer import MotionTokenizer
@@ -193,6 +193,9 @@ class TokenPrior:
         past = self._past(prefix).expand(batch, -1, -1)
         given = past.shape[1]
         held = asked.commands if options.tolerance < float("inf") else None
+        # Of several draws, the one that its labels fit best.
+        labelled = options.guidance is None and not (label is None and style is None)
+        draws = LABEL_DRAWS if labelled else 1
         if poses:
             led: dict[str, Any] = {"poses": poses, "start": start or Start()}
             past = draw_through(self, past, asked, **led, options=options, generator=generator)
@@ -205,10 +208,15 @@ class TokenPrior:
                     asked.action.expand(batch),
                     asked.style.expand(batch),
                 ),
+                samples=draws,
                 options=options,
                 generator=generator,
             )
             draft.write(self.codes_per_window)
+            draft.take(
+                draft.gain.view(batch, draws).argmax(dim=1)
+                + draws * torch.arange(batch, device=past.device)
+            )
             past = torch.cat([past, draft.codes[:, None]], dim=1)
         if options.plant:
             past = self.planted(past, held, given=given, quick=windows * batch == 1)

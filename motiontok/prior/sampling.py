@@ -9,11 +9,21 @@ from torch import Tensor
 
 from motiontok.errors import InputError
 
-__all__ = ["LABEL_GUIDANCE", "SamplingOptions", "choose", "filter_logits", "require_whole"]
+__all__ = [
+    "LABEL_DRAWS",
+    "LABEL_GUIDANCE",
+    "SamplingOptions",
+    "choose",
+    "filter_logits",
+    "require_whole",
+]
 
 
 LABEL_GUIDANCE = 4.0
 """Default guidance of action and style."""
+
+LABEL_DRAWS = 4
+"""Times that a labelled window is drawn; the draw whose labels are likeliest is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +38,8 @@ class SamplingOptions:
         guidance: classifier-free guidance (Ho and Salimans 2022): logits are ``free + guidance *
             (conditioned - free)``. 1 follows the conditions as in training, more follows them more
             closely, 0 ignores them. By default only labels are guided, by
-            :data:`LABEL_GUIDANCE`, against logits with the same commands.
+            :data:`LABEL_GUIDANCE`, against logits with the same commands, and ``sample`` draws
+            each labelled window :data:`LABEL_DRAWS` times.
         tolerance: standard deviation (m/s and rad/s) allowed for the mean velocity and yaw rate of
             a window (:mod:`motiontok.prior.command_guidance`); with infinity, and for tokenizers
             other than lopq and temporal, only the network follows commands.

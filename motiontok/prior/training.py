@@ -23,10 +23,11 @@ from motiontok.training.checkpoint import load_checkpoint, save_checkpoint
 from motiontok.training.interrupt import deferred_interrupt
 from motiontok.training.log import CsvLog
 
-__all__ = ["Stretches", "TrainedPrior", "held_out_nats", "train_prior"]
+__all__ = ["Stretches", "TrainedPrior", "action_chances", "held_out_nats", "train_prior"]
 
 _COLUMNS = ("step", "seconds", "nats", "val_nats")
 _DROP_ALL, _DROP_COMMAND, _DROP_WINDOW, _DROP_ACTION, _DROP_STYLE = 0.15, 0.1, 0.15, 0.15, 0.3
+_RAREST = 0.0025  # share of windows below which an action is no longer drawn more often
 _WARM_UP = 200
 _CHECK_EVERY = 500
 _MOST_FITTED = 131_072
@@ -52,6 +53,22 @@ class Stretches:
     def sequence(self) -> Tensor:
         """Sequence of each window, ``(windows,)``, of all windows, in memory."""
         return torch.from_numpy(self._tokens.read(0, len(self)).sequence).long()
+
+    def draw(self, count: int, kept: Tensor, generator: torch.Generator) -> Tensor:
+        """First windows ``(count,)``, evenly drawn and kept with the chance of their action.
+
+        Args:
+            count: to draw.
+            kept: ``(actions,)``, chances.
+            generator: source of randomness.
+        """
+        found: list[int] = []
+        while len(found) < count:
+            begin = int(torch.randint(len(self), (1,), generator=generator))
+            action = int(self._tokens.read(begin, begin + 1).action[0])
+            if float(torch.rand(1, generator=generator)) < float(kept[action]):
+                found.append(begin)
+        return torch.tensor(found)
 
     def take(self, first: Tensor) -> tuple[Tensor, Conditions, Tensor]:
         """Stretches that begin at windows ``first (batch,)``.
@@ -188,6 +205,7 @@ def train_prior(
     generator = torch.Generator().manual_seed(seed)
     stretches = Stretches(tokens, config.context)
     validation = Stretches(held_out, config.context)
+    kept = action_chances(tokens)
     model = PriorModel(config)
     begin = time.monotonic()
     step, checked = 0, math.nan
@@ -241,8 +259,7 @@ def train_prior(
             rate = cosine(step / steps, start=learning_rate, end=0.01 * learning_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate * min(1.0, (step + 1) / _WARM_UP)
-            first = torch.randint(len(stretches), (batch,), generator=generator)
-            codes, conditions, there = stretches.take(first)
+            codes, conditions, there = stretches.take(stretches.draw(batch, kept, generator))
             loss = _nats(
                 model,
                 codes.to(device),
@@ -284,6 +301,19 @@ def train_prior(
             if stop:
                 raise KeyboardInterrupt
     return TrainedPrior(model.to("cpu").eval(), step, checked, time.monotonic() - begin)
+
+
+def action_chances(tokens: Tokens) -> Tensor:
+    """Chance to keep a window of each action, ``(actions,)``.
+
+    Actions then come in proportion to the square roots of their numbers of windows: a common one,
+    or windows without any, would leave few steps to the others.
+    """
+    counts = np.zeros(len(tokens.actions), np.int64)
+    for part in blocks(tokens):
+        counts += np.bincount(part.action, minlength=len(counts))
+    least = max(float(counts[counts > 0].min()), _RAREST * len(tokens))
+    return torch.from_numpy((least / np.maximum(counts, 1)) ** 0.5).clamp(max=1.0)
 
 
 def _counts(tokens: Tokens, vocab_size: int) -> Tensor:

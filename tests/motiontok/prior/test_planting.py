@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from bvh.skeleton import JOINTS
 from motiontok import MotionTokenizer
+from motiontok.data import COLUMNS
 from motiontok.evaluate.motion import foot_skate
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.tokens import commands_of
@@ -61,6 +63,18 @@ def test_what_is_held_to_a_command_does_it(prior, tokenizer, walks):
     free = commands_of(tokenizer.decode_features(prior.planted(drawn)[0].numpy()), 32)
     wanted = [0.8, 0.0, 0.2]
     assert np.abs(done - wanted).mean() < 0.5 * np.abs(free - wanted).mean()
+
+
+def test_heads_and_hands_are_held_as_drawn(tokenizer, walks):
+    # Positions of joints do not say how they are turned.
+    turned = [JOINTS.index(name) - 1 for name in ("Head", "LeftHand", "RightHand")]
+    means = []
+    for codes in walks:
+        frames = np.stack([tokenizer.decode_features(one) for one in codes])
+        frames = frames / np.asarray(tokenizer.statistics.scale)
+        rotations = frames[..., COLUMNS["rotations"]].reshape(-1, 32, 21, 6)
+        means.append(rotations[..., turned, :].mean(axis=1))
+    assert np.sqrt(np.square(means[0] - means[1]).mean()) < 0.09
 
 
 def test_codes_of_other_tokenizers_stay(tiny_prior):

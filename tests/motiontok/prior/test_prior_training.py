@@ -25,7 +25,7 @@ from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.model import PriorConfig
 from motiontok.prior.runs import load_tokens, run_prior_training
 from motiontok.prior.tokens import TokenSet, commands_of, tokenize_clips
-from motiontok.prior.training import Stretches, held_out_nats, train_prior
+from motiontok.prior.training import Stretches, action_chances, held_out_nats, train_prior
 
 
 def tokens(codes, *, sequence=None, action=None, commands=None):
@@ -69,6 +69,28 @@ def test_clips_shorter_than_a_window_are_no_data(tiny_tokenizer):
     motion = procedural.make("walk", seconds=1.0, seed=1)
     with pytest.raises(DataError, match="none of 1 clips is as long as a window, 32 frames"):
         tokenize_clips(tiny_tokenizer, [motion], ["walk.bvh"])
+
+
+def test_actions_are_drawn_by_the_square_roots_of_their_windows():
+    # 100, 400 and 1600 windows come as 1 : 2 : 4.
+    action = np.repeat([1, 2, 0], [100, 400, 1600])
+    data = tokens(np.zeros((len(action), 1)), sequence=np.arange(len(action)), action=action)
+    generator = torch.Generator().manual_seed(0)
+    first = Stretches(data, 3).draw(2800, action_chances(data), generator)
+    shares = np.bincount(action[first.numpy()], minlength=3) / len(first)
+    np.testing.assert_allclose(shares, [4 / 7, 1 / 7, 2 / 7], atol=0.03)
+    # Each window of an action is as likely as any other.
+    common = first[first >= 500]
+    assert abs(float(common.float().mean()) - 1299.5) < 30.0
+    same = tokens(np.zeros((50, 1)))
+    assert action_chances(same)[0] == 1.0, "without labels all are kept"
+
+
+def test_the_rarest_actions_are_not_repeated_without_end():
+    action = np.repeat([1, 0], [1, 9999])
+    chances = action_chances(tokens(np.zeros((10_000, 1)), action=action))
+    assert chances[1] == 1.0
+    assert float(chances[0]) == pytest.approx((0.0025 * 10_000 / 9999) ** 0.5)
 
 
 def test_stretches_end_with_their_sequence():
