@@ -26,11 +26,14 @@ hypothesis.settings.load_profile("motiontok")
 # Files that take longest, the longest first: one that is begun last, others wait for.
 LONGEST = (
     "export/test_programs.py",
+    "methods/test_device.py",
+    "training/test_checkpoint.py",
     "training/test_parallel.py",
     "render/test_render_viewer.py",
     "corpus/test_on_ray.py",
-    "methods/test_temporal.py",
     "methods/test_daps_temporal.py",
+    "methods/test_temporal.py",
+    "methods/test_methods.py",
     "methods/test_daps.py",
     "corpus/test_packing.py",
     "data/test_store.py",

@@ -49,12 +49,12 @@ BANDAI_TO_LAFAN = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(scope="module", params=NAMES)
 def clip(request: pytest.FixtureRequest, captures: dict[str, Clip]) -> Clip:
     return captures[request.param]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def motion(clip: Clip) -> Motion:
     return bvh.normalize(clip)
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -512,25 +513,21 @@ def test_a_defect_is_one_line_too(motiontok, monkeypatch):
 def test_ctrl_c_leaves_a_checkpoint_and_exit_code_130(motiontok, tiny_settings, tmp_path):
     run = tmp_path / "run"
     settings = [word for setting in tiny_settings[1:] for word in ("--set", setting)]
-    arguments = ["train", "demo", "--out", str(run), *settings, "--steps", "1000000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "motiontok", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+
+    def press() -> None:
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline and not (run / "checkpoint.safetensors").exists():
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert f"stopped; continue: motiontok train demo --out {run} --resume" in said
-    assert said.endswith("interrupted\n")
-    assert "Traceback" not in said
+        os.kill(os.getpid(), signal.SIGINT)
+
+    finger = threading.Thread(target=press)
+    finger.start()
+    done = motiontok("train", "demo", "--out", run, *settings, "--steps", 1000000)
+    finger.join()
+    assert done.code == 130
+    assert f"stopped; continue: motiontok train demo --out {run} --resume" in done.err
+    assert done.err.endswith("interrupted\n")
+    assert "Traceback" not in done.err
     step = read_header(run / "checkpoint.safetensors")["step"]
     assert step >= 10
     assert read_log(run / "log.csv")[-1]["step"] <= step
