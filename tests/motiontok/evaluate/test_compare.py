@@ -458,7 +458,7 @@ def test_compare_writes_its_report_and_pictures(command, finished, tmp_path):
     assert report["runs_in_all"] == len(report["runs"]) == 8
     assert report["runs"][0]["metrics"] == outcomes[0].result["metrics"]
     text = (out / "report.md").read_text()
-    assert text.startswith(comparison_markdown(bench, outcomes).partition("\n\nMotion: ")[0])
+    assert text.startswith(comparison_markdown(bench, outcomes).partition("## How to read")[0])
     for name in ("validation", "usage", "rate_distortion", "cost"):
         assert is_picture(out / f"{name}.png")
         assert f"]({name}.png)" in text
