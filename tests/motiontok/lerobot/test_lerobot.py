@@ -143,7 +143,7 @@ def test_the_command_writes_and_reads(run, robots, trajectories, tiny_run, tmp_p
     assert code == 0, told
     code, _, told = run("convert", robots, data, "--tokenizer", tiny_run)
     assert code == 2
-    assert "is there already" in told
+    assert "exists already" in told
 
 
 def test_tasks_come_from_the_names(run, trajectories, tiny_run, tmp_path):
@@ -177,7 +177,7 @@ def test_what_cannot_be_written_leaves_nothing(episodes, tokenizer, trajectories
         assert not list(tmp_path.iterdir())
     out.mkdir()
     (out / "mine.txt").write_text("keep")
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="exists already"):
         write_dataset(episodes, out, tokenizer)
     assert (out / "mine.txt").read_text() == "keep"
 
