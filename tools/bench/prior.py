@@ -1,6 +1,7 @@
 """How good a prior and the planner on it are, on held-out clips. Prints markdown.
 
     python tools/bench/prior.py --data path/to/cmu --data path/to/snu --run runs/prior
+    python tools/bench/prior.py --data ... --run runs/prior --part windows --rows default drawn
 
 The prior is the one in RUN (or --prior), the tokens are those that `train-prior` kept in
 RUN; --data are what it was given, in that order. Times are processor times of one thread, so
@@ -93,8 +94,9 @@ def windows(
     tolerances: list[float],
     guidances: list[float],
     first: int | None,
+    rows: list[str],
 ) -> None:
-    """Likelihood, and samples, decoded from their ``first`` codes, beside real windows."""
+    """Likelihood, and ``rows`` of samples, decoded from their ``first`` codes, beside real ones."""
     file, held_out = load_tokens(tokenizer, data, shifts=4)
     training = file.read(0, len(file))
     metrics = json.loads((run / "metrics.json").read_text())
@@ -116,7 +118,7 @@ def windows(
 
     sequences = [np.flatnonzero(held_out.sequence == s) for s in np.unique(held_out.sequence)]
 
-    def draw(mode: str, seed: int = 0, **how: float) -> list[Array]:
+    def draw(mode: str, seed: int = 0, **how: Any) -> list[Array]:
         """Codes as long as each held-out clip's, with its conditions."""
         out, limits = [], prior.limits
         options = SamplingOptions(top_p=0.95, **how)
@@ -175,16 +177,26 @@ def windows(
 
     own_codes = [held_out.codes[r] for r in sequences]
     report("the same, encoded and decoded", *decoded(own_codes, None))
-    for tolerance in tolerances:
-        codes = draw("conditioned", tolerance=tolerance)
-        name = f"samples, their commands and labels, tolerance {tolerance:g}"
-        report(name, *decoded(codes, first))
-    for guidance in guidances:
-        codes = draw("conditioned", guidance=guidance)
-        report(f"the same, tolerance 0.1, guidance {guidance:g}", *decoded(codes, first))
-    report("each after the real ones before it", *decoded(draw("one"), first))
-    report("samples, no conditions", *decoded(draw("free"), first))
-    report("unigram samples", *decoded(draw("unigram"), first))
+    # The default path, and what each of its parts does.
+    ways: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("default", "samples, their commands and labels, the default", "conditioned", {}),
+        ("drawn", "the same, as drawn", "conditioned", {"plant": False}),
+        ("drawn", "as drawn, guidance 1", "conditioned", {"plant": False, "guidance": 1.0}),
+        *(
+            ("tolerance", f"the default, tolerance {t:g}", "conditioned", {"tolerance": t})
+            for t in tolerances
+        ),
+        *(
+            ("guidance", f"the default, guidance {g:g}", "conditioned", {"guidance": g})
+            for g in guidances
+        ),
+        ("one", "the default, each after the real ones before it", "one", {}),
+        ("free", "samples, no conditions", "free", {}),
+        ("unigram", "unigram samples", "unigram", {}),
+    ]
+    for kind, name, mode, how in ways:
+        if kind in rows:
+            report(name, *decoded(draw(mode, **how), first))
 
 
 def plans(tokenizer: MotionTokenizer, prior: TokenPrior, targets: int) -> None:
@@ -243,18 +255,27 @@ def main() -> None:
     parser.add_argument("--prior")
     parser.add_argument("--part", choices=("windows", "plans", "both"), default="both")
     parser.add_argument("--targets", type=int, default=12, help="paths, and profiles, to plan")
-    parser.add_argument(
-        "--tolerance", type=float, nargs="*", default=[float("inf"), 0.2, 0.1, 0.05]
-    )
+    parser.add_argument("--tolerance", type=float, nargs="*", default=[float("inf"), 0.2, 0.05])
     parser.add_argument("--guidance", type=float, nargs="*", default=[1.5])
     parser.add_argument("--codes", type=int, help="of samples, decode only so many first codes")
+    kinds = ("default", "drawn", "tolerance", "guidance", "one", "free", "unigram")
+    parser.add_argument(
+        "--rows", choices=kinds, nargs="+", default=kinds, help="of the table of windows"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer = MotionTokenizer.from_pretrained(given.tokenizer)
     prior = TokenPrior.from_pretrained(given.prior or given.run / "prior", tokenizer=tokenizer)
     if given.part != "plans":
         windows(
-            tokenizer, prior, given.run, given.data, given.tolerance, given.guidance, given.codes
+            tokenizer,
+            prior,
+            given.run,
+            given.data,
+            given.tolerance,
+            given.guidance,
+            given.codes,
+            given.rows,
         )
     if given.part != "windows":
         plans(tokenizer, prior, given.targets)
