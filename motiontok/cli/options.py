@@ -88,7 +88,7 @@ effort_option: Callable[[Any], Any] = click.option(
     "--effort",
     type=click.IntRange(min=1),
     help="1 takes the likeliest codes; more looks further, for codes that decode to what is "
-    "nearer, and takes longer.  [default: 2 for temporal and daps-temporal, else 1]",
+    "nearer, and takes longer.  [default: 3 for temporal and daps-temporal, else 1]",
 )
 
 tokenizer_option: Callable[[Any], Any] = click.option(

@@ -22,6 +22,7 @@ _STEP, _FINAL_STEP = 0.8, 0.24
 _MOMENTUM = 0.5
 _PULL = 0.1  # of the way back to what was quantised, lest the two drift apart
 _ASTRAY = 1.1  # times the least error so far: worse windows go back, and on by half as far
+_WORTH = 0.99  # of the last round's error: if windows' best rounds promise less, they are decoded
 
 
 class Analysis(NamedTuple):
@@ -63,12 +64,13 @@ def analyse(
     errors: Callable[[Tensor], Tensor],
     *,
     rounds: int,
+    sequences: int = 1,
     first: int | None = None,
 ) -> Analysis:
     """Move what is quantised against the slope of the decoded error, round after round.
 
-    Each window keeps its best round. If those do not go together (a window's error depends on its
-    neighbours' codes too), all keep the codes of the latents as they are.
+    All windows of a sequence have the last round, or each its best one if these go together (a
+    window's error depends on its neighbours' codes too), or all the first, whichever errs least.
 
     Args:
         quantizer: of the latents.
@@ -76,6 +78,7 @@ def analyse(
         errors: squared distances ``(windows,)`` in the quantiser's metric that quantised latents
             ``(windows, size)`` have from what they stand for once they are decoded; differentiable.
         rounds: at least 1.
+        sequences: of equal length, that the windows are of.
         first: number of codes of each window; all by default.
     """
 
@@ -94,13 +97,22 @@ def analyse(
         share = 1.0 + (_FINAL_STEP / _STEP - 1.0) * done / rounds
         speed = _MOMENTUM * speed - 0.5 * share * step[:, None] * now.slope
         target = now.target + speed + _PULL * (now.quantized - now.target)
-        now = judged(target, sloping=done + 1 < rounds)
+        now = last = judged(target, sloping=done + 1 < rounds)
         astray = now.error > _ASTRAY * best.error
         best = now.where(now.error < best.error, best)
         now = best.where(astray, now)
         speed = speed.masked_fill(astray[:, None], 0.0)
         step = torch.where(astray, 0.5 * step, step)
-    together = errors(quantizer.latents(best.quantized))
-    if together.sum() < given.error.sum():
-        return Analysis(best.target, best.codes, together)
-    return Analysis(given.target, given.codes, given.error)
+
+    def total(error: Tensor) -> Tensor:
+        """Each window's sequence's sum."""
+        sums = error.view(sequences, -1).sum(dim=1)
+        return sums.repeat_interleave(len(error) // sequences)
+
+    found = last.where(total(last.error) < total(given.error), given)
+    promising = total(best.error) < _WORTH * total(found.error)
+    if promising.any():
+        together = best._replace(error=errors(quantizer.latents(best.quantized)))
+        better = total(together.error) < total(found.error)
+        found = together.where(promising & better, found)
+    return Analysis(found.target, found.codes, found.error)

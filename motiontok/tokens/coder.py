@@ -120,7 +120,7 @@ class Coder:
             motion: a motion, the path of a clip (.bvh) or motion (.npz), or raw features
                 ``(..., frames, 203)`` as NumPy or torch.
             effort: 1 takes the likeliest codes. More looks further for codes that decode to what
-                is near: a number of candidates, or of rounds. By default the method's own: 2 for
+                is near: a number of candidates, or of rounds. By default the method's own: 3 for
                 temporal and daps-temporal, 1 for others, and for codes that are drawn.
             temperature: 0 is deterministic; a positive value samples.
             generator: source of randomness, on the tokenizer's device; without one, a

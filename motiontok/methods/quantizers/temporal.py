@@ -59,7 +59,7 @@ class Temporal(DiscreteAutoencoder):
     sizes = ("codes_per_window", "vocab_size", "width", "decoder_width", "components")
     stretch: ClassVar[int] = 4
     reach: ClassVar[int] = REACH
-    usual_effort: ClassVar[int] = 2
+    usual_effort: ClassVar[int] = 3
     fits_first: ClassVar[bool] = True
     origin: Tensor
     usual: Tensor
@@ -299,7 +299,14 @@ class Temporal(DiscreteAutoencoder):
             greedy = self._quantized(after.flatten(0, 1), first)
             after = quantizer.decode(greedy).view_as(after)
             errors = partial(self._errors, goals[:, at:end], before, after)
-            found = analyse(quantizer, own.flatten(0, 1), errors, rounds=rounds, first=first)
+            found = analyse(
+                quantizer,
+                own.flatten(0, 1),
+                errors,
+                rounds=rounds,
+                sequences=len(own),
+                first=first,
+            )
             codes.append(found.codes.unflatten(0, own.shape[:2]))
             targets.append(quantizer.latents(found.target).view_as(own))
             last = codes[-1][:, -around:]
