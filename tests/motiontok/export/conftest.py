@@ -36,7 +36,7 @@ def joining_tokenizer(tmp_path_factory):
     motions = procedural.dataset(6, seconds=5.0, seed=0)
     ready = make_training_data(Clips((ClipSet("made", motions[:5], motions[5:]),), ""), config.data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(temporal, "_LINEAR_STEPS", 10)
+        patch.setattr(temporal, "_LINEAR_STEPS", 30)
         made = train(
             config,
             data=ready.stretched(4),
