@@ -23,7 +23,7 @@ from motiontok.prior.limits import CommandLimits, command_rows
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.planting import plant_codes
 from motiontok.prior.rollout import PartialRollout
-from motiontok.prior.sampling import LABEL_DRAWS, SamplingOptions, require_whole
+from motiontok.prior.sampling import SamplingOptions, require_whole
 from motiontok.prior.target_poses import TargetPose
 from motiontok.prior.through_poses import draw_through
 from motiontok.tokenizer import MotionTokenizer
@@ -177,8 +177,7 @@ class TokenPrior:
             Codes ``(batch, windows, codes_per_window)``.
 
         Raises:
-            InputError: a condition or option cannot be used, a command is beyond :attr:`limits`,
-                or a pose cannot be reached.
+            InputError: a condition, option or pose cannot be used, or a command is beyond its limit.
             CodesError: the prefix is not made of this tokenizer's codes.
         """
         if min(windows, batch) < 1:
@@ -193,9 +192,7 @@ class TokenPrior:
         past = self._past(prefix).expand(batch, -1, -1)
         given = past.shape[1]
         held = asked.commands if options.tolerance < float("inf") else None
-        # Of several draws, the one that its labels fit best.
-        labelled = options.guidance is None and not (label is None and style is None)
-        draws = LABEL_DRAWS if labelled else 1
+        draws = options.draws(labelled=not (label is None and style is None))
         if poses:
             led: dict[str, Any] = {"poses": poses, "start": start or Start()}
             past = draw_through(self, past, asked, **led, options=options, generator=generator)
@@ -213,10 +210,7 @@ class TokenPrior:
                 generator=generator,
             )
             draft.write(self.codes_per_window)
-            draft.take(
-                draft.gain.view(batch, draws).argmax(dim=1)
-                + draws * torch.arange(batch, device=past.device)
-            )
+            draft.take_likeliest_labels(draws)
             past = torch.cat([past, draft.codes[:, None]], dim=1)
         if options.plant:
             past = self.planted(past, held, given=given, quick=windows * batch == 1)
@@ -250,8 +244,8 @@ class TokenPrior:
         """
         seen = past[:, max(0, past.shape[1] - self.config.context + 1) :]
         known = conditions.commands[:, -(seen.shape[1] + 1) :]
-        missing = seen.shape[1] + 1 - known.shape[1]
-        commands = torch.nn.functional.pad(known, (0, 0, missing, 0), value=torch.nan)
+        missing = (0, 0, seen.shape[1] + 1 - known.shape[1], 0)
+        commands = torch.nn.functional.pad(known, missing, value=torch.nan)
         return PartialRollout(
             self.model,
             seen,

@@ -117,6 +117,11 @@ class PartialRollout:
         if until > self.codes.shape[1]:
             self.codes = model.whole(self.codes, self._before)[:, :until]
 
+    def take_likeliest_labels(self, samples: int) -> None:
+        """Continue with that one of each past's samples that its labels fit best."""
+        best = self.gain.view(-1, samples).argmax(dim=1)
+        self.take(best + samples * torch.arange(len(best), device=best.device))
+
     def take(self, rows: Tensor) -> None:
         """Continue with these rows only, ``(kept,)``."""
         self._writer.take(self._both(rows, len(self.codes)))

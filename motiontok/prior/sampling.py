@@ -69,6 +69,10 @@ class SamplingOptions:
         if not self.tolerance > 0.0:
             raise InputError(f"tolerance must be positive, got {self.tolerance}")
 
+    def draws(self, *, labelled: bool) -> int:
+        """How often a window is drawn, to keep the draw that its labels fit best."""
+        return LABEL_DRAWS if labelled and self.guidance is None else 1
+
 
 def filter_logits(logits: Tensor, *, top_k: int, top_p: float) -> Tensor:
     """Logits ``(..., vocab)``, with unlikely codes at minus infinity."""
