@@ -177,7 +177,7 @@ class TokenPrior:
             Codes ``(batch, windows, codes_per_window)``.
 
         Raises:
-            InputError: a condition, option or pose cannot be used, or a command is beyond its limit.
+            InputError: a condition, option or pose cannot be used, or a command is over its limit.
             CodesError: the prefix is not made of this tokenizer's codes.
         """
         if min(windows, batch) < 1:
