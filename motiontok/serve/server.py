@@ -32,6 +32,7 @@ RATE = 50.0
 _BACKLOG = 100
 """States that may wait for a slow subscriber; later ones are dropped."""
 
+_GRACE = 5.0  # seconds that work under way has to end
 _MINUTE = 60.0
 
 
@@ -156,8 +157,10 @@ class Server:
             with suppress(queue.Full):
                 jobs.put_nowait(None)
         for thread in self._threads:
-            thread.join(timeout=5.0)
-        self._context.destroy(linger=0)
+            thread.join(timeout=_GRACE)
+        # A worker that still computes has a socket: zmq would abort the process at its next call.
+        if not any(thread.is_alive() for thread in self._threads):
+            self._context.destroy(linger=0)
 
     def __enter__(self) -> Server:
         return self
@@ -255,7 +258,8 @@ class Server:
                 # Whatever it is, the others must go on being served.
                 self._log(f"{name}: unexpected {type(error).__name__}: {error}")
                 raw = _failure(number, "InternalError", f"unexpected {type(error).__name__}")
-            out.send_multipart([*route, raw])
+            if not self._stop.is_set():
+                out.send_multipart([*route, raw])
         out.close()
 
     def _publish(self) -> None:

@@ -2,9 +2,9 @@
 
     python tools/bench/rate_weight.py --tokenizer default --data DIR... --out curve.png
 
-Encodes the first 20 seconds of every clip of each set with weights of 0 to 16, greedily and with a
-beam of 4, decodes them and prints a table: nats a window under the tokenizer's prior, and MPJPE
-of the decoded motion, means over frames.
+Encodes the first 20 seconds of every clip of each set with weights of 0 to 16 and efforts of 1, 3
+and 8, decodes them and prints a table: nats a window under the tokenizer's prior, and MPJPE of the
+decoded motion, means over frames.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from motiontok.evaluate.machine import machine
 from motiontok.progress import progress
 
 WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
-BEAMS = (1, 4)
+EFFORTS = (1, 3, 8)
+STYLES = {1: ":", 3: "--", 8: "-"}
 FRAMES = 600
 
 
 def measured(
-    tokenizer: MotionTokenizer, motions: list[Motion], weight: float, beam: int
+    tokenizer: MotionTokenizer, motions: list[Motion], weight: float, effort: int
 ) -> tuple[float, float]:
     """Nats a window and MPJPE in mm."""
     nats, windows, errors, frames = 0.0, 0, 0.0, 0
     for motion in motions:
-        codes = tokenizer.encode(motion, effort=beam, rate_weight=weight)
+        codes = tokenizer.encode(motion, effort=effort, rate_weight=weight)
         nats += float(tokenizer.nats(codes).sum())
         windows += len(codes)
         decoded = tokenizer.decode(
@@ -57,28 +58,28 @@ def main() -> None:
     tokenizer = MotionTokenizer.from_pretrained(given.tokenizer)
     sets = {path.name: [m[:FRAMES] for m in dataset.load(path).motions] for path in given.data}
     found: dict[str, dict[int, list[tuple[float, float]]]] = {}
-    with progress("encoding", len(sets) * len(BEAMS) * len(WEIGHTS)) as update:
+    with progress("encoding", len(sets) * len(EFFORTS) * len(WEIGHTS)) as update:
         done = 0
         for name, motions in sets.items():
-            found[name] = {beam: [] for beam in BEAMS}
-            for beam, curve in found[name].items():
+            found[name] = {effort: [] for effort in EFFORTS}
+            for effort, curve in found[name].items():
                 for weight in WEIGHTS:
-                    curve.append(measured(tokenizer, motions, weight, beam))
+                    curve.append(measured(tokenizer, motions, weight, effort))
                     done += 1
                     update(done)
     print(f"{tokenizer!r}, {machine('cpu')}\n")
     print(f"| nats a window / mm | {' | '.join(f'weight {w:g}' for w in WEIGHTS)} |")
     print(f"|---|{'---|' * len(WEIGHTS)}")
     for name, curves in found.items():
-        for beam, curve in curves.items():
+        for effort, curve in curves.items():
             cells = " | ".join(f"{nats:.0f} / {error:.1f}" for nats, error in curve)
-            print(f"| {name}, beam of {beam} | {cells} |")
+            print(f"| {name}, effort {effort} | {cells} |")
     if given.out:
         plot(found, given.out)
 
 
 def plot(found: dict[str, dict[int, list[tuple[float, float]]]], path: Path) -> None:
-    """Draw error against nats, a curve a set and beam."""
+    """Draw error against nats, a curve a set and effort."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -86,10 +87,10 @@ def plot(found: dict[str, dict[int, list[tuple[float, float]]]], path: Path) -> 
 
     figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     for n, (name, curves) in enumerate(found.items()):
-        for beam, curve in curves.items():
+        for effort, curve in curves.items():
             nats, errors = np.array(curve).T
-            style = {"color": f"C{n}", "linestyle": "-" if beam > 1 else ":"}
-            axes.plot(nats, errors, marker="o", label=f"{name}, beam of {beam}", **style)
+            style = {"color": f"C{n}", "linestyle": STYLES[effort]}
+            axes.plot(nats, errors, marker="o", label=f"{name}, effort {effort}", **style)
     axes.set_xlabel("nats a window under the tokenizer's prior")
     axes.set_ylabel("MPJPE, mm")
     axes.grid(alpha=0.3)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
+import zmq
 
 from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.data import REFERENCE, Start
 from motiontok.prior import TokenPrior
 from motiontok.serve import Limits, Server
+from motiontok.serve import server as server_module
 from motiontok.serve.client import Client, ServerError, Subscriber
+from motiontok.serve.wire import pack
 
 
 def test_info_says_what_a_planner_must_know(client, small_tokenizer):
@@ -219,8 +224,6 @@ def test_sonic_messages_are_as_the_controller_reads_them(small_tokenizer, some_c
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
     import json
 
-    import zmq
-
     from motiontok.robots import load_robot
     from motiontok.robots.model.joint_orders import joint_order
     from motiontok.serve import Server
@@ -326,3 +329,32 @@ def test_target_poses_are_gone_through_and_bad_ones_refused():
         ):
             with pytest.raises(ServerError, match=message):
                 client.sample(windows=1, **{**posed, **wrong})
+
+
+def test_closing_does_not_wait_for_work_and_work_that_goes_on_harms_nothing(
+    small_tokenizer, monkeypatch
+):
+    monkeypatch.setattr(server_module, "_GRACE", 0.2)
+    begun, end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(request):
+        begun.set()
+        end.wait(30.0)
+        ended.set()
+        return {}
+
+    server = Server(small_tokenizer, port=0)
+    monkeypatch.setitem(server.handlers.slow, "plan", slow)
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.connect(f"tcp://127.0.0.1:{server.port}")
+    socket.send(pack({"id": 1, "op": "plan"}))
+    assert begun.wait(30.0)
+    server.close()
+    end.set()
+    assert ended.wait(30.0)
+    # What works on would abort the process when it answers, or closes its socket.
+    for thread in server._threads:
+        thread.join(timeout=30.0)
+        assert not thread.is_alive()
+    context.destroy(linger=0)
