@@ -10,9 +10,10 @@ from bvh.rotations import Array, normalize
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 from motiontok.errors import RobotError
 from motiontok.robots.contacts.online_foot_lock import FootLock, LateContacts
+from motiontok.robots.contacts.online_reach import AnkleReach
+from motiontok.robots.contacts.online_resting import AboveGround
 from motiontok.robots.files.trajectory import xyzw_from_wxyz
 from motiontok.robots.kinematics.placements import Placements, split
-from motiontok.robots.model.outline import soles_of
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.lookahead import LookaheadSolver
 from motiontok.robots.solver.online import OnlineSolver
@@ -67,7 +68,9 @@ class Follower:
         self._skeleton = _Skeleton(offsets)
         self._maker = TargetMaker(robot.calibration, robot.map.weights, offsets)
         self._lock = FootLock(robot.calibration, offsets, fps)
+        self._reach = AnkleReach(robot.model, robot.calibration)
         self._late = LateContacts(offsets, fps)
+        self._above = AboveGround(robot.calibration, robot.outline)
         self._ahead: LookaheadSolver | None = None
         self.latency = 0
         if look_ahead:
@@ -78,7 +81,7 @@ class Follower:
             robot.calibration.bodies,
             speed_limits=robot.speed_limits,
             fps=fps,
-            outline=soles_of(robot.calibration),
+            outline=robot.outline,
             coupling=robot.coupling,
         )
 
@@ -86,6 +89,7 @@ class Follower:
         """Forget the stream; the next pose starts anew."""
         self._solver.reset()
         self._lock.reset()
+        self._reach.reset()
         self._late.reset()
         if self._ahead is not None:
             self._ahead.reset()
@@ -111,7 +115,9 @@ class Follower:
             raise BVHError("pose: a value is not finite")
         turned, points = self._skeleton.place(root_position, normalize(rotations))
         targets = self._maker.make(turned, points, self.fps)
+        self._reach.apply(targets.rotations[0])
         targets = self._lock.apply(targets, points[0])
+        targets = self._above.apply(targets)
         if self._ahead is not None:
             return self._ahead.step(targets, self._lock.standing, self._late.push(points[0]))
         q, _ = self._solver.step(targets)

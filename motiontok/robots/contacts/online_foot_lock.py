@@ -18,9 +18,9 @@ from motiontok.robots.targets import Targets
 
 __all__ = ["FootLock", "LateContacts"]
 
-_DRAG = 0.02  # m that a standing point may drift before its anchor follows
+_DRAG = 0.05  # m that a standing point may drift before its anchor follows
 _FADE = 0.12  # s in which a correction fades after the foot has lifted
-_FIRMER = 3.0
+_FIRMER = 1.5
 
 
 class FootLock:

@@ -7,6 +7,7 @@ costs, contacts and floor are evaluated again. From these the frame is smoothed 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 
@@ -17,19 +18,21 @@ from motiontok.robots.contacts.offline_foot_lock import standing_points
 from motiontok.robots.kinematics.kinematics import Kinematics, State, limit_margins
 from motiontok.robots.kinematics.so3 import skew
 from motiontok.robots.limits.smoothness import REACH, MovementCost, Smoothness
-from motiontok.robots.model.outline import soles_of
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.fixed_lag_smoother import FixedLagSmoother, Points
-from motiontok.robots.solver.offline import FLOOR_WEIGHT
-from motiontok.robots.solver.online import OnlineSolver
-from motiontok.robots.solver.tasks import FloorTask, PoseTask, quadratic
+from motiontok.robots.solver.ground_task import GroundTask
+from motiontok.robots.solver.online import GROUND_WEIGHT, OnlineSolver
+from motiontok.robots.solver.tasks import PoseTask, quadratic
 from motiontok.robots.targets import Targets
 
 __all__ = ["LookaheadSolver"]
 
 # Which of two frames' targets are for robot, rival, and the frame that is due.
 _PAIR, _TRIPLE = np.array([0, 0]), np.array([0, 0, 1])
-_MEAN = 0.3  # share of the look-ahead that the mean takes
+_MEAN = 0.4  # share of the look-ahead that the mean takes
+_GROUND_WEIGHT = 600.0  # per metre that the due frame is below ground
+_SHALLOW = 0.007  # m that a body may be below ground before the whole robot is raised
+_RAMP = 2  # frames in which it is raised
 _BLUR = 10.0  # weight of squared third differences in the mean, at 30 frames per second
 
 
@@ -74,6 +77,34 @@ class _Blur:
         return out
 
 
+class _Lift:
+    """Raises a robot smoothly where it would be too deep in the ground.
+
+    The largest of nearby depths, averaged over as many frames, is nowhere below the depths.
+
+    Args:
+        ramp: frames on each side that are near.
+    """
+
+    def __init__(self, ramp: int) -> None:
+        self.ahead = 2 * ramp
+        self._weights = np.array([math.comb(self.ahead, k) for k in range(self.ahead + 1)])
+        self._weights = self._weights / self._weights.sum()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._depths: deque[float] = deque([0.0] * (self.ahead + 1), maxlen=self.ahead + 1)
+        self._largest = np.zeros(self.ahead + 1)
+
+    def push(self, depth: float) -> float:
+        """Lift (m) of a frame, given the depth of the one that is ``ahead`` later."""
+        self._depths.append(depth)
+        self._largest[:-1] = self._largest[1:]
+        self._largest[-1] = max(self._depths)
+        return float(self._weights @ self._largest)
+
+
 @dataclass(eq=False)
 class _Waiting:
     """State of a frame that waits for smoothing."""
@@ -95,17 +126,22 @@ class LookaheadSolver:
     """
 
     def __init__(self, robot: Robot, *, fps: float, look_ahead: float) -> None:
-        bodies, outline = robot.calibration.bodies, soles_of(robot.calibration)
+        tracked, outline = robot.calibration.bodies, robot.outline
         coupling, speeds = robot.coupling, robot.speed_limits
-        kinematics = self._kinematics = Kinematics(robot.model, bodies, coupling)
-        self._floor = FloorTask(kinematics, outline, weight=FLOOR_WEIGHT)
+        others = set(outline.bodies.tolist()) - set(tracked)
+        kinematics = self._kinematics = Kinematics(
+            robot.model, [*tracked, *sorted(others)], coupling
+        )
+        self._floor = GroundTask(
+            kinematics, outline, weights=[GROUND_WEIGHT, GROUND_WEIGHT, _GROUND_WEIGHT]
+        )
         limits = kinematics.lower, kinematics.upper
         free = speeds if coupling is None else coupling.speeds(speeds)
         movement = MovementCost(Smoothness(), *limits, free, fps)
         self._reach = free / fps
         self._newest = OnlineSolver(
             robot.model,
-            bodies,
+            tracked,
             speed_limits=speeds,
             fps=fps,
             outline=outline,
@@ -119,6 +155,7 @@ class LookaheadSolver:
         first = max(round(_MEAN * (self.latency - 1)), REACH)
         self._blur = _Blur(first, fps)
         self._fine = FixedLagSmoother(movement, *limits, self.latency - 1 - first)
+        self._lift = _Lift(min(_RAMP, (self.latency - 1 - first) // 2))
         points = standing_points(robot.calibration)
         self._bodies = [kinematics.body_index(body) for body, _ in points]
         self._points = np.array([point for _, point in points])
@@ -130,6 +167,7 @@ class LookaheadSolver:
         self._newest.reset()
         self._blur.reset()
         self._fine.reset()
+        self._lift.reset()
         # From the frame that comes next in the second smoother to the newest.
         self._waiting: deque[_Waiting] = deque(maxlen=self._blur.lag + 2)
         self._ready: Array | None = None
@@ -166,7 +204,10 @@ class LookaheadSolver:
         out = rough
         if self._ready is not None:
             points = self._seen(state, 2, self._waiting[0].standing)
-            out = self._fine.push(q[2], model.matrix[2], model.gradient[2], points)
+            out, coming = self._fine.push(
+                q[2], model.matrix[2], model.gradient[2], points, self._lift.ahead
+            )
+            out[2] += self._lift.push(self._depth(coming))
         self._ready = rough if self._blur.full else None
         out[7:] = self._inside(out[7:])
         if self._last is not None:
@@ -174,6 +215,11 @@ class LookaheadSolver:
             out[7:] = np.minimum(np.maximum(out[7:], last - self._reach), last + self._reach)
         self._last = out
         return self._kinematics.expand(out).copy()
+
+    def _depth(self, q: Array) -> float:
+        """How much deeper than may be some body is in the ground at ``q (nq,)``, metres."""
+        heights, _, _ = self._floor.heights(self._kinematics.place(q))
+        return -min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
 
     def _inside(self, joints: Array) -> Array:
         """Joint values; those in a margin are squeezed into a third of it, without a kink."""

@@ -16,10 +16,9 @@ from bvh.rotations import Array
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
+from motiontok.robots.solver.ground_task import GroundTask
 from motiontok.robots.solver.levenberg_marquardt import damped_step, minimize
-from motiontok.robots.solver.offline import FLOOR_WEIGHT
 from motiontok.robots.solver.tasks import (
-    FloorTask,
     NormalEquations,
     PoseTask,
     Posture,
@@ -28,8 +27,11 @@ from motiontok.robots.solver.tasks import (
 )
 from motiontok.robots.targets import Targets
 
-__all__ = ["OnlineSolver"]
+__all__ = ["GROUND_WEIGHT", "OnlineSolver"]
 
+# A frame has few steps, and a step cannot pass along stiff ground: it bounces or stops. What soft
+# ground leaves is lifted.
+GROUND_WEIGHT = 150.0  # per metre below ground
 _STEPS = 3
 _SHALLOW = 0.003  # m that a sole may be below ground before the whole robot is raised
 _WORTH = 0.02  # of the cost: a step that promises less is the last
@@ -68,13 +70,13 @@ class OnlineSolver:
         coupling: Coupling | None = None,
         bounds: tuple[Array, Array] | None = None,
     ) -> None:
-        kinematics = self._kinematics = Kinematics(model, bodies, coupling)
+        others = set() if outline is None else set(outline.bodies.tolist()) - set(bodies)
+        kinematics = self._kinematics = Kinematics(model, [*bodies, *sorted(others)], coupling)
         self._bounds = (kinematics.lower, kinematics.upper) if bounds is None else bounds
         self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
-        self._outline = outline
-        self._floor = (
-            None if outline is None else FloorTask(self._kinematics, outline, weight=FLOOR_WEIGHT)
-        )
+        self._floor = None
+        if outline is not None:
+            self._floor = GroundTask(kinematics, outline, weights=[GROUND_WEIGHT] * 2)
         self.reset()
 
     def reset(self) -> None:
@@ -116,10 +118,9 @@ class OnlineSolver:
             trial, promise = self._moved(best, q, lower[own], upper[own], damping, posture)
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
-        if self._outline is not None:
-            state = self._kinematics.evaluate(self._q[own])
-            heights = self._outline.heights(self._kinematics, state)
-            self._q[0, 2] += max(0.0, -_SHALLOW - float(heights.min()))
+        if self._floor is not None:
+            heights, _, _ = self._floor.heights(self._kinematics.evaluate(self._q[own]))
+            self._q[0, 2] -= min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
         return self._kinematics.expand(self._q[0]).copy(), float(best.cost[0])
 
     def begin(self, targets: Targets) -> None:
