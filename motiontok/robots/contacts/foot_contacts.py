@@ -12,6 +12,7 @@ from bvh.skeleton import JOINTS, toe_height
 
 __all__ = [
     "BAND",
+    "SHIN",
     "SIDES",
     "SLOW",
     "STILL",
@@ -29,7 +30,7 @@ SLOW = 0.3  # m/s: a standing foot keeps standing until it is faster
 BAND = 0.03  # m above its standing height
 # Upward part of the shin above a heel and a toe that stand: who kneels or lies has the insteps
 # or the sides of the feet on the ground, as low and still as soles.
-_SHIN = np.array([0.5, 0.1])
+SHIN = (0.5, 0.1)
 _SHORTEST = 3  # frames; shorter contacts are noise
 _GAP = 2  # frames; shorter interruptions are noise
 
@@ -92,7 +93,7 @@ def can_stand(positions: Array) -> Array:
     knees, ankles = ([JOINTS.index(side + part) for side in SIDES] for part in ("Leg", "Foot"))
     shins = positions[..., knees, :] - positions[..., ankles, :]
     lengths = np.sqrt((shins * shins).sum(axis=-1))
-    out: Array = shins[..., 2, None] > _SHIN * lengths[..., None]
+    out: Array = shins[..., 2, None] > np.array(SHIN) * lengths[..., None]
     return out.reshape(*out.shape[:-2], 4)
 
 

@@ -19,8 +19,6 @@ from motiontok.robots.model.calibration import Calibration
 
 __all__ = ["AnkleReach"]
 
-_SWEEPS = 2  # over the joints of an ankle, from the frame before
-
 
 class AnkleReach:
     """Turns feet below shins that lie no further than the robot's ankles go.
@@ -56,12 +54,17 @@ class _Ankle:
         self._before = calibration.rotations[shin].T
         self._after = calibration.rotations[foot].T
         self._placed = chain.placed
-        self._crosses = [skew(axis) for axis in chain.axes]
+        crosses = [skew(axis) for axis in chain.axes]
+        # Transposed, as rows.
+        self._hinges = [
+            (axis, k.T.ravel(), -(k @ k).T.ravel())
+            for axis, k in zip(chain.axes, crosses, strict=True)
+        ]
         self._limits = list(zip(chain.lower.tolist(), chain.upper.tolist(), strict=True))
         self.reset()
 
     def reset(self) -> None:
-        self._turns = [np.eye(3) for _ in self._crosses]
+        self._turns = [np.eye(3) for _ in self._hinges]
 
     def apply(self, rotations: Array) -> None:
         share = float(lying(rotations[self._shin, 2, 2]))
@@ -74,26 +77,23 @@ class _Ankle:
         rotations[self._foot] = pin.exp3(share * turn) @ rotations[self._foot]
 
     def _nearest(self, wanted: Array) -> Array:
-        """The rotation within reach that is nearest to a wanted one, see :class:`Chain`."""
+        """The rotation within reach that is nearest to a wanted one, see :class:`Chain`.
+
+        One sweep a frame, from the frame before.
+        """
         turns, placed = self._turns, self._placed
-        for _ in range(_SWEEPS):
-            before = np.eye(3)
-            for i, cross in enumerate(self._crosses):
-                before = before @ placed[i]
-                after = np.eye(3)
-                for k in range(i + 1, len(turns)):
-                    after = after @ placed[k] @ turns[k]
-                rest = after @ wanted.T @ before
-                # Of R = I + sin K + (1 - cos) K^2 the trace with the rest is largest there.
-                sine, cosine = (rest.T * cross).sum(), -(rest.T * (cross @ cross)).sum()
-                best = math.atan2(sine, cosine)
-                low, high = self._limits[i]
-                if not low <= best <= high:
-                    best = low if math.cos(low - best) > math.cos(high - best) else high
-                turns[i] = pin.exp3(best * _vee(cross))
-                before = before @ turns[i]
+        back, before, last = wanted.T, None, len(turns) - 1
+        for i, (axis, cross, square) in enumerate(self._hinges):
+            before = placed[i] if before is None else before @ placed[i]
+            rest = back @ before
+            for k in range(last, i, -1):
+                rest = placed[k] @ (turns[k] @ rest)
+            # Of I + sin K + (1 - cos) K^2 the trace with the rest is largest there.
+            flat = rest.ravel()
+            best = math.atan2(flat @ cross, flat @ square)
+            low, high = self._limits[i]
+            if not low <= best <= high:
+                best = low if math.cos(low - best) > math.cos(high - best) else high
+            turns[i] = pin.exp3(best * axis)
+            before = before @ turns[i]
         return before
-
-
-def _vee(cross: Array) -> Array:
-    return np.array([cross[2, 1], cross[0, 2], cross[1, 0]])

@@ -14,11 +14,10 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+import pinocchio as pin
 from scipy.linalg import blas, lapack
 
-from bvh import rotations as quaternions
-from bvh.rotations import Array, conjugate, multiply
-from motiontok.robots.files.trajectory import wxyz_from_xyzw, xyzw_from_wxyz
+from bvh.rotations import Array
 from motiontok.robots.limits.smoothness import NEAR, REACH, THIRD, MovementCost
 
 __all__ = ["FixedLagSmoother", "Points"]
@@ -50,6 +49,7 @@ class _Frame:
     """
 
     q: Array
+    attitude: Array
     own: Array | None = None
     follow: Array | None = None
 
@@ -110,8 +110,8 @@ class FixedLagSmoother:
         nv = self._nv
         early = REACH * nv
         # Steps of the base are taken along the world's axes, in which jerk is constant.
-        turn, attitude = self._turn, wxyz_from_xyzw(q[3:7])
-        turn[:3, :3] = turn[3:, 3:] = quaternions.to_matrix(attitude)
+        turn, attitude = self._turn, pin.Quaternion(q[3:7]).toRotationMatrix()
+        turn[:3, :3] = turn[3:, 3:] = attitude
         matrix[:6] = turn @ matrix[:6]
         matrix[:, :6] = matrix[:, :6] @ turn.T
         gradient[:6] = turn @ gradient[:6]
@@ -119,7 +119,7 @@ class FixedLagSmoother:
         total = self._total
         total[:early, :early] = self._matrix
         total[early:, :early] = 0.0
-        total[early:, early:] = matrix
+        total[early:, early:] = matrix.T  # symmetric: so both run along columns
         vector = np.empty(early + nv)
         vector[:early] = self._vector
         vector[early:] = gradient
@@ -129,8 +129,7 @@ class FixedLagSmoother:
         own_part[6:] += stiff
         vector[early + 6 :] += pull
         if self._frames:
-            before = wxyz_from_xyzw(self._frames[-1].q[3:7])
-            self._spins.append(quaternions.log(multiply(attitude, conjugate(before))))
+            self._spins.append(pin.log3(attitude @ self._frames[-1].attitude.T))
         if len(self._frames) >= REACH:
             self._add_jerk(q, vector)
         self._add_stillness(points, vector)
@@ -150,7 +149,7 @@ class FixedLagSmoother:
             done = self._frames[-REACH]
             done.own = blas.dtrsv(own, right, lower=1, trans=1)
             done.follow = blas.dtrsm(1.0, own, later, side=1, lower=1)
-        self._frames.append(_Frame(q.copy()))
+        self._frames.append(_Frame(q.copy(), attitude))
         return self._solved(newest, min(ahead, len(self._frames) - 1))
 
     def _solved(self, newest: Array, ahead: int) -> tuple[Array, Array]:
@@ -174,8 +173,8 @@ class FixedLagSmoother:
     def _stepped(self, q: Array, step: Array) -> Array:
         out = np.empty_like(q)
         out[:3] = q[:3] + step[:3]
-        turned = multiply(quaternions.exp(step[3:6]), wxyz_from_xyzw(q[3:7]))
-        out[3:7] = xyzw_from_wxyz(quaternions.normalize(turned))
+        turned = pin.Quaternion(pin.exp3(step[3:6])) * pin.Quaternion(q[3:7])
+        out[3:7] = turned.normalized().coeffs()
         out[7:] = np.minimum(np.maximum(q[7:] + step[6:], self._limits[0]), self._limits[1])
         return out
 
@@ -211,6 +210,6 @@ class FixedLagSmoother:
         np.multiply(points.rows[both], weight, out=rows[..., nv:])
         flat = rows.reshape(-1, 2 * nv)
         start = (REACH - 1) * nv
-        self._total[start:, start:] += flat.T @ flat
+        self._total[start:, start:] += (flat.T @ flat).T
         moved = weight * (points.places[both] - before.places[both]).ravel()
         vector[start:] -= moved @ flat

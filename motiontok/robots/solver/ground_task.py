@@ -55,7 +55,7 @@ class GroundTask:
     def heights(self, state: State) -> tuple[Array, Array, Array]:
         """Heights ``(n, points)`` of bodies near the ground, and their frames and bodies."""
         up, level = state.rotations[:, :, 2], state.positions[:, :, 2]
-        middles = (up * self._spheres).sum(-1) + level
+        middles = np.einsum("fbi,bi->fb", up, self._spheres) + level
         frames, bodies = (middles < self._reach).nonzero()
         rows = np.ones((len(frames), 1, 5))
         rows[:, 0, :3], rows[:, 0, 3] = up[frames, bodies], level[frames, bodies]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,8 +27,6 @@ from motiontok.robots.targets import Targets
 
 __all__ = ["LookaheadSolver"]
 
-# Which of two frames' targets are for robot, rival, and the frame that is due.
-_PAIR, _TRIPLE = np.array([0, 0]), np.array([0, 0, 1])
 _MEAN = 0.4  # share of the look-ahead that the mean takes
 _GROUND_WEIGHT = 600.0  # per metre that the due frame is below ground
 _SHALLOW = 0.007  # m that a body may be below ground before the whole robot is raised
@@ -109,7 +107,7 @@ class _Lift:
 class _Waiting:
     """State of a frame that waits for smoothing."""
 
-    targets: Targets
+    pose: PoseTask
     standing: Array
 
 
@@ -158,7 +156,10 @@ class LookaheadSolver:
         self._lift = _Lift(min(_RAMP, (self.latency - 1 - first) // 2))
         points = standing_points(robot.calibration)
         self._bodies = [kinematics.body_index(body) for body, _ in points]
-        self._points = np.array([point for _, point in points])
+        self._points = np.array([point for _, point in points])[..., None]
+        self._moves = np.zeros((len(points), 3, 6))
+        self._moves[..., :3] = np.eye(3)
+        self._rows = len(points), 3, kinematics.columns
         self._moving = np.stack([kinematics.subtree_of(body) for body, _ in points])[:, None]
         self.reset()
 
@@ -183,18 +184,18 @@ class LookaheadSolver:
         """
         newest = self._newest
         newest.begin(targets)
-        self._waiting.append(_Waiting(targets, standing))
+        pose = PoseTask(self._kinematics, targets, chordal=True)
+        self._waiting.append(_Waiting(pose, standing))
         if len(self._waiting) > REACH:
             self._waiting[-1 - REACH].standing = before
-        q, which, seen = newest.pair, _PAIR, targets
+        q, poses = newest.pair, [pose, pose]
         if self._ready is not None:
-            due = self._waiting[0]
-            seen = _together(targets, due.targets)
-            q, which = np.concatenate([q, self._ready[None]]), _TRIPLE
+            q = np.concatenate([q, self._ready[None]])
+            poses.append(self._waiting[0].pose)
         states: list[State] = []
         model = quadratic(
             self._kinematics,
-            [PoseTask(self._kinematics, seen)[which], self._floor],
+            [PoseTask.joined(poses), self._floor],
             q,
             see=lambda _part, state, _total: states.append(state),
         )
@@ -228,20 +229,10 @@ class LookaheadSolver:
         return joints - over + np.sign(over) * self._room * -np.expm1(-np.abs(over) / self._room)
 
     def _seen(self, state: State, row: int, standing: Array) -> Points:
-        turned = (state.rotations[row, self._bodies] @ self._points[..., None])[..., 0]
-        places = turned + state.positions[row, self._bodies]
-        twists = state.jacobians[row].T
+        turned = state.rotations[row, self._bodies] @ self._points
+        places = turned[..., 0] + state.positions[row, self._bodies]
         # A point at p moves at v + w x p = v - [p] w.
-        rows = (twists[:3] - skew(places) @ twists[3:]) * self._moving
+        self._moves[..., 3:] = -skew(places)
+        rows = (self._moves.reshape(-1, 6) @ state.jacobians[row].T).reshape(self._rows)
+        rows *= self._moving
         return Points(places, self._kinematics.free(rows), standing)
-
-
-def _together(first: Targets, second: Targets) -> Targets:
-    """The targets of two frames, one after the other."""
-    return replace(
-        first,
-        rotations=np.concatenate([first.rotations, second.rotations]),
-        positions=np.concatenate([first.positions, second.positions]),
-        rotation_weights=np.concatenate([first.rotation_weights, second.rotation_weights]),
-        position_weights=np.concatenate([first.position_weights, second.position_weights]),
-    )

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pinocchio as pin
+from scipy.linalg import lapack
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
 from motiontok.robots.solver.ground_task import GroundTask
-from motiontok.robots.solver.levenberg_marquardt import damped_step, minimize
+from motiontok.robots.solver.levenberg_marquardt import minimize
 from motiontok.robots.solver.tasks import (
     NormalEquations,
     PoseTask,
@@ -36,6 +37,7 @@ _STEPS = 3
 _SHALLOW = 0.003  # m that a sole may be below ground before the whole robot is raised
 _WORTH = 0.02  # of the cost: a step that promises less is the last
 _DAMPING = 1e-3
+_FLOOR = 0.1  # absolute damping, in units of cost per rad^2
 _MAX_STEP = 0.7
 _LIFE = 30  # frames that a rival lives
 _YOUTH = 10  # frames that it needs to settle
@@ -94,7 +96,7 @@ class OnlineSolver:
             targets: of one frame.
         """
         self.begin(targets)
-        tasks = self._tasks(targets)
+        tasks = self._tasks(PoseTask(self._kinematics, targets, chordal=True))
         model = quadratic(self._kinematics, [task[_BOTH] for task in tasks], self._q)
         trial, promise, posture, lower, upper = self._together(model)
         self._q[1] = trial[1]
@@ -129,8 +131,7 @@ class OnlineSolver:
         if self._base is None:
             self._start(targets, base)
         else:
-            _carry(self._q[0], self._base, base)
-            _carry(self._q[1], self._base, base)
+            _carry(self._q, self._base, base)
         self._base = base
         if self._age >= _LIFE:
             self._q[1, 7:] = np.clip(0.0, *self._bounds)
@@ -150,11 +151,14 @@ class OnlineSolver:
     def _start(self, targets: Targets, base: Array) -> None:
         self._q[:, 7:] = np.clip(0.0, *self._bounds)
         self._q[:, :7] = base
-        self._q[:1] = minimize(self._kinematics, self._q[:1], self._tasks(targets))[0]
+        self._q[:1] = minimize(
+            self._kinematics,
+            self._q[:1],
+            self._tasks(PoseTask(self._kinematics, targets, chordal=True)),
+        )[0]
 
-    def _tasks(self, targets: Targets) -> list[Task]:
-        tasks: list[Task] = [PoseTask(self._kinematics, targets)]
-        return tasks if self._floor is None else [*tasks, self._floor]
+    def _tasks(self, pose: PoseTask) -> list[Task]:
+        return [pose] if self._floor is None else [pose, self._floor]
 
     def _together(
         self, model: NormalEquations
@@ -191,11 +195,46 @@ class OnlineSolver:
         damping: Array,
         posture: Posture | None,
     ) -> tuple[Array, Array]:
-        step, promise = damped_step(model, q[:, 7:], lower, upper, damping, posture)
+        step, promise = _damped_step(model, q[:, 7:], lower, upper, damping, posture)
         step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
         out = self._kinematics.integrate(q, step)
         out[:, 7:] = np.minimum(np.maximum(out[:, 7:], lower), upper)
         return out, promise
+
+
+def _damped_step(
+    model: NormalEquations,
+    joints: Array,
+    lower: Array,
+    upper: Array,
+    damping: Array,
+    posture: Posture | None,
+) -> tuple[Array, Array]:
+    """As :func:`~motiontok.robots.solver.levenberg_marquardt.damped_step`, of few frames."""
+    matrices, out = model.matrix.copy(), model.gradient.copy()
+    diagonals = matrices.reshape(len(matrices), -1)[:, :: matrices.shape[1] + 1]
+    if posture is not None:
+        weight = posture.weight**2
+        diagonals[:, 6:] += weight
+        out[:, 6:] += weight * (posture.reference - joints)
+    diagonals *= 1.0 + damping[:, None]
+    diagonals += _FLOOR
+    push = out[:, 6:]
+    held = ((joints <= lower + 1e-9) & (push < 0)) | ((joints >= upper - 1e-9) & (push > 0))
+    promise = np.zeros(len(out))
+    for k, (matrix, gradient) in enumerate(zip(matrices, out, strict=True)):
+        at = held[k].nonzero()[0] + 6
+        if len(at):
+            matrix[at] = 0.0
+            matrix[:, at] = 0.0
+            diagonals[k, at] = 1.0
+            gradient[at] = 0.0
+        _, step, failed = lapack.dposv(matrix.T, gradient, lower=1, overwrite_a=1)
+        if failed:  # only a cost that is not finite
+            step[:] = 0.0
+        promise[k] = gradient @ step
+        gradient[:] = step
+    return out, promise
 
 
 def _total(model: NormalEquations, q: Array, posture: Posture | None) -> float:
@@ -212,7 +251,8 @@ def _base_of(targets: Targets) -> Array:
 
 
 def _carry(q: Array, before: Array, now: Array) -> None:
-    """Move the base of ``q (nq,)`` as its target moved, in place."""
-    q[:3] += now[:3] - before[:3]
+    """Move the bases of ``q (n, nq)`` as their target moved, in place."""
+    q[:, :3] += now[:3] - before[:3]
     turn = pin.Quaternion(now[3:]) * pin.Quaternion(before[3:]).inverse()
-    q[3:7] = (turn * pin.Quaternion(q[3:7])).normalized().coeffs()
+    for row in q:
+        row[3:7] = (turn * pin.Quaternion(row[3:7])).normalized().coeffs()
