@@ -9,8 +9,9 @@ from bvh.errors import BVHError
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 from motiontok.errors import RobotError
+from motiontok.robots.contacts.foot_contacts import SIDES
 from motiontok.robots.contacts.ground import Planes
-from motiontok.robots.contacts.online_contacts import LateContacts, SoleReader
+from motiontok.robots.contacts.online_contacts import LateContacts, SoleReader, Soles
 from motiontok.robots.contacts.online_foot_lock import FootLock
 from motiontok.robots.contacts.online_reach import AnkleReach
 from motiontok.robots.contacts.online_resting import AboveGround
@@ -88,6 +89,7 @@ class Follower:
             speed_limits=robot.speed_limits,
             fps=fps,
             outline=robot.outline,
+            feet=[robot.calibration.bodies[robot.calibration.index(s + "Foot")] for s in SIDES],
             coupling=robot.coupling,
         )
 
@@ -125,11 +127,19 @@ class Follower:
         self._reach.apply(targets.rotations[0])
         soles = self._reader.read(points[0])
         targets = self._lock.apply(targets, soles)
-        targets = self._above.apply(targets)
+        planes = None if self._reader.is_level else self._planes(soles, targets.positions[0, 0])
+        self._above.apply(targets, planes)
         if self._ahead is not None:
-            return self._ahead.step(targets, self._lock.standing, self._late.push(soles))
-        q, _ = self._solver.step(targets)
+            late = self._late.push(soles)
+            return self._ahead.step(targets, self._lock.standing, late, planes)
+        q, _ = self._solver.step(targets, planes)
         return q
+
+    def _planes(self, soles: Soles, hips: Array) -> Array:
+        """The robot's ground ``(3, 3)`` under left foot, right foot and the rest."""
+        left, right = (np.array([a, b, self._maker.scale * c]) for a, b, c in soles.planes)
+        at = np.array([*hips[:2], 1.0])
+        return np.stack([left, right, left if left @ at < right @ at else right])
 
 
 class _Skeleton:

@@ -68,6 +68,11 @@ class SoleReader:
             for height in (toe - float(offsets[JOINTS.index(side + "Toe"), 2]), toe)
         ]
 
+    @property
+    def is_level(self) -> bool:
+        """Whether the ground is the floor at z = 0."""
+        return not any(map(any, self._planes))
+
     def read(self, human: Array) -> Soles:
         """Heels and toes of a pose.
 

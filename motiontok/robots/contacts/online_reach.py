@@ -82,9 +82,9 @@ class _Ankle:
         One sweep a frame, from the frame before.
         """
         turns, placed = self._turns, self._placed
-        back, before, last = wanted.T, None, len(turns) - 1
+        back, before, last = wanted.T, np.eye(3), len(turns) - 1
         for i, (axis, cross, square) in enumerate(self._hinges):
-            before = placed[i] if before is None else before @ placed[i]
+            before = before @ placed[i] if i else placed[i]
             rest = back @ before
             for k in range(last, i, -1):
                 rest = placed[k] @ (turns[k] @ rest)

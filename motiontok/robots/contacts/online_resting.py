@@ -5,10 +5,9 @@ The counterpart for whole trajectories is :mod:`~motiontok.robots.contacts.resti
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
+from bvh.rotations import Array
 from motiontok.robots.contacts.foot_contacts import SIDES
 from motiontok.robots.model.calibration import Calibration
 from motiontok.robots.model.outline import Outline
@@ -44,17 +43,29 @@ class AboveGround:
             self._points[k, :3, : len(cloud)] = cloud.T
             self._points[k, 3, : len(cloud)] = 0.0
         # All but the feet hang on the hips.
+        feet = [calibration.index(side + "Foot") for side in SIDES]
         self._hanging = np.ones(len(clouds))
-        self._hanging[[calibration.index(side + "Foot") for side in SIDES]] = 0.0
+        self._hanging[feet] = 0.0
+        self._under = np.full(len(clouds), len(feet))
+        self._under[feet] = range(len(feet))
 
-    def apply(self, targets: Targets) -> Targets:
-        """The targets of one frame, raised."""
+    def apply(self, targets: Targets, planes: Array | None) -> None:
+        """Raise the targets of one frame, in place.
+
+        Args:
+            targets: of one frame.
+            planes: ``(3, 3)`` the ground ``z = a x + b y + c`` under left foot, right foot and
+                the rest; None is z = 0.
+        """
+        rotations, positions = targets.rotations[0], targets.positions[0]
         up = np.ones((len(self._points), 1, 4))
-        up[:, 0, :3] = targets.rotations[0, :, 2]
-        height = (up @ self._points)[:, 0].min(axis=1) + targets.positions[0, :, 2]
-        if height.min() >= 0.0:
-            return targets
-        positions = targets.positions.copy()
-        hips = max(-float(height[0]), 0.0)
-        positions[0, :, 2] += np.maximum(hips * self._hanging, -height)
-        return replace(targets, positions=positions)
+        up[:, 0, :3] = rotations[:, 2]
+        level = positions[:, 2]
+        if planes is not None:
+            under = planes[self._under]
+            up[:, :, :3] -= under[:, None, :2] @ rotations[:, :2]
+            level = level - (under[:, :2] * positions[:, :2]).sum(1) - under[:, 2]
+        height = (up @ self._points)[:, 0].min(axis=1) + level
+        if height.min() < 0.0:
+            hips = max(-float(height[0]), 0.0)
+            positions[:, 2] += np.maximum(hips * self._hanging, -height)

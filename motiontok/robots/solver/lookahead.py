@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvh.rotations import Array
+from motiontok.robots.contacts.foot_contacts import SIDES
 from motiontok.robots.contacts.offline_foot_lock import standing_points
 from motiontok.robots.kinematics.kinematics import Kinematics, State, limit_margins
 from motiontok.robots.kinematics.so3 import skew
@@ -109,6 +110,7 @@ class _Waiting:
 
     pose: PoseTask
     standing: Array
+    planes: Array | None
 
 
 class LookaheadSolver:
@@ -130,8 +132,12 @@ class LookaheadSolver:
         kinematics = self._kinematics = Kinematics(
             robot.model, [*tracked, *sorted(others)], coupling
         )
+        feet = [tracked[robot.calibration.index(side + "Foot")] for side in SIDES]
         self._floor = GroundTask(
-            kinematics, outline, weights=[GROUND_WEIGHT, GROUND_WEIGHT, _GROUND_WEIGHT]
+            kinematics,
+            outline,
+            weights=[GROUND_WEIGHT, GROUND_WEIGHT, _GROUND_WEIGHT],
+            feet=feet,
         )
         limits = kinematics.lower, kinematics.upper
         free = speeds if coupling is None else coupling.speeds(speeds)
@@ -171,31 +177,38 @@ class LookaheadSolver:
         self._lift.reset()
         # From the frame that comes next in the second smoother to the newest.
         self._waiting: deque[_Waiting] = deque(maxlen=self._blur.lag + 2)
+        # From the oldest frame of the smoother to its newest.
+        self._passed: deque[_Waiting] = deque(maxlen=self.latency - self._blur.lag)
         self._ready: Array | None = None
         self._last: Array | None = None
 
-    def step(self, targets: Targets, standing: Array, before: Array) -> Array:
+    def step(
+        self, targets: Targets, standing: Array, before: Array, planes: Array | None = None
+    ) -> Array:
         """Configuration ``(nq,)`` of the due frame; of the first until one is due.
 
         Args:
             targets: of the newest frame.
             standing: ``(points,)`` heels and toes that stand in it, as far as known.
             before: ``(points,)`` those that stood three frames before.
+            planes: ``(3, 3)`` the ground under left foot, right foot and the rest of the newest
+                frame, see :class:`~motiontok.robots.solver.ground_task.GroundTask`; None is
+                z = 0. A stream has them in all frames, or in none.
         """
         newest = self._newest
         newest.begin(targets)
         pose = PoseTask(self._kinematics, targets, chordal=True)
-        self._waiting.append(_Waiting(pose, standing))
+        self._waiting.append(_Waiting(pose, standing, planes))
         if len(self._waiting) > REACH:
             self._waiting[-1 - REACH].standing = before
-        q, poses = newest.pair, [pose, pose]
+        q, seen = newest.pair, [self._waiting[-1], self._waiting[-1]]
         if self._ready is not None:
             q = np.concatenate([q, self._ready[None]])
-            poses.append(self._waiting[0].pose)
+            seen.append(self._waiting[0])
         states: list[State] = []
         model = quadratic(
             self._kinematics,
-            [PoseTask.joined(poses), self._floor],
+            [PoseTask.joined([w.pose for w in seen]), self._floor.on(_stacked(seen))],
             q,
             see=lambda _part, state, _total: states.append(state),
         )
@@ -204,7 +217,9 @@ class LookaheadSolver:
         rough = self._blur.push(newest.pair[0])
         out = rough
         if self._ready is not None:
-            points = self._seen(state, 2, self._waiting[0].standing)
+            due = self._waiting[0]
+            points = self._seen(state, 2, due.standing)
+            self._passed.append(due)
             out, coming = self._fine.push(
                 q[2], model.matrix[2], model.gradient[2], points, self._lift.ahead
             )
@@ -219,7 +234,9 @@ class LookaheadSolver:
 
     def _depth(self, q: Array) -> float:
         """How much deeper than may be some body is in the ground at ``q (nq,)``, metres."""
-        heights, _, _ = self._floor.heights(self._kinematics.place(q))
+        frame = self._passed[min(self._lift.ahead, len(self._passed) - 1)]
+        floor = self._floor.on(_stacked([frame]))
+        heights, _, _ = floor.heights(self._kinematics.place(q))
         return -min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
 
     def _inside(self, joints: Array) -> Array:
@@ -236,3 +253,9 @@ class LookaheadSolver:
         rows = (self._moves.reshape(-1, 6) @ state.jacobians[row].T).reshape(self._rows)
         rows *= self._moving
         return Points(places, self._kinematics.free(rows), standing)
+
+
+def _stacked(frames: list[_Waiting]) -> Array | None:
+    """Planes ``(frames, 3, 3)`` under some frames, if there are any."""
+    planes = [f.planes for f in frames if f.planes is not None]
+    return np.array(planes) if planes else None

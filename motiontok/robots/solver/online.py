@@ -7,6 +7,7 @@ Without looking ahead a warm start can lock into a bad pose at a joint limit. So
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,6 @@ _MAX_STEP = 0.7
 _LIFE = 30  # frames that a rival lives
 _YOUTH = 10  # frames that it needs to settle
 _MUCH_BETTER = 0.6  # of the robot's own cost
-_BOTH = np.zeros(2, dtype=int)
 _APART = 0.5  # rad
 _DRAW = 1000.0  # posture weight towards a better rival, per rad: tracking must wait
 
@@ -56,6 +56,7 @@ class OnlineSolver:
         speed_limits: ``(joints,)`` rad/s.
         fps: frames per second of the stream.
         outline: points that must stay above the ground; none, if not given.
+        feet: bodies of the left and the right foot, which may be on planes of their own.
         coupling: of joints that follow others.
         bounds: lower and upper values of the free joints inside the robot's limits; by default the
             limits.
@@ -69,6 +70,7 @@ class OnlineSolver:
         speed_limits: Array,
         fps: float = 30.0,
         outline: Outline | None = None,
+        feet: Sequence[int] = (),
         coupling: Coupling | None = None,
         bounds: tuple[Array, Array] | None = None,
     ) -> None:
@@ -78,7 +80,7 @@ class OnlineSolver:
         self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
         self._floor = None
         if outline is not None:
-            self._floor = GroundTask(kinematics, outline, weights=[GROUND_WEIGHT] * 2)
+            self._floor = GroundTask(kinematics, outline, weights=[GROUND_WEIGHT] * 2, feet=feet)
         self.reset()
 
     def reset(self) -> None:
@@ -89,15 +91,22 @@ class OnlineSolver:
         self._damping = np.full(2, _DAMPING)
         self._age = 0
 
-    def step(self, targets: Targets) -> tuple[Array, float]:
+    def step(self, targets: Targets, planes: Array | None = None) -> tuple[Array, float]:
         """Configuration ``(nq,)`` and tracking cost of the next frame.
 
         Args:
             targets: of one frame.
+            planes: ``(3, 3)`` the ground under left foot, right foot and the rest, see
+                :class:`~motiontok.robots.solver.ground_task.GroundTask`; None is z = 0.
         """
         self.begin(targets)
-        tasks = self._tasks(PoseTask(self._kinematics, targets, chordal=True))
-        model = quadratic(self._kinematics, [task[_BOTH] for task in tasks], self._q)
+        floor = self._floor
+        if floor is not None and planes is not None:
+            floor = floor.on(planes[None].repeat(2, axis=0))
+        pose = PoseTask(self._kinematics, targets, chordal=True)
+        ground: list[Task] = [] if floor is None else [floor]
+        both: list[Task] = [PoseTask.joined([pose, pose]), *ground]
+        model = quadratic(self._kinematics, both, self._q)
         trial, promise, posture, lower, upper = self._together(model)
         self._q[1] = trial[1]
 
@@ -109,7 +118,7 @@ class OnlineSolver:
         for _ in range(_STEPS - 1):
             if taken and promise[0] < _WORTH * total:
                 break
-            model = quadratic(self._kinematics, tasks, trial)
+            model = quadratic(self._kinematics, [pose, *(task[own] for task in ground)], trial)
             trial_total = _total(model, trial, posture)
             taken = trial_total < total
             if taken:
@@ -120,8 +129,8 @@ class OnlineSolver:
             trial, promise = self._moved(best, q, lower[own], upper[own], damping, posture)
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
-        if self._floor is not None:
-            heights, _, _ = self._floor.heights(self._kinematics.evaluate(self._q[own]))
+        if floor is not None:
+            heights, _, _ = floor[own].heights(self._kinematics.place(self._q[0]))
             self._q[0, 2] -= min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
         return self._kinematics.expand(self._q[0]).copy(), float(best.cost[0])
 
@@ -151,14 +160,8 @@ class OnlineSolver:
     def _start(self, targets: Targets, base: Array) -> None:
         self._q[:, 7:] = np.clip(0.0, *self._bounds)
         self._q[:, :7] = base
-        self._q[:1] = minimize(
-            self._kinematics,
-            self._q[:1],
-            self._tasks(PoseTask(self._kinematics, targets, chordal=True)),
-        )[0]
-
-    def _tasks(self, pose: PoseTask) -> list[Task]:
-        return [pose] if self._floor is None else [pose, self._floor]
+        pose = PoseTask(self._kinematics, targets, chordal=True)
+        self._q[:1] = minimize(self._kinematics, self._q[:1], [pose])[0]
 
     def _together(
         self, model: NormalEquations
