@@ -4,7 +4,7 @@ Feet are asked three things, each in one place:
 
 - Does this heel or toe stand, on ground that is known? :func:`find_contacts`, yes or no with
   hysteresis: for robots and their figures. A stream has less to look at, and asks the same of fewer
-  frames (:mod:`motiontok.robots.contacts.online_foot_lock`).
+  frames (:mod:`motiontok.robots.contacts.online_contacts`).
 - How surely does it stand? :func:`soft_contact`, 0 to 1: for features, which networks give back
   with an error, and for all that learns from them.
 - Where is the floor at all? :mod:`bvh.normalizer.floor`: before a motion is canonical.
@@ -26,6 +26,7 @@ from bvh.skeleton import FEET, JOINTS, toe_height
 
 __all__ = [
     "BAND",
+    "SHIN",
     "SIDES",
     "SLOW",
     "STILL",
@@ -46,7 +47,7 @@ SLOW = 0.3  # m/s: a standing foot keeps standing until it is faster
 BAND = 0.03  # m above its standing height
 # Upward part of the shin above a heel and a toe that stand: who kneels or lies has the insteps
 # or the sides of the feet on the ground, as low and still as soles.
-_SHIN = np.array([0.5, 0.1])
+SHIN = (0.5, 0.1)
 _SHORTEST = 3  # frames; shorter contacts are noise
 _GAP = 2  # frames; shorter interruptions are noise
 # Ramps of a soft contact: where it ends, and over how much it rises.
@@ -111,7 +112,7 @@ def can_stand(positions: Array) -> Array:
     knees, ankles = ([JOINTS.index(side + part) for side in SIDES] for part in ("Leg", "Foot"))
     shins = positions[..., knees, :] - positions[..., ankles, :]
     lengths = np.sqrt((shins * shins).sum(axis=-1))
-    out: Array = shins[..., 2, None] > _SHIN * lengths[..., None]
+    out: Array = shins[..., 2, None] > np.array(SHIN) * lengths[..., None]
     return out.reshape(*out.shape[:-2], 4)
 
 

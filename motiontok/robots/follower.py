@@ -6,13 +6,16 @@ import numpy as np
 import pinocchio as pin
 
 from bvh.errors import BVHError
-from bvh.rotations import Array, normalize
+from bvh.foot_contacts import SIDES
+from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 from motiontok.errors import RobotError
-from motiontok.robots.contacts.online_foot_lock import FootLock, LateContacts
-from motiontok.robots.files.trajectory import xyzw_from_wxyz
+from motiontok.robots.contacts.ground import Planes
+from motiontok.robots.contacts.online_contacts import LateContacts, SoleReader, Soles
+from motiontok.robots.contacts.online_foot_lock import FootLock
+from motiontok.robots.contacts.online_reach import AnkleReach
+from motiontok.robots.contacts.online_resting import AboveGround
 from motiontok.robots.kinematics.placements import Placements, split
-from motiontok.robots.model.outline import soles_of
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.lookahead import LookaheadSolver
 from motiontok.robots.solver.online import OnlineSolver
@@ -21,6 +24,7 @@ from motiontok.robots.targets import TargetMaker
 __all__ = ["Follower"]
 
 _LATEST = 2.0  # s
+_XYZW = [1, 2, 3, 0]
 
 
 class Follower:
@@ -38,13 +42,15 @@ class Follower:
         look_ahead: seconds, at most 2, by which the robot is late. Knowing the next frames makes it
             smooth. At least 7 frames, or 0: then the robot is not late, moves as abruptly as its
             speed limits allow, and uses its joints to the stop.
+        ground: planes ``z = a x + b y + c`` to stand on, in metres of the person, as for
+            :func:`~motiontok.robots.retarget`; the floor at z = 0, if not given.
 
     Attributes:
         latency: delay of a result in frames; the first results are of the first pose.
 
     Raises:
-        RobotError: the rate is not positive, the look-ahead is impossible, or the offsets have
-            another shape.
+        RobotError: the rate is not positive, the look-ahead is impossible, the offsets have
+            another shape, or ``ground`` is not planes.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class Follower:
         offsets: Array | None = None,
         fps: float = 30.0,
         look_ahead: float = 0.0,
+        ground: Planes | None = None,
     ) -> None:
         if not (np.isfinite(fps) and fps > 0):
             raise RobotError(f"fps must be positive, got {fps}")
@@ -66,8 +73,11 @@ class Follower:
         self.fps = fps
         self._skeleton = _Skeleton(offsets)
         self._maker = TargetMaker(robot.calibration, robot.map.weights, offsets)
-        self._lock = FootLock(robot.calibration, offsets, fps)
-        self._late = LateContacts(offsets, fps)
+        self._reader = SoleReader(offsets, ground)
+        self._lock = FootLock(robot.calibration, self._maker.scale, fps)
+        self._reach = AnkleReach(robot.model, robot.calibration)
+        self._late = LateContacts(fps)
+        self._above = AboveGround(robot.calibration, robot.outline)
         self._ahead: LookaheadSolver | None = None
         self.latency = 0
         if look_ahead:
@@ -78,7 +88,8 @@ class Follower:
             robot.calibration.bodies,
             speed_limits=robot.speed_limits,
             fps=fps,
-            outline=soles_of(robot.calibration),
+            outline=robot.outline,
+            feet=[robot.calibration.bodies[robot.calibration.index(s + "Foot")] for s in SIDES],
             coupling=robot.coupling,
         )
 
@@ -86,6 +97,7 @@ class Follower:
         """Forget the stream; the next pose starts anew."""
         self._solver.reset()
         self._lock.reset()
+        self._reach.reset()
         self._late.reset()
         if self._ahead is not None:
             self._ahead.reset()
@@ -107,15 +119,27 @@ class Follower:
                 f"pose: expected shapes (3,) and ({len(JOINTS)}, 4), got"
                 f" {root_position.shape} and {rotations.shape}"
             )
-        if not (np.isfinite(root_position).all() and np.isfinite(rotations).all()):
+        # What is not finite makes a sum so.
+        if not np.isfinite(root_position.sum() + rotations.sum()):
             raise BVHError("pose: a value is not finite")
-        turned, points = self._skeleton.place(root_position, normalize(rotations))
+        turned, points = self._skeleton.place(root_position, rotations)
         targets = self._maker.make(turned, points, self.fps)
-        targets = self._lock.apply(targets, points[0])
+        self._reach.apply(targets.rotations[0])
+        soles = self._reader.read(points[0])
+        targets = self._lock.apply(targets, soles)
+        planes = None if self._reader.is_level else self._planes(soles, targets.positions[0, 0])
+        self._above.apply(targets, planes)
         if self._ahead is not None:
-            return self._ahead.step(targets, self._lock.standing, self._late.push(points[0]))
-        q, _ = self._solver.step(targets)
+            late = self._late.push(soles)
+            return self._ahead.step(targets, self._lock.standing, late, planes)
+        q, _ = self._solver.step(targets, planes)
         return q
+
+    def _planes(self, soles: Soles, hips: Array) -> Array:
+        """The robot's ground ``(3, 3)`` under left foot, right foot and the rest."""
+        left, right = (np.array([a, b, self._maker.scale * c]) for a, b, c in soles.planes)
+        at = np.array([*hips[:2], 1.0])
+        return np.stack([left, right, left if left @ at < right @ at else right])
 
 
 class _Skeleton:
@@ -134,7 +158,8 @@ class _Skeleton:
 
     def place(self, root_position: Array, rotations: Array) -> tuple[Array, Array]:
         """World rotations ``(1, 22, 3, 3)`` and positions ``(1, 22, 3)``."""
-        q = np.concatenate([root_position, xyzw_from_wxyz(rotations).ravel()])
+        rotations = rotations / np.sqrt(np.einsum("ij,ij->i", rotations, rotations))[:, None]
+        q = np.concatenate([root_position, rotations[:, _XYZW].ravel()])
         pin.forwardKinematics(self._model, self._data, q)
         self._placements.read(self._rows)
         return split(self._rows[None, 1:])

@@ -121,15 +121,16 @@ class TargetMaker:
         """
         calibration = self.calibration
         wanted = rotations[:, self._order]
-        bones = (wanted[:, self._parents] @ self._bones[..., None])[..., 0]
-        bones[:, 0] = self.scale * positions[:, self._thighs].mean(axis=1)
+        bones = np.einsum("tkij,kj->tki", wanted[:, self._parents], self._bones)
+        left, right = self._thighs
+        bones[:, 0] = (0.5 * self.scale) * (positions[:, left] + positions[:, right])
         bones[:, 0] -= wanted[:, 0] @ self._between_hips
         points = self._above @ bones
         toes = self.scale * positions[:, self._toes]
         toes[..., 2] -= self._toe_height
-        toes += self._apart * _left_of(wanted[:, 0])[:, None]
-        soles = wanted[:, self._feet] @ self._sole_toes[..., None]
-        points[:, self._feet] = toes - soles[..., 0]
+        toes[..., :2] += self._apart * _left_of(wanted[:, 0])[:, None]
+        toes -= np.einsum("tkij,kj->tki", wanted[:, self._feet], self._sole_toes)
+        points[:, self._feet] = toes
         return Targets(
             bodies=calibration.bodies,
             local_rotations=calibration.rotations,
@@ -152,12 +153,13 @@ def make_targets(
 
 
 def _left_of(rotations: Array) -> Array:
-    """Horizontal unit vectors ``(frames, 3)`` to the left of a heading."""
-    left = rotations[:, :, 1].copy()
+    """Horizontal unit vectors ``(frames, 2)`` to the left of a heading."""
+    left = rotations[:, :2, 1].copy()
+    square = np.einsum("ti,ti->t", left, left)
     # A body on its side has its left pointing up: take the heading from its front then.
-    front = rotations[:, :, 0]
-    fallback = np.stack([-front[:, 1], front[:, 0], np.zeros(len(front))], axis=-1)
-    left[:, 2] = 0.0
-    left = np.where((left * left).sum(-1, keepdims=True) > 0.3**2, left, fallback)
-    out: Array = left / np.sqrt(np.maximum((left * left).sum(-1, keepdims=True), 1e-18))
-    return out
+    aside = square <= 0.3**2
+    if aside.any():
+        left[aside, 0], left[aside, 1] = -rotations[aside, 1, 0], rotations[aside, 0, 0]
+        square = np.einsum("ti,ti->t", left, left)
+    left /= np.sqrt(np.maximum(square, 1e-18))[:, None]
+    return left

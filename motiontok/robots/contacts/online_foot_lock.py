@@ -5,44 +5,38 @@ The counterpart for whole trajectories is :mod:`~motiontok.robots.contacts.offli
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from bvh.foot_contacts import BAND, SIDES, SLOW, can_stand, standing_heights
+from bvh.foot_contacts import SIDES, SLOW
 from bvh.rotations import Array
-from bvh.skeleton import FEET
+from motiontok.robots.contacts.online_contacts import Point, Soles
 from motiontok.robots.model.calibration import Calibration, Sole
 from motiontok.robots.targets import Targets
 
-__all__ = ["FootLock", "LateContacts"]
+__all__ = ["FootLock"]
 
-_DRAG = 0.02  # m that a standing point may drift before its anchor follows
+_DRAG = 0.05  # m that a standing point may drift before its anchor follows
 _FADE = 0.12  # s in which a correction fades after the foot has lifted
-_FIRMER = 3.0
+_FIRMER = 1.5
 
 
 class FootLock:
-    """Holds standing feet of a stream on the ground, at the places where they first stood.
+    """Holds standing feet of a stream flat on the ground, at the places where they first stood.
 
     Args:
         calibration: of the robot.
-        offsets: ``(22, 3)`` the subject's bones.
+        scale: of the robot to the person.
         fps: frames per second of the stream.
     """
 
-    def __init__(self, calibration: Calibration, offsets: Array, fps: float) -> None:
-        self._fps = fps
-        heights = standing_heights(offsets)
+    def __init__(self, calibration: Calibration, scale: float, fps: float) -> None:
+        self._scale = scale
         self._feet = [
-            _Foot(
-                index=calibration.index(name + "Foot"),
-                sole=calibration.soles[name + "Foot"],
-                joints=FEET[2 * side : 2 * side + 2],
-                heights=heights[2 * side : 2 * side + 2],
-            )
-            for side, name in enumerate(SIDES)
+            _Foot(calibration.index(name + "Foot"), calibration.soles[name + "Foot"], fps)
+            for name in SIDES
         ]
 
     @property
@@ -55,124 +49,77 @@ class FootLock:
         for foot in self._feet:
             foot.reset()
 
-    def apply(self, targets: Targets, human: Array) -> Targets:
-        """The targets of one frame with standing feet held.
+    def apply(self, targets: Targets, soles: Soles) -> Targets:
+        """The targets of one frame with standing feet held; their poses are changed in place.
 
         Args:
             targets: of one frame.
-            human: ``(22, 3)`` positions of the human's joints in that frame.
+            soles: of the person in that frame.
         """
-        positions = targets.positions.copy()
+        firm = []
+        for side, foot in enumerate(self._feet):
+            ends = slice(2 * side, 2 * side + 2)
+            a, b, c = soles.planes[side]
+            if foot.hold(
+                targets.positions[0, foot.index],
+                targets.rotations[0, foot.index],
+                soles.places[ends],
+                soles.low[ends],
+                [a, b, self._scale * c],
+            ):
+                firm.append(foot.index)
+        if not firm:
+            return targets
         rotation_weights = targets.rotation_weights.copy()
         position_weights = targets.position_weights.copy()
-        below = can_stand(human).reshape(-1, 2)
-        for foot, can in zip(self._feet, below, strict=True):
-            k = foot.index
-            ankle, standing = foot.hold(
-                positions[0, k], targets.rotations[0, k], human, can, self._fps
-            )
-            positions[0, k] = ankle
-            if standing:
-                rotation_weights[0, k] *= _FIRMER
-                position_weights[0, k] *= _FIRMER
+        rotation_weights[0, firm] *= _FIRMER
+        position_weights[0, firm] *= _FIRMER
         return replace(
-            targets,
-            positions=positions,
-            rotation_weights=rotation_weights,
-            position_weights=position_weights,
+            targets, rotation_weights=rotation_weights, position_weights=position_weights
         )
 
 
 class _Foot:
     """One foot: the places of its standing heel and toe, and the shift of its target."""
 
-    def __init__(self, *, index: int, sole: Sole, joints: tuple[int, ...], heights: Array) -> None:
+    def __init__(self, index: int, sole: Sole, fps: float) -> None:
         self.index = index
-        self._points = (sole.heel, sole.toe)
-        self._joints = joints
-        self._heights = heights
+        self._points = np.stack([sole.heel, sole.toe], axis=1)
+        self._reach = SLOW / fps  # m in a frame
+        self._rest = max(0.0, 1.0 - 1.0 / (_FADE * fps))
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream."""
-        self._before: Array | None = None
-        self.anchors: list[Array | None] = [None, None]
-        self._shift = np.zeros(3)
+        self._before: list[Point] | None = None
+        self.anchors: list[Point | None] = [None, None]
+        self._shift = [0.0, 0.0, 0.0]
 
     def hold(
-        self, ankle: Array, rotation: Array, human: Array, can: Array, fps: float
-    ) -> tuple[Array, bool]:
-        """The ankle's target ``(3,)`` in this frame, and whether the foot stands."""
-        ends = human[list(self._joints)]
-        speed = (
-            np.zeros(2)
-            if self._before is None
-            else np.sqrt(((ends - self._before) ** 2).sum(axis=1)) * fps
-        )
+        self, ankle: Array, rotation: Array, ends: list[Point], low: list[bool], plane: Point
+    ) -> bool:
+        """Move the ankle's target ``(3,)``, in place. Whether the foot stands."""
+        before = ends if self._before is None else self._before
         self._before = ends
-        wanted = None
+        stands = [low[k] and math.dist(ends[k], before[k]) < self._reach for k in (0, 1)]
+        x, y, z = ankle.tolist()
+        dx, dy, _ = shift = self._shift
+        points = None
         for end in (0, 1):  # where both stand, the toe decides
-            raw = ankle + rotation @ self._points[end]
-            if can[end] and ends[end, 2] < self._heights[end] + BAND and speed[end] < SLOW:
-                anchor = self.anchors[end]
-                if anchor is None:
-                    anchor = raw + self._shift
-                anchor = np.clip(anchor, raw - _DRAG, raw + _DRAG)
-                anchor[2] = 0.0
-                self.anchors[end] = anchor
-                wanted = anchor - raw
-            else:
+            if not stands[end]:
                 self.anchors[end] = None
-        if wanted is None:
-            self._shift = self._shift * max(0.0, 1.0 - 1.0 / (_FADE * fps))
-        else:
-            self._shift = wanted
-        return ankle + self._shift, wanted is not None
-
-
-class LateContacts:
-    """Which heels and toes of a stream stood three frames ago.
-
-    Contacts are those of :func:`~bvh.foot_contacts.find_contacts`, by central
-    differences and without interruptions of one or two frames.
-
-    Args:
-        offsets: ``(22, 3)`` the subject's bones.
-        fps: frames per second of the stream.
-    """
-
-    def __init__(self, offsets: Array, fps: float) -> None:
-        self._fps = fps
-        self._heights = BAND + standing_heights(offsets)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the stream."""
-        self._places: deque[Array] = deque(maxlen=3)
-        self._can: deque[Array] = deque(maxlen=3)
-        self._low: deque[Array] = deque(maxlen=5)
-        self._slow: deque[Array] = deque(maxlen=5)
-
-    def push(self, human: Array) -> Array:
-        """Standing points ``(4,)`` three frames before: left heel and toe, right heel and toe.
-
-        Args:
-            human: ``(22, 3)`` positions of the human's joints in the newest frame.
-        """
-        places, can = human[list(FEET)], can_stand(human)
-        while len(self._places) < 2:  # as if the stream had stood before
-            self._places.append(places)
-            self._can.append(can)
-        self._places.append(places)
-        self._can.append(can)
-        low = (self._places[1][:, 2] < self._heights) & self._can[1]
-        speed = np.linalg.norm(self._places[2] - self._places[0], axis=1) * 0.5 * self._fps
-        while len(self._low) < 5:
-            self._low.append(low)
-            self._slow.append(low & (speed < SLOW))
-        self._low.append(low)
-        self._slow.append(low & (speed < SLOW))
-        near, still = self._low, self._slow
-        gap = still[1] & (still[3] | (near[3] & still[4])) | still[0] & near[1] & still[3]
-        out: Array = still[2] | near[2] & gap
-        return out
+                continue
+            if points is None:
+                points = (rotation @ self._points).T.tolist()
+            px, py, pz = x + points[end][0], y + points[end][1], z + points[end][2]
+            ax, ay, _ = self.anchors[end] or (px + dx, py + dy, 0.0)
+            ax = min(max(ax, px - _DRAG), px + _DRAG)
+            ay = min(max(ay, py - _DRAG), py + _DRAG)
+            az = plane[0] * ax + plane[1] * ay + plane[2]
+            self.anchors[end] = [ax, ay, az]
+            shift = [ax - px, ay - py, az - pz]
+        if points is None:
+            shift = [self._rest * s for s in shift]
+        self._shift = shift
+        ankle += shift
+        return points is not None

@@ -24,7 +24,7 @@ from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.model.calibration import Calibration
 from motiontok.robots.targets import Targets
 
-__all__ = ["within_reach"]
+__all__ = ["Chain", "lying", "within_reach"]
 
 _SWEEPS = 4  # over the joints of an ankle, which nearly do not depend on each other
 _STANDS, _LIES = 0.7, 0.2  # upward part of shins: feet below the one are as they are
@@ -44,31 +44,41 @@ def within_reach(targets: Targets, model: Any, calibration: Calibration) -> Targ
         foot, shin = (calibration.index(side + part) for part in ("Foot", "Leg"))
         upper = rotations[:, shin] @ targets.local_rotations[shin].T
         lower = rotations[:, foot] @ targets.local_rotations[foot].T
-        ankle = _Chain(model, targets.bodies[shin], targets.bodies[foot])
+        ankle = Chain(model, targets.bodies[shin], targets.bodies[foot])
         near = upper @ ankle.nearest(upper.swapaxes(-1, -2) @ lower)
-        lying = smoothstep((_STANDS - rotations[:, shin, 2, 2]) / (_STANDS - _LIES))
-        turn = so3.log(near @ lower.swapaxes(-1, -2))[0] * lying[:, None]
+        share = lying(rotations[:, shin, 2, 2])
+        turn = so3.log(near @ lower.swapaxes(-1, -2))[0] * share[:, None]
         rotations[:, foot] = to_matrix(quaternions.exp(turn)) @ rotations[:, foot]
     return replace(targets, rotations=rotations)
 
 
-class _Chain:
+def lying(upward: Array) -> Array:
+    """How much shins lie, 0 to 1, by the upward parts of their axes."""
+    return smoothstep((_STANDS - upward) / (_STANDS - _LIES))
+
+
+class Chain:
     """Hinges from one body out to another.
 
     Args:
         model: Pinocchio model.
         inner, outer: Pinocchio joint indices.
+
+    Attributes:
+        placed: of each hinge, its turn ``(3, 3)`` at an angle of 0 in the body before.
+        axes: ``(3,)`` of each hinge.
+        lower, upper: ``(hinges,)`` rad; a margin is kept free.
     """
 
     def __init__(self, model: Any, inner: int, outer: int) -> None:
         above = model.supports[outer].tolist()
         joints = above[above.index(inner) + 1 :]
-        self._placed = [model.jointPlacements[j].rotation for j in joints]
-        self._axes = [_axis(model, j) for j in joints]
+        self.placed = [model.jointPlacements[j].rotation for j in joints]
+        self.axes = [_axis(model, j) for j in joints]
         where = [model.joints[j].idx_q for j in joints]
         lower, upper = model.lowerPositionLimit[where], model.upperPositionLimit[where]
         margin = limit_margins(lower, upper, _MARGIN)
-        self._lower, self._upper = lower + margin, upper - margin
+        self.lower, self.upper = lower + margin, upper - margin
 
     def nearest(self, wanted: Array) -> Array:
         """The rotations ``(frames, 3, 3)`` within reach that are nearest to ``wanted``.
@@ -76,18 +86,18 @@ class _Chain:
         Joint by joint: with the others held, the trace of the rotation to the wanted one is
         a sine of the joint's angle (Wang and Chen 1991, cyclic coordinate descent).
         """
-        count = len(self._axes)
+        count = len(self.axes)
         turns = [np.broadcast_to(np.eye(3), wanted.shape)] * count
         back = wanted.swapaxes(-1, -2)
         for _ in range(_SWEEPS):
-            for i, axis in enumerate(self._axes):
-                before = self._product(turns, 0, i) @ self._placed[i]
+            for i, axis in enumerate(self.axes):
+                before = self._product(turns, 0, i) @ self.placed[i]
                 rest = self._product(turns, i + 1, count) @ back @ before
                 along = np.einsum("i,tij,j->t", axis, rest, axis)
                 cosine = np.einsum("tii->t", rest) - along
                 sine = np.einsum("tij,ji->t", rest, skew(axis))
                 best = np.arctan2(sine, cosine)
-                low, high = self._lower[i], self._upper[i]
+                low, high = self.lower[i], self.upper[i]
                 nearer = np.where(np.cos(low - best) > np.cos(high - best), low, high)
                 angle = np.where((best >= low) & (best <= high), best, nearer)
                 turns[i] = to_matrix(quaternions.exp(angle[:, None] * axis))
@@ -95,7 +105,7 @@ class _Chain:
 
     def _product(self, turns: list[Array], first: int, last: int) -> Array:
         out: Array = np.broadcast_to(np.eye(3), turns[0].shape)
-        for placed, turn in zip(self._placed[first:last], turns[first:last], strict=True):
+        for placed, turn in zip(self.placed[first:last], turns[first:last], strict=True):
             out = out @ placed @ turn
         return out
 

@@ -151,6 +151,14 @@ class Kinematics:
         rotations, positions = split(rows[:, self.bodies])
         return State(jacobians, rotations, positions)
 
+    def place(self, q: Array) -> State:
+        """Placements at one configuration ``(nq,)``, without Jacobians."""
+        rows = self._memory("placements", 1, (self.model.njoints, 12))
+        pin.forwardKinematics(self.model, self._data, self.expand(q[None])[0])
+        self._placements.read(rows[0])
+        rotations, positions = split(rows[:, self.bodies])
+        return State(np.empty((1, 0, 6)), rotations, positions)
+
     def integrate(self, q: Array, step: Array) -> Array:
         """Configurations after tangent steps ``(frames, nv)`` (root in its own frame)."""
         out = np.empty_like(q)

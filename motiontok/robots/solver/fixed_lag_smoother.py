@@ -11,14 +11,13 @@ system (:mod:`~motiontok.robots.solver.refinement`). Here it is factored frame b
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import pinocchio as pin
 from scipy.linalg import blas, lapack
 
-from bvh import rotations as quaternions
-from bvh.rotations import Array, conjugate, multiply
-from motiontok.robots.files.trajectory import wxyz_from_xyzw, xyzw_from_wxyz
+from bvh.rotations import Array
 from motiontok.robots.limits.smoothness import NEAR, REACH, THIRD, MovementCost
 
 __all__ = ["FixedLagSmoother", "Points"]
@@ -44,12 +43,15 @@ class Points:
 
 @dataclass(eq=False)
 class _Frame:
-    """One frame of the window: its linearization point, and its rows of the factor."""
+    """One frame of the window: its linearization point, and its step by those of the next three.
+
+    The step is ``own - follow @ next``, once the frame is eliminated.
+    """
 
     q: Array
+    attitude: Array
     own: Array | None = None
-    later: Array | None = None
-    right: Array | None = None
+    follow: Array | None = None
 
 
 class FixedLagSmoother:
@@ -71,7 +73,14 @@ class FixedLagSmoother:
         jerk[:3], jerk[3:6] = movement.base, movement.turn
         self._pull = THIRD[:, None] * jerk
         self._stiff = np.outer(THIRD, THIRD)[..., None] * jerk
-        self._world = np.eye(nv)
+        self._turn = np.zeros((6, 6))
+        self._total = np.zeros(((REACH + 1) * nv, (REACH + 1) * nv), order="F")
+        # The diagonals of all of its blocks at once.
+        down, along = self._total.strides
+        self._diagonals = np.lib.stride_tricks.as_strided(
+            self._total, (REACH + 1, REACH + 1, nv), (nv * down, nv * along, down + along)
+        )
+        self._steps = np.zeros((self._lag + 1 + REACH) * nv)
         self.reset()
 
     def reset(self) -> None:
@@ -83,74 +92,89 @@ class FixedLagSmoother:
         self._before: Points | None = None
         self._spins: deque[Array] = deque(maxlen=REACH)
 
-    def push(self, q: Array, matrix: Array, gradient: Array, points: Points) -> Array:
-        """The smoothed configuration ``(nq,)`` of the frame ``lag`` before, or of the first.
+    def push(
+        self, q: Array, matrix: Array, gradient: Array, points: Points, ahead: int = 0
+    ) -> tuple[Array, Array]:
+        """Smoothed configurations ``(nq,)``.
+
+        They are those of the frame ``lag`` before (the first, as long as there are fewer), and,
+        as far as known, of a later one.
 
         Args:
             q: ``(nq,)``, around which the frame's costs are given to second order.
-            matrix: ``(nv, nv)`` Gauss-Newton matrix, as of a tangent step of ``q``.
-            gradient: ``(nv,)`` descent direction.
+            matrix: ``(nv, nv)`` Gauss-Newton matrix, as of a tangent step of ``q``; changed.
+            gradient: ``(nv,)`` descent direction; changed.
             points: points to hold while they stand.
+            ahead: frames by which the second one is later, at most ``lag``.
         """
         nv = self._nv
         early = REACH * nv
         # Steps of the base are taken along the world's axes, in which jerk is constant.
-        world, attitude = self._world, wxyz_from_xyzw(q[3:7])
-        world[:3, :3] = world[3:6, 3:6] = quaternions.to_matrix(attitude)
-        total = np.zeros((early + nv, early + nv), order="F")
+        turn, attitude = self._turn, pin.Quaternion(q[3:7]).toRotationMatrix()
+        turn[:3, :3] = turn[3:, 3:] = attitude
+        matrix[:6] = turn @ matrix[:6]
+        matrix[:, :6] = matrix[:, :6] @ turn.T
+        gradient[:6] = turn @ gradient[:6]
+        points.rows[..., :6] = points.rows[..., :6] @ turn.T
+        total = self._total
         total[:early, :early] = self._matrix
-        vector = np.zeros(early + nv)
+        total[early:, :early] = 0.0
+        total[early:, early:] = matrix.T  # symmetric: so both run along columns
+        vector = np.empty(early + nv)
         vector[:early] = self._vector
-        push = world @ gradient
-        stiff, pull = self._joints(q[7:], push[6:])
-        total[early:, early:] = world @ matrix @ world.T
-        diagonal = np.einsum("ii->i", total[early:, early:])
-        diagonal += _FLOOR
-        diagonal[6:] += stiff
-        push[6:] += pull
-        vector[early:] = push
+        vector[early:] = gradient
+        stiff, pull = self._joints(q[7:], gradient[6:])
+        own_part = self._diagonals[REACH, REACH]
+        own_part += _FLOOR
+        own_part[6:] += stiff
+        vector[early + 6 :] += pull
         if self._frames:
-            before = wxyz_from_xyzw(self._frames[-1].q[3:7])
-            self._spins.append(quaternions.log(multiply(attitude, conjugate(before))))
+            self._spins.append(pin.log3(attitude @ self._frames[-1].attitude.T))
         if len(self._frames) >= REACH:
-            self._add_jerk(q, total, vector)
-        self._add_stillness(replace(points, rows=points.rows @ world.T), total, vector)
+            self._add_jerk(q, vector)
+        self._add_stillness(points, vector)
 
         # The oldest frame is eliminated; what is left is the information for the next frame.
-        own, failed = lapack.dpotrf(total[:nv, :nv], lower=1)
-        later = blas.dtrsm(1.0, own, total[nv:, :nv], side=1, lower=1, trans_a=1)
+        # Only lower triangles are kept up.
+        own, failed = lapack.dpotrf(total[:nv, :nv], lower=1, overwrite_a=1)
+        later = blas.dtrsm(1.0, own, total[nv:, :nv], side=1, lower=1, trans_a=1, overwrite_b=1)
         right = blas.dtrsv(own, vector[:nv], lower=1)
-        self._matrix = total[nv:, nv:] - later @ later.T
+        self._matrix = blas.dsyrk(-1.0, later, beta=1.0, c=total[nv:, nv:], lower=1, overwrite_c=1)
         self._vector = vector[nv:] - later @ right
         _, newest, failed_too = lapack.dposv(self._matrix, self._vector, lower=1)
         if failed or failed_too:  # a stream that runs away: begin anew from here
             self.reset()
-            return q.copy()
+            return q.copy(), q.copy()
         if len(self._frames) >= REACH:
             done = self._frames[-REACH]
-            done.own, done.later, done.right = own, later, right
-        self._frames.append(_Frame(q.copy()))
-        return self._first(newest)
+            done.own = blas.dtrsv(own, right, lower=1, trans=1)
+            done.follow = blas.dtrsm(1.0, own, later, side=1, lower=1)
+        self._frames.append(_Frame(q.copy(), attitude))
+        return self._solved(newest, min(ahead, len(self._frames) - 1))
 
-    def _first(self, newest: Array) -> Array:
-        """The oldest frame of the window, given the steps of the newest three."""
-        nv, count = self._nv, max(len(self._frames) - REACH, 0)
-        x = np.empty((count + REACH) * nv)
-        x[count * nv :] = newest
+    def _solved(self, newest: Array, ahead: int) -> tuple[Array, Array]:
+        """The oldest frame of the window and a later one, given the steps of the newest three."""
+        nv, frames = self._nv, self._frames
+        count = max(len(frames) - REACH, 0)
+        x = self._steps
+        x[count * nv : (count + REACH) * nv] = newest
+        at = count * nv
         for k in range(count - 1, -1, -1):
-            frame = self._frames[k]
-            assert frame.later is not None
-            assert frame.right is not None
-            left = frame.right - x[(k + 1) * nv : (k + 1 + REACH) * nv] @ frame.later
-            x[k * nv : (k + 1) * nv] = blas.dtrsv(frame.own, left, lower=1, trans=1)
-        step = x[max(REACH - len(self._frames), 0) * nv :][:nv]
-        return self._stepped(self._frames[0].q, step)
+            frame = frames[k]
+            x[at - nv : at] = frame.own - x[at : at + REACH * nv] @ frame.follow  # type: ignore[operator]
+            at -= nv
+        # Before the first frames of a stream there are none.
+        x = x[max(REACH - len(frames), 0) * nv :]
+        return (
+            self._stepped(frames[0].q, x[:nv]),
+            self._stepped(frames[ahead].q, x[ahead * nv : (ahead + 1) * nv]),
+        )
 
     def _stepped(self, q: Array, step: Array) -> Array:
         out = np.empty_like(q)
         out[:3] = q[:3] + step[:3]
-        turned = multiply(quaternions.exp(step[3:6]), wxyz_from_xyzw(q[3:7]))
-        out[3:7] = xyzw_from_wxyz(quaternions.normalize(turned))
+        turned = pin.Quaternion(pin.exp3(step[3:6])) * pin.Quaternion(q[3:7])
+        out[3:7] = turned.normalized().coeffs()
         out[7:] = np.minimum(np.maximum(q[7:] + step[6:], self._limits[0]), self._limits[1])
         return out
 
@@ -163,30 +187,29 @@ class FixedLagSmoother:
         rest = self._movement.neutral - joints
         return soft + hard * ((inside != 0.0) | leaving), hard * inside + soft * rest
 
-    def _add_jerk(self, q: Array, total: Array, vector: Array) -> None:
-        nv, spins = self._nv, self._spins
+    def _add_jerk(self, q: Array, vector: Array) -> None:
+        spins = self._spins
         third = q - self._frames[-3].q + 3.0 * (self._frames[-2].q - self._frames[-1].q)
-        twist = spins[0] - 2.0 * spins[1] + spins[2]
-        third = np.concatenate([third[:3], twist, third[7:]])
-        # The diagonals of all blocks at once.
-        view = np.lib.stride_tricks.as_strided(
-            total,
-            (REACH + 1, REACH + 1, nv),
-            (nv * total.strides[0], nv * total.strides[1], sum(total.strides)),
-        )
-        view += self._stiff
-        vector -= (self._pull * third).ravel()
+        third[4:7] = spins[0] - 2.0 * spins[1] + spins[2]
+        third[3] = third[2]
+        third[2] = third[1]
+        third[1] = third[0]
+        self._diagonals += self._stiff
+        vector -= (self._pull * third[1:]).ravel()
 
-    def _add_stillness(self, points: Points, total: Array, vector: Array) -> None:
+    def _add_stillness(self, points: Points, vector: Array) -> None:
         before, self._before = self._before, points
         if before is None:
             return
         both = before.standing & points.standing
         if not both.any():
             return
-        weight, start = self._movement.still, (REACH - 1) * self._nv
-        rows = np.concatenate([-before.rows[both], points.rows[both]], axis=-1)
-        rows = weight * rows.reshape(-1, 2 * self._nv)
-        total[start:, start:] += rows.T @ rows
+        weight, nv = self._movement.still, self._nv
+        rows = np.empty((int(both.sum()), 3, 2 * nv))
+        np.multiply(before.rows[both], -weight, out=rows[..., :nv])
+        np.multiply(points.rows[both], weight, out=rows[..., nv:])
+        flat = rows.reshape(-1, 2 * nv)
+        start = (REACH - 1) * nv
+        self._total[start:, start:] += (flat.T @ flat).T
         moved = weight * (points.places[both] - before.places[both]).ravel()
-        vector[start:] -= moved @ rows
+        vector[start:] -= moved @ flat

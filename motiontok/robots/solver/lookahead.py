@@ -7,30 +7,32 @@ costs, contacts and floor are evaluated again. From these the frame is smoothed 
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from bvh.foot_contacts import SIDES
 from bvh.rotations import Array
 from motiontok.robots.contacts.offline_foot_lock import standing_points
 from motiontok.robots.kinematics.kinematics import Kinematics, State
 from motiontok.robots.kinematics.so3 import skew
 from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.limits.smoothness import REACH, MovementCost, Smoothness
-from motiontok.robots.model.outline import soles_of
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.fixed_lag_smoother import FixedLagSmoother, Points
-from motiontok.robots.solver.offline import FLOOR_WEIGHT
-from motiontok.robots.solver.online import OnlineSolver
-from motiontok.robots.solver.tasks import FloorTask, PoseTask, quadratic
+from motiontok.robots.solver.ground_task import GroundTask
+from motiontok.robots.solver.online import GROUND_WEIGHT, OnlineSolver
+from motiontok.robots.solver.tasks import PoseTask, quadratic
 from motiontok.robots.targets import Targets
 
 __all__ = ["LookaheadSolver"]
 
-# Which of two frames' targets are for robot, rival, and the frame that is due.
-_PAIR, _TRIPLE = np.array([0, 0]), np.array([0, 0, 1])
-_MEAN = 0.3  # share of the look-ahead that the mean takes
+_MEAN = 0.4  # share of the look-ahead that the mean takes
+_GROUND_WEIGHT = 600.0  # per metre that the due frame is below ground
+_SHALLOW = 0.007  # m that a body may be below ground before the whole robot is raised
+_RAMP = 2  # frames in which it is raised
 _BLUR = 10.0  # weight of squared third differences in the mean, at 30 frames per second
 
 
@@ -75,12 +77,41 @@ class _Blur:
         return out
 
 
+class _Lift:
+    """Raises a robot smoothly where it would be too deep in the ground.
+
+    The largest of nearby depths, averaged over as many frames, is nowhere below the depths.
+
+    Args:
+        ramp: frames on each side that are near.
+    """
+
+    def __init__(self, ramp: int) -> None:
+        self.ahead = 2 * ramp
+        self._weights = np.array([math.comb(self.ahead, k) for k in range(self.ahead + 1)])
+        self._weights = self._weights / self._weights.sum()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._depths: deque[float] = deque([0.0] * (self.ahead + 1), maxlen=self.ahead + 1)
+        self._largest = np.zeros(self.ahead + 1)
+
+    def push(self, depth: float) -> float:
+        """Lift (m) of a frame, given the depth of the one that is ``ahead`` later."""
+        self._depths.append(depth)
+        self._largest[:-1] = self._largest[1:]
+        self._largest[-1] = max(self._depths)
+        return float(self._weights @ self._largest)
+
+
 @dataclass(eq=False)
 class _Waiting:
     """State of a frame that waits for smoothing."""
 
-    targets: Targets
+    pose: PoseTask
     standing: Array
+    planes: Array | None
 
 
 class LookaheadSolver:
@@ -96,17 +127,26 @@ class LookaheadSolver:
     """
 
     def __init__(self, robot: Robot, *, fps: float, look_ahead: float) -> None:
-        bodies, outline = robot.calibration.bodies, soles_of(robot.calibration)
+        tracked, outline = robot.calibration.bodies, robot.outline
         coupling, speeds = robot.coupling, robot.speed_limits
-        kinematics = self._kinematics = Kinematics(robot.model, bodies, coupling)
-        self._floor = FloorTask(kinematics, outline, weight=FLOOR_WEIGHT)
+        others = set(outline.bodies.tolist()) - set(tracked)
+        kinematics = self._kinematics = Kinematics(
+            robot.model, [*tracked, *sorted(others)], coupling
+        )
+        feet = [tracked[robot.calibration.index(side + "Foot")] for side in SIDES]
+        self._floor = GroundTask(
+            kinematics,
+            outline,
+            weights=[GROUND_WEIGHT, GROUND_WEIGHT, _GROUND_WEIGHT],
+            feet=feet,
+        )
         limits = kinematics.lower, kinematics.upper
         free = speeds if coupling is None else coupling.speeds(speeds)
         movement = MovementCost(Smoothness(), *limits, free, fps)
         self._reach = free / fps
         self._newest = OnlineSolver(
             robot.model,
-            bodies,
+            tracked,
             speed_limits=speeds,
             fps=fps,
             outline=outline,
@@ -120,9 +160,13 @@ class LookaheadSolver:
         first = max(round(_MEAN * (self.latency - 1)), REACH)
         self._blur = _Blur(first, fps)
         self._fine = FixedLagSmoother(movement, *limits, self.latency - 1 - first)
+        self._lift = _Lift(min(_RAMP, (self.latency - 1 - first) // 2))
         points = standing_points(robot.calibration)
         self._bodies = [kinematics.body_index(body) for body, _ in points]
-        self._points = np.array([point for _, point in points])
+        self._points = np.array([point for _, point in points])[..., None]
+        self._moves = np.zeros((len(points), 3, 6))
+        self._moves[..., :3] = np.eye(3)
+        self._rows = len(points), 3, kinematics.columns
         self._moving = np.stack([kinematics.subtree_of(body) for body, _ in points])[:, None]
         self.reset()
 
@@ -131,33 +175,41 @@ class LookaheadSolver:
         self._newest.reset()
         self._blur.reset()
         self._fine.reset()
+        self._lift.reset()
         # From the frame that comes next in the second smoother to the newest.
         self._waiting: deque[_Waiting] = deque(maxlen=self._blur.lag + 2)
+        # From the oldest frame of the smoother to its newest.
+        self._passed: deque[_Waiting] = deque(maxlen=self.latency - self._blur.lag)
         self._ready: Array | None = None
         self._last: Array | None = None
 
-    def step(self, targets: Targets, standing: Array, before: Array) -> Array:
+    def step(
+        self, targets: Targets, standing: Array, before: Array, planes: Array | None = None
+    ) -> Array:
         """Configuration ``(nq,)`` of the due frame; of the first until one is due.
 
         Args:
             targets: of the newest frame.
             standing: ``(points,)`` heels and toes that stand in it, as far as known.
             before: ``(points,)`` those that stood three frames before.
+            planes: ``(3, 3)`` the ground under left foot, right foot and the rest of the newest
+                frame, see :class:`~motiontok.robots.solver.ground_task.GroundTask`; None is
+                z = 0. A stream has them in all frames, or in none.
         """
         newest = self._newest
         newest.begin(targets)
-        self._waiting.append(_Waiting(targets, standing))
+        pose = PoseTask(self._kinematics, targets, chordal=True)
+        self._waiting.append(_Waiting(pose, standing, planes))
         if len(self._waiting) > REACH:
             self._waiting[-1 - REACH].standing = before
-        q, which, seen = newest.pair, _PAIR, targets
+        q, seen = newest.pair, [self._waiting[-1], self._waiting[-1]]
         if self._ready is not None:
-            due = self._waiting[0]
-            seen = _together(targets, due.targets)
-            q, which = np.concatenate([q, self._ready[None]]), _TRIPLE
+            q = np.concatenate([q, self._ready[None]])
+            seen.append(self._waiting[0])
         states: list[State] = []
         model = quadratic(
             self._kinematics,
-            [PoseTask(self._kinematics, seen)[which], self._floor],
+            [PoseTask.joined([w.pose for w in seen]), self._floor.on(_stacked(seen))],
             q,
             see=lambda _part, state, _total: states.append(state),
         )
@@ -166,8 +218,13 @@ class LookaheadSolver:
         rough = self._blur.push(newest.pair[0])
         out = rough
         if self._ready is not None:
-            points = self._seen(state, 2, self._waiting[0].standing)
-            out = self._fine.push(q[2], model.matrix[2], model.gradient[2], points)
+            due = self._waiting[0]
+            points = self._seen(state, 2, due.standing)
+            self._passed.append(due)
+            out, coming = self._fine.push(
+                q[2], model.matrix[2], model.gradient[2], points, self._lift.ahead
+            )
+            out[2] += self._lift.push(self._depth(coming))
         self._ready = rough if self._blur.full else None
         out[7:] = self._inside(out[7:])
         if self._last is not None:
@@ -176,6 +233,13 @@ class LookaheadSolver:
         self._last = out
         return self._kinematics.expand(out).copy()
 
+    def _depth(self, q: Array) -> float:
+        """How much deeper than may be some body is in the ground at ``q (nq,)``, metres."""
+        frame = self._passed[min(self._lift.ahead, len(self._passed) - 1)]
+        floor = self._floor.on(_stacked([frame]))
+        heights, _, _ = floor.heights(self._kinematics.place(q))
+        return -min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
+
     def _inside(self, joints: Array) -> Array:
         """Joint values; those in a margin are squeezed into a third of it, without a kink."""
         low, high = self._bounds
@@ -183,20 +247,16 @@ class LookaheadSolver:
         return joints - over + np.sign(over) * self._room * -np.expm1(-np.abs(over) / self._room)
 
     def _seen(self, state: State, row: int, standing: Array) -> Points:
-        turned = (state.rotations[row, self._bodies] @ self._points[..., None])[..., 0]
-        places = turned + state.positions[row, self._bodies]
-        twists = state.jacobians[row].T
+        turned = state.rotations[row, self._bodies] @ self._points
+        places = turned[..., 0] + state.positions[row, self._bodies]
         # A point at p moves at v + w x p = v - [p] w.
-        rows = (twists[:3] - skew(places) @ twists[3:]) * self._moving
+        self._moves[..., 3:] = -skew(places)
+        rows = (self._moves.reshape(-1, 6) @ state.jacobians[row].T).reshape(self._rows)
+        rows *= self._moving
         return Points(places, self._kinematics.free(rows), standing)
 
 
-def _together(first: Targets, second: Targets) -> Targets:
-    """The targets of two frames, one after the other."""
-    return replace(
-        first,
-        rotations=np.concatenate([first.rotations, second.rotations]),
-        positions=np.concatenate([first.positions, second.positions]),
-        rotation_weights=np.concatenate([first.rotation_weights, second.rotation_weights]),
-        position_weights=np.concatenate([first.position_weights, second.position_weights]),
-    )
+def _stacked(frames: list[_Waiting]) -> Array | None:
+    """Planes ``(frames, 3, 3)`` under some frames, if there are any."""
+    planes = [f.planes for f in frames if f.planes is not None]
+    return np.array(planes) if planes else None

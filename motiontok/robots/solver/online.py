@@ -7,19 +7,20 @@ Without looking ahead a warm start can lock into a bad pose at a joint limit. So
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pinocchio as pin
+from scipy.linalg import lapack
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
-from motiontok.robots.solver.levenberg_marquardt import damped_step, minimize
-from motiontok.robots.solver.offline import FLOOR_WEIGHT
+from motiontok.robots.solver.ground_task import GroundTask
+from motiontok.robots.solver.levenberg_marquardt import minimize
 from motiontok.robots.solver.tasks import (
-    FloorTask,
     NormalEquations,
     PoseTask,
     Posture,
@@ -28,17 +29,20 @@ from motiontok.robots.solver.tasks import (
 )
 from motiontok.robots.targets import Targets
 
-__all__ = ["OnlineSolver"]
+__all__ = ["GROUND_WEIGHT", "OnlineSolver"]
 
+# A frame has few steps, and a step cannot pass along stiff ground: it bounces or stops. What soft
+# ground leaves is lifted.
+GROUND_WEIGHT = 150.0  # per metre below ground
 _STEPS = 3
 _SHALLOW = 0.003  # m that a sole may be below ground before the whole robot is raised
 _WORTH = 0.02  # of the cost: a step that promises less is the last
 _DAMPING = 1e-3
+_FLOOR = 0.1  # absolute damping, in units of cost per rad^2
 _MAX_STEP = 0.7
 _LIFE = 30  # frames that a rival lives
 _YOUTH = 10  # frames that it needs to settle
 _MUCH_BETTER = 0.6  # of the robot's own cost
-_BOTH = np.zeros(2, dtype=int)
 _APART = 0.5  # rad
 _DRAW = 1000.0  # posture weight towards a better rival, per rad: tracking must wait
 
@@ -52,6 +56,7 @@ class OnlineSolver:
         speed_limits: ``(joints,)`` rad/s.
         fps: frames per second of the stream.
         outline: points that must stay above the ground; none, if not given.
+        feet: bodies of the left and the right foot, which may be on planes of their own.
         coupling: of joints that follow others.
         bounds: lower and upper values of the free joints inside the robot's limits; by default the
             limits.
@@ -65,16 +70,17 @@ class OnlineSolver:
         speed_limits: Array,
         fps: float = 30.0,
         outline: Outline | None = None,
+        feet: Sequence[int] = (),
         coupling: Coupling | None = None,
         bounds: tuple[Array, Array] | None = None,
     ) -> None:
-        kinematics = self._kinematics = Kinematics(model, bodies, coupling)
+        others = set() if outline is None else set(outline.bodies.tolist()) - set(bodies)
+        kinematics = self._kinematics = Kinematics(model, [*bodies, *sorted(others)], coupling)
         self._bounds = (kinematics.lower, kinematics.upper) if bounds is None else bounds
         self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
-        self._outline = outline
-        self._floor = (
-            None if outline is None else FloorTask(self._kinematics, outline, weight=FLOOR_WEIGHT)
-        )
+        self._floor = None
+        if outline is not None:
+            self._floor = GroundTask(kinematics, outline, weights=[GROUND_WEIGHT] * 2, feet=feet)
         self.reset()
 
     def reset(self) -> None:
@@ -85,15 +91,22 @@ class OnlineSolver:
         self._damping = np.full(2, _DAMPING)
         self._age = 0
 
-    def step(self, targets: Targets) -> tuple[Array, float]:
+    def step(self, targets: Targets, planes: Array | None = None) -> tuple[Array, float]:
         """Configuration ``(nq,)`` and tracking cost of the next frame.
 
         Args:
             targets: of one frame.
+            planes: ``(3, 3)`` the ground under left foot, right foot and the rest, see
+                :class:`~motiontok.robots.solver.ground_task.GroundTask`; None is z = 0.
         """
         self.begin(targets)
-        tasks = self._tasks(targets)
-        model = quadratic(self._kinematics, [task[_BOTH] for task in tasks], self._q)
+        floor = self._floor
+        if floor is not None and planes is not None:
+            floor = floor.on(planes[None].repeat(2, axis=0))
+        pose = PoseTask(self._kinematics, targets, chordal=True)
+        ground: list[Task] = [] if floor is None else [floor]
+        both: list[Task] = [PoseTask.joined([pose, pose]), *ground]
+        model = quadratic(self._kinematics, both, self._q)
         trial, promise, posture, lower, upper = self._together(model)
         self._q[1] = trial[1]
 
@@ -105,7 +118,7 @@ class OnlineSolver:
         for _ in range(_STEPS - 1):
             if taken and promise[0] < _WORTH * total:
                 break
-            model = quadratic(self._kinematics, tasks, trial)
+            model = quadratic(self._kinematics, [pose, *(task[own] for task in ground)], trial)
             trial_total = _total(model, trial, posture)
             taken = trial_total < total
             if taken:
@@ -116,10 +129,9 @@ class OnlineSolver:
             trial, promise = self._moved(best, q, lower[own], upper[own], damping, posture)
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
-        if self._outline is not None:
-            state = self._kinematics.evaluate(self._q[own])
-            heights = self._outline.heights(self._kinematics, state)
-            self._q[0, 2] += max(0.0, -_SHALLOW - float(heights.min()))
+        if floor is not None:
+            heights, _, _ = floor[own].heights(self._kinematics.place(self._q[0]))
+            self._q[0, 2] -= min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
         return self._kinematics.expand(self._q[0]).copy(), float(best.cost[0])
 
     def begin(self, targets: Targets) -> None:
@@ -128,8 +140,7 @@ class OnlineSolver:
         if self._base is None:
             self._start(targets, base)
         else:
-            _carry(self._q[0], self._base, base)
-            _carry(self._q[1], self._base, base)
+            _carry(self._q, self._base, base)
         self._base = base
         if self._age >= _LIFE:
             self._q[1, 7:] = np.clip(0.0, *self._bounds)
@@ -149,11 +160,8 @@ class OnlineSolver:
     def _start(self, targets: Targets, base: Array) -> None:
         self._q[:, 7:] = np.clip(0.0, *self._bounds)
         self._q[:, :7] = base
-        self._q[:1] = minimize(self._kinematics, self._q[:1], self._tasks(targets))[0]
-
-    def _tasks(self, targets: Targets) -> list[Task]:
-        tasks: list[Task] = [PoseTask(self._kinematics, targets)]
-        return tasks if self._floor is None else [*tasks, self._floor]
+        pose = PoseTask(self._kinematics, targets, chordal=True)
+        self._q[:1] = minimize(self._kinematics, self._q[:1], [pose])[0]
 
     def _together(
         self, model: NormalEquations
@@ -190,11 +198,46 @@ class OnlineSolver:
         damping: Array,
         posture: Posture | None,
     ) -> tuple[Array, Array]:
-        step, promise = damped_step(model, q[:, 7:], lower, upper, damping, posture)
+        step, promise = _damped_step(model, q[:, 7:], lower, upper, damping, posture)
         step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
         out = self._kinematics.integrate(q, step)
         out[:, 7:] = np.minimum(np.maximum(out[:, 7:], lower), upper)
         return out, promise
+
+
+def _damped_step(
+    model: NormalEquations,
+    joints: Array,
+    lower: Array,
+    upper: Array,
+    damping: Array,
+    posture: Posture | None,
+) -> tuple[Array, Array]:
+    """As :func:`~motiontok.robots.solver.levenberg_marquardt.damped_step`, of few frames."""
+    matrices, out = model.matrix.copy(), model.gradient.copy()
+    diagonals = matrices.reshape(len(matrices), -1)[:, :: matrices.shape[1] + 1]
+    if posture is not None:
+        weight = posture.weight**2
+        diagonals[:, 6:] += weight
+        out[:, 6:] += weight * (posture.reference - joints)
+    diagonals *= 1.0 + damping[:, None]
+    diagonals += _FLOOR
+    push = out[:, 6:]
+    held = ((joints <= lower + 1e-9) & (push < 0)) | ((joints >= upper - 1e-9) & (push > 0))
+    promise = np.zeros(len(out))
+    for k, (matrix, gradient) in enumerate(zip(matrices, out, strict=True)):
+        at = held[k].nonzero()[0] + 6
+        if len(at):
+            matrix[at] = 0.0
+            matrix[:, at] = 0.0
+            diagonals[k, at] = 1.0
+            gradient[at] = 0.0
+        _, step, failed = lapack.dposv(matrix.T, gradient, lower=1, overwrite_a=1)
+        if failed:  # only a cost that is not finite
+            step[:] = 0.0
+        promise[k] = gradient @ step
+        gradient[:] = step
+    return out, promise
 
 
 def _total(model: NormalEquations, q: Array, posture: Posture | None) -> float:
@@ -211,7 +254,8 @@ def _base_of(targets: Targets) -> Array:
 
 
 def _carry(q: Array, before: Array, now: Array) -> None:
-    """Move the base of ``q (nq,)`` as its target moved, in place."""
-    q[:3] += now[:3] - before[:3]
+    """Move the bases of ``q (n, nq)`` as their target moved, in place."""
+    q[:, :3] += now[:3] - before[:3]
     turn = pin.Quaternion(now[3:]) * pin.Quaternion(before[3:]).inverse()
-    q[3:7] = (turn * pin.Quaternion(q[3:7])).normalized().coeffs()
+    for row in q:
+        row[3:7] = (turn * pin.Quaternion(row[3:7])).normalized().coeffs()

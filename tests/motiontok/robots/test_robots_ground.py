@@ -16,7 +16,7 @@ from bvh.procedural.style import Style
 from bvh.rotations import from_axis_angle
 from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
-from motiontok.robots import evaluate, retarget
+from motiontok.robots import Follower, Trajectory, evaluate, retarget
 from motiontok.robots.contacts.ground import find_ground
 
 FLAT = [(0.0, 0.0, 0.0)]
@@ -117,6 +117,26 @@ def test_known_steps_hold_each_foot_on_the_nearest(g1):
     assert report.foot_depth < 0.01
 
 
+@pytest.mark.parametrize("look_ahead", [0.0, 0.5])
+@pytest.mark.parametrize("kind", ["ramp", "steps"])
+def test_a_stream_on_known_ground_stands_on_it(g1, kind, look_ahead):
+    if kind == "ramp":
+        motion, ground = up_a_ramp(), [(float(np.tan(SLOPE)), 0.0, 0.0)]
+    else:
+        motion, top = up_steps()
+        ground = [(0.0, 0.0, z) for z in np.arange(0.0, top + 0.01, 0.15)]
+    reports = []
+    for known in (ground, None):
+        follower = Follower(g1, offsets=motion.offsets, look_ahead=look_ahead, ground=known)
+        poses = list(zip(motion.root_positions, motion.rotations, strict=True))
+        q = np.array([follower.push(*pose) for pose in [*poses, *follower.latency * poses[-1:]]])
+        trajectory = Trajectory(q[follower.latency :], g1.joint_names, motion.fps, "g1")
+        reports.append(evaluate(trajectory, motion, g1, ground=ground))
+    assert reports[0].body_depth < 0.02
+    assert reports[0].foot_slide < 0.7 * reports[1].foot_slide
+    assert reports[0].limit_violation == 0
+
+
 def test_a_clip_cut_elsewhere_stands_on_the_same_ground():
     motion, _ = up_steps()
     whole, cut = find_ground(motion), find_ground(motion[40:])
@@ -127,3 +147,5 @@ def test_a_clip_cut_elsewhere_stands_on_the_same_ground():
 def test_ground_that_is_none_is_refused(g1, planes):
     with pytest.raises(RobotError, match="ground: expected planes"):
         retarget(procedural.make("walk", seconds=1, seed=0), g1, ground=planes)
+    with pytest.raises(RobotError, match="ground: expected planes"):
+        Follower(g1, ground=planes)
