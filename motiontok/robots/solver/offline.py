@@ -31,6 +31,7 @@ from motiontok.robots.targets import Targets
 __all__ = ["FLOOR_WEIGHT", "neutral_start", "solve_trajectory"]
 
 FLOOR_WEIGHT = 1500.0  # per metre below ground
+# A little stiffer than one frame at a time, since steps end a little before the smoothest path.
 _SMOOTH = Smoothness(joint=21.0, base=880.0)
 _WINDOW = 4096  # frames refined together
 _DEEP = 2e-3  # m; frames whose bodies overlap by more are not done
@@ -47,6 +48,7 @@ class _Round(NamedTuple):
             weights have a share only.
         floor, inside: shares of the weights of the ground and of joints in their margins.
         apart: factor of the weight of bodies in each other.
+        worth: share of its cost that a step must promise a stretch to be worth another.
     """
 
     steps: int = 3
@@ -59,7 +61,8 @@ class _Round(NamedTuple):
 
 # Where ground and margins are as stiff as they are meant to be from the first step on, steps
 # can only creep along them: these penalties come to their weight in the second round (Courant
-# 1943). The rounds after it are for frames far from done, where people fold up.
+# 1943). The rounds after it are for frames far from done, where people fold up; there bodies that
+# stay in each other weigh more and more, until they part.
 _ROUNDS = (
     _Round(steps=4, worth=3e-2, done=3e-3, floor=0.2, inside=0.3),
     _Round(steps=4, worth=5e-3),
