@@ -48,10 +48,19 @@ class Stillness:
     """
 
     def __init__(self, kinematics: Kinematics, holds: Sequence[Hold], weight: float) -> None:
+        self._kinematics, self._weight = kinematics, weight
         bodies = dict.fromkeys(h.body for h in holds if (h.standing[1:] & h.standing[:-1]).any())
         self._bodies = [
             _Body(kinematics, body, [h for h in holds if h.body == body], weight) for body in bodies
         ]
+
+    def part(self, holds: Sequence[Hold], frames: Array) -> Stillness:
+        """The same of some frames ``(n,)``, already seen, of ``holds`` of as many."""
+        out = Stillness(self._kinematics, holds, self._weight)
+        mine = {body.index: body for body in self._bodies}
+        for body in out._bodies:
+            body.read(mine[body.index], frames)
+        return out
 
     def see(self, frames: Array, state: State, total: Linearization) -> None:
         """Read some frames ``(n,)``, and add each frame's own part to the matrix."""
@@ -102,7 +111,7 @@ class _Body:
     def __init__(
         self, kinematics: Kinematics, body: int, holds: Sequence[Hold], weight: float
     ) -> None:
-        self._body = kinematics.body_index(body)
+        self.index = kinematics.body_index(body)
         self._points = np.array([h.point for h in holds])
         self._weight = weight
         moves = kinematics.subtree_of(body)
@@ -124,20 +133,24 @@ class _Body:
         self.rows = np.zeros((len(standing), 3 * len(holds), len(columns)))
         self._places = np.zeros((len(standing), 3 * len(holds)))
 
+    def read(self, other: _Body, frames: Array) -> None:
+        """What another has seen of these frames ``(n,)``."""
+        self.rows[:], self._places[:] = other.rows[frames], other._places[frames]
+
     def see(self, frames: Array, state: State, total: Linearization) -> None:
         seen = np.flatnonzero(self._standing[frames])
         if not len(seen):
             return
         at = frames[seen]
-        turned = self._points @ state.rotations[seen, self._body].swapaxes(1, 2)
-        places = turned + state.positions[seen, self._body, None]
+        turned = self._points @ state.rotations[seen, self.index].swapaxes(1, 2)
+        places = turned + state.positions[seen, self.index, None]
         # A point at p moves at v + w x p = v - [p] w.
         moves = np.zeros((*places.shape, 6))
         moves[..., :3], moves[..., 3:] = self._weight * np.eye(3), -self._weight * skew(places)
         often = (moves * self._counts[at, :, None, None]).reshape(len(seen), -1, 6)
         moves = moves.reshape(len(seen), -1, 6)
-        total.touched.add(self._body)
-        total.stiffness[seen, self._body] += np.ascontiguousarray(often.swapaxes(1, 2)) @ moves
+        total.touched.add(self.index)
+        total.stiffness[seen, self.index] += np.ascontiguousarray(often.swapaxes(1, 2)) @ moves
         rows = moves @ state.jacobians[seen[:, None], self._moves].swapaxes(1, 2)
         if self._free is not None:
             rows = rows @ self._free

@@ -195,11 +195,10 @@ class Kinematics:
             out: arrays for the two results.
         """
         frames, nv = len(system.force), self.columns
-        bodies = sorted(system.touched)
-        # A slice is a view, a list of indices a copy.
-        chosen = slice(0, len(bodies)) if bodies == list(range(len(bodies))) else bodies
-        subtree, force = self._subtree[:, chosen], system.force[:, chosen]
-        stiffness = system.stiffness[:, chosen].reshape(frames, len(bodies), 36)
+        # A slice is a view; to leave out untouched bodies before the last would be a copy.
+        bodies = slice(0, max(system.touched, default=-1) + 1)
+        subtree, force = self._subtree[:, bodies], system.force[:, bodies]
+        stiffness = system.stiffness[:, bodies].reshape(frames, -1, 36)
         whole = None if self._tangent is not None else out
         matrix, gradient = whole or (np.empty((frames, nv, nv)), np.empty((frames, nv)))
         composite = self._memory("composite", frames, (nv, 36))

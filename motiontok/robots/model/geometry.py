@@ -11,11 +11,12 @@ from xml.etree import ElementTree
 import coal
 import numpy as np
 import pinocchio as pin
+from scipy.spatial import ConvexHull, QhullError
 
 from bvh.rotations import Array
 from motiontok.errors import RobotError
 
-__all__ = ["load_geometry", "points_of", "stick_figure"]
+__all__ = ["load_geometry", "points_of", "simplified_hull", "stick_figure"]
 
 _SMALL, _LARGE = 0.2, 20.0  # m; times the robot
 
@@ -128,3 +129,26 @@ def _directions() -> Array:
     grid = grid[np.any(grid != 0, axis=1)].astype(float)
     out: Array = grid / np.linalg.norm(grid, axis=1, keepdims=True)
     return out
+
+
+def simplified_hull(points: Array, tolerance: float) -> Array:
+    """Some of ``points (n, 3)``, whose hull no other is more than ``tolerance`` metres outside.
+
+    The farthest points beyond each face are taken until none is (the idea of Quickhull: Barber,
+    Dobkin and Huhdanpaa 1996).
+    """
+    kept = np.unique(np.concatenate([points.argmin(axis=0), points.argmax(axis=0)]))
+    while True:
+        try:
+            faces = ConvexHull(points[kept]).equations
+        except QhullError:  # flat as yet, or for good
+            if len(kept) == len(points):
+                return points
+            kept = np.union1d(kept, np.linspace(0, len(points) - 1, 2 * len(kept)).astype(int))
+            continue
+        beyond = points @ faces[:, :3].T + faces[:, 3]
+        farthest = beyond.argmax(axis=0)
+        more = farthest[beyond[farthest, np.arange(len(faces))] > tolerance]
+        if not len(more):
+            return points[kept]
+        kept = np.union1d(kept, more)

@@ -32,6 +32,8 @@ from motiontok.robots.targets import Targets
 __all__ = ["FLOOR_WEIGHT", "neutral_start", "solve_trajectory"]
 
 FLOOR_WEIGHT = 1500.0  # per metre below ground
+# A little stiffer than one frame at a time, since steps end a little before the smoothest path.
+_SMOOTH = Smoothness(joint=21.0, base=880.0)
 _WINDOW = 4096  # frames refined together
 _DEEP = 2e-3  # m; frames whose bodies overlap by more are not done
 _GIVEN = 1e-3  # rad or m by which a soft margin or ground has given way
@@ -46,21 +48,29 @@ class _Round(NamedTuple):
         done: rad or m; a frame that the last step moved less is done, unless it is where
             weights have a share only.
         floor, inside: shares of the weights of the ground and of joints in their margins.
+        apart: factor of the weight of bodies in each other.
+        worth: share of its cost that a step must promise a stretch to be worth another.
     """
 
     steps: int = 3
     done: float = 0.1
     floor: float = 1.0
     inside: float = 1.0
+    apart: float = 1.0
+    worth: float = 1e-2
 
 
 # Where ground and margins are as stiff as they are meant to be from the first step on, steps
 # can only creep along them: these penalties come to their weight in the second round (Courant
-# 1943). The rounds after it are for frames far from done, where people fold up.
+# 1943). The rounds after it are for frames far from done, where people fold up; there bodies that
+# stay in each other weigh more and more, until they part.
 _ROUNDS = (
-    _Round(steps=4, done=3e-3, floor=0.2, inside=0.3),
-    _Round(steps=4),
-    *(8 * [_Round()]),
+    _Round(steps=4, worth=3e-2, done=3e-3, floor=0.2, inside=0.3),
+    _Round(steps=4, worth=5e-3),
+    _Round(apart=1.5),
+    _Round(apart=2.0),
+    _Round(apart=3.0, done=np.inf),
+    *(3 * [_Round(apart=4.0, done=np.inf)]),
 )
 
 
@@ -103,9 +113,7 @@ def solve_trajectory(
     floor = None
     if outline is not None:
         floor = FloorTask(kinematics, outline, weight=FLOOR_WEIGHT, planes=planes)
-    movement = MovementCost(
-        Smoothness(), kinematics.lower, kinematics.upper, speed_limits, targets.fps
-    )
+    movement = MovementCost(_SMOOTH, kinematics.lower, kinematics.upper, speed_limits, targets.fps)
 
     tracked = Kinematics(model, targets.bodies, coupling)
     start = neutral_start(tracked, targets)
@@ -121,7 +129,7 @@ def solve_trajectory(
             q[window],
             movement,
             [hold[window] for hold in holds],
-            collision,
+            None if collision is None else collision.simplified,
         )
         out[first:last] = refined[first - window.start :][: last - first]
         if progress is not None:
@@ -166,7 +174,7 @@ def _refined(
         if collision is not None:
             near = collision.near(q[frames], margin=WATCHED)
             if len(near):
-                own.append(SeparationTask(kinematics, near, q[frames]))
+                own.append(SeparationTask(kinematics, near, q[frames], share=now.apart))
         extra = damping[frames]
         q[frames], size = refine(
             kinematics,
@@ -175,6 +183,7 @@ def _refined(
             movement.softened(now.inside),
             holds=[hold[frames] for hold in holds],
             iterations=now.steps,
+            worth=now.worth,
             frozen=frozen,
             damping=extra,
         )
@@ -184,7 +193,8 @@ def _refined(
         if now.floor < 1.0 or now.inside < 1.0:
             still = np.flatnonzero(~moving)
             moving[still] = _gives(kinematics, floor, q[still], movement, still)
-        elif collision is not None:
+            frames = np.flatnonzero(~moving)
+        if collision is not None and len(frames):
             moving[frames[collision.near(q[frames]).deepest(len(frames)) > _DEEP]] = True
     return q
 

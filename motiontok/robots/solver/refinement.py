@@ -24,15 +24,18 @@ from motiontok.robots.solver.tasks import NormalEquations, Task, quadratic
 
 __all__ = ["refine", "windows"]
 
-_NEAR = 8  # frames on each side that a step is judged by together
+_NEAR = 5  # frames on each side that a step is judged by together
 _PART = 0.3  # of a step that went too far
 _LEAST, _MOST = 0.01, 1.0  # extra damping after a step that went too far
+_EASED = 0.3  # share of extra damping left after a step that did not
 _MARGIN = 4  # frames refined around one that moves
 _WORSE = 0.02  # of its cost that a stretch may lose in a step
 _DAMPING = 1e-3  # relative to the matrix's diagonal
 # Absolute damping, in units of cost per rad^2: a fifth of the least tracking weight. With less,
 # an arm that passes a singular pose wanders along a valley for as long as it is let.
 _FLOOR = 5.0
+_STILL = 3e-3  # rad or m; a frame that a step moves less is done
+_FEWER = 0.9  # share of the frames below which it is worth to leave out those that are done
 _MAX_STEP = 0.5  # rad or m
 _BATCH = 128  # frames put into the band together
 
@@ -45,6 +48,7 @@ def refine(
     *,
     holds: Sequence[Hold] = (),
     iterations: int,
+    worth: float = 0.0,
     frozen: Array,
     damping: Array,
 ) -> tuple[Array, Array]:
@@ -56,7 +60,8 @@ def refine(
         q: configurations ``(frames, nq)``, a good start.
         movement: of the robot at the trajectory's rate.
         holds: points to hold.
-        iterations: Gauss-Newton steps.
+        iterations: Gauss-Newton steps at most.
+        worth: share of a stretch's cost that a step must promise there to be worth another.
         frozen: ``(frames,)`` true where a frame must not change.
         damping: ``(frames,)`` relative to the matrix's diagonal; raised in place where
             steps went too far and lowered where they did not (Levenberg 1944).
@@ -65,17 +70,31 @@ def refine(
         Configurations ``(frames, nq)``, and the largest change (rad or m) of a coordinate in the
         last step, ``(frames,)``.
     """
-    problem = _Problem(kinematics, tasks, movement, holds)
+    problem = _Problem(kinematics, tasks, movement, holds, frozen)
     now = problem.at(q)
-    size = np.zeros(len(q))
+    out, size, at = q.copy(), np.zeros(len(q)), np.arange(len(q))
     for _ in range(iterations):
-        step = problem.step(now, frozen, damping)
-        size = np.abs(step).max(1)
-        step *= np.minimum(1.0, _MAX_STEP / np.maximum(size, 1e-9))[:, None]
+        step, promise = problem.step(now, frozen, damping[at])
+        largest = np.abs(step).max(1)
+        promising = _around(promise) > worth * _around(now.cost)
+        size[at] = np.where(promising, largest, 0.0)
+        step *= np.minimum(1.0, _MAX_STEP / np.maximum(largest, 1e-9))[:, None]
+        # A step that promises next to nothing is the last one, and taken without looking.
+        left, held = windows((largest > _STILL) & promising & ~frozen)
+        if len(left) < _FEWER * len(at):
+            out[at] = problem.stepped(now.q, step)
+            if not len(left):
+                break
+            step = np.where(held[:, None], 0.0, step[left])
+            frozen, at = held | frozen[left], at[left]
+            problem, now = problem.part(
+                now, left, np.where(held[:, None], out[at], now.q[left]), frozen
+            )
         now, share = problem.taken(now, step)
-        raised = np.minimum(np.maximum(10.0 * damping, _LEAST), _MOST)
-        damping[:] = np.where(share < 1.0, raised, 0.1 * damping)
-    return now.q, size
+        out[at] = now.q
+        raised = np.minimum(np.maximum(10.0 * damping[at], _LEAST), _MOST)
+        damping[at] = np.where(share < 1.0, raised, _EASED * damping[at])
+    return out, size
 
 
 def windows(moving: Array) -> tuple[Array, Array]:
@@ -117,11 +136,16 @@ class _Problem:
         tasks: Sequence[Task],
         movement: MovementCost,
         holds: Sequence[Hold],
+        frozen: Array,
     ) -> None:
         self._kinematics = kinematics
         self._tasks = tasks
         self._movement = movement
         self._holds = holds
+        # Nothing that counts at a frame between frozen ones changes, and across a seam it is large.
+        self._counts = np.ones(len(frozen))
+        held = np.flatnonzero(frozen[:-3] & frozen[1:-2] & frozen[2:-1] & frozen[3:])
+        self._counts[held + 1] = 0.0
 
     def at(self, q: Array) -> _Point:
         """Cost of configurations ``q (frames, nq)``."""
@@ -134,6 +158,16 @@ class _Problem:
         model = quadratic(self._kinematics, self._tasks, q, see=see)
         return self._summed(q, model, still)
 
+    def part(self, now: _Point, some: Array, q: Array, frozen: Array) -> tuple[_Problem, _Point]:
+        """The problem of some of its frames, and a point of theirs.
+
+        Some frozen frames may have moved a little, to ``q (n, nq)``, since they were looked at.
+        """
+        tasks, holds = [task[some] for task in self._tasks], [hold[some] for hold in self._holds]
+        out = _Problem(self._kinematics, tasks, self._movement, holds, frozen)
+        still = now.still.part(holds, some)
+        return out, out._summed(q, now.model[some], still)
+
     def taken(self, now: _Point, step: Array) -> tuple[_Point, Array]:
         """The point after a step, and the share ``(frames,)`` of the step that was taken.
 
@@ -141,7 +175,7 @@ class _Problem:
         """
         before = _around(now.cost)
         share = np.ones(len(step))
-        there = self.at(self._stepped(now.q, step))
+        there = self.at(self.stepped(now.q, step))
         for last in (False, False, True):
             worse = _around(there.cost) > (1.0 + _WORSE) * before + 1.0
             if not worse.any():
@@ -156,7 +190,7 @@ class _Problem:
 
     def _again(self, there: _Point, now: _Point, step: Array, some: Array) -> None:
         """Put some frames of a point elsewhere, in place."""
-        there.q[some] = self._stepped(now.q[some], step[some])
+        there.q[some] = self.stepped(now.q[some], step[some])
 
         def see(part: slice, state: State, total: Linearization) -> None:
             there.still.see(some[part], state, total)
@@ -167,15 +201,20 @@ class _Problem:
 
     def _summed(self, q: Array, model: NormalEquations, still: Stillness) -> _Point:
         moved = self._movement(q)
-        return _Point(q, model, moved, still, model.cost + moved.cost + still.cost(len(q)))
+        cost = self._counts * (model.cost + moved.cost + still.cost(len(q)))
+        return _Point(q, model, moved, still, cost)
 
-    def _stepped(self, q: Array, step: Array) -> Array:
+    def stepped(self, q: Array, step: Array) -> Array:
+        """Configurations after a step, within joint limits."""
         out = self._kinematics.integrate(q, step)
         out[:, 7:] = np.clip(out[:, 7:], self._kinematics.lower, self._kinematics.upper)
         return out
 
-    def step(self, now: _Point, frozen: Array, damping: Array) -> Array:
-        """Gauss-Newton step ``(frames, nv)`` of all frames together."""
+    def step(self, now: _Point, frozen: Array, damping: Array) -> tuple[Array, Array]:
+        """Gauss-Newton step ``(frames, nv)`` of all frames together.
+
+        Also the decrease of the cost ``(frames,)`` that it promises.
+        """
         gradient = now.model.gradient + now.moved.gradient
         frames, nv = gradient.shape
         beside = now.still.add(gradient)
@@ -199,8 +238,9 @@ class _Problem:
                 )
             except LinAlgError:  # indefinite to rounding
                 continue
-            return out.reshape(frames, nv).astype(np.float64)
-        return np.zeros((frames, nv))
+            step = out.reshape(frames, nv).astype(np.float64)
+            return step, np.einsum("tv,tv->t", gradient, step)
+        return np.zeros((frames, nv)), np.zeros(frames)
 
 
 def _around(cost: Array) -> Array:

@@ -17,6 +17,7 @@ from bvh.skeleton import JOINTS
 from motiontok.robots import retarget
 from motiontok.robots.limits.self_collision import SelfCollision, _between_segments, _capsule
 from motiontok.robots.limits.support_table import SupportTable
+from motiontok.robots.model.geometry import simplified_hull
 from motiontok.robots.reports.report import evaluate
 from motiontok.robots.retargeting import t_pose
 
@@ -61,6 +62,46 @@ def test_distances_points_and_normals_of_two_balls():
         other[model.joints[model.getJointId(name)].idx_q] += 0.02 * found.normals[row, 1]
         assert collision.near(other[None], margin=1).distances[0] > found.distances[row]
     assert len(collision.near(q)) == 1
+
+
+def test_simplified_hulls_are_close_and_inside():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(3000, 3))
+    points *= [0.1, 0.05, 0.2] / np.linalg.norm(points, axis=1, keepdims=True)
+    fewer = simplified_hull(points, 1e-3)
+    assert 20 < len(fewer) < 1000
+    assert {tuple(p) for p in fewer} <= {tuple(p) for p in points}
+    way = rng.normal(size=(500, 3))
+    way /= np.linalg.norm(way, axis=1, keepdims=True)
+    short = (points @ way.T).max(axis=0) - (fewer @ way.T).max(axis=0)
+    assert (short >= 0.0).all()
+    assert 1e-5 < short.max() <= 1e-3
+    flat = points * [1.0, 1.0, 0.0]
+    np.testing.assert_array_equal(simplified_hull(flat, 1e-3), flat)
+
+
+def test_simplified_hulls_of_a_robot_see_the_same_pairs(g1):
+    rng = np.random.default_rng(1)
+    q = np.zeros((40, g1.model.nq))
+    q[:, 6] = 1.0
+    q[:, 7:] = rng.uniform(g1.lower, g1.upper, size=(40, len(g1.lower)))
+    exact = g1.self_collision.near(q, margin=0.02)
+    simple = g1.self_collision.simplified.near(q, margin=0.02)
+    where = {
+        (f, *b): d
+        for f, b, d in zip(
+            exact.frames.tolist(), exact.bodies.tolist(), exact.distances.tolist(), strict=True
+        )
+        if d < 0.015
+    }
+    found = {
+        (f, *b): d
+        for f, b, d in zip(
+            simple.frames.tolist(), simple.bodies.tolist(), simple.distances.tolist(), strict=True
+        )
+    }
+    assert len(where) > 20
+    assert where.keys() <= found.keys()
 
 
 def test_capsules_hold_their_points_and_segments_their_distance():

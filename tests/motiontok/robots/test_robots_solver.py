@@ -111,7 +111,9 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     standing[3] = False
     hold = Hold(7, np.array([0.1, 0.0, -0.03]), standing)
     movement = movement_of(g1, joint=3.0, base=5.0, turn=4.0, still=50.0)
-    problem = refinement._Problem(kinematics, [], movement, [hold])
+    frozen = np.zeros(frames, dtype=bool)
+    frozen[[1, 5]] = True
+    problem = refinement._Problem(kinematics, [], movement, [hold], frozen)
     now = problem.at(q)
     rng = np.random.default_rng(2)
     half = rng.normal(size=(frames, nv, nv))
@@ -119,9 +121,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     now.model.matrix[:] += others
     now.model.gradient[:] = rng.normal(size=(frames, nv))
     now.moved.walls[:] = 0.0
-    frozen = np.zeros(frames, dtype=bool)
-    frozen[[1, 5]] = True
-    step = problem.step(now, frozen, np.zeros(frames))
+    step, promise = problem.step(now, frozen, np.zeros(frames))
 
     gradient = now.model.gradient + now.moved.gradient
     dense = np.zeros((frames, nv, frames, nv))
@@ -173,6 +173,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     expected[keep] = np.linalg.solve(matrix, gradient.ravel()[keep])
     np.testing.assert_allclose(step.ravel(), expected, atol=2e-4 * np.abs(expected).max())
     assert (step[frozen] == 0).all()
+    np.testing.assert_allclose(promise.sum(), (gradient * step)[~frozen].sum(), rtol=1e-3)
 
 
 def test_windows_leave_still_frames_at_both_ends():
