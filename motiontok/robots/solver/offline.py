@@ -70,7 +70,7 @@ _ROUNDS = (
     _Round(apart=1.5),
     _Round(apart=2.0),
     _Round(apart=3.0, done=np.inf),
-    *(3 * [_Round(apart=4.0, done=np.inf)]),
+    *(5 * [_Round(apart=4.0, done=np.inf)]),
 )
 
 
