@@ -94,7 +94,8 @@ def plot(found: dict[str, dict[int, list[tuple[float, float]]]], path: Path) -> 
     axes.set_xlabel("nats a window under the tokenizer's prior")
     axes.set_ylabel("MPJPE, mm")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.margins(y=0.18)
+    axes.legend(fontsize=8, handlelength=3.5, markerscale=0.7)
     figure.savefig(path, dpi=150)
 
 
