@@ -192,7 +192,6 @@ class TokenPrior:
         past = self._past(prefix).expand(batch, -1, -1)
         given = past.shape[1]
         held = asked.commands if options.tolerance < float("inf") else None
-        draws = options.draws(labelled=not (label is None and style is None))
         if poses:
             led: dict[str, Any] = {"poses": poses, "start": start or Start()}
             past = draw_through(self, past, asked, **led, options=options, generator=generator)
@@ -205,12 +204,10 @@ class TokenPrior:
                     asked.action.expand(batch),
                     asked.style.expand(batch),
                 ),
-                samples=draws,
                 options=options,
                 generator=generator,
             )
             draft.write(self.codes_per_window)
-            draft.take_likeliest_labels(draws)
             past = torch.cat([past, draft.codes[:, None]], dim=1)
         if options.plant:
             past = self.planted(past, held, given=given, quick=windows * batch == 1)

@@ -33,9 +33,6 @@ class PartialRollout:
         codes: ``(rows, written)``, first all samples of the first past.
         logp: ``(rows,)`` log-probability, nats, of the codes that the model draws, under the
             conditions and at temperature 1.
-        gain: ``(rows,)`` how much likelier the codes are, nats, than without what is guided; by
-            Bayes' rule that of the labels, given the codes, is as much likelier. 0 without
-            guidance.
     """
 
     def __init__(
@@ -74,7 +71,6 @@ class PartialRollout:
         self._writer.take(self._both(rows, batch))
         self.codes = past.new_empty(len(rows), 0)
         self.logp = torch.zeros(len(rows), device=past.device)
-        self.gain = torch.zeros_like(self.logp)
 
     def _both(self, rows: Tensor, batch: int) -> Tensor:
         """Rows of the writer; with guidance each is there twice, with and without conditions."""
@@ -105,22 +101,13 @@ class PartialRollout:
             # Guidance extrapolates logits, most of all those of codes nothing was learnt of.
             mixed = mixed.masked_fill(~model.known[position], -torch.inf)
             code = choose(mixed, options, self._generator)
-            logp = own.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]
-            self.logp = self.logp + logp
-            if self._guided:
-                before = free.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]
-                self.gain = self.gain + logp - before
+            self.logp = self.logp + own.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]
             self._writer.push(code.repeat(2) if self._guided else code)
             if self._steering is not None:
                 self._steering.push(position, code)
             self.codes = torch.cat([self.codes, code[:, None]], dim=1)
         if until > self.codes.shape[1]:
             self.codes = model.whole(self.codes, self._before)[:, :until]
-
-    def take_likeliest_labels(self, samples: int) -> None:
-        """Continue with that one of each past's samples that its labels fit best."""
-        best = self.gain.view(-1, samples).argmax(dim=1)
-        self.take(best + samples * torch.arange(len(best), device=best.device))
 
     def take(self, rows: Tensor) -> None:
         """Continue with these rows only, ``(kept,)``."""
@@ -130,4 +117,3 @@ class PartialRollout:
         if self._before is not None:
             self._before = self._before[rows]
         self.codes, self.logp = self.codes[rows], self.logp[rows]
-        self.gain = self.gain[rows]

@@ -9,21 +9,11 @@ from torch import Tensor
 
 from motiontok.errors import InputError
 
-__all__ = [
-    "LABEL_DRAWS",
-    "LABEL_GUIDANCE",
-    "SamplingOptions",
-    "choose",
-    "filter_logits",
-    "require_whole",
-]
+__all__ = ["LABEL_GUIDANCE", "SamplingOptions", "choose", "filter_logits", "require_whole"]
 
 
-LABEL_GUIDANCE = 4.0
+LABEL_GUIDANCE = 3.0
 """Default guidance of action and style."""
-
-LABEL_DRAWS = 4
-"""Times that a labelled window is drawn; the draw whose labels are likeliest is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +28,7 @@ class SamplingOptions:
         guidance: classifier-free guidance (Ho and Salimans 2022): logits are ``free + guidance *
             (conditioned - free)``. 1 follows the conditions as in training, more follows them more
             closely, 0 ignores them. By default only labels are guided, by
-            :data:`LABEL_GUIDANCE`, against logits with the same commands, and ``sample`` draws
-            each labelled window :data:`LABEL_DRAWS` times.
+            :data:`LABEL_GUIDANCE`, against logits with the same commands.
         tolerance: standard deviation (m/s and rad/s) allowed for the mean velocity and yaw rate of
             a window (:mod:`motiontok.prior.command_guidance`); with infinity, and for tokenizers
             other than lopq and temporal, only the network follows commands.
@@ -68,10 +57,6 @@ class SamplingOptions:
             raise InputError(f"guidance must be 0 or positive, got {self.guidance}")
         if not self.tolerance > 0.0:
             raise InputError(f"tolerance must be positive, got {self.tolerance}")
-
-    def draws(self, *, labelled: bool) -> int:
-        """How often a window is drawn, to keep the draw that its labels fit best."""
-        return LABEL_DRAWS if labelled and self.guidance is None else 1
 
 
 def filter_logits(logits: Tensor, *, top_k: int, top_p: float) -> Tensor:

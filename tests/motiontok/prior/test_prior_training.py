@@ -232,7 +232,7 @@ def test_a_store_has_the_tokens_of_its_folder_and_one_motion_at_a_time(
 
 def test_a_run_is_not_continued_for_fewer_steps(tiny_prior_run, tiny_tokenizer, labelled_clips):
     asked = {"data": [labelled_clips], "out": tiny_prior_run, "resume": True}
-    with pytest.raises(TrainingError, match="has taken 60 steps, 59 are asked for"):
+    with pytest.raises(TrainingError, match="has taken 60 steps, this run asks for 59"):
         run_prior_training(tiny_tokenizer, steps=59, **{**asked, "width": 16, "layers": 1})
 
 
