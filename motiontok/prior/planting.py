@@ -166,10 +166,12 @@ def _planted(
         loss = (
             (free - aim[:, given:]).square().sum(dim=(1, 2))
             + _COMMAND * missed.square().sum(dim=(1, 2))
-            + _POSTURE * (_posture(frames, count) - posture)[:, given:].square().sum(dim=(1, 2))
             + _unrest(method, frames)
         )
-        return loss if goals is None else loss + _POSE * goals.missed(frames).sum(dim=1)
+        if goals is not None:  # poses say how the body is held
+            return loss + _POSE * goals.missed(frames).sum(dim=1)
+        turned = (_posture(frames, count) - posture)[:, given:]
+        return loss + _POSTURE * turned.square().sum(dim=(1, 2))
 
     free = aim[:, given:].clone()
     steps, rate = (_QUICK_STEPS, _QUICK_RATE) if quick else (_STEPS, _RATE)
