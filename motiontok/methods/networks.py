@@ -187,15 +187,8 @@ class MotionNetworks(Networks):
         model = self.config.model
         if self.temporal:
             self._require(codes)
-            return TemporalWindowDecoder(
-                codes=codes,
-                frames=self.frames,
-                columns=self.columns,
-                width=width,
-                heads=model.heads,
-                layers=model.decoder_layers,
-            )
-        return WindowDecoder(
+        kind = TemporalWindowDecoder if self.temporal else WindowDecoder
+        return kind(
             codes=codes,
             frames=self.frames,
             columns=self.columns,

@@ -134,9 +134,7 @@ class ResidualQuantizer(nn.Module):
             left: ``(..., size)``, residual of the shape after the tokens before.
             token: from 1; 0 is that of sizes.
         """
-        words = self.words[token - 1]
-        part = left[..., self.components[token - 1]]
-        return words.square().sum(dim=-1) - 2.0 * part @ words.T
+        return _changes(left[..., self.components[token - 1]], self.words[token - 1])
 
     def subtract(self, left: Tensor, token: int, codes: Tensor) -> Tensor:
         """Residual ``(..., size)`` after ``token`` with ``codes (...)``."""
@@ -293,8 +291,7 @@ class ResidualQuantizer(nn.Module):
         count = (first or self.codes) - 1
         for places, words in zip(self.components[:count], self.words[:count], strict=True):
             part = left[:, places]
-            far = words.square().sum(dim=1) - 2.0 * part @ words.T
-            codes.append(far.argmin(dim=1))
+            codes.append(_changes(part, words).argmin(dim=-1))
             left[:, places] = part - words[codes[-1]]
         if not codes:
             return torch.zeros(len(shape), 0, dtype=torch.long, device=shape.device), left
@@ -311,3 +308,8 @@ class ResidualQuantizer(nn.Module):
             left = self.subtract(left[rows, old], token, new)
             codes = torch.cat([codes[rows, old], new[..., None]], dim=-1)
         return codes[:, 0], left[:, 0]
+
+
+def _changes(part: Tensor, words: Tensor) -> Tensor:
+    """Change of the squared norm of ``part (..., n)`` less each of ``words (vocab, n)``."""
+    return words.square().sum(dim=-1) - 2.0 * part @ words.T

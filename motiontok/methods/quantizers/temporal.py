@@ -256,7 +256,8 @@ class Temporal(DiscreteAutoencoder):
         """Greedy codes ``(batch * windows, n)`` of any number of latents."""
         # A program has no loop over data.
         parts = (latents,) if torch.compiler.is_exporting() else latents.split(PART)
-        return torch.cat([self.quantizer.encode(z)[:, :first] for z in parts])
+        quantizer = self.quantizer
+        return torch.cat([quantizer.quantize(quantizer.project(z), first=first)[0] for z in parts])
 
     def _analysed(
         self, x: Tensor, *, effort: int, first: int | None = None
