@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.solver.tasks import BATCH, NormalEquations, Posture, Task, quadratic
 
-__all__ = ["Options", "damped_step", "minimize"]
+__all__ = ["Options", "damped_step", "damped_system", "minimize"]
 
 
 @dataclass(frozen=True)
@@ -169,18 +170,11 @@ def damped_step(
 
     Also the promised decrease of the cost ``(frames,)``.
     """
-    matrix, gradient = model.matrix.copy(), model.gradient
-    diagonal = np.einsum("tii->ti", matrix)
-    if posture is not None:
-        weight = posture.weight**2
-        diagonal[:, 6:] += weight
-        gradient = gradient.copy()
-        gradient[:, 6:] += weight * (posture.reference - joints)
-    diagonal *= 1.0 + damping[:, None]
-    diagonal += _FLOOR
-    push = gradient[:, 6:]
-    held = ((joints <= lower + 1e-9) & (push < 0)) | ((joints >= upper - 1e-9) & (push > 0))
+    matrix, gradient, held = damped_system(
+        model, joints, lower, upper, damping, posture, floor=_FLOOR
+    )
     if held.any():
+        diagonal = np.einsum("tii->ti", matrix)
         free = np.ones_like(gradient)
         free[:, 6:] = ~held
         matrix *= free[:, :, None]
@@ -189,3 +183,31 @@ def damped_step(
         gradient = gradient * free
     out: Array = np.linalg.solve(matrix, gradient[..., None])[..., 0]
     return out, np.einsum("tv,tv->t", gradient, out)
+
+
+def damped_system(
+    model: NormalEquations,
+    joints: Array,
+    lower: Array,
+    upper: Array,
+    damping: Array,
+    posture: Posture | None,
+    *,
+    floor: float,
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """What :func:`damped_step` solves, as new arrays: damped matrices and gradients of all frames.
+
+    ``floor`` is the absolute damping, in units of cost per rad^2. Also which joints are held,
+    ``(frames, joints)``: those at a limit that would go on.
+    """
+    matrix, gradient = model.matrix.copy(), model.gradient.copy()
+    diagonal = np.einsum("tii->ti", matrix)
+    if posture is not None:
+        weight = posture.weight**2
+        diagonal[:, 6:] += weight
+        gradient[:, 6:] += weight * (posture.reference - joints)
+    diagonal *= 1.0 + damping[:, None]
+    diagonal += floor
+    push = gradient[:, 6:]
+    held = ((joints <= lower + 1e-9) & (push < 0)) | ((joints >= upper - 1e-9) & (push > 0))
+    return matrix, gradient, held

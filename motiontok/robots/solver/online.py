@@ -19,7 +19,7 @@ from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
 from motiontok.robots.solver.ground_task import GroundTask
-from motiontok.robots.solver.levenberg_marquardt import minimize
+from motiontok.robots.solver.levenberg_marquardt import damped_system, minimize
 from motiontok.robots.solver.tasks import (
     NormalEquations,
     PoseTask,
@@ -214,23 +214,14 @@ def _damped_step(
     posture: Posture | None,
 ) -> tuple[Array, Array]:
     """As :func:`~motiontok.robots.solver.levenberg_marquardt.damped_step`, of few frames."""
-    matrices, out = model.matrix.copy(), model.gradient.copy()
-    diagonals = matrices.reshape(len(matrices), -1)[:, :: matrices.shape[1] + 1]
-    if posture is not None:
-        weight = posture.weight**2
-        diagonals[:, 6:] += weight
-        out[:, 6:] += weight * (posture.reference - joints)
-    diagonals *= 1.0 + damping[:, None]
-    diagonals += _FLOOR
-    push = out[:, 6:]
-    held = ((joints <= lower + 1e-9) & (push < 0)) | ((joints >= upper - 1e-9) & (push > 0))
+    matrices, out, held = damped_system(model, joints, lower, upper, damping, posture, floor=_FLOOR)
     promise = np.zeros(len(out))
     for k, (matrix, gradient) in enumerate(zip(matrices, out, strict=True)):
         at = held[k].nonzero()[0] + 6
         if len(at):
             matrix[at] = 0.0
             matrix[:, at] = 0.0
-            diagonals[k, at] = 1.0
+            matrix[at, at] = 1.0
             gradient[at] = 0.0
         _, step, failed = lapack.dposv(matrix.T, gradient, lower=1, overwrite_a=1)
         if failed:  # only a cost that is not finite
