@@ -2,7 +2,7 @@
 
 from motiontok.data.distortion import psnr, reconstruction_metrics
 from motiontok.data.features import COLUMNS, FEATURES, from_motion, to_motion, to_motions
-from motiontok.data.foot_locking import lock_feet, lock_feet_together
+from motiontok.data.foot_locking import lock_feet, lock_feet_onward, lock_feet_together
 from motiontok.data.placement import REFERENCE, Start, StartLike, World, offsets_of, start_of
 from motiontok.data.seams import blend_seams
 from motiontok.data.statistics import Statistics
@@ -25,6 +25,7 @@ __all__ = [
     "differentiate",
     "from_motion",
     "lock_feet",
+    "lock_feet_onward",
     "lock_feet_together",
     "measure_noise",
     "offsets_of",

@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bvh.foot_contacts import soft_contact
 from bvh.motion import FPS
 from motiontok.data import COLUMNS, Start
 from motiontok.data.easing import smoothstep_tensor
-from motiontok.data.foot_locking import FREE, MEMORY
+from motiontok.data.foot_locking import FREE, MEMORY, SURE
 from motiontok.data.kinematics import wrapped
 from motiontok.models.motion_loss import MotionLoss
 from motiontok.prior.target_poses import TargetPose
@@ -141,10 +142,13 @@ class PoseGoals:
         """Shift of the root by foot holding at the poses, ``(batch, poses, 2)``.
 
         Feet are held as in decoding (:func:`motiontok.data.foot_locking.lock_feet`), by the frames
-        around each pose.
+        around each pose; what legs move is left out.
         """
         feet = self._error.feet_of(frames)
-        held = torch.minimum(feet.contacts[:, 1:], feet.contacts[:, :-1]).clamp(0.0, 1.0) ** 2
+        moved = torch.cat([feet.steps[:, :1], feet.steps], dim=1)
+        speed = moved.norm(dim=-1) * FPS
+        stand = 0.5 * (feet.contacts.clamp(0.0, 1.0) + soft_contact(feet.height, speed))
+        held = torch.minimum(stand[:, 1:], stand[:, :-1]) ** SURE
         steps = (held[..., None] * feet.steps[..., :2]).sum(dim=2)
         slid = _turned(steps[..., 0], steps[..., 1], path[:, 1:, 2])
         weight = FREE + held.sum(dim=2)

@@ -17,7 +17,7 @@ from motiontok.data import (
     Start,
     StillnessFilter,
     from_motion,
-    lock_feet,
+    lock_feet_onward,
     to_motion,
 )
 from motiontok.errors import DataError
@@ -234,6 +234,6 @@ class StreamDecoder:
         if self._still is None:
             return motion[skip:end]
         contacts = np.concatenate([known, ahead])[:, COLUMNS["contacts"]]
-        planted = lock_feet(motion, contacts, first=self._shift)
-        self._shift = planted.root_positions[end - 1, :2] - [x, y]
+        planted, shifts = lock_feet_onward(motion, contacts, self._shift)
+        self._shift = shifts[end - 1]
         return planted[skip:end]

@@ -66,8 +66,9 @@ def test_a_stream_holds_it_as_well(tokenizer, kind, seed):
     path = np.concatenate([part.root_positions for part in parts])
     turned = np.concatenate([part.rotations for part in parts])
     assert np.linalg.norm(path[:, :2] - path[0, :2], axis=1).max() < 0.04
-    # Poses are those of the whole; of the root only planting differs.
-    np.testing.assert_allclose(turned, whole.rotations, atol=1e-4)
+    # Poses are those of the whole; of root and legs only planting differs.
+    np.testing.assert_allclose(turned[:, 9:], whole.rotations[:, 9:], atol=1e-4)
+    np.testing.assert_allclose(turned, whole.rotations, atol=2e-3)
     assert np.abs(path - whole.root_positions).max() < 0.01
 
 
