@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bvh.rotations import Array
+from motiontok.models.k_means import k_means, nearest
 from motiontok.prior.model import COMMAND_SCALE, Conditions
 from motiontok.prior.sampling import SamplingOptions
 from motiontok.prior.tokens import TokenSet
@@ -29,6 +30,7 @@ __all__ = ["Course", "Courses", "lead"]
 _MOST = 16  # courses of a pair
 _GROUPED, _ROUNDS = 10_000, 30  # stretches of a pair that are grouped
 _SEEN = 2_000  # stretches of an action whose density is taken
+_RARE = 1e-30  # a density or weight that is none
 _NEAR = 0.3
 """Standard deviation of courses that are taken as alike, and of the step from one course to the
 next, in divisors of commands."""
@@ -94,13 +96,15 @@ class Courses:
         for (action, style), first in begins.items():
             courses, counts = _grouped(stretches(first, _GROUPED))
             likely = {a: _density(courses, rows) for a, rows in actions.items()}
-            weights = counts * likely[action] / sum(likely.values())
+            weights = counts * likely[action] / np.maximum(sum(likely.values()), _RARE)
             commands = courses.reshape(len(courses), windows, 3) * COMMAND_SCALE
             pair = tokens.actions[action], tokens.styles[style]
             found[pair] = tuple(
-                Course(float(weights[n]), commands[n]) for n in np.argsort(-weights, kind="stable")
+                Course(float(weights[n]), commands[n])
+                for n in np.argsort(-weights, kind="stable")
+                if weights[n] > _RARE
             )
-        return cls(found)
+        return cls({pair: some for pair, some in found.items() if some})
 
     @classmethod
     def read(cls, rows: Any) -> Courses:
@@ -217,17 +221,10 @@ def _rounded(commands: NDArray[Any]) -> list[float]:
 
 def _grouped(x: Array) -> tuple[Array, NDArray[np.int64]]:
     """Rows ``(courses, columns)`` that stand for all rows, and how many each stands for."""
-    # The first means are evenly spread along the direction in which rows differ most.
-    axis = np.linalg.eigh(np.cov(x, rowvar=False))[1][:, -1] if len(x) > 1 else x[0]
-    order = np.argsort(x @ axis, kind="stable")
-    means = x[order[np.linspace(0, len(x) - 1, min(_MOST, len(x))).astype(int)]]
-    for _ in range(_ROUNDS):
-        apart = np.square(x[:, None] - means).sum(axis=-1)
-        group = apart.argmin(axis=1)
-        of = [x[group == n] for n in range(len(means))]
-        means = np.stack([o.mean(axis=0) if len(o) else m for o, m in zip(of, means, strict=True)])
-    counts = np.bincount(group, minlength=len(means))
-    return x[apart.argmin(axis=0)][counts > 0], counts[counts > 0]
+    points = torch.from_numpy(x).float()
+    means = k_means(points, _MOST, torch.Generator().manual_seed(0), iterations=_ROUNDS)
+    counts = torch.bincount(nearest(points, means), minlength=len(means)).numpy()
+    return x[nearest(means, points).numpy()][counts > 0], counts[counts > 0]
 
 
 def _density(courses: Array, rows: Array) -> Array:
