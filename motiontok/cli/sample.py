@@ -166,19 +166,27 @@ def sample(
         if not len(head.array) and through[0].time * opened.fps < 0.5:
             # Who begins in a pose begins where it is.
             head = replace(head, start=through[0].place or head.start)
+    windows = math.ceil(frames / opened.frames_per_window)
+    told: dict[str, Any] = {
+        "batch": count,
+        "velocity": None if velocity is None else tuple(world.inside(np.array(velocity))),
+        "yaw_rate": yaw_rate,
+        "label": label,
+        "style": style,
+        "prefix": head.array if len(head.array) else None,
+        "options": options,
+        "seed": seed,
+    }
     drawn = loaded.sample(
-        math.ceil(frames / opened.frames_per_window),
-        batch=count,
-        velocity=None if velocity is None else tuple(world.inside(np.array(velocity))),
-        yaw_rate=yaw_rate,
-        label=label,
-        style=style,
-        prefix=head.array if len(head.array) else None,
+        windows,
+        **told,
         poses=[pose.inside(body) for pose in through],
         start=body.start_inside(head.start),
-        options=options,
-        seed=seed,
     )
+    # The way to poses is told by their errors.
+    commands = np.broadcast_to(asked, (count, windows, 3))
+    if not through:
+        commands = world.commands_outside(loaded.commands(windows, **told))
     named = lasting_name(tokenizer)
     before = len(head.array) * opened.frames_per_window
     wholes = [
@@ -197,7 +205,7 @@ def sample(
         if robot is not None:
             files.append(path.with_suffix(".robot.npz"))
             put_on_robot(opened.decode_codes(whole), robot)[0].save(files[-1])
-    does, errors = commands_done(opened, drawn, asked, world)
+    does, errors = commands_done(opened, drawn, commands, world)
     for path, done in zip(paths, does, strict=True):
         if off := _missed(asked, done):
             click.echo(f"note: {path}: {off}; the prior knows no such motion", err=True)
@@ -207,14 +215,19 @@ def sample(
         result |= {"robot": [str(f) for f in files]} if files else {}
         result |= {"velocity": does[:, :2].tolist(), "yaw_rate": does[:, 2].tolist()}
         result |= {name: values.tolist() for name, values in errors.items()}
+        result |= {"commands": commands.tolist()} if np.isfinite(commands).all() else {}
         result |= {"pose_error_m": [list(each) for each in missed]} if through else {}
         click.echo(json.dumps(result))
         return
-    for path, (forward, left, turn), each in zip(paths, does, missed, strict=True):
+    for path, (forward, left, turn), each, led in zip(paths, does, missed, commands, strict=True):
         off = ", ".join(f"{error:.3f}" for error in each)
+        of_label = ""
+        if np.isfinite(led).all() and not np.isfinite(asked).any():
+            of_label = " (drawn for the label: {:.2f}, {:.2f}, {:.2f})".format(*led.mean(axis=0))
+        reached = f", poses missed by {off} m" if through else ""
         click.echo(
             f"{frames} frames, {frames / opened.fps:.1f} s, {forward:.2f} m/s forward, "
-            f"{left:.2f} left, {turn:.2f} rad/s{f', poses missed by {off} m' if through else ''} "
+            f"{left:.2f} left, {turn:.2f} rad/s{of_label}{reached} "
             f"(metres of a {world.name}) -> {path}"
         )
 

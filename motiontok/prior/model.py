@@ -30,9 +30,9 @@ from motiontok.prior.lopq_codes import LopqCodes, command_map
 from motiontok.prior.residual_codes import ResidualCodes, residual_command_map
 from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["MOST_PRECISE", "Conditions", "PriorConfig", "PriorModel", "State"]
+__all__ = ["COMMAND_SCALE", "MOST_PRECISE", "Conditions", "PriorConfig", "PriorModel", "State"]
 
-_COMMAND_SCALE = (1.0, 0.5, 1.0)
+COMMAND_SCALE = (1.0, 0.5, 1.0)
 """Divisors of forward and left velocity (m/s) and yaw rate (rad/s)."""
 _UNSEEN = 0.3  # windows that a code is taken to have been seen in besides
 _RARE = 0.1  # of a code's fair share of windows
@@ -150,7 +150,7 @@ class PriorModel(nn.Module):
         )
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.register_buffer("known", torch.ones(codes, config.vocab_size, dtype=torch.bool))
-        self.register_buffer("scale", torch.tensor(_COMMAND_SCALE), persistent=False)
+        self.register_buffer("scale", torch.tensor(COMMAND_SCALE), persistent=False)
         self.local: LopqCodes | ResidualCodes | None = None
         # In a tuple, or it would be a part of this module.
         self._finishing: tuple[DapsTemporal] | None = None
@@ -227,6 +227,13 @@ class PriorModel(nn.Module):
         elif isinstance(method, Temporal):
             self.local = ResidualCodes(method.quantizer, self.config.codes_per_window).to(device)
             self.says = residual_command_map(method).to(device)
+
+    def commands_said(self, codes: Tensor) -> Tensor | None:
+        """Mean velocity and yaw rate ``(3,)`` of a window's codes ``(N,)``; None if unknown."""
+        if self.local is None:
+            return None
+        drawn = codes[None, : self.config.codes_per_window]
+        return (self.local.windows(drawn) @ self.says[:-1] + self.says[-1])[0]
 
     def whole(self, codes: Tensor, before: Tensor | None) -> Tensor:
         """All codes ``(rows, N)`` of windows with drawn codes ``(rows, codes)``.

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
-from bvh.atomic_write import atomic_path
 from motiontok.data import Start, World
 from motiontok.errors import CodesError, InputError, TokenizerError
+from motiontok.prior.courses import Courses, lead
+from motiontok.prior.folder import FORMAT, prior_folder, read_prior, write_prior
 from motiontok.prior.labels import Pairs, index_of
 from motiontok.prior.limits import CommandLimits, command_rows
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
@@ -28,11 +26,8 @@ from motiontok.prior.target_poses import TargetPose
 from motiontok.prior.through_poses import draw_through
 from motiontok.tokenizer import MotionTokenizer
 from motiontok.tokens.checks import check_codes, usable_device
-from motiontok.tokens.hub import folder_of
 
 __all__ = ["FORMAT", "TokenPrior"]
-
-FORMAT = "motiontok-prior-1"
 
 
 class TokenPrior:
@@ -51,6 +46,7 @@ class TokenPrior:
         licence: note on the licence of the training data.
         limits: of its commands; those of captured people by default.
         pairs: pairs of action and style that occurred; unknown, if not given.
+        courses: of actions and styles; without them, labels draw no commands.
     """
 
     def __init__(
@@ -61,12 +57,12 @@ class TokenPrior:
         licence: str = "",
         limits: CommandLimits | None = None,
         pairs: Pairs | None = None,
+        courses: Courses | None = None,
     ) -> None:
         self.model = model.eval()
-        self.pairs = pairs
+        self.pairs, self.courses = pairs, courses
         self.limits = limits or CommandLimits()
-        self.fingerprint = fingerprint
-        self.licence = licence
+        self.fingerprint, self.licence = fingerprint, licence
 
     @property
     def config(self) -> PriorConfig:
@@ -144,6 +140,35 @@ class TokenPrior:
             index_of(style, self.config.styles, "style", self.device),
         )
 
+    def commands(
+        self,
+        windows: int,
+        *,
+        batch: int = 1,
+        velocity: Sequence[float] | NDArray[Any] | None = None,
+        yaw_rate: float | Sequence[float] | NDArray[Any] | None = None,
+        label: str | None = None,
+        style: str | None = None,
+        prefix: NDArray[Any] | Tensor | None = None,
+        options: SamplingOptions | None = None,
+        seed: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Commands that :meth:`sample` follows when it is called with the same arguments.
+
+        They are those given. A label or style without any draws what people of that label do
+        (:mod:`motiontok.prior.courses`), from where the prefix ends.
+
+        Returns:
+            ``(batch, windows, 3)``, m/s forward and left, and rad/s; NaN is open.
+        """
+        asked = self.conditions(
+            windows, velocity=velocity, yaw_rate=yaw_rate, label=label, style=style
+        )
+        generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)
+        how: dict[str, Any] = {"options": options or SamplingOptions(), "generator": generator}
+        led = lead(self, asked, self._past(prefix), batch=batch, **how)
+        return led.commands.expand(batch, -1, -1).cpu().numpy()
+
     def sample(
         self,
         windows: int,
@@ -165,7 +190,8 @@ class TokenPrior:
         Args:
             windows: to draw, without those of the prefix.
             batch: sequences.
-            velocity, yaw_rate, label, style: as for :meth:`conditions`.
+            velocity, yaw_rate, label, style: as for :meth:`conditions`. A label or style without
+                velocity, turn and poses moves as people of it do (:meth:`commands`).
             prefix: ``(windows, codes_per_window)`` to continue; it is not returned.
             poses: up to four to go through, at rising times; they need a temporal tokenizer.
                 Without velocity and turn, the way between their places is the command.
@@ -191,11 +217,13 @@ class TokenPrior:
         options = options or SamplingOptions()
         past = self._past(prefix).expand(batch, -1, -1)
         given = past.shape[1]
+        if not poses:
+            asked = lead(self, asked, past, batch=batch, options=options, generator=generator)
         held = asked.commands if options.tolerance < float("inf") else None
         if poses:
-            led: dict[str, Any] = {"poses": poses, "start": start or Start()}
-            past = draw_through(self, past, asked, **led, options=options, generator=generator)
-            return self.planted(past, held, given=given, **led)[:, given:].cpu().numpy()
+            way: dict[str, Any] = {"poses": poses, "start": start or Start()}
+            past = draw_through(self, past, asked, **way, options=options, generator=generator)
+            return self.planted(past, held, given=given, **way)[:, given:].cpu().numpy()
         for n in range(windows):
             draft = self.draft(
                 past,
@@ -294,29 +322,15 @@ class TokenPrior:
         Raises:
             OSError: the folder cannot be written, or the disk is full.
         """
-        folder = Path(folder)
         values = {
-            "format": FORMAT,
             "tokenizer": self.fingerprint,
             "licence": self.licence,
             "limits": [list(self.limits.lower), list(self.limits.upper)],
             **({} if self.pairs is None else {"pairs": self.pairs.rows()}),
+            **({} if self.courses is None else {"courses": self.courses.rows()}),
             "config": self.config.to_dict(),
         }
-        state = self.model.state_dict()
-        state = {
-            k: (v.half() if v.is_floating_point() else v).cpu().contiguous()
-            for k, v in state.items()
-        }
-        with (
-            atomic_path(folder / "prior.json") as beside,
-            atomic_path(folder / "prior.safetensors") as temporary,
-        ):
-            beside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-            try:
-                save_file(state, temporary)
-            except SafetensorError as error:
-                raise OSError(str(error)) from None
+        write_prior(folder, values, self.model.state_dict())
 
     @classmethod
     def from_pretrained(
@@ -340,37 +354,17 @@ class TokenPrior:
             InputError: this machine has no such device.
         """
         place = usable_device(device)
-        path = Path(folder)
-        if str(folder) == "default":
-            path = Path(__file__).parents[1] / "pretrained" / "prior"
-        path = folder_of(path)
-        if not (path / "prior.json").is_file() and (path / "prior" / "prior.json").is_file():
-            path = path / "prior"
-        if not (path / "prior.json").is_file():
-            raise TokenizerError(
-                f"{folder}: no prior there (prior.json); train one with `motiontok train-prior`"
-            )
+        path = prior_folder(folder)
         try:
-            values = json.loads((path / "prior.json").read_text(encoding="utf-8"))
-            if values["format"] != FORMAT:
-                raise TokenizerError(
-                    f"{path}: format {values['format']!r} is not {FORMAT!r}; use the motiontok "
-                    "that wrote it"
-                )
-            sizes = dict(values["config"])
-            labels = {k: tuple(str(v) for v in sizes[k]) for k in ("actions", "styles")}
-            model = PriorModel(PriorConfig(**{**sizes, **labels}))
-            with safe_open(path / "prior.safetensors", framework="pt") as file:
-                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-            # Copies into the model's own types, from 16 bits to 32.
-            model.load_state_dict(state)
+            values, model = read_prior(path)
             prior = cls(
                 model.to(place),
                 fingerprint=str(values["tokenizer"]),
                 licence=str(values["licence"]),
-                # Older priors have neither.
+                # Older priors have none of these.
                 limits=CommandLimits.read(values["limits"]) if "limits" in values else None,
                 pairs=Pairs.read(values["pairs"]) if "pairs" in values else None,
+                courses=Courses.read(values["courses"]) if "courses" in values else None,
             )
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
             line = str(error).strip().split("\n")[-1].strip()

@@ -26,6 +26,7 @@ from motiontok.data.sets import (
 from motiontok.errors import InputError, TrainingError
 from motiontok.locks import locked
 from motiontok.prior.baselines import baseline_nats
+from motiontok.prior.courses import Courses
 from motiontok.prior.labels import Pairs
 from motiontok.prior.limits import CommandLimits
 from motiontok.prior.model import PriorConfig, PriorModel
@@ -42,7 +43,7 @@ MOST_HELD_OUT = 8_192
 """Approximate number of windows to measure on: each takes as long as one in training."""
 
 _MOST_COMMANDS = 1 << 20
-"""Windows whose commands give the limits of commands."""
+"""Windows whose commands give the limits of commands, and courses of labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,12 +208,14 @@ def run_prior_training(
             resume=resume,
             update=update,
         )
+    some = spread(tokens, _MOST_COMMANDS)
     prior = TokenPrior(
         trained.model,
         fingerprint=tokenizer.fingerprint,
         licence=tokenizer.licence,
-        limits=CommandLimits.of(spread(tokens, _MOST_COMMANDS).commands),
+        limits=CommandLimits.of(some.commands),
         pairs=Pairs.of(tokens),
+        courses=Courses.of(some, config.context),
     )
     prior.save_pretrained(out / "prior")
     # What is measured is what was saved, rounding included.

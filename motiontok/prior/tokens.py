@@ -201,8 +201,8 @@ def commands_done(
     Args:
         tokenizer: decodes.
         codes: ``(batch, windows, codes_per_window)``.
-        asked: ``(3,)`` or ``(windows, 3)``, commanded velocity forward and left and yaw rate,
-            metres of the world; NaN is open.
+        asked: ``(3,)``, ``(windows, 3)`` or ``(batch, windows, 3)``, commanded velocity forward and
+            left and yaw rate, metres of the world; NaN is open.
         world: in whose metres the result is.
 
     Returns:

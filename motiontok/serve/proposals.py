@@ -105,19 +105,24 @@ class Proposals:
         asked = prior.conditions(windows, velocity=inside, yaw_rate=yaw_rate).commands[0]
         wanted = world.commands_outside(asked.cpu().numpy())
         prior.limits.require(wanted, "the command", world=world)
+        told: dict[str, Any] = {
+            "batch": batch,
+            "velocity": inside,
+            "yaw_rate": yaw_rate,
+            "label": text(given, "label"),
+            "style": text(given, "style"),
+            "prefix": past,
+            "options": sampling(given),
+            "seed": whole(given, "seed", 0),
+        }
         codes = prior.sample(
             windows,
-            batch=batch,
-            velocity=inside,
-            yaw_rate=yaw_rate,
-            label=text(given, "label"),
-            style=text(given, "style"),
-            prefix=past,
+            **told,
             poses=[one.inside(world) for one in through],
             start=world.start_inside(frame0),
-            options=sampling(given),
-            seed=whole(given, "seed", 0),
         )
+        if not through:
+            wanted = world.commands_outside(prior.commands(windows, **told))
         return {
             "codes": codes.astype(np.uint16),
             "fingerprint": prior.fingerprint,
@@ -226,11 +231,12 @@ class Proposals:
         return {"world": self._world.name, "scale": self._world.scale}
 
     def _does(self, codes: NDArray[Any], asked: NDArray[Any]) -> dict[str, Any]:
-        """Velocity and yaw rate of samples ``(batch, windows, codes)``, and their errors."""
+        """Velocity and yaw rate of samples ``(batch, windows, codes)``, commands and errors."""
         from motiontok.prior.tokens import commands_done
 
         done, missed = commands_done(self._tokenizer, codes, asked, self._world)
-        return {"velocity": done[:, :2], "yaw_rate": done[:, 2], **missed}
+        told = {"commands": asked} if np.isfinite(asked).all() else {}
+        return {"velocity": done[:, :2], "yaw_rate": done[:, 2], **told, **missed}
 
     def _reached(
         self,

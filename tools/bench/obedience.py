@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,15 @@ def labels(
     held_out: TokenSet,
     most: int,
     samples: int,
+    only: Sequence[str] | None,
 ) -> None:
-    """Of actions that held-out clips have, too."""
+    """Of actions that held-out clips have, too.
+
+    Without their courses labels leave the velocity open.
+    """
+    free = TokenPrior(
+        prior.model, fingerprint=prior.fingerprint, limits=prior.limits, pairs=prior.pairs
+    )
     sets = []
     rng = np.random.default_rng(0)
     for tokens, limit in ((training, most), (held_out, 100)):
@@ -187,19 +195,21 @@ def labels(
 
     whole = sequence[JUDGED - 1 :] == sequence[: len(sequence) - JUDGED + 1]
     print("\nThe label is the judge's first choice: of single windows, of three together.\n")
-    print("| label | training windows | real | guidance 1 | as drawn | default |")
+    print("| label | training windows | real | velocity open | as drawn | default |")
     print("|---|---|---|---|---|---|")
     total = []
     for i, k in enumerate(known):
+        if only and names[k] not in only:
+            continue
         begins = np.flatnonzero(whole & (held_out.action[: len(whole)] == k))[:100]
         real = share(held[(begins[:, None] + np.arange(JUDGED)).ravel()], i)
         found = []
-        for options in (
-            SamplingOptions(guidance=1.0),
-            SamplingOptions(plant=False),
-            SamplingOptions(),
+        for drawer, options in (
+            (free, SamplingOptions()),
+            (prior, SamplingOptions(plant=False)),
+            (prior, SamplingOptions()),
         ):
-            made = prior.sample(JUDGED, batch=samples, label=names[k], seed=0, options=options)
+            made = drawer.sample(JUDGED, batch=samples, label=names[k], seed=0, options=options)
             found.append(share(made.reshape(-1, made.shape[-1]), i))
         total.append((real, *found))
         cells = " | ".join(f"{a:.2f}, {b:.2f}" for a, b in (real, *found))
@@ -216,6 +226,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=200, help="of each label to train on")
     parser.add_argument("--samples", type=int, default=8, help="of each label")
     parser.add_argument("--part", choices=("grid", "standing", "labels"), action="append")
+    parser.add_argument("--label", action="append", help="only this one; may be repeated")
     given = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer = MotionTokenizer.from_pretrained(given.tokenizer)
@@ -228,7 +239,7 @@ def main() -> None:
     if "standing" in parts:
         standing(tokenizer, prior)
     if "labels" in parts:
-        labels(tokenizer, prior, training, held_out, given.windows, given.samples)
+        labels(tokenizer, prior, training, held_out, given.windows, given.samples, only=given.label)
 
 
 if __name__ == "__main__":

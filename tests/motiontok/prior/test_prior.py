@@ -121,9 +121,12 @@ def test_no_token_sees_what_follows(random_model):
 
 
 def test_labels_alone_are_guided_by_default(tiny_prior):
+    # Without courses, by which a label alone would draw commands.
+    alone = TokenPrior(tiny_prior.model, fingerprint=tiny_prior.fingerprint)
+
     def drawn(guidance, **conditions):
         options = SamplingOptions(guidance=guidance, plant=False)
-        return tiny_prior.sample(2, batch=4, seed=0, options=options, **conditions)
+        return alone.sample(2, batch=4, seed=0, options=options, **conditions)
 
     labels = {"label": "walk", "style": "old"}
     np.testing.assert_array_equal(drawn(None, **labels), drawn(LABEL_GUIDANCE, **labels))
@@ -143,8 +146,9 @@ def test_guidance_of_zero_ignores_the_conditions(tiny_prior):
 
 def test_a_prefix_is_continued(tiny_prior):
     options = SamplingOptions(temperature=0.0)
-    whole = tiny_prior.sample(5, label="walk", options=options)[0]
-    rest = tiny_prior.sample(3, label="walk", options=options, prefix=whole[:2])[0]
+    told = {"label": "walk", "velocity": (1.0, 0.0), "options": options}
+    whole = tiny_prior.sample(5, **told)[0]
+    rest = tiny_prior.sample(3, **told, prefix=whole[:2])[0]
     np.testing.assert_array_equal(rest, whole[2:])
 
 

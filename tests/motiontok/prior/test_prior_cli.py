@@ -72,6 +72,21 @@ def test_a_sample_does_as_it_is_told_and_says_what_it_does(run, tmp_path):
     assert ("asked for 0.4 rad/s" in noted) == (abs(turn - 0.4) > 0.1)
 
 
+def test_a_label_alone_says_what_it_was_led_to_do(run, base, tmp_path, tiny_prior):
+    asked = ["sample", "--label", "walk", "--seconds", 2, "--count", 2, "--seed", 3, *base]
+    code, said, _ = run(*asked, "-o", tmp_path / "a.npy", "--json")
+    assert code == 0
+    result = json.loads(said)
+    np.testing.assert_allclose(
+        result["commands"], tiny_prior.commands(2, batch=2, label="walk", seed=3), rtol=1e-6
+    )
+    assert len(result["velocity_error_m_s"]) == 2
+    code, said, noted = run(*asked, "-o", tmp_path / "b.npy")
+    forward = np.mean(result["commands"][1], axis=0)[0]
+    assert f"(drawn for the label: {forward:.2f}" in said
+    assert "asked for" not in noted
+
+
 def test_a_sample_that_does_not_do_as_it_is_told_says_so(run, base, tmp_path):
     asked = ["--velocity", 0, 1, "--seconds", 2, "-o", tmp_path / "a.npy", *base]
     code, said, noted = run("sample", *asked, "--json")

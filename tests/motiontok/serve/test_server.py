@@ -12,6 +12,7 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.data import REFERENCE, Start
 from motiontok.prior import TokenPrior
+from motiontok.prior.courses import Course, Courses
 from motiontok.serve import Limits, Server
 from motiontok.serve import server as server_module
 from motiontok.serve.client import Client, ServerError, Subscriber
@@ -53,6 +54,17 @@ def test_sampling_is_the_priors(client, small_prior):
     again = client.sample(windows=3, batch=2, label="walk", velocity=[1.0, 0.0], seed=5)
     np.testing.assert_array_equal(reply["codes"], again["codes"])
     assert reply["fingerprint"] == small_prior.fingerprint
+    np.testing.assert_array_equal(reply["commands"], np.tile([1.0, 0.0, 0.0], (2, 3, 1)))
+
+
+def test_a_label_without_a_command_says_what_it_was_led_to_do(client, small_prior, monkeypatch):
+    assert "commands" not in client.sample(label="walk")
+    walks = (Course(1.0, np.array([[1.2, 0.0, 0.1], [0.6, 0.0, 0.0]], np.float32)),)
+    monkeypatch.setattr(small_prior, "courses", Courses({("walk", ""): walks}))
+    reply = client.sample(windows=2, label="walk")
+    scale = np.array([reply["scale"], reply["scale"], 1.0])
+    np.testing.assert_allclose(reply["commands"][0], walks[0].commands * scale, rtol=1e-6)
+    assert reply["velocity_error_m_s"].shape == (1,)
 
 
 def test_planning(client):

@@ -1,0 +1,106 @@
+"""A prior's folder: where it is, and what it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bvh.atomic_write import atomic_path
+from motiontok.errors import TokenizerError
+from motiontok.prior.model import PriorConfig, PriorModel
+from motiontok.tokens.hub import folder_of
+
+__all__ = ["FORMAT", "prior_folder", "read_prior", "write_prior"]
+
+FORMAT = "motiontok-prior-1"
+
+
+def prior_folder(folder: str | os.PathLike[str]) -> Path:
+    """The folder with ``prior.json``.
+
+    Args:
+        folder: that folder, that of the run that trained the prior, ``"default"`` for the prior
+            shipped with the package, or a name of the Hugging Face hub.
+
+    Raises:
+        TokenizerError: there is none.
+    """
+    path = Path(folder)
+    if str(folder) == "default":
+        path = Path(__file__).parents[1] / "pretrained" / "prior"
+    path = folder_of(path)
+    if not (path / "prior.json").is_file() and (path / "prior" / "prior.json").is_file():
+        path = path / "prior"
+    if not (path / "prior.json").is_file():
+        raise TokenizerError(
+            f"{folder}: no prior there (prior.json); train one with `motiontok train-prior`"
+        )
+    return path
+
+
+def read_prior(path: Path) -> tuple[dict[str, Any], PriorModel]:
+    """What ``prior.json`` has, and the network, on the CPU.
+
+    Args:
+        path: from :func:`prior_folder`.
+
+    Raises:
+        TokenizerError: another version.
+        OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError: damaged.
+    """
+    values = json.loads((path / "prior.json").read_text(encoding="utf-8"))
+    if values["format"] != FORMAT:
+        raise TokenizerError(
+            f"{path}: format {values['format']!r} is not {FORMAT!r}; use the motiontok that "
+            "wrote it"
+        )
+    sizes = dict(values["config"])
+    labels = {k: tuple(str(v) for v in sizes[k]) for k in ("actions", "styles")}
+    model = PriorModel(PriorConfig(**{**sizes, **labels}))
+    with safe_open(path / "prior.safetensors", framework="pt") as file:
+        state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    # Copies into the model's own types, from 16 bits to 32.
+    model.load_state_dict(state)
+    return values, model
+
+
+def write_prior(
+    folder: str | os.PathLike[str], values: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> None:
+    """Write ``prior.json`` and ``prior.safetensors`` (16 bits), both or neither.
+
+    Args:
+        folder: to write to.
+        values: what ``prior.json`` has beside the format.
+        state: the network's weights.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    folder = Path(folder)
+    halves = {
+        k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()
+    }
+    # A list without lists stands in a line.
+    text = re.sub(
+        r"\[[^][{}]*\]",
+        lambda found: json.dumps(json.loads(found[0])),
+        json.dumps({"format": FORMAT, **values}, indent=1),
+    )
+    with (
+        atomic_path(folder / "prior.json") as beside,
+        atomic_path(folder / "prior.safetensors") as temporary,
+    ):
+        beside.write_text(text + "\n", encoding="utf-8")
+        try:
+            save_file(halves, temporary)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
