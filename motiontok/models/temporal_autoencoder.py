@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from motiontok.models.initialization import zeroed
 from motiontok.models.step_convolutions import StepConv, StepLayers, TransposedStepConv
 
-__all__ = ["REACH", "STRIDE", "TemporalDecoder", "TemporalEncoder", "block_components"]
+__all__ = ["GAP", "REACH", "STRIDE", "TemporalDecoder", "TemporalEncoder", "block_components"]
 
 STRIDE = 4
 """Frames a latent."""
@@ -28,6 +28,9 @@ side, and three blocks of latents with 1, 3 and 1.
 
 _LAPPED = 16  # frames that a latent of the lapped transform sees
 _DILATIONS = (1, 3, 1)
+
+GAP = max(_DILATIONS)
+"""Latents between sequences in one row: as far as a kernel reaches."""
 
 
 class _Block(nn.Module):

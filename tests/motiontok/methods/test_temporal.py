@@ -329,6 +329,9 @@ def test_windows_that_are_shorter_than_the_reach_join_too(made_data):
     positions = np.concatenate([p.root_positions for p in pieces if len(p)])
     whole = tokenizer.decode(codes, plant=False)
     np.testing.assert_allclose(positions, whole.root_positions, atol=1e-4)
+    clips = np.split(from_motion(motion), [40, 70])
+    for clip, own in zip(clips, tokenizer.encode_clips(clips), strict=True):
+        np.testing.assert_array_equal(own, tokenizer.encode(clip))
 
 
 def test_batches_are_their_rows(tokenizer, motion):
@@ -340,6 +343,16 @@ def test_batches_are_their_rows(tokenizer, motion):
     decoded = tokenizer.decode_features(both)
     for row, codes in zip(decoded[:, 0], both[:, 0], strict=True):
         np.testing.assert_allclose(tokenizer.decode_features(codes), row, atol=1e-4)
+
+
+@pytest.mark.parametrize(("effort", "first"), [(1, None), (1, 4), (4, None), (3, 4)])
+def test_many_clips_encode_as_each_alone(tokenizer, motion, effort, first):
+    features = from_motion(motion)
+    clips = [features[a:b] for a, b in ((0, 100), (100, 110), (110, 220))]
+    clips += [np.tile(features[:WINDOW], (70, 1))]
+    together = tokenizer.encode_clips(clips, effort=effort, first=first)
+    for clip, codes in zip(clips, together, strict=True):
+        np.testing.assert_array_equal(codes, tokenizer.encode(clip, effort=effort, first=first))
 
 
 def test_many_clips_decode_as_each_alone(tokenizer, motion):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from motiontok.models.step_convolutions import StepConv, TransposedStepConv, fixed_weights
-from motiontok.models.temporal_autoencoder import STRIDE, TemporalDecoder, TemporalEncoder
+from motiontok.models.temporal_autoencoder import GAP, STRIDE, TemporalDecoder, TemporalEncoder
 
 # Kernel, stride, padding, dilation.
 SHAPES = [(1, 1, 0, 1), (3, 1, 1, 1), (3, 1, 3, 3), (4, 2, 1, 1), (16, 4, 6, 1)]
@@ -48,10 +48,10 @@ def test_sequences_in_one_row_are_as_each_alone(networks):
     encoder, decoder = networks
     lengths = (5, 1, 9)
     clips = [torch.randn(1, STRIDE * n, 7) for n in lengths]
-    # Three steps between are as far as a kernel reaches. What lies there must not matter.
-    between = torch.full((1, STRIDE * 3, 7), 100.0)
+    # What lies between must not matter.
+    between = torch.full((1, STRIDE * GAP, 7), 100.0)
     row = torch.cat([part for clip in clips for part in (clip, between)], dim=1)
-    inside = torch.cat([torch.arange(n + 3) < n for n in lengths])
+    inside = torch.cat([torch.arange(n + GAP) < n for n in lengths])
     z = encoder(row, inside.float()[None, :, None])
     y = decoder(z, inside.float()[None, :, None]).unflatten(1, (-1, STRIDE))
     alone = [encoder(clip) for clip in clips]
