@@ -22,6 +22,7 @@ from motiontok.data import (
     StartLike,
     Statistics,
     blend_seams,
+    from_motion,
     lock_feet,
     lock_feet_together,
     to_motion,
@@ -188,14 +189,25 @@ class MotionTokenizer(StreamCoder):
             loaded, effort=effort, hold_path=hold_path, first=first, rate_weight=rate_weight
         )
         assert isinstance(array, np.ndarray)
+        return self.codes_of(loaded, array, first=first, tokenizer=tokenizer)
+
+    def codes_of(
+        self,
+        motion: Motion,
+        codes: NDArray[Any],
+        *,
+        first: int | None = None,
+        tokenizer: str = "",
+    ) -> Codes:
+        """Codes of a motion with everything that their file needs; see :meth:`encode_to_codes`."""
         return Codes(
-            array.astype(np.uint16),
+            codes.astype(np.uint16),
             fingerprint=self.fingerprint,
             tokenizer=tokenizer,
-            frames=len(loaded),
-            start=Start.of(loaded),
-            offsets=loaded.offsets,
-            source=loaded.source.name,
+            frames=len(motion),
+            start=Start.of(motion),
+            offsets=motion.offsets,
+            source=motion.source.name,
             licence=self.licence,
             first=first or 0,
         )
@@ -221,11 +233,16 @@ class MotionTokenizer(StreamCoder):
         several = [motion] if isinstance(motion, Motion | str | os.PathLike) else list(motion)
         if not several:
             raise DataError("no motions to encode")
-        clips = [
-            self.encode_to_codes(one, effort=effort, hold_path=hold_path, first=first)
-            for one in several
-        ]
-        return Batch.of(clips, alone=alone)
+        if alone or hold_path:
+            clips = [
+                self.encode_to_codes(one, effort=effort, hold_path=hold_path, first=first)
+                for one in several
+            ]
+            return Batch.of(clips, alone=alone)
+        motions = [motion_of(one, self.calibrations) for one in several]
+        found = self.encode_clips([from_motion(one) for one in motions], effort=effort, first=first)
+        both = zip(motions, found, strict=True)
+        return Batch.of([self.codes_of(*one, first=first) for one in both], alone=False)
 
     def batch_decode(
         self,

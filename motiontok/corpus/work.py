@@ -17,11 +17,10 @@ from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.corpus.clips import Place, open_clips, where
 from motiontok.corpus.entries import Entry
-from motiontok.data import Start, from_motion
+from motiontok.data import from_motion
 from motiontok.errors import DataError
 from motiontok.paths import lasting_name
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.tokens.windows import cut_windows
 
 __all__ = [
     "FEW",
@@ -40,8 +39,8 @@ _CLIPS = 8
 """Clips per task of a worker."""
 
 _TOGETHER = 64
-"""Windows that are encoded together. One clip has a few, and a network that writes codes one
-after the other takes as long for four windows as for fifty."""
+"""Windows that wait to be encoded together. One clip has a few, and a network that writes codes
+one after the other takes as long for four windows as for fifty."""
 
 Made = tuple[Entry, Codes | None]
 """Result of a clip. Without codes and error, its content is the one that the entry already
@@ -86,7 +85,7 @@ def batches(
 def encode_batch(batch: Batch) -> list[Made]:
     """Encode clips; an unusable clip is also a result.
 
-    Whole motions are released as soon as their windows are cut.
+    Whole motions are released as soon as they are features.
     """
     tokenizer = open_tokenizer(batch.tokenizer, batch.device)
     clips = open_clips(batch.places, batch.reading)
@@ -94,15 +93,17 @@ def encode_batch(batch: Batch) -> list[Made]:
     made: list[Made] = []
     waiting: list[tuple[Entry, Codes, Array]] = []
 
+    def windows_of(frames: Motion | Array) -> int:
+        return -(-len(frames) // tokenizer.frames_per_window)
+
     def encode_waiting() -> None:
         if waiting:
-            windows = np.concatenate([cut for _, _, cut in waiting])
-            first = waiting[0][0].first
-            coded = np.asarray(tokenizer.encode(windows, effort=1, first=first))
-            rows = coded[:, 0].astype(np.uint16)
-            ends = np.cumsum([len(cut) for _, _, cut in waiting])
-            for (entry, codes, _), own in zip(waiting, np.split(rows, ends[:-1]), strict=True):
-                made.append((entry, replace(codes, array=own)))
+            how = waiting[0][0]
+            found = tokenizer.encode_clips(
+                [features for _, _, features in waiting], effort=how.effort, first=how.first
+            )
+            for (entry, codes, _), own in zip(waiting, found, strict=True):
+                made.append((entry, replace(codes, array=own.astype(np.uint16))))
             waiting.clear()
 
     for entry in batch.entries:
@@ -120,9 +121,7 @@ def encode_batch(batch: Batch) -> list[Made]:
                 raise DataError(f"{path}: {wrong[0]}")
             entry = replace(entry, sha256=found, remarks=loaded.remarks)
             motion = loaded.motion
-            count = -(-len(motion) // tokenizer.frames_per_window)
-            alone = entry.effort > 1 or entry.hold_path or count >= _TOGETHER
-            if alone or tokenizer.method.joins_windows:
+            if entry.hold_path or entry.rate_weight or windows_of(motion) >= _TOGETHER:
                 codes = tokenizer.encode_to_codes(
                     motion,
                     effort=entry.effort,
@@ -133,8 +132,9 @@ def encode_batch(batch: Batch) -> list[Made]:
                 )
                 made.append((entry, codes))
                 continue
-            cut = cut_windows(from_motion(motion), tokenizer.frames_per_window)
-            waiting.append((entry, _codes_to_be(motion, tokenizer, name, entry.first), cut))
+            none = np.zeros((0, tokenizer.codes_per_window))
+            codes = tokenizer.codes_of(motion, none, first=entry.first, tokenizer=name)
+            waiting.append((entry, codes, from_motion(motion)))
         except (BVHError, DataError) as error:
             reason = str(error)
             # The normaliser knows the clip's name only, and of those there may be many.
@@ -145,25 +145,10 @@ def encode_batch(batch: Batch) -> list[Made]:
             # Not the clip's content but the machine: without a hash it is tried again next time.
             reason = f"{path}: {error or 'out of memory'}"
             made.append((replace(entry, sha256="", codes="", error=reason), None))
-        if sum(len(cut) for _, _, cut in waiting) >= _TOGETHER:
+        if sum(windows_of(features) for _, _, features in waiting) >= _TOGETHER:
             encode_waiting()
     encode_waiting()
     return [(entry if codes is None else _filled(entry, codes), codes) for entry, codes in made]
-
-
-def _codes_to_be(motion: Motion, tokenizer: MotionTokenizer, name: str, first: int | None) -> Codes:
-    """The codes file of a motion, still without codes."""
-    return Codes(
-        np.zeros((0, tokenizer.codes_per_window), np.uint16),
-        fingerprint=tokenizer.fingerprint,
-        tokenizer=name,
-        frames=len(motion),
-        start=Start.of(motion),
-        offsets=motion.offsets,
-        source=motion.source.name,
-        licence=tokenizer.licence,
-        first=first or 0,
-    )
 
 
 def _filled(entry: Entry, codes: Codes) -> Entry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, ClassVar
@@ -173,6 +173,21 @@ class DiscreteAutoencoder(nn.Module):
             x.flatten(0, 1), effort=effort, temperature=temperature, generator=generator
         )
         return codes.unflatten(0, x.shape[:2])
+
+    def encode_clips(
+        self, clips: Sequence[Tensor], *, effort: int = 1, first: int | None = None
+    ) -> list[Tensor]:
+        """Codes ``(windows, codes)`` of each of several clips, which know nothing of each other.
+
+        As :meth:`encode_sequence` has them one after the other, up to rounding, in less time.
+
+        Args:
+            clips: ``(windows, *shape)``, a few windows in all.
+            effort, first: as :meth:`encode_sequence` has them; ``first`` only if
+                :attr:`fits_first`.
+        """
+        codes = self.encode(torch.cat(list(clips)), effort=effort)
+        return list(codes.split([len(clip) for clip in clips]))
 
     def decode_sequence(self, codes: Tensor) -> Tensor:
         """Means ``(batch, windows, *shape)`` of codes ``(batch, windows, codes)``."""

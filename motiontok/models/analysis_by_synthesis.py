@@ -64,7 +64,7 @@ def analyse(
     errors: Callable[[Tensor], Tensor],
     *,
     rounds: int,
-    sequences: int = 1,
+    sequence: Tensor | None = None,
     first: int | None = None,
 ) -> Analysis:
     """Move what is quantised against the slope of the decoded error, round after round.
@@ -78,9 +78,11 @@ def analyse(
         errors: squared distances ``(windows,)`` in the quantiser's metric that quantised latents
             ``(windows, size)`` have from what they stand for once they are decoded; differentiable.
         rounds: at least 1.
-        sequences: of equal length, that the windows are of.
+        sequence: ``(windows,)``, number of the sequence that each window is of, from 0; all are of
+            one by default.
         first: number of codes of each window; all by default.
     """
+    of = latents.new_zeros(len(latents), dtype=torch.long) if sequence is None else sequence
 
     def judged(target: Tensor, *, sloping: bool = True) -> _Round:
         codes, quantized = quantizer.quantize(target, first=first)
@@ -106,8 +108,7 @@ def analyse(
 
     def total(error: Tensor) -> Tensor:
         """Each window's sequence's sum."""
-        sums = error.view(sequences, -1).sum(dim=1)
-        return sums.repeat_interleave(len(error) // sequences)
+        return torch.zeros_like(error).index_add(0, of, error)[of]
 
     found = last.where(total(last.error) < total(given.error), given)
     promising = total(best.error) < _WORTH * total(found.error)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motiontok.models.initialization import zeroed
+from motiontok.models.step_convolutions import StepConv, StepLayers, TransposedStepConv
 
-__all__ = ["REACH", "STRIDE", "TemporalDecoder", "TemporalEncoder", "block_components"]
+__all__ = ["GAP", "REACH", "STRIDE", "TemporalDecoder", "TemporalEncoder", "block_components"]
 
 STRIDE = 4
 """Frames a latent."""
@@ -28,34 +29,30 @@ side, and three blocks of latents with 1, 3 and 1.
 _LAPPED = 16  # frames that a latent of the lapped transform sees
 _DILATIONS = (1, 3, 1)
 
-
-class _StepNorm(nn.LayerNorm):
-    """Layer norm over the channels of each step of ``(batch, channels, steps)``.
-
-    Norms over all steps, such as group norm, would make every code depend on the whole clip, and no
-        stream could be encoded.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.mT).mT
+GAP = max(_DILATIONS)
+"""Latents between sequences in one row: as far as a kernel reaches."""
 
 
 class _Block(nn.Module):
-    """A residual block that is the identity at first."""
+    """A residual block on ``(batch, steps, channels)`` that is the identity at first.
+
+    It has norms over the channels of each step. Norms over all steps, such as group norm, would
+    make every code depend on the whole clip, and no stream could be encoded.
+    """
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            _StepNorm(width),
+        self.layers = StepLayers(
+            nn.LayerNorm(width),
             nn.GELU(),
-            nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation),
-            _StepNorm(width),
+            StepConv(width, width, 3, padding=dilation, dilation=dilation),
+            nn.LayerNorm(width),
             nn.GELU(),
-            zeroed(nn.Conv1d(width, width, 1)),
+            zeroed(StepConv(width, width, 1)),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+    def forward(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
+        return x + self.layers(x, inside)
 
 
 class TemporalEncoder(nn.Module):
@@ -76,23 +73,27 @@ class TemporalEncoder(nn.Module):
     def __init__(self, *, columns: int, channels: int, width: int) -> None:
         super().__init__()
         pad = (_LAPPED - STRIDE) // 2
-        self.lapped = nn.Conv1d(columns, channels, _LAPPED, STRIDE, pad, bias=False)
-        self.layers = nn.Sequential(
-            nn.Conv1d(columns, width, 4, 2, 1),
+        self.lapped = StepConv(columns, channels, _LAPPED, STRIDE, pad, bias=False)
+        self.layers = StepLayers(
+            StepConv(columns, width, 4, 2, 1),
             _Block(width, 1),
-            nn.Conv1d(width, width, 4, 2, 1),
+            StepConv(width, width, 4, 2, 1),
             *(_Block(width, dilation) for dilation in _DILATIONS),
-            _StepNorm(width),
+            nn.LayerNorm(width),
             nn.GELU(),
-            zeroed(nn.Conv1d(width, channels, 1)),
+            zeroed(StepConv(width, channels, 1)),
         )
         self.register_buffer("scale", torch.ones(channels))
 
-    def forward(self, frames: Tensor, *, linear: bool = False) -> Tensor:
-        """Latents; ``linear`` leaves the network out."""
-        x = frames.mT
-        z = self.lapped(x)
-        return (z if linear else z + self.scale[:, None] * self.layers(x)).mT
+    def forward(
+        self, frames: Tensor, inside: Tensor | None = None, *, linear: bool = False
+    ) -> Tensor:
+        """Latents; ``linear`` leaves the network out.
+
+        ``inside (batch, steps, 1)`` is of latents, see :mod:`motiontok.models.step_convolutions`.
+        """
+        z: Tensor = self.lapped(frames, inside)
+        return z if linear else z + self.scale * self.layers(frames, inside)
 
 
 class TemporalDecoder(nn.Module):
@@ -106,23 +107,24 @@ class TemporalDecoder(nn.Module):
     def __init__(self, *, columns: int, channels: int, width: int) -> None:
         super().__init__()
         pad = (_LAPPED - STRIDE) // 2
-        self.lapped = nn.ConvTranspose1d(channels, columns, _LAPPED, STRIDE, pad, bias=False)
-        self.layers = nn.Sequential(
-            nn.Conv1d(channels, width, 1),
+        self.lapped = TransposedStepConv(channels, columns, _LAPPED, STRIDE, pad, bias=False)
+        self.layers = StepLayers(
+            StepConv(channels, width, 1),
             *(_Block(width, dilation) for dilation in _DILATIONS),
-            nn.ConvTranspose1d(width, width, 4, 2, 1),
+            TransposedStepConv(width, width, 4, 2, 1),
             _Block(width, 1),
-            _StepNorm(width),
+            nn.LayerNorm(width),
             nn.GELU(),
-            zeroed(nn.ConvTranspose1d(width, columns, 4, 2, 1)),
+            zeroed(TransposedStepConv(width, columns, 4, 2, 1)),
         )
         self.register_buffer("scale", torch.ones(channels))
 
-    def forward(self, latents: Tensor, *, linear: bool = False) -> Tensor:
-        """Frames; ``linear`` leaves the network out."""
-        z = latents.mT
-        y = self.lapped(z)
-        return (y if linear else y + self.layers(z / self.scale[:, None])).mT
+    def forward(
+        self, latents: Tensor, inside: Tensor | None = None, *, linear: bool = False
+    ) -> Tensor:
+        """Frames; arguments are those of the encoder."""
+        y: Tensor = self.lapped(latents, inside)
+        return y if linear else y + self.layers(latents / self.scale, inside)
 
 
 @torch.no_grad()

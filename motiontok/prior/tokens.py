@@ -283,12 +283,7 @@ def cut_clip(tokenizer: MotionTokenizer, motion: Motion, name: str, cuts: Cuts) 
         ]
         if not parts:
             continue
-        if tokenizer.method.joins_windows:
-            codes = np.concatenate([np.asarray(tokenizer.encode(part)) for part in parts])
-        else:
-            # All at once: a window needs no other.
-            each = np.concatenate(parts).reshape(-1, window, features.shape[1])
-            codes = np.asarray(tokenizer.encode(each))[:, 0]
+        codes = np.concatenate(tokenizer.encode_clips(parts))
         made = np.empty(len(codes), kind)
         made["codes"] = codes
         made["commands"] = np.concatenate([commands_of(part, window) for part in parts])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -32,6 +33,7 @@ from motiontok.tokens.path import encode_on_path
 from motiontok.tokens.windows import (
     cut_windows,
     decode_windows,
+    encode_clips,
     encode_windows,
     log_prob_windows,
 )
@@ -144,10 +146,7 @@ class Coder:
             BVHError: the path is no readable clip.
         """
         temperature = not_negative(temperature, "temperature")
-        if effort is None:
-            effort = 1 if temperature else self.method.usual_effort
-        if whole(effort, "effort", DataError) < 1:
-            raise DataError(f"effort must be at least 1, got {effort}")
+        effort = self._effort(effort, temperature)
         check_generator(generator)
         self.require_first(first)
         self.require_rates(rate_weight)
@@ -184,6 +183,32 @@ class Coder:
         else:
             codes = encoded(cut_windows(features, self.frames_per_window))
         return codes.to(motion.device) if isinstance(motion, Tensor) else codes.cpu().numpy()
+
+    def encode_clips(
+        self, clips: Sequence[Array], *, effort: int | None = None, first: int | None = None
+    ) -> list[NDArray[np.int64]]:
+        """Codes of each of several clips, as :meth:`encode` has them; short ones in half the time.
+
+        Args:
+            clips: raw features ``(frames, 203)`` of each.
+            effort, first: as :meth:`encode` has them.
+
+        Raises:
+            DataError: as :meth:`encode`.
+        """
+        effort = self._effort(effort)
+        self.require_first(first)
+        windows = [cut_windows(features_of(clip), self.frames_per_window) for clip in clips]
+        found = encode_clips(self.method, self.statistics, windows, effort=effort, first=first)
+        return [codes.cpu().numpy() for codes in found]
+
+    def _effort(self, effort: int | None, temperature: float = 0.0) -> int:
+        """The effort that is meant, checked."""
+        if effort is None:
+            effort = 1 if temperature else self.method.usual_effort
+        if whole(effort, "effort", DataError) < 1:
+            raise DataError(f"effort must be at least 1, got {effort}")
+        return effort
 
     def noise(self, first: int | None = None) -> Noise:
         """Tremble of a still body when it is decoded: measured once.

@@ -15,9 +15,11 @@ from motiontok.data import Statistics, accumulate, differentiate, split_windows
 from motiontok.errors import CodesError
 from motiontok.methods import DiscreteAutoencoder
 
-__all__ = ["cut_windows", "decode_windows", "encode_windows", "log_prob_windows"]
+__all__ = ["cut_windows", "decode_windows", "encode_clips", "encode_windows", "log_prob_windows"]
 
 _CHUNK = 256
+_TOGETHER = 64
+"""Windows of short clips to encode together; more are hardly faster."""
 
 
 def cut_windows(features: Array, length: int) -> Array:
@@ -76,6 +78,51 @@ def encode_windows(
     ]
     codes = torch.cat(parts)[..., :first]
     return codes.reshape(*windows.shape[:-2], -1)
+
+
+def encode_clips(
+    method: DiscreteAutoencoder,
+    statistics: Statistics,
+    clips: Sequence[Array],
+    *,
+    effort: int,
+    first: int | None = None,
+) -> list[Tensor]:
+    """Codes ``(windows, codes)`` of each clip, short ones together, in half of the time.
+
+    Args:
+        method, statistics, effort, first: as :func:`encode_windows` has them.
+        clips: windows of raw features ``(windows, frames, 203)`` of each.
+    """
+    groups: list[list[Array]] = []
+    room = 0
+    for windows in clips:
+        if len(windows) > room:
+            groups.append([])
+            room = _TOGETHER
+        groups[-1].append(windows)
+        room -= len(windows)
+    out: list[Tensor] = []
+    for some in groups:
+        # Candidates of independent windows are many rows as it is.
+        if len(some) == 1 or (effort > 1 and not method.joins_windows):
+            for windows in some:
+                codes = encode_windows(
+                    method,
+                    statistics,
+                    windows,
+                    effort=effort,
+                    temperature=0.0,
+                    # Each clip's own, as if it were alone.
+                    generator=torch.Generator(method.device).manual_seed(0),
+                    first=first,
+                )
+                out.append(codes)
+            continue
+        x = [_standardized(one, statistics).to(method.device) for one in some]
+        more = {"first": first} if method.fits_first else {}
+        out += [codes[:, :first] for codes in method.encode_clips(x, effort=effort, **more)]
+    return out
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,7 +19,9 @@ from motiontok.methods.schedule import cosine
 from motiontok.models.analysis_by_synthesis import analyse
 from motiontok.models.motion_loss import MotionLoss
 from motiontok.models.residual_quantizer import ResidualQuantizer
+from motiontok.models.step_convolutions import fixed_weights
 from motiontok.models.temporal_autoencoder import (
+    GAP,
     REACH,
     STRIDE,
     TemporalDecoder,
@@ -170,6 +173,19 @@ class Temporal(DiscreteAutoencoder):
         codes, _ = self._analysed(x, effort=effort, first=first)
         return codes.unflatten(0, x.shape[:2])
 
+    @torch.no_grad()
+    @override
+    def encode_clips(
+        self, clips: Sequence[Tensor], *, effort: int = 1, first: int | None = None
+    ) -> list[Tensor]:
+        between = -(-GAP // self.steps)
+        gap = clips[0].new_zeros(between, *clips[0].shape[1:])
+        x = torch.cat([windows for clip in clips for windows in (clip, gap)])
+        inside = torch.cat([torch.arange(len(clip) + between) < len(clip) for clip in clips])
+        inside = inside.to(x.device)
+        codes, _ = self._analysed(x[None], effort=effort, first=first, inside=inside[None])
+        return list(codes[inside].split([len(clip) for clip in clips]))
+
     @override
     def decode_sequence(self, codes: Tensor) -> Tensor:
         count = codes.shape[:2]
@@ -248,9 +264,15 @@ class Temporal(DiscreteAutoencoder):
         responses = torch.cat(parts)
         return responses @ responses.T
 
-    def _latents(self, frames: Tensor) -> Tensor:
+    def _latents(self, frames: Tensor, inside: Tensor | None = None) -> Tensor:
         """Latents ``(batch * windows, size)`` of frames ``(batch, frames, columns)``."""
-        return self._by_window(self.encoder(frames))
+        return self._by_window(self.encoder(frames, self._steps_inside(inside)))
+
+    def _steps_inside(self, inside: Tensor | None) -> Tensor | None:
+        """``(batch, steps, 1)`` of latents, of windows ``(batch, windows)`` that are inside."""
+        if inside is None:
+            return None
+        return inside.repeat_interleave(self.steps, dim=1)[..., None].to(self.quantizer.mean)
 
     def _quantized(self, latents: Tensor, first: int | None = None) -> Tensor:
         """Greedy codes ``(batch * windows, n)`` of any number of latents."""
@@ -260,7 +282,7 @@ class Temporal(DiscreteAutoencoder):
         return torch.cat([quantizer.quantize(quantizer.project(z), first=first)[0] for z in parts])
 
     def _analysed(
-        self, x: Tensor, *, effort: int, first: int | None = None
+        self, x: Tensor, *, effort: int, first: int | None = None, inside: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Codes ``(batch * windows, n)`` and the latents ``(batch * windows, size)`` quantised.
 
@@ -268,44 +290,52 @@ class Temporal(DiscreteAutoencoder):
             x: ``(batch, windows, frames, columns)``.
             effort: 1 is greedy; more by rounds of analysis by synthesis.
             first: number of codes; all by default.
+            inside: ``(batch, windows)``, False between clips that are alone in the world; at most
+                :data:`PART` windows.
         """
         frames = self.error.frames(x)
-        latents = self._latents(frames)
+        latents = self._latents(frames, inside)
         if effort == 1:
             return self._quantized(latents, first), latents
         at_once = max(1, PART // x.shape[1])
         rows, goals = latents.unflatten(0, x.shape[:2]), frames.view_as(x)
-        found = [
-            self._analysed_part(own, goal, rounds=effort - 1, first=first)
-            for own, goal in zip(rows.split(at_once), goals.split(at_once), strict=True)
-        ]
+        with fixed_weights(self.decoder):
+            found = [
+                self._analysed_part(own, goal, inside, rounds=effort - 1, first=first)
+                for own, goal in zip(rows.split(at_once), goals.split(at_once), strict=True)
+            ]
         return torch.cat([codes for codes, _ in found]), torch.cat([z for _, z in found])
 
     def _analysed_part(
-        self, rows: Tensor, goals: Tensor, *, rounds: int, first: int | None
+        self, rows: Tensor, goals: Tensor, inside: Tensor | None, *, rounds: int, first: int | None
     ) -> tuple[Tensor, Tensor]:
         """:meth:`_analysed` of a few sequences, a part of their windows at a time.
 
         Args:
             rows: latents ``(batch, windows, size)``.
             goals: ``(batch, windows, frames, columns)`` as :meth:`MotionLoss.frames` has them.
+            inside: see :meth:`_analysed`.
             rounds, first: see :func:`analyse`.
         """
+        sequence = torch.arange(len(rows), device=rows.device)[:, None]
+        if inside is not None:
+            sequence = sequence + (~inside).cumsum(dim=1)
         quantizer, around = self.quantizer, -(-REACH // goals.shape[2])
         before = rows[:, :0]
         codes, targets = [], []
         for at in range(0, rows.shape[1], PART):
             own, end = rows[:, at : at + PART], at + PART
             after = rows[:, end : end + around]
-            greedy = self._quantized(after.flatten(0, 1), first)
-            after = quantizer.decode(greedy).view_as(after)
-            errors = partial(self._errors, goals[:, at:end], before, after)
+            if after.numel():
+                greedy = self._quantized(after.flatten(0, 1), first)
+                after = quantizer.decode(greedy).view_as(after)
+            errors = partial(self._errors, goals[:, at:end], inside, before, after)
             found = analyse(
                 quantizer,
                 own.flatten(0, 1),
                 errors,
                 rounds=rounds,
-                sequences=len(own),
+                sequence=sequence.expand(own.shape[:2]).flatten(),
                 first=first,
             )
             codes.append(found.codes.unflatten(0, own.shape[:2]))
@@ -314,19 +344,23 @@ class Temporal(DiscreteAutoencoder):
             before = quantizer.decode(last.flatten(0, 1)).unflatten(0, last.shape[:2])
         return torch.cat(codes, dim=1).flatten(0, 1), torch.cat(targets, dim=1).flatten(0, 1)
 
-    def _errors(self, goals: Tensor, before: Tensor, after: Tensor, latents: Tensor) -> Tensor:
+    def _errors(
+        self, goals: Tensor, inside: Tensor | None, before: Tensor, after: Tensor, latents: Tensor
+    ) -> Tensor:
         """Square errors ``(batch * windows,)`` of what latents decode to.
 
         Args:
             goals: ``(batch, windows, frames, columns)``.
+            inside: see :meth:`_analysed`.
             before, after: latents of windows beside them ``(batch, n, size)``.
             latents: ``(batch * windows, size)``.
         """
         count = goals.shape[:2]
         z = torch.cat([before, latents.unflatten(0, count), after], dim=1)
-        y = self.decoder(z.unflatten(2, (self.steps, -1)).flatten(1, 2))
+        y = self.decoder(z.unflatten(2, (self.steps, -1)).flatten(1, 2), self._steps_inside(inside))
         own = y.unflatten(1, (z.shape[1], -1))[:, before.shape[1] :][:, : count[1]]
-        return self.error.by_frame(own.flatten(0, 1), goals.flatten(0, 1)).sum(dim=1)
+        error = self.error.by_frame(own.flatten(0, 1), goals.flatten(0, 1)).sum(dim=1)
+        return error if inside is None else error * inside.flatten()
 
     def _decoded(self, codes: Tensor, count: tuple[int, ...]) -> Tensor:
         """Frames ``(batch, frames, columns)`` of codes ``(batch * windows, codes)``.
