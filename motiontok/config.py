@@ -30,6 +30,7 @@ __all__ = [
     "MethodConfig",
     "ModelConfig",
     "TrainConfig",
+    "by_steps",
     "check_weight",
     "load_config",
     "override",
@@ -237,6 +238,9 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
 def override(config: Config, overrides: Sequence[str], where: str) -> Config:
     """A configuration with some values replaced.
 
+    Who gives ``train.steps`` and no ``train.time_budget`` wants that many: the configuration's own
+    budget gives way.
+
     Args:
         config: to start from.
         overrides: as :func:`load_config` takes them.
@@ -245,10 +249,12 @@ def override(config: Config, overrides: Sequence[str], where: str) -> Config:
     Raises:
         ConfigError: a bad key or value.
     """
-    values = config.to_dict()
+    values, given = config.to_dict(), set()
     for text in overrides:
-        put(values, text, Config)
+        given.add(put(values, text, Config))
         config = build(Config, values, f"--set {text}")
+    if "train.steps" in given and "train.time_budget" not in given:
+        config = dataclasses.replace(config, train=by_steps(config.train))
     # Only all overrides together need to make sense.
     _check(config, " ".join([where, *(f"--set {text}" for text in overrides)]))
     return config
@@ -267,6 +273,11 @@ def parse_config(values: Mapping[str, Any], where: str) -> Config:
     config = build(Config, values, where)
     _check(config, where)
     return config
+
+
+def by_steps(train: TrainConfig) -> TrainConfig:
+    """A training loop that ends after its steps, whatever the clock says."""
+    return dataclasses.replace(train, time_budget=0.0)
 
 
 def check_weight(weight: float, name: str) -> None:

@@ -22,10 +22,10 @@ from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
 from motiontok.evaluate.machine import machine
 from motiontok.evaluate.scalar_codec import PrincipalComponents, ScalarCodec
 from motiontok.evaluate.sets import of_sets
-from motiontok.methods import METHODS, MotionNetworks
+from motiontok.methods import METHODS, MotionNetworks, make_method
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.training import Trained, train
+from motiontok.training import Trained, displayed_total, train
 
 __all__ = ["Outcome", "fit_codec", "run_bench", "train_cell"]
 
@@ -187,12 +187,15 @@ def train_cell(
         TrainingError: divergence, or a checkpoint that cannot be used.
     """
     config = cell.config
-    total = config.train.steps if not config.train.time_budget else 1000
-    with progress(f"training {cell.method}", total) as update:
+    networks = MotionNetworks(config, statistics=ready.statistics)
+    fitted = not make_method(config, networks).shared_parameters()
+    doing = "fitting" if fitted else "training"
+    total = displayed_total(config, fitted=fitted)
+    with progress(f"{doing} {cell.method}", total) as update:
         trained = train(
             config,
             data=ready.stretched(METHODS[config.method.name].stretch),
-            networks=MotionNetworks(config, statistics=ready.statistics),
+            networks=networks,
             out=folder,
             device=torch.device(device),
             resume=(folder / "checkpoint.safetensors").exists(),

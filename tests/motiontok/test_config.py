@@ -193,3 +193,13 @@ def test_an_unknown_data_set_is_answered_with_all_known_ones(name, near):
         load_config("mnist", [f"data.dataset={name}"])
     for known in ("lafan", "bandai", "folder", "procedural", "mnist", "imagenet", "pictures"):
         assert known in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["train.steps", "steps"])
+def test_steps_that_are_given_end_a_run_whatever_budget_a_configuration_has(key):
+    assert load_config("folder").train.time_budget > 0
+    train = load_config("folder", [f"{key}=7", "train.seed=1"]).train
+    assert (train.steps, train.time_budget) == (7, 0.0)
+    train = load_config("folder", ["train.time_budget=2.0", f"{key}=7"]).train
+    assert (train.steps, train.time_budget) == (7, 2.0)
+    assert load_config("folder", ["train.seed=1"]).train.time_budget > 0

@@ -216,6 +216,8 @@ def test_help_lists_every_command(motiontok):
         (["train", "demo", "--set", "steps"], "expected section.key=value"),
         (["train", "demo", "--seed", "-1"], "train.seed must be 0 to"),
         (["train", "demo", "--time-budget", "-1"], "train.time_budget"),
+        (["train", "demo", "--time-budget", "0"], "minutes above 0, or --steps"),
+        (["train", "demo", "--steps", "5", "--time-budget", "2"], ["--steps 5", "leave one out"]),
         (["train", "demo", "--method", "dpas"], ["no method 'dpas'", "daps-pq"]),
         (["train", "demo", "--device", "warp"], ["--device warp", "cuda"]),
         (["train", "demo", "--device", "cuda:77"], "device 'cuda:77' is not available here"),
