@@ -192,8 +192,7 @@ def _encode_one(
     from motiontok.errors import InputError
 
     if is_codes(source):
-        if source.is_file():
-            read_npy(source)  # What is cut short is damaged first of all.
+        read_npy(source)  # What is cut short is damaged first of all.
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)

@@ -124,9 +124,18 @@ def robot_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def of_robot(reading: Reading, robot: str | None, map_path: Path | None) -> Reading:
-    """A reading of many files in which trajectories belong to ``robot``."""
+    """A reading of many files in which trajectories belong to ``robot``.
+
+    Raises:
+        RobotError: there is no such robot.
+    """
     from dataclasses import replace
 
+    if robot is not None:
+        # Else every trajectory would be skipped, and none missed where there are none.
+        from motiontok.robots.model.robot import require_known
+
+        require_known(robot)
     of_map = reading.robot_map if map_path is None else str(map_path)
     return replace(reading, robot=robot or reading.robot, robot_map=of_map)
 

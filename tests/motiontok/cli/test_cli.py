@@ -287,6 +287,8 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
     encode(codes, "-o", "again.npy", words="already codes")
     (tmp_path / "cut.npy").write_bytes(codes.read_bytes()[:40])
     encode(tmp_path / "cut.npy", "-o", "again.npy", words="cut.npy: damaged, or no array of")
+    # A robot that there is not is no reason to skip each trajectory, one by one.
+    encode(walk.parent, "-o", "all", "--robot", "h1_3", words="no robot 'h1_3'; choose from")
     encode(tmp_path / "here", words="here: no clips here; expected .bvh or .bvh.gz or .npz files")
     encode(tmp_path, "-o", "folder.npy", words="encoded into a folder")
     encode(codes.with_suffix(".json"), "-o", "again.npy", words="sidecar")
