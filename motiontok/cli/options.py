@@ -86,7 +86,7 @@ seed_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 effort_option: Callable[[Any], Any] = click.option(
     "--effort",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     help="1 takes the likeliest codes; more looks further, for codes that decode to what is "
     "nearer, and takes longer.  [default: 3 for temporal and daps-temporal, else 1]",
 )

@@ -18,8 +18,11 @@ from motiontok.data import COLUMNS, FEATURES, from_motion
 from motiontok.errors import CodesError, DataError, InputError
 
 __all__ = [
+    "MOST_EFFORT",
+    "MOST_RATE_WEIGHT",
     "OnInvalid",
     "check_codes",
+    "check_effort",
     "check_generator",
     "check_on_invalid",
     "features_of",
@@ -34,6 +37,12 @@ __all__ = [
 
 OnInvalid = Literal["error", "hold"]
 """What to do about windows with codes outside the vocabulary."""
+
+MOST_EFFORT = 1000
+"""Of encoding: a typing error is not to search for days."""
+
+MOST_RATE_WEIGHT = 1000.0
+"""1 is a fair price; far above this, single precision no longer tells errors apart."""
 
 _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
 
@@ -55,6 +64,18 @@ def not_negative(value: Any, name: str) -> float:
     if isinstance(value, bool) or not number or not 0.0 <= value < float("inf"):
         raise DataError(f"{name} must be 0 or positive, got {value!r}")
     return float(value)
+
+
+def check_effort(value: Any) -> int:
+    """An effort of encoding; anything else raises.
+
+    Raises:
+        DataError: it names the value.
+    """
+    effort = whole(value, "effort", DataError)
+    if not 1 <= effort <= MOST_EFFORT:
+        raise DataError(f"effort must be 1 to {MOST_EFFORT}, got {effort}")
+    return effort
 
 
 def check_generator(generator: Any) -> None:

@@ -19,8 +19,10 @@ from motiontok.errors import CodesError, DataError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.daps.daps_temporal import DapsTemporal
 from motiontok.tokens.checks import (
+    MOST_RATE_WEIGHT,
     OnInvalid,
     check_codes,
+    check_effort,
     check_generator,
     features_of,
     hold_invalid,
@@ -138,16 +140,20 @@ class Coder:
             came in, NumPy otherwise. The last window is filled up by holding the last frame.
 
         Raises:
-            DataError: no motion, wrong shape or values that are not finite, effort below 1, a
-                temperature that is no number of 0 or more, a generator that is none of torch's, or
-                a number of codes that do not decode alone.
+            DataError: no motion, wrong shape or values that are not finite, an effort that is not
+                1 to 1000, a temperature that is no number of 0 or more or goes with an effort that
+                draws nothing, a generator that is none of torch's, a weight of rates above 1000 or
+                without rates, or a number of codes that do not decode alone.
             BVHError: the path is no readable clip.
         """
         temperature = not_negative(temperature, "temperature")
         if effort is None:
             effort = 1 if temperature else self.method.usual_effort
-        if whole(effort, "effort", DataError) < 1:
-            raise DataError(f"effort must be at least 1, got {effort}")
+        if check_effort(effort) > 1 and temperature and self.method.usual_effort > 1:
+            raise DataError(
+                f"temperature {temperature:g} draws codes and an effort of {effort} searches for "
+                f"them, with a tokenizer of method {self.config.method.name}; leave one out"
+            )
         check_generator(generator)
         self.require_first(first)
         self.require_rates(rate_weight)
@@ -224,9 +230,14 @@ class Coder:
         """Refuse an impossible weight of rates; 0 is none.
 
         Raises:
-            DataError: it is negative or not finite, or the tokenizer has no prior of its own.
+            DataError: it is negative, above 1000 or not finite, or the tokenizer has no prior of
+                its own.
         """
-        if not_negative(weight, "rate_weight"):
+        if not_negative(weight, "rate_weight") > MOST_RATE_WEIGHT:
+            raise DataError(
+                f"rate_weight must be 0 to {MOST_RATE_WEIGHT:g}, 1 being a fair price, got {weight}"
+            )
+        if weight:
             self._with_rates(f"rate_weight {weight:g}")
 
     def nats(self, codes: NDArray[Any] | Tensor) -> Array | Tensor:
