@@ -44,6 +44,9 @@ _HEAVIEST = 1e3
 PRECISIONS = ("float32", "bfloat16")
 NETWORKS = ("paper", "temporal")
 MOTION_DATASETS = ("lafan", "bandai", "folder", "general", "procedural")
+_OF_MOTION = ("warp", "mix", "holdout_actions", "weights")
+"""Of data: what would do nothing to images."""
+
 IMAGE_DATASETS = ("mnist", "cifar10", "imagenet", "pictures")
 
 
@@ -377,6 +380,11 @@ def _check(config: Config, where: str) -> None:
         if width % (2 * model.heads):
             raise ConfigError(f"{where}: model.{key} {width} must be a multiple of 2 * heads")
     if data.is_images:
+        for key in _OF_MOTION:
+            if getattr(data, key) != getattr(DataConfig, key, {}):
+                raise ConfigError(
+                    f"{where}: data.{key} is for motion; data.dataset {data.dataset!r} is images"
+                )
         return
     longer, shorter = sorted((data.window, model.codes_per_window), reverse=True)
     if longer % shorter:
