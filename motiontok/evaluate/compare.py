@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from motiontok.data.clips import Clips, ClipSet, every_clip, load_clips
-from motiontok.data.sets import digests_of
+from motiontok.data.sets import digests_of, set_names
 from motiontok.data.training_data import TrainingData, make_training_data
 from motiontok.errors import DataError, TrainingError
 from motiontok.evaluate.bench import Bench, Cell
@@ -103,7 +103,7 @@ def run_bench(
 
         yield run
 
-    return run_cells(
+    outcomes = run_cells(
         bench,
         prepare,
         _outcome,
@@ -114,6 +114,20 @@ def run_bench(
         say=say,
         on_outcome=on_outcome,
     )
+    for name in set_names([Path(path) for path in unseen], advice="name it once"):
+        without = [o.cell.folder for o in outcomes if o.result and name not in _unseen_of(o.result)]
+        if without:
+            say(
+                f"{len(without)} of the runs were there already and are not measured on {name}; "
+                f"remove result.json of each, such as {out / without[0] / 'result.json'}, and run "
+                "this again"
+            )
+    return outcomes
+
+
+def _unseen_of(result: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = result["metrics"].get("unseen", {})
+    return found
 
 
 def _outcome(
