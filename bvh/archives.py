@@ -20,6 +20,7 @@ from bvh.errors import BVHError
 
 __all__ = [
     "MOTION_SUFFIXES",
+    "absent",
     "find_motion_files",
     "is_archive",
     "is_lfs_pointer",
@@ -137,6 +138,14 @@ def is_lfs_pointer(path: Path) -> bool:
             return file.read(len(prefix)) == prefix
     except OSError:
         return False
+
+
+def absent(path: Path) -> str:
+    """Why there is no file at a path, in words: it may be meant as one in an archive."""
+    archive = next((p for p in path.parents if is_archive(p) and p.is_file()), None)
+    if archive is None:
+        return "no such file"
+    return f"only BVH files are read out of an archive by their names; unpack {archive.name}"
 
 
 def find_motion_files(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bvh.archives import is_lfs_pointer
+from bvh.archives import absent, is_lfs_pointer
 from bvh.errors import BVHError
 from bvh.rotations import Array
 
@@ -89,8 +89,8 @@ def open_npz(path: Path) -> Iterator[Mapping[str, Any]]:
             raise BVHError("not a motion file (no .npz archive)")
         with np.load(path, allow_pickle=False) as data:
             yield data
-    except FileNotFoundError:
-        raise BVHError(f"{path}: no such file") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise BVHError(f"{path}: {absent(path)}") from None
     except BVHError as error:
         text = str(error).removeprefix(f"{path}: ")
         raise BVHError(f"{path}: {text}") from None
@@ -112,8 +112,8 @@ def read_npy(path: Path) -> Array:
     try:
         with path.open("rb") as file:
             value = np.lib.format.read_array(file, allow_pickle=False)
-    except FileNotFoundError:
-        raise BVHError(f"{path}: no such file") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise BVHError(f"{path}: {absent(path)}") from None
     except Exception as error:
         reason = "an array of objects" if "Object" in str(error) else " ".join(str(error).split())
         cut = "" if "Object" in str(error) else "damaged, or "

@@ -18,6 +18,7 @@ from bvh.archives import (
     is_table,
     unpack,
 )
+from bvh.arrays import is_npy
 from bvh.errors import BVHError
 from bvh.motion_io import Calibrations, Loaded, read_motion
 from bvh.normalizer import Calibration
@@ -59,6 +60,8 @@ def names_in(path: Path) -> list[str]:
         names = find_motion_files(path)
     elif is_archive(path) or is_motion_file(path.name) or is_table(path):
         names = [path.name]
+    elif is_npy(path):
+        raise BVHError(f"{path}: a .npy is read alone, since codes are .npy too; give no other")
     else:
         raise BVHError(
             f"{path}: not a folder, an archive (.zip, .tar, .tar.gz, .tar.xz) or a clip "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh.archives import absent
 from bvh.arrays import numbers
 from bvh.atomic_write import atomic_path
 from bvh.clip import Clip
@@ -262,8 +263,8 @@ class Motion:
                     fps=float(data["fps"]),
                     source=Source(**json.loads(str(data["source"]))),
                 )
-        except FileNotFoundError:
-            raise BVHError(f"{path}: no such file") from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise BVHError(f"{path}: {absent(Path(path))}") from None
         except BVHError as error:
             raise BVHError(f"{path}: {error}") from None
         except Exception as error:

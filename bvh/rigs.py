@@ -20,6 +20,7 @@ from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.normalizer import Calibration, calibrate
 from bvh.normalizer.canonical import from_canonical
+from bvh.normalizer.plausible import check_places
 from bvh.reading import Reading, read_clip
 from bvh.sources import read_text
 
@@ -113,8 +114,9 @@ def calibrate_rig(rig: Rig) -> Calibration | None:
     for file in rig.sample:
         try:
             clip = read_clip(file.path, file.reading)
+            check_places(clip)
         except BVHError:
-            continue
+            continue  # It is reported where it is normalised; the others can do without it.
         if _plain(file.reading) and from_canonical(clip) is not None:
             return None
         clips.append(_middle(clip))

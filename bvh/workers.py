@@ -16,7 +16,7 @@ from itertools import chain, islice
 from types import ModuleType, TracebackType
 from typing import TypeVar
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "end_with_parent", "one_thread", "warn_of_death", "without_main"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -74,12 +74,12 @@ class Workers:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(
-                    self._count, mp_context=context, initializer=_end_with_parent
+                    self._count, mp_context=context, initializer=end_with_parent
                 )
             try:
                 while True:
                     for task in islice(tasks, _AHEAD * self._count - len(jobs)):
-                        with _no_main(), _one_thread():
+                        with without_main(), one_thread():
                             try:
                                 jobs[self._pool.submit(function, task)] = task
                             except BrokenProcessPool:
@@ -92,17 +92,22 @@ class Workers:
                         yield jobs.pop(job), result
             except BrokenProcessPool:
                 self._count = 1
-                warnings.warn(
-                    "a worker process died (out of memory?); going on in one process",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                warn_of_death()
         for task in chain(jobs.values(), tasks):
             yield task, function(task)
 
 
+def warn_of_death() -> None:
+    """Say that the caller's processes died, and that this one does the rest."""
+    warnings.warn(
+        "a worker process died (out of memory?); going on in one process",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
 @contextmanager
-def _no_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """Hide the running script from processes that start now.
 
     Else each of them would import it first, and run its unguarded code.
@@ -116,7 +121,7 @@ def _no_main() -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let processes that start now compute in one thread each, since there is one per core."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
@@ -130,7 +135,7 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ignore interrupts, which the parent handles, and end when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bvh.archives import absent
 from bvh.atomic_write import atomic_path
 from bvh.motion import FPS
 from bvh.skeleton import DEFAULT_OFFSETS
@@ -95,8 +96,8 @@ class Codes:
         path = Path(path)
         try:
             array = np.load(path, allow_pickle=False)
-        except FileNotFoundError:
-            raise CodesError(f"{path}: no such file") from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise CodesError(f"{path}: {absent(path)}") from None
         except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
             # NumPy takes whatever it does not know for a pickle, and says how to load it.
             reason = "no .npy file, or one of objects" if "pickle" in str(error) else error

@@ -30,6 +30,7 @@ __all__ = [
     "MethodConfig",
     "ModelConfig",
     "TrainConfig",
+    "by_steps",
     "check_weight",
     "load_config",
     "override",
@@ -43,6 +44,9 @@ _HEAVIEST = 1e3
 PRECISIONS = ("float32", "bfloat16")
 NETWORKS = ("paper", "temporal")
 MOTION_DATASETS = ("lafan", "bandai", "folder", "general", "procedural")
+_OF_MOTION = ("warp", "mix", "holdout_actions", "weights")
+"""Of data: what would do nothing to images."""
+
 IMAGE_DATASETS = ("mnist", "cifar10", "imagenet", "pictures")
 
 
@@ -237,6 +241,9 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
 def override(config: Config, overrides: Sequence[str], where: str) -> Config:
     """A configuration with some values replaced.
 
+    Who gives ``train.steps`` and no ``train.time_budget`` wants that many: the configuration's own
+    budget gives way.
+
     Args:
         config: to start from.
         overrides: as :func:`load_config` takes them.
@@ -245,10 +252,12 @@ def override(config: Config, overrides: Sequence[str], where: str) -> Config:
     Raises:
         ConfigError: a bad key or value.
     """
-    values = config.to_dict()
+    values, given = config.to_dict(), set()
     for text in overrides:
-        put(values, text, Config)
+        given.add(put(values, text, Config))
         config = build(Config, values, f"--set {text}")
+    if "train.steps" in given and "train.time_budget" not in given:
+        config = dataclasses.replace(config, train=by_steps(config.train))
     # Only all overrides together need to make sense.
     _check(config, " ".join([where, *(f"--set {text}" for text in overrides)]))
     return config
@@ -267,6 +276,11 @@ def parse_config(values: Mapping[str, Any], where: str) -> Config:
     config = build(Config, values, where)
     _check(config, where)
     return config
+
+
+def by_steps(train: TrainConfig) -> TrainConfig:
+    """A training loop that ends after its steps, whatever the clock says."""
+    return dataclasses.replace(train, time_budget=0.0)
 
 
 def check_weight(weight: float, name: str) -> None:
@@ -366,6 +380,11 @@ def _check(config: Config, where: str) -> None:
         if width % (2 * model.heads):
             raise ConfigError(f"{where}: model.{key} {width} must be a multiple of 2 * heads")
     if data.is_images:
+        for key in _OF_MOTION:
+            if getattr(data, key) != getattr(DataConfig, key, {}):
+                raise ConfigError(
+                    f"{where}: data.{key} is for motion; data.dataset {data.dataset!r} is images"
+                )
         return
     longer, shorter = sorted((data.window, model.codes_per_window), reverse=True)
     if longer % shorter:

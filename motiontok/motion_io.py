@@ -17,7 +17,7 @@ from bvh.arrays import is_npy, refuse_pickle
 from bvh.motion_io import Calibrations, Loaded
 from bvh.positions import is_positions
 from bvh.reading import Reading, Settings
-from motiontok.errors import InputError
+from motiontok.errors import CodesError, InputError
 from motiontok.paths import SHIPPED_TOKENIZER
 
 # Who reads a clip need not wait for torch, nor for Pinocchio.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from motiontok.codes import Codes
     from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["is_codes", "load_motion", "open_codes", "tokenizer_of"]
+__all__ = ["is_codes", "load_motion", "open_codes", "require_of", "tokenizer_of"]
 
 OnNote = Callable[[str], object]
 """Takes a line on what was chosen to read a file."""
@@ -106,11 +106,31 @@ def is_codes(path: Path) -> bool:
 def open_codes(
     path: Path, *, tokenizer: str | None, device: str = "cpu", on_note: OnNote | None = None
 ) -> tuple[Codes, MotionTokenizer]:
-    """Codes and the tokenizer to decode them with."""
+    """Codes and the tokenizer to decode them with.
+
+    Raises:
+        CodesError: they are damaged, or not of this tokenizer; the message names the file.
+        TokenizerError: it cannot be opened.
+    """
     from motiontok.codes import Codes
 
     codes = Codes.load(path)
-    return codes, tokenizer_of(codes, path, tokenizer=tokenizer, device=device, on_note=on_note)
+    opened = tokenizer_of(codes, path, tokenizer=tokenizer, device=device, on_note=on_note)
+    require_of(codes, path, opened)
+    return codes, opened
+
+
+def require_of(codes: Codes, path: Path, tokenizer: MotionTokenizer) -> None:
+    """:meth:`MotionTokenizer.require`, by the name of the codes' file.
+
+    Raises:
+        CodesError: a tokenizer knows the codes' source only, or their place in the array.
+    """
+    try:
+        tokenizer.require(codes)
+    except CodesError as error:
+        reason = str(error).removeprefix(f"{codes.source}: ")
+        raise CodesError(f"{path}: {reason}") from None
 
 
 def tokenizer_of(

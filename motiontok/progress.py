@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["Progress", "ProgressCallback", "progress", "silent"]
+__all__ = ["WHOLE", "Progress", "ProgressCallback", "progress", "silent"]
+
+WHOLE = 1000
+"""The amount done, at the end of a job that counts shares of the whole and not things."""
 
 ProgressCallback = Callable[[float, str], object]
 """Called with the progress, in [0, 1], and the present activity."""
@@ -40,12 +43,13 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Progress]:
+def progress(title: str, total: int | None) -> Iterator[Progress]:
     """Show the progress of a long job on standard error; with many processes, the first one's.
 
     Args:
         title: name of the job.
-        total: size of the job.
+        total: size of the job; None if what is done is counted in parts of :data:`WHOLE`, which is
+            shown in per cent.
     """
     if os.environ.get("RANK", "0") != "0":
         yield _nothing
@@ -63,11 +67,12 @@ def _nothing(
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[Progress]:
+def _bar(title: str, total: int | None) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
+        TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -77,14 +82,14 @@ def _bar(title: str, total: int) -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        TaskProgressColumn() if total is None else MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[detail]}", style="dim"),
     )
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, detail="")
+        task = bar.add_task(title, total=total or WHOLE, detail="")
 
         def update(
             done: int, detail: str = "", *, total: int | None = None, before: int | None = None
@@ -98,11 +103,11 @@ def _bar(title: str, total: int) -> Iterator[Progress]:
         yield update
 
 
-def _lines(title: str, total: int) -> Progress:
+def _lines(title: str, total: int | None) -> Progress:
     """Updates as lines, at most one every ten seconds, and the last one."""
     begin = time.monotonic()
     last = begin
-    first, whole = 0, total
+    first, whole, in_percent = 0, total or WHOLE, total is None
 
     def update(
         done: int, detail: str = "", *, total: int | None = None, before: int | None = None
@@ -118,6 +123,7 @@ def _lines(title: str, total: int) -> Progress:
         rate = (done - first) / max(now - begin, 1e-9)
         left = (whole - done) / rate if rate > 0 else float("inf")
         eta = f", ETA {left:.0f} s" if done < whole and left < float("inf") else ""
-        print(f"{title} {done}/{whole}{eta}  {detail}".rstrip(), file=sys.stderr, flush=True)
+        amount = f"{100 * done // whole} %" if in_percent else f"{done}/{whole}"
+        print(f"{title} {amount}{eta}  {detail}".rstrip(), file=sys.stderr, flush=True)
 
     return update

@@ -28,6 +28,7 @@ from motiontok.training import (
     BEST,
     CHECKPOINT,
     Trained,
+    displayed_total,
     is_done,
     load_checkpoint,
     read_header,
@@ -169,8 +170,8 @@ def run_training(
         for name, changed in (("warp", config.data.warp > 1.0), ("mix", config.data.mix > 0.0)):
             if changed:
                 say(f"{config.method.name} is fitted to real windows: data.{name} does nothing")
-    total = config.train.steps if not config.train.time_budget else 1000
     doing = "fitting" if fitted else "training"
+    total = displayed_total(config, fitted=fitted)
     with progress(f"{doing} {config.name}", total) as update:
         trained = train(
             config,

@@ -36,13 +36,16 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return _build(cls, values, where, "", cls)
 
 
-def put(values: dict[str, Any], text: str, cls: type[Any]) -> None:
+def put(values: dict[str, Any], text: str, cls: type[Any]) -> str:
     """Write ``section.key=value``, or ``key=value`` of a key that one section has, into a mapping.
 
     Args:
         values: nested, changed.
         text: the value as TOML, or a bare word. A part of the key that is quoted may have dots.
         cls: the dataclass of sections that the mapping is of.
+
+    Returns:
+        The key with its section.
 
     Raises:
         ConfigError: not of that form.
@@ -65,6 +68,7 @@ def put(values: dict[str, Any], text: str, cls: type[Any]) -> None:
         if not isinstance(target, dict):
             raise ConfigError(f"--set {text}: {part} is no section")
     target[parts[-1]] = value
+    return ".".join(parts)
 
 
 def _build(cls: type[T], values: Mapping[str, Any], where: str, prefix: str, root: type[Any]) -> T:

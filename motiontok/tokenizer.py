@@ -268,18 +268,13 @@ class MotionTokenizer(StreamCoder):
         return [self.decode(one, first=first) for one in unpadded(codes, mask)]
 
     def require(self, codes: Codes) -> None:
-        """Refuse codes of another tokenizer; codes that name none pass.
+        """Refuse codes that cannot be decoded; those that name no tokenizer may be of this one.
 
         Raises:
-            CodesError: they were made by another one, or are no :class:`Codes`.
+            CodesError: they were made by another one, have a wrong shape or a value outside the
+                vocabulary, or are no :class:`Codes`.
         """
-        require_codes(codes)
-        if codes.fingerprint and codes.fingerprint != self.fingerprint:
-            raise CodesError(
-                f"{codes.source}: codes were made by tokenizer {codes.fingerprint}, this one is "
-                f"{self.fingerprint}; give --tokenizer the folder they were encoded with"
-                + (f" ({codes.tokenizer})" if codes.tokenizer else "")
-            )
+        self._checked(codes)
 
     def decode_codes(self, codes: Codes) -> Motion:
         """Motion of a codes file.
@@ -370,8 +365,14 @@ class MotionTokenizer(StreamCoder):
         return tokenizer.to(place)
 
     def _checked(self, codes: Codes) -> Tensor:
-        """Integers of a codes file that can be decoded; an error names the file."""
-        self.require(codes)
+        """Integers of a codes file that can be decoded; an error names its source."""
+        require_codes(codes)
+        if codes.fingerprint and codes.fingerprint != self.fingerprint:
+            raise CodesError(
+                f"{codes.source}: codes were made by tokenizer {codes.fingerprint}, this one is "
+                f"{self.fingerprint}; give --tokenizer the folder they were encoded with"
+                + (f" ({codes.tokenizer})" if codes.tokenizer else "")
+            )
         try:
             z, _ = self._check(codes.array, first=codes.first or None, prefixes=True)
             if codes.frames:

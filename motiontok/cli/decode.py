@@ -63,6 +63,7 @@ def _decode_folder(source: Path, out: Path, tokenizer: str | None, device: str) 
     from motiontok.corpus import Corpus
     from motiontok.corpus.entries import has_manifest
     from motiontok.errors import CodesError, DataError, InputError
+    from motiontok.motion_io import require_of
     from motiontok.progress import progress
 
     if out.suffix in (".bvh", ".npz"):
@@ -97,13 +98,26 @@ def _decode_folder(source: Path, out: Path, tokenizer: str | None, device: str) 
         reason = f"; {broken[0]}" if broken else ""
         raise InputError(f"{source}: no codes that can be decoded in this folder{reason}")
     opened = open_tokenizer_of(first, source, tokenizer=tokenizer, device=device)
+
+    def decodable() -> Iterator[Codes]:
+        for codes in chain([first], found):
+            try:
+                require_of(codes, source / waiting[-1], opened)
+            except CodesError as error:
+                broken.append(str(error))
+                waiting.pop()
+                continue
+            yield codes
+
     frames = count = 0
     with progress("decoding", len(names)) as update:
-        for motion in opened.decode_many(chain([first], found)):
+        for motion in opened.decode_many(decodable()):
             path = out / names[waiting.popleft()]
             write(motion.to_clip(), path)
             frames, count = frames + len(motion), count + 1
             update(count + len(broken))
+    if not count:
+        raise InputError(f"{source}: no codes that can be decoded in this folder; {broken[0]}")
     for line in broken:
         click.echo(f"skipped {line}", err=True)
     click.echo(f"{count} clips, {frames} frames -> {out}")

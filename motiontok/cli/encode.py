@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motiontok.cli.options import (
+    FiniteRange,
     device_option,
     effort_option,
     json_option,
@@ -52,7 +53,7 @@ __all__ = ["encode"]
 )
 @click.option(
     "--rate-weight",
-    type=click.FloatRange(min=0.0),
+    type=FiniteRange(0.0, 1000.0),
     default=0.0,
     show_default=True,
     help="Make tokens easier to predict, at some error (daps-temporal): the weight of a nat of its "
@@ -128,8 +129,9 @@ def encode(
     if is_image_tokenizer(folder):
         if len(sources) > 1:
             raise InputError(f"{folder} is a tokenizer of images: it takes one picture or folder")
-        if codes:
-            raise InputError(f"--codes {codes} is for motion; {folder} is a tokenizer of images")
+        asked = {"--codes": codes, "--rate-weight": rate_weight, "--hold-path": hold_path}
+        if of_motion := next((option for option, value in asked.items() if value), None):
+            raise InputError(f"{of_motion} is for motion; {folder} is a tokenizer of images")
         rows = encode_pictures(source, out, folder, effort or 1, use_device(device))
         if as_json:
             click.echo(json.dumps(rows if source.is_dir() else rows[0]))
@@ -192,8 +194,7 @@ def _encode_one(
     from motiontok.errors import InputError
 
     if is_codes(source):
-        if source.is_file():
-            read_npy(source)  # What is cut short is damaged first of all.
+        read_npy(source)  # What is cut short is damaged first of all.
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)

@@ -86,7 +86,7 @@ seed_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 effort_option: Callable[[Any], Any] = click.option(
     "--effort",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     help="1 takes the likeliest codes; more looks further, for codes that decode to what is "
     "nearer, and takes longer.  [default: 3 for temporal and daps-temporal, else 1]",
 )
@@ -124,9 +124,18 @@ def robot_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def of_robot(reading: Reading, robot: str | None, map_path: Path | None) -> Reading:
-    """A reading of many files in which trajectories belong to ``robot``."""
+    """A reading of many files in which trajectories belong to ``robot``.
+
+    Raises:
+        RobotError: there is no such robot.
+    """
     from dataclasses import replace
 
+    if robot is not None:
+        # Else every trajectory would be skipped, and none missed where there are none.
+        from motiontok.robots.model.robot import require_known
+
+        require_known(robot)
     of_map = reading.robot_map if map_path is None else str(map_path)
     return replace(reading, robot=robot or reading.robot, robot_map=of_map)
 

@@ -60,7 +60,7 @@ with many processes (docs/training.md).
     "its sizes and method are the same]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder  [default: runs/CONFIG]")
-@click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps.")
+@click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps, not minutes.")
 @click.option("--time-budget", type=float, help="Minutes of training, instead of --steps.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option(
@@ -101,7 +101,14 @@ def train(
     reading = of_robot(reading, robot, map_path)
     keys = list(overrides)
     keys += [f'method.name="{method}"'] if method is not None else []
-    # --steps asks for steps: a time budget of the configuration gives way.
+    if steps is not None and time_budget:
+        raise InputError(
+            f"--steps {steps} and --time-budget {time_budget:g}: a run ends after so many steps or "
+            "after so many minutes; leave one out"
+        )
+    if time_budget == 0:
+        raise InputError("--time-budget 0: give minutes above 0, or --steps")
+    # --steps asks for steps: a time budget, of the configuration or of --set, gives way.
     keys += [f"train.steps={steps}", "train.time_budget=0.0"] if steps is not None else []
     keys += [f"train.time_budget={time_budget}"] if time_budget is not None else []
     keys += [f"train.seed={seed}"] if seed is not None else []

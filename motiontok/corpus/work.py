@@ -21,6 +21,7 @@ from motiontok.data import from_motion
 from motiontok.errors import DataError
 from motiontok.paths import lasting_name
 from motiontok.tokenizer import MotionTokenizer
+from motiontok.tokens.checks import chosen_effort
 
 __all__ = [
     "FEW",
@@ -172,13 +173,13 @@ def settings_of(
     """Settings of encoding, as an entry without a clip. The tokenizer is opened anew.
 
     Raises:
-        DataError: its first codes do not decode alone but ``first`` is given, or it has no prior
-            for a weight of rates.
+        DataError: an impossible effort; its first codes do not decode alone but ``first`` is given,
+            or it has no prior for a weight of rates.
     """
     open_tokenizer.cache_clear()
     opened = open_tokenizer(tokenizer, device)
     opened.require_first(first)
     opened.require_rates(rate_weight)
     whose = opened.fingerprint
-    effort = effort or opened.method.usual_effort
+    effort = chosen_effort(effort, opened.method)
     return Entry("", "", "", whose, effort, hold_path, first=first, rate_weight=rate_weight)

@@ -146,7 +146,7 @@ def parse_bench(values: Mapping[str, Any], path: Path) -> Bench:
             )
     common = {k: values[k] for k in _SECTIONS if k in values}
     start = _base(values.get("config"), path)
-    base = parse_config(_merge(start.to_dict(), common, str(path)), str(path))
+    base = parse_config(_changed(start.to_dict(), common, str(path)), str(path))
     budgets, methods = (_tables(values, key, path) for key in ("budgets", "methods"))
     cells = tuple(
         _cell(base, path, budget, method, seed, budgets[budget], methods[method])
@@ -208,9 +208,9 @@ def _cell(
     method_values: Mapping[str, Any],
 ) -> Cell:
     where = f"{path}: {budget}, {method}"
-    values = _merge(base.to_dict(), budget_values, where)
+    values = _changed(base.to_dict(), budget_values, where)
     values["method"]["name"] = method
-    values = _merge(values, method_values, where)
+    values = _changed(values, method_values, where)
     values = _merge(values, {"name": method, "train": {"seed": seed}}, where)
     config = parse_config(values, where)
     if config.method.name not in (*METHODS, CODEC):
@@ -221,6 +221,15 @@ def _cell(
     if config.data != base.data:
         raise ConfigError(f"{where}: all runs share one [data], which stands outside of them")
     return Cell(method, budget, seed, config)
+
+
+def _changed(config: Mapping[str, Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """:func:`_merge`; steps without a time budget beside them end a run, as with ``--set``."""
+    out = _merge(config, values, where)
+    train = values.get("train", {})
+    if "steps" in train and "time_budget" not in train:
+        out["train"]["time_budget"] = 0.0
+    return out
 
 
 def _merge(into: Mapping[str, Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from motiontok.data.clips import Clips, ClipSet, every_clip, load_clips
-from motiontok.data.sets import digests_of
+from motiontok.data.sets import digests_of, set_names
 from motiontok.data.training_data import TrainingData, make_training_data
 from motiontok.errors import DataError, TrainingError
 from motiontok.evaluate.bench import Bench, Cell
@@ -22,10 +22,10 @@ from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
 from motiontok.evaluate.machine import machine
 from motiontok.evaluate.scalar_codec import PrincipalComponents, ScalarCodec
 from motiontok.evaluate.sets import of_sets
-from motiontok.methods import METHODS, MotionNetworks
+from motiontok.methods import METHODS, MotionNetworks, make_method
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.training import Trained, train
+from motiontok.training import Trained, displayed_total, train
 
 __all__ = ["Outcome", "fit_codec", "run_bench", "train_cell"]
 
@@ -103,7 +103,7 @@ def run_bench(
 
         yield run
 
-    return run_cells(
+    outcomes = run_cells(
         bench,
         prepare,
         _outcome,
@@ -114,6 +114,20 @@ def run_bench(
         say=say,
         on_outcome=on_outcome,
     )
+    for name in set_names([Path(path) for path in unseen], advice="name it once"):
+        without = [o.cell.folder for o in outcomes if o.result and name not in _unseen_of(o.result)]
+        if without:
+            say(
+                f"{len(without)} of the runs were there already and are not measured on {name}; "
+                f"remove result.json of each, such as {out / without[0] / 'result.json'}, and run "
+                "this again"
+            )
+    return outcomes
+
+
+def _unseen_of(result: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = result["metrics"].get("unseen", {})
+    return found
 
 
 def _outcome(
@@ -187,12 +201,15 @@ def train_cell(
         TrainingError: divergence, or a checkpoint that cannot be used.
     """
     config = cell.config
-    total = config.train.steps if not config.train.time_budget else 1000
-    with progress(f"training {cell.method}", total) as update:
+    networks = MotionNetworks(config, statistics=ready.statistics)
+    fitted = not make_method(config, networks).shared_parameters()
+    doing = "fitting" if fitted else "training"
+    total = displayed_total(config, fitted=fitted)
+    with progress(f"{doing} {cell.method}", total) as update:
         trained = train(
             config,
             data=ready.stretched(METHODS[config.method.name].stretch),
-            networks=MotionNetworks(config, statistics=ready.statistics),
+            networks=networks,
             out=folder,
             device=torch.device(device),
             resume=(folder / "checkpoint.safetensors").exists(),

@@ -22,7 +22,7 @@ from motiontok.images.tokenizer import ImageTokenizer
 from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
 from motiontok.progress import progress
-from motiontok.training import Trained, is_done, require_same, train
+from motiontok.training import Trained, displayed_total, is_done, require_same, train
 from motiontok.training.parallel import first_before_others, process_group
 
 __all__ = ["ImageRun", "licence_note", "reconstruct", "run_image_training", "train_images"]
@@ -81,12 +81,15 @@ def train_images(
             for text in process_group().all_gather_texts(data.skipped.to_json()):
                 data.skipped.add_json(text)
 
-    total = config.train.steps if not config.train.time_budget else 1000
-    with progress(f"training {config.name}", total) as update:
+    networks = image_networks(config)
+    fitted = not make_method(config, networks).shared_parameters()
+    doing = "fitting" if fitted else "training"
+    total = displayed_total(config, fitted=fitted)
+    with progress(f"{doing} {config.name}", total) as update:
         return train(
             config,
             data=data,
-            networks=image_networks(config),
+            networks=networks,
             out=out,
             device=torch.device(device),
             resume=resume,

@@ -24,7 +24,7 @@ from motiontok.errors import CodesError, ConfigError, DataError, TokenizerError
 from motiontok.images.codes import ImageCodes
 from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
-from motiontok.tokens.checks import check_codes
+from motiontok.tokens.checks import check_codes, check_effort
 from motiontok.tokens.folder import find_folder
 
 __all__ = ["FORMAT", "ImageTokenizer", "is_image_tokenizer"]
@@ -147,8 +147,7 @@ class ImageTokenizer:
         Raises:
             DataError: no readable picture, or an array of another shape or type.
         """
-        if effort < 1:
-            raise DataError(f"effort must be at least 1, got {effort}")
+        check_effort(effort)
         if isinstance(images, str | os.PathLike):
             images = self.load(images)[None]
         array = np.asarray(images)

@@ -6,13 +6,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
 from bvh.motion import Motion
+from bvh.workers import end_with_parent, one_thread, warn_of_death, without_main
 from motiontok.robots.contacts.ground import Planes
 from motiontok.robots.files.trajectory import Trajectory
 from motiontok.robots.model.maps import RobotMap
@@ -24,7 +26,6 @@ __all__ = ["retarget_all", "retarget_and_evaluate_all"]
 
 _T = TypeVar("_T")
 _Solve = Callable[[Motion, Robot, "_How"], _T]
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _robot: Robot | None = None
 
 
@@ -48,7 +49,8 @@ def retarget_all(
         workers: processes; one per core, if not given. With 1, none is started.
 
     Yields:
-        Trajectories in the order of the motions.
+        Trajectories in the order of the motions. If the processes die, this one does the rest,
+        with a warning.
 
     Raises:
         RobotError: a motion has no frames, the rate is not positive, or ``ground`` is not planes.
@@ -104,10 +106,8 @@ def _over_processes(
         for motion in motions:
             yield solve(motion, robot, how)
         return
-    before = {name: os.environ.get(name) for name in _THREADS}
-    # A process a core: threads within each would only get in each other's way.
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    source, waiting = iter(motions), deque[Future[_T]]()
+    source = iter(motions)
+    held, waiting = deque[Motion](), deque[Future[_T]]()  # the same motions, in one order
     try:
         with ProcessPoolExecutor(
             count,
@@ -115,18 +115,22 @@ def _over_processes(
             initializer=_open,
             initargs=(robot.name, robot.urdf, robot.map),
         ) as pool:
-            for motion in islice(source, 2 * count):
-                waiting.append(pool.submit(_on_own_robot, solve, motion, how))
-            while waiting:
-                yield waiting.popleft().result()
-                for motion in islice(source, 1):
-                    waiting.append(pool.submit(_on_own_robot, solve, motion, how))
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+            more = 2 * count
+            while True:
+                for motion in islice(source, more):
+                    held.append(motion)
+                    # A process a core: threads within each would only get in each other's way.
+                    with without_main(), one_thread():
+                        waiting.append(pool.submit(_on_own_robot, solve, motion, how))
+                if not waiting:
+                    return
+                result, more = waiting.popleft().result(), 1
+                held.popleft()
+                yield result
+    except BrokenProcessPool:
+        warn_of_death()
+    for motion in chain(held, source):
+        yield solve(motion, robot, how)
 
 
 def _cores() -> set[int]:
@@ -137,6 +141,7 @@ def _cores() -> set[int]:
 
 def _open(name: str, urdf: Path, map: RobotMap) -> None:
     global _robot
+    end_with_parent()
     _robot = build_robot(name, urdf, map)
 
 

@@ -8,7 +8,7 @@ import pinocchio as pin
 from bvh.errors import BVHError
 from bvh.foot_contacts import SIDES
 from bvh.rotations import Array
-from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS, root_between_bodies
 from motiontok.errors import RobotError
 from motiontok.robots.contacts.ground import Planes
 from motiontok.robots.contacts.online_contacts import LateContacts, SoleReader, Soles
@@ -24,6 +24,8 @@ from motiontok.robots.targets import TargetMaker
 __all__ = ["Follower"]
 
 _LATEST = 2.0  # s
+_FARTHEST = 1e6  # m; as far as streams of codes go
+_SHORTEST = 1e-6  # of a quaternion, and one over it the longest; lengths about 1 become 1
 _XYZW = [1, 2, 3, 0]
 
 
@@ -50,7 +52,7 @@ class Follower:
 
     Raises:
         RobotError: the rate is not positive, the look-ahead is impossible, the offsets have
-            another shape, or ``ground`` is not planes.
+            another shape or no legs, or ``ground`` is not planes.
     """
 
     def __init__(
@@ -69,6 +71,10 @@ class Follower:
         offsets = np.asarray(DEFAULT_OFFSETS if offsets is None else offsets, dtype=np.float64)
         if offsets.shape != (len(JOINTS), 3) or not np.isfinite(offsets).all():
             raise RobotError(f"offsets: expected finite numbers ({len(JOINTS)}, 3)")
+        try:
+            root_between_bodies(offsets, offsets)
+        except BVHError as error:
+            raise RobotError(f"offsets: {error}") from None
         self.robot = robot
         self.fps = fps
         self._skeleton = _Skeleton(offsets)
@@ -110,7 +116,8 @@ class Follower:
             rotations: ``(22, 4)`` local unit quaternions (w, x, y, z), as of a Motion.
 
         Raises:
-            BVHError: shapes disagree, or a value is NaN or infinite.
+            BVHError: shapes disagree, a value is NaN or infinite, a quaternion is no rotation, or
+                the place is beyond 1e6 m. The stream goes on with the next pose.
         """
         root_position = np.asarray(root_position, dtype=np.float64)
         rotations = np.asarray(rotations, dtype=np.float64)
@@ -122,6 +129,16 @@ class Follower:
         # What is not finite makes a sum so.
         if not np.isfinite(root_position.sum() + rotations.sum()):
             raise BVHError("pose: a value is not finite")
+        if not np.abs(root_position).max() <= _FARTHEST:
+            raise BVHError(f"pose: the root is beyond {_FARTHEST:.0e} m, where no body can be")
+        lengths = np.sqrt(np.einsum("ij,ij->i", rotations, rotations))
+        if not (lengths.min() > _SHORTEST and lengths.max() < 1.0 / _SHORTEST):
+            joint = int(np.abs(np.log(lengths + 1e-300)).argmax())
+            raise BVHError(
+                f"pose: the quaternion of {JOINTS[joint]} has a length of {lengths[joint]:.3g}, "
+                "expected 1"
+            )
+        rotations = rotations / lengths[:, None]
         turned, points = self._skeleton.place(root_position, rotations)
         targets = self._maker.make(turned, points, self.fps)
         self._reach.apply(targets.rotations[0])
@@ -157,8 +174,7 @@ class _Skeleton:
         self._rows = np.empty((len(JOINTS) + 1, 12))
 
     def place(self, root_position: Array, rotations: Array) -> tuple[Array, Array]:
-        """World rotations ``(1, 22, 3, 3)`` and positions ``(1, 22, 3)``."""
-        rotations = rotations / np.sqrt(np.einsum("ij,ij->i", rotations, rotations))[:, None]
+        """World rotations ``(1, 22, 3, 3)`` and positions ``(1, 22, 3)``, of unit quaternions."""
         q = np.concatenate([root_position, rotations[:, _XYZW].ravel()])
         pin.forwardKinematics(self._model, self._data, q)
         self._placements.read(self._rows)

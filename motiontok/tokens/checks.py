@@ -16,12 +16,17 @@ from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.data import COLUMNS, FEATURES, from_motion
 from motiontok.errors import CodesError, DataError, InputError
+from motiontok.methods import DiscreteAutoencoder
 
 __all__ = [
+    "MOST_EFFORT",
+    "MOST_RATE_WEIGHT",
     "OnInvalid",
     "check_codes",
+    "check_effort",
     "check_generator",
     "check_on_invalid",
+    "chosen_effort",
     "features_of",
     "hold_invalid",
     "motion_of",
@@ -34,6 +39,12 @@ __all__ = [
 
 OnInvalid = Literal["error", "hold"]
 """What to do about windows with codes outside the vocabulary."""
+
+MOST_EFFORT = 1000
+"""Of encoding: a typing error is not to search for days."""
+
+MOST_RATE_WEIGHT = 1000.0
+"""1 is a fair price; far above this, single precision no longer tells errors apart."""
 
 _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
 
@@ -55,6 +66,34 @@ def not_negative(value: Any, name: str) -> float:
     if isinstance(value, bool) or not number or not 0.0 <= value < float("inf"):
         raise DataError(f"{name} must be 0 or positive, got {value!r}")
     return float(value)
+
+
+def check_effort(value: Any) -> int:
+    """An effort of encoding; anything else raises.
+
+    Raises:
+        DataError: it names the value.
+    """
+    effort = whole(value, "effort", DataError)
+    if not 1 <= effort <= MOST_EFFORT:
+        raise DataError(f"effort must be 1 to {MOST_EFFORT}, got {effort}")
+    return effort
+
+
+def chosen_effort(effort: int | None, method: DiscreteAutoencoder, temperature: float = 0.0) -> int:
+    """The effort that is meant: the method's own by default, 1 where codes are drawn.
+
+    Raises:
+        DataError: it is no effort, or codes are to be drawn and searched for at once.
+    """
+    if effort is None:
+        return 1 if temperature else method.usual_effort
+    if check_effort(effort) > 1 and temperature and method.usual_effort > 1:
+        raise DataError(
+            f"temperature {temperature:g} draws codes and an effort of {effort} searches for them, "
+            f"with a tokenizer of method {method.config.method.name}; leave one out"
+        )
+    return effort
 
 
 def check_generator(generator: Any) -> None:

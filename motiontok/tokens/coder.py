@@ -20,9 +20,11 @@ from motiontok.errors import CodesError, DataError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.daps.daps_temporal import DapsTemporal
 from motiontok.tokens.checks import (
+    MOST_RATE_WEIGHT,
     OnInvalid,
     check_codes,
     check_generator,
+    chosen_effort,
     features_of,
     hold_invalid,
     not_negative,
@@ -140,13 +142,14 @@ class Coder:
             came in, NumPy otherwise. The last window is filled up by holding the last frame.
 
         Raises:
-            DataError: no motion, wrong shape or values that are not finite, effort below 1, a
-                temperature that is no number of 0 or more, a generator that is none of torch's, or
-                a number of codes that do not decode alone.
+            DataError: no motion, wrong shape or values that are not finite, an effort that is not
+                1 to 1000, a temperature that is no number of 0 or more or goes with an effort that
+                draws nothing, a generator that is none of torch's, a weight of rates above 1000 or
+                without rates, or a number of codes that do not decode alone.
             BVHError: the path is no readable clip.
         """
         temperature = not_negative(temperature, "temperature")
-        effort = self._effort(effort, temperature)
+        effort = chosen_effort(effort, self.method, temperature)
         check_generator(generator)
         self.require_first(first)
         self.require_rates(rate_weight)
@@ -196,19 +199,11 @@ class Coder:
         Raises:
             DataError: as :meth:`encode`.
         """
-        effort = self._effort(effort)
+        effort = chosen_effort(effort, self.method)
         self.require_first(first)
         windows = [cut_windows(features_of(clip), self.frames_per_window) for clip in clips]
         found = encode_clips(self.method, self.statistics, windows, effort=effort, first=first)
         return [codes.cpu().numpy() for codes in found]
-
-    def _effort(self, effort: int | None, temperature: float = 0.0) -> int:
-        """The effort that is meant, checked."""
-        if effort is None:
-            effort = 1 if temperature else self.method.usual_effort
-        if whole(effort, "effort", DataError) < 1:
-            raise DataError(f"effort must be at least 1, got {effort}")
-        return effort
 
     def noise(self, first: int | None = None) -> Noise:
         """Tremble of a still body when it is decoded: measured once.
@@ -249,9 +244,14 @@ class Coder:
         """Refuse an impossible weight of rates; 0 is none.
 
         Raises:
-            DataError: it is negative or not finite, or the tokenizer has no prior of its own.
+            DataError: it is negative, above 1000 or not finite, or the tokenizer has no prior of
+                its own.
         """
-        if not_negative(weight, "rate_weight"):
+        if not_negative(weight, "rate_weight") > MOST_RATE_WEIGHT:
+            raise DataError(
+                f"rate_weight must be 0 to {MOST_RATE_WEIGHT:g}, 1 being a fair price, got {weight}"
+            )
+        if weight:
             self._with_rates(f"rate_weight {weight:g}")
 
     def nats(self, codes: NDArray[Any] | Tensor) -> Array | Tensor:

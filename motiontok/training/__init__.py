@@ -8,6 +8,7 @@ from motiontok.training.loop import (
     LOG_COLUMNS,
     Best,
     Trained,
+    displayed_total,
     train,
 )
 from motiontok.training.resuming import is_done, require_same
@@ -19,6 +20,7 @@ __all__ = [
     "Best",
     "Trained",
     "TrainingSet",
+    "displayed_total",
     "evaluate",
     "is_done",
     "load_checkpoint",

@@ -19,7 +19,7 @@ from motiontok.errors import TrainingError
 from motiontok.locks import locked
 from motiontok.methods import DiscreteAutoencoder, Networks, make_method
 from motiontok.methods.process_group import ProcessGroup
-from motiontok.progress import Progress
+from motiontok.progress import WHOLE, Progress
 from motiontok.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
@@ -40,7 +40,7 @@ from motiontok.training.resuming import is_done, require_same
 from motiontok.training.updates import Updates
 from motiontok.training.writing import written
 
-__all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "train"]
+__all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "displayed_total", "train"]
 
 CHECKPOINT = "checkpoint.safetensors"
 """The last step of a run, to resume from."""
@@ -88,6 +88,16 @@ class Trained:
     seconds: float
 
 
+def displayed_total(config: Config, *, fitted: bool = False) -> int | None:
+    """What :func:`~motiontok.progress.progress` shows of a run: its steps, or shares of the whole.
+
+    Args:
+        config: of the run.
+        fitted: whether its method takes no steps.
+    """
+    return None if fitted or config.train.time_budget else config.train.steps
+
+
 def train(
     config: Config,
     *,
@@ -117,7 +127,7 @@ def train(
         device: where to train.
         resume: continue from the checkpoint in ``out``.
         start_from: a trained autoencoder of the same sizes, with whose weights the run starts.
-        update: progress display.
+        update: progress display, of :func:`displayed_total`.
         measure: gives the validation metrics, including ``mse`` and ``psnr``; by default greedy
             reconstruction of at most ``train.validation_windows`` observations.
         on_evaluation: called with the model and step after each validation.
@@ -180,10 +190,10 @@ def _train(
     begin = clock()
 
     def preparing(share: float, doing: str) -> None:
-        # The display counts steps; of what is only fitted, thousandths of the fit.
+        # The display counts steps; of what is only fitted, parts of the fit.
         if update is not None:
-            part = {} if updates.trainable else {"total": 1000}
-            update(int(1000 * share) if part else 0, doing, **part)
+            part = {} if updates.trainable else {"total": WHOLE}
+            update(int(WHOLE * share) if part else 0, doing, **part)
 
     if resume:
         require_same(config, path, data=data.fingerprint)
@@ -241,8 +251,8 @@ def _train(
         return broadcast_scalar(clock() - begin, members) if settings.time_budget else 0.0
 
     def done() -> int:
-        # With a time budget the display counts thousandths of it.
-        return min(int(1000 * progress), 1000) if settings.time_budget else step
+        # With a time budget the display counts parts of it.
+        return min(int(WHOLE * progress), WHOLE) if settings.time_budget else step
 
     def validate() -> dict[str, float]:
         nonlocal metrics, best

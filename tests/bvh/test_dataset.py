@@ -11,6 +11,7 @@ import time
 import warnings
 import zipfile
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,22 @@ def test_broken_files_are_skipped_with_a_reason(clips: Path) -> None:
         assert data.skipped_summary().startswith("skipped 3 of 7 files (broken.bvh: ")
 
 
+def test_a_clip_that_is_nowhere_does_not_keep_others_of_its_rig_from_being_read(
+    tmp_path: Path,
+) -> None:
+    walk = procedural.make("walk", seconds=1, seed=1).to_clip()
+    for name in ("walk", "again"):
+        bvh.write(walk, tmp_path / f"{name}.bvh")
+    away = walk.positions.copy()
+    for power in range(20, 30):  # so many that one is among the first that the rig is measured on
+        away[:, 0] = 10.0**power
+        bvh.write(replace(walk, positions=away), tmp_path / f"far-{power}.bvh")
+    data = dataset.load(tmp_path)
+    assert data.names == ["again.bvh", "walk.bvh"]
+    assert len(data.skipped) == 10
+    assert all("where no body can be" in reason for _, reason in data.skipped)
+
+
 @pytest.mark.parametrize("cached", [False, True])
 def test_strict_ends_at_the_first_broken_file(clips: Path, cached: bool) -> None:
     (clips / "broken.bvh").write_text("HIERARCHY\n")
@@ -307,6 +324,9 @@ def test_nothing_to_load_is_explained(tmp_path: Path, clips: Path) -> None:
     with pytest.raises(BVHError, match="no such file"):
         dataset.load(tmp_path / "absent")
     (tmp_path / "clip.fbx").write_text("")
+    np.save(tmp_path / "positions.npy", np.zeros((2, 22, 3)))
+    with pytest.raises(BVHError, match=r"positions\.npy: a \.npy is read alone"):
+        dataset.load(tmp_path / "positions.npy")
     with pytest.raises(BVHError, match="not a folder, an archive"):
         dataset.load(tmp_path / "clip.fbx")
     for path in clips.rglob("*.*"):

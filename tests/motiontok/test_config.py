@@ -193,3 +193,23 @@ def test_an_unknown_data_set_is_answered_with_all_known_ones(name, near):
         load_config("mnist", [f"data.dataset={name}"])
     for known in ("lafan", "bandai", "folder", "procedural", "mnist", "imagenet", "pictures"):
         assert known in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["train.steps", "steps"])
+def test_steps_that_are_given_end_a_run_whatever_budget_a_configuration_has(key):
+    assert load_config("folder").train.time_budget > 0
+    train = load_config("folder", [f"{key}=7", "train.seed=1"]).train
+    assert (train.steps, train.time_budget) == (7, 0.0)
+    train = load_config("folder", ["train.time_budget=2.0", f"{key}=7"]).train
+    assert (train.steps, train.time_budget) == (7, 2.0)
+    assert load_config("folder", ["train.seed=1"]).train.time_budget > 0
+
+
+@pytest.mark.parametrize(
+    "setting", ["mix=0.5", "warp=1.3", "holdout_actions=run", "weights.walks=2.0"]
+)
+def test_what_is_for_motion_is_refused_where_images_are_trained_on(setting):
+    key = setting.partition("=")[0].partition(".")[0]
+    with pytest.raises(ConfigError, match=rf"data\.{key} is for motion; .* 'mnist' is images"):
+        load_config("mnist", [f"data.{setting}"])
+    load_config("general", [f"data.{setting}"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
 import bvh
-from bvh import procedural
+from bvh import BVHError, procedural
 from motiontok import MotionTokenizer
-from motiontok.errors import InputError
+from motiontok.errors import InputError, MotiontokError
 from motiontok.motion_io import load_motion
 
 
@@ -39,3 +41,13 @@ def test_what_has_no_motion_of_its_own_is_refused(tiny_run, tmp_path):
         load_motion(tmp_path / "walk.json")
     with pytest.raises(InputError, match="not a robot's trajectory; leave out --robot g1"):
         load_motion(tmp_path / "walk.npz", robot="g1")
+
+
+@pytest.mark.parametrize(
+    ("name", "robot"), [("robot.csv", "g1"), ("walk.npz", None), ("walk.npy", None)]
+)
+def test_what_is_not_read_out_of_an_archive_says_so(name, robot, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, b"1,2,3")
+    with pytest.raises((BVHError, MotiontokError), match=r"archive by their names; unpack a\.zip$"):
+        load_motion(tmp_path / "a.zip" / name, robot=robot)

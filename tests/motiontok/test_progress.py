@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from motiontok import progress as module
-from motiontok.progress import progress
+from motiontok.progress import WHOLE, progress
 
 
 @pytest.fixture
@@ -41,3 +41,22 @@ def test_other_processes_say_nothing(clock, capsys, monkeypatch):
         update(1, before=0)
         update(2)
     assert capsys.readouterr().err == ""
+
+
+def test_shares_of_a_whole_are_shown_in_per_cent(clock, capsys):
+    with progress("training", None) as update:
+        clock[0] += 20.0
+        update(432, "well")
+        clock[0] += 40.0
+        update(WHOLE)
+    assert capsys.readouterr().err == "training 43 %, ETA 26 s  well\ntraining 100 %\n"
+
+
+def test_shares_of_a_whole_are_shown_in_per_cent_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress("training", None) as update:
+        update(WHOLE)
+    said = capsys.readouterr().err
+    assert "100%" in said
+    assert f"{WHOLE}" not in said.replace("100%", "")

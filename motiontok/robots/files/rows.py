@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bvh.archives import absent
 from bvh.arrays import refuse_pickle
 from bvh.errors import BVHError
 from bvh.rotations import Array
@@ -41,8 +42,8 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], Array]:
         below = [line for line in lines if not line.lstrip().startswith("#")]
         mark = next((c for c in ",;\t" if any(c in line for line in below)), None)
         rows, named = _cells(below, mark), _cells([line.lstrip("# ") for line in above], mark)
-    except FileNotFoundError:
-        raise RobotError(f"{path}: no such file") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise RobotError(f"{path}: {absent(path)}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         message = " ".join(str(error).split())
         raise RobotError(f"{path}: not a table of numbers ({message})") from None

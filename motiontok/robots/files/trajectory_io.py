@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bvh.archives import absent
 from bvh.arrays import open_npz, refuse_pickle, words
 from bvh.errors import BVHError
 from bvh.motion_io import Loaded
@@ -42,7 +43,7 @@ def robot_of(path: Path, given: Sequence[str]) -> str:
     except BVHError as error:
         raise RobotError(str(error)) from None
     if not path.exists():
-        raise RobotError(f"{path}: no such file")
+        raise RobotError(f"{path}: {absent(path)}")
     if path.suffix.lower() == ".csv":
         name, kind = read_about(path).robot, "a .csv"
     elif "qpos.npy" in _members(path):

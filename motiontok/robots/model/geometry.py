@@ -15,6 +15,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from bvh.rotations import Array
 from motiontok.errors import RobotError
+from motiontok.robots.model.parser_output import parser_output
 
 __all__ = ["load_geometry", "points_of", "simplified_hull", "stick_figure"]
 
@@ -43,9 +44,10 @@ def load_geometry(
                 link.remove(shape)
     which = getattr(pin.GeometryType, kind.upper())
     try:
-        found = pin.buildGeomFromUrdfString(
-            model, ElementTree.tostring(tree, encoding="unicode"), which
-        )
+        with parser_output():  # It has said all that when the model was built.
+            found = pin.buildGeomFromUrdfString(
+                model, ElementTree.tostring(tree, encoding="unicode"), which
+            )
     except (ValueError, RuntimeError) as error:
         raise RobotError(f"{urdf}: {' '.join(str(error).split())}") from None
     _check_sizes(model, found, urdf)

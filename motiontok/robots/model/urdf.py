@@ -16,6 +16,7 @@ from motiontok.robots.model.frames import body_of_frame
 from motiontok.robots.model.geometry import load_geometry
 from motiontok.robots.model.meshes import settle_meshes
 from motiontok.robots.model.mimic_joints import Coupling, read_coupling
+from motiontok.robots.model.parser_output import parser_output
 
 __all__ = ["Description", "foot_shapes", "open_description", "read_description"]
 
@@ -53,15 +54,19 @@ def open_description(urdf: Path) -> Description:
     """
     tree, remarks = read_description(urdf)
     lost, missing = settle_meshes(tree, urdf)
-    try:
-        model = pin.buildModelFromXML(
-            ElementTree.tostring(tree, encoding="unicode"), pin.JointModelFreeFlyer()
-        )
-    except (ValueError, RuntimeError) as error:
-        raise RobotError(f"{urdf}: {' '.join(str(error).split())}") from None
+    text = ElementTree.tostring(tree, encoding="unicode")
+    with parser_output() as said:
+        try:
+            model, fault = pin.buildModelFromXML(text, pin.JointModelFreeFlyer()), ""
+        except (ValueError, RuntimeError) as error:
+            model, fault = None, " ".join(str(error).split())
+    if model is None:
+        # The parser says what is wrong; Pinocchio only that something is.
+        raise RobotError(f"{urdf}: {said[0] if said else fault}")
     limits = model.lowerPositionLimit[7:], model.upperPositionLimit[7:]
     coupling = read_coupling(tree, tuple(model.names)[2:], *limits, str(urdf))
-    return Description(urdf, tree, model, (*remarks, *missing), coupling, lost)
+    ignored = [f"{what}; it is left out" for what in said]
+    return Description(urdf, tree, model, (*remarks, *ignored, *missing), coupling, lost)
 
 
 def foot_shapes(description: Description, follow: Mapping[str, str]) -> Any | None:

@@ -216,6 +216,8 @@ def test_help_lists_every_command(motiontok):
         (["train", "demo", "--set", "steps"], "expected section.key=value"),
         (["train", "demo", "--seed", "-1"], "train.seed must be 0 to"),
         (["train", "demo", "--time-budget", "-1"], "train.time_budget"),
+        (["train", "demo", "--time-budget", "0"], "minutes above 0, or --steps"),
+        (["train", "demo", "--steps", "5", "--time-budget", "2"], ["--steps 5", "leave one out"]),
         (["train", "demo", "--method", "dpas"], ["no method 'dpas'", "daps-pq"]),
         (["train", "demo", "--device", "warp"], ["--device warp", "cuda"]),
         (["train", "demo", "--device", "cuda:77"], "device 'cuda:77' is not available here"),
@@ -285,6 +287,8 @@ def test_other_bad_sources_are_named(refuses, tiny_run, walk, codes, tmp_path):
     encode(codes, "-o", "again.npy", words="already codes")
     (tmp_path / "cut.npy").write_bytes(codes.read_bytes()[:40])
     encode(tmp_path / "cut.npy", "-o", "again.npy", words="cut.npy: damaged, or no array of")
+    # A robot that there is not is no reason to skip each trajectory, one by one.
+    encode(walk.parent, "-o", "all", "--robot", "h1_3", words="no robot 'h1_3'; choose from")
     encode(tmp_path / "here", words="here: no clips here; expected .bvh or .bvh.gz or .npz files")
     encode(tmp_path, "-o", "folder.npy", words="encoded into a folder")
     encode(codes.with_suffix(".json"), "-o", "again.npy", words="sidecar")

@@ -261,6 +261,12 @@ def test_compare_measures_on_sets_that_no_run_trains_on(folders, tmp_path):
         assert (found["clips"], found["frames"]) == (1, 60)
         # A hop is less like walks than walks are.
         assert found["mpjpe_mm"] > outcome.result["metrics"]["mpjpe_mm"]
+    said = []
+    unseen = [folders / "lone.npz", folders / "dances"]
+    again = run_bench(bench, out=tmp_path / "out", unseen=unseen, say=said.append, **options)
+    assert [o.result for o in again] == [o.result for o in outcomes]
+    (told,) = [line for line in said if "not measured" in line]
+    assert told.startswith("2 of the runs were there already and are not measured on dances;")
     text = comparison_markdown(bench, outcomes)
     overview, heading = [line for line in text.splitlines() if "unseen" in line]
     assert overview == "| MPJPE mm | held out | lone, unseen |"

@@ -104,6 +104,8 @@ def test_codes_of_two_tokenizers_or_settings_are_never_mixed(clips, encoded, tin
         encode_folder(clips, encoded, tokenizer="default")
     with pytest.raises(DataError, match="effort 1"):
         encode_folder(clips, encoded, tokenizer=str(tiny_run), effort=2)
+    with pytest.raises(DataError, match="effort must be 1 to 1000, got 0"):
+        encode_folder(clips, encoded, tokenizer=str(tiny_run), effort=0)
 
 
 def test_a_damaged_manifest_is_named(clips, encoded, tiny_run):

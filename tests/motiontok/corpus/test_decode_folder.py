@@ -50,11 +50,21 @@ def test_any_folder_of_codes_will_do_and_broken_ones_are_named(motiontok, clips,
         (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
         assert motiontok("encode", clips / "0" / "2.npz", "-o", f"mine/{name}.npy")[0] == 0
     (tmp_path / "mine" / "bad.npy").write_bytes(b"no array")
+    beyond = Codes.load(tmp_path / "mine" / "a.npy")
+    beyond.array[1, 2] = 60_000
+    beyond.save(tmp_path / "mine" / "beyond.npy")
     code, said, error = motiontok("decode", "mine")
     assert code == 0
     assert "2 clips, 180 frames -> decoded" in said
     assert "skipped mine/bad.npy: not a .npy array of codes (no .npy file" in error
+    outside = "mine/beyond.npy: codes: value 60000 at (1, 2) is outside the vocabulary"
+    assert f"skipped {outside}" in error
     assert (tmp_path / "decoded" / "b" / "c.bvh").is_file()
+    assert not (tmp_path / "decoded" / "beyond.bvh").exists()
+    code, _, error = motiontok("decode", "mine/beyond.npy", "-o", "beyond.bvh")
+    assert code == 2
+    assert error.startswith(f"error: {outside}")
+    assert not (tmp_path / "beyond.bvh").exists()
 
 
 def test_what_cannot_be_decoded_is_said_in_one_line(motiontok, clips, tmp_path):
@@ -69,4 +79,5 @@ def test_what_cannot_be_decoded_is_said_in_one_line(motiontok, clips, tmp_path):
     Codes(np.zeros((1, 8), np.uint16), fingerprint="0" * 16).save(tmp_path / "other" / "a.npy")
     code, _, error = motiontok("decode", "other")
     assert code == 2
-    assert "0000000000000000" in error
+    assert "other/a.npy: codes were made by tokenizer 0000000000000000" in error
+    assert len(error.strip().splitlines()) == 1

@@ -119,6 +119,13 @@ def test_a_configuration_beside_the_file_is_found(write, tmp_path):
     assert bench.target_mm is None
 
 
+def test_steps_of_a_budget_end_its_runs_whatever_the_configuration_says(write):
+    text = 'config = "folder"\n[budgets.b.train]\nsteps = 5\n[budgets.c]\n[methods.daps]\n'
+    b, c = load_bench(write(text)).cells
+    assert (b.config.train.steps, b.config.train.time_budget) == (5, 0.0)
+    assert c.config.train.time_budget > 0
+
+
 def test_the_benchmark_of_all_methods_loads():
     bench = load_bench(TOOLS / "methods.toml")
     assert set(bench.methods) == {*METHODS, "pca-sq"}

@@ -11,7 +11,7 @@ import torch
 
 from motiontok.cli.main import cli
 from motiontok.config import load_config
-from motiontok.errors import ConfigError, DataError, TrainingError
+from motiontok.errors import ConfigError, DataError, InputError, TrainingError
 from motiontok.evaluate.bench import load_bench
 from motiontok.images.compare import run_image_bench
 from motiontok.images.published import published_for
@@ -269,3 +269,12 @@ def test_the_compare_command_writes_report_and_pictures(blobs, tmp_path):
     runs = json.loads((out / "report.json").read_text())["runs"]
     assert [run["method"] for run in runs] == ["daps"]
     assert runs[0]["log"][-1]["step"] == 4
+
+
+@pytest.mark.parametrize("option", [("--rate-weight", "1"), ("--hold-path",), ("--codes", "3")])
+def test_options_of_motion_are_refused_with_a_tokenizer_of_images(image_run, blobs, option):
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(cli, ["encode", str(blobs), "--tokenizer", str(image_run), *option])
+    assert isinstance(result.exception, InputError)
+    assert f"{option[0]} is for motion; {image_run} is a tokenizer of" in str(result.exception)

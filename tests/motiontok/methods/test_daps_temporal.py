@@ -111,6 +111,10 @@ def test_the_prior_learns_and_its_weight_buys_nats_with_error(made_data, tmp_pat
     assert tokenizer.nats(cheap).sum() < tokenizer.nats(plain).sum()
     with pytest.raises(DataError, match="rate_weight must be 0 or positive"):
         tokenizer.encode(motion, rate_weight=-1.0)
+    # A search would pass over the temperature.
+    with pytest.raises(DataError, match="temperature 1 draws codes and an effort of 3 searches"):
+        tokenizer.encode(motion, temperature=1.0, effort=3)
+    assert tokenizer.encode(motion, temperature=1.0, effort=1).shape == plain.shape
 
 
 def test_a_temperature_draws_codes_from_the_policy(short_run, made_data):

@@ -195,6 +195,27 @@ def test_joints_that_are_not_supported_are_named(tmp_path):
         load_robot(urdf, map=toml)
 
 
+def test_what_the_parser_leaves_out_is_remarked_and_not_written_past_everyone(tmp_path, capfd):
+    urdf, toml = legs(tmp_path)
+    text = urdf.read_text()
+    urdf.write_text(text.replace('<link name="l_foot"/>', """<link name="l_foot"><inertial>
+        <mass value="1"/></inertial></link>"""))  # fmt: skip
+    remarks = load_robot(urdf, map=toml).remarks
+    assert remarks == (
+        "Could not parse inertial element for Link [l_foot] (Inertial element must have inertia "
+        "element); it is left out",
+    )
+    assert capfd.readouterr().err == ""
+
+
+def test_a_broken_tree_is_refused_in_the_parsers_words(tmp_path, capfd):
+    urdf, toml = legs(tmp_path)
+    urdf.write_text(urdf.read_text().replace('parent link="l_mid"', 'parent link="nowhere"'))
+    with pytest.raises(RobotError, match=r"legs\.urdf: .*parent link \[nowhere\] of joint \[l_k"):
+        load_robot(urdf, map=toml)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("knee", ['lower="1" upper="-1"', 'lower="nan" upper="1"'])
 def test_limits_the_wrong_way_round_are_refused(tmp_path, knee):
     urdf, toml = legs(tmp_path, knee=knee)

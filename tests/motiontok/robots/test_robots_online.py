@@ -135,3 +135,26 @@ def test_bad_poses_are_refused(g1):
         Follower(g1, look_ahead=-0.1)
     with pytest.raises(RobotError, match="offsets"):
         Follower(g1, offsets=np.zeros((3, 3)))
+    with pytest.raises(RobotError, match="offsets: left thigh and shin are 0 mm long"):
+        Follower(g1, offsets=np.zeros((22, 3)))
+
+
+@pytest.mark.parametrize("look_ahead", [0.0, 0.3])
+def test_a_pose_that_is_refused_leaves_the_stream_as_it_was(g1, look_ahead):
+    motion = procedural.make("walk", seconds=1, seed=6)
+    plain, disturbed = (
+        Follower(g1, offsets=motion.offsets, look_ahead=look_ahead) for _ in range(2)
+    )
+    for frame, (place, turned) in enumerate(
+        zip(motion.root_positions, motion.rotations, strict=True)
+    ):
+        q = plain.push(place, turned)
+        if frame % 5 == 2:
+            for length in (0.0, 1e200):
+                broken = turned.copy()
+                broken[3] *= length
+                with pytest.raises(BVHError, match=r"of LeftFoot has a length of .*"):
+                    disturbed.push(place, broken)
+            with pytest.raises(BVHError, match=r"beyond 1e\+06 m, where no body can be"):
+                disturbed.push(place + 1e30, turned)
+        np.testing.assert_array_equal(disturbed.push(place, turned), q)

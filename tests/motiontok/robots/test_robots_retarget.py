@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
 
 import numpy as np
@@ -148,6 +149,24 @@ def test_many_motions_over_processes_come_back_in_order(g1):
     for a, b in zip(alone, together, strict=True):
         assert b.robot == "g1"
         # Processes have one thread each, which rounds otherwise.
+        np.testing.assert_allclose(a.qpos, b.qpos, atol=1e-6)
+
+
+def test_processes_that_die_leave_nothing_undone(g1):
+    motions = [procedural.make("walk", seconds=0.1, seed=seed) for seed in range(6)]
+
+    def source():
+        for count, motion in enumerate(motions):
+            if count == 4:  # so many are handed out at first
+                for child in multiprocessing.active_children():
+                    child.kill()
+            yield motion
+
+    alone = list(retarget_all(motions, g1, workers=1))
+    with pytest.warns(RuntimeWarning, match="a worker process died .*; going on in one process"):
+        together = list(retarget_all(source(), g1, workers=2))
+    assert len(together) == 6
+    for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(a.qpos, b.qpos, atol=1e-6)
 
 

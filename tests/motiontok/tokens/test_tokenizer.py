@@ -439,8 +439,12 @@ def test_bad_features_are_refused(tokenizer, features, words):
 
 
 def test_impossible_options_are_refused(tokenizer, motion):
-    with pytest.raises(DataError, match="effort must be at least 1, got 0"):
-        tokenizer.encode(motion, effort=0)
+    for effort in (0, -1, 1001, 10**9):
+        with pytest.raises(DataError, match=f"effort must be 1 to 1000, got {effort}"):
+            tokenizer.encode(motion, effort=effort)
+    for weight in (1001, 1e300):
+        with pytest.raises(DataError, match="rate_weight must be 0 to 1000, 1 being a fair price"):
+            tokenizer.encode(motion, rate_weight=weight)
     for temperature in (-1.0, np.nan, np.inf, "1", None, [1.0], True, np.ones(2)):
         with pytest.raises(DataError, match="temperature must be 0 or positive"):
             tokenizer.encode(motion, temperature=temperature)
