@@ -86,7 +86,7 @@ COMMANDS = ("train", "encode", "decode", "eval", "train_prior", "sample", "plan"
 
 
 @pytest.fixture
-def motiontok(monkeypatch, tmp_path, crossings):
+def motiontok(monkeypatch, tmp_path, crossings, undrawn):
     """Run a command in an empty folder, by default on the other device."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
