@@ -317,7 +317,7 @@ def test_a_slow_subscriber_loses_states_and_delays_nobody(
     client.open("s")
     client.push("s", some_codes)
     stamps = []
-    while len(stamps) < 100:
+    while len(stamps) < 60:
         stamps.append(quick.receive(5.0)["frame"])
     assert np.diff(stamps).max() == 1
     assert slow.receive(1.0)["frame"] < 50
