@@ -122,7 +122,7 @@ def test_a_policy_is_trained_on_a_data_set(folders, example, tmp_path):
     ]
     write_dataset(episodes, tmp_path / "data", tokenizer)
     given = ["--tokenizer", folders["--tokenizer"], "--data", tmp_path / "data"]
-    given += ["--minutes", "0.03", "--seconds", "3", "--out", tmp_path / "codes.npy"]
+    given += ["--minutes", "0.01", "--seconds", "3", "--out", tmp_path / "codes.npy"]
     done = example("train_policy_on_tokens", *given, "--task", "squat, low")
     assert done.returncode == 0, done.stderr
     assert "8 episodes of 2 tasks" in done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,7 @@ def run_bench(
             f"({len(ready.validation)} windows), {count} runs to do"
         )
 
-        def run(cell: Cell) -> dict[str, Any]:
-            do = _fit_codec if cell.is_codec else _train
-            return do(cell, out, clips, others.sets, ready, device)
-
-        yield run
+        yield lambda cell: _run(cell, out, clips, others.sets, ready, device)
 
     outcomes = run_cells(
         bench,
@@ -235,7 +232,7 @@ def fit_codec(cell: Cell, ready: TrainingData, *, device: str) -> ScalarCodec:
     return ScalarCodec.at_rate(components, cell.bits, windows)
 
 
-def _train(
+def _run(
     cell: Cell,
     out: Path,
     clips: Clips,
@@ -243,49 +240,35 @@ def _train(
     ready: TrainingData,
     device: str,
 ) -> dict[str, Any]:
+    """Train a cell's method, or fit the codec, and measure it: its ``result.json``."""
     config = cell.config
-    tokenizer, trained = train_cell(
-        cell, out / cell.folder, ready, licence=clips.licence, device=device
-    )
-    with progress("measuring", len(clips.held_out)) as update:
-        evaluation = evaluate_tokenizer(
-            tokenizer, ready.validation, clips.sets, seed=cell.seed, update=update
+    given = (ready.validation, clips.sets)
+    coder: ClipCoder[Any]
+    trained = None
+    if cell.is_codec:
+        codec = fit_codec(cell, ready, device=device)
+        coder = CodecCoder(codec, ready.statistics, config.data.window)
+        evaluate = partial(evaluate_codec, codec, *given, ready.statistics)
+    else:
+        tokenizer, trained = train_cell(
+            cell, out / cell.folder, ready, licence=clips.licence, device=device
         )
-    batch = ready.windows.batch(
-        config.train.batch_size, torch.Generator(device).manual_seed(cell.seed)
-    )
-    metrics = evaluation.to_dict() | _measure_unseen(TokenCoder(tokenizer), unseen, device)
-    metrics |= {"steps": trained.step, "training_seconds": trained.seconds}
-    metrics |= training_cost(trained.method, batch)
-    return _result(cell, metrics, ready, clips, device)
-
-
-def _fit_codec(
-    cell: Cell,
-    out: Path,
-    clips: Clips,
-    unseen: Sequence[ClipSet],
-    ready: TrainingData,
-    device: str,
-) -> dict[str, Any]:
-    codec = fit_codec(cell, ready, device=device)
+        coder = TokenCoder(tokenizer)
+        evaluate = partial(evaluate_tokenizer, tokenizer, *given, seed=cell.seed)
     with progress("measuring", len(clips.held_out)) as update:
-        evaluation = evaluate_codec(
-            codec, ready.validation, clips.sets, ready.statistics, update=update
+        metrics = evaluate(update=update).to_dict()
+    metrics |= _measure_unseen(coder, unseen, device)
+    if trained is not None:
+        batch = ready.windows.batch(
+            config.train.batch_size, torch.Generator(device).manual_seed(cell.seed)
         )
-    coder = CodecCoder(codec, ready.statistics, cell.config.data.window)
-    metrics = evaluation.to_dict() | _measure_unseen(coder, unseen, device)
-    return _result(cell, metrics, ready, clips, device)
-
-
-def _result(
-    cell: Cell, metrics: dict[str, Any], ready: TrainingData, clips: Clips, device: str
-) -> dict[str, Any]:
+        metrics |= {"steps": trained.step, "training_seconds": trained.seconds}
+        metrics |= training_cost(trained.method, batch)
     return {
-        "config": cell.config.to_dict(),
+        "config": config.to_dict(),
         "machine": machine(device),
         "test": {
-            "split": f"{cell.config.data.dataset}, held out{of_sets(clips.sets)}",
+            "split": f"{config.data.dataset}, held out{of_sets(clips.sets)}",
             "clips": len(clips.held_out),
             "windows": len(ready.validation),
             "training_clips": len(clips.training),

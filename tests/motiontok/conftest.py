@@ -36,6 +36,13 @@ def one_core(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0})
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Runs draw no curves, which takes longer than they train."""
+    for name in ("runs.plot_curves", "images.runs.plot_curves", "images.runs.plot_grid"):
+        monkeypatch.setattr(f"motiontok.{name}", lambda *arguments, **options: None)
+
+
 @pytest.fixture(scope="session")
 def g1():
     """Unitree's G1; not to be changed."""

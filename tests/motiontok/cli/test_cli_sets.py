@@ -191,6 +191,7 @@ def test_bad_input_is_told_in_one_line(run, folders, trained, tmp_path, argument
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("method", ["pca-pq", "daps"])
 def test_warps_are_for_what_is_trained_in_steps(method, folders, tmp_path):
     losses = []
@@ -209,6 +210,7 @@ def test_warps_are_for_what_is_trained_in_steps(method, folders, tmp_path):
     assert (losses[0] == losses[1]) == (method == "pca-pq")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_goes_on_with_the_same_sets_in_the_same_order(folders, tmp_path):
     walks, dances = folders / "walks", folders / "dances"
 

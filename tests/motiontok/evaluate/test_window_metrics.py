@@ -10,10 +10,10 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_methods import tiny_config
 
 from bvh import procedural
 from bvh.motion import Motion
-from motiontok.config import parse_config
 from motiontok.data import COLUMNS, FEATURES, Statistics, reconstruction_metrics
 from motiontok.evaluate.cost import coding_speed, training_cost
 from motiontok.evaluate.seams import seam_errors
@@ -35,22 +35,7 @@ def data():
 
 
 def make(name, **method):
-    config = parse_config(
-        {
-            "data": {"window": 4},
-            "model": {
-                "codes_per_window": 2,
-                "vocab_size": 8,
-                "width": 16,
-                "heads": 2,
-                "layers": 1,
-                "decoder_width": 16,
-                "decoder_layers": 1,
-            },
-            "method": {"name": name, "beta_end": 0.5, **method},
-        },
-        "test",
-    )
+    config = tiny_config(name, frames=4, codes=2, vocab=8, method={"beta_end": 0.5, **method})
     torch.manual_seed(0)
     return make_method(config, MotionNetworks(config)).eval()
 

@@ -22,7 +22,7 @@ def joining_tokenizer(tmp_path_factory):
         {
             "data": {"window": 32},
             "model": {
-                "codes_per_window": 8,
+                "codes_per_window": 4,
                 "vocab_size": 32,
                 "width": 16,
                 "decoder_width": 16,

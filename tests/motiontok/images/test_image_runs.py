@@ -21,6 +21,8 @@ from motiontok.images.tokenizer import ImageTokenizer
 from motiontok.training.checkpoint import load_checkpoint
 from motiontok.training.log import read_log
 
+pytestmark = pytest.mark.usefixtures("undrawn")  # the shared run is drawn
+
 METHODS = (
     "daps", "daps-na", "gumbel", "gumbel-na", "grmck", "grmck-na", "reinforce", "ppo",
     "vqvae", "fsq", "rvq", "lfq", "lopq-net", "daps-lopq",
@@ -33,13 +35,6 @@ def train(settings, out, data, config="mnist", **options):
         load_config(config, settings), out=out, data=data, say=said.append, **options
     )
     return run, said
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch):
-    """Drawing takes longer than training here; the shared run is drawn."""
-    for name in ("plot_curves", "plot_grid"):
-        monkeypatch.setattr(f"motiontok.images.runs.{name}", lambda *arguments: None)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_methods import tiny_config
 
-from motiontok.config import parse_config
 from motiontok.errors import ConfigError
 from motiontok.methods import MotionNetworks, make_method
 from motiontok.methods.daps.daps import (
@@ -27,22 +27,8 @@ SEQUENCES = torch.tensor(list(itertools.product(range(VOCAB), repeat=CODES)))
 
 
 def make(name="daps", *, codes=None, vocab=VOCAB, frames=FRAMES, columns=COLUMNS, **method):
-    config = parse_config(
-        {
-            "data": {"window": frames},
-            "model": {
-                "codes_per_window": CODES if codes is None else codes,
-                "vocab_size": vocab,
-                "width": 16,
-                "heads": 2,
-                "layers": 1,
-                "decoder_width": 16,
-                "decoder_layers": 1,
-            },
-            "method": {"name": name, **method},
-        },
-        "test",
-    )
+    codes = CODES if codes is None else codes
+    config = tiny_config(name, frames=frames, codes=codes, vocab=vocab, method=method)
     torch.manual_seed(0)
     return make_method(config, MotionNetworks(config, columns=columns))
 

@@ -86,7 +86,7 @@ COMMANDS = ("train", "encode", "decode", "eval", "train_prior", "sample", "plan"
 
 
 @pytest.fixture
-def motiontok(monkeypatch, tmp_path, crossings):
+def motiontok(monkeypatch, tmp_path, crossings, undrawn):
     """Run a command in an empty folder, by default on the other device."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
@@ -105,14 +105,12 @@ def test_motion_goes_all_the_way_there(method, motiontok, crossings, tiny_settin
         bvh.write(clip, folder / f"dataset-1_walk_normal_{seed:03d}.bvh")
     clip = folder / "dataset-1_walk_normal_001.bvh"
     (tmp_path / "w.csv").write_text("x,y\n0,0\n1,0\n")
-    settings = [
-        f"--set={s}"
-        for s in (*tiny_settings, f"method.name={method}", "data.warp=1.33", "train.steps=4")
-    ]
+    own = (f"method.name={method}", "model.codes_per_window=4", "data.warp=1.33", "train.steps=4")
+    settings = [f"--set={s}" for s in (*tiny_settings, *own)]
 
     motiontok("train", "demo", "--out", "run", *settings)
     if method == "daps":
-        motiontok("train", "demo", "--out", "run", "--resume", *settings, "--set=train.steps=6")
+        motiontok("train", "demo", "--out", "run", "--resume", *settings, "--set=train.steps=5")
     motiontok("encode", clip, "--tokenizer", "run", "-o", "there.npy")
     motiontok("encode", clip, "--tokenizer", "run", "-o", "here.npy", "--device", "cpu")
     np.testing.assert_array_equal(np.load("there.npy"), np.load("here.npy"))
@@ -122,9 +120,9 @@ def test_motion_goes_all_the_way_there(method, motiontok, crossings, tiny_settin
     sizes = ("--steps", 2, "--shifts", 1, "--width", 16, "--layers", 1)
     motiontok("train-prior", "--tokenizer", "run", "--data", folder, "--out", "prior", *sizes)
     prior = ("--tokenizer", "run", "--prior", "prior/prior")
-    motiontok("sample", *prior, "--label", "walk", "--seconds", 2, "--prefix", clip, "-o", "s.npy")
+    motiontok("sample", *prior, "--label", "walk", "--seconds", 1, "--prefix", clip, "-o", "s.npy")
     motiontok("plan", *prior, "--waypoints", "w.csv", "--samples", 2, "--beam", 1, "-o", "p.npy")
-    assert np.load("p.npy").shape[1] == 8
+    assert np.load("p.npy").shape[1] == 4
     # It was there, not here.
     assert any("windows.py" in line for line in crossings.waits)
 

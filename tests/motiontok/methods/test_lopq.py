@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -52,6 +53,13 @@ def fitted(
     return quantizer
 
 
+@cache
+def shared(*, codes=CODES, vocab=VOCAB, sized=True) -> LopqQuantizer:
+    """Fitted to ``curved()``; not to be changed."""
+    return fitted(codes=codes, vocab=vocab, sized=sized)
+
+
+@cache
 def lopq(**model):
     sizes = {
         "codes_per_window": CODES,
@@ -77,7 +85,7 @@ def test_beats_one_basis_for_all_at_equal_bits():
     new = curved(500, seed=1)
     flat = ProductQuantizer(shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB)
     flat.fit(curved(), torch.Generator().manual_seed(0))
-    assert error(fitted(sized=False), new) < 0.7 * error(flat, new)
+    assert error(shared(sized=False), new) < 0.7 * error(flat, new)
 
 
 def test_naming_sizes_pays_where_they_differ():
@@ -89,7 +97,7 @@ def test_naming_sizes_pays_where_they_differ():
 
 def test_a_window_of_another_size_has_codewords_of_the_same_shape():
     """Of all codes that of sizes alone changes, if what is left in the cell is scaled."""
-    quantizer, x = fitted(codes=8), curved(200, seed=2)
+    quantizer, x = shared(codes=8), curved(200, seed=2)
     y = quantizer.components(x)
     cells = quantizer.encode(x)[:, 0]
     levels = quantizer.sizes.deviations[:32, 0]
@@ -104,13 +112,13 @@ def test_a_window_of_another_size_has_codewords_of_the_same_shape():
 
 
 def test_bases_are_orthonormal():
-    quantizer = fitted()
+    quantizer = shared()
     for rows in (quantizer.basis, *quantizer.local):
         torch.testing.assert_close(rows @ rows.T, torch.eye(len(rows)), atol=1e-4, rtol=0)
 
 
 def test_coordinates_are_inverted_within_a_basis():
-    quantizer = fitted()
+    quantizer = shared()
     y = quantizer.components(curved(20, seed=2))
     cells = quantizer.encode(curved(20, seed=2))[:, 0]
     z = quantizer.coordinates(y, cells)
@@ -121,7 +129,7 @@ def test_coordinates_are_inverted_within_a_basis():
 @with_and_without_sizes
 def test_tokens_are_the_nearest_words_in_the_window(sized):
     """Of all values of a token, the one chosen leaves the least error, in cell and sizes chosen."""
-    quantizer, x = fitted(sized=sized), curved(6, seed=3)
+    quantizer, x = shared(sized=sized), curved(6, seed=3)
     y = quantizer.components(x)
     codes = quantizer.encode(x)
     best = ((quantizer.decode_components(codes) - y) ** 2).sum(dim=1)
@@ -134,7 +142,7 @@ def test_tokens_are_the_nearest_words_in_the_window(sized):
 
 
 def test_cells_are_the_nearest():
-    quantizer, x = fitted(), curved(30, seed=3)
+    quantizer, x = shared(), curved(30, seed=3)
     distance = torch.cdist(quantizer.components(x), quantizer.centroids)
     assert torch.equal(quantizer.encode(x)[:, 0], distance.argmin(dim=1))
 
@@ -153,7 +161,7 @@ def test_trying_more_sizes_never_errs_more():
 
 
 def test_trying_more_cells_never_errs_more():
-    quantizer, x = fitted(), curved(200, seed=4)
+    quantizer, x = shared(), curved(200, seed=4)
     y = quantizer.components(x)
     errors = []
     for cells in (1, 2, 4, VOCAB, 10 * VOCAB):
@@ -168,13 +176,13 @@ def test_windows_beyond_training_are_still_coded():
     """Three times as far from the mean as any seen, and not just cut off at the edge."""
     x = curved(200, seed=11)
     far = x.mean(dim=0) + 3.0 * (x - x.mean(dim=0))
-    quantizer = fitted(codes=8, vocab=64)
+    quantizer = shared(codes=8, vocab=64)
     assert error(quantizer, far, cells=4) < 0.15 * float(far.var(dim=0).mean())
 
 
 @with_and_without_sizes
 def test_coordinates_go_from_coarse_to_fine(sized):
-    quantizer = fitted(sized=sized)
+    quantizer = shared(sized=sized)
     variance = quantizer.spread.square().mean(0) * quantizer.codewords.var(dim=0)
     ends = quantizer.ends.tolist()[quantizer.head - 1 :]
     means = [float(variance[a:b].mean()) for a, b in pairwise(ends)]
@@ -233,7 +241,7 @@ def test_one_seed_is_one_quantiser():
 
 @with_and_without_sizes
 def test_another_quantiser_of_the_same_shape_loads_it(sized):
-    quantizer, x = fitted(sized=sized), curved(10, seed=5)
+    quantizer, x = shared(sized=sized), curved(10, seed=5)
     other = LopqQuantizer(
         shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB, components=24, bases=8,
         sized=sized,
@@ -243,7 +251,7 @@ def test_another_quantiser_of_the_same_shape_loads_it(sized):
 
 
 def test_spoilt_weights_are_refused():
-    state = fitted().state_dict()
+    state = shared().state_dict()
     state["codewords"] = state["codewords"][:, :-1]
     other = LopqQuantizer(
         shape=(FRAMES, COLUMNS), codes=CODES, vocab_size=VOCAB, components=24, bases=8
@@ -254,7 +262,7 @@ def test_spoilt_weights_are_refused():
 
 @with_and_without_sizes
 def test_the_policy_at_temperature_zero_is_the_quantiser(sized):
-    quantizer, x = fitted(sized=sized), curved(50, seed=6)
+    quantizer, x = shared(sized=sized), curved(50, seed=6)
     policy = LopqPolicy(quantizer)
     assert isinstance(policy, Policy)
     codes = policy.sample(x, 1, temperature=0.0)[0][:, 0]
@@ -265,7 +273,7 @@ def test_the_policy_at_temperature_zero_is_the_quantiser(sized):
 
 @with_and_without_sizes
 def test_log_probabilities_are_those_of_the_sampler(sized):
-    policy, x = LopqPolicy(fitted(sized=sized)), curved(7, seed=7)
+    policy, x = LopqPolicy(shared(sized=sized)), curved(7, seed=7)
     codes, logq = policy.sample(x, 5, generator=torch.Generator().manual_seed(0))
     logp = policy.log_probabilities(x, codes)
     torch.testing.assert_close(logp.exp().sum(dim=-1), torch.ones(7, 5, CODES))
@@ -276,7 +284,7 @@ def test_log_probabilities_are_those_of_the_sampler(sized):
 @with_and_without_sizes
 def test_log_probabilities_are_gaussian_densities(sized):
     """log q of a token is the log-density of the window around what the token says."""
-    quantizer, x = fitted(sized=sized), curved(3, seed=8)
+    quantizer, x = shared(sized=sized), curved(3, seed=8)
     codes = quantizer.encode(x)
     found = LopqPolicy(quantizer).log_probabilities(x, codes[:, None])[:, 0].double()
     y = quantizer.components(x)
@@ -315,7 +323,7 @@ def test_the_method_encodes_and_decodes_as_its_quantiser():
 
 
 def test_sizes_are_named_where_there_are_tokens_enough():
-    assert lopq(codes_per_window=4).quantizer.head == 1
+    assert lopq().quantizer.head == 1
     assert lopq(codes_per_window=8).quantizer.head == 2
 
 

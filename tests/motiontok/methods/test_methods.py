@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import sys
 
 import pytest
 import torch
+from tiny_methods import LIBRARY, marked, needs_library, tiny_config
 
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
@@ -15,47 +15,28 @@ from motiontok.data import FEATURES, Statistics, WindowSet
 from motiontok.data.training_data import TrainingData
 from motiontok.errors import ConfigError, MissingDependencyError
 from motiontok.methods import METHODS, MotionNetworks, make_method
-from motiontok.methods.quantizers import temporal
 from motiontok.methods.quantizers.fsq import levels
 from motiontok.training import train
 from motiontok.training.clipping import clip_adaptively
 from motiontok.training.log import read_log
 
 FRAMES, COLUMNS, CODES, VOCAB = 4, 3, 2, 8
-LIBRARY = {"vqvae", "fsq", "rvq", "lfq"}
-needs_library = pytest.mark.skipif(
-    importlib.util.find_spec("vector_quantize_pytorch") is None,
-    reason="needs vector-quantize-pytorch: pip install 'motiontok[baselines]'",
-)
-EVERY = [pytest.param(n, marks=needs_library if n in LIBRARY else ()) for n in METHODS]
+EVERY = marked(METHODS)
 TEMPORAL = ("temporal", "daps-temporal")
 TRAINED = [p for p in EVERY if p.values[0] not in ("lopq", "pca-pq")]
 
-
-@pytest.fixture(autouse=True)
-def short_start(monkeypatch):
-    """The lapped transform of temporal starts near enough to where it learns to."""
-    monkeypatch.setattr(temporal, "_LINEAR_STEPS", 10)
+pytestmark = pytest.mark.usefixtures("short_start")
 
 
 def config_of(name, *, vocab=VOCAB, codes=CODES, frames=FRAMES, **train):
-    return parse_config(
-        {
-            "data": {"window": frames},
-            "model": {
-                "codes_per_window": codes,
-                "vocab_size": vocab,
-                "width": 16,
-                "heads": 2,
-                "layers": 1,
-                "decoder_width": 16,
-                "decoder_layers": 1,
-                "components": 32 if name in TEMPORAL else 512,
-            },
-            "method": {"name": name, "samples": 4, "beta_start": 0.3, "variance": 0.1},
-            "train": {"batch_size": 64, **train},
-        },
-        "test",
+    return tiny_config(
+        name,
+        frames=frames,
+        codes=codes,
+        vocab=vocab,
+        components=32 if name in TEMPORAL else 512,
+        method={"samples": 4, "beta_start": 0.3, "variance": 0.1},
+        train={"batch_size": 64, **train},
     )
 
 

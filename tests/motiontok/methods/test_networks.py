@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 
 import pytest
 import torch
+from tiny_methods import marked, tiny_config
 from torch import nn
 
-from motiontok.config import parse_config
 from motiontok.data.epoch_sampler import EpochSampler
 from motiontok.methods import METHODS, Networks, make_method
 from motiontok.models import BernoulliLikelihood, Decoder, LearnedGaussianLikelihood
 from motiontok.training import train
 
 CODES, VOCAB = 2, 8
-LIBRARY = {"vqvae", "fsq", "rvq", "lfq"}
-needs_library = pytest.mark.skipif(
-    importlib.util.find_spec("vector_quantize_pytorch") is None,
-    reason="needs vector-quantize-pytorch: pip install 'motiontok[baselines]'",
-)
 # What starts from a quantiser of windows needs windows and a Gaussian, temporal needs clips.
-OF_ANY_DATA = [
-    pytest.param(name, marks=needs_library if name in LIBRARY else ())
-    for name in METHODS
-    if not name.endswith("pq") and "temporal" not in name
-]
+OF_ANY_DATA = marked(n for n in METHODS if not n.endswith("pq") and "temporal" not in n)
 
 
 class Perceptron(Decoder):
@@ -60,29 +50,20 @@ KINDS = {
 
 
 def config_of(name):
-    return parse_config(
-        {
-            "model": {
-                "codes_per_window": CODES,
-                "vocab_size": VOCAB,
-                "width": 16,
-                "heads": 2,
-                "layers": 1,
-                "decoder_width": 16,
-                "decoder_layers": 1,
-            },
-            "data": {"window": 2},
-            "method": {"name": name, "samples": 4, "beta_start": 0.3},
-            "train": {
-                "steps": 30,
-                "batch_size": 16,
-                "learning_rate": 1e-2,
-                "final_learning_rate": 1e-3,
-                "evaluate_every": 15,
-                "log_every": 5,
-            },
+    return tiny_config(
+        name,
+        frames=2,
+        codes=CODES,
+        vocab=VOCAB,
+        method={"samples": 4, "beta_start": 0.3},
+        train={
+            "steps": 12,
+            "batch_size": 16,
+            "learning_rate": 1e-2,
+            "final_learning_rate": 1e-3,
+            "evaluate_every": 6,
+            "log_every": 3,
         },
-        "test",
     )
 
 

@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 import torch
+from tiny_methods import tiny_config
 
-from motiontok.config import load_config, parse_config
+from motiontok.config import load_config
 from motiontok.methods import MotionNetworks, make_method
 from motiontok.methods.image_networks import image_networks
 from motiontok.methods.policy_gradient.ppo import adapt_penalty, clipped_objective
@@ -18,21 +19,14 @@ SEQUENCES = torch.tensor(list(itertools.product(range(VOCAB), repeat=CODES)))
 
 
 def make(name, samples=2):
-    config = parse_config(
-        {
-            "data": {"window": FRAMES},
-            "model": {
-                "codes_per_window": CODES,
-                "vocab_size": VOCAB,
-                "width": 8,
-                "heads": 2,
-                "layers": 1,
-                "decoder_width": 8,
-                "decoder_layers": 1,
-            },
-            "method": {"name": name, "samples": samples, "beta_start": BETA, "beta_end": BETA},
-        },
-        "test",
+    config = tiny_config(
+        name,
+        frames=FRAMES,
+        codes=CODES,
+        vocab=VOCAB,
+        width=8,
+        decoder_width=8,
+        method={"samples": samples, "beta_start": BETA, "beta_end": BETA},
     )
     torch.manual_seed(0)
     return make_method(config, MotionNetworks(config, columns=COLUMNS)).double()

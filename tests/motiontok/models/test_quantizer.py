@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from tiny_methods import tiny_config
 
-from motiontok.config import parse_config
 from motiontok.methods import MotionNetworks, make_method
 from motiontok.models import ProductQuantizer
 
@@ -33,22 +33,7 @@ def fitted(*, codes=CODES, vocab=VOCAB, x=None, **kind) -> ProductQuantizer:
 
 
 def daps_pq(**method):
-    config = parse_config(
-        {
-            "data": {"window": FRAMES},
-            "model": {
-                "codes_per_window": CODES,
-                "vocab_size": VOCAB,
-                "width": 16,
-                "heads": 2,
-                "layers": 1,
-                "decoder_width": 16,
-                "decoder_layers": 1,
-            },
-            "method": {"name": "daps-pq", **method},
-        },
-        "test",
-    )
+    config = tiny_config("daps-pq", frames=FRAMES, codes=CODES, vocab=VOCAB, method=method)
     torch.manual_seed(0)
     made = make_method(config, MotionNetworks(config, columns=COLUMNS))
     made.fit(lambda count: windows()[:count], torch.Generator().manual_seed(0))

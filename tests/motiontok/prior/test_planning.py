@@ -185,7 +185,8 @@ def test_search_does_better_than_sampling_alone(tiny_prior, tiny_tokenizer):
     for samples, horizon, beam in ((1, 1, 1), (12, 1, 1), (12, 2, 3)):
         total = 0.0
         # What is sampled alone ends anywhere (0.3 to 1.2 m over three seeds), search does not.
-        for seed in range(6):
+        seeds = range(6 if samples == 1 else 3)
+        for seed in seeds:
             planner = SearchPlanner(
                 tiny_prior,
                 tiny_tokenizer,
@@ -199,7 +200,7 @@ def test_search_does_better_than_sampling_alone(tiny_prior, tiny_tokenizer):
             codes = follow(planner, tiny_tokenizer, seconds=3.0)
             motion = tiny_tokenizer.decode_codes(codes)
             total += tracking_errors(motion, path)["path_error_m"]
-        errors.append(total / 6)
+        errors.append(total / len(seeds))
     assert max(errors[1:]) < 0.8 * errors[0]
 
 

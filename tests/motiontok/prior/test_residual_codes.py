@@ -89,7 +89,19 @@ def test_effects_are_vectors_seen_along_directions(read, codes):
         torch.testing.assert_close(seen[row, codes[:, n]], found, atol=1e-4, rtol=1e-4)
 
 
-def prepared(name):
+@pytest.fixture(scope="module")
+def made_up():
+    """Sixteen made-up motions, two of them held out."""
+    motions = procedural.dataset(16, seconds=6.0, seed=0)
+    return Clips((ClipSet("made", motions[:14], motions[14:]),), "")
+
+
+@pytest.fixture(scope="module")
+def temporal_tokenizer(made_up):
+    return prepared("temporal", made_up)
+
+
+def prepared(name, clips):
     """A tokenizer of made-up motion before its first step."""
     config = parse_config(
         {
@@ -105,19 +117,20 @@ def prepared(name):
         },
         "test",
     )
-    motions = procedural.dataset(16, seconds=6.0, seed=0)
-    clips = Clips((ClipSet("made", motions[:14], motions[14:]),), "")
     ready = make_training_data(clips, config.data).stretched(4)
     method = make_method(config, MotionNetworks(config, statistics=ready.statistics))
     generator = torch.Generator().manual_seed(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(temporal, "_LINEAR_STEPS", 60)
+        patch.setattr(temporal, "_LINEAR_BATCH", 16)
         method.fit(lambda count: ready.windows.batch(min(count, 500), generator), generator)
     return MotionTokenizer(method, ready.statistics)
 
 
-def test_a_prior_of_a_temporal_tokenizer_reads_samples_and_steers(tmp_path, labelled_clips):
-    tokenizer = prepared("temporal")
+def test_a_prior_of_a_temporal_tokenizer_reads_samples_and_steers(
+    temporal_tokenizer, tmp_path, labelled_clips
+):
+    tokenizer = temporal_tokenizer
     method = tokenizer.method
     # What components say of velocities is what is decoded.
     says = residual_command_map(method)
@@ -142,8 +155,10 @@ def test_a_prior_of_a_temporal_tokenizer_reads_samples_and_steers(tmp_path, labe
     assert fast > slow + 0.3
 
 
-def test_a_prior_of_the_first_codes_leaves_the_others_to_the_tokenizer(tmp_path, labelled_clips):
-    tokenizer = prepared("daps-temporal")
+def test_a_prior_of_the_first_codes_leaves_the_others_to_the_tokenizer(
+    temporal_tokenizer, made_up, tmp_path, labelled_clips
+):
+    tokenizer = prepared("daps-temporal", made_up)
     sizes = {"data": [labelled_clips], "shifts": 1, "width": 16, "layers": 1, "steps": 3}
     prior = run_prior_training(tokenizer, out=tmp_path / "a", codes=12, **sizes).prior
     again = TokenPrior.from_pretrained(tmp_path / "a", tokenizer=tokenizer)
@@ -161,4 +176,4 @@ def test_a_prior_of_the_first_codes_leaves_the_others_to_the_tokenizer(tmp_path,
     np.testing.assert_allclose(logp[:, 12:], rest[:, 12:], rtol=1e-5)
     assert (logp[:, 12:] > -np.log(32)).all()
     with pytest.raises(TokenizerError, match="first 12 codes"):
-        run_prior_training(prepared("temporal"), out=tmp_path / "b", codes=12, **sizes)
+        run_prior_training(temporal_tokenizer, out=tmp_path / "b", codes=12, **sizes)

@@ -39,6 +39,13 @@ def prior(tokenizer):
     return TokenPrior.from_pretrained("default", tokenizer=tokenizer)
 
 
+@pytest.fixture(scope="module")
+def walked(tokenizer):
+    """Frames ``(1, 96, columns)`` that a walk's codes decode to."""
+    codes = torch.from_numpy(np.asarray(tokenizer.encode(WALK[:96], effort=1)))
+    return decoded_frames(tokenizer.method, codes[None])
+
+
 def of_walk(frame: int, time: float) -> TargetPose:
     return TargetPose.of(WALK, frame, time=time)
 
@@ -114,9 +121,8 @@ def test_a_motion_is_in_its_own_poses_and_off_others_by_their_distance():
     st.booleans(),
 )
 @settings(max_examples=8, deadline=None)
-def test_bent_frames_are_in_the_poses(tokenizer, prior, first, second, x, yaw, anywhere):
-    method = tokenizer.method
-    frames = decoded_frames(method, torch.from_numpy(np.asarray(tokenizer.encode(WALK[:96])))[None])
+def test_bent_frames_are_in_the_poses(tokenizer, walked, first, second, x, yaw, anywhere):
+    method, frames = tokenizer.method, walked
     begin = torch.tensor([[0.5, -1.0, 0.3]])
     poses = [of_walk(70, 1.0), replace(TargetPose.of(WAVE, 20, time=2.0), place=Start(x, 0.5, yaw))]
     if anywhere:
@@ -141,9 +147,8 @@ def _raw(method, frames):
     return raw
 
 
-def test_paths_of_frames_are_those_of_features(tokenizer):
-    method = tokenizer.method
-    frames = decoded_frames(method, torch.from_numpy(np.asarray(tokenizer.encode(WALK[:64])))[None])
+def test_paths_of_frames_are_those_of_features(tokenizer, walked):
+    method, frames = tokenizer.method, walked
     begin = torch.tensor([[0.5, -1.0, 0.3]])
     path = path_of(method.error, frames, begin, first=True)[0].numpy()
     positions, yaw = root_path(_raw(method, frames), Start(0.5, -1.0, 0.3))

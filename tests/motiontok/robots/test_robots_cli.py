@@ -162,7 +162,7 @@ def test_what_a_run_wrote_beside_its_sources_is_no_source_of_the_next(run, tmp_p
 @pytest.mark.usefixtures("one_core")
 def test_the_ground_may_be_said(tmp_path):
     slope = np.tan(np.radians(8.0))
-    motion = procedural.make("walk", seconds=2, seed=1)
+    motion = procedural.make("walk", seconds=1.2, seed=1)
     turn = bvh.rotations.from_axis_angle([0.0, 1.0, 0.0], -np.radians(8.0))
     folder = tmp_path / "clips"
     folder.mkdir()

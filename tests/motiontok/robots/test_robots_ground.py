@@ -23,17 +23,17 @@ FLAT = [(0.0, 0.0, 0.0)]
 SLOPE = np.radians(10.0)
 
 
-def up_a_ramp():
+def up_a_ramp(seconds=5.0):
     """A walk on a plane that is tilted about the world's Y axis, the body square to it."""
-    motion = procedural.make("walk", seconds=5, seed=4, speed=1.0)
+    motion = procedural.make("walk", seconds=seconds, seed=4, speed=1.0)
     return motion.moved(from_axis_angle([0.0, 1.0, 0.0], -SLOPE), np.zeros(3))
 
 
-def up_steps(height=0.15):
+def up_steps(height=0.15, seconds=5.0):
     """A walk whose feet stand that much higher with every step."""
     rng = np.random.default_rng(3)
     body = Body.scaled(1.0)
-    time = np.arange(150) / 30.0
+    time = np.arange(round(30 * seconds)) / 30.0
     performance = walk(time, rng, body, Style.random(rng, body), 0.8)
     stands = [runs(foot.lift < 1e-3) for foot in performance.feet]
     order = sorted({span for spans in stands for span in spans})
@@ -121,9 +121,9 @@ def test_known_steps_hold_each_foot_on_the_nearest(g1):
 @pytest.mark.parametrize("kind", ["ramp", "steps"])
 def test_a_stream_on_known_ground_stands_on_it(g1, kind, look_ahead):
     if kind == "ramp":
-        motion, ground = up_a_ramp(), [(float(np.tan(SLOPE)), 0.0, 0.0)]
+        motion, ground = up_a_ramp(3.0), [(float(np.tan(SLOPE)), 0.0, 0.0)]
     else:
-        motion, top = up_steps()
+        motion, top = up_steps(seconds=3.0)
         ground = [(0.0, 0.0, z) for z in np.arange(0.0, top + 0.01, 0.15)]
     reports = []
     for known in (ground, None):

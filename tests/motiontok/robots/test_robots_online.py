@@ -31,7 +31,7 @@ def test_the_skeleton_is_the_motions_own_kinematics():
 
 @pytest.mark.parametrize("kind", ["walk", "dance", "turn"])
 def test_a_stream_is_followed(g1, kind):
-    motion = procedural.make(kind, seconds=3, seed=6)
+    motion = procedural.make(kind, seconds=2, seed=6)
     follower = Follower(g1, offsets=motion.offsets)
     trajectory = Trajectory(follow(follower, motion), g1.joint_names, 30.0, "g1")
     report = evaluate(trajectory, motion, g1)
@@ -53,7 +53,7 @@ def test_the_future_changes_nothing_and_reset_forgets(g1):
 
 @pytest.mark.parametrize(("kind", "look_ahead"), [("dance", 0.3), ("walk", 0.5)])
 def test_a_robot_that_is_late_moves_smoothly_and_away_from_its_stops(g1, kind, look_ahead):
-    motion = procedural.make(kind, seconds=4, seed=6)
+    motion = procedural.make(kind, seconds=3, seed=6)
     at_once = Follower(g1, offsets=motion.offsets)
     late = Follower(g1, offsets=motion.offsets, look_ahead=look_ahead)
     assert at_once.latency == 0
@@ -88,7 +88,7 @@ def test_a_late_robot_sees_its_latency_and_no_more(g1):
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_no_part_of_a_body_that_lies_down_goes_into_the_ground(g1, side, look_ahead):
     # Onto the front and onto the back, hips in the end where a robot's would be in the ground.
-    motion = procedural.make("walk", seconds=3, seed=6)
+    motion = procedural.make("walk", seconds=2.2, seed=6)
     share = np.clip(np.arange(len(motion)) / 45.0, 0.0, 1.0)
     half = 0.25 * np.pi * side * share
     pitch = np.stack([np.cos(half), 0 * half, np.sin(half), 0 * half], axis=1)

@@ -21,7 +21,7 @@ from motiontok.robots.retargeting import t_pose
 
 @pytest.mark.parametrize("kind", procedural.KINDS)
 def test_the_g1_follows_every_kind_of_motion(g1, kind):
-    motion = procedural.make(kind, seconds=3, seed=3)
+    motion = procedural.make(kind, seconds=2, seed=3)
     trajectory = retarget(motion, g1)
     report = evaluate(trajectory, motion, g1)
     assert len(trajectory) == len(motion)
@@ -37,7 +37,7 @@ def test_the_g1_follows_every_kind_of_motion(g1, kind):
 
 
 def test_who_kneels_stands_on_no_feet(g1):
-    motion = procedural.make("wave", seconds=3, seed=0)
+    motion = procedural.make("wave", seconds=1.5, seed=0)
     turns = motion.rotations.copy()
     for side in ("Left", "Right"):
         # Shins level, insteps on the ground: further than the robot's ankles go.

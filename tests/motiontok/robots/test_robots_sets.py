@@ -32,7 +32,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def walk(g1):
-    return retarget(procedural.make("walk", seconds=3, seed=4), g1)
+    return retarget(procedural.make("walk", seconds=2, seed=4), g1)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def mixed(tmp_path, g1, walk):
     """A clip, the robot in three kinds of files, and a table of something else."""
     folder = tmp_path / "mixed"
     (folder / "deep").mkdir(parents=True)
-    bvh.write(procedural.make("dance", seconds=3, seed=1).to_clip(), folder / "dance.bvh")
+    bvh.write(procedural.make("dance", seconds=2, seed=1).to_clip(), folder / "dance.bvh")
     walk.save(folder / "own.npz")
     np.savetxt(folder / "table.csv", walk.qpos, delimiter=",")
     save_tracking(walk, g1, folder / "deep" / "tracker.npz", fps=30)
@@ -112,7 +112,7 @@ def test_the_folder_may_say_whose_it_is(mixed):
     (mixed / "bvh.toml").write_text('robot = "g1"\nfps = 60\n')
     data = dataset.load(mixed, reading=reading())
     assert "table.csv" in data.names
-    assert len(data.motions[data.names.index("table.csv")]) == pytest.approx(45, abs=1)
+    assert len(data.motions[data.names.index("table.csv")]) == pytest.approx(30, abs=1)
     assert Reading(robot="g1").digest != Reading().digest == reading().digest
 
 
@@ -132,14 +132,14 @@ def test_commands_take_them(mixed, tmp_path, run, g1, tiny_run, tiny_settings):
     robots = tmp_path / "robots"
     robots.mkdir()
     for seed in (1, 2):
-        moved = retarget(procedural.make("squat", seconds=3, seed=seed), g1)
+        moved = retarget(procedural.make("squat", seconds=2, seed=seed), g1)
         np.savetxt(robots / f"{seed}.csv", moved.qpos, delimiter=",")
     settings = [w for key in tiny_settings for w in ("--set", key) if "clips=" not in key]
     sets = ("--data", mixed, "--data", robots, "--robot", "g1")
     code, out, err = run("train", "general", *sets, *settings, "--method", "pca-pq",
                          "--out", tmp_path / "run", "--device", "cpu", "--json")  # fmt: skip
     assert code == 0, err
-    assert "robots: 1 clip, 90 frames, 1 held out" in err
+    assert "robots: 1 clip, 60 frames, 1 held out" in err
 
 
 def test_a_trackers_file_that_names_no_robot_needs_one(g1, walk, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -66,6 +66,7 @@ def table_of(trajectory, order):
         return read_table(path, robot="toy", joint_names=NAMES)
 
 
+@settings(max_examples=25)
 @given(start=st.floats(0.8, 2.3), turn=st.floats(-0.2, 0.2), side=st.sampled_from([-1, 1]))
 @pytest.mark.parametrize("order", ["pinocchio", "mujoco"])
 def test_without_one_the_order_is_that_in_which_the_base_stands(order, start, turn, side):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -45,16 +46,27 @@ def logged():
     return []
 
 
-@pytest.fixture
-def server(small_tokenizer, small_prior, logged):
+@contextmanager
+def serving(tokenizer, prior, logged):
     limits = Limits(
         message_bytes=100_000, windows=16, sessions=3, clients=20, queue_seconds=12, idle_seconds=30
     )
-    with Server(
-        small_tokenizer, prior=small_prior, port=0, limits=limits, log=logged.append
-    ) as running:
+    with Server(tokenizer, prior=prior, port=0, limits=limits, log=logged.append) as running:
         yield running
     assert not logged
+
+
+@pytest.fixture
+def server(small_tokenizer, small_prior, logged):
+    with serving(small_tokenizer, small_prior, logged) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting_server(small_tokenizer, small_prior):
+    """For requests that leave nothing behind in it."""
+    with serving(small_tokenizer, small_prior, []) as running:
+        yield running
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def rows_without_clock(folder):
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name, run, tmp_path):
     steps = ("train.steps=6", "method.decoder_first=0.3", "train.log_every=1")
-    settings = (f"method.name={name}", *steps)
+    settings = (f"method.name={name}", "model.components=32", *steps)
     try:
         trained = run(tmp_path / "whole", *settings)
     except MissingDependencyError as error:
@@ -408,6 +408,7 @@ def test_a_training_run_on_a_full_disk_ends_with_one_message(run, tmp_path):
     assert run(tmp_path, resume=True).step == 12
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("program", "number"), [(dies_in_an_update, 18), (dies_while_saving, 2)])
 def test_kill_9_then_resume_equals_an_uninterrupted_run(
     program, number, tiny_run, tiny_settings, tmp_path
@@ -465,6 +466,7 @@ def test_a_run_by_the_clock_is_at_its_end_once(run, tmp_path):
         run(tmp_path, "train.time_budget=5e-6", resume=True)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_finished_run_says_that_nothing_is_left(tiny_run, tiny_settings, tmp_path):
     shutil.copytree(tiny_run, tmp_path / "run")
     said = []
