@@ -7,6 +7,7 @@ degrees of freedom that move the point.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -54,13 +55,17 @@ class Stillness:
             _Body(kinematics, body, [h for h in holds if h.body == body], weight) for body in bodies
         ]
 
-    def part(self, holds: Sequence[Hold], frames: Array) -> Stillness:
-        """The same of some frames ``(n,)``, already seen, of ``holds`` of as many."""
-        out = Stillness(self._kinematics, holds, self._weight)
-        mine = {body.index: body for body in self._bodies}
-        for body in out._bodies:
-            body.read(mine[body.index], frames)
+    def unseen(self) -> Stillness:
+        """The same, of configurations yet to be seen."""
+        out = copy.copy(self)
+        out._bodies = [body.unseen() for body in self._bodies]
         return out
+
+    def read(self, other: Stillness, frames: Array) -> None:
+        """Take over what another, of more frames, has seen of some of them ``(n,)``."""
+        theirs = {body.index: body for body in other._bodies}
+        for body in self._bodies:
+            body.read(theirs[body.index], frames)
 
     def see(self, frames: Array, state: State, total: Linearization) -> None:
         """Read some frames ``(n,)``, and add each frame's own part to the matrix."""
@@ -132,6 +137,11 @@ class _Body:
         self._standing: Array = np.asarray(self._counts.any(axis=1))
         self.rows = np.zeros((len(standing), 3 * len(holds), len(columns)))
         self._places = np.zeros((len(standing), 3 * len(holds)))
+
+    def unseen(self) -> _Body:
+        out = copy.copy(self)
+        out.rows, out._places = np.zeros_like(self.rows), np.zeros_like(self._places)
+        return out
 
     def read(self, other: _Body, frames: Array) -> None:
         """What another has seen of these frames ``(n,)``."""

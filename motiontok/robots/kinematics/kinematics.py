@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pinocchio as pin
+from numpy.typing import DTypeLike
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics.placements import Placements, split
@@ -103,7 +104,7 @@ class Kinematics:
         self._tangent = None if coupling is None else coupling.tangent()
         self._data = model.createData()
         self._placements = Placements(self._data.oMi)
-        self._scratch: dict[str, Array] = {}
+        self._scratch: dict[tuple[str, DTypeLike], Array] = {}
 
         nv = model.nv
         joint_of = np.zeros(nv, dtype=int)
@@ -142,7 +143,7 @@ class Kinematics:
         frames = len(q)
         q = self.expand(q)
         jacobians = np.empty((frames, self.columns, 6))
-        rows = self._memory("placements", frames, (self.model.njoints, 12))
+        rows = self.memory("placements", frames, (self.model.njoints, 12))
         model, data, read = self.model, self._data, self._placements.read
         compute = pin.computeJointJacobians
         for frame in range(frames):
@@ -153,7 +154,7 @@ class Kinematics:
 
     def place(self, q: Array) -> State:
         """Placements at one configuration ``(nq,)``, without Jacobians."""
-        rows = self._memory("placements", 1, (self.model.njoints, 12))
+        rows = self.memory("placements", 1, (self.model.njoints, 12))
         pin.forwardKinematics(self.model, self._data, self.expand(q[None])[0])
         self._placements.read(rows[0])
         rotations, positions = split(rows[:, self.bodies])
@@ -175,7 +176,7 @@ class Kinematics:
 
     def blank(self, frames: int) -> Linearization:
         """An empty sum of tasks, valid until the next call."""
-        stiffness = self._memory("stiffness", frames, (len(self.bodies), 6, 6))
+        stiffness = self.memory("stiffness", frames, (len(self.bodies), 6, 6))
         stiffness[...] = 0.0
         return Linearization(stiffness, self.columns)
 
@@ -201,11 +202,11 @@ class Kinematics:
         stiffness = system.stiffness[:, bodies].reshape(frames, -1, 36)
         whole = None if self._tangent is not None else out
         matrix, gradient = whole or (np.empty((frames, nv, nv)), np.empty((frames, nv)))
-        composite = self._memory("composite", frames, (nv, 36))
+        composite = self.memory("composite", frames, (nv, 36))
         np.matmul(subtree, stiffness, out=composite)
-        pulled = self._memory("pulled", frames, (nv, 6))
+        pulled = self.memory("pulled", frames, (nv, 6))
         np.einsum("fvij,fvj->fvi", composite.reshape(frames, nv, 6, 6), jacobians, out=pulled)
-        half = self._memory("half", frames, (nv, nv))
+        half = self.memory("half", frames, (nv, nv))
         np.matmul(jacobians, pulled.swapaxes(1, 2), out=half)
         half *= self._ancestor
         np.add(half, half.swapaxes(1, 2), out=matrix)
@@ -219,9 +220,12 @@ class Kinematics:
                 out[0][...], out[1][...] = matrix, gradient
         return matrix, gradient
 
-    def _memory(self, name: str, frames: int, shape: tuple[int, ...]) -> Array:
+    def memory(
+        self, name: str, frames: int, shape: tuple[int, ...], kind: DTypeLike = np.float64
+    ) -> Array:
         """Scratch memory; fresh pages for every call would cost more than the arithmetic."""
-        held = self._scratch.get(name)
+        key = name, kind
+        held = self._scratch.get(key)
         if held is None or len(held) < frames:
-            held = self._scratch[name] = np.empty((frames, *shape))
+            held = self._scratch[key] = np.empty((frames, *shape), dtype=kind)
         return held[:frames]

@@ -66,6 +66,7 @@ class Movement:
             the matrix is turned.
         walls: ``(frames, joints)`` -1 or 1 where a joint is about to enter its lower or upper
             margin, 0 elsewhere: a step that way meets a cost that is not in the matrix yet.
+        inside: ``(frames, joints)`` true where a joint is in its margin.
     """
 
     cost: Array
@@ -74,6 +75,7 @@ class Movement:
     beside: Array
     rotations: Array
     walls: Array
+    inside: Array
 
 
 class MovementCost:
@@ -156,7 +158,7 @@ class MovementCost:
             gradient[:, :6] = (back[:, None] @ pushed.reshape(frames, 2, 3, 1)).reshape(frames, 6)
         walls = (joints > self._high - NEAR).astype(float) - (joints < self._low + NEAR)
         walls[inside != 0] = 0.0
-        return Movement(cost, gradient, diagonal, -stiff, rotations, walls)
+        return Movement(cost, gradient, diagonal, -stiff, rotations, walls, inside != 0)
 
 
 def third_difference_bands(frames: int) -> Array:

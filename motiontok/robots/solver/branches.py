@@ -148,15 +148,20 @@ class _Walker:
         every = np.arange(len(self._start))
         rest = Posture(np.repeat(self._start[:1, 7:], len(every), axis=0), np.array(_REST))
         q, cost = self._minimized(self._start, every, _ALONE, rest)
+        # A neighbour whose joints have been tried is worth another try once they have changed.
+        changes, tried = np.zeros(len(q), dtype=int), {s: np.full(len(q), -1) for s in (1, -1)}
         for side in (1, -1, 1, -1):
             neighbour = np.clip(every + side, 0, len(q) - 1)
-            bad = np.flatnonzero(cost > 1.5 * cost[neighbour] + _WORSE)
+            worse = cost > 1.5 * cost[neighbour] + _WORSE
+            bad = np.flatnonzero(worse & (tried[side] != changes[neighbour]))
             if len(bad):
+                tried[side][bad] = changes[neighbour[bad]]
                 again = self._start[bad].copy()
                 again[:, 7:] = q[neighbour[bad], 7:]
                 trial, trial_cost = self._minimized(again, bad, _ALONE, rest[bad])
                 better = trial_cost < cost[bad]
                 q[bad[better]], cost[bad[better]] = trial[better], trial_cost[better]
+                changes[bad[better]] += 1
         return q, cost
 
     def step(self, at: Array, before: Array, key: Array, last: Array) -> tuple[Array, Array]:
@@ -189,12 +194,12 @@ class _Walker:
 
 
 def _differ(a: Array, b: Array) -> Array:
-    out: Array = np.abs(a[:, 7:] - b[:, 7:]).max(axis=1) > _SAME
+    out: Array = np.abs(a[..., 7:] - b[..., 7:]).max(axis=-1) > _SAME
     return out
 
 
 def _pass_by(walker: _Walker, q: Array) -> list[_Candidate]:
-    """Continue the solutions on both sides of breaks until they meet."""
+    """Continue the solutions on both sides of breaks until they meet, or meet one another."""
     last = len(q) - 1
     near = np.abs(np.diff(q[:, 7:], axis=0)).max(axis=1) < _STEADY
     doubtful = np.flatnonzero(~near)
@@ -206,6 +211,7 @@ def _pass_by(walker: _Walker, q: Array) -> list[_Candidate]:
     before = at.copy()
     paths: list[list[tuple[Array, float]]] = [[] for _ in key]
     live = np.arange(len(key))
+    passed: list[list[Array]] = [[] for _ in q]  # of each key, where walks were
     for _ in range(_REACH):
         room = np.where(way[live] > 0, last - key[live], key[live]) > 0
         live = live[room]
@@ -215,9 +221,15 @@ def _pass_by(walker: _Walker, q: Array) -> list[_Candidate]:
         found, cost = walker.step(at[live], before[live], ahead, key[live])
         before[live], at[live], key[live] = at[live], found, ahead
         fresh = _differ(found, q[ahead])
-        live = live[fresh]
-        for k, config, value in zip(live.tolist(), found[fresh], cost[fresh].tolist(), strict=True):
-            paths[k].append((config, value))
+        live, found, ahead, cost = live[fresh], found[fresh], ahead[fresh], cost[fresh]
+        alone = np.ones(len(live), dtype=bool)
+        for i, k in enumerate(live.tolist()):
+            paths[k].append((found[i], float(cost[i])))
+            others = passed[ahead[i]]
+            # Another walk has gone on from here, or come from where this one goes.
+            alone[i] = not others or bool(_differ(np.array(others), found[i]).all())
+            others.append(found[i])
+        live = live[alone]
     candidates = []
     for k, path in enumerate(paths):
         if path:

@@ -20,7 +20,7 @@ from motiontok.robots.files.trajectory import xyzw_from_wxyz
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.limits.joint_limits import limit_speed
 from motiontok.robots.limits.self_collision import SelfCollision
-from motiontok.robots.limits.self_collision_task import WATCHED, SeparationTask
+from motiontok.robots.limits.self_collision_task import WATCHED, Separation
 from motiontok.robots.limits.smoothness import MovementCost, Smoothness
 from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
@@ -34,7 +34,7 @@ __all__ = ["FLOOR_WEIGHT", "neutral_start", "solve_trajectory"]
 FLOOR_WEIGHT = 1500.0  # per metre below ground
 # A little stiffer than one frame at a time, since steps end a little before the smoothest path.
 _SMOOTH = Smoothness(joint=21.0, base=880.0)
-_WINDOW = 4096  # frames refined together
+_WINDOW = 6144  # frames refined together
 _DEEP = 2e-3  # m; frames whose bodies overlap by more are not done
 _GIVEN = 1e-3  # rad or m by which a soft margin or ground has given way
 _AROUND = 128  # frames on each side that a window sees and leaves to its neighbours
@@ -171,10 +171,11 @@ def _refined(
         own: list[Task] = [pose[frames]]
         if floor is not None:
             own.append(floor[frames].softened(now.floor))
+        apart = None
         if collision is not None:
             near = collision.near(q[frames], margin=WATCHED)
             if len(near):
-                own.append(SeparationTask(kinematics, near, q[frames], share=now.apart))
+                apart = Separation(kinematics, near, q[frames], share=now.apart)
         extra = damping[frames]
         q[frames], size = refine(
             kinematics,
@@ -182,6 +183,7 @@ def _refined(
             q[frames],
             movement.softened(now.inside),
             holds=[hold[frames] for hold in holds],
+            apart=apart,
             iterations=now.steps,
             worth=now.worth,
             frozen=frozen,

@@ -1,9 +1,8 @@
 """Refine a whole trajectory at once: tracking, floor, limits and jerk of every frame together.
 
-Gauss-Newton on all frames as one problem. Third differences couple four neighbouring
-frames, so the normal matrix is banded, three frames wide, and its Cholesky factor costs
-little more than the kinematics. A frame's result depends on a second around it at most, so
-    overlapping windows give the same result as the whole trajectory.
+Gauss-Newton on all frames as one problem, :mod:`~motiontok.robots.solver.banded_system`. A
+frame's result depends on a second around it at most, so overlapping windows give the same result
+as the whole trajectory.
 """
 
 from __future__ import annotations
@@ -13,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, solveh_banded
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from bvh.rotations import Array
 from motiontok.robots.contacts.held_contacts import Hold, Stillness
 from motiontok.robots.kinematics.kinematics import Kinematics, Linearization, State
-from motiontok.robots.limits.smoothness import REACH, Movement, MovementCost, third_difference_bands
+from motiontok.robots.limits.self_collision_task import Separation
+from motiontok.robots.limits.smoothness import REACH, Movement, MovementCost
+from motiontok.robots.solver.banded_system import BandedSystem, solve_banded
 from motiontok.robots.solver.tasks import NormalEquations, Task, quadratic
 
 __all__ = ["refine", "windows"]
@@ -31,13 +31,10 @@ _EASED = 0.3  # share of extra damping left after a step that did not
 _MARGIN = 4  # frames refined around one that moves
 _WORSE = 0.02  # of its cost that a stretch may lose in a step
 _DAMPING = 1e-3  # relative to the matrix's diagonal
-# Absolute damping, in units of cost per rad^2: a fifth of the least tracking weight. With less,
-# an arm that passes a singular pose wanders along a valley for as long as it is let.
-_FLOOR = 5.0
 _STILL = 3e-3  # rad or m; a frame that a step moves less is done
 _FEWER = 0.9  # share of the frames below which it is worth to leave out those that are done
 _MAX_STEP = 0.5  # rad or m
-_BATCH = 128  # frames put into the band together
+_WALL = 0.02  # of its cost that a stretch may meet by a step in walls not seen before
 
 
 def refine(
@@ -47,6 +44,7 @@ def refine(
     movement: MovementCost,
     *,
     holds: Sequence[Hold] = (),
+    apart: Separation | None = None,
     iterations: int,
     worth: float = 0.0,
     frozen: Array,
@@ -60,6 +58,7 @@ def refine(
         q: configurations ``(frames, nq)``, a good start.
         movement: of the robot at the trajectory's rate.
         holds: points to hold.
+        apart: close bodies to keep apart.
         iterations: Gauss-Newton steps at most.
         worth: share of a stretch's cost that a step must promise there to be worth another.
         frozen: ``(frames,)`` true where a frame must not change.
@@ -70,7 +69,8 @@ def refine(
         Configurations ``(frames, nq)``, and the largest change (rad or m) of a coordinate in the
         last step, ``(frames,)``.
     """
-    problem = _Problem(kinematics, tasks, movement, holds, frozen)
+    problem = _Problem(kinematics, tasks, movement, holds, frozen, apart)
+    problem.spare = [_memory(kinematics, name, len(q)) for name in ("one", "other")]
     now = problem.at(q)
     out, size, at = q.copy(), np.zeros(len(q)), np.arange(len(q))
     for _ in range(iterations):
@@ -124,6 +124,7 @@ class _Point:
     model: NormalEquations
     moved: Movement
     still: Stillness
+    apart: Separation | None
     cost: Array
 
 
@@ -137,11 +138,15 @@ class _Problem:
         movement: MovementCost,
         holds: Sequence[Hold],
         frozen: Array,
+        apart: Separation | None = None,
     ) -> None:
         self._kinematics = kinematics
         self._tasks = tasks
         self._movement = movement
         self._holds = holds
+        self._still = Stillness(kinematics, holds, movement.still)
+        self._apart = apart
+        self.spare: list[NormalEquations] = []  # memory of points left behind
         # Nothing that counts at a frame between frozen ones changes, and across a seam it is large.
         self._counts = np.ones(len(frozen))
         held = np.flatnonzero(frozen[:-3] & frozen[1:-2] & frozen[2:-1] & frozen[3:])
@@ -149,27 +154,33 @@ class _Problem:
 
     def at(self, q: Array) -> _Point:
         """Cost of configurations ``q (frames, nq)``."""
-        still = Stillness(self._kinematics, self._holds, self._movement.still)
+        still = self._still.unseen()
+        apart = None if self._apart is None else self._apart.unseen()
         every = np.arange(len(q))
 
         def see(part: slice, state: State, total: Linearization) -> None:
             still.see(every[part], state, total)
+            if apart is not None:
+                apart.see(every[part], state, total)
 
-        model = quadratic(self._kinematics, self._tasks, q, see=see)
-        return self._summed(q, model, still)
+        memory = self.spare.pop() if self.spare else None
+        model = quadratic(self._kinematics, self._tasks, q, out=memory, see=see)
+        return self._summed(q, model, still, apart)
 
     def part(self, now: _Point, some: Array, q: Array, frozen: Array) -> tuple[_Problem, _Point]:
-        """The problem of some of its frames, and a point of theirs.
+        """The problem of some of its frames, and a point of theirs, in the memory of ``now``.
 
         Some frozen frames may have moved a little, to ``q (n, nq)``, since they were looked at.
         """
         tasks, holds = [task[some] for task in self._tasks], [hold[some] for hold in self._holds]
-        out = _Problem(self._kinematics, tasks, self._movement, holds, frozen)
-        still = now.still.part(holds, some)
-        return out, out._summed(q, now.model[some], still)
+        apart = None if now.apart is None else now.apart.part(some)
+        out = _Problem(self._kinematics, tasks, self._movement, holds, frozen, apart)
+        out.spare, still = self.spare, out._still.unseen()
+        still.read(now.still, some)
+        return out, out._summed(q, now.model.kept(some), still, apart)
 
     def taken(self, now: _Point, step: Array) -> tuple[_Point, Array]:
-        """The point after a step, and the share ``(frames,)`` of the step that was taken.
+        """The point after a step, instead of ``now``, and the share ``(frames,)`` of it taken.
 
         The step is shortened locally where it would increase the cost.
         """
@@ -185,7 +196,8 @@ class _Problem:
             good = uniform_filter1d(good, 2 * _NEAR + 1, mode="nearest")
             share *= good if last else _PART + (1.0 - _PART) * good
             self._again(there, now, share[:, None] * step, np.flatnonzero(good < 1.0))
-            there = self._summed(there.q, there.model, there.still)
+            there = self._summed(there.q, there.model, there.still, there.apart)
+        self.spare.append(now.model)
         return there, share
 
     def _again(self, there: _Point, now: _Point, step: Array, some: Array) -> None:
@@ -194,15 +206,19 @@ class _Problem:
 
         def see(part: slice, state: State, total: Linearization) -> None:
             there.still.see(some[part], state, total)
+            if there.apart is not None:
+                there.apart.see(some[part], state, total)
 
-        there.model[some] = quadratic(
-            self._kinematics, [task[some] for task in self._tasks], there.q[some], see=see
-        )
+        kinematics, tasks = self._kinematics, [task[some] for task in self._tasks]
+        memory = _memory(kinematics, "again", len(some))
+        there.model[some] = quadratic(kinematics, tasks, there.q[some], out=memory, see=see)
 
-    def _summed(self, q: Array, model: NormalEquations, still: Stillness) -> _Point:
+    def _summed(
+        self, q: Array, model: NormalEquations, still: Stillness, apart: Separation | None
+    ) -> _Point:
         moved = self._movement(q)
         cost = self._counts * (model.cost + moved.cost + still.cost(len(q)))
-        return _Point(q, model, moved, still, cost)
+        return _Point(q, model, moved, still, apart, cost)
 
     def stepped(self, q: Array, step: Array) -> Array:
         """Configurations after a step, within joint limits."""
@@ -216,99 +232,85 @@ class _Problem:
         Also the decrease of the cost ``(frames,)`` that it promises.
         """
         gradient = now.model.gradient + now.moved.gradient
-        frames, nv = gradient.shape
         beside = now.still.add(gradient)
         gradient[frozen] = 0.0
+        moved, hard = now.moved, self._movement.weights.inside**2
+        system = BandedSystem(
+            self._movement,
+            now.model.matrix,
+            moved.diagonal + hard * (moved.walls * gradient[:, 6:] > 0.0),
+            moved.beside,
+            moved.rotations,
+            _DAMPING + damping,
+            beside,
+            frozen,
+        )
         # Single precision does, but for very high rates, and is half the work.
         for kind in (np.float32, np.float64):
-            band = _band(now, self._movement, gradient, _DAMPING + damping, np.dtype(kind))
-            coupled = _coupling(band, 1)
-            for rows, columns, at, block in beside:
-                coupled[at, rows, columns] += block
-            if frozen.any():
-                _hold(band, frozen)
-            try:
-                out: Array = solveh_banded(
-                    band.reshape(frames * nv, -1).T,
-                    gradient.ravel().astype(kind),
-                    lower=True,
-                    overwrite_ab=True,
-                    overwrite_b=True,
-                    check_finite=False,
-                )
-            except LinAlgError:  # indefinite to rounding
-                continue
-            step = out.reshape(frames, nv).astype(np.float64)
-            return step, np.einsum("tv,tv->t", gradient, step)
-        return np.zeros((frames, nv)), np.zeros(frames)
+            step = solve_banded(system.band(self._kinematics, kind), gradient)
+            if step is not None:
+                promise = np.einsum("tv,tv->t", gradient, step)
+                self._stop_at_walls(now, system, step, kind)
+                return step, promise
+        return np.zeros_like(gradient), np.zeros(len(gradient))
+
+    def _stop_at_walls(
+        self, now: _Point, system: BandedSystem, step: Array, kind: type[np.floating[Any]]
+    ) -> None:
+        """Correct a step that would run into what it has not seen, in place.
+
+        Bodies that are apart and joints outside their margins cost nothing, so a step knows
+        nothing of them. Where it would run into them they are added, and the frames around are
+        solved again (an active set: Nocedal and Wright 2006, section 16.5).
+
+        Args:
+            now: where the step starts.
+            system: that it solves.
+            step: ``(frames, nv)``.
+            kind: of the numbers.
+        """
+        frozen = system.frozen
+        ahead = now.q[:, 7:] + step[:, 6:]
+        low, high = self._movement.bounds
+        over = np.maximum(low - ahead, 0.0) - np.maximum(ahead - high, 0.0)
+        over[now.moved.inside | frozen[:, None]] = 0.0
+        hard = self._movement.weights.inside**2
+        cost = hard * (over * over).sum(axis=1)
+        if now.apart is not None:
+            frames, matrices, forces, costs = now.apart.hits(step)
+            cost[frames] += costs
+        hit = (cost > 0.0) & ~frozen & (_around(cost) > _WALL * _around(now.cost) + 1.0)
+        if not hit.any():
+            return
+        some, held = windows(hit)
+        held |= frozen[some]
+        matrix = system.part(some, held).band(self._kinematics, kind)
+        push = np.zeros((len(some), step.shape[1]))
+        matrix[:, 6:, 0] += hard * (over[some] != 0.0)
+        push[:, 6:] = hard * over[some]
+        if now.apart is not None:
+            place = np.full(len(step), -1)
+            place[some] = np.arange(len(some))
+            own = place[frames] >= 0
+            at = place[frames[own]]
+            push[at] += forces[own]
+            for row in range(step.shape[1]):
+                matrix[at, row, : step.shape[1] - row] += matrices[own, row, row:]
+        push[held] = 0.0
+        change = solve_banded(matrix, push)
+        if change is not None:
+            step[some] += change
+
+
+def _memory(kinematics: Kinematics, name: str, frames: int) -> NormalEquations:
+    nv = kinematics.nv
+    return NormalEquations(
+        kinematics.memory(name + " costs", frames, ()),
+        kinematics.memory(name + " matrices", frames, (nv, nv)),
+        kinematics.memory(name + " gradients", frames, (nv,)),
+    )
 
 
 def _around(cost: Array) -> Array:
     out: Array = uniform_filter1d(cost, 2 * _NEAR + 1, mode="nearest") * (2 * _NEAR + 1)
     return out
-
-
-def _band(
-    now: _Point, movement: MovementCost, gradient: Array, damping: Array, kind: np.dtype[Any]
-) -> Array:
-    """The matrix of all frames ``(frames, nv, width)`` in lower band storage.
-
-    There is one row an unknown: entry ``t, i, k`` couples the unknown ``(t, i)`` with the k-th
-    after it.
-    """
-    matrix, moved = now.model.matrix, now.moved
-    frames, nv = gradient.shape
-    coupling = third_difference_bands(frames)
-    # The base's blocks of three reach two further than the joints.
-    band = np.zeros((frames, nv, REACH * nv + 3), dtype=kind)
-    stiff = moved.diagonal + movement.weights.inside**2 * (moved.walls * gradient[:, 6:] > 0.0)
-    padded = np.zeros((_BATCH, nv, 2 * nv))
-    s0, s1, s2 = padded.strides
-    skewed = np.lib.stride_tricks.as_strided(padded, (_BATCH, nv, nv), (s0, s1 + s2, s2))
-    for start in range(0, frames, _BATCH):
-        part = slice(start, start + _BATCH)
-        count = len(matrix[part])
-        padded[:count, :, :nv] = matrix[part]
-        diagonal = np.einsum("tii->ti", padded[:count, :, :nv])
-        diagonal += damping[part, None] * diagonal + _FLOOR
-        diagonal[:, 6:] += stiff[part] + movement.joint * coupling[0, part, None]
-        diagonal[:, :3] += movement.base * coupling[0, part, None]
-        diagonal[:, 3:6] += movement.turn * coupling[0, part, None]
-        band[part, :, :nv] = skewed[:count]
-    for d in range(1, min(REACH, frames - 1) + 1):
-        c = coupling[d, : frames - d]
-        band[: frames - d, 6:, d * nv] = movement.joint * c[:, None]
-        # Both frames' bases move along their own axes; the differences are the world's.
-        turned = moved.rotations[:-d].swapaxes(-1, -2) @ moved.rotations[d:]
-        for i in range(3):
-            for j in range(3):
-                entry = c * turned[:, i, j]
-                band[: frames - d, i, d * nv + j - i] = movement.base * entry
-                band[: frames - d, 3 + i, d * nv + j - i] = movement.turn * entry
-    band[:-1, 6:, nv] += moved.beside
-    return band
-
-
-def _coupling(band: Array, apart: int) -> Array:
-    """Blocks ``(frames, nv, nv)`` that couple frames less than ``REACH`` apart, as a view."""
-    frames, nv, _ = band.shape
-    s0, s1, s2 = band.strides
-    out: Array = np.lib.stride_tricks.as_strided(
-        band[:, :, apart * nv :], (frames, nv, nv), (s0, s1 - s2, s2)
-    )
-    return out
-
-
-def _hold(band: Array, frozen: Array) -> None:
-    """Take frozen frames out of a matrix, in place."""
-    nv = band.shape[1]
-    band[frozen] = 0.0
-    band[frozen, :, 0] = 1.0
-    for d in range(1, REACH + 1):
-        before = np.flatnonzero(frozen[d:] & ~frozen[:-d])
-        if d < REACH:
-            _coupling(band, d)[before] = 0.0
-        else:
-            # Unknown (t, i) meets those of frame t + d at d nv - i and after.
-            for i in range(nv):
-                band[before, i, d * nv - i :] = 0.0

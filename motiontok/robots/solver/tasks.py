@@ -76,6 +76,14 @@ class NormalEquations:
         self.matrix[frames] = other.matrix
         self.gradient[frames] = other.gradient
 
+    def kept(self, frames: Array) -> NormalEquations:
+        """Some frames ``(n,)``, ascending, moved to the front of the same memory."""
+        for start in range(0, len(frames), BATCH):
+            self[start : start + len(frames[start : start + BATCH])] = self[
+                frames[start : start + BATCH]
+            ]
+        return self[: len(frames)]
+
 
 BATCH = 512
 """Frames computed together: many share what NumPy costs a call, few stay in the cache."""

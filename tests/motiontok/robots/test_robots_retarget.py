@@ -93,7 +93,7 @@ def test_a_mirrored_motion_gives_a_mirrored_robot(g1):
     difference = np.abs(mirrored - here[:, swap] * sign)
     # Where a hand is parted from the hip, normals of meshes that are not quite mirrored decide
     # how the wrist turns.
-    assert difference.max() < 0.15
+    assert difference.max() < 0.2
     assert difference.mean() < 0.01
 
 

@@ -24,8 +24,10 @@ from motiontok.robots.contacts.resting_bodies import rest_bodies
 from motiontok.robots.files.trajectory import wxyz_from_xyzw, xyzw_from_wxyz
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.limits.joint_limits import limit_speed
+from motiontok.robots.limits.self_collision import ClosePairs
+from motiontok.robots.limits.self_collision_task import Separation
 from motiontok.robots.limits.smoothness import MovementCost, Smoothness, third_difference_bands
-from motiontok.robots.solver import refinement
+from motiontok.robots.solver import banded_system, refinement
 from motiontok.robots.solver.branches import jump_cost, key_frames, solve_ik_branches
 from motiontok.robots.solver.levenberg_marquardt import Options, minimize
 from motiontok.robots.solver.offline import neutral_start, solve_trajectory
@@ -121,6 +123,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     now.model.matrix[:] += others
     now.model.gradient[:] = rng.normal(size=(frames, nv))
     now.moved.walls[:] = 0.0
+    movement.bounds = np.full(nv - 6, -np.inf), np.full(nv - 6, np.inf)
     step, promise = problem.step(now, frozen, np.zeros(frames))
 
     gradient = now.model.gradient + now.moved.gradient
@@ -155,7 +158,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     for s in range(frames):
         dense[s, :, s] += others[s]
         diagonal = np.einsum("ii->i", dense[s, :, s])
-        diagonal += refinement._DAMPING * diagonal + refinement._FLOOR
+        diagonal += refinement._DAMPING * diagonal + banded_system.FLOOR
         diagonal[6:] += now.moved.diagonal[s]
         for t in range(frames):
             block = third[s, t] * turned[s].T @ turned[t]
@@ -174,6 +177,56 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     np.testing.assert_allclose(step.ravel(), expected, atol=2e-4 * np.abs(expected).max())
     assert (step[frozen] == 0).all()
     np.testing.assert_allclose(promise.sum(), (gradient * step)[~frozen].sum(), rtol=1e-3)
+
+
+def test_a_step_stops_at_margins_and_bodies_that_it_has_not_met(g1):
+    frames, nv, joint = 24, g1.model.nv, 8
+    left, right = (g1.model.getJointId(f"{side}_wrist_yaw_joint") for side in ("left", "right"))
+    kinematics = Kinematics(g1.model, [left, right])
+    movement = movement_of(g1)
+    q = np.zeros((frames, g1.model.nq))
+    q[:, 6] = 1.0
+    q[:, 7:] = movement.neutral
+    state = kinematics.evaluate(q[:1])
+    gap = 0.006
+    middle = state.positions[0].mean(axis=0)
+    normal = np.array([0.0, 1.0, 0.0])
+    pairs = ClosePairs(
+        frames=np.array([10]),
+        bodies=np.array([[left, right]]),
+        distances=np.array([gap]),
+        points=np.array([[middle + 0.5 * gap * normal, middle - 0.5 * gap * normal]]),
+        normals=normal[None],
+    )
+    apart = Separation(kinematics, pairs, q)
+    frozen = np.zeros(frames, dtype=bool)
+
+    def closed(walls):
+        problem = refinement._Problem(
+            kinematics, [], movement, [], frozen, apart if walls else None
+        )
+        now = problem.at(q)
+        now.model.matrix[:] += 10.0 * np.eye(nv)
+        now.model.gradient[:, 6 + joint] = 1e3
+        place = kinematics.evaluate(q).jacobians[:, :, 1]  # sideways, about the world's origin
+        now.model.gradient[:] -= (
+            1e2 * place * (kinematics.subtree_of(left) - kinematics.subtree_of(right))
+        )
+        if not walls:
+            movement.bounds = np.full(nv - 6, -np.inf), np.full(nv - 6, np.inf)
+        step, _ = problem.step(now, frozen, np.zeros(frames))
+        met = apart.unseen()
+        met.see(np.arange(frames), kinematics.evaluate(q), kinematics.blank(frames))
+        _, _, _, cost = met.hits(step)
+        return (q[:, 7:] + step[:, 6:])[:, joint].max(), float(cost.sum())
+
+    limit = movement.bounds[1][joint]
+    stopped, hit = closed(walls=True)
+    through, hard_hit = closed(walls=False)
+    assert through > limit + 0.1
+    assert stopped < limit + 0.01
+    assert hard_hit > 10.0
+    assert hit < 0.1 * hard_hit
 
 
 def test_windows_leave_still_frames_at_both_ends():
