@@ -194,8 +194,11 @@ class TokenPrior:
         held = asked.commands if options.tolerance < float("inf") else None
         if poses:
             led: dict[str, Any] = {"poses": poses, "start": start or Start()}
-            past = draw_through(self, past, asked, **led, options=options, generator=generator)
-            return self.planted(past, held, given=given, **led)[:, given:].cpu().numpy()
+            past, ways = draw_through(
+                self, past, asked, **led, options=options, generator=generator
+            )
+            found = self.planted(past, held, given=given, **led, departures=ways)
+            return found[:, given:].cpu().numpy()
         for n in range(windows):
             draft = self.draft(
                 past,
