@@ -131,9 +131,16 @@ def _goals(
     begin = codes.new_tensor([[start.x, start.y, start.yaw]], dtype=torch.float32)
     if seen:
         past = path_of(method.error, decoded_frames(method, codes[:, :given]), begin, first=True)
-        begin = past[:, seen * window - 1]
-    own = [frame - seen * window for frame in frames]
-    goals = PoseGoals(method.error, poses, own, begin, first=not seen, departures=departures)
+        # Without the windows before them the first frames move a little differently. So the stretch
+        # begins where it has to for the last given frame to be in its place.
+        alone = decoded_frames(method, codes[:, seen:given])
+        own = path_of(method.error, alone, torch.zeros_like(begin), first=False)[:, -1]
+        yaw = past[:, -1, 2] - own[:, 2]
+        x, y, cos, sin = *own[:, :2].unbind(-1), yaw.cos(), yaw.sin()
+        back = torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
+        begin = torch.cat([past[:, -1, :2] - back, yaw[:, None]], dim=-1)
+    at = [frame - seen * window for frame in frames]
+    goals = PoseGoals(method.error, poses, at, begin, first=not seen, departures=departures)
     return goals, frames[-1] // window
 
 
