@@ -25,6 +25,7 @@ from motiontok.errors import InputError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.quantizers.temporal import Temporal
 from motiontok.models.residual_quantizer import ResidualQuantizer
+from motiontok.prior.bridges import Departure
 from motiontok.prior.pose_goals import PoseGoals, path_of
 from motiontok.prior.target_poses import TargetPose
 
@@ -57,6 +58,7 @@ def plant_codes(
     quick: bool = False,
     poses: Sequence[TargetPose] = (),
     start: Start | None = None,
+    departures: Sequence[Sequence[Departure] | None] = (),
 ) -> Tensor:
     """Codes near the drawn ones whose feet slide less.
 
@@ -71,6 +73,8 @@ def plant_codes(
         poses: to go through, in metres of the reference body; their times count from the end of
             the given windows.
         start: place and heading of frame 0, to which the poses' places are relative.
+        departures: of the ways to each pose, as :class:`~motiontok.prior.pose_goals.PoseGoals` has
+            them.
 
     Returns:
         ``(batch, windows, codes)``.
@@ -91,7 +95,7 @@ def plant_codes(
         goals = None
         if poses and first == given:
             # All windows up to the last pose are chosen together.
-            goals, last = _goals(method, out, given, seen, poses, start or Start())
+            goals, last = _goals(method, out, given, seen, poses, start or Start(), departures)
             end = max(end, last + 2)
         part = slice(seen, end)
         out[:, part] = _planted(method, out[:, part], asked[:, part], first - seen, quick, goals)
@@ -119,6 +123,7 @@ def _goals(
     seen: int,
     poses: Sequence[TargetPose],
     start: Start,
+    departures: Sequence[Sequence[Departure] | None],
 ) -> tuple[PoseGoals, int]:
     """Poses among the frames from window ``seen`` on, and the window of the last pose."""
     window = method.config.data.window
@@ -126,9 +131,17 @@ def _goals(
     begin = codes.new_tensor([[start.x, start.y, start.yaw]], dtype=torch.float32)
     if seen:
         past = path_of(method.error, decoded_frames(method, codes[:, :given]), begin, first=True)
-        begin = past[:, seen * window - 1]
-    own = [frame - seen * window for frame in frames]
-    return PoseGoals(method.error, poses, own, begin, first=not seen), frames[-1] // window
+        # Without the windows before them the first frames move a little differently. So the stretch
+        # begins where it has to for the last given frame to be in its place.
+        alone = decoded_frames(method, codes[:, seen:given])
+        own = path_of(method.error, alone, torch.zeros_like(begin), first=False)[:, -1]
+        yaw = past[:, -1, 2] - own[:, 2]
+        x, y, cos, sin = *own[:, :2].unbind(-1), yaw.cos(), yaw.sin()
+        back = torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
+        begin = torch.cat([past[:, -1, :2] - back, yaw[:, None]], dim=-1)
+    at = [frame - seen * window for frame in frames]
+    goals = PoseGoals(method.error, poses, at, begin, first=not seen, departures=departures)
+    return goals, frames[-1] // window
 
 
 def decoded_frames(method: Temporal, codes: Tensor) -> Tensor:

@@ -20,14 +20,16 @@ from motiontok.data.easing import smoothstep_tensor
 from motiontok.data.foot_locking import FREE, MEMORY, SURE
 from motiontok.data.kinematics import wrapped
 from motiontok.models.motion_loss import MotionLoss
+from motiontok.prior.bridges import Departure, bridge
 from motiontok.prior.target_poses import TargetPose
 
-__all__ = ["PoseGoals", "path_of"]
+__all__ = ["LONG", "MEAN", "PoseGoals", "path_of"]
 
 _AFTER = 15  # frames in which a motion returns from a pose to the drawn motion
 _AROUND = 50  # frames on each side on which foot holding in a frame depends
-_SHORT, _LONG = 6, 75
-"""Frames between two poses: up to the first motion is straight, from the second on as drawn."""
+_SHORT, MEAN, LONG = 6, 50, 75
+"""Frames from pose to pose. Up to the first number they are a bridge or, if the mean of many drawn
+ways is known, up to the second. From the third on they are as drawn."""
 _LEVER = 0.4  # m of body movement for a radian of heading
 _BODY = slice(COLUMNS["tilt"].start, COLUMNS["positions"].stop)
 _JOINTS = (COLUMNS["positions"].stop - COLUMNS["positions"].start) // 3
@@ -63,6 +65,8 @@ class PoseGoals:
         frames: index of each pose in the stretch, rising.
         begin: ``(batch or 1, 3)``, as for :func:`path_of`.
         first: whether no frame comes before the stretch.
+        departures: for each pose, mean departures of the ways to it in each row of the batch, or
+            None where they are not known.
     """
 
     def __init__(
@@ -73,10 +77,13 @@ class PoseGoals:
         begin: Tensor,
         *,
         first: bool,
+        departures: Sequence[Sequence[Departure] | None] = (),
     ) -> None:
         like = error.raw
         rows = torch.stack([torch.as_tensor(pose.features).to(like) for pose in poses])
         self.frames = list(frames)
+        none: list[Sequence[Departure] | None] = [None] * len(self.frames)
+        self._departures = list(departures) or none
         self._error, self._begin, self._first = error, begin, first
         self._wanted = (rows - error.mean) / error.raw
         places = [pose.place or Start() for pose in poses]
@@ -104,7 +111,8 @@ class PoseGoals:
         """Frames that pass through the poses, with the difference spread over those in between.
 
         Drawn motion is likely, but not the motion that a person would take to the pose. In short
-        gaps a straight line is nearer to that, so draws count little there.
+        gaps a bridge (:mod:`motiontok.prior.bridges`) is nearer to that, so a single draw counts
+        little there.
 
         Args:
             frames: ``(batch, frames, columns)``.
@@ -128,15 +136,32 @@ class PoseGoals:
         fading = smoothstep_tensor(1.0 - (k[later] - ends[-1]) / _AFTER)[:, None]
         add[:, later] = fading * offs[:, -1:]
         out[..., _HEIGHT:] += add[..., _HEIGHT:]
-        for n, (a, b) in enumerate(pairwise(ends)):
-            if known or n:
-                _straighten(out, a, b)
         since = ends[0]
-        for n, frame in enumerate(self.frames):
-            if frame > since and bool(self._placed[n]):
-                self._lead(out, since, frame, self._places[n])
-                since = frame
+        for n, (a, b) in enumerate(pairwise(ends)):
+            if (known or n) and b > a:
+                self._bridge(out, n, a)
+            if b > since and bool(self._placed[n]):
+                self._lead(out, since, b, self._places[n])
+                since = b
         return out
+
+    def _bridge(self, frames: Tensor, n: int, a: int) -> None:
+        """Draw frames between frame ``a`` and pose ``n`` to a bridge, the more so if it is short.
+
+        Frame ``a`` is at its place, and the pose's frame is posed already.
+        """
+        b, departures = self.frames[n], self._departures[n]
+        short = _SHORT if departures is None else MEAN
+        kept = min(max((b - a - short) / (LONG - short), 0.0), 1.0)
+        if kept == 1.0:
+            return
+        path = self.path(frames)
+        for row, (own, way) in enumerate(zip(frames, path, strict=True)):
+            place = self._places[n] if bool(self._placed[n]) else way[b]
+            departure = None if departures is None else departures[row]
+            line = bridge(self._error, (own[a], way[a]), (own[b], place), b - a, departure)
+            line[-1, _HEIGHT:] = own[b, _HEIGHT:]  # to the last bit
+            own[a + 1 : b + 1] = line + kept * (own[a + 1 : b + 1] - line)
 
     def _held(self, frames: Tensor, path: Tensor) -> Tensor:
         """Shift of the root by foot holding at the poses, ``(batch, poses, 2)``.
@@ -171,16 +196,6 @@ class PoseGoals:
         lacks = (place[:2] - path[:, b, :2]) * FPS / (b - a)
         step = _turned(lacks[:, None, 0], lacks[:, None, 1], -path[:, part, 2])
         frames[:, part, 1:3] += step / raw[1:3]
-
-
-def _straighten(frames: Tensor, a: int, b: int) -> None:
-    """Straighten the frames between two, the more so the shorter the gap."""
-    part = slice(a + 1, b + 1)
-    share = torch.linspace(0.0, 1.0, b - a + 1, device=frames.device)[1:, None]
-    line = frames[:, a, None] + share * (frames[:, b] - frames[:, a])[:, None]
-    line[..., :_HEIGHT] = frames[:, part, :_HEIGHT].mean(dim=1, keepdim=True)
-    kept = min(max((b - a - _SHORT) / (_LONG - _SHORT), 0.0), 1.0)
-    frames[:, part] = line + kept * (frames[:, part] - line)
 
 
 def _turned(x: Tensor, y: Tensor, angle: Tensor) -> Tensor:

@@ -221,9 +221,12 @@ class TokenPrior:
             asked = lead(self, asked, past, batch=batch, options=options, generator=generator)
         held = asked.commands if options.tolerance < float("inf") else None
         if poses:
-            way: dict[str, Any] = {"poses": poses, "start": start or Start()}
-            past = draw_through(self, past, asked, **way, options=options, generator=generator)
-            return self.planted(past, held, given=given, **way)[:, given:].cpu().numpy()
+            led: dict[str, Any] = {"poses": poses, "start": start or Start()}
+            past, ways = draw_through(
+                self, past, asked, **led, options=options, generator=generator
+            )
+            found = self.planted(past, held, given=given, **led, departures=ways)
+            return found[:, given:].cpu().numpy()
         for n in range(windows):
             draft = self.draft(
                 past,
