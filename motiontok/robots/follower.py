@@ -86,6 +86,7 @@ class Follower:
         self._solver = OnlineSolver(
             robot.model,
             robot.calibration.bodies,
+            robot.calibration.translations,
             speed_limits=robot.speed_limits,
             fps=fps,
             outline=robot.outline,

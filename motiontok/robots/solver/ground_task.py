@@ -12,8 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from bvh.rotations import Array, cross
-from motiontok.robots.kinematics.kinematics import Kinematics, Linearization, State
+from motiontok.robots.kinematics.kinematics import Kinematics, State
 from motiontok.robots.model.outline import Outline
+from motiontok.robots.solver.tasks import NormalEquations
 
 __all__ = ["GroundTask"]
 
@@ -52,14 +53,16 @@ class GroundTask:
         self._points = np.zeros((len(clouds), 5, count))
         self._points[:, 3] = 1.0
         self._points[:, 4] = _HIGH
-        self._spheres = np.zeros((len(clouds), 3))
+        # Centres of spheres around them (x, y, z, 1).
+        self._spheres = np.zeros((len(clouds), 4))
+        self._spheres[:, 3] = 1.0
         self._reach = np.full(len(clouds), -np.inf)
         for k, cloud in enumerate(clouds):
             if len(cloud):
                 self._points[k, :3, : len(cloud)] = cloud.T
                 self._points[k, 4, : len(cloud)] = 0.0
-                self._spheres[k] = cloud.mean(axis=0)
-                self._reach[k] = np.linalg.norm(cloud - self._spheres[k], axis=1).max()
+                self._spheres[k, :3] = cloud.mean(axis=0)
+                self._reach[k] = np.linalg.norm(cloud - self._spheres[k, :3], axis=1).max()
         self._moved = np.stack([kinematics.subtree_of(body) for body in kinematics.bodies])
 
     def __getitem__(self, frames: Array | slice) -> GroundTask:
@@ -83,23 +86,24 @@ class GroundTask:
 
     def heights(self, state: State) -> tuple[Array, Array, Array]:
         """Heights ``(n, points)`` of bodies near the ground, and their frames and bodies."""
-        up, level = state.rotations[:, :, 2], state.positions[:, :, 2]
+        # Of a point (x, y, z, 1) in a body the height; and of what fills up rows.
+        up = np.empty((*state.positions.shape[:2], 5))
+        up[..., :3], up[..., 3] = state.rotations[:, :, 2], state.positions[:, :, 2]
+        up[..., 4] = 1.0
         reach = self._reach
         if self._planes is not None:
             slopes, across = self._planes[..., None, :2], state.rotations[:, :, :2]
-            up = up - (slopes @ across)[:, :, 0]
-            level = level - (
-                (slopes[:, :, 0] * state.positions[..., :2]).sum(-1) + self._planes[..., 2]
-            )
+            up[..., :3] -= (slopes @ across)[:, :, 0]
+            up[..., 3] -= (slopes[:, :, 0] * state.positions[..., :2]).sum(-1)
+            up[..., 3] -= self._planes[..., 2]
             reach = reach * np.sqrt(1.0 + (slopes * slopes).sum((2, 3)))
-        middles = np.einsum("fbi,bi->fb", up, self._spheres) + level
+        middles = np.einsum("fbi,bi->fb", up[..., :4], self._spheres)
         frames, bodies = (middles < reach).nonzero()
-        rows = np.ones((len(frames), 1, 5))
-        rows[:, 0, :3], rows[:, 0, 3] = up[frames, bodies], level[frames, bodies]
-        return (rows @ self._points[bodies])[:, 0], frames, bodies
+        rows = up[frames, bodies]
+        return (rows[:, None] @ self._points[bodies])[:, 0], frames, bodies
 
-    def add(self, state: State, total: Linearization) -> None:
-        """Add cost and derivatives at a state."""
+    def add(self, state: State, total: NormalEquations) -> None:
+        """Add cost and derivatives of all degrees of freedom at a state."""
         heights, frames, bodies = self.heights(state)
         at, which = (heights < -_TOLERANCE).nonzero()
         if not len(at):
@@ -124,7 +128,6 @@ class GroundTask:
             wrenches[:, 2] = weights
             wrenches[:, 3:] = cross(places, wrenches[:, :3])
         moved = self._moved[bodies]
-        matrix, gradient = total.coupling()
         edges = np.searchsorted(frames, np.arange(len(state.positions) + 1)).tolist()
         for frame, (first, last) in enumerate(pairwise(edges)):
             if first == last:
@@ -133,5 +136,5 @@ class GroundTask:
             rows *= moved[first:last]
             depth = depths[first:last]
             total.cost[frame] += depth @ depth
-            matrix[frame] += rows.T @ rows
-            gradient[frame] += depth @ rows
+            total.matrix[frame] += rows.T @ rows
+            total.gradient[frame] += depth @ rows

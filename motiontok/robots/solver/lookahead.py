@@ -24,7 +24,8 @@ from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.fixed_lag_smoother import FixedLagSmoother, Points
 from motiontok.robots.solver.ground_task import GroundTask
 from motiontok.robots.solver.online import GROUND_WEIGHT, OnlineSolver
-from motiontok.robots.solver.tasks import PoseTask, quadratic
+from motiontok.robots.solver.stream_tracking import StreamTracking, wanted_poses
+from motiontok.robots.solver.tasks import NormalEquations
 from motiontok.robots.targets import Targets
 
 __all__ = ["LookaheadSolver"]
@@ -109,7 +110,7 @@ class _Lift:
 class _Waiting:
     """State of a frame that waits for smoothing."""
 
-    pose: PoseTask
+    wanted: Array
     standing: Array
     planes: Array | None
 
@@ -133,6 +134,7 @@ class LookaheadSolver:
         kinematics = self._kinematics = Kinematics(
             robot.model, [*tracked, *sorted(others)], coupling
         )
+        self._tracking = StreamTracking(kinematics, robot.calibration.translations)
         feet = [tracked[robot.calibration.index(side + "Foot")] for side in SIDES]
         self._floor = GroundTask(
             kinematics,
@@ -147,6 +149,7 @@ class LookaheadSolver:
         self._newest = OnlineSolver(
             robot.model,
             tracked,
+            robot.calibration.translations,
             speed_limits=speeds,
             fps=fps,
             outline=outline,
@@ -198,22 +201,17 @@ class LookaheadSolver:
         """
         newest = self._newest
         newest.begin(targets)
-        pose = PoseTask(self._kinematics, targets, chordal=True)
-        self._waiting.append(_Waiting(pose, standing, planes))
+        self._waiting.append(_Waiting(wanted_poses(targets), standing, planes))
         if len(self._waiting) > REACH:
             self._waiting[-1 - REACH].standing = before
         q, seen = newest.pair, [self._waiting[-1], self._waiting[-1]]
         if self._ready is not None:
             q = np.concatenate([q, self._ready[None]])
             seen.append(self._waiting[0])
-        states: list[State] = []
-        model = quadratic(
-            self._kinematics,
-            [PoseTask.joined([w.pose for w in seen]), self._floor.on(_stacked(seen))],
-            q,
-            see=lambda _part, state, _total: states.append(state),
-        )
-        state = states[0]
+        whole, state = self._tracking.linearize(q, [w.wanted for w in seen])
+        self._floor.on(_stacked(seen)).add(state, whole)
+        matrix, gradient = self._kinematics.free_equations(whole.matrix, whole.gradient)
+        model = NormalEquations(whole.cost, matrix, gradient)
         newest.advance(model[:2])
         rough = self._blur.push(newest.pair[0])
         out = rough
@@ -237,7 +235,7 @@ class LookaheadSolver:
         """How much deeper than may be some body is in the ground at ``q (nq,)``, metres."""
         frame = self._passed[min(self._lift.ahead, len(self._passed) - 1)]
         floor = self._floor.on(_stacked([frame]))
-        heights, _, _ = floor.heights(self._kinematics.place(q))
+        heights, _, _ = floor.heights(self._tracking.place(q))
         return -min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
 
     def _inside(self, joints: Array) -> Array:

@@ -20,13 +20,8 @@ from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
 from motiontok.robots.solver.ground_task import GroundTask
 from motiontok.robots.solver.levenberg_marquardt import damped_system, minimize
-from motiontok.robots.solver.tasks import (
-    NormalEquations,
-    PoseTask,
-    Posture,
-    Task,
-    quadratic,
-)
+from motiontok.robots.solver.stream_tracking import StreamTracking, wanted_poses
+from motiontok.robots.solver.tasks import NormalEquations, PoseTask, Posture
 from motiontok.robots.targets import Targets
 
 __all__ = ["GROUND_WEIGHT", "OnlineSolver"]
@@ -53,6 +48,7 @@ class OnlineSolver:
     Args:
         model: Pinocchio model.
         bodies: Pinocchio joint indices of the bodies that the targets name.
+        local_positions: ``(tracked, 3)`` of the targets' points in these bodies, metres.
         speed_limits: ``(joints,)`` rad/s.
         fps: frames per second of the stream.
         outline: points that must stay above the ground; none, if not given.
@@ -66,6 +62,7 @@ class OnlineSolver:
         self,
         model: Any,
         bodies: tuple[int, ...],
+        local_positions: Array,
         *,
         speed_limits: Array,
         fps: float = 30.0,
@@ -76,6 +73,7 @@ class OnlineSolver:
     ) -> None:
         others = set() if outline is None else set(outline.bodies.tolist()) - set(bodies)
         kinematics = self._kinematics = Kinematics(model, [*bodies, *sorted(others)], coupling)
+        self._tracking = StreamTracking(kinematics, local_positions)
         self._bounds = (kinematics.lower, kinematics.upper) if bounds is None else bounds
         self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
         self._floor = None
@@ -103,10 +101,8 @@ class OnlineSolver:
         floor = self._floor
         if floor is not None and planes is not None:
             floor = floor.on(planes[None].repeat(2, axis=0))
-        pose = PoseTask(self._kinematics, targets, chordal=True)
-        ground: list[Task] = [] if floor is None else [floor]
-        both: list[Task] = [PoseTask.joined([pose, pose]), *ground]
-        model = quadratic(self._kinematics, both, self._q)
+        wanted = wanted_poses(targets)
+        model = self._linearize(self._q, wanted, floor)
         trial, promise, posture, lower, upper = self._together(model)
         self._q[1] = trial[1]
 
@@ -118,7 +114,7 @@ class OnlineSolver:
         for _ in range(_STEPS - 1):
             if taken and promise[0] < _WORTH * total:
                 break
-            model = quadratic(self._kinematics, [pose, *(task[own] for task in ground)], trial)
+            model = self._linearize(trial, wanted, None if floor is None else floor[own])
             trial_total = _total(model, trial, posture)
             taken = trial_total < total
             if taken:
@@ -130,9 +126,16 @@ class OnlineSolver:
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
         if floor is not None:
-            heights, _, _ = floor[own].heights(self._kinematics.place(self._q[0]))
+            heights, _, _ = floor[own].heights(self._tracking.place(self._q[0]))
             self._q[0, 2] -= min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
         return self._kinematics.expand(self._q[0]).copy(), float(best.cost[0])
+
+    def _linearize(self, q: Array, wanted: Array, floor: GroundTask | None) -> NormalEquations:
+        model, state = self._tracking.linearize(q, [wanted] * len(q))
+        if floor is not None:
+            floor.add(state, model)
+        matrix, gradient = self._kinematics.free_equations(model.matrix, model.gradient)
+        return NormalEquations(model.cost, matrix, gradient)
 
     def begin(self, targets: Targets) -> None:
         """Carry robot and rival along to the next frame's targets, unsolved."""
