@@ -74,9 +74,11 @@ class SoleReader:
         Args:
             human: ``(22, 3)`` positions of the joints, metres.
         """
-        places: list[Point] = human[_ENDS].tolist()
+        points: list[Point] = human.tolist()
+        places = [points[end] for end in _ENDS]
         low, planes = [], []
-        for side, knee in enumerate(human[_KNEES].tolist()):
+        for side, joint in enumerate(_KNEES):
+            knee = points[joint]
             ends, heights = places[2 * side :][:2], self._heights[2 * side :][:2]
             upward = (knee[2] - ends[0][2]) / max(math.dist(knee, ends[0]), 1e-9)
             plane, clear = self._under(ends, heights)

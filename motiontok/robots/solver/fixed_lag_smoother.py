@@ -10,6 +10,7 @@ system (:mod:`~motiontok.robots.solver.refinement`). Here it is factored frame b
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -67,6 +68,7 @@ class FixedLagSmoother:
     def __init__(self, movement: MovementCost, lower: Array, upper: Array, lag: int) -> None:
         self._movement = movement
         self._limits = lower, upper
+        self._near = movement.bounds[0] + NEAR, movement.bounds[1] - NEAR
         self._lag = max(lag, REACH)
         nv = self._nv = 6 + len(lower)
         jerk = np.full(nv, movement.joint)
@@ -102,9 +104,9 @@ class FixedLagSmoother:
 
         Args:
             q: ``(nq,)``, around which the frame's costs are given to second order.
-            matrix: ``(nv, nv)`` Gauss-Newton matrix, as of a tangent step of ``q``; changed.
+            matrix: ``(nv, nv)`` Gauss-Newton matrix, as of a tangent step of ``q``.
             gradient: ``(nv,)`` descent direction; changed.
-            points: points to hold while they stand.
+            points: points to hold while they stand; changed.
             ahead: frames by which the second one is later, at most ``lag``.
         """
         nv = self._nv
@@ -112,14 +114,18 @@ class FixedLagSmoother:
         # Steps of the base are taken along the world's axes, in which jerk is constant.
         turn, attitude = self._turn, pin.Quaternion(q[3:7]).toRotationMatrix()
         turn[:3, :3] = turn[3:, 3:] = attitude
-        matrix[:6] = turn @ matrix[:6]
-        matrix[:, :6] = matrix[:, :6] @ turn.T
         gradient[:6] = turn @ gradient[:6]
         points.rows[..., :6] = points.rows[..., :6] @ turn.T
+        rows = points.rows
+        rows *= self._movement.still
+        # Only lower triangles are kept up.
         total = self._total
         total[:early, :early] = self._matrix
         total[early:, :early] = 0.0
         total[early:, early:] = matrix.T  # symmetric: so both run along columns
+        turned = turn @ matrix[:6]
+        total[early + 6 :, early : early + 6] = turned[:, 6:].T
+        total[early : early + 6, early : early + 6] = turned[:, :6] @ turn.T
         vector = np.empty(early + nv)
         vector[:early] = self._vector
         vector[early:] = gradient
@@ -135,7 +141,6 @@ class FixedLagSmoother:
         self._add_stillness(points, vector)
 
         # The oldest frame is eliminated; what is left is the information for the next frame.
-        # Only lower triangles are kept up.
         own, failed = lapack.dpotrf(total[:nv, :nv], lower=1, overwrite_a=1)
         later = blas.dtrsm(1.0, own, total[nv:, :nv], side=1, lower=1, trans_a=1, overwrite_b=1)
         right = blas.dtrsv(own, vector[:nv], lower=1)
@@ -171,21 +176,29 @@ class FixedLagSmoother:
         )
 
     def _stepped(self, q: Array, step: Array) -> Array:
-        out = np.empty_like(q)
-        out[:3] = q[:3] + step[:3]
-        turned = pin.Quaternion(pin.exp3(step[3:6])) * pin.Quaternion(q[3:7])
-        out[3:7] = turned.normalized().coeffs()
-        out[7:] = np.minimum(np.maximum(q[7:] + step[6:], self._limits[0]), self._limits[1])
+        out = q.copy()
+        out[:3] += step[:3]
+        x, y, z = step[3:6].tolist()
+        angle = math.sqrt(x * x + y * y + z * z)
+        share = 0.5 * math.sin(0.5 * angle) / (0.5 * angle) if angle > 1e-9 else 0.5
+        turned = pin.Quaternion(math.cos(0.5 * angle), share * x, share * y, share * z)
+        out[3:7] = (turned * pin.Quaternion(q[3:7])).normalized().coeffs()
+        joints = out[7:]
+        joints += step[6:]
+        np.maximum(joints, self._limits[0], out=joints)
+        np.minimum(joints, self._limits[1], out=joints)
         return out
 
     def _joints(self, joints: Array, push: Array) -> tuple[Array, Array]:
         """Stiffness and pull ``(joints,)`` of soft limits and of neutral values."""
         weights, (low, high) = self._movement.weights, self._movement.bounds
-        inside = np.maximum(low - joints, 0.0) - np.maximum(joints - high, 0.0)
-        leaving = ((joints < low + NEAR) & (push < 0.0)) | ((joints > high - NEAR) & (push > 0.0))
+        inside = np.minimum(np.maximum(joints, low), high) - joints
+        leaving = np.where(push < 0.0, joints < self._near[0], joints > self._near[1])
         hard, soft = weights.inside**2, weights.rest**2
-        rest = self._movement.neutral - joints
-        return soft + hard * ((inside != 0.0) | leaving), hard * inside + soft * rest
+        leaving |= inside != 0.0
+        pull = soft * (self._movement.neutral - joints)
+        pull += hard * inside
+        return soft + hard * leaving, pull
 
     def _add_jerk(self, q: Array, vector: Array) -> None:
         spins = self._spins
@@ -204,12 +217,13 @@ class FixedLagSmoother:
         both = before.standing & points.standing
         if not both.any():
             return
-        weight, nv = self._movement.still, self._nv
-        rows = np.empty((int(both.sum()), 3, 2 * nv))
-        np.multiply(before.rows[both], -weight, out=rows[..., :nv])
-        np.multiply(points.rows[both], weight, out=rows[..., nv:])
-        flat = rows.reshape(-1, 2 * nv)
+        nv = self._nv
+        earlier, later, moved = before.rows, points.rows, points.places - before.places
+        if not both.all():
+            earlier, later, moved = earlier[both], later[both], moved[both]
+        rows = np.empty((3 * len(moved), 2 * nv))
+        np.negative(earlier.reshape(-1, nv), out=rows[:, :nv])
+        rows[:, nv:] = later.reshape(-1, nv)
         start = (REACH - 1) * nv
-        self._total[start:, start:] += (flat.T @ flat).T
-        moved = weight * (points.places[both] - before.places[both]).ravel()
-        vector[start:] -= moved @ flat
+        self._total[start:, start:] += (rows.T @ rows).T
+        vector[start:] -= (self._movement.still * moved.ravel()) @ rows

@@ -7,6 +7,7 @@ Without looking ahead a warm start can lock into a bad pose at a joint limit. So
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,7 @@ class OnlineSolver:
         kinematics = self._kinematics = Kinematics(model, [*bodies, *sorted(others)], coupling)
         self._tracking = StreamTracking(kinematics, local_positions)
         self._bounds = (kinematics.lower, kinematics.upper) if bounds is None else bounds
+        self._within = tuple(np.stack([bound, bound]) for bound in self._bounds)
         self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
         self._floor = None
         if outline is not None:
@@ -173,8 +175,9 @@ class OnlineSolver:
         posture = self._draw(model)
         joints, (low, high) = self._q[0, 7:], self._bounds
         # Who comes from outside the bounds, or too fast, gets there as fast as may be.
-        lower = np.stack([np.minimum(np.maximum(low, joints - self._reach), high), low])
-        upper = np.stack([np.maximum(np.minimum(high, joints + self._reach), low), high])
+        lower, upper = self._within
+        np.minimum(np.maximum(low, joints - self._reach), high, out=lower[0])
+        np.maximum(np.minimum(high, joints + self._reach), low, out=upper[0])
         trial, promise = self._moved(model, self._q, lower, upper, self._damping, posture)
         self._age += 1
         return trial, promise, posture, lower, upper
@@ -250,6 +253,21 @@ def _base_of(targets: Targets) -> Array:
 def _carry(q: Array, before: Array, now: Array) -> None:
     """Move the bases of ``q (n, nq)`` as their target moved, in place."""
     q[:, :3] += now[:3] - before[:3]
-    turn = pin.Quaternion(now[3:]) * pin.Quaternion(before[3:]).inverse()
+    x, y, z, w = before[3:].tolist()
+    turn = _times(now[3:].tolist(), [-x, -y, -z, w])
     for row in q:
-        row[3:7] = (turn * pin.Quaternion(row[3:7])).normalized().coeffs()
+        turned = _times(turn, row[3:7].tolist())
+        size = math.sqrt(sum(value * value for value in turned))
+        row[3:7] = [value / size for value in turned]
+
+
+def _times(a: list[float], b: list[float]) -> list[float]:
+    """Product of quaternions (x, y, z, w)."""
+    ax, ay, az, aw = a
+    bx, by, bz, bw = b
+    return [
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+        aw * bw - ax * bx - ay * by - az * bz,
+    ]
