@@ -76,12 +76,10 @@ class FixedLagSmoother:
         self._pull = THIRD[:, None] * jerk
         self._stiff = np.outer(THIRD, THIRD)[..., None] * jerk
         self._turn = np.zeros((6, 6))
-        self._total = np.zeros(((REACH + 1) * nv, (REACH + 1) * nv), order="F")
-        # The diagonals of all of its blocks at once.
-        down, along = self._total.strides
-        self._diagonals = np.lib.stride_tricks.as_strided(
-            self._total, (REACH + 1, REACH + 1, nv), (nv * down, nv * along, down + along)
-        )
+        # LAPACK takes whole arrays whose columns run along memory, others it copies.
+        self._oldest, self._on_oldest = _blocks(1, 1, nv)
+        self._across, self._on_across = _blocks(REACH, 1, nv)
+        self._matrix, self._spare = _blocks(REACH, REACH, nv), _blocks(REACH, REACH, nv)
         self._steps = np.zeros((self._lag + 1 + REACH) * nv)
         self.reset()
 
@@ -89,7 +87,7 @@ class FixedLagSmoother:
         """Forget the stream."""
         size = REACH * self._nv
         self._frames: deque[_Frame] = deque(maxlen=self._lag + 1)
-        self._matrix = _NOTHING * np.eye(size)
+        self._matrix[0][:] = _NOTHING * np.eye(size)
         self._vector = np.zeros(size)
         self._before: Points | None = None
         self._spins: deque[Array] = deque(maxlen=REACH)
@@ -119,34 +117,38 @@ class FixedLagSmoother:
         rows = points.rows
         rows *= self._movement.still
         # Only lower triangles are kept up.
-        total = self._total
-        total[:early, :early] = self._matrix
-        total[early:, :early] = 0.0
-        total[early:, early:] = matrix.T  # symmetric: so both run along columns
+        oldest, across, (blocks, diagonals) = self._oldest, self._across, self._spare
+        before, newer = self._matrix[0], 2 * nv
+        oldest[:] = before[:nv, :nv]
+        across[:newer], across[newer:] = before[nv:, :nv], 0.0
+        blocks[:newer, :newer] = before[nv:, nv:]
+        blocks[newer:, :newer] = 0.0
+        blocks[newer:, newer:] = matrix.T  # symmetric: so both run along columns
         turned = turn @ matrix[:6]
-        total[early + 6 :, early : early + 6] = turned[:, 6:].T
-        total[early : early + 6, early : early + 6] = turned[:, :6] @ turn.T
+        blocks[newer + 6 :, newer : newer + 6] = turned[:, 6:].T
+        blocks[newer : newer + 6, newer : newer + 6] = turned[:, :6] @ turn.T
         vector = np.empty(early + nv)
         vector[:early] = self._vector
         vector[early:] = gradient
         stiff, pull = self._joints(q[7:], gradient[6:])
-        own_part = self._diagonals[REACH, REACH]
+        own_part = diagonals[REACH - 1, REACH - 1]
         own_part += _FLOOR
         own_part[6:] += stiff
         vector[early + 6 :] += pull
         if self._frames:
             self._spins.append(pin.log3(attitude @ self._frames[-1].attitude.T))
         if len(self._frames) >= REACH:
-            self._add_jerk(q, vector)
-        self._add_stillness(points, vector)
+            self._add_jerk(q, diagonals, vector)
+        self._add_stillness(points, blocks, vector)
 
         # The oldest frame is eliminated; what is left is the information for the next frame.
-        own, failed = lapack.dpotrf(total[:nv, :nv], lower=1, overwrite_a=1)
-        later = blas.dtrsm(1.0, own, total[nv:, :nv], side=1, lower=1, trans_a=1, overwrite_b=1)
+        own, failed = lapack.dpotrf(oldest, lower=1, clean=0, overwrite_a=1)
+        later = blas.dtrsm(1.0, own, across, side=1, lower=1, trans_a=1, overwrite_b=1)
         right = blas.dtrsv(own, vector[:nv], lower=1)
-        self._matrix = blas.dsyrk(-1.0, later, beta=1.0, c=total[nv:, nv:], lower=1, overwrite_c=1)
+        blas.dsyrk(-1.0, later, beta=1.0, c=blocks, lower=1, overwrite_c=1)
+        self._matrix, self._spare = self._spare, self._matrix
         self._vector = vector[nv:] - later @ right
-        _, newest, failed_too = lapack.dposv(self._matrix, self._vector, lower=1)
+        _, newest, failed_too = lapack.dposv(blocks, self._vector, lower=1)
         if failed or failed_too:  # a stream that runs away: begin anew from here
             self.reset()
             return q.copy(), q.copy()
@@ -200,17 +202,19 @@ class FixedLagSmoother:
         pull += hard * inside
         return soft + hard * leaving, pull
 
-    def _add_jerk(self, q: Array, vector: Array) -> None:
+    def _add_jerk(self, q: Array, diagonals: Array, vector: Array) -> None:
         spins = self._spins
         third = q - self._frames[-3].q + 3.0 * (self._frames[-2].q - self._frames[-1].q)
         third[4:7] = spins[0] - 2.0 * spins[1] + spins[2]
         third[3] = third[2]
         third[2] = third[1]
         third[1] = third[0]
-        self._diagonals += self._stiff
+        diagonals += self._stiff[1:, 1:]
+        self._on_oldest += self._stiff[:1, :1]
+        self._on_across += self._stiff[1:, :1]
         vector -= (self._pull * third[1:]).ravel()
 
-    def _add_stillness(self, points: Points, vector: Array) -> None:
+    def _add_stillness(self, points: Points, blocks: Array, vector: Array) -> None:
         before, self._before = self._before, points
         if before is None:
             return
@@ -224,6 +228,15 @@ class FixedLagSmoother:
         rows = np.empty((3 * len(moved), 2 * nv))
         np.negative(earlier.reshape(-1, nv), out=rows[:, :nv])
         rows[:, nv:] = later.reshape(-1, nv)
-        start = (REACH - 1) * nv
-        self._total[start:, start:] += (rows.T @ rows).T
-        vector[start:] -= (self._movement.still * moved.ravel()) @ rows
+        blocks[nv:, nv:] += (rows.T @ rows).T
+        vector[2 * nv :] -= (self._movement.still * moved.ravel()) @ rows
+
+
+def _blocks(down: int, along: int, size: int) -> tuple[Array, Array]:
+    """Square blocks in a matrix, and views ``(down, along, size)`` of the blocks' diagonals."""
+    matrix = np.zeros((down * size, along * size), order="F")
+    below, beside = matrix.strides
+    diagonals = np.lib.stride_tricks.as_strided(
+        matrix, (down, along, size), (size * below, size * beside, below + beside)
+    )
+    return matrix, diagonals

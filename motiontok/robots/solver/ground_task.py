@@ -102,12 +102,19 @@ class GroundTask:
         rows = up[frames, bodies]
         return (rows[:, None] @ self._points[bodies])[:, 0], frames, bodies
 
-    def add(self, state: State, total: NormalEquations) -> None:
-        """Add cost and derivatives of all degrees of freedom at a state."""
+    def add(self, state: State, total: NormalEquations) -> float:
+        """Add cost and derivatives of all degrees of freedom at a state.
+
+        The state may be of one frame more than the total, which is only looked at: returned is the
+        height of the last frame's lowest point, 0 or less.
+        """
         heights, frames, bodies = self.heights(state)
-        at, which = (heights < -_TOLERANCE).nonzero()
+        last = int(frames.searchsorted(len(state.positions) - 1))
+        lowest = float(heights[last:].min(initial=0.0))
+        known = last if len(state.positions) > len(total.cost) else len(heights)
+        at, which = (heights[:known] < -_TOLERANCE).nonzero()
         if not len(at):
-            return
+            return lowest
         frames, bodies = frames[at], bodies[at]
         weights = self._weights[frames]
         depths = weights * (-_TOLERANCE - heights[at, which])
@@ -128,7 +135,7 @@ class GroundTask:
             wrenches[:, 2] = weights
             wrenches[:, 3:] = cross(places, wrenches[:, :3])
         moved = self._moved[bodies]
-        edges = np.searchsorted(frames, np.arange(len(state.positions) + 1)).tolist()
+        edges = frames.searchsorted(np.arange(len(total.cost) + 1)).tolist()
         for frame, (first, last) in enumerate(pairwise(edges)):
             if first == last:
                 continue
@@ -138,3 +145,4 @@ class GroundTask:
             total.cost[frame] += depth @ depth
             total.matrix[frame] += rows.T @ rows
             total.gradient[frame] += depth @ rows
+        return lowest

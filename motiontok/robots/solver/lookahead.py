@@ -185,6 +185,7 @@ class LookaheadSolver:
         self._passed: deque[_Waiting] = deque(maxlen=self.latency - self._blur.lag)
         self._ready: Array | None = None
         self._last: Array | None = None
+        self._coming: Array | None = None
 
     def step(
         self, targets: Targets, standing: Array, before: Array, planes: Array | None = None
@@ -204,25 +205,34 @@ class LookaheadSolver:
         self._waiting.append(_Waiting(wanted_poses(targets), standing, planes))
         if len(self._waiting) > REACH:
             self._waiting[-1 - REACH].standing = before
-        q, seen = newest.pair, [self._waiting[-1], self._waiting[-1]]
+        q, seen = [*newest.pair], [self._waiting[-1], self._waiting[-1]]
+        ready = self._ready is not None
         if self._ready is not None:
-            q = np.concatenate([q, self._ready[None]])
+            q.append(self._ready)
             seen.append(self._waiting[0])
-        whole, state = self._tracking.linearize(q, [w.wanted for w in seen])
-        self._floor.on(_stacked(seen)).add(state, whole)
+        wanted = [w.wanted for w in seen]
+        if self._coming is not None:
+            q.append(self._coming)
+            seen.append(self._passed[min(self._lift.ahead + 1, len(self._passed) - 1)])
+        whole, state = self._tracking.linearize(np.array(q), wanted)
+        lowest = self._floor.on(_stacked(seen)).add(state, whole)
         matrix, gradient = self._kinematics.free_equations(whole.matrix, whole.gradient)
         model = NormalEquations(whole.cost, matrix, gradient)
         newest.advance(model[:2])
         rough = self._blur.push(newest.pair[0])
         out = rough
-        if self._ready is not None:
+        if ready:
             due = self._waiting[0]
             points = self._seen(state, 2, due.standing)
             self._passed.append(due)
-            out, coming = self._fine.push(
-                q[2], model.matrix[2], model.gradient[2], points, self._lift.ahead
+            lift = 0.0
+            if self._coming is not None:
+                lift = self._lift.push(-min(0.0, _SHALLOW + lowest))
+            # A frame later it is looked at as well.
+            out, self._coming = self._fine.push(
+                q[2], matrix[2], gradient[2], points, self._lift.ahead + 1
             )
-            out[2] += self._lift.push(self._depth(coming))
+            out[2] += lift
         self._ready = rough if self._blur.full else None
         out[7:] = self._inside(out[7:])
         if self._last is not None:
@@ -230,13 +240,6 @@ class LookaheadSolver:
             out[7:] = np.minimum(np.maximum(out[7:], last - self._reach), last + self._reach)
         self._last = out
         return self._kinematics.expand(out).copy()
-
-    def _depth(self, q: Array) -> float:
-        """How much deeper than may be some body is in the ground at ``q (nq,)``, metres."""
-        frame = self._passed[min(self._lift.ahead, len(self._passed) - 1)]
-        floor = self._floor.on(_stacked([frame]))
-        heights, _, _ = floor.heights(self._tracking.place(q))
-        return -min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
 
     def _inside(self, joints: Array) -> Array:
         """Joint values; those in a margin are squeezed into a third of it, without a kink."""

@@ -128,7 +128,8 @@ class OnlineSolver:
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
         if floor is not None:
-            heights, _, _ = floor[own].heights(self._tracking.place(self._q[0]))
+            state = self._tracking.evaluate(self._kinematics.expand(self._q[own]))
+            heights, _, _ = floor[own].heights(state)
             self._q[0, 2] -= min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
         return self._kinematics.expand(self._q[0]).copy(), float(best.cost[0])
 

@@ -65,27 +65,20 @@ class StreamTracking:
         self._tracked = len(tracked)
         self._local = so3.wrapped(np.tile(local_positions.T, _MOST))
 
-    def place(self, q: Array) -> State:
-        """Placements at one configuration ``(nq,)``, without Jacobians."""
-        rows = np.empty((1, self._model.njoints, 12))
-        pin.forwardKinematics(self._model, self._data, self._kinematics.expand(q))
-        self._place.read(rows[0])
-        return State(_NONE, *self._split(rows))
-
     def linearize(self, q: Array, wanted: Sequence[Array]) -> tuple[NormalEquations, State]:
-        """Cost of ``q (n, nq)`` to second order, of all degrees of freedom, and their state.
+        """Cost of configurations to second order, of all degrees of freedom, and their state.
 
         Args:
-            q: configurations.
-            wanted: of each, see :func:`wanted_poses`.
+            q: ``(n or more, nq)``; of those beyond the first n only the state is computed.
+            wanted: of the first n, see :func:`wanted_poses`.
         """
         q = self._kinematics.expand(q)
-        state = self._evaluate(q)
-        count, tracked = len(q), self._tracked
+        state = self.evaluate(q)
+        count, tracked = len(wanted), self._tracked
         rows = np.array(wanted)
         poses = rows[..., :12].reshape(count, tracked, 3, 4)
-        poses[..., 3] -= state.positions[:, :tracked]
-        seen = state.rotations[:, :tracked].swapaxes(2, 3) @ poses
+        poses[..., 3] -= state.positions[:count, :tracked]
+        seen = state.rotations[:count, :tracked].swapaxes(2, 3) @ poses
         # All in the bodies' own axes; components first, NumPy runs along frames and bodies.
         parts = _PARTS @ seen.reshape(-1, 12).T
         mass, spin = np.ascontiguousarray(rows[..., 12:].reshape(-1, 2).T)
@@ -118,23 +111,19 @@ class StreamTracking:
             gradient[k] = pin.computeStaticTorque(model, data, q[k], forces)
         return NormalEquations(cost.reshape(count, tracked).sum(1), matrix, gradient), state
 
-    def _evaluate(self, q: Array) -> State:
-        """State at configurations ``(n, model.nq)`` of all joints."""
+    def evaluate(self, q: Array) -> State:
+        """State at configurations ``(n, model.nq)`` of all joints; its arrays are views."""
         model, data = self._model, self._data
         jacobians = np.empty((len(q), model.nv, 6))
         rows = np.empty((len(q), model.njoints, 12))
         for k in range(len(q)):
             jacobians[k] = pin.computeJointJacobians(model, data, q[k]).T
             self._place.read(rows[k])
-        return State(jacobians, *self._split(rows))
-
-    def _split(self, rows: Array) -> tuple[Array, Array]:
         placed = rows.take(self._bodies, axis=1)
         turned = placed[..., :9].reshape(*placed.shape[:2], 3, 3)
-        return turned.swapaxes(2, 3), placed[..., 9:]
+        return State(jacobians, turned.swapaxes(2, 3), placed[..., 9:])
 
 
-_NONE = np.empty((1, 0, 6))
 _GAP, _TURN, _COSINE = slice(0, 5), slice(5, 8), 8
 _FIRST, _SECOND = slice(9, 15), slice(15, 21)
 
