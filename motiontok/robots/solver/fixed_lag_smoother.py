@@ -46,11 +46,13 @@ class Points:
 class _Frame:
     """One frame of the window: its linearization point, and its step by those of the next three.
 
-    The step is ``own - follow @ next``, once the frame is eliminated.
+    The step is ``own - follow @ next``, once the frame is eliminated. Jerk is the third difference of
+    coordinates: of the base's place, of the sum of its turns from frame to frame, and of the joints.
     """
 
     q: Array
     attitude: Array
+    coordinates: Array
     own: Array | None = None
     follow: Array | None = None
 
@@ -90,10 +92,15 @@ class FixedLagSmoother:
         self._matrix[0][:] = _NOTHING * np.eye(size)
         self._vector = np.zeros(size)
         self._before: Points | None = None
-        self._spins: deque[Array] = deque(maxlen=REACH)
 
     def push(
-        self, q: Array, matrix: Array, gradient: Array, points: Points, ahead: int = 0
+        self,
+        q: Array,
+        attitude: Array,
+        matrix: Array,
+        gradient: Array,
+        points: Points,
+        ahead: int = 0,
     ) -> tuple[Array, Array]:
         """Smoothed configurations ``(nq,)``.
 
@@ -102,6 +109,7 @@ class FixedLagSmoother:
 
         Args:
             q: ``(nq,)``, around which the frame's costs are given to second order.
+            attitude: ``(3, 3)`` of the base in ``q``.
             matrix: ``(nv, nv)`` Gauss-Newton matrix, as of a tangent step of ``q``.
             gradient: ``(nv,)`` descent direction; changed.
             points: points to hold while they stand; changed.
@@ -110,7 +118,7 @@ class FixedLagSmoother:
         nv = self._nv
         early = REACH * nv
         # Steps of the base are taken along the world's axes, in which jerk is constant.
-        turn, attitude = self._turn, pin.Quaternion(q[3:7]).toRotationMatrix()
+        turn = self._turn
         turn[:3, :3] = turn[3:, 3:] = attitude
         gradient[:6] = turn @ gradient[:6]
         points.rows[..., :6] = points.rows[..., :6] @ turn.T
@@ -135,10 +143,14 @@ class FixedLagSmoother:
         own_part += _FLOOR
         own_part[6:] += stiff
         vector[early + 6 :] += pull
+        coordinates = np.empty(nv)
+        coordinates[:3], coordinates[6:] = q[:3], q[7:]
+        coordinates[3:6] = 0.0
         if self._frames:
-            self._spins.append(pin.log3(attitude @ self._frames[-1].attitude.T))
+            last = self._frames[-1]
+            coordinates[3:6] = last.coordinates[3:6] + pin.log3(attitude @ last.attitude.T)
         if len(self._frames) >= REACH:
-            self._add_jerk(q, diagonals, vector)
+            self._add_jerk(coordinates, diagonals, vector)
         self._add_stillness(points, blocks, vector)
 
         # The oldest frame is eliminated; what is left is the information for the next frame.
@@ -156,7 +168,7 @@ class FixedLagSmoother:
             done = self._frames[-REACH]
             done.own = blas.dtrsv(own, right, lower=1, trans=1)
             done.follow = blas.dtrsm(1.0, own, later, side=1, lower=1)
-        self._frames.append(_Frame(q.copy(), attitude))
+        self._frames.append(_Frame(q, attitude, coordinates))
         return self._solved(newest, min(ahead, len(self._frames) - 1))
 
     def _solved(self, newest: Array, ahead: int) -> tuple[Array, Array]:
@@ -202,17 +214,16 @@ class FixedLagSmoother:
         pull += hard * inside
         return soft + hard * leaving, pull
 
-    def _add_jerk(self, q: Array, diagonals: Array, vector: Array) -> None:
-        spins = self._spins
-        third = q - self._frames[-3].q + 3.0 * (self._frames[-2].q - self._frames[-1].q)
-        third[4:7] = spins[0] - 2.0 * spins[1] + spins[2]
-        third[3] = third[2]
-        third[2] = third[1]
-        third[1] = third[0]
+    def _add_jerk(self, coordinates: Array, diagonals: Array, vector: Array) -> None:
+        first, second, third = (self._frames[k].coordinates for k in (-3, -2, -1))
+        jerk = second - third
+        jerk *= 3.0
+        jerk += coordinates
+        jerk -= first
         diagonals += self._stiff[1:, 1:]
         self._on_oldest += self._stiff[:1, :1]
         self._on_across += self._stiff[1:, :1]
-        vector -= (self._pull * third[1:]).ravel()
+        vector -= (self._pull * jerk).ravel()
 
     def _add_stillness(self, points: Points, blocks: Array, vector: Array) -> None:
         before, self._before = self._before, points

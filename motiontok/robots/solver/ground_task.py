@@ -28,7 +28,6 @@ class GroundTask:
     Args:
         kinematics: of all bodies named.
         outline: the points.
-        weights: of each of some frames, per metre below ground, upright.
         feet: Pinocchio joint indices of the left and the right foot, which may be on planes of
             their own.
     """
@@ -38,10 +37,8 @@ class GroundTask:
         kinematics: Kinematics,
         outline: Outline,
         *,
-        weights: Sequence[float],
         feet: Sequence[int] = (),
     ) -> None:
-        self._weights = np.array(weights)
         self._planes: Array | None = None
         supports = [set(kinematics.model.supports[b].tolist()) for b in kinematics.bodies]
         self._under = np.array(
@@ -102,11 +99,13 @@ class GroundTask:
         rows = up[frames, bodies]
         return (rows[:, None] @ self._points[bodies])[:, 0], frames, bodies
 
-    def add(self, state: State, total: NormalEquations) -> float:
-        """Add cost and derivatives of all degrees of freedom at a state.
+    def add(self, state: State, total: NormalEquations, weights: Sequence[float]) -> float:
+        """Add cost and derivatives of all degrees of freedom; the last frame's lowest height.
 
-        The state may be of one frame more than the total, which is only looked at: returned is the
-        height of the last frame's lowest point, 0 or less.
+        Args:
+            state: of the total's frames, and maybe of one more, which is only looked at.
+            total: to add to.
+            weights: of each of the total's frames or more, per metre below ground, upright.
         """
         heights, frames, bodies = self.heights(state)
         last = int(frames.searchsorted(len(state.positions) - 1))
@@ -116,8 +115,8 @@ class GroundTask:
         if not len(at):
             return lowest
         frames, bodies = frames[at], bodies[at]
-        weights = self._weights[frames]
-        depths = weights * (-_TOLERANCE - heights[at, which])
+        weight = np.array(weights)[frames]
+        depths = weight * (-_TOLERANCE - heights[at, which])
         points = self._points[bodies, :3, which]
         places = (state.rotations[frames, bodies] @ points[..., None])[..., 0]
         places += state.positions[frames, bodies]
@@ -125,14 +124,14 @@ class GroundTask:
         if self._planes is None:
             moving = slice(2, 5)
             wrenches = np.empty((len(at), 3))
-            wrenches[:, 0] = weights
-            wrenches[:, 1] = weights * places[:, 1]
-            wrenches[:, 2] = -weights * places[:, 0]
+            wrenches[:, 0] = weight
+            wrenches[:, 1] = weight * places[:, 1]
+            wrenches[:, 2] = -weight * places[:, 0]
         else:
             moving = slice(0, 6)
             wrenches = np.empty((len(at), 6))
-            wrenches[:, :2] = -weights[:, None] * self._planes[frames, bodies, :2]
-            wrenches[:, 2] = weights
+            wrenches[:, :2] = -weight[:, None] * self._planes[frames, bodies, :2]
+            wrenches[:, 2] = weight
             wrenches[:, 3:] = cross(places, wrenches[:, :3])
         moved = self._moved[bodies]
         edges = frames.searchsorted(np.arange(len(total.cost) + 1)).tolist()

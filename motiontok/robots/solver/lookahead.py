@@ -136,12 +136,7 @@ class LookaheadSolver:
         )
         self._tracking = StreamTracking(kinematics, robot.calibration.translations)
         feet = [tracked[robot.calibration.index(side + "Foot")] for side in SIDES]
-        self._floor = GroundTask(
-            kinematics,
-            outline,
-            weights=[GROUND_WEIGHT, GROUND_WEIGHT, _GROUND_WEIGHT],
-            feet=feet,
-        )
+        self._floor = GroundTask(kinematics, outline, feet=feet)
         limits = kinematics.lower, kinematics.upper
         free = speeds if coupling is None else coupling.speeds(speeds)
         movement = MovementCost(Smoothness(), *limits, free, fps)
@@ -205,7 +200,9 @@ class LookaheadSolver:
         self._waiting.append(_Waiting(wanted_poses(targets), standing, planes))
         if len(self._waiting) > REACH:
             self._waiting[-1 - REACH].standing = before
-        q, seen = [*newest.pair], [self._waiting[-1], self._waiting[-1]]
+        q = [*newest.moving]
+        moving = len(q)
+        seen = [self._waiting[-1]] * moving
         ready = self._ready is not None
         if self._ready is not None:
             q.append(self._ready)
@@ -215,22 +212,28 @@ class LookaheadSolver:
             q.append(self._coming)
             seen.append(self._passed[min(self._lift.ahead + 1, len(self._passed) - 1)])
         whole, state = self._tracking.linearize(np.array(q), wanted)
-        lowest = self._floor.on(_stacked(seen)).add(state, whole)
+        lowest = self._floor.on(_stacked(seen)).add(
+            state, whole, weights=[GROUND_WEIGHT] * moving + [_GROUND_WEIGHT]
+        )
         matrix, gradient = self._kinematics.free_equations(whole.matrix, whole.gradient)
         model = NormalEquations(whole.cost, matrix, gradient)
-        newest.advance(model[:2])
-        rough = self._blur.push(newest.pair[0])
+        rough = self._blur.push(newest.advance(model[:moving]))
         out = rough
         if ready:
             due = self._waiting[0]
-            points = self._seen(state, 2, due.standing)
+            points = self._seen(state, moving, due.standing)
             self._passed.append(due)
             lift = 0.0
             if self._coming is not None:
                 lift = self._lift.push(-min(0.0, _SHALLOW + lowest))
             # A frame later it is looked at as well.
             out, self._coming = self._fine.push(
-                q[2], matrix[2], gradient[2], points, self._lift.ahead + 1
+                q[moving],
+                state.jacobians[moving, :3, :3].T.copy(),
+                matrix[moving],
+                gradient[moving],
+                points,
+                self._lift.ahead + 1,
             )
             out[2] += lift
         self._ready = rough if self._blur.full else None
