@@ -19,6 +19,7 @@ from motiontok.robots.contacts.offline_foot_lock import standing_points
 from motiontok.robots.kinematics.kinematics import Kinematics, State
 from motiontok.robots.kinematics.so3 import skew
 from motiontok.robots.limits.joint_limits import limit_margins
+from motiontok.robots.limits.online_self_collision import OnlineSelfCollision
 from motiontok.robots.limits.smoothness import REACH, MovementCost, Smoothness
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.fixed_lag_smoother import FixedLagSmoother, Points
@@ -151,6 +152,9 @@ class LookaheadSolver:
             coupling=coupling,
             bounds=movement.bounds,
         )
+        self._apart: OnlineSelfCollision | None = None
+        if robot.measures_self_collision:
+            self._apart = OnlineSelfCollision(robot.self_collision.simplified)
         self._bounds = movement.bounds
         third = limit_margins(*limits, movement.weights.margin / 3.0)
         self._room = np.maximum(third, 1e-9)
@@ -174,6 +178,8 @@ class LookaheadSolver:
         self._blur.reset()
         self._fine.reset()
         self._lift.reset()
+        if self._apart is not None:
+            self._apart.reset()
         # From the frame that comes next in the second smoother to the newest.
         self._waiting: deque[_Waiting] = deque(maxlen=self._blur.lag + 2)
         # From the oldest frame of the smoother to its newest.
@@ -215,6 +221,8 @@ class LookaheadSolver:
         lowest = self._floor.on(_stacked(seen)).add(
             state, whole, weights=[GROUND_WEIGHT] * moving + [_GROUND_WEIGHT]
         )
+        if ready and self._apart is not None:
+            self._apart.add(self._kinematics.expand(q[moving]), state, whole, moving)
         matrix, gradient = self._kinematics.free_equations(whole.matrix, whole.gradient)
         model = NormalEquations(whole.cost, matrix, gradient)
         rough = self._blur.push(newest.advance(model[:moving]))
