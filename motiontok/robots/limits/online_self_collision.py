@@ -4,23 +4,45 @@ The counterpart for whole trajectories is :mod:`~motiontok.robots.limits.self_co
 How far apart two shapes were when they were last looked at, less what both have moved since, is a
 lower bound of their distance. A pair is looked at again when that bound is used up (conservative
 advancement: Mirtich 1996) and its bounding spheres meet, so most frames look at a few of hundreds
-of pairs.
+of pairs. Two shapes hardly ever move straight towards each other: half of the bound does, and finds
+as much.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import pinocchio as pin
 
 from bvh.rotations import Array, cross
 from motiontok.robots.kinematics.kinematics import State
 from motiontok.robots.limits.self_collision import SelfCollision
 from motiontok.robots.solver.tasks import NormalEquations
 
-__all__ = ["OnlineSelfCollision"]
+__all__ = ["OnlineSelfCollision", "Overlaps"]
 
 _GAP = 0.002  # m between bodies that were parted
 _WEIGHT = 1500.0  # per metre
+_SHARE = 0.5  # of what two shapes moved that may have brought them closer
 _MOST = 12  # pairs looked at in a frame, those with the least room first
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """Pairs whose bodies overlap, or nearly.
+
+    Attributes:
+        pairs: ``(n,)`` of the checker's.
+        distances: ``(n,)`` metres, negative where they overlap.
+        points: ``(n, 3)`` on the first bodies, in the world.
+        normals: ``(n, 3)`` in which direction the first bodies must move to part them.
+    """
+
+    pairs: Array
+    distances: Array
+    points: Array
+    normals: Array
 
 
 class OnlineSelfCollision:
@@ -62,36 +84,32 @@ class OnlineSelfCollision:
         # At least how far apart two shapes are, without the gap; infinite if that is no matter.
         self._room = self._unknown.copy()
 
-    def add(self, q: Array, state: State, total: NormalEquations, frame: int) -> bool:
-        """Add what parts the bodies of a frame, of all degrees of freedom; whether any overlap.
+    def add(self, found: Overlaps, state: State, total: NormalEquations, frame: int) -> None:
+        """Add what parts the bodies of a frame, of all degrees of freedom.
 
         Args:
-            q: ``(model.nq,)`` the frame's configuration, of all joints.
+            found: see :meth:`overlapping`.
             state: of all frames.
             total: to add to.
             frame: which of them.
         """
-        found = self._overlapping(q)
-        if not found:
-            return False
-        pairs = np.array([pair for pair, _, _, _ in found])
-        short = _WEIGHT * (_GAP - np.array([distance for _, distance, _, _ in found]))
-        # Seen from the base: a rotation whose columns are the first of the Jacobian.
-        turn = state.jacobians[frame, :3, :3]
-        points = np.array([point for _, _, point, _ in found]) @ turn + q[:3]
-        wrenches = np.empty((len(found), 6))
-        wrenches[:, :3] = np.array([normal for _, _, _, normal in found]) @ turn
-        wrenches[:, 3:] = cross(points, wrenches[:, :3])
+        short = _WEIGHT * (_GAP - found.distances)
+        wrenches = np.empty((len(short), 6))
+        wrenches[:, :3] = found.normals
+        wrenches[:, 3:] = cross(found.points, found.normals)
         rows = wrenches @ state.jacobians[frame].T
-        rows *= _WEIGHT * self._parts[pairs]
+        rows *= _WEIGHT * self._parts[found.pairs]
         total.cost[frame] += short @ short
         total.matrix[frame] += rows.T @ rows
         total.gradient[frame] += short @ rows
-        return True
 
-    def _overlapping(self, q: Array) -> list[tuple[int, float, Array, Array]]:
-        """Pair, distance, a point between and the way to part them, all seen from the base."""
-        seen = q.copy()
+    def overlapping(self, q: Array) -> Overlaps | None:
+        """Pairs whose bodies overlap, or nearly, in the stream's next configuration, if any.
+
+        Args:
+            q: ``(model.nq,)`` of all joints.
+        """
+        seen = q.copy()  # from the base, so that a walk moves nothing
         seen[:7] = _AT_ORIGIN
         placed = self._checker.place(seen).reshape(-1, 4, 3)
         middles = np.einsum("sk,ski->si", self._middle, placed)
@@ -101,8 +119,8 @@ class OnlineSelfCollision:
             went = middles - self._middles
             # A turn's norm as a matrix is 2 sqrt(2) sin(angle / 2); points move by a sphere's
             # radius times 2 sin(angle / 2) at most.
-            moved = self._reach * np.sqrt(0.5 * np.einsum("si,si->s", turns, turns))
-            moved += np.sqrt(np.einsum("si,si->s", went, went))
+            moved = (_SHARE * self._reach) * np.sqrt(0.5 * np.einsum("si,si->s", turns, turns))
+            moved += _SHARE * np.sqrt(np.einsum("si,si->s", went, went))
             room -= moved
             room -= moved[:, None]
         self._placed, self._middles = placed, middles
@@ -114,14 +132,23 @@ class OnlineSelfCollision:
         if len(one) > _MOST:
             chosen = room[one, two].argpartition(_MOST)[:_MOST]
             one, two = one[chosen], two[chosen]
-        found = []
+        found, look_at = [], self._checker.look_at
         for first, second in zip(one.tolist(), two.tolist(), strict=True):
             pair = self._pairs[first][second]
-            distance, point, normal = self._checker.look_at(pair)
+            result = look_at(pair)
+            distance = result.min_distance
             room[first, second] = distance - _GAP
             if distance < _GAP:
-                found.append((pair, distance, point, normal))
-        return found
+                found.append((pair, distance, result.getNearestPoint1().copy(), -result.normal))
+        if not found:
+            return None
+        turn = pin.Quaternion(q[3:7]).toRotationMatrix().T
+        return Overlaps(
+            np.array([pair for pair, _, _, _ in found]),
+            np.array([distance for _, distance, _, _ in found]),
+            np.array([point for _, _, point, _ in found]) @ turn + q[:3],
+            np.array([normal for _, _, _, normal in found]) @ turn,
+        )
 
 
 _AT_ORIGIN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])

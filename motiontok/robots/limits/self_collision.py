@@ -139,13 +139,12 @@ class SelfCollision:
         self._rows.read(rows)
         return rows
 
-    def look_at(self, pair: int) -> tuple[float, Array, Array]:
-        """Distance of one of :attr:`pairs` where it was last placed.
+    def look_at(self, pair: int) -> Any:
+        """coal's distance of one of :attr:`pairs` where it was last placed.
 
-        Also the witness point on the first body, and in which direction it must move to part them.
+        Its normal points from the first shape to the second.
         """
-        result = pin.computeDistance(self.geometry, self._placements, pair)
-        return result.min_distance, result.getNearestPoint1().copy(), -result.normal
+        return pin.computeDistance(self.geometry, self._placements, pair)
 
     def _search(self, q: Array, margin: float, start: int) -> list[tuple[Any, ...]]:
         rows = np.empty((len(q), len(self.geometry.geometryObjects), 12))

@@ -46,8 +46,8 @@ class Points:
 class _Frame:
     """One frame of the window: its linearization point, and its step by those of the next three.
 
-    The step is ``own - follow @ next``, once the frame is eliminated. Jerk is the third difference of
-    coordinates: of the base's place, of the sum of its turns from frame to frame, and of the joints.
+    The step is ``own - follow @ next``, once the frame is eliminated. Jerk is the third difference
+    of coordinates: the base's place, the sum of its turns from frame to frame, and the joints.
     """
 
     q: Array

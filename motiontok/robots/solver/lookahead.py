@@ -123,12 +123,20 @@ class LookaheadSolver:
         robot: see :func:`motiontok.robots.load_robot`.
         fps: frames per second of the stream.
         look_ahead: seconds; at least 7 frames.
+        apart: keeps the robot's bodies apart; they may overlap, if not given.
 
     Attributes:
         latency: frames between a target and its result.
     """
 
-    def __init__(self, robot: Robot, *, fps: float, look_ahead: float) -> None:
+    def __init__(
+        self,
+        robot: Robot,
+        *,
+        fps: float,
+        look_ahead: float,
+        apart: OnlineSelfCollision | None = None,
+    ) -> None:
         tracked, outline = robot.calibration.bodies, robot.outline
         coupling, speeds = robot.coupling, robot.speed_limits
         others = set(outline.bodies.tolist()) - set(tracked)
@@ -152,9 +160,7 @@ class LookaheadSolver:
             coupling=coupling,
             bounds=movement.bounds,
         )
-        self._apart: OnlineSelfCollision | None = None
-        if robot.measures_self_collision:
-            self._apart = OnlineSelfCollision(robot.self_collision.simplified)
+        self._apart = apart
         self._bounds = movement.bounds
         third = limit_margins(*limits, movement.weights.margin / 3.0)
         self._room = np.maximum(third, 1e-9)
@@ -222,7 +228,9 @@ class LookaheadSolver:
             state, whole, weights=[GROUND_WEIGHT] * moving + [_GROUND_WEIGHT]
         )
         if ready and self._apart is not None:
-            self._apart.add(self._kinematics.expand(q[moving]), state, whole, moving)
+            found = self._apart.overlapping(self._kinematics.expand(q[moving]))
+            if found is not None:
+                self._apart.add(found, state, whole, moving)
         matrix, gradient = self._kinematics.free_equations(whole.matrix, whole.gradient)
         model = NormalEquations(whole.cost, matrix, gradient)
         rough = self._blur.push(newest.advance(model[:moving]))
