@@ -205,7 +205,7 @@ class LookaheadSolver:
             before: ``(points,)`` those that stood three frames before.
             planes: ``(3, 3)`` the ground under left foot, right foot and the rest of the newest
                 frame, see :class:`~motiontok.robots.solver.ground_task.GroundTask`; None is
-                z = 0. A stream has them in all frames, or in none.
+                z = 0.
         """
         newest = self._newest
         newest.begin(targets)
@@ -277,6 +277,10 @@ class LookaheadSolver:
 
 
 def _stacked(frames: list[_Waiting]) -> Array | None:
-    """Planes ``(frames, 3, 3)`` under some frames, if there are any."""
-    planes = [f.planes for f in frames if f.planes is not None]
-    return np.array(planes) if planes else None
+    """Planes ``(frames, 3, 3)`` under some frames; None if all are on z = 0."""
+    if all(frame.planes is None for frame in frames):
+        return None
+    return np.array([_FLOOR if frame.planes is None else frame.planes for frame in frames])
+
+
+_FLOOR = np.zeros((3, 3))
