@@ -16,7 +16,6 @@ from motiontok.robots.contacts.online_foot_lock import FootLock
 from motiontok.robots.contacts.online_reach import AnkleReach
 from motiontok.robots.contacts.online_resting import AboveGround
 from motiontok.robots.kinematics.placements import Placements, split
-from motiontok.robots.limits.online_self_collision import OnlineSelfCollision
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.lookahead import LookaheadSolver
 from motiontok.robots.solver.online import OnlineSolver
@@ -81,13 +80,10 @@ class Follower:
         self._reach = AnkleReach(robot.model, robot.calibration)
         self._late = LateContacts(fps)
         self._above = AboveGround(robot.calibration, robot.outline)
-        apart = None
-        if robot.measures_self_collision:
-            apart = OnlineSelfCollision(robot.self_collision.simplified)
         self._ahead: LookaheadSolver | None = None
         self.latency = 0
         if look_ahead:
-            self._ahead = LookaheadSolver(robot, fps=fps, look_ahead=look_ahead, apart=apart)
+            self._ahead = LookaheadSolver(robot, fps=fps, look_ahead=look_ahead)
             self.latency = self._ahead.latency
         self._solver = OnlineSolver(
             robot.model,
@@ -98,7 +94,6 @@ class Follower:
             outline=robot.outline,
             feet=[robot.calibration.bodies[robot.calibration.index(s + "Foot")] for s in SIDES],
             coupling=robot.coupling,
-            apart=apart,
         )
 
     def reset(self) -> None:

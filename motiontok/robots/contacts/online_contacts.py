@@ -50,8 +50,8 @@ class SoleReader:
     """Finds heels and toes, and the planes under the feet.
 
     A foot's plane is the highest of those that are not above its sole. Planes that are not given
-    are found (:class:`~motiontok.robots.contacts.online_ground.GroundFinder`); then a foot that is
-    more than 10 cm below all of them is on level ground at its own height.
+    are found (:class:`~motiontok.robots.contacts.online_ground.GroundFinder`); then a foot more
+    than 10 cm below all of them that may be on its way down a step is on ground at its own height.
 
     Args:
         offsets: ``(22, 3)`` the subject's bones.
@@ -119,7 +119,7 @@ class SoleReader:
                 best = plane, clear
         assert best is not None
         depth = -min(best[1])
-        if self._finder is not None and depth > RAISED:
+        if depth > RAISED and self._finder is not None and self._finder.steps_down:
             # Who steps down is not held up until the foot stands.
             (a, b, c), clear = best
             return [a, b, c - depth], [height + depth for height in clear]

@@ -38,11 +38,11 @@ class FootLock:
             for name in SIDES
         ]
 
-        self._firmer = {}
+        self._firmer: dict[tuple[int, ...], Array] = {}
         left, right = (foot.index for foot in self._feet)
-        for firm in ((left,), (right,), (left, right)):
-            self._firmer[firm] = np.ones(len(calibration.bodies))
-            self._firmer[firm][list(firm)] = _FIRMER
+        for firm in ([left], [right], [left, right]):
+            factors = self._firmer[tuple(firm)] = np.ones(len(calibration.bodies))
+            factors[firm] = _FIRMER
 
     @property
     def standing(self) -> Array:

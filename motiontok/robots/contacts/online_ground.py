@@ -11,7 +11,7 @@ import math
 
 from bvh.foot_contacts import BAND, SIDES, SLOW, standing_heights
 from bvh.rotations import Array
-from bvh.skeleton import FEET
+from bvh.skeleton import FEET, JOINTS
 from motiontok.robots.contacts.ground import BEARS, RAISED, UPRIGHT
 from motiontok.robots.targets import leg_length
 
@@ -19,6 +19,9 @@ __all__ = ["GroundFinder"]
 
 _KEPT = 2.0  # s after the last foot stood there for which other ground than the first is known
 _STEP = 0.25  # m that a standing foot may be above the other
+_TALL = 0.9  # upward part of an upright trunk, 26 degrees
+_FLOOR = [0.0, 0.0, 0.0]
+_HEAD = JOINTS.index("Head")
 _OFF = 0.02  # m from z = 0 that a floor is at 0
 Point = list[float]
 
@@ -26,11 +29,11 @@ Point = list[float]
 class GroundFinder:
     """Finds level ground under feet that bear the body.
 
-    A foot that is flat, still, the lower one and well below the hips for a fifth of a second stands
-    on ground at its height. The first that does so shows the floor, which until then is taken to be
-    at the lowest sole of an upright body so far, and at z = 0 if that is within 2 cm. Ground more
-    than 10 cm above or below what is known is a step, known until two seconds after a foot last
-    stood on it.
+    A foot that is flat, still, at most 25 cm above the other and well below the hips for a fifth of
+    a second stands on ground at its height. The first that does so shows the floor. Until then it
+    is taken to be at the lowest sole of an upright body, and for good at z = 0 once that is within
+    2 cm. Ground more than 10 cm above or below what is known is a step, known until two seconds
+    after a foot last stood on it.
 
     Args:
         offsets: ``(22, 3)`` the subject's bones.
@@ -47,12 +50,15 @@ class GroundFinder:
 
     def reset(self) -> None:
         """Forget the stream."""
-        self.planes: list[Point] = [[0.0, 0.0, 0.0]]
+        self.planes: list[Point] = [_FLOOR]
         self._ages = [0]
+        self.steps_down = False
         self._first = True
         self._lowest = math.inf
         self._before: list[Point] | None = None
-        self._runs: list[list[float]] = [[] for _ in SIDES]  # heights of each foot while it stands
+        self._runs: list[list[float]] = [
+            [] for _ in SIDES
+        ]  # of each foot's heights while it stands
 
     def push(self, points: list[Point]) -> None:
         """Look at the next pose's joints ``(22, 3)``, metres; :attr:`planes` follow."""
@@ -62,10 +68,14 @@ class GroundFinder:
         clear = [end[2] - height for end, height in zip(ends, self._heights, strict=True)]
         soles = [min(clear[:2]), min(clear[2:])]
         self._ages = [age + 1 for age in self._ages]
+        hips, head = points[0], points[_HEAD]
+        tall = head[2] - hips[2] > _TALL * math.dist(head, hips)
+        self.steps_down = tall and self.planes != [_FLOOR]
         lowest = min(soles)
         if self._first and points[0][2] - lowest > self._least and lowest < self._lowest:
-            self._lowest = lowest
             self._set_floor(lowest)
+            # At z = 0 it is where it is expected.
+            self._lowest = lowest if self.planes[0][2] else -math.inf
         for side, run in enumerate(self._runs):
             both = slice(2 * side, 2 * side + 2)
             stands = (

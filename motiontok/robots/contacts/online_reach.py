@@ -67,10 +67,10 @@ class _Ankle:
         self._turns = [np.eye(3) for _ in self._hinges]
 
     def apply(self, rotations: Array) -> None:
-        upright = float(rotations[self._shin, 2, 2])
-        if upright >= STANDS:
+        upward = rotations[self._shin, 2, 2]
+        if upward >= STANDS:
             return
-        share = float(lying(upright))
+        share = float(lying(upward))
         upper = rotations[self._shin] @ self._before
         lower = rotations[self._foot] @ self._after
         near = upper @ self._nearest(upper.T @ lower)

@@ -23,7 +23,7 @@ from motiontok.robots.solver.tasks import NormalEquations
 __all__ = ["OnlineSelfCollision", "Overlaps"]
 
 _GAP = 0.002  # m between bodies that were parted
-_WEIGHT = 1500.0  # per metre
+_WEIGHT = 600.0  # per metre; as stiff as for whole motions it bounces
 _SHARE = 0.5  # of what two shapes moved that may have brought them closer
 _MOST = 12  # pairs looked at in a frame, those with the least room first
 
@@ -81,6 +81,7 @@ class OnlineSelfCollision:
     def reset(self) -> None:
         """Forget the stream."""
         self._placed: Array | None = None
+        self._centres: Array = np.zeros((len(self._reach), 3))
         # At least how far apart two shapes are, without the gap; infinite if that is no matter.
         self._room = self._unknown.copy()
 
@@ -116,14 +117,14 @@ class OnlineSelfCollision:
         room = self._room
         if self._placed is not None:
             turns = (placed[:, :3] - self._placed[:, :3]).reshape(-1, 9)
-            went = middles - self._middles
+            went = middles - self._centres
             # A turn's norm as a matrix is 2 sqrt(2) sin(angle / 2); points move by a sphere's
             # radius times 2 sin(angle / 2) at most.
             moved = (_SHARE * self._reach) * np.sqrt(0.5 * np.einsum("si,si->s", turns, turns))
             moved += _SHARE * np.sqrt(np.einsum("si,si->s", went, went))
             room -= moved
             room -= moved[:, None]
-        self._placed, self._middles = placed, middles
+        self._placed, self._centres = placed, middles
         squares = np.einsum("si,si->s", middles, middles)
         apart = middles @ (-2.0 * middles.T)
         apart += squares

@@ -123,20 +123,12 @@ class LookaheadSolver:
         robot: see :func:`motiontok.robots.load_robot`.
         fps: frames per second of the stream.
         look_ahead: seconds; at least 7 frames.
-        apart: keeps the robot's bodies apart; they may overlap, if not given.
 
     Attributes:
         latency: frames between a target and its result.
     """
 
-    def __init__(
-        self,
-        robot: Robot,
-        *,
-        fps: float,
-        look_ahead: float,
-        apart: OnlineSelfCollision | None = None,
-    ) -> None:
+    def __init__(self, robot: Robot, *, fps: float, look_ahead: float) -> None:
         tracked, outline = robot.calibration.bodies, robot.outline
         coupling, speeds = robot.coupling, robot.speed_limits
         others = set(outline.bodies.tolist()) - set(tracked)
@@ -160,7 +152,9 @@ class LookaheadSolver:
             coupling=coupling,
             bounds=movement.bounds,
         )
-        self._apart = apart
+        self._apart: OnlineSelfCollision | None = None
+        if robot.measures_self_collision:
+            self._apart = OnlineSelfCollision(robot.self_collision.simplified)
         self._bounds = movement.bounds
         third = limit_margins(*limits, movement.weights.margin / 3.0)
         self._room = np.maximum(third, 1e-9)

@@ -18,7 +18,6 @@ from scipy.linalg import lapack
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics.kinematics import Kinematics
-from motiontok.robots.limits.online_self_collision import OnlineSelfCollision
 from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
 from motiontok.robots.solver.ground_task import GroundTask
@@ -59,7 +58,6 @@ class OnlineSolver:
         coupling: of joints that follow others.
         bounds: lower and upper values of the free joints inside the robot's limits; by default the
             limits.
-        apart: keeps the robot's bodies apart; they may overlap, if not given.
     """
 
     def __init__(
@@ -74,7 +72,6 @@ class OnlineSolver:
         feet: Sequence[int] = (),
         coupling: Coupling | None = None,
         bounds: tuple[Array, Array] | None = None,
-        apart: OnlineSelfCollision | None = None,
     ) -> None:
         others = set() if outline is None else set(outline.bodies.tolist()) - set(bodies)
         kinematics = self._kinematics = Kinematics(model, [*bodies, *sorted(others)], coupling)
@@ -82,7 +79,6 @@ class OnlineSolver:
         self._bounds = (kinematics.lower, kinematics.upper) if bounds is None else bounds
         self._within = tuple(np.stack([bound, bound]) for bound in self._bounds)
         self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
-        self._apart = apart
         self._floor = None
         if outline is not None:
             self._floor = GroundTask(kinematics, outline, feet=feet)
@@ -96,8 +92,6 @@ class OnlineSolver:
         self._damping = np.full(2, _DAMPING)
         self._age = 0
         self._posture: Posture | None = None
-        if self._apart is not None:
-            self._apart.reset()
         self.rivalled = False
 
     def step(self, targets: Targets, planes: Array | None = None) -> tuple[Array, float]:
@@ -136,30 +130,11 @@ class OnlineSolver:
             trial, promise = self._moved(best, q, lower[own], upper[own], damping, posture)
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
-        if self._apart is not None:
-            self._part(self._apart, best, lower[own], upper[own])
         if floor is not None:
             state = self._tracking.evaluate(self._kinematics.expand(self._q[own]))
             heights, _, _ = floor[own].heights(state)
             self._q[0, 2] -= min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
         return self._kinematics.expand(self._q[0]).copy(), float(best.cost[0])
-
-    def _part(
-        self, apart: OnlineSelfCollision, model: NormalEquations, lower: Array, upper: Array
-    ) -> None:
-        """Move the robot's bodies out of each other, as little against ``model`` as may be."""
-        q = self._kinematics.expand(self._q[:1])
-        found = apart.overlapping(q[0])
-        if found is None:
-            return
-        columns = self._kinematics.columns
-        total = NormalEquations(
-            np.zeros(1), np.zeros((1, columns, columns)), np.zeros((1, columns))
-        )
-        apart.add(found, self._tracking.evaluate(q), total, 0)
-        matrix, gradient = self._kinematics.free_equations(total.matrix, total.gradient)
-        both = NormalEquations(total.cost, matrix + model.matrix[:1], gradient)
-        self._q[:1], _ = self._moved(both, self._q[:1], lower, upper, self._damping[:1], None)
 
     def _linearize(self, q: Array, wanted: Array, floor: GroundTask | None) -> NormalEquations:
         model, state = self._tracking.linearize(q, [wanted] * len(q))
