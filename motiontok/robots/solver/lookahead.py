@@ -162,7 +162,7 @@ class LookaheadSolver:
         first = max(round(_MEAN * (self.latency - 1)), REACH)
         self._blur = _Blur(first, fps)
         self._fine = FixedLagSmoother(movement, *limits, self.latency - 1 - first)
-        self._lift = _Lift(min(_RAMP, (self.latency - 1 - first) // 2))
+        self._lift = _Lift(max(1, min(_RAMP, (self.latency - 3 - first) // 2)))
         points = standing_points(robot.calibration)
         self._bodies = [kinematics.body_index(body) for body, _ in points]
         self._points = np.array([point for _, point in points])[..., None]
