@@ -92,7 +92,7 @@ class OnlineSolver:
         self._damping = np.full(2, _DAMPING)
         self._age = 0
         self._posture: Posture | None = None
-        self.rivalled = False
+        self._rivalled = False
 
     def step(self, targets: Targets, planes: Array | None = None) -> tuple[Array, float]:
         """Configuration ``(nq,)`` and tracking cost of the next frame.
@@ -109,7 +109,7 @@ class OnlineSolver:
         wanted, q = wanted_poses(targets), self.moving
         model = self._linearize(q, wanted, None if floor is None else floor[: len(q)])
         trial, promise, posture, lower, upper = self._together(model)
-        self._q[1:] = trial[1:] if self.rivalled else self._q[1:]
+        self._q[1 : len(trial)] = trial[1:]
 
         own = slice(0, 1)
         posture = None if posture is None else posture[own]
@@ -151,7 +151,7 @@ class OnlineSolver:
         else:
             _carry(self._q, self._base, base)
         self._base = base
-        self.rivalled = not self.rivalled
+        self._rivalled = not self._rivalled
         if self._age >= _LIFE:
             self._q[1, 7:] = np.clip(0.0, *self._bounds)
             self._q[1, :7] = base
@@ -160,7 +160,7 @@ class OnlineSolver:
     @property
     def moving(self) -> Array:
         """Configuration of the robot, and of its rival in every other frame ``(1 or 2, nq)``."""
-        return self._q[: 1 + self.rivalled].copy()
+        return self._q[: 1 + self._rivalled].copy()
 
     def advance(self, model: NormalEquations) -> Array:
         """The robot's configuration ``(nq,)`` after a step, of costs at :attr:`moving`."""
