@@ -45,7 +45,9 @@ class Follower:
             smooth. At least 7 frames, or 0: then the robot is not late, moves as abruptly as its
             speed limits allow, and uses its joints to the stop.
         ground: planes ``z = a x + b y + c`` to stand on, in metres of the person, as for
-            :func:`~motiontok.robots.retarget`; the floor at z = 0, if not given.
+            :func:`~motiontok.robots.retarget`. If not given, standing feet show it: z = 0 until the
+            first one stands, then level ground at its height, and steps up or down from there
+            (:class:`~motiontok.robots.contacts.online_ground.GroundFinder`).
 
     Attributes:
         latency: delay of a result in frames; the first results are of the first pose.
@@ -79,7 +81,7 @@ class Follower:
         self.fps = fps
         self._skeleton = _Skeleton(offsets)
         self._maker = TargetMaker(robot.calibration, robot.map.weights, offsets)
-        self._reader = SoleReader(offsets, ground)
+        self._reader = SoleReader(offsets, fps, ground)
         self._lock = FootLock(robot.calibration, self._maker.scale, fps)
         self._reach = AnkleReach(robot.model, robot.calibration)
         self._late = LateContacts(fps)
@@ -92,6 +94,7 @@ class Follower:
         self._solver = OnlineSolver(
             robot.model,
             robot.calibration.bodies,
+            robot.calibration.translations,
             speed_limits=robot.speed_limits,
             fps=fps,
             outline=robot.outline,
@@ -102,6 +105,7 @@ class Follower:
     def reset(self) -> None:
         """Forget the stream; the next pose starts anew."""
         self._solver.reset()
+        self._reader.reset()
         self._lock.reset()
         self._reach.reset()
         self._late.reset()
@@ -144,7 +148,7 @@ class Follower:
         self._reach.apply(targets.rotations[0])
         soles = self._reader.read(points[0])
         targets = self._lock.apply(targets, soles)
-        planes = None if self._reader.is_level else self._planes(soles, targets.positions[0, 0])
+        planes = None if soles.on_floor else self._planes(soles, targets.positions[0, 0])
         self._above.apply(targets, planes)
         if self._ahead is not None:
             late = self._late.push(soles)

@@ -89,25 +89,26 @@ class TargetMaker:
         self.calibration = calibration
         self.scale = calibration.leg_length / leg_length(offsets)
         self._toe_height = self.scale * toe_height(offsets)
-        self._order = [JOINTS.index(j) for j in calibration.joints]
-        self._thighs = [JOINTS.index("LeftUpLeg"), JOINTS.index("RightUpLeg")]
-        self._toes = [JOINTS.index("LeftToe"), JOINTS.index("RightToe")]
-        self._feet = [calibration.index("LeftFoot"), calibration.index("RightFoot")]
-        own = calibration.centers[[calibration.index(JOINTS[i]) for i in self._thighs]]
+        self._order = np.array([JOINTS.index(j) for j in calibration.joints])
+        thighs = ["LeftUpLeg", "RightUpLeg"]
+        self._thighs = [JOINTS.index(thigh) for thigh in thighs]
+        self._toes = np.array([JOINTS.index("LeftToe"), JOINTS.index("RightToe")])
+        self._feet = np.array([calibration.index("LeftFoot"), calibration.index("RightFoot")])
+        own = calibration.centers[[calibration.index(thigh) for thigh in thighs]]
         self._between_hips = own.mean(axis=0) - calibration.centers[0]
         human_width = offsets[self._thighs[0], 1] - offsets[self._thighs[1], 1]
         feet = calibration.centers[self._feet]
         wider = 0.5 * (feet[0, 1] - feet[1, 1] - self.scale * human_width)
         self._apart = np.array([[wider], [-wider]])
         parents = np.array(calibration.parents)
-        self._bones = calibration.centers - calibration.centers[parents]
+        self._bones = (calibration.centers - calibration.centers[parents])[..., None]
         # A point is the sum of the turned bones above it.
         self._parents = np.maximum(parents, 0)
         self._above = np.eye(len(parents))
         for k, parent in enumerate(calibration.parents[1:], start=1):
             self._above[k] += self._above[parent]
         soles = calibration.soles
-        self._sole_toes = np.stack([soles["LeftFoot"].toe, soles["RightFoot"].toe])
+        self._sole_toes = np.stack([soles["LeftFoot"].toe, soles["RightFoot"].toe])[..., None]
         self._rotation_weights = np.array([[weights[j].rotation for j in calibration.joints]])
         self._position_weights = np.array([[weights[j].position for j in calibration.joints]])
 
@@ -120,16 +121,16 @@ class TargetMaker:
             fps: frames per second.
         """
         calibration = self.calibration
-        wanted = rotations[:, self._order]
-        bones = np.einsum("tkij,kj->tki", wanted[:, self._parents], self._bones)
+        wanted = rotations.take(self._order, axis=1)
+        bones = (wanted.take(self._parents, axis=1) @ self._bones)[..., 0]
         left, right = self._thighs
         bones[:, 0] = (0.5 * self.scale) * (positions[:, left] + positions[:, right])
         bones[:, 0] -= wanted[:, 0] @ self._between_hips
         points = self._above @ bones
-        toes = self.scale * positions[:, self._toes]
+        toes = self.scale * positions.take(self._toes, axis=1)
         toes[..., 2] -= self._toe_height
         toes[..., :2] += self._apart * _left_of(wanted[:, 0])[:, None]
-        toes -= np.einsum("tkij,kj->tki", wanted[:, self._feet], self._sole_toes)
+        toes -= (wanted.take(self._feet, axis=1) @ self._sole_toes)[..., 0]
         points[:, self._feet] = toes
         return Targets(
             bodies=calibration.bodies,
@@ -155,11 +156,11 @@ def make_targets(
 def _left_of(rotations: Array) -> Array:
     """Horizontal unit vectors ``(frames, 2)`` to the left of a heading."""
     left = rotations[:, :2, 1].copy()
-    square = np.einsum("ti,ti->t", left, left)
+    square = (left * left).sum(1)
     # A body on its side has its left pointing up: take the heading from its front then.
     aside = square <= 0.3**2
     if aside.any():
         left[aside, 0], left[aside, 1] = -rotations[aside, 1, 0], rotations[aside, 0, 0]
-        square = np.einsum("ti,ti->t", left, left)
+        square = (left * left).sum(1)
     left /= np.sqrt(np.maximum(square, 1e-18))[:, None]
     return left

@@ -288,7 +288,11 @@ def ours(robot: Robot, targets: Targets, *, collide: bool, checker: SelfCollisio
 
 def online(robot: Robot, targets: Targets) -> Result:
     solver = OnlineSolver(
-        robot.model, targets.bodies, speed_limits=robot.speed_limits, fps=targets.fps
+        robot.model,
+        targets.bodies,
+        targets.local_positions,
+        speed_limits=robot.speed_limits,
+        fps=targets.fps,
     )
     frames = [targets[k : k + 1] for k in range(len(targets))]
     q, times = [], []

@@ -20,14 +20,14 @@ from motiontok.errors import RobotError
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.targets import leg_length
 
-__all__ = ["Ground", "Planes", "find_ground", "heights_above"]
+__all__ = ["BEARS", "RAISED", "UPRIGHT", "Ground", "Planes", "find_ground", "heights_above"]
 
 Planes = Sequence[Sequence[float]]
 """Planes ``z = a x + b y + c``, each a, b, c."""
 
-_RAISED = 0.1  # m from z = 0: a standing foot is on other ground
-_BEARS = 0.2  # s in which a foot is the lower one, and under the hips
-_UPRIGHT = 0.6  # of the leg's length between the hips and the foot that bears them
+RAISED = 0.1  # m from z = 0: a standing foot is on other ground
+BEARS = 0.2  # s in which a foot is the lower one, and under the hips
+UPRIGHT = 0.6  # of the leg's length between the hips and the foot that bears them
 _POINTED = 0.8  # upward part of the sole's normal: who is on the tips of the toes is no higher
 _LEVEL = 0.04  # m: steps closer in height are one
 _FEW = 3  # standing feet that tell a slope
@@ -103,7 +103,7 @@ def find_ground(motion: Motion, planes: Planes | None = None) -> Ground:
     if planes is not None:
         return _known_ground(motion, planes)
     steps = _steps(motion)
-    raised = [s for s in steps if abs(s.height) > _RAISED]
+    raised = [s for s in steps if abs(s.height) > RAISED]
     if not raised:
         return Ground.level(len(motion))
     middles = np.array([s.middle for s in steps])
@@ -182,10 +182,10 @@ def _steps(motion: Motion, *, bearing: bool = True) -> list[_Step]:
     steps = []
     for side, (ends, up, clear, (on_heel, on_toe)) in enumerate(feet):
         lower = clear < feet[1 - side][2] + BAND
-        bears = lower & (positions[:, 0, 2] - clear > _UPRIGHT * leg) & (up[:, 2] > _POINTED)
+        bears = lower & (positions[:, 0, 2] - clear > UPRIGHT * leg) & (up[:, 2] > _POINTED)
         for start, end in runs(on_heel | on_toe):
             part = slice(start, end)
-            if bearing and bears[part].sum() < _BEARS * motion.fps:
+            if bearing and bears[part].sum() < BEARS * motion.fps:
                 continue
             both = (on_heel & on_toe)[part]
             if both.any():
@@ -213,11 +213,11 @@ def _plane(step: _Step, near: Sequence[_Step]) -> Array:
         steep = float(np.linalg.norm(slope))
         off = float(np.sqrt(np.mean((up - across @ slope) ** 2)))
         if _STEEP[0] < steep < _STEEP[1] and off < _STRAIGHT:
-            raised = abs(step.height) > _RAISED
+            raised = abs(step.height) > RAISED
             own = step.tilt is None or step.tilt @ slope / steep**2 > 0.5 * _TILTED
             if tilt @ slope / steep**2 > _TILTED and (raised or own):
                 return np.array([*slope, middle[2] - slope @ middle[:2]])
-    return np.array([0.0, 0.0, step.height if abs(step.height) > _RAISED else 0.0])
+    return np.array([0.0, 0.0, step.height if abs(step.height) > RAISED else 0.0])
 
 
 def _merge_levels(planes: list[Array]) -> None:

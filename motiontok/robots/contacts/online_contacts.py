@@ -16,7 +16,8 @@ from bvh.foot_contacts import BAND, SHIN, SIDES, SLOW, standing_heights
 from bvh.rotations import Array
 from bvh.skeleton import FEET, JOINTS
 from motiontok.errors import RobotError
-from motiontok.robots.contacts.ground import Planes
+from motiontok.robots.contacts.ground import RAISED, Planes
+from motiontok.robots.contacts.online_ground import GroundFinder
 
 __all__ = ["LateContacts", "SoleReader", "Soles"]
 
@@ -39,21 +40,30 @@ class Soles:
     low: list[bool]
     planes: tuple[Point, Point]
 
+    @property
+    def on_floor(self) -> bool:
+        """Whether both feet are on the floor at z = 0."""
+        return not (any(self.planes[0]) or any(self.planes[1]))
+
 
 class SoleReader:
     """Finds heels and toes, and the planes under the feet.
 
-    A foot's plane is the highest of those that are not above its sole.
+    A foot's plane is the highest of those that are not above its sole. Planes that are not given
+    are found (:class:`~motiontok.robots.contacts.online_ground.GroundFinder`); then a foot more
+    than 10 cm below all of them that may be on its way down a step is on ground at its own height.
 
     Args:
         offsets: ``(22, 3)`` the subject's bones.
-        ground: planes ``z = a x + b y + c``, metres of the person; z = 0, if not given.
+        fps: frames per second of the stream.
+        ground: planes ``z = a x + b y + c``, metres of the person; found, if not given.
 
     Raises:
         RobotError: ``ground`` is not planes.
     """
 
-    def __init__(self, offsets: Array, ground: Planes | None) -> None:
+    def __init__(self, offsets: Array, fps: float, ground: Planes | None) -> None:
+        self._finder = GroundFinder(offsets, fps) if ground is None else None
         known = np.asarray([(0.0, 0.0, 0.0)] if ground is None else ground, dtype=np.float64)
         if known.ndim != 2 or known.shape[1] != 3 or not len(known) or not np.isfinite(known).all():
             raise RobotError(
@@ -63,10 +73,11 @@ class SoleReader:
         self._planes: list[Point] = known.tolist()
         self._heights: list[float] = standing_heights(offsets).tolist()
 
-    @property
-    def is_level(self) -> bool:
-        """Whether the ground is the floor at z = 0."""
-        return not any(map(any, self._planes))
+    def reset(self) -> None:
+        """Forget the stream."""
+        if self._finder is not None:
+            self._finder.reset()
+            self._planes = self._finder.planes
 
     def read(self, human: Array) -> Soles:
         """Heels and toes of a pose.
@@ -74,9 +85,14 @@ class SoleReader:
         Args:
             human: ``(22, 3)`` positions of the joints, metres.
         """
-        places: list[Point] = human[_ENDS].tolist()
+        points: list[Point] = human.tolist()
+        if self._finder is not None:
+            self._finder.push(points)
+            self._planes = self._finder.planes
+        places = [points[end] for end in _ENDS]
         low, planes = [], []
-        for side, knee in enumerate(human[_KNEES].tolist()):
+        for side, joint in enumerate(_KNEES):
+            knee = points[joint]
             ends, heights = places[2 * side :][:2], self._heights[2 * side :][:2]
             upward = (knee[2] - ends[0][2]) / max(math.dist(knee, ends[0]), 1e-9)
             plane, clear = self._under(ends, heights)
@@ -102,6 +118,11 @@ class SoleReader:
             if (now < other) == (now > -BAND and other > -BAND) or (now > -BAND >= other):
                 best = plane, clear
         assert best is not None
+        depth = -min(best[1])
+        if depth > RAISED and self._finder is not None and self._finder.steps_down:
+            # Who steps down is not held up until the foot stands.
+            (a, b, c), clear = best
+            return [a, b, c - depth], [height + depth for height in clear]
         return best
 
 

@@ -6,7 +6,6 @@ The counterpart for whole trajectories is :mod:`~motiontok.robots.contacts.offli
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -39,6 +38,12 @@ class FootLock:
             for name in SIDES
         ]
 
+        self._firmer: dict[tuple[int, ...], Array] = {}
+        left, right = (foot.index for foot in self._feet)
+        for firm in ([left], [right], [left, right]):
+            factors = self._firmer[tuple(firm)] = np.ones(len(calibration.bodies))
+            factors[firm] = _FIRMER
+
     @property
     def standing(self) -> Array:
         """Which points stand now ``(4,)``: left heel and toe, right heel and toe."""
@@ -70,12 +75,16 @@ class FootLock:
                 firm.append(foot.index)
         if not firm:
             return targets
-        rotation_weights = targets.rotation_weights.copy()
-        position_weights = targets.position_weights.copy()
-        rotation_weights[0, firm] *= _FIRMER
-        position_weights[0, firm] *= _FIRMER
-        return replace(
-            targets, rotation_weights=rotation_weights, position_weights=position_weights
+        firmer = self._firmer[tuple(firm)]
+        return Targets(
+            targets.bodies,
+            targets.local_rotations,
+            targets.local_positions,
+            targets.rotations,
+            targets.positions,
+            firmer * targets.rotation_weights,
+            firmer * targets.position_weights,
+            targets.fps,
         )
 
 

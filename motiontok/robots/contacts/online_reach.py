@@ -13,7 +13,7 @@ import pinocchio as pin
 
 from bvh.foot_contacts import SIDES
 from bvh.rotations import Array
-from motiontok.robots.contacts.reach import Chain, lying
+from motiontok.robots.contacts.reach import STANDS, Chain, lying
 from motiontok.robots.kinematics.so3 import skew
 from motiontok.robots.model.calibration import Calibration
 
@@ -67,9 +67,10 @@ class _Ankle:
         self._turns = [np.eye(3) for _ in self._hinges]
 
     def apply(self, rotations: Array) -> None:
-        share = float(lying(rotations[self._shin, 2, 2]))
-        if not share:
+        upward = rotations[self._shin, 2, 2]
+        if upward >= STANDS:
             return
+        share = float(lying(upward))
         upper = rotations[self._shin] @ self._before
         lower = rotations[self._foot] @ self._after
         near = upper @ self._nearest(upper.T @ lower)

@@ -24,10 +24,10 @@ from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.model.calibration import Calibration
 from motiontok.robots.targets import Targets
 
-__all__ = ["Chain", "lying", "within_reach"]
+__all__ = ["STANDS", "Chain", "lying", "within_reach"]
 
 _SWEEPS = 4  # over the joints of an ankle, which nearly do not depend on each other
-_STANDS, _LIES = 0.7, 0.2  # upward part of shins: feet below the one are as they are
+STANDS, _LIES = 0.7, 0.2  # upward part of shins: feet below the one are as they are
 _MARGIN = 0.03  # of a joint's range that is kept free
 
 
@@ -54,7 +54,7 @@ def within_reach(targets: Targets, model: Any, calibration: Calibration) -> Targ
 
 def lying(upward: Array) -> Array:
     """How much shins lie, 0 to 1, by the upward parts of their axes."""
-    return smoothstep((_STANDS - upward) / (_STANDS - _LIES))
+    return smoothstep((STANDS - upward) / (STANDS - _LIES))
 
 
 class Chain:

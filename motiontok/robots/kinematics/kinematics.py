@@ -134,6 +134,12 @@ class Kinematics:
         """Rows ``(..., nv)`` of the free degrees of freedom, of ``rows (..., columns)``."""
         return rows if self._tangent is None else np.asarray(rows @ self._tangent)
 
+    def free_equations(self, matrix: Array, gradient: Array) -> tuple[Array, Array]:
+        """Normal equations ``(frames, nv, ...)`` of free joints, of those of all ``columns``."""
+        if self._tangent is None:
+            return matrix, gradient
+        return self._tangent.T @ matrix @ self._tangent, gradient @ self._tangent
+
     def body_index(self, joint: int) -> int:
         """Position of a Pinocchio joint in :attr:`bodies`."""
         return self.bodies.index(joint)
@@ -151,14 +157,6 @@ class Kinematics:
             read(rows[frame])
         rotations, positions = split(rows[:, self.bodies])
         return State(jacobians, rotations, positions)
-
-    def place(self, q: Array) -> State:
-        """Placements at one configuration ``(nq,)``, without Jacobians."""
-        rows = self.memory("placements", 1, (self.model.njoints, 12))
-        pin.forwardKinematics(self.model, self._data, self.expand(q[None])[0])
-        self._placements.read(rows[0])
-        rotations, positions = split(rows[:, self.bodies])
-        return State(np.empty((1, 0, 6)), rotations, positions)
 
     def integrate(self, q: Array, step: Array) -> Array:
         """Configurations after tangent steps ``(frames, nv)`` (root in its own frame)."""
@@ -215,7 +213,7 @@ class Kinematics:
             matrix += system.matrix
             gradient += system.gradient
         if self._tangent is not None:
-            matrix, gradient = self._tangent.T @ matrix @ self._tangent, gradient @ self._tangent
+            matrix, gradient = self.free_equations(matrix, gradient)
             if out is not None:
                 out[0][...], out[1][...] = matrix, gradient
         return matrix, gradient

@@ -127,6 +127,25 @@ class SelfCollision:
             found += self._search(q[start : start + _BATCH], margin, start)
         return _collect(found)
 
+    @property
+    def spheres(self) -> tuple[Array, Array]:
+        """Middles ``(shapes, 3)`` in the shapes' axes and radii ``(shapes,)`` of spheres around."""
+        return self._middles, np.linalg.norm(self._halves, axis=1) + self._radii
+
+    def place(self, q: Array) -> Array:
+        """Placements ``(shapes, 12)`` at a configuration ``(model.nq,)``: columns, place."""
+        self._place(q)
+        rows = np.empty((len(self.geometry.geometryObjects), 12))
+        self._rows.read(rows)
+        return rows
+
+    def look_at(self, pair: int) -> Any:
+        """coal's distance of one of :attr:`pairs` where it was last placed.
+
+        Its normal points from the first shape to the second.
+        """
+        return pin.computeDistance(self.geometry, self._placements, pair)
+
     def _search(self, q: Array, margin: float, start: int) -> list[tuple[Any, ...]]:
         rows = np.empty((len(q), len(self.geometry.geometryObjects), 12))
         for frame in range(len(q)):

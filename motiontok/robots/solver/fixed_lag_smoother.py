@@ -10,6 +10,7 @@ system (:mod:`~motiontok.robots.solver.refinement`). Here it is factored frame b
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -45,11 +46,13 @@ class Points:
 class _Frame:
     """One frame of the window: its linearization point, and its step by those of the next three.
 
-    The step is ``own - follow @ next``, once the frame is eliminated.
+    The step is ``own - follow @ next``, once the frame is eliminated. Jerk is the third difference
+    of coordinates: the base's place, the sum of its turns from frame to frame, and the joints.
     """
 
     q: Array
     attitude: Array
+    coordinates: Array
     own: Array | None = None
     follow: Array | None = None
 
@@ -67,6 +70,7 @@ class FixedLagSmoother:
     def __init__(self, movement: MovementCost, lower: Array, upper: Array, lag: int) -> None:
         self._movement = movement
         self._limits = lower, upper
+        self._near = movement.bounds[0] + NEAR, movement.bounds[1] - NEAR
         self._lag = max(lag, REACH)
         nv = self._nv = 6 + len(lower)
         jerk = np.full(nv, movement.joint)
@@ -74,12 +78,10 @@ class FixedLagSmoother:
         self._pull = THIRD[:, None] * jerk
         self._stiff = np.outer(THIRD, THIRD)[..., None] * jerk
         self._turn = np.zeros((6, 6))
-        self._total = np.zeros(((REACH + 1) * nv, (REACH + 1) * nv), order="F")
-        # The diagonals of all of its blocks at once.
-        down, along = self._total.strides
-        self._diagonals = np.lib.stride_tricks.as_strided(
-            self._total, (REACH + 1, REACH + 1, nv), (nv * down, nv * along, down + along)
-        )
+        # LAPACK takes whole arrays whose columns run along memory, others it copies.
+        self._oldest, self._on_oldest = _blocks(1, 1, nv)
+        self._across, self._on_across = _blocks(REACH, 1, nv)
+        self._matrix, self._spare = _blocks(REACH, REACH, nv), _blocks(REACH, REACH, nv)
         self._steps = np.zeros((self._lag + 1 + REACH) * nv)
         self.reset()
 
@@ -87,13 +89,18 @@ class FixedLagSmoother:
         """Forget the stream."""
         size = REACH * self._nv
         self._frames: deque[_Frame] = deque(maxlen=self._lag + 1)
-        self._matrix = _NOTHING * np.eye(size)
+        self._matrix[0][:] = _NOTHING * np.eye(size)
         self._vector = np.zeros(size)
         self._before: Points | None = None
-        self._spins: deque[Array] = deque(maxlen=REACH)
 
     def push(
-        self, q: Array, matrix: Array, gradient: Array, points: Points, ahead: int = 0
+        self,
+        q: Array,
+        attitude: Array,
+        matrix: Array,
+        gradient: Array,
+        points: Points,
+        ahead: int = 0,
     ) -> tuple[Array, Array]:
         """Smoothed configurations ``(nq,)``.
 
@@ -102,46 +109,58 @@ class FixedLagSmoother:
 
         Args:
             q: ``(nq,)``, around which the frame's costs are given to second order.
-            matrix: ``(nv, nv)`` Gauss-Newton matrix, as of a tangent step of ``q``; changed.
+            attitude: ``(3, 3)`` of the base in ``q``.
+            matrix: ``(nv, nv)`` Gauss-Newton matrix, as of a tangent step of ``q``.
             gradient: ``(nv,)`` descent direction; changed.
-            points: points to hold while they stand.
+            points: points to hold while they stand; changed.
             ahead: frames by which the second one is later, at most ``lag``.
         """
         nv = self._nv
         early = REACH * nv
         # Steps of the base are taken along the world's axes, in which jerk is constant.
-        turn, attitude = self._turn, pin.Quaternion(q[3:7]).toRotationMatrix()
+        turn = self._turn
         turn[:3, :3] = turn[3:, 3:] = attitude
-        matrix[:6] = turn @ matrix[:6]
-        matrix[:, :6] = matrix[:, :6] @ turn.T
         gradient[:6] = turn @ gradient[:6]
         points.rows[..., :6] = points.rows[..., :6] @ turn.T
-        total = self._total
-        total[:early, :early] = self._matrix
-        total[early:, :early] = 0.0
-        total[early:, early:] = matrix.T  # symmetric: so both run along columns
+        rows = points.rows
+        rows *= self._movement.still
+        # Only lower triangles are kept up.
+        oldest, across, (blocks, diagonals) = self._oldest, self._across, self._spare
+        before, newer = self._matrix[0], 2 * nv
+        oldest[:] = before[:nv, :nv]
+        across[:newer], across[newer:] = before[nv:, :nv], 0.0
+        blocks[:newer, :newer] = before[nv:, nv:]
+        blocks[newer:, :newer] = 0.0
+        blocks[newer:, newer:] = matrix.T  # symmetric: so both run along columns
+        turned = turn @ matrix[:6]
+        blocks[newer + 6 :, newer : newer + 6] = turned[:, 6:].T
+        blocks[newer : newer + 6, newer : newer + 6] = turned[:, :6] @ turn.T
         vector = np.empty(early + nv)
         vector[:early] = self._vector
         vector[early:] = gradient
         stiff, pull = self._joints(q[7:], gradient[6:])
-        own_part = self._diagonals[REACH, REACH]
+        own_part = diagonals[REACH - 1, REACH - 1]
         own_part += _FLOOR
         own_part[6:] += stiff
         vector[early + 6 :] += pull
+        coordinates = np.empty(nv)
+        coordinates[:3], coordinates[6:] = q[:3], q[7:]
+        coordinates[3:6] = 0.0
         if self._frames:
-            self._spins.append(pin.log3(attitude @ self._frames[-1].attitude.T))
+            last = self._frames[-1]
+            coordinates[3:6] = last.coordinates[3:6] + pin.log3(attitude @ last.attitude.T)
         if len(self._frames) >= REACH:
-            self._add_jerk(q, vector)
-        self._add_stillness(points, vector)
+            self._add_jerk(coordinates, diagonals, vector)
+        self._add_stillness(points, blocks, vector)
 
         # The oldest frame is eliminated; what is left is the information for the next frame.
-        # Only lower triangles are kept up.
-        own, failed = lapack.dpotrf(total[:nv, :nv], lower=1, overwrite_a=1)
-        later = blas.dtrsm(1.0, own, total[nv:, :nv], side=1, lower=1, trans_a=1, overwrite_b=1)
+        own, failed = lapack.dpotrf(oldest, lower=1, clean=0, overwrite_a=1)
+        later = blas.dtrsm(1.0, own, across, side=1, lower=1, trans_a=1, overwrite_b=1)
         right = blas.dtrsv(own, vector[:nv], lower=1)
-        self._matrix = blas.dsyrk(-1.0, later, beta=1.0, c=total[nv:, nv:], lower=1, overwrite_c=1)
+        blas.dsyrk(-1.0, later, beta=1.0, c=blocks, lower=1, overwrite_c=1)
+        self._matrix, self._spare = self._spare, self._matrix
         self._vector = vector[nv:] - later @ right
-        _, newest, failed_too = lapack.dposv(self._matrix, self._vector, lower=1)
+        _, newest, failed_too = lapack.dposv(blocks, self._vector, lower=1)
         if failed or failed_too:  # a stream that runs away: begin anew from here
             self.reset()
             return q.copy(), q.copy()
@@ -149,7 +168,7 @@ class FixedLagSmoother:
             done = self._frames[-REACH]
             done.own = blas.dtrsv(own, right, lower=1, trans=1)
             done.follow = blas.dtrsm(1.0, own, later, side=1, lower=1)
-        self._frames.append(_Frame(q.copy(), attitude))
+        self._frames.append(_Frame(q, attitude, coordinates))
         return self._solved(newest, min(ahead, len(self._frames) - 1))
 
     def _solved(self, newest: Array, ahead: int) -> tuple[Array, Array]:
@@ -171,45 +190,64 @@ class FixedLagSmoother:
         )
 
     def _stepped(self, q: Array, step: Array) -> Array:
-        out = np.empty_like(q)
-        out[:3] = q[:3] + step[:3]
-        turned = pin.Quaternion(pin.exp3(step[3:6])) * pin.Quaternion(q[3:7])
-        out[3:7] = turned.normalized().coeffs()
-        out[7:] = np.minimum(np.maximum(q[7:] + step[6:], self._limits[0]), self._limits[1])
+        out = q.copy()
+        out[:3] += step[:3]
+        x, y, z = step[3:6].tolist()
+        angle = math.sqrt(x * x + y * y + z * z)
+        share = 0.5 * math.sin(0.5 * angle) / (0.5 * angle) if angle > 1e-9 else 0.5
+        turned = pin.Quaternion(math.cos(0.5 * angle), share * x, share * y, share * z)
+        out[3:7] = (turned * pin.Quaternion(q[3:7])).normalized().coeffs()
+        joints = out[7:]
+        joints += step[6:]
+        np.maximum(joints, self._limits[0], out=joints)
+        np.minimum(joints, self._limits[1], out=joints)
         return out
 
     def _joints(self, joints: Array, push: Array) -> tuple[Array, Array]:
         """Stiffness and pull ``(joints,)`` of soft limits and of neutral values."""
         weights, (low, high) = self._movement.weights, self._movement.bounds
-        inside = np.maximum(low - joints, 0.0) - np.maximum(joints - high, 0.0)
-        leaving = ((joints < low + NEAR) & (push < 0.0)) | ((joints > high - NEAR) & (push > 0.0))
+        inside = np.minimum(np.maximum(joints, low), high) - joints
+        leaving = np.where(push < 0.0, joints < self._near[0], joints > self._near[1])
         hard, soft = weights.inside**2, weights.rest**2
-        rest = self._movement.neutral - joints
-        return soft + hard * ((inside != 0.0) | leaving), hard * inside + soft * rest
+        leaving |= inside != 0.0
+        pull = soft * (self._movement.neutral - joints)
+        pull += hard * inside
+        return soft + hard * leaving, pull
 
-    def _add_jerk(self, q: Array, vector: Array) -> None:
-        spins = self._spins
-        third = q - self._frames[-3].q + 3.0 * (self._frames[-2].q - self._frames[-1].q)
-        third[4:7] = spins[0] - 2.0 * spins[1] + spins[2]
-        third[3] = third[2]
-        third[2] = third[1]
-        third[1] = third[0]
-        self._diagonals += self._stiff
-        vector -= (self._pull * third[1:]).ravel()
+    def _add_jerk(self, coordinates: Array, diagonals: Array, vector: Array) -> None:
+        first, second, third = (self._frames[k].coordinates for k in (-3, -2, -1))
+        jerk = second - third
+        jerk *= 3.0
+        jerk += coordinates
+        jerk -= first
+        diagonals += self._stiff[1:, 1:]
+        self._on_oldest += self._stiff[:1, :1]
+        self._on_across += self._stiff[1:, :1]
+        vector -= (self._pull * jerk).ravel()
 
-    def _add_stillness(self, points: Points, vector: Array) -> None:
+    def _add_stillness(self, points: Points, blocks: Array, vector: Array) -> None:
         before, self._before = self._before, points
         if before is None:
             return
         both = before.standing & points.standing
         if not both.any():
             return
-        weight, nv = self._movement.still, self._nv
-        rows = np.empty((int(both.sum()), 3, 2 * nv))
-        np.multiply(before.rows[both], -weight, out=rows[..., :nv])
-        np.multiply(points.rows[both], weight, out=rows[..., nv:])
-        flat = rows.reshape(-1, 2 * nv)
-        start = (REACH - 1) * nv
-        self._total[start:, start:] += (flat.T @ flat).T
-        moved = weight * (points.places[both] - before.places[both]).ravel()
-        vector[start:] -= moved @ flat
+        nv = self._nv
+        earlier, later, moved = before.rows, points.rows, points.places - before.places
+        if not both.all():
+            earlier, later, moved = earlier[both], later[both], moved[both]
+        rows = np.empty((3 * len(moved), 2 * nv))
+        np.negative(earlier.reshape(-1, nv), out=rows[:, :nv])
+        rows[:, nv:] = later.reshape(-1, nv)
+        blocks[nv:, nv:] += (rows.T @ rows).T
+        vector[2 * nv :] -= (self._movement.still * moved.ravel()) @ rows
+
+
+def _blocks(down: int, along: int, size: int) -> tuple[Array, Array]:
+    """Square blocks in a matrix, and views ``(down, along, size)`` of the blocks' diagonals."""
+    matrix = np.zeros((down * size, along * size), order="F")
+    below, beside = matrix.strides
+    diagonals = np.lib.stride_tricks.as_strided(
+        matrix, (down, along, size), (size * below, size * beside, below + beside)
+    )
+    return matrix, diagonals

@@ -201,7 +201,7 @@ def damped_system(
     ``(frames, joints)``: those at a limit that would go on.
     """
     matrix, gradient = model.matrix.copy(), model.gradient.copy()
-    diagonal = np.einsum("tii->ti", matrix)
+    diagonal = matrix.reshape(len(matrix), -1)[:, :: matrix.shape[-1] + 1]  # a view
     if posture is not None:
         weight = posture.weight**2
         diagonal[:, 6:] += weight

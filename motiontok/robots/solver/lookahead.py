@@ -19,12 +19,14 @@ from motiontok.robots.contacts.offline_foot_lock import standing_points
 from motiontok.robots.kinematics.kinematics import Kinematics, State
 from motiontok.robots.kinematics.so3 import skew
 from motiontok.robots.limits.joint_limits import limit_margins
+from motiontok.robots.limits.online_self_collision import OnlineSelfCollision
 from motiontok.robots.limits.smoothness import REACH, MovementCost, Smoothness
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.fixed_lag_smoother import FixedLagSmoother, Points
 from motiontok.robots.solver.ground_task import GroundTask
 from motiontok.robots.solver.online import GROUND_WEIGHT, OnlineSolver
-from motiontok.robots.solver.tasks import PoseTask, quadratic
+from motiontok.robots.solver.stream_tracking import StreamTracking, wanted_poses
+from motiontok.robots.solver.tasks import NormalEquations
 from motiontok.robots.targets import Targets
 
 __all__ = ["LookaheadSolver"]
@@ -109,7 +111,7 @@ class _Lift:
 class _Waiting:
     """State of a frame that waits for smoothing."""
 
-    pose: PoseTask
+    wanted: Array
     standing: Array
     planes: Array | None
 
@@ -133,13 +135,9 @@ class LookaheadSolver:
         kinematics = self._kinematics = Kinematics(
             robot.model, [*tracked, *sorted(others)], coupling
         )
+        self._tracking = StreamTracking(kinematics, robot.calibration.translations)
         feet = [tracked[robot.calibration.index(side + "Foot")] for side in SIDES]
-        self._floor = GroundTask(
-            kinematics,
-            outline,
-            weights=[GROUND_WEIGHT, GROUND_WEIGHT, _GROUND_WEIGHT],
-            feet=feet,
-        )
+        self._floor = GroundTask(kinematics, outline, feet=feet)
         limits = kinematics.lower, kinematics.upper
         free = speeds if coupling is None else coupling.speeds(speeds)
         movement = MovementCost(Smoothness(), *limits, free, fps)
@@ -147,12 +145,16 @@ class LookaheadSolver:
         self._newest = OnlineSolver(
             robot.model,
             tracked,
+            robot.calibration.translations,
             speed_limits=speeds,
             fps=fps,
             outline=outline,
             coupling=coupling,
             bounds=movement.bounds,
         )
+        self._apart: OnlineSelfCollision | None = None
+        if robot.measures_self_collision:
+            self._apart = OnlineSelfCollision(robot.self_collision.simplified)
         self._bounds = movement.bounds
         third = limit_margins(*limits, movement.weights.margin / 3.0)
         self._room = np.maximum(third, 1e-9)
@@ -160,7 +162,7 @@ class LookaheadSolver:
         first = max(round(_MEAN * (self.latency - 1)), REACH)
         self._blur = _Blur(first, fps)
         self._fine = FixedLagSmoother(movement, *limits, self.latency - 1 - first)
-        self._lift = _Lift(min(_RAMP, (self.latency - 1 - first) // 2))
+        self._lift = _Lift(max(1, min(_RAMP, (self.latency - 3 - first) // 2)))
         points = standing_points(robot.calibration)
         self._bodies = [kinematics.body_index(body) for body, _ in points]
         self._points = np.array([point for _, point in points])[..., None]
@@ -176,12 +178,15 @@ class LookaheadSolver:
         self._blur.reset()
         self._fine.reset()
         self._lift.reset()
+        if self._apart is not None:
+            self._apart.reset()
         # From the frame that comes next in the second smoother to the newest.
         self._waiting: deque[_Waiting] = deque(maxlen=self._blur.lag + 2)
         # From the oldest frame of the smoother to its newest.
         self._passed: deque[_Waiting] = deque(maxlen=self.latency - self._blur.lag)
         self._ready: Array | None = None
         self._last: Array | None = None
+        self._coming: Array | None = None
 
     def step(
         self, targets: Targets, standing: Array, before: Array, planes: Array | None = None
@@ -194,37 +199,53 @@ class LookaheadSolver:
             before: ``(points,)`` those that stood three frames before.
             planes: ``(3, 3)`` the ground under left foot, right foot and the rest of the newest
                 frame, see :class:`~motiontok.robots.solver.ground_task.GroundTask`; None is
-                z = 0. A stream has them in all frames, or in none.
+                z = 0.
         """
         newest = self._newest
         newest.begin(targets)
-        pose = PoseTask(self._kinematics, targets, chordal=True)
-        self._waiting.append(_Waiting(pose, standing, planes))
+        self._waiting.append(_Waiting(wanted_poses(targets), standing, planes))
         if len(self._waiting) > REACH:
             self._waiting[-1 - REACH].standing = before
-        q, seen = newest.pair, [self._waiting[-1], self._waiting[-1]]
+        q = [*newest.moving]
+        moving = len(q)
+        seen = [self._waiting[-1]] * moving
+        ready = self._ready is not None
         if self._ready is not None:
-            q = np.concatenate([q, self._ready[None]])
+            q.append(self._ready)
             seen.append(self._waiting[0])
-        states: list[State] = []
-        model = quadratic(
-            self._kinematics,
-            [PoseTask.joined([w.pose for w in seen]), self._floor.on(_stacked(seen))],
-            q,
-            see=lambda _part, state, _total: states.append(state),
+        wanted = [w.wanted for w in seen]
+        if self._coming is not None:
+            q.append(self._coming)
+            seen.append(self._passed[min(self._lift.ahead + 1, len(self._passed) - 1)])
+        whole, state = self._tracking.linearize(np.array(q), wanted)
+        lowest = self._floor.on(_stacked(seen)).add(
+            state, whole, weights=[GROUND_WEIGHT] * moving + [_GROUND_WEIGHT]
         )
-        state = states[0]
-        newest.advance(model[:2])
-        rough = self._blur.push(newest.pair[0])
+        if ready and self._apart is not None:
+            found = self._apart.overlapping(self._kinematics.expand(q[moving]))
+            if found is not None:
+                self._apart.add(found, state, whole, moving)
+        matrix, gradient = self._kinematics.free_equations(whole.matrix, whole.gradient)
+        model = NormalEquations(whole.cost, matrix, gradient)
+        rough = self._blur.push(newest.advance(model[:moving]))
         out = rough
-        if self._ready is not None:
+        if ready:
             due = self._waiting[0]
-            points = self._seen(state, 2, due.standing)
+            points = self._seen(state, moving, due.standing)
             self._passed.append(due)
-            out, coming = self._fine.push(
-                q[2], model.matrix[2], model.gradient[2], points, self._lift.ahead
+            lift = 0.0
+            if self._coming is not None:
+                lift = self._lift.push(-min(0.0, _SHALLOW + lowest))
+            # A frame later it is looked at as well.
+            out, self._coming = self._fine.push(
+                q[moving],
+                state.jacobians[moving, :3, :3].T.copy(),
+                matrix[moving],
+                gradient[moving],
+                points,
+                self._lift.ahead + 1,
             )
-            out[2] += self._lift.push(self._depth(coming))
+            out[2] += lift
         self._ready = rough if self._blur.full else None
         out[7:] = self._inside(out[7:])
         if self._last is not None:
@@ -232,13 +253,6 @@ class LookaheadSolver:
             out[7:] = np.minimum(np.maximum(out[7:], last - self._reach), last + self._reach)
         self._last = out
         return self._kinematics.expand(out).copy()
-
-    def _depth(self, q: Array) -> float:
-        """How much deeper than may be some body is in the ground at ``q (nq,)``, metres."""
-        frame = self._passed[min(self._lift.ahead, len(self._passed) - 1)]
-        floor = self._floor.on(_stacked([frame]))
-        heights, _, _ = floor.heights(self._kinematics.place(q))
-        return -min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
 
     def _inside(self, joints: Array) -> Array:
         """Joint values; those in a margin are squeezed into a third of it, without a kink."""
@@ -257,6 +271,10 @@ class LookaheadSolver:
 
 
 def _stacked(frames: list[_Waiting]) -> Array | None:
-    """Planes ``(frames, 3, 3)`` under some frames, if there are any."""
-    planes = [f.planes for f in frames if f.planes is not None]
-    return np.array(planes) if planes else None
+    """Planes ``(frames, 3, 3)`` under some frames; None if all are on z = 0."""
+    if all(frame.planes is None for frame in frames):
+        return None
+    return np.array([_FLOOR if frame.planes is None else frame.planes for frame in frames])
+
+
+_FLOOR = np.zeros((3, 3))

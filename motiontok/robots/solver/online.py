@@ -1,12 +1,14 @@
 """Inverse kinematics of one frame at a time, for streams and teleoperation.
 
 Without looking ahead a warm start can lock into a bad pose at a joint limit. So a rival solution
-    gets a step a frame beside it, and starts again from the neutral pose every second. Once the
-    rival fares much better, the robot is drawn to its pose as fast as the joints may move.
+    gets a step every other frame beside it, and starts again from the neutral pose every two
+    seconds. Once the rival fares much better, the robot is drawn to its pose as fast as the joints
+    may move. The frames between leave time for what else need not be done in every frame.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,13 +22,8 @@ from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
 from motiontok.robots.solver.ground_task import GroundTask
 from motiontok.robots.solver.levenberg_marquardt import damped_system, minimize
-from motiontok.robots.solver.tasks import (
-    NormalEquations,
-    PoseTask,
-    Posture,
-    Task,
-    quadratic,
-)
+from motiontok.robots.solver.stream_tracking import StreamTracking, wanted_poses
+from motiontok.robots.solver.tasks import NormalEquations, PoseTask, Posture
 from motiontok.robots.targets import Targets
 
 __all__ = ["GROUND_WEIGHT", "OnlineSolver"]
@@ -40,8 +37,8 @@ _WORTH = 0.02  # of the cost: a step that promises less is the last
 _DAMPING = 1e-3
 _FLOOR = 0.1  # absolute damping, in units of cost per rad^2
 _MAX_STEP = 0.7
-_LIFE = 30  # frames that a rival lives
-_YOUTH = 10  # frames that it needs to settle
+_LIFE = 30  # steps that a rival lives
+_YOUTH = 10  # steps that it needs to settle
 _MUCH_BETTER = 0.6  # of the robot's own cost
 _APART = 0.5  # rad
 _DRAW = 1000.0  # posture weight towards a better rival, per rad: tracking must wait
@@ -53,6 +50,7 @@ class OnlineSolver:
     Args:
         model: Pinocchio model.
         bodies: Pinocchio joint indices of the bodies that the targets name.
+        local_positions: ``(tracked, 3)`` of the targets' points in these bodies, metres.
         speed_limits: ``(joints,)`` rad/s.
         fps: frames per second of the stream.
         outline: points that must stay above the ground; none, if not given.
@@ -66,6 +64,7 @@ class OnlineSolver:
         self,
         model: Any,
         bodies: tuple[int, ...],
+        local_positions: Array,
         *,
         speed_limits: Array,
         fps: float = 30.0,
@@ -76,11 +75,13 @@ class OnlineSolver:
     ) -> None:
         others = set() if outline is None else set(outline.bodies.tolist()) - set(bodies)
         kinematics = self._kinematics = Kinematics(model, [*bodies, *sorted(others)], coupling)
+        self._tracking = StreamTracking(kinematics, local_positions)
         self._bounds = (kinematics.lower, kinematics.upper) if bounds is None else bounds
+        self._within = tuple(np.stack([bound, bound]) for bound in self._bounds)
         self._reach = (coupling.speeds(speed_limits) if coupling else speed_limits) / fps
         self._floor = None
         if outline is not None:
-            self._floor = GroundTask(kinematics, outline, weights=[GROUND_WEIGHT] * 2, feet=feet)
+            self._floor = GroundTask(kinematics, outline, feet=feet)
         self.reset()
 
     def reset(self) -> None:
@@ -90,6 +91,8 @@ class OnlineSolver:
         self._q = np.zeros((2, self._kinematics.nq))
         self._damping = np.full(2, _DAMPING)
         self._age = 0
+        self._posture: Posture | None = None
+        self._rivalled = False
 
     def step(self, targets: Targets, planes: Array | None = None) -> tuple[Array, float]:
         """Configuration ``(nq,)`` and tracking cost of the next frame.
@@ -103,12 +106,10 @@ class OnlineSolver:
         floor = self._floor
         if floor is not None and planes is not None:
             floor = floor.on(planes[None].repeat(2, axis=0))
-        pose = PoseTask(self._kinematics, targets, chordal=True)
-        ground: list[Task] = [] if floor is None else [floor]
-        both: list[Task] = [PoseTask.joined([pose, pose]), *ground]
-        model = quadratic(self._kinematics, both, self._q)
+        wanted, q = wanted_poses(targets), self.moving
+        model = self._linearize(q, wanted, None if floor is None else floor[: len(q)])
         trial, promise, posture, lower, upper = self._together(model)
-        self._q[1] = trial[1]
+        self._q[1 : len(trial)] = trial[1:]
 
         own = slice(0, 1)
         posture = None if posture is None else posture[own]
@@ -118,7 +119,7 @@ class OnlineSolver:
         for _ in range(_STEPS - 1):
             if taken and promise[0] < _WORTH * total:
                 break
-            model = quadratic(self._kinematics, [pose, *(task[own] for task in ground)], trial)
+            model = self._linearize(trial, wanted, None if floor is None else floor[own])
             trial_total = _total(model, trial, posture)
             taken = trial_total < total
             if taken:
@@ -130,9 +131,17 @@ class OnlineSolver:
         # The last step is not looked at: after a good one the next is nearly always good.
         self._q[own], self._damping[own] = trial if taken else q, damping
         if floor is not None:
-            heights, _, _ = floor[own].heights(self._kinematics.place(self._q[0]))
+            state = self._tracking.evaluate(self._kinematics.expand(self._q[own]))
+            heights, _, _ = floor[own].heights(state)
             self._q[0, 2] -= min(0.0, _SHALLOW + float(heights.min(initial=0.0)))
         return self._kinematics.expand(self._q[0]).copy(), float(best.cost[0])
+
+    def _linearize(self, q: Array, wanted: Array, floor: GroundTask | None) -> NormalEquations:
+        model, state = self._tracking.linearize(q, [wanted] * len(q))
+        if floor is not None:
+            floor.add(state, model, [GROUND_WEIGHT] * len(q))
+        matrix, gradient = self._kinematics.free_equations(model.matrix, model.gradient)
+        return NormalEquations(model.cost, matrix, gradient)
 
     def begin(self, targets: Targets) -> None:
         """Carry robot and rival along to the next frame's targets, unsolved."""
@@ -142,20 +151,22 @@ class OnlineSolver:
         else:
             _carry(self._q, self._base, base)
         self._base = base
+        self._rivalled = not self._rivalled
         if self._age >= _LIFE:
             self._q[1, 7:] = np.clip(0.0, *self._bounds)
             self._q[1, :7] = base
             self._damping[1], self._age = _DAMPING, 0
 
     @property
-    def pair(self) -> Array:
-        """Configurations ``(2, nq)`` of the robot and of its rival."""
-        return self._q.copy()
+    def moving(self) -> Array:
+        """Configuration of the robot, and of its rival in every other frame ``(1 or 2, nq)``."""
+        return self._q[: 1 + self._rivalled].copy()
 
-    def advance(self, model: NormalEquations) -> None:
-        """One step of both, of costs at :attr:`pair`."""
+    def advance(self, model: NormalEquations) -> Array:
+        """The robot's configuration ``(nq,)`` after a step, of costs at :attr:`moving`."""
         trial, _, _, _, _ = self._together(model)
-        self._q[:] = trial
+        self._q[: len(trial)] = trial
+        return self._q[0]
 
     def _start(self, targets: Targets, base: Array) -> None:
         self._q[:, 7:] = np.clip(0.0, *self._bounds)
@@ -166,14 +177,19 @@ class OnlineSolver:
     def _together(
         self, model: NormalEquations
     ) -> tuple[Array, Array, Posture | None, Array, Array]:
-        """Robot and rival one step on, the promised decrease, the pull to the rival, and bounds."""
-        posture = self._draw(model)
+        """Who moves, one step on; the promised decrease, the pull to the rival, and bounds."""
+        count = len(model.cost)
+        if count == 2:
+            self._posture = self._draw(model)
+            self._age += 1
+        posture = None if self._posture is None else self._posture[:count]
         joints, (low, high) = self._q[0, 7:], self._bounds
         # Who comes from outside the bounds, or too fast, gets there as fast as may be.
-        lower = np.stack([np.minimum(np.maximum(low, joints - self._reach), high), low])
-        upper = np.stack([np.maximum(np.minimum(high, joints + self._reach), low), high])
-        trial, promise = self._moved(model, self._q, lower, upper, self._damping, posture)
-        self._age += 1
+        lower, upper = (bounds[:count] for bounds in self._within)
+        np.minimum(np.maximum(low, joints - self._reach), high, out=lower[0])
+        np.maximum(np.minimum(high, joints + self._reach), low, out=upper[0])
+        q, damping = self._q[:count], self._damping[:count]
+        trial, promise = self._moved(model, q, lower, upper, damping, posture)
         return trial, promise, posture, lower, upper
 
     def _draw(self, model: NormalEquations) -> Posture | None:
@@ -199,7 +215,9 @@ class OnlineSolver:
         posture: Posture | None,
     ) -> tuple[Array, Array]:
         step, promise = _damped_step(model, q[:, 7:], lower, upper, damping, posture)
-        step *= np.minimum(1.0, _MAX_STEP / np.maximum(np.abs(step).max(1), 1e-9))[:, None]
+        largest = np.abs(step).max(1)
+        if (largest > _MAX_STEP).any():
+            step *= np.minimum(1.0, _MAX_STEP / np.maximum(largest, 1e-9))[:, None]
         out = self._kinematics.integrate(q, step)
         out[:, 7:] = np.minimum(np.maximum(out[:, 7:], lower), upper)
         return out, promise
@@ -247,6 +265,21 @@ def _base_of(targets: Targets) -> Array:
 def _carry(q: Array, before: Array, now: Array) -> None:
     """Move the bases of ``q (n, nq)`` as their target moved, in place."""
     q[:, :3] += now[:3] - before[:3]
-    turn = pin.Quaternion(now[3:]) * pin.Quaternion(before[3:]).inverse()
+    x, y, z, w = before[3:].tolist()
+    turn = _times(now[3:].tolist(), [-x, -y, -z, w])
     for row in q:
-        row[3:7] = (turn * pin.Quaternion(row[3:7])).normalized().coeffs()
+        turned = _times(turn, row[3:7].tolist())
+        size = math.sqrt(sum(value * value for value in turned))
+        row[3:7] = [value / size for value in turned]
+
+
+def _times(a: list[float], b: list[float]) -> list[float]:
+    """Product of quaternions (x, y, z, w)."""
+    ax, ay, az, aw = a
+    bx, by, bz, bw = b
+    return [
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+        aw * bw - ax * bx - ay * by - az * bz,
+    ]

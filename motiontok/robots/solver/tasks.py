@@ -164,17 +164,6 @@ class PoseTask:
         out._wp, out._wr = self._wp[frames], self._wr[frames]
         return out
 
-    @classmethod
-    def joined(cls, tasks: Sequence[PoseTask]) -> PoseTask:
-        """The tasks of some frames, one after another, to be added only."""
-        out = copy.copy(tasks[0])
-        out._rotations = np.concatenate([task._rotations for task in tasks], axis=2)
-        out._positions = np.concatenate([task._positions for task in tasks], axis=1)
-        out._local = np.concatenate([task._local for task in tasks], axis=1)
-        out._wp = np.concatenate([task._wp for task in tasks])
-        out._wr = np.concatenate([task._wr for task in tasks])
-        return out
-
     def poses(self, state: State) -> tuple[Array, Array]:
         """World rotations ``(frames, tracked, 3, 3)`` and positions of the tracked frames."""
         bodies = state.rotations[:, self._which]

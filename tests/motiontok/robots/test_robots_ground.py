@@ -126,7 +126,7 @@ def test_a_stream_on_known_ground_stands_on_it(g1, kind, look_ahead):
         motion, top = up_steps(seconds=3.0)
         ground = [(0.0, 0.0, z) for z in np.arange(0.0, top + 0.01, 0.15)]
     reports = []
-    for known in (ground, None):
+    for known in (ground, [(0.0, 0.0, 0.0)]):
         follower = Follower(g1, offsets=motion.offsets, look_ahead=look_ahead, ground=known)
         poses = list(zip(motion.root_positions, motion.rotations, strict=True))
         q = np.array([follower.push(*pose) for pose in [*poses, *follower.latency * poses[-1:]]])
@@ -135,6 +135,21 @@ def test_a_stream_on_known_ground_stands_on_it(g1, kind, look_ahead):
     assert reports[0].body_depth < 0.02
     assert reports[0].foot_slide < 0.7 * reports[1].foot_slide
     assert reports[0].limit_violation == 0
+
+
+@pytest.mark.parametrize("look_ahead", [0.0, 0.5])
+def test_a_stream_down_steps_finds_them(g1, look_ahead):
+    motion, _ = up_steps()
+    down = type(motion)(motion.root_positions[::-1], motion.rotations[::-1], motion.offsets)
+    reports = []
+    for known in (None, [(0.0, 0.0, 0.0)]):
+        follower = Follower(g1, offsets=down.offsets, look_ahead=look_ahead, ground=known)
+        poses = list(zip(down.root_positions, down.rotations, strict=True))
+        q = np.array([follower.push(*pose) for pose in [*poses, *follower.latency * poses[-1:]]])
+        trajectory = Trajectory(q[follower.latency :], g1.joint_names, down.fps, "g1")
+        reports.append(evaluate(trajectory, down, g1))
+    assert reports[0].body_depth < 0.02
+    assert reports[0].foot_slide < 0.8 * reports[1].foot_slide
 
 
 def test_a_clip_cut_elsewhere_stands_on_the_same_ground():

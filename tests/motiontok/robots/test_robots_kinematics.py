@@ -15,7 +15,9 @@ import pinocchio as pin
 from motiontok.robots import load_robot
 from motiontok.robots.kinematics import so3
 from motiontok.robots.kinematics.kinematics import Kinematics
+from motiontok.robots.kinematics.placements import Forces, Inertias
 from motiontok.robots.model.outline import Outline
+from motiontok.robots.solver.stream_tracking import StreamTracking, wanted_poses
 from motiontok.robots.solver.tasks import FloorTask, PoseTask, quadratic
 from motiontok.robots.targets import Targets
 
@@ -184,6 +186,43 @@ def test_normal_equations_are_those_of_the_stacked_jacobians(robot, scene):
         np.testing.assert_allclose(matrix[frame], stacked.T @ stacked, atol=1e-8)
         np.testing.assert_allclose(gradient[frame], stacked.T @ residual, atol=1e-8)
         np.testing.assert_allclose(system.cost[frame], residual @ residual, rtol=1e-10)
+
+
+def test_a_streams_springs_make_the_same_equations(robot, scene):
+    _, q, targets = scene
+    kinematics = Kinematics(robot.model, targets.bodies)
+    frames = [targets[k : k + 1] for k in range(len(q))]
+    tracking = StreamTracking(kinematics, targets.local_positions)
+    for first in range(0, len(q), 3):
+        part = slice(first, first + 3)
+        found, state = tracking.linearize(q[part], [wanted_poses(f) for f in frames[part]])
+        known = quadratic(kinematics, [PoseTask(kinematics, targets[part], chordal=True)], q[part])
+        np.testing.assert_allclose(found.cost, known.cost, rtol=1e-10)
+        np.testing.assert_allclose(found.matrix, known.matrix, atol=1e-9)
+        np.testing.assert_allclose(found.gradient, known.gradient, atol=1e-9)
+        np.testing.assert_allclose(
+            state.jacobians, kinematics.evaluate(q[part]).jacobians, atol=1e-12
+        )
+
+
+def test_inertias_and_forces_are_written_one_by_one_where_memory_is_laid_out_otherwise(robot):
+    rows = np.random.default_rng(0).uniform(1.0, 2.0, (10, 3))
+    for whole in (True, False):
+        inertias = pin.StdVec_Inertia([pin.Inertia.Zero() for _ in range(5)])
+        forces = pin.StdVec_Force([pin.Force.Zero() for _ in range(5)])
+        springs, pulls = Inertias(inertias, [1, 2, 4]), Forces(forces, [0, 2, 4])
+        assert springs._block is not None
+        if not whole:
+            springs._block = pulls._block = None
+        springs.write(rows)
+        pulls.write(rows[:6])
+        for index, (mass, *rest) in zip([1, 2, 4], rows.T, strict=True):
+            assert inertias[index].mass == mass
+            np.testing.assert_array_equal(inertias[index].lever, rest[:3])
+            order = [rest[3:][k] for k in (0, 1, 3, 1, 2, 4, 3, 4, 5)]
+            np.testing.assert_allclose(inertias[index].inertia.ravel(), order)
+        for index, row in zip([0, 2, 4], rows[:6].T, strict=True):
+            np.testing.assert_array_equal(forces[index].vector, row)
 
 
 def test_gradients_are_derivatives_of_the_cost(robot, scene):

@@ -1,0 +1,116 @@
+"""Level ground of a stream, found where feet stand.
+
+The counterpart for whole motions is :func:`~motiontok.robots.contacts.ground.find_ground`, which
+finds ramps too. Numbers are plain floats, as in
+:mod:`~motiontok.robots.contacts.online_contacts`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bvh.foot_contacts import BAND, SIDES, SLOW, standing_heights
+from bvh.rotations import Array
+from bvh.skeleton import FEET, JOINTS
+from motiontok.robots.contacts.ground import BEARS, RAISED, UPRIGHT
+from motiontok.robots.targets import leg_length
+
+__all__ = ["GroundFinder"]
+
+_KEPT = 2.0  # s after the last foot stood there for which other ground than the first is known
+_STEP = 0.25  # m that a standing foot may be above the other
+_TALL = 0.9  # upward part of an upright trunk, 26 degrees
+_FLOOR = [0.0, 0.0, 0.0]
+_HEAD = JOINTS.index("Head")
+_OFF = 0.02  # m from z = 0 that a floor is at 0
+Point = list[float]
+
+
+class GroundFinder:
+    """Finds level ground under feet that bear the body.
+
+    A foot that is flat, still, at most 25 cm above the other and well below the hips for a fifth of
+    a second stands on ground at its height. The first that does so shows the floor. Until then it
+    is taken to be at the lowest sole of an upright body, and for good at z = 0 once that is within
+    2 cm. Ground more than 10 cm above or below what is known is a step, known until two seconds
+    after a foot last stood on it.
+
+    Args:
+        offsets: ``(22, 3)`` the subject's bones.
+        fps: frames per second of the stream.
+    """
+
+    def __init__(self, offsets: Array, fps: float) -> None:
+        self._heights: list[float] = standing_heights(offsets).tolist()
+        self._least = UPRIGHT * leg_length(offsets)
+        self._frames = math.ceil(BEARS * fps)
+        self._kept = round(_KEPT * fps)
+        self._reach = SLOW / fps  # m in a frame
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self.planes: list[Point] = [_FLOOR]
+        self._ages = [0]
+        self.steps_down = False
+        self._first = True
+        self._lowest = math.inf
+        self._before: list[Point] | None = None
+        self._runs: list[list[float]] = [
+            [] for _ in SIDES
+        ]  # of each foot's heights while it stands
+
+    def push(self, points: list[Point]) -> None:
+        """Look at the next pose's joints ``(22, 3)``, metres; :attr:`planes` follow."""
+        ends = [points[end] for end in FEET]
+        before = ends if self._before is None else self._before
+        self._before = ends
+        clear = [end[2] - height for end, height in zip(ends, self._heights, strict=True)]
+        soles = [min(clear[:2]), min(clear[2:])]
+        self._ages = [age + 1 for age in self._ages]
+        hips, head = points[0], points[_HEAD]
+        tall = head[2] - hips[2] > _TALL * math.dist(head, hips)
+        self.steps_down = tall and self.planes != [_FLOOR]
+        lowest = min(soles)
+        if self._first and points[0][2] - lowest > self._least and lowest < self._lowest:
+            self._set_floor(lowest)
+            # At z = 0 it is where it is expected.
+            self._lowest = lowest if self.planes[0][2] else -math.inf
+        for side, run in enumerate(self._runs):
+            both = slice(2 * side, 2 * side + 2)
+            stands = (
+                soles[side] < soles[1 - side] + _STEP
+                and points[0][2] - soles[side] > self._least
+                and max(clear[both]) < soles[side] + BAND
+                and all(
+                    math.dist(a, b) < self._reach
+                    for a, b in zip(ends[both], before[both], strict=True)
+                )
+            )
+            if not stands:
+                run.clear()
+                continue
+            run.append(soles[side])
+            if len(run) >= self._frames:
+                self._stand(sum(run) / len(run))
+                del run[: -self._frames]
+        keep = [k for k, age in enumerate(self._ages) if not k or age < self._kept]
+        if len(keep) < len(self._ages):
+            self.planes = [self.planes[k] for k in keep]
+            self._ages = [self._ages[k] for k in keep]
+
+    def _stand(self, height: float) -> None:
+        """A foot stands at a height."""
+        if self._first:
+            self._first = False
+            self._set_floor(height)
+        away = [abs(height - plane[2]) for plane in self.planes]
+        nearest = away.index(min(away))
+        if away[nearest] > RAISED:
+            self.planes = [*self.planes, [0.0, 0.0, height]]
+            self._ages.append(0)
+        else:
+            self._ages[nearest] = 0
+
+    def _set_floor(self, height: float) -> None:
+        self.planes, self._ages = [[0.0, 0.0, height if abs(height) > _OFF else 0.0]], [0]
