@@ -65,7 +65,7 @@ class DataConfig:
             slower, such as 1.33; 1 leaves all unchanged. For methods trained in steps; fits see
             unwarped windows.
         mix: share of the windows of a batch whose arms, trunk or head move as those of another
-            window do (:mod:`motiontok.data.limb_mixing`). For methods trained in steps, too.
+            window do (:mod:`motiontok.data.body_part_mixing`). For methods trained in steps, too.
         holdout: every so-many-th clip of a set, in sorted order, is held out for validation
             (``lafan`` instead holds out the DAPS paper's four clips).
         holdout_actions: whole actions to hold out instead, by the names of the files and separated

@@ -32,7 +32,8 @@ from motiontok.errors import CodesError, DataError, TokenizerError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.tokens.batch import Batch, together, unpadded
 from motiontok.tokens.checks import OnInvalid, motion_of, require_codes, usable_device
-from motiontok.tokens.folder import (
+from motiontok.tokens.stream_coder import StreamCoder
+from motiontok.tokens.tokenizer_folder import (
     FORMAT,
     Parts,
     find_folder,
@@ -41,7 +42,6 @@ from motiontok.tokens.folder import (
     rounded,
     write_folder,
 )
-from motiontok.tokens.stream_coder import StreamCoder
 from motiontok.tokens.windows import decode_windows
 
 __all__ = ["FORMAT", "MotionTokenizer"]

@@ -21,7 +21,7 @@ class Layout:
         order: of the base quaternion.
         fps: of the files; None for the motion's, or with ``beyondmimic`` for 50.
         joints: their order with ``beyondmimic``.
-        beyondmimic: a tracker's motion, see :mod:`motiontok.robots.files.tracking`.
+        beyondmimic: a tracker's motion, see :mod:`motiontok.robots.files.tracker_writing`.
     """
 
     order: Order
@@ -32,7 +32,7 @@ class Layout:
     def save(self, trajectory: Trajectory, robot: Robot, path: Path) -> tuple[int, float]:
         """Write it; returns frames and their rate."""
         if self.beyondmimic:
-            from motiontok.robots.files.tracking import FPS, save_tracking
+            from motiontok.robots.files.tracker_writing import FPS, save_tracking
 
             fps = self.fps or FPS
             return save_tracking(trajectory, robot, path, joints=self.joints, fps=fps), fps

@@ -16,10 +16,10 @@ from bvh.motion import Motion
 from bvh.motion_io import Calibrations
 from bvh.rotations import Array
 from motiontok.config import DataConfig
+from motiontok.data.body_part_mixing import draw_parts, mixed
 from motiontok.data.clips import Clips, ClipSet
 from motiontok.data.distortion import reconstruction_metrics
 from motiontok.data.features import from_motion
-from motiontok.data.limb_mixing import draw_parts, mixed
 from motiontok.data.statistics import Statistics
 from motiontok.data.store.sampling import held_out_windows, sample_statistics
 from motiontok.data.store.shelf import Shelf, is_stored
@@ -46,7 +46,8 @@ class TrainingData:
         fingerprint: of the names and lengths of all clips; features are left out, since their last
             bits depend on the machine.
         calibrations: of each rig's clips.
-        mix: share of the draws that are made of two windows (:mod:`motiontok.data.limb_mixing`).
+        mix: share of the draws that are made of two windows
+            (:mod:`motiontok.data.body_part_mixing`).
     """
 
     windows: WindowSet | StoredWindows

@@ -112,7 +112,7 @@ class _Step(nn.Module):
             precision = sure.clamp_max(MOST_PRECISE).exp()
             changes = hidden @ model.local_write
             seen = local.score(1, expected[None], changes, precision, head)
-            # As motiontok.prior.command_guidance has it.
+            # As motiontok.prior.command_steering has it.
             asked, along = command.isfinite(), model.says[:-1]
             lacking = torch.where(asked, command - model.says[-1], 0.0) - said @ along
             left = lacking - local.effects(1, along, head) * begun

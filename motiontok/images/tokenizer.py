@@ -25,7 +25,7 @@ from motiontok.images.codes import ImageCodes
 from motiontok.methods import DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
 from motiontok.tokens.checks import check_codes, check_effort
-from motiontok.tokens.folder import find_folder
+from motiontok.tokens.tokenizer_folder import find_folder
 
 __all__ = ["FORMAT", "ImageTokenizer", "is_image_tokenizer"]
 

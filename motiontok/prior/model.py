@@ -165,7 +165,7 @@ class PriorModel(nn.Module):
             self.local_sure = nn.Parameter(0.1 * scale * torch.randn(codes, width))
             # Its logarithm, of windows without a past and with one.
             self.local_precision = nn.Parameter(torch.full((2, codes), math.log(0.01)))
-            # Of motiontok.prior.command_guidance.
+            # Of motiontok.prior.command_steering.
             self.register_buffer("says", torch.zeros(kept + 1, 3), persistent=False)
             self.register_buffer("says_later", torch.zeros(codes, 3))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from motiontok.prior.command_guidance import CommandGuidance
+from motiontok.prior.command_steering import CommandSteering
 from motiontok.prior.model import Conditions, PriorModel
 from motiontok.prior.sampling import LABEL_GUIDANCE, SamplingOptions, choose, require_whole
 from motiontok.prior.window_writer import WindowWriter
@@ -51,11 +51,11 @@ class PartialRollout:
         if options.guidance is not None:
             self._guidance = options.guidance
         self._guided = self._guidance != 1.0
-        self._steering: CommandGuidance | None = None
+        self._steering: CommandSteering | None = None
         asked = conditions.commands[:, -1]
         if model.local is not None and options.tolerance < float("inf"):
             each = asked.repeat_interleave(samples, dim=0)
-            self._steering = CommandGuidance(model, each, tolerance=options.tolerance)
+            self._steering = CommandSteering(model, each, tolerance=options.tolerance)
         else:
             require_whole(asked)
         batch = len(past)

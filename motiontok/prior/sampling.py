@@ -30,7 +30,7 @@ class SamplingOptions:
             closely, 0 ignores them. By default only labels are guided, by
             :data:`LABEL_GUIDANCE`, against logits with the same commands.
         tolerance: standard deviation (m/s and rad/s) allowed for the mean velocity and yaw rate of
-            a window (:mod:`motiontok.prior.command_guidance`); with infinity, and for tokenizers
+            a window (:mod:`motiontok.prior.command_steering`); with infinity, and for tokenizers
             other than lopq and temporal, only the network follows commands.
         plant: choose drawn codes of temporal tokenizers anew, so that feet slide less and commands
             are met (:mod:`motiontok.prior.planting`).

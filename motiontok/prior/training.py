@@ -13,7 +13,7 @@ from torch import Tensor
 
 from motiontok.errors import TrainingError
 from motiontok.methods.schedule import cosine
-from motiontok.prior.command_guidance import fit_command_guidance
+from motiontok.prior.command_steering import fit_command_steering
 from motiontok.prior.initialization import code_effects, fit_linear_predictor
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.tokens import Tokens, TokenSet, blocks, spread
@@ -221,7 +221,7 @@ def train_prior(
         some = spread(tokens, _MOST_FITTED)
         codes = torch.from_numpy(some.codes.astype(np.int64))
         fit_linear_predictor(model, codes, torch.from_numpy(some.sequence))
-        fit_command_guidance(model, codes)
+        fit_command_steering(model, codes)
     model.to(device)
     matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]
     chosen = {id(p) for p in matrices}

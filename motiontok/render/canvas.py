@@ -36,7 +36,7 @@ def open_canvas(actors: Sequence[Actor], size: tuple[int, int]) -> Canvas:
         return _tried(actors, size)
     except MissingDependencyError as error:
         warnings.warn(f"{error}; drawing without OpenGL, more slowly", RenderWarning, stacklevel=3)
-    from motiontok.render.software import SoftwareCanvas
+    from motiontok.render.software_canvas import SoftwareCanvas
 
     return SoftwareCanvas(actors, size)
 
@@ -44,7 +44,7 @@ def open_canvas(actors: Sequence[Actor], size: tuple[int, int]) -> Canvas:
 def _tried(actors: Sequence[Actor], size: tuple[int, int]) -> Canvas:
     """An OpenGL canvas that has drawn once: drivers refuse shaders only then."""
     from motiontok.render.cameras import CameraPath
-    from motiontok.render.gl import GLCanvas, one_line
+    from motiontok.render.gl_canvas import GLCanvas, one_line
 
     canvas = GLCanvas(actors, size)
     view = CameraPath("follow", actors, aspect=size[0] / size[1]).at(0.0)

@@ -1,6 +1,6 @@
 """pyrender's renderer with a studio's light, one draw call a figure, colour only.
 
-Imported by :mod:`motiontok.render.gl` after it has prepared pyrender.
+Imported by :mod:`motiontok.render.gl_canvas` after it has prepared pyrender.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ from motiontok.evaluate.compare import fit_codec, train_cell
 from motiontok.evaluate.cost import clock_of
 from motiontok.evaluate.machine import machine
 from motiontok.evaluate.nearest import nearest_training_mm, pose_windows
-from motiontok.tokens.folder import find_folder
+from motiontok.tokens.tokenizer_folder import find_folder
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -24,8 +24,8 @@ from measuring import facts
 from bvh import FPS, procedural
 from motiontok.render import Actor, MannequinActor, RobotActor, render_video
 from motiontok.render.cameras import CameraPath
-from motiontok.render.gl import GLCanvas, load_pyrender
-from motiontok.render.software import SoftwareCanvas
+from motiontok.render.gl_canvas import GLCanvas, load_pyrender
+from motiontok.render.software_canvas import SoftwareCanvas
 from motiontok.robots import load_robot, retarget
 
 Frame = Callable[[int], Any]

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import Draw, StepResult
-from motiontok.methods.daps.warm_start import WarmStartedDaps
+from motiontok.methods.daps.fitted_start import FittedStartDaps
 from motiontok.methods.networks import Networks
 from motiontok.methods.quantizers.lopq_net import ENOUGH, make_lopq_decoder
 from motiontok.models import LearnedLopqPolicy, LopqDecoder
@@ -19,7 +19,7 @@ from motiontok.progress import ProgressCallback, silent
 __all__ = ["DapsFromLopq"]
 
 
-class DapsFromLopq(WarmStartedDaps):
+class DapsFromLopq(FittedStartDaps):
     """Decoder of ``lopq-net``, and a policy that starts as the quantiser's own."""
 
     def __init__(self, config: Config, networks: Networks) -> None:

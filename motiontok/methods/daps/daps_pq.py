@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from motiontok.methods.base import Draw, StepResult
-from motiontok.methods.daps.warm_start import WarmStartedDaps
+from motiontok.methods.daps.fitted_start import FittedStartDaps
 from motiontok.methods.networks import Networks
 from motiontok.models import AutoregressivePolicy, CodebookHead, ProductQuantizer, RefiningDecoder
 from motiontok.models.product_quantizer import ENOUGH
@@ -18,7 +18,7 @@ from motiontok.progress import ProgressCallback, silent
 __all__ = ["DapsFromQuantizer"]
 
 
-class DapsFromQuantizer(WarmStartedDaps):
+class DapsFromQuantizer(FittedStartDaps):
     """Policy and decoder of motiontok.models.product_quantizer."""
 
     def _make_policy(self, networks: Networks) -> AutoregressivePolicy:

@@ -80,7 +80,7 @@ def load_trajectory(path: Path, robot: Robot, reading: Reading) -> tuple[Traject
         )
         return Trajectory.of_table(table, robot=robot.name, source=path.stem), list(table.assumed)
     if "qpos.npy" not in _members(path):
-        from motiontok.robots.files.trackers import read_tracking
+        from motiontok.robots.files.tracker_reading import read_tracking
 
         trajectory, told = read_tracking(path, robot, reading)
     else:

@@ -1,11 +1,11 @@
 """Smooth a stream with a stated delay: the problem of a whole clip, one frame at a time.
 
-Tracking to second order, third differences, held points and soft limits make a banded
-system (:mod:`~motiontok.robots.solver.refinement`). Here it is factored frame by frame as frames
-    arrive. The information of earlier frames is kept as information on the newest three (a Kalman
-    filter in information form). Solving backwards from the newest frame to the due one is fixed-lag
-    smoothing (Rauch, Tung and Striebel 1965). Older frames are never used again, so the work per
-    frame does not depend on the stream's length.
+Tracking to second order, third differences, held points and soft limits make a banded system
+(:mod:`~motiontok.robots.solver.banded_gauss_newton`). Here it is factored frame by frame as frames
+arrive. The information of earlier frames is kept as information on the newest three (a Kalman
+filter in information form). Solving backwards from the newest frame to the due one is fixed-lag
+smoothing (Rauch, Tung and Striebel 1965). Older frames are never used again, so the work per frame
+does not depend on the stream's length.
 """
 
 from __future__ import annotations

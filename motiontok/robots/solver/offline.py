@@ -2,8 +2,8 @@
 
 Keys are solved independently and connected into one continuous path
 (:mod:`~motiontok.robots.solver.branches`). From there tracking, contacts, floor, joint limits,
-self-collision and jerk are one problem (:mod:`~motiontok.robots.solver.refinement`). A tracker
-would feel later frame-by-frame corrections as jerk.
+self-collision and jerk are one problem (:mod:`~motiontok.robots.solver.banded_gauss_newton`). A
+tracker would feel later frame-by-frame corrections as jerk.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from motiontok.robots.limits.self_collision_task import WATCHED, Separation
 from motiontok.robots.limits.smoothness import MovementCost, Smoothness
 from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
+from motiontok.robots.solver.banded_gauss_newton import refine, windows
 from motiontok.robots.solver.branches import solve_ik_branches
-from motiontok.robots.solver.refinement import refine, windows
 from motiontok.robots.solver.tasks import FloorTask, PoseTask, Task
 from motiontok.robots.targets import Targets
 

@@ -14,7 +14,7 @@ from bvh.smpl import save_smpl
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from motiontok.robots import retarget
-from motiontok.robots.files.tracking import save_tracking
+from motiontok.robots.files.tracker_writing import save_tracking
 
 
 @pytest.fixture(scope="module")

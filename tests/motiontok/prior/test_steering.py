@@ -11,7 +11,7 @@ import torch
 from motiontok.errors import InputError
 from motiontok.models import LopqQuantizer
 from motiontok.prior import SamplingOptions
-from motiontok.prior.command_guidance import fit_command_guidance
+from motiontok.prior.command_steering import fit_command_steering
 from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.rollout import PartialRollout
@@ -39,7 +39,7 @@ def model(windows):
     model = PriorModel(config)
     model.local = LopqCodes(quantizer)
     model.says = torch.linspace(-0.3, 0.4, COMPONENTS * 3 + 3).reshape(-1, 3)
-    fit_command_guidance(model, quantizer.encode(windows))
+    fit_command_steering(model, quantizer.encode(windows))
     return model.eval()
 
 

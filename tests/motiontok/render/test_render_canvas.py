@@ -12,8 +12,8 @@ from motiontok.errors import MissingDependencyError, RenderError
 from motiontok.render import MannequinActor, Part, RenderWarning
 from motiontok.render.cameras import CameraPath, View
 from motiontok.render.canvas import Canvas, open_canvas
-from motiontok.render.gl import GLCanvas
-from motiontok.render.software import SoftwareCanvas
+from motiontok.render.gl_canvas import GLCanvas
+from motiontok.render.software_canvas import SoftwareCanvas
 
 SIZE = (320, 240)
 

@@ -22,7 +22,7 @@ from motiontok.errors import InputError
 from motiontok.motion_io import load_motion
 from motiontok.robots import Trajectory, motion_of, reading, retarget
 from motiontok.robots.files import trajectory_io
-from motiontok.robots.files.tracking import save_tracking
+from motiontok.robots.files.tracker_writing import save_tracking
 
 
 @pytest.fixture(autouse=True)

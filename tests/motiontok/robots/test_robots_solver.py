@@ -27,11 +27,11 @@ from motiontok.robots.limits.joint_limits import limit_speed
 from motiontok.robots.limits.self_collision import ClosePairs
 from motiontok.robots.limits.self_collision_task import Separation
 from motiontok.robots.limits.smoothness import MovementCost, Smoothness, third_difference_bands
-from motiontok.robots.solver import banded_system, refinement
+from motiontok.robots.solver import banded_gauss_newton, banded_system
+from motiontok.robots.solver.banded_gauss_newton import refine, windows
 from motiontok.robots.solver.branches import jump_cost, key_frames, solve_ik_branches
 from motiontok.robots.solver.levenberg_marquardt import Options, minimize
 from motiontok.robots.solver.offline import neutral_start, solve_trajectory
-from motiontok.robots.solver.refinement import refine, windows
 from motiontok.robots.solver.tasks import PoseTask, Posture, quadratic
 from motiontok.robots.targets import make_targets
 
@@ -115,7 +115,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     movement = movement_of(g1, joint=3.0, base=5.0, turn=4.0, still=50.0)
     frozen = np.zeros(frames, dtype=bool)
     frozen[[1, 5]] = True
-    problem = refinement._Problem(kinematics, [], movement, [hold], frozen)
+    problem = banded_gauss_newton._Problem(kinematics, [], movement, [hold], frozen)
     now = problem.at(q)
     rng = np.random.default_rng(2)
     half = rng.normal(size=(frames, nv, nv))
@@ -158,7 +158,7 @@ def test_a_step_is_that_of_the_dense_system_without_the_frames_that_stay(g1):
     for s in range(frames):
         dense[s, :, s] += others[s]
         diagonal = np.einsum("ii->i", dense[s, :, s])
-        diagonal += refinement._DAMPING * diagonal + banded_system.FLOOR
+        diagonal += banded_gauss_newton._DAMPING * diagonal + banded_system.FLOOR
         diagonal[6:] += now.moved.diagonal[s]
         for t in range(frames):
             block = third[s, t] * turned[s].T @ turned[t]
@@ -202,7 +202,7 @@ def test_a_step_stops_at_margins_and_bodies_that_it_has_not_met(g1):
     frozen = np.zeros(frames, dtype=bool)
 
     def closed(walls):
-        problem = refinement._Problem(
+        problem = banded_gauss_newton._Problem(
             kinematics, [], movement, [], frozen, apart if walls else None
         )
         now = problem.at(q)

@@ -594,7 +594,7 @@ def test_a_folder_that_cannot_be_written_keeps_what_it_had(tokenizer, folder, mo
     def fail(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("motiontok.tokens.folder.save_file", fail)
+    monkeypatch.setattr("motiontok.tokens.tokenizer_folder.save_file", fail)
     with pytest.raises(OSError, match="No space left") as caught:
         tokenizer.save_pretrained(folder)
     assert caught.value.filename == str(folder / "model.safetensors")

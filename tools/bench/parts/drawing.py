@@ -10,8 +10,8 @@ from render import ours, plain_pyrender
 from bvh import procedural
 from motiontok.render import MannequinActor, RobotActor
 from motiontok.render.cameras import CameraPath
-from motiontok.render.gl import GLCanvas
-from motiontok.render.software import SoftwareCanvas
+from motiontok.render.gl_canvas import GLCanvas
+from motiontok.render.software_canvas import SoftwareCanvas
 from motiontok.robots import load_robot, retarget
 
 TITLE = "Drawing"

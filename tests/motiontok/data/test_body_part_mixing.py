@@ -9,8 +9,8 @@ import torch
 
 from motiontok.config import parse_config
 from motiontok.data import COLUMNS
+from motiontok.data.body_part_mixing import PARTS, draw_parts, mixed
 from motiontok.data.kinematics import joint_positions, orthonormal
-from motiontok.data.limb_mixing import PARTS, draw_parts, mixed
 from motiontok.errors import ConfigError
 
 SIX = slice(COLUMNS["tilt"].start, COLUMNS["rotations"].stop)

@@ -1,8 +1,8 @@
 """Reading trackers' motion files, such as BeyondMimic's (Liao et al. 2025), as trajectories.
 
 The keys are those of ``whole_body_tracking``'s ``csv_to_npz.py``; see
-:func:`~motiontok.robots.files.tracking.save_tracking` for their shapes. Such a file need not name
-its joints; the places of its bodies show their order.
+:func:`~motiontok.robots.files.tracker_writing.save_tracking` for their shapes. Such a file need
+not name its joints; the places of its bodies show their order.
 """
 
 from __future__ import annotations

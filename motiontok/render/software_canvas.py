@@ -32,7 +32,7 @@ _CHUNK = 2_000_000
 
 
 class SoftwareCanvas:
-    """The same pictures as :class:`motiontok.render.gl.GLCanvas`, with simpler shadows.
+    """The same pictures as :class:`motiontok.render.gl_canvas.GLCanvas`, with simpler shadows.
 
     Args:
         actors: everything that will be drawn.

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from motiontok.prior.model import PriorModel
 
-__all__ = ["CommandGuidance", "fit_command_guidance"]
+__all__ = ["CommandSteering", "fit_command_steering"]
 
 
 @torch.no_grad()
-def fit_command_guidance(model: PriorModel, codes: Tensor) -> None:
+def fit_command_steering(model: PriorModel, codes: Tensor) -> None:
     """Measure how much of velocity and yaw rate the codes after each one usually contribute.
 
     Args:
@@ -35,7 +35,7 @@ def fit_command_guidance(model: PriorModel, codes: Tensor) -> None:
     model.says_later.copy_((total / len(codes)).sqrt())
 
 
-class CommandGuidance:
+class CommandSteering:
     """Scores of codes by the command of their window.
 
     Args:

@@ -16,8 +16,8 @@ pin = pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[rob
 
 from bvh.motion_io import is_trajectory  # noqa: E402
 from motiontok.robots import Trajectory, retarget  # noqa: E402
-from motiontok.robots.files.trackers import read_tracking  # noqa: E402
-from motiontok.robots.files.tracking import save_tracking  # noqa: E402
+from motiontok.robots.files.tracker_reading import read_tracking  # noqa: E402
+from motiontok.robots.files.tracker_writing import save_tracking  # noqa: E402
 from motiontok.robots.model.joint_orders import joint_order  # noqa: E402
 
 

@@ -17,7 +17,7 @@ from bvh.rotations import conjugate, log, multiply
 from motiontok.cli.retarget import retarget as command
 from motiontok.errors import RobotError
 from motiontok.robots import Trajectory, retarget
-from motiontok.robots.files.tracking import save_tracking
+from motiontok.robots.files.tracker_writing import save_tracking
 from motiontok.robots.model.joint_orders import joint_order
 
 

@@ -14,10 +14,10 @@ from motiontok.methods.daps.daps import Daps, importance_weights, solve_log_eta
 from motiontok.methods.networks import Networks
 from motiontok.models.sampling import draw_tokens
 
-__all__ = ["WarmStartedDaps"]
+__all__ = ["FittedStartDaps"]
 
 
-class WarmStartedDaps(Daps):
+class FittedStartDaps(Daps):
     """DAPS whose policy and decoder equal a fitted quantiser at step 0.
 
     Three more departures from the plain method, for runs of minutes instead of days:
