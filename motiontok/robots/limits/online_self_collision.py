@@ -26,6 +26,7 @@ _GAP = 0.002  # m between bodies that were parted
 _WEIGHT = 600.0  # per metre; as stiff as for whole motions it bounces
 _SHARE = 0.5  # of what two shapes moved that may have brought them closer
 _MOST = 12  # pairs looked at in a frame, those with the least room first
+_AT_ORIGIN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +50,11 @@ class OnlineSelfCollision:
     """Keeps a robot's bodies apart, frame by frame.
 
     Args:
-        checker: of the robot; its placements are those of the last call.
+        checker: of the robot; it is left as it is.
     """
 
     def __init__(self, checker: SelfCollision) -> None:
-        self._checker = checker
+        self._checker = checker.separate()
         first, second = checker.pairs.T
         middles, self._reach = checker.spheres
         self._reaches = (self._reach[:, None] + self._reach + _GAP) ** 2
@@ -150,6 +151,3 @@ class OnlineSelfCollision:
             np.array([point for _, _, point, _ in found]) @ turn + q[:3],
             np.array([normal for _, _, _, normal in found]) @ turn,
         )
-
-
-_AT_ORIGIN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
