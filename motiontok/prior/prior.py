@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from motiontok.data import Start, World
-from motiontok.errors import CodesError, InputError, TokenizerError
+from motiontok.errors import CodesError, TokenizerError
 from motiontok.prior.courses import Courses, lead
 from motiontok.prior.folder import FORMAT, prior_folder, read_prior, write_prior
 from motiontok.prior.labels import Pairs, index_of
