@@ -16,7 +16,7 @@ from itertools import chain, islice
 from types import ModuleType, TracebackType
 from typing import TypeVar
 
-__all__ = ["Workers", "end_with_parent", "one_thread", "warn_of_death", "without_main"]
+__all__ = ["Workers", "cores", "end_with_parent", "one_thread", "warn_of_death", "without_main"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ class Workers:
     """
 
     def __init__(self, count: int | None = None) -> None:
-        self._count = _cores() if count is None else max(count, 1)
+        self._count = cores() if count is None else max(count, 1)
         if multiprocessing.parent_process() is not None:
             self._count = 1
         self._pool: ProcessPoolExecutor | None = None
@@ -148,7 +148,7 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores for this process; those that torchrun started beside it get as many."""
     affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1

@@ -30,7 +30,6 @@ __all__ = [
     "MethodConfig",
     "ModelConfig",
     "TrainConfig",
-    "by_steps",
     "check_weight",
     "load_config",
     "override",
@@ -257,7 +256,8 @@ def override(config: Config, overrides: Sequence[str], where: str) -> Config:
         given.add(put(values, text, Config))
         config = build(Config, values, f"--set {text}")
     if "train.steps" in given and "train.time_budget" not in given:
-        config = dataclasses.replace(config, train=by_steps(config.train))
+        train = dataclasses.replace(config.train, time_budget=0.0)
+        config = dataclasses.replace(config, train=train)
     # Only all overrides together need to make sense.
     _check(config, " ".join([where, *(f"--set {text}" for text in overrides)]))
     return config
@@ -276,11 +276,6 @@ def parse_config(values: Mapping[str, Any], where: str) -> Config:
     config = build(Config, values, where)
     _check(config, where)
     return config
-
-
-def by_steps(train: TrainConfig) -> TrainConfig:
-    """A training loop that ends after its steps, whatever the clock says."""
-    return dataclasses.replace(train, time_budget=0.0)
 
 
 def check_weight(weight: float, name: str) -> None:

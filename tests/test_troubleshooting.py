@@ -23,7 +23,7 @@ FILES = [
             "files/trajectory_io",
             "files/rows",
             "files/tables",
-            "files/trackers",
+            "files/tracker_reading",
             "files/units",
             "model/find_urdf",
             "model/geometry",

@@ -46,14 +46,14 @@ def lock_feet(motion: Motion, contacts: Array) -> Motion:
         motion: decoded motion.
         contacts: ``(frames, 4)`` of left foot, left toe, right foot, right toe, 0 to 1.
     """
-    return lock_feet_together([motion], contacts)[0]
+    return lock_feet_together([motion], contacts)[0] if len(motion) else motion
 
 
 def lock_feet_together(motions: Sequence[Motion], contacts: Array) -> list[Motion]:
     """:func:`lock_feet` of several motions in one go, each as by itself.
 
     Args:
-        motions: decoded motions.
+        motions: decoded motions, of one frame at least.
         contacts: ``(frames, 4)`` of all of them, one after the other.
     """
     return _locked(motions, contacts, None)[0]

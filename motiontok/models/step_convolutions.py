@@ -27,6 +27,9 @@ class StepConv(nn.Conv1d):
     """A convolution over steps; its weights are those of :class:`torch.nn.Conv1d`.
 
     The kernel is a multiple of the stride.
+
+    Attributes:
+        fixed: :meth:`matrix` within :func:`fixed_weights`.
     """
 
     fixed: Tensor | None = None
@@ -53,6 +56,9 @@ class TransposedStepConv(nn.ConvTranspose1d):
 
     Its weights are those of :class:`torch.nn.ConvTranspose1d`. The kernel is a multiple of the
     stride, and padding is half of what it has beyond the stride.
+
+    Attributes:
+        fixed: as of :class:`StepConv`.
     """
 
     fixed: Tensor | None = None
@@ -86,7 +92,11 @@ class StepLayers(nn.Sequential):
 
 @contextmanager
 def fixed_weights(network: nn.Module) -> Iterator[None]:
-    """As long as it lasts, the weights of these convolutions are laid out and have no gradients."""
+    """As long as it lasts, the weights of these convolutions are laid out and have no gradients.
+
+    Threads may share a network, as a server's do, if none of them changes its weights meanwhile:
+    whoever ends first leaves the others to lay weights out at each call.
+    """
     layers = [m for m in network.modules() if isinstance(m, StepConv | TransposedStepConv)]
     for layer in layers:
         layer.fixed = layer.matrix().detach()
@@ -98,6 +108,7 @@ def fixed_weights(network: nn.Module) -> Iterator[None]:
 
 
 def _cleared(x: Tensor, inside: Tensor | None) -> Tensor:
+    """``x (batch, steps, channels)`` with zeros where no sequence is."""
     if inside is None:
         return x
     return x * inside.repeat_interleave(x.shape[1] // inside.shape[1], dim=1)

@@ -1,8 +1,8 @@
 """A whole clip to latents and back by convolutions over time, across windows.
 
 Latents are four frames apart. Encoder and decoder start as a lapped linear transform (Malvar and
-    Staelin, IEEE Trans. ASSP 37, 1989: blocks overlap, so that none has a border). Residual
-    convolutions (He et al., CVPR 2016), zero at first, are added to it.
+Staelin, IEEE Trans. ASSP 37, 1989: blocks overlap, so that none has a border). Residual
+convolutions (He et al., CVPR 2016), zero at first, are added to it.
 """
 
 from __future__ import annotations

@@ -142,14 +142,14 @@ class Courses:
         greedy: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Commands of a label, or those given if none are known.
+        """Commands ``(batch, windows, 3)`` of a label, or those given if none are known.
 
         A course is drawn by its weight. Longer commands consist of several; each begins near the
         end of the one before it.
 
         Args:
             action, style: labels; ``""`` is open.
-            commands: ``(batch, windows, 3)``, to put in place.
+            commands: ``(batch, windows, 3)``, one window at least, in whose place they come.
             before: ``(3,)``, mean velocity and yaw rate of the window before the first.
             greedy: take the likeliest courses.
             generator: source of randomness.

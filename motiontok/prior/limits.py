@@ -12,7 +12,7 @@ from bvh.rotations import Array
 from motiontok.data import World
 from motiontok.errors import InputError
 
-__all__ = ["CommandLimits", "command_rows"]
+__all__ = ["CommandLimits", "check_counts", "command_rows"]
 
 _SHARE = 0.001
 _LEAST = np.array([1.0, 1.0, 1.5])
@@ -97,3 +97,13 @@ def command_rows(value: Any, name: str, shape: tuple[int, ...], windows: int) ->
     if not np.isfinite(found).all():
         raise InputError(f"{name} must be finite")
     return found
+
+
+def check_counts(windows: int, batch: int) -> None:
+    """Refuse to draw nothing.
+
+    Raises:
+        InputError: a number is below 1.
+    """
+    if min(windows, batch) < 1:
+        raise InputError(f"windows and batch must be positive, got {windows} and {batch}")

@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from motiontok.data import Start, World
-from motiontok.errors import CodesError, InputError, TokenizerError
+from motiontok.errors import CodesError, TokenizerError
 from motiontok.prior.courses import Courses, lead
 from motiontok.prior.folder import FORMAT, prior_folder, read_prior, write_prior
 from motiontok.prior.labels import Pairs, index_of
-from motiontok.prior.limits import CommandLimits, command_rows
+from motiontok.prior.limits import CommandLimits, check_counts, command_rows
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.planting import plant_codes
 from motiontok.prior.rollout import PartialRollout
@@ -160,7 +160,11 @@ class TokenPrior:
 
         Returns:
             ``(batch, windows, 3)``, m/s forward and left, and rad/s; NaN is open.
+
+        Raises:
+            InputError, CodesError: as :meth:`sample`, limits of commands aside.
         """
+        check_counts(windows, batch)
         asked = self.conditions(
             windows, velocity=velocity, yaw_rate=yaw_rate, label=label, style=style
         )
@@ -206,8 +210,7 @@ class TokenPrior:
             InputError: a condition, option or pose cannot be used, or a command is over its limit.
             CodesError: the prefix is not made of this tokenizer's codes.
         """
-        if min(windows, batch) < 1:
-            raise InputError(f"windows and batch must be positive, got {windows} and {batch}")
+        check_counts(windows, batch)
         if generator is None and seed is not None:
             generator = torch.Generator(self.device).manual_seed(seed)
         asked = self.conditions(

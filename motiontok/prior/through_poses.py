@@ -41,8 +41,8 @@ class Drawn(NamedTuple):
 
     Attributes:
         codes: ``(batch, windows, codes)``, including the past.
-        departures: for each pose, mean departures of the ways to it in each row; None after a long
-            gap.
+        departures: for each pose, mean departures of the ways to it in each row; None where no
+            :data:`_WAYS` were drawn to it, as after a long gap.
     """
 
     codes: Tensor

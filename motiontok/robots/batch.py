@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bvh.motion import Motion
-from bvh.workers import end_with_parent, one_thread, warn_of_death, without_main
+from bvh.workers import cores, end_with_parent, one_thread, warn_of_death, without_main
 from motiontok.robots.contacts.ground import Planes
 from motiontok.robots.files.trajectory import Trajectory
 from motiontok.robots.model.maps import RobotMap
@@ -101,7 +100,7 @@ def _over_processes(
     how: _How,
     workers: int | None,
 ) -> Iterator[_T]:
-    count = workers or len(_cores())
+    count = workers or cores()
     if count == 1:
         for motion in motions:
             yield solve(motion, robot, how)
@@ -131,12 +130,6 @@ def _over_processes(
         warn_of_death()
     for motion in chain(held, source):
         yield solve(motion, robot, how)
-
-
-def _cores() -> set[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return set(os.sched_getaffinity(0))
-    return set(range(os.cpu_count() or 1))
 
 
 def _open(name: str, urdf: Path, map: RobotMap) -> None:

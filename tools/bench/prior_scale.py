@@ -43,7 +43,7 @@ def encode(folders: list[Path]) -> dict[str, object]:
     return {
         "windows": len(tokens),
         "held_out": len(held_out),
-        "folder": str(tokens.tokenizer_folder),
+        "folder": str(tokens.folder),
         "encoded_s": spent,
         "peak_mb": peak(),
     }

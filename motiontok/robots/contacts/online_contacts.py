@@ -17,13 +17,12 @@ from bvh.rotations import Array
 from bvh.skeleton import FEET, JOINTS
 from motiontok.errors import RobotError
 from motiontok.robots.contacts.ground import RAISED, Planes
-from motiontok.robots.contacts.online_ground import GroundFinder
+from motiontok.robots.contacts.online_ground import GroundFinder, Point
 
 __all__ = ["LateContacts", "SoleReader", "Soles"]
 
 _ENDS = list(FEET)
 _KNEES = [JOINTS.index(side + "Leg") for side in SIDES]
-Point = list[float]
 
 
 @dataclass(frozen=True)

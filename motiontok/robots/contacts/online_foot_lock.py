@@ -11,7 +11,8 @@ import numpy as np
 
 from bvh.foot_contacts import SIDES, SLOW
 from bvh.rotations import Array
-from motiontok.robots.contacts.online_contacts import Point, Soles
+from motiontok.robots.contacts.online_contacts import Soles
+from motiontok.robots.contacts.online_ground import Point
 from motiontok.robots.model.calibration import Calibration, Sole
 from motiontok.robots.targets import Targets
 

@@ -15,7 +15,7 @@ from bvh.skeleton import FEET, JOINTS
 from motiontok.robots.contacts.ground import BEARS, RAISED, UPRIGHT
 from motiontok.robots.targets import leg_length
 
-__all__ = ["GroundFinder"]
+__all__ = ["GroundFinder", "Point"]
 
 _KEPT = 2.0  # s after the last foot stood there for which other ground than the first is known
 _STEP = 0.25  # m that a standing foot may be above the other
@@ -24,6 +24,7 @@ _FLOOR = [0.0, 0.0, 0.0]
 _HEAD = JOINTS.index("Head")
 _OFF = 0.02  # m from z = 0 that a floor is at 0
 Point = list[float]
+"""Coordinates x, y, z (m), or a plane's a, b, c."""
 
 
 class GroundFinder:
@@ -38,6 +39,11 @@ class GroundFinder:
     Args:
         offsets: ``(22, 3)`` the subject's bones.
         fps: frames per second of the stream.
+
+    Attributes:
+        planes: ``z = a x + b y + c`` that are known now, the floor first.
+        steps_down: whether a foot below all of them may be on its way down a step: the trunk is
+            upright, and the stream has shown other ground than z = 0.
     """
 
     def __init__(self, offsets: Array, fps: float) -> None:
@@ -56,9 +62,8 @@ class GroundFinder:
         self._first = True
         self._lowest = math.inf
         self._before: list[Point] | None = None
-        self._runs: list[list[float]] = [
-            [] for _ in SIDES
-        ]  # of each foot's heights while it stands
+        # Heights of each foot while it stands.
+        self._runs: list[list[float]] = [[] for _ in SIDES]
 
     def push(self, points: list[Point]) -> None:
         """Look at the next pose's joints ``(22, 3)``, metres; :attr:`planes` follow."""
@@ -72,7 +77,7 @@ class GroundFinder:
         tall = head[2] - hips[2] > _TALL * math.dist(head, hips)
         self.steps_down = tall and self.planes != [_FLOOR]
         lowest = min(soles)
-        if self._first and points[0][2] - lowest > self._least and lowest < self._lowest:
+        if self._first and hips[2] - lowest > self._least and lowest < self._lowest:
             self._set_floor(lowest)
             # At z = 0 it is where it is expected.
             self._lowest = lowest if self.planes[0][2] else -math.inf
@@ -80,7 +85,7 @@ class GroundFinder:
             both = slice(2 * side, 2 * side + 2)
             stands = (
                 soles[side] < soles[1 - side] + _STEP
-                and points[0][2] - soles[side] > self._least
+                and hips[2] - soles[side] > self._least
                 and max(clear[both]) < soles[side] + BAND
                 and all(
                     math.dist(a, b) < self._reach

@@ -18,14 +18,15 @@ import pinocchio as pin
 from bvh.rotations import Array, cross
 from motiontok.robots.kinematics.kinematics import State
 from motiontok.robots.limits.self_collision import SelfCollision
+from motiontok.robots.limits.self_collision_task import GAP
 from motiontok.robots.solver.tasks import NormalEquations
 
 __all__ = ["OnlineSelfCollision", "Overlaps"]
 
-_GAP = 0.002  # m between bodies that were parted
 _WEIGHT = 600.0  # per metre; as stiff as for whole motions it bounces
 _SHARE = 0.5  # of what two shapes moved that may have brought them closer
 _MOST = 12  # pairs looked at in a frame, those with the least room first
+_AT_ORIGIN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +50,14 @@ class OnlineSelfCollision:
     """Keeps a robot's bodies apart, frame by frame.
 
     Args:
-        checker: of the robot; its placements are those of the last call.
+        checker: of the robot; it is left as it is.
     """
 
     def __init__(self, checker: SelfCollision) -> None:
-        self._checker = checker
+        self._checker = checker.separate()
         first, second = checker.pairs.T
         middles, self._reach = checker.spheres
-        self._reaches = (self._reach[:, None] + self._reach + _GAP) ** 2
+        self._reaches = (self._reach[:, None] + self._reach + GAP) ** 2
         # Of a shape's placement, its columns and its place, those of the sphere's middle.
         self._middle = np.concatenate([middles, np.ones((len(middles), 1))], axis=1)
         supports = checker.model.supports
@@ -94,7 +95,7 @@ class OnlineSelfCollision:
             total: to add to.
             frame: which of them.
         """
-        short = _WEIGHT * (_GAP - found.distances)
+        short = _WEIGHT * (GAP - found.distances)
         wrenches = np.empty((len(short), 6))
         wrenches[:, :3] = found.normals
         wrenches[:, 3:] = cross(found.points, found.normals)
@@ -138,8 +139,8 @@ class OnlineSelfCollision:
             pair = self._pairs[first][second]
             result = look_at(pair)
             distance = result.min_distance
-            room[first, second] = distance - _GAP
-            if distance < _GAP:
+            room[first, second] = distance - GAP
+            if distance < GAP:
                 found.append((pair, distance, result.getNearestPoint1().copy(), -result.normal))
         if not found:
             return None
@@ -150,6 +151,3 @@ class OnlineSelfCollision:
             np.array([point for _, _, point, _ in found]) @ turn + q[:3],
             np.array([normal for _, _, _, normal in found]) @ turn,
         )
-
-
-_AT_ORIGIN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])

@@ -99,7 +99,12 @@ class SelfCollision:
         geometry.removeAllCollisionPairs()
         for first, second in self.pairs:
             geometry.addCollisionPair(pin.CollisionPair(int(first), int(second)))
-        self._placements = pin.GeometryData(geometry)
+        self._allocate()
+
+    def _allocate(self) -> None:
+        """Placements, and what finds distances, of its own."""
+        self._data = self.model.createData()
+        self._placements = pin.GeometryData(self.geometry)
         _guess_from_boxes(self._placements)
         self._margin = 0.0
         self._rows = Placements(self._placements.oMg)
@@ -110,6 +115,12 @@ class SelfCollision:
         out = copy.copy(self)
         # What bounds the shapes bounds what is inside them.
         out._place_in(_simplified(self.geometry, _TOLERANCE))
+        return out
+
+    def separate(self) -> SelfCollision:
+        """The same, placed on its own: streams of one robot may go on in several threads."""
+        out = copy.copy(self)
+        out._allocate()
         return out
 
     def near(self, q: Array, *, margin: float = 0.0) -> ClosePairs:

@@ -11,9 +11,9 @@ from motiontok.robots.kinematics import so3
 from motiontok.robots.kinematics.kinematics import Kinematics, Linearization, State
 from motiontok.robots.limits.self_collision import ClosePairs
 
-__all__ = ["WATCHED", "Separation"]
+__all__ = ["GAP", "WATCHED", "Separation"]
 
-_GAP = 0.002  # m between bodies that were parted
+GAP = 0.002  # m between bodies that were parted
 WATCHED = 0.01  # m; closer pairs are kept apart
 _WEIGHT = 1500.0  # per metre
 
@@ -54,7 +54,7 @@ class Separation:
         self._short = np.full(len(near), -np.inf)
 
     def part(self, frames: Array) -> Separation:
-        """The same of some frames ``(n,)``, as they were seen."""
+        """The same of some frames ``(n,)``, ascending, as they were seen."""
         place = np.full(self._frames, -1)
         place[frames] = np.arange(len(frames))
         keep = np.flatnonzero(place[self._at] >= 0)
@@ -89,7 +89,7 @@ class Separation:
         rotations = state.rotations[at[:, None], which]
         points = (rotations @ self._local[pairs][..., None])[..., 0]
         points += state.positions[at[:, None], which]
-        short = _GAP - np.einsum("ni,ni->n", points[:, 0] - points[:, 1], normals)
+        short = GAP - np.einsum("ni,ni->n", points[:, 0] - points[:, 1], normals)
         # A body's point x moves along n at J . (n, x x n).
         wrench = np.empty((len(pairs), 2, 6))
         wrench[..., :3] = normals[:, None]

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,11 +15,13 @@ __all__ = ["parser_output"]
 _SAID = re.compile(r"(?:Error|Warning):\s+(.*)")
 _PART = "Could not parse "
 _WHERE = re.compile(r"\s+at line \d+ in ")  # of the parser's own source
+_ONE = threading.Lock()
+"""Standard error is the process's: a second thread would put back the first one's file."""
 
 
 @contextmanager
 def parser_output() -> Iterator[list[str]]:
-    """Take what the parser says from standard error.
+    """Take what the parser says from standard error; one thread at a time.
 
     Yields:
         A list that holds its complaints at the end, each once and in one line. What others wrote
@@ -26,11 +29,12 @@ def parser_output() -> Iterator[list[str]]:
     """
     found: list[str] = []
     try:
-        kept = os.dup(2)
+        os.fstat(2)
     except OSError:  # a program without standard error
         yield found
         return
-    with tempfile.TemporaryFile() as file:
+    with _ONE, tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
         os.dup2(file.fileno(), 2)
         try:
             yield found

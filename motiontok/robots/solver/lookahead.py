@@ -34,7 +34,8 @@ __all__ = ["LookaheadSolver"]
 _MEAN = 0.4  # share of the look-ahead that the mean takes
 _GROUND_WEIGHT = 600.0  # per metre that the due frame is below ground
 _SHALLOW = 0.007  # m that a body may be below ground before the whole robot is raised
-_RAMP = 2  # frames in which it is raised
+_RAMP = 2  # frames on each side in which it is raised
+_FLOOR = np.zeros((3, 3))  # the plane z = 0 under each foot and the rest
 _BLUR = 10.0  # weight of squared third differences in the mean, at 30 frames per second
 
 
@@ -275,6 +276,3 @@ def _stacked(frames: list[_Waiting]) -> Array | None:
     if all(frame.planes is None for frame in frames):
         return None
     return np.array([_FLOOR if frame.planes is None else frame.planes for frame in frames])
-
-
-_FLOOR = np.zeros((3, 3))

@@ -1,9 +1,8 @@
 """Inverse kinematics of one frame at a time, for streams and teleoperation.
 
 Without looking ahead a warm start can lock into a bad pose at a joint limit. So a rival solution
-    gets a step every other frame beside it, and starts again from the neutral pose every two
-    seconds. Once the rival fares much better, the robot is drawn to its pose as fast as the joints
-    may move. The frames between leave time for what else need not be done in every frame.
+gets a step every other frame beside it, and starts again from the neutral pose every 60 frames.
+Once the rival fares much better, the robot is drawn to its pose as fast as the joints may move.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class StreamTracking:
         along = (-0.5 * spin) / np.maximum(1.0 + cosine, 1e-6)
         np.multiply(parts[_FIRST], parts[_SECOND], out=springs[4:])
         springs[4:] *= along
-        for own in (4, 6, 9):
+        for own in (4, 6, 9):  # xx, yy, zz
             springs[own] += spin
         model, data, forces = self._model, self._data, self._forces
         matrix = np.empty((count, model.nv, model.nv))

@@ -103,7 +103,7 @@ def quadratic(
         kinematics: of all bodies that the tasks name.
         tasks: of as many frames.
         q: configurations.
-        out: memory to use again.
+        out: memory to use again, if it is of as many frames at least.
         see: called with the state of each run of frames, and the sum to add to.
     """
     frames, nv = len(q), kinematics.nv

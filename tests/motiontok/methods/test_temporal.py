@@ -347,6 +347,14 @@ def test_batches_are_their_rows(tokenizer, motion):
         np.testing.assert_allclose(tokenizer.decode_features(codes), row, atol=1e-4)
 
 
+def test_codes_are_found_under_autocast(tokenizer, motion):
+    codes = tokenizer.encode(motion, effort=1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = tokenizer.encode(motion, effort=1)
+    # Of a window's first code 16 bits are enough.
+    assert (found[:, 0] == codes[:, 0]).mean() > 0.5
+
+
 @pytest.mark.parametrize(("effort", "first"), [(1, None), (1, 4), (4, None), (3, 4)])
 def test_many_clips_encode_as_each_alone(tokenizer, motion, effort, first):
     features = from_motion(motion)

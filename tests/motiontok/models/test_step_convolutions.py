@@ -72,5 +72,9 @@ def test_fixed_weights_give_the_same_and_get_no_gradients(networks):
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(z.grad, slope)
     assert all(layer.weight.grad is None for layer in (decoder.lapped, decoder.layers[0]))
+    with fixed_weights(decoder):
+        with fixed_weights(decoder):
+            pass  # another thread, which ends first
+        torch.testing.assert_close(decoder(z), expected)
     decoder(z).sum().backward()
     assert decoder.lapped.weight.grad is not None

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motiontok.errors import TokenizerError
+from motiontok.errors import InputError, TokenizerError
 from motiontok.prior import TokenPrior
 from motiontok.prior.courses import Courses
 from motiontok.prior.tokens import TokenSet
@@ -134,6 +134,8 @@ def test_rows_are_read_as_they_were_written():
 
 
 def test_a_label_alone_draws_commands_and_obeys_them(tiny_prior):
+    with pytest.raises(InputError, match="windows and batch must be positive, got 0 and 1"):
+        tiny_prior.commands(0, label="walk")
     asked = tiny_prior.commands(7, batch=3, label="walk", seed=5)
     assert asked.shape == (3, 7, 3)
     assert np.isfinite(asked).all()

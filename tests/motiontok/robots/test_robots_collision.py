@@ -104,6 +104,21 @@ def test_simplified_hulls_of_a_robot_see_the_same_pairs(g1):
     assert where.keys() <= found.keys()
 
 
+def test_a_separate_checker_moves_no_other(g1):
+    checker = g1.self_collision
+    q = np.zeros((2, g1.model.nq))
+    q[:, 6] = 1.0
+    q[1, 7:] = 0.3
+    checker.place(q[0])
+    before = [checker.look_at(pair).min_distance for pair in range(len(checker.pairs))]
+    other = checker.separate()
+    other.place(q[1])
+    moved = [other.look_at(pair).min_distance for pair in range(len(checker.pairs))]
+    after = [checker.look_at(pair).min_distance for pair in range(len(checker.pairs))]
+    assert after == before
+    assert np.abs(np.array(moved) - before).max() > 0.01
+
+
 def test_capsules_hold_their_points_and_segments_their_distance():
     rng = np.random.default_rng(0)
     points = rng.normal(size=(200, 3)) * [0.3, 0.05, 0.1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from bvh import procedural
 from motiontok.errors import RobotError
 from motiontok.robots import Follower, evaluate, load_robot, retarget
 from motiontok.robots.kinematics.kinematics import Kinematics
+from motiontok.robots.model.parser_output import parser_output
 from motiontok.robots.solver.tasks import PoseTask
 from motiontok.robots.targets import make_targets
 
@@ -214,6 +217,28 @@ def test_a_broken_tree_is_refused_in_the_parsers_words(tmp_path, capfd):
     with pytest.raises(RobotError, match=r"legs\.urdf: .*parent link \[nowhere\] of joint \[l_k"):
         load_robot(urdf, map=toml)
     assert capfd.readouterr().err == ""
+
+
+def test_threads_that_read_descriptions_leave_standard_error_as_it_was():
+    before = os.fstat(2)
+    inside, both, leave, end = (threading.Event() for _ in range(4))
+
+    def read(entered, may_leave):
+        with parser_output():
+            entered.set()
+            may_leave.wait(20)
+
+    threads = [
+        threading.Thread(target=read, args=events) for events in ((inside, leave), (both, end))
+    ]
+    threads[0].start()
+    assert inside.wait(20)
+    threads[1].start()
+    both.wait(0.2)  # long enough to come in where it may not
+    for thread, may_leave in zip(threads, (leave, end), strict=True):
+        may_leave.set()
+        thread.join(20)
+    assert os.path.samestat(os.fstat(2), before)
 
 
 @pytest.mark.parametrize("knee", ['lower="1" upper="-1"', 'lower="nan" upper="1"'])

@@ -129,3 +129,4 @@ def test_without_contact_nothing_moves() -> None:
     planted = lock_feet(motion, np.zeros((len(motion), len(FEET))))
     np.testing.assert_allclose(planted.root_positions, motion.root_positions, atol=1e-12)
     assert len(lock_feet(motion[:1], np.ones((1, 4)))) == 1
+    assert len(lock_feet(motion[:0], np.ones((0, 4)))) == 0
