@@ -139,7 +139,9 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with made_once(tmp_path_factory.getbasetemp(), "tiny-run") as (out, missing):
         if missing:
-            run_training(load_config("demo", TINY), out=out, say=lambda line: None)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("motiontok.runs.plot_curves", lambda *arguments, **options: None)
+                run_training(load_config("demo", TINY), out=out, say=lambda line: None)
     return out
 
 

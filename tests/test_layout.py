@@ -140,6 +140,26 @@ def test_commands_import_what_is_heavy_when_they_run():
     assert not wrong
 
 
+def test_robots_stores_and_clients_need_no_torch():
+    """It takes longer to import than all that their processes need else."""
+    sources = {module(path): path for path in SOURCES}
+    waiting = [name for name in sources if room(name) == "robots"]
+    waiting += ["motiontok.data.store.writing", "motiontok.motion_io", "motiontok.serve.client"]
+    named, seen = set(waiting), set(waiting)
+    while waiting:
+        found = imports(sources[waiting.pop()], lazy=False)
+        named |= set(found)
+        # With a module its packages are imported.
+        parts = (name.split(".") for name in found)
+        packages = {".".join(p[:n]) for p in parts for n in range(1, len(p) + 1)}
+        new = packages & sources.keys() - seen
+        seen |= new
+        waiting += new
+    assert "motiontok.data.easing" in seen
+    # Names of motiontok.data itself are of modules that import torch.
+    assert not named & {"torch", "motiontok.data"}
+
+
 def test_no_module_is_in_a_loop():
     """A module that is being imported is never needed by what it imports."""
     names = {module(p) for p in SOURCES}

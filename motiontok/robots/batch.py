@@ -45,7 +45,7 @@ def retarget_all(
         fps: as for :func:`motiontok.robots.retarget`.
         self_collision: as for :func:`motiontok.robots.retarget`.
         ground: as for :func:`motiontok.robots.retarget`.
-        workers: processes; one per core, if not given. With 1, none is started.
+        workers: processes; one per core, if not given. With 1, or for one motion, none is started.
 
     Yields:
         Trajectories in the order of the motions. If the processes die, this one does the rest,
@@ -100,12 +100,13 @@ def _over_processes(
     how: _How,
     workers: int | None,
 ) -> Iterator[_T]:
-    count = workers or cores()
-    if count == 1:
-        for motion in motions:
+    count, source = workers or cores(), iter(motions)
+    first = list(islice(source, 2 if count > 1 else 0))
+    source = chain(first, source)
+    if len(first) < 2:
+        for motion in source:
             yield solve(motion, robot, how)
         return
-    source = iter(motions)
     held, waiting = deque[Motion](), deque[Future[_T]]()  # the same motions, in one order
     try:
         with ProcessPoolExecutor(

@@ -52,6 +52,19 @@ def g1():
     return load_robot("g1")
 
 
+@pytest.fixture
+def one_g1(g1, monkeypatch):
+    """Commands find the G1 loaded: its meshes take longer than a short motion."""
+    from motiontok.robots.model import robot
+
+    load = robot.load_robot
+
+    def loaded(name, *, map=None):
+        return g1 if name == "g1" and map is None else load(name, map=map)
+
+    monkeypatch.setattr(robot, "load_robot", loaded)
+
+
 @pytest.fixture(scope="module")
 def short_start():
     """The linear start of temporal tokenizers takes a moment."""

@@ -122,6 +122,7 @@ def test_episodes_come_back(episodes, tokenizer, tmp_path):
         np.testing.assert_allclose(decoded.root_positions, expected.root_positions, atol=1e-9)
 
 
+@pytest.mark.usefixtures("one_g1")
 def test_the_command_writes_and_reads(run, robots, trajectories, tiny_run, tmp_path):
     (robots / "notes.csv").write_text("no, table\n")
     (robots / "deep" / "read.me").write_text("nothing")

@@ -74,24 +74,22 @@ def test_clearance_is_of_hands_and_feet():
     np.testing.assert_allclose(points, motion_points(motion), atol=1e-6)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_no_part_of_the_body_enters_a_disc(shipped, seed):
+def test_no_part_of_the_body_enters_a_disc(shipped):
     tokenizer, prior = shipped
     path = PathTarget.through(np.array([[5.0, 0.0]]), speed=1.2)
     disc = np.array([[2.5, 0.0, 0.5]])
-    # With few samples one may not be found: then it is refused.
-    with suppress(PlanError):
-        plan = None
-        plan = make_plan(
-            Task(target=path, discs=disc), prior, tokenizer, samples=8, horizon=1, beam=1, seed=seed
-        )
-    if plan is None:
-        return
-    apart = np.linalg.norm(plan.motion.global_positions()[..., :2] - disc[0, :2], axis=-1)
-    assert apart.min() > 0.5
-    assert plan.errors["clearance_m"] == pytest.approx(apart.min() - 0.5 - 0.08, abs=1e-6)
-    # It got there, and around.
-    assert np.linalg.norm(plan.motion.root_positions[-1, :2] - [5.0, 0.0]) < 1.0
+    task, plans = Task(target=path, discs=disc), []
+    for seed in (1, 2):
+        # With few samples one may not be found: then it is refused.
+        with suppress(PlanError):
+            plans += [make_plan(task, prior, tokenizer, samples=8, horizon=1, beam=1, seed=seed)]
+    assert plans
+    for plan in plans:
+        apart = np.linalg.norm(plan.motion.global_positions()[..., :2] - disc[0, :2], axis=-1)
+        assert apart.min() > 0.5
+        assert plan.errors["clearance_m"] == pytest.approx(apart.min() - 0.5 - 0.08, abs=1e-6)
+        # It got there, and around.
+        assert np.linalg.norm(plan.motion.root_positions[-1, :2] - [5.0, 0.0]) < 1.0
 
 
 def test_an_end_pose_is_held_standing_in_a_robots_metres(shipped):
@@ -242,6 +240,7 @@ def test_what_was_not_found_says_so_and_exits_1(tiny_run, tiny_prior_run, tmp_pa
         assert [p.name for p in tmp_path.iterdir()] == ["w.csv"]
 
 
+@pytest.mark.usefixtures("one_g1")
 def test_a_plan_is_in_the_robots_metres_from_the_command_line(run, tmp_path):
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
     from motiontok.robots import Trajectory

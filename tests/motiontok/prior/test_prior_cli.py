@@ -114,6 +114,7 @@ def test_labels_that_never_met_are_refused(run, base, tmp_path):
     assert run("sample", "--label", "walk", "--style", "old", "--seconds", 1, *out)[0] == 0
 
 
+@pytest.mark.usefixtures("one_g1")
 def test_velocities_are_a_robots_where_one_is_named(run, tmp_path):
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
     from motiontok.robots import Trajectory

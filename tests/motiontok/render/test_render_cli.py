@@ -61,6 +61,7 @@ def test_panels_overlay_and_sheet(clips: Path, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "video.gif").n_frames == 5
 
 
+@pytest.mark.usefixtures("one_g1")
 def test_robot_panels(clips: Path, tmp_path: Path) -> None:
     pytest.importorskip("pinocchio", reason="robots need: pip install 'motiontok[robot]'")
     from motiontok.robots import load_robot, retarget
@@ -73,6 +74,7 @@ def test_robot_panels(clips: Path, tmp_path: Path) -> None:
     assert np.abs(a - b).max() <= 8, "retargeting first or on the way is the same"
 
 
+@pytest.mark.usefixtures("one_g1")
 def test_a_robots_csv_needs_its_name(clips: Path, tmp_path: Path) -> None:
     pytest.importorskip("pinocchio", reason="robots need: pip install 'motiontok[robot]'")
     from motiontok.robots import load_robot, retarget
@@ -117,6 +119,7 @@ def test_a_robots_csv_needs_its_name(clips: Path, tmp_path: Path) -> None:
         run(*words, "--robot", "g1")
 
 
+@pytest.mark.usefixtures("one_g1")
 def test_overlaid_person_and_robot_stay_together(clips: Path, tmp_path: Path) -> None:
     pytest.importorskip("pinocchio", reason="robots need: pip install 'motiontok[robot]'")
     from motiontok.render import MannequinActor, RobotActor

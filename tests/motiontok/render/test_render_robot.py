@@ -188,6 +188,7 @@ def test_a_robot_without_shapes_becomes_capsules(toy: SimpleNamespace) -> None:
         assert np.linalg.norm(points - tip, axis=1).min() < 0.06
 
 
+@pytest.mark.usefixtures("one_g1")
 def test_g1_has_few_triangles_and_its_own_size() -> None:
     from motiontok.robots import load_robot
 

@@ -17,6 +17,8 @@ from motiontok.cli.retarget import retarget
 from motiontok.cli.robots import robots
 from motiontok.robots import Trajectory
 
+pytestmark = pytest.mark.usefixtures("one_g1")
+
 
 @pytest.fixture
 def run(done):
@@ -43,7 +45,7 @@ def test_an_unknown_robot_is_one_line_and_exit_code_2(run):
 @pytest.fixture
 def clip(tmp_path):
     path = tmp_path / "walk.npz"
-    procedural.make("walk", seconds=1, seed=0).save(path)
+    procedural.make("walk", seconds=0.5, seed=0).save(path)
     return path
 
 
@@ -57,14 +59,14 @@ def test_a_motion_becomes_robot_files(clip, tmp_path):
     trajectory = Trajectory.load(out)
     assert trajectory.fps == 50
     assert trajectory.robot == "g1"
-    assert len(trajectory) == report["frames"] == 49
+    assert len(trajectory) == report["frames"] == 24
 
     table = tmp_path / "robot.csv"
     done = CliRunner().invoke(retarget, [str(clip), "-o", str(table), "--order", "mujoco"])
     assert done.exit_code == 0, done.output
     assert "position error" in done.stdout
     rows = np.loadtxt(table, delimiter=",")
-    assert rows.shape == (30, 36)
+    assert rows.shape == (15, 36)
     np.testing.assert_allclose(np.linalg.norm(rows[:, 3:7], axis=1), 1, atol=1e-6)
 
 
@@ -120,11 +122,11 @@ def test_a_folder_becomes_tables_where_asked(run, clip, tmp_path):
     done = run("retarget", folder, "-o", out, "--csv")
     assert done.returncode == 0, done.stderr
     assert "position error" in done.stdout
-    assert "wrote 1 trajectories, 30 frames for g1" in done.stdout
+    assert "wrote 1 trajectories, 15 frames for g1" in done.stdout
     again = run("retarget", folder, "-o", out, "--csv")
-    assert "wrote 0 trajectories, 1 were there already, 30 frames for g1" in again.stdout
+    assert "wrote 0 trajectories, 1 were there already, 15 frames for g1" in again.stdout
     assert sorted(p.name for p in out.glob("*.csv*")) == ["walk.csv", "walk.csv.json"]
-    assert np.loadtxt(out / "walk.csv", delimiter=",").shape == (30, 36)
+    assert np.loadtxt(out / "walk.csv", delimiter=",").shape == (15, 36)
     refused = run("retarget", folder / "walk.npz", "-o", tmp_path / "r.npz", "--csv")
     assert refused.returncode == 2
     assert "-o NAME.csv" in refused.stderr
@@ -162,7 +164,7 @@ def test_what_a_run_wrote_beside_its_sources_is_no_source_of_the_next(run, tmp_p
 @pytest.mark.usefixtures("one_core")
 def test_the_ground_may_be_said(tmp_path):
     slope = np.tan(np.radians(8.0))
-    motion = procedural.make("walk", seconds=1.2, seed=1)
+    motion = procedural.make("walk", seconds=0.7, seed=1)
     turn = bvh.rotations.from_axis_angle([0.0, 1.0, 0.0], -np.radians(8.0))
     folder = tmp_path / "clips"
     folder.mkdir()

@@ -12,7 +12,6 @@ pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 import pinocchio as pin
 
-from motiontok.robots import load_robot
 from motiontok.robots.kinematics import so3
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.kinematics.placements import Forces, Inertias
@@ -117,8 +116,8 @@ def test_a_chord_is_twice_the_sine_of_half_the_angle(axis, angle, direction):
 
 
 @pytest.fixture(scope="module")
-def robot():
-    return load_robot("g1")
+def robot(g1):
+    return g1
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from motiontok.codes import Codes
 from motiontok.errors import RobotError
 from motiontok.robots import available, load_robot, motion_of, retarget
 
+pytestmark = pytest.mark.usefixtures("one_g1")
+
 
 @pytest.fixture(scope="module")
 def walk(g1):

@@ -24,6 +24,8 @@ from motiontok.robots import Trajectory, motion_of, reading, retarget
 from motiontok.robots.files import trajectory_io
 from motiontok.robots.files.tracker_writing import save_tracking
 
+pytestmark = pytest.mark.usefixtures("one_g1")
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):

@@ -20,6 +20,8 @@ from motiontok.robots.files.tracker_reading import read_tracking  # noqa: E402
 from motiontok.robots.files.tracker_writing import save_tracking  # noqa: E402
 from motiontok.robots.model.joint_orders import joint_order  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_g1")
+
 
 @pytest.fixture(scope="module")
 def dance(g1):

@@ -231,6 +231,7 @@ def test_a_robot_is_moved_within_its_limits(small_tokenizer, some_codes):
     assert np.abs(velocity[2:-2] - moved[2:-2]).mean() < 0.2 * np.abs(moved).mean() + 1e-3
 
 
+@pytest.mark.usefixtures("one_g1")
 def test_sonic_messages_are_as_the_controller_reads_them(small_tokenizer, some_codes):
     """Read by hand, as documented: topic, 1,280 bytes of JSON, packed little-endian fields."""
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
@@ -278,6 +279,7 @@ def test_sonic_messages_are_as_the_controller_reads_them(small_tokenizer, some_c
     assert np.diff(indices).tolist() == [1] * 4
 
 
+@pytest.mark.usefixtures("one_g1")
 def test_the_order_of_isaac_lab():
     """Against the permutation that users of the G1 in Isaac Lab publish."""
     pytest.importorskip("pinocchio", reason="needs: pip install pin example-robot-data")
