@@ -6,7 +6,8 @@ Feet are asked three things, each in one place:
   hysteresis: for robots and their figures. A stream has less to look at, and asks the same of fewer
   frames (:mod:`motiontok.robots.contacts.online_contacts`).
 - How surely does it stand? :func:`soft_contact`, 0 to 1: for features, which networks give back
-  with an error, and for all that learns from them.
+  with an error, and for all that learns from them. :func:`standing_by_both` asks a decoded foot's
+  contact column, too.
 - Where is the floor at all? :mod:`bvh.normalizer.floor`: before a motion is canonical.
 
 How much feet slide (:func:`motiontok.evaluate.motion.foot_skate`) counts the steps of a source that
@@ -37,6 +38,7 @@ __all__ = [
     "soft_contact",
     "speeds",
     "standing",
+    "standing_by_both",
     "standing_heights",
 ]
 
@@ -181,3 +183,14 @@ def soft_contact(height: Numbers, speed: Numbers) -> Numbers:
     slow: Any = (_FAST - speed) / _SLOWER
     low: Any = (_HIGH - height) / _LOWER
     return slow.clip(0.0, 1.0) * low.clip(0.0, 1.0)
+
+
+def standing_by_both(contacts: Numbers, height: Numbers, speed: Numbers) -> Numbers:
+    """How surely decoded feet and toes stand, 0 to 1: the mean of two witnesses.
+
+    Args:
+        contacts: decoded contact columns, which may leave 0 to 1.
+        height, speed: of the decoded pose, see :func:`soft_contact`.
+    """
+    said: Any = contacts
+    return 0.5 * (said.clip(0.0, 1.0) + soft_contact(height, speed))

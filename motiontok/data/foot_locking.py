@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bvh.foot_contacts import soft_contact, standing_heights
+from bvh.foot_contacts import standing_by_both, standing_heights
 from bvh.motion import FPS, Motion
 from bvh.rotations import Array
 from bvh.skeleton import FEET, PARENTS, forward_kinematics, leg_length
@@ -102,8 +102,7 @@ class _Legs:
             for of in (standing_heights, _size)
         )
         speed = np.sqrt((steps * steps).sum(axis=-1)) * FPS
-        seen = soft_contact((feet[..., 2] - heights) / sizes, speed / sizes)
-        return 0.5 * (np.clip(contacts, 0.0, 1.0) + seen)
+        return standing_by_both(contacts, (feet[..., 2] - heights) / sizes, speed / sizes)
 
 
 def _locked(

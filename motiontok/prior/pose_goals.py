@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bvh.foot_contacts import soft_contact
+from bvh.foot_contacts import standing_by_both
 from bvh.motion import FPS
 from motiontok.data import COLUMNS, Start
 from motiontok.data.easing import smoothstep_tensor
@@ -172,7 +172,7 @@ class PoseGoals:
         feet = self._error.feet_of(frames)
         moved = torch.cat([feet.steps[:, :1], feet.steps], dim=1)
         speed = moved.norm(dim=-1) * FPS
-        stand = 0.5 * (feet.contacts.clamp(0.0, 1.0) + soft_contact(feet.height, speed))
+        stand = standing_by_both(feet.contacts, feet.height, speed)
         held = torch.minimum(stand[:, 1:], stand[:, :-1]) ** SURE
         steps = (held[..., None] * feet.steps[..., :2]).sum(dim=2)
         slid = _turned(steps[..., 0], steps[..., 1], path[:, 1:, 2])
