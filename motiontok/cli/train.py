@@ -112,8 +112,12 @@ def train(
     keys += [f"train.steps={steps}", "train.time_budget=0.0"] if steps is not None else []
     keys += [f"train.time_budget={time_budget}"] if time_budget is not None else []
     keys += [f"train.seed={seed}"] if seed is not None else []
-    keys += map(_weight_key, weights)
     settings = load_config(config, keys)
+    if weights:
+        if settings.data.is_images:
+            raise InputError("--weight is for sets of clips; images are one set")
+        keys += map(_weight_key, weights)
+        settings = load_config(config, keys)
     out = out or Path("runs") / settings.name
 
     def say(line: str) -> None:
@@ -134,8 +138,6 @@ def train(
         # A run goes on with what it was started with; nothing needs to be said twice.
         settings = resumed_config(settings.name, out, keys)
     if settings.data.is_images:
-        if weights:
-            raise InputError("--weight is for sets of clips; images are one set")
         check_reading(reading, [])
         if start not in (None, "scratch"):
             raise InputError("--from is for tokenizers of motion; images are trained from scratch")

@@ -104,7 +104,7 @@ def on_a_cluster_that_loses_a_worker(out, *arguments):
             if begun and (holder := holder_of_a_lock(out)):
                 os.kill(holder, signal.SIGKILL)
                 killed += 1
-            time.sleep(0.001)
+            time.sleep(0.001 if begun else 0.02)
         said, errors = run.communicate(timeout=300)
     assert run.returncode == 0, errors
     assert killed == 1
