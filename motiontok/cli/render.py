@@ -328,7 +328,7 @@ def _told_of_interrupt(output: Path) -> Iterator[None]:
             click.echo(f"wrote {output}, up to here", err=True)
         else:
             left = "not written" if before is None else "left as it was"
-            click.echo(f"{output}: {left}, for nothing was drawn yet", err=True)
+            click.echo(f"{output}: {left}; there was nothing to keep yet", err=True)
         raise
 
 

@@ -192,8 +192,8 @@ def test_an_interrupted_film_keeps_what_is_drawn(
     before = output.read_bytes()
     code, _, said = run(*words)
     assert code == 130
-    assert f"{output}: left as it was, for nothing was drawn yet" in said
+    assert f"{output}: left as it was; there was nothing to keep yet" in said
     assert output.read_bytes() == before
     output.unlink()
-    assert f"{output}: not written, for nothing was drawn yet" in run(*words)[2]
+    assert f"{output}: not written; there was nothing to keep yet" in run(*words)[2]
     assert not list(tmp_path.iterdir())
