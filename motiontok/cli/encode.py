@@ -22,11 +22,13 @@ from motiontok.cli.options import (
     use_device,
 )
 from motiontok.cli.pictures import encode_pictures
+from motiontok.cli.ranges import range_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bvh.reading import Reading
+    from motiontok.cli.ranges import Range
     from motiontok.corpus.entries import Entry
 
 __all__ = ["encode"]
@@ -64,6 +66,7 @@ __all__ = ["encode"]
     is_flag=True,
     help="Write the codes of many clips into each file, for training on a whole folder.",
 )
+@range_options
 @share_options
 @robot_options
 @reading_options()
@@ -78,6 +81,7 @@ def encode(
     codes: int | None,
     rate_weight: float,
     pack: bool,
+    part: Range,
     shard: str | None,
     address: str | None,
     robot: str | None,
@@ -94,8 +98,9 @@ def encode(
 
 
     For one file, writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json
-    with what decoding needs. A folder, archive or store, or several sources, are encoded on all
-    cores into a folder of codes with a manifest.jsonl; each of several sources has a folder in it.
+    with what decoding needs; --from and --to cut the file first. A folder, archive or store, or
+    several sources, are encoded on all cores into a folder of codes with a manifest.jsonl; each of
+    several sources has a folder in it.
     The same command again continues where it ended. With --pack it becomes a few files that
     motiontok.corpus.Corpus reads, and machines can share the work (--shard, or torchrun). With a
     tokenizer of images, the source is a picture or a folder of pictures, and codes.npy has a row
@@ -125,6 +130,8 @@ def encode(
         raise InputError(
             f"--pack takes a folder of clips and a tokenizer of motion, got {source} and {folder}"
         )
+    if part and (is_image_tokenizer(folder) or many):
+        raise InputError(f"{part}: only one file of motion can be cut")
     check_reading(reading, [] if is_image_tokenizer(folder) else sources)
     if is_image_tokenizer(folder):
         if len(sources) > 1:
@@ -169,7 +176,7 @@ def encode(
         raise InputError(f"{source}: no such file or folder")
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
-    r = _encode_one(source, out, opened, lasting_name(folder), how, read | whose)
+    r = _encode_one(source, out, opened, lasting_name(folder), how, read | whose, part)
     kept = codes or opened.codes_per_window
     bits = opened.bits_per_second * kept / opened.codes_per_window
     click.echo(
@@ -187,6 +194,7 @@ def _encode_one(
     where: str,
     how: dict[str, Any],
     read: dict[str, Any],
+    part: Range,
 ) -> dict[str, Any]:
     from bvh.arrays import read_npy
     from motiontok.cli.outputs import refuse_inputs
@@ -198,6 +206,8 @@ def _encode_one(
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)
+    if part:
+        motion = motion[part.frames(len(motion), motion.fps, source)]
     codes = tokenizer.encode_to_codes(motion, tokenizer=where, **how)
     codes.save(out)
     return {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,16 +12,23 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from motiontok.cli.options import FiniteRange, reading_options, tokenizer_option
+from motiontok.cli.ranges import range_options
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
     from bvh.reading import Reading
+    from motiontok.cli.ranges import Range
     from motiontok.render import Actor, TokenTrack
+    from motiontok.render.output import Progress
 
 __all__ = ["render"]
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 _VIDEOS = (".mp4", ".gif")
+_LONG = 30.0
+"""Seconds of a film whose length is worth a word before it is drawn."""
+_TRIED = 10
+"""Pictures that tell how long the others will take."""
 
 
 @click.command()
@@ -47,6 +55,7 @@ _VIDEOS = (".mp4", ".gif")
     help="Retarget map (TOML), if --robot is a .urdf file that no shipped map fits.",
 )
 @tokenizer_option
+@range_options
 @click.option("--size", metavar="WxH", help="Width and height in pixels, such as 1280x720.")
 @click.option(
     "--fps",
@@ -67,7 +76,7 @@ _VIDEOS = (".mp4", ".gif")
     "moment",
     type=FiniteRange(min=0),
     metavar="SECONDS",
-    help="Draw one picture of this moment instead of a contact sheet.",
+    help="Draw one picture of this moment of the clip instead of a contact sheet.",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Moments in a row of the sheet.")
 @click.option("--rows", type=click.IntRange(min=1), help="Rows of moments in the sheet.")
@@ -78,6 +87,7 @@ def render(
     robots: tuple[str, ...],
     map_path: Path | None,
     tokenizer: str | None,
+    part: Range,
     size: str | None,
     fps: float | None,
     camera: str,
@@ -93,6 +103,9 @@ def render(
 
     A source is a clip (.bvh), a motion (.npz), tokens (codes.npy) or a robot's
     trajectory (robot.npz, robot.csv; a csv of another tool with --robot).
+
+    --from and --to cut all of them; frames, times and windows shown stay the clip's own. Ctrl-C
+    ends a video where it is.
     """
     from motiontok.cli.sources import check_reading
     from motiontok.errors import InputError
@@ -112,15 +125,16 @@ def render(
     if suffix in _PICTURES and fps is not None:
         raise InputError(f"{output}: --fps is for videos (.mp4, .gif)")
 
-    with _notes():
+    with _notes(), _told_of_interrupt(output):
         from motiontok.render import render_image, render_sheet, render_video
 
         pixels = None if size is None else _size(size)
-        actors, tokens = _actors(
+        actors, tokens, since = _actors(
             sources,
             robots or ("skeleton",),
             map_path,
             {"tokenizer": tokenizer, "reading": reading, "strict": strict},
+            part=part,
             overlay=overlay,
         )
         if labels and len(labels) != len(actors):
@@ -133,17 +147,22 @@ def render(
             "layout": "overlay" if overlay else "panels",
             "labels": labels or None,
             "tokens": tokens,
+            "since": since,
         }
+        seconds = max(len(actor) / actor.fps for actor in actors)
         if moment is not None:
-            end = max(len(actor) / actor.fps for actor in actors)
-            if moment > end:
-                raise InputError(f"--time {moment:g}: what is drawn ends after {end:.4g} s")
-            render_image(actors, output, time=moment, **options)
+            if moment < since:
+                raise InputError(f"--time {moment:g}: what is drawn begins at {since:.4g} s")
+            if moment > since + seconds:
+                raise InputError(
+                    f"--time {moment:g}: what is drawn ends after {since + seconds:.4g} s"
+                )
+            render_image(actors, output, time=moment - since, **options)
         elif suffix in _PICTURES:
             with _progress() as update:
                 render_sheet(actors, output, columns=columns, rows=rows, progress=update, **options)
         else:
-            with _progress() as update:
+            with _progress(seconds, output) as update:
                 render_video(actors, output, fps=fps, progress=update, **options)
     click.echo(f"wrote {output}")
 
@@ -167,16 +186,18 @@ def _actors(
     map_path: Path | None,
     read: Mapping[str, Any],
     *,
+    part: Range,
     overlay: bool,
-) -> tuple[list[Actor], TokenTrack | None]:
-    """The figures of all sources, and the tokens of the first that has some."""
+) -> tuple[list[Actor], TokenTrack | None, float]:
+    """The figures of all sources, the tokens of the first that has some, and when they begin."""
     from motiontok.cli.sources import is_codes, load_motion, open_codes
-    from motiontok.cli.trajectories import is_trajectory, trajectory_actor
-    from motiontok.render import MannequinActor, TokenTrack
+    from motiontok.cli.trajectories import is_trajectory, open_trajectory
+    from motiontok.render import MannequinActor, RobotActor, TokenTrack
 
     actors: list[Actor] = []
     persons: dict[int, Motion] = {}
     tokens: TokenTrack | None = None
+    begins: list[float] = []
     coded = {
         source: open_codes(source, tokenizer=read["tokenizer"])
         for source in sources
@@ -186,10 +207,16 @@ def _actors(
     known = next((tokenizer.calibrations for _, tokenizer in coded.values()), None)
     for source in sources:
         if is_trajectory(source):
-            actor = trajectory_actor(
-                source, robots, map_path, reading=read["reading"], strict=read["strict"]
+            named = [r for r in robots if r != "skeleton"]
+            played, robot = open_trajectory(
+                source, named, map_path, reading=read["reading"], strict=read["strict"]
             )
-            actors.append(actor)
+            qpos = played.qpos
+            if part:
+                frames = part.frames(len(qpos), played.fps, source)
+                begins.append(frames.start / played.fps)
+                qpos = qpos[frames]
+            actors.append(RobotActor(robot, qpos, fps=played.fps, label=robot.name))
             continue
         label = source.stem
         if source in coded:
@@ -202,6 +229,10 @@ def _actors(
                 )
         else:
             motion = load_motion(source, calibrations=known, **read)
+        if part:
+            frames = part.frames(len(motion), motion.fps, source)
+            begins.append(frames.start / motion.fps)
+            motion = motion[frames]
         for name in robots:
             if name == "skeleton":
                 persons[len(actors)] = motion
@@ -213,7 +244,7 @@ def _actors(
                     actors[-1].label += f", {label}"
     if overlay:
         _in_the_robots_size(actors, persons)
-    return actors, tokens
+    return actors, tokens, begins[0] if begins else 0.0
 
 
 def _in_the_robots_size(actors: list[Actor], persons: Mapping[int, Motion]) -> None:
@@ -244,19 +275,69 @@ def _retargeted(motion: Motion, name: str, map_path: Path | None) -> Actor:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar that appears with the first picture, when their number is known."""
+def _progress(seconds: float = 0.0, output: Path | None = None) -> Iterator[Progress]:
+    """A progress bar that appears when the number of pictures is known.
+
+    A long film is first told of, after a few pictures, in one line with the time that it takes.
+
+    Args:
+        seconds: of the film.
+        output: the film.
+    """
     from motiontok.progress import progress
 
+    tried = _TRIED if output is not None and seconds > _LONG else 1
     with ExitStack() as stack:
         bar: list[Any] = []
+        begin = 0.0
 
         def update(done: int, total: int) -> None:
+            nonlocal begin
+            if done == 1:
+                begin = time.monotonic()  # What comes before is done once, whatever the length.
             if not bar:
+                if done < min(tried, total):
+                    return
+                if output is not None and tried > 1:
+                    each = (time.monotonic() - begin) / max(done - 1, 1)
+                    _tell_of_long(total, seconds, each * total, output)
                 bar.append(stack.enter_context(progress("drawing", total)))
+                bar[0](done, before=done)
             bar[0](done)
 
         yield update
+
+
+def _tell_of_long(pictures: int, seconds: float, takes: float, output: Path) -> None:
+    about = f"{max(takes, 1.0):.0f} s" if takes < 90 else f"{takes / 60:.0f} min"
+    click.echo(
+        f"note: {pictures} frames of {seconds:.0f} s take about {about} to draw; --from and --to "
+        f"cut them, -o {output.with_suffix('.png')} draws a sheet, Ctrl-C keeps those drawn so far",
+        err=True,
+    )
+
+
+@contextmanager
+def _told_of_interrupt(output: Path) -> Iterator[None]:
+    """Say what Ctrl-C leaves."""
+    before = _written(output)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if _written(output) != before:
+            click.echo(f"wrote {output}, up to here", err=True)
+        else:
+            left = "not written" if before is None else "left as it was"
+            click.echo(f"{output}: {left}; there was nothing to keep yet", err=True)
+        raise
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """What changes when another file takes a path."""
+    if not path.exists():
+        return None
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 @contextmanager

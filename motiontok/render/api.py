@@ -30,14 +30,18 @@ def render_video(
     layout: Layout = "panels",
     labels: Sequence[str] | None = None,
     tokens: TokenTrack | None = None,
+    since: float = 0.0,
     progress: Progress | None = None,
 ) -> Path:
     """Write a video of one or more actors, in real time.
 
+    Ctrl-C (``KeyboardInterrupt``) ends the film where it is: once a picture is drawn, the file
+    has the pictures so far when the exception is raised on.
+
     Args:
         actors: figures, side by side (or overlaid); the first is the clock of the
             frame numbers shown.
-        path: ``.mp4`` or ``.gif``; replaced only when the video is complete.
+        path: ``.mp4`` or ``.gif``; replaced only when the video is complete, or interrupted.
         size: width and height in pixels of the whole picture (odd sides of an mp4 are
             rounded up, H.264 needs even ones). By default 640x480, or 400x480 a panel.
         fps: pictures per second; the actors' own by default (at most 25 for gif).
@@ -45,6 +49,8 @@ def render_video(
         layout: ``"panels"`` or ``"overlay"``.
         labels: captions, one an actor.
         tokens: token windows to show.
+        since: seconds of the clip before the actors' first frame, from which the frame numbers,
+            times and windows shown go on.
         progress: called after every picture.
 
     Returns:
@@ -64,6 +70,7 @@ def render_video(
     width, height = check_size(size or _default_size(len(actors) if layout == "panels" else 1))
     if path.suffix.lower() == ".mp4":
         width, height = width + width % 2, height + height % 2
+    drawn, stopped = 0, None
     with (
         writing(path) as temporary,
         Film(
@@ -74,13 +81,22 @@ def render_video(
             layout=layout,
             labels=labels,
             tokens=tokens,
+            since=since,
         ) as film,
         VideoWriter(temporary, size=film.size, fps=fps) as video,
     ):
-        for index in range(len(film)):
-            video.add(film.picture(index))
-            if progress is not None:
-                progress(index + 1, len(film))
+        try:
+            for index in range(len(film)):
+                video.add(film.picture(index))
+                drawn = index + 1
+                if progress is not None:
+                    progress(drawn, len(film))
+        except KeyboardInterrupt as error:
+            if not drawn:
+                raise
+            stopped = error
+    if stopped is not None:
+        raise stopped
     return path
 
 
@@ -95,8 +111,9 @@ def render_image(
     labels: Sequence[str] | None = None,
     tokens: TokenTrack | None = None,
     text: bool = True,
+    since: float = 0.0,
 ) -> Path:
-    """Write one picture (``.png`` or ``.jpg``) of the actors at ``time`` seconds.
+    """Write one picture (``.png`` or ``.jpg``) of the actors, ``time`` seconds into their motion.
 
     The other arguments are those of :func:`render_video`.
 
@@ -116,6 +133,7 @@ def render_image(
             labels=labels,
             tokens=tokens,
             text=text,
+            since=since,
         ) as film,
     ):
         Image.fromarray(film.at(time)).save(temporary)

@@ -50,11 +50,14 @@ class Film:
         labels: captions, one an actor; the actors' own by default.
         tokens: token windows to show.
         text: write captions, frame and time into the picture.
+        since: seconds of the clip before the first picture, from which frame numbers, times and
+            token windows go on.
 
     Attributes:
         size: of a picture, pixels.
         fps: pictures per second.
         duration: seconds, of the longest actor.
+        since: seconds of the clip before the first picture.
         captions: one a panel.
 
     Raises:
@@ -72,6 +75,7 @@ class Film:
         labels: Sequence[str] | None = None,
         tokens: TokenTrack | None = None,
         text: bool = True,
+        since: float = 0.0,
     ) -> None:
         if not actors:
             raise RenderError("nothing to draw: no actors")
@@ -88,12 +92,14 @@ class Film:
         self.size = check_size(size)
         self.fps = float(fps)
         self.duration = max(len(a) / a.fps for a in actors)
+        self.since = float(since)
         self._actors = list(actors)
         self._tokens = tokens
         self._text = text
         # The first actor tells frame numbers: it is the source.
         self._clock = actors[0].fps
         self._frames = max(1, round(self.duration * self._clock))
+        self._first = round(self.since * self._clock)
         groups = [[i] for i in range(len(actors))] if layout == "panels" else [range(len(actors))]
         width, height = self.size
         panel = width // len(groups)
@@ -129,7 +135,7 @@ class Film:
         return self.at(index / self.fps)
 
     def at(self, time: float) -> Array:
-        """The picture at a time in seconds: ``(height, width, 3)`` uint8."""
+        """The picture at a time of the film in seconds: ``(height, width, 3)`` uint8."""
         width, height = self.size
         image = np.empty((height, width, 3), dtype=np.uint8)
         panel = self._panel[0]
@@ -144,8 +150,8 @@ class Film:
         return self._annotated(image, time) if self._text else image
 
     def frame(self, time: float) -> int:
-        """The frame number, from 0, shown at a time: that of the first actor's clock."""
-        return min(int(time * self._clock + 1e-6), self._frames - 1)
+        """The clip's frame, from 0, shown at a time of the film: by the first actor's clock."""
+        return self._first + min(int(time * self._clock + 1e-6), self._frames - 1)
 
     def _annotated(self, image: Array, time: float) -> Array:
         picture = Image.fromarray(image)
@@ -158,7 +164,7 @@ class Film:
             pen,
             self.size,
             frame=self.frame(time),
-            frames=self._frames,
+            frames=range(self._first, self._first + self._frames),
             fps=self._clock,
             tokens=self._tokens,
             scale=scale,

@@ -77,35 +77,42 @@ def footer(
     size: tuple[int, int],
     *,
     frame: int,
-    frames: int,
+    frames: range,
     fps: float,
     tokens: TokenTrack | None,
     scale: float,
 ) -> None:
-    """Write frame and time, and draw the timeline with its windows and tokens."""
+    """Write frame and time, and draw the timeline with its windows and tokens.
+
+    ``frame`` and ``frames``, which the timeline spans, are counted from the clip's start.
+    """
     width, height = size
     margin = max(6, round(14 * scale))
     text = max(8, round(12 * scale))
     rail = max(2, round(3 * scale))
     y = height - margin - rail
     inner = width - 2 * margin
-    parts = [f"frame {frame + 1}/{frames}", f"{frame / fps:.2f} s"]
+    parts = [f"frame {frame + 1}/{frames.stop}", f"{frame / fps:.2f} s"]
     if tokens is None:
         pen.rectangle((margin, y, margin + inner, y + rail), fill=_RAIL)
-        done = margin + round(inner * (frame + 1) / frames)
+        done = margin + round(inner * (frame + 1 - frames.start) / len(frames))
         pen.rectangle((margin, y, done, y + rail), fill=FAINT)
     else:
-        windows = max(1, -(-frames // tokens.frames_per_window))
+        windows = range(tokens.window(frames.start), tokens.window(frames.stop - 1) + 1)
         now = tokens.window(frame)
-        parts.append(f"window {now + 1}/{windows}")
-        gap = 1 if inner / windows > 4 else 0
-        for index in range(windows):
-            left = margin + inner * index * tokens.frames_per_window / frames
-            right = margin + inner * min((index + 1) * tokens.frames_per_window / frames, 1.0) - gap
+        parts.append(f"window {now + 1}/{windows.stop}")
+        gap = 1 if inner / len(windows) > 4 else 0
+        for index in windows:
+            begin, end = (
+                ((index + k) * tokens.frames_per_window - frames.start) / len(frames)
+                for k in (0, 1)
+            )
+            left = margin + inner * max(begin, 0.0)
+            right = margin + inner * min(end, 1.0) - gap
             pen.rectangle(
                 (left, y, max(left, right), y + rail), fill=_LIT if index == now else _RAIL
             )
-        x = margin + round(inner * (frame + 0.5) / frames)
+        x = margin + round(inner * (frame + 0.5 - frames.start) / len(frames))
         pen.rectangle((x - 1, y - rail, x + 1, y + 2 * rail), fill=INK)
         if tokens.codes is not None and now < len(tokens.codes):
             y -= _strip(pen, tokens, now, (margin, y - round(6 * scale)), inner, scale)

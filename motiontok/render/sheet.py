@@ -33,6 +33,7 @@ def render_sheet(
     layout: Layout = "panels",
     labels: Sequence[str] | None = None,
     tokens: TokenTrack | None = None,
+    since: float = 0.0,
     progress: Progress | None = None,
 ) -> Path:
     """Write a contact sheet: evenly spaced moments of the clip, time to the right.
@@ -50,6 +51,7 @@ def render_sheet(
         layout: as for :func:`motiontok.render.render_video`.
         labels: captions, one an actor.
         tokens: token windows, numbered beside the times.
+        since: seconds of the clip before the actors' first frame, from which times go on.
         progress: called after every moment.
 
     Returns:
@@ -80,6 +82,7 @@ def render_sheet(
             layout=layout,
             labels=labels,
             text=False,
+            since=since,
         ) as film,
     ):
         moments = rows * columns
@@ -122,7 +125,7 @@ def _annotated(
     small = font(max(9, round(11 * scale)))
     for k, time in enumerate(times):
         x, y = _corner(k, bands - 1, columns, bands, cell)
-        stamp = f"{time:.2f} s"
+        stamp = f"{film.since + time:.2f} s"
         if tokens is not None:
             stamp += f"   window {tokens.window(film.frame(time)) + 1}"
         corner = (x + round(10 * scale), y + cell[1] - round(20 * scale))
