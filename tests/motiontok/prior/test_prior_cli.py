@@ -13,6 +13,7 @@ from bvh import procedural
 from bvh import rotations as rot
 from motiontok import MotionTokenizer
 from motiontok.codes import Codes
+from motiontok.guidance import LABEL_GUIDANCE
 from motiontok.prior import SamplingOptions
 from motiontok.prior.planning import SearchPlanner
 
@@ -239,6 +240,13 @@ def test_training_from_the_command_line(run, tiny_run, labelled_clips, tmp_path)
     assert code == 1
     assert "already holds a run" in error
     assert run(*base, "--width", 12, "--out", tmp_path)[0] == 2
+
+
+@pytest.mark.parametrize("command", ["sample", "plan"])
+def test_help_tells_the_guidance_that_labels_have(run, command):
+    code, said, _ = run(command, "--help")
+    assert code == 0
+    assert f"[default: labels {LABEL_GUIDANCE:g}, commands 1]" in " ".join(said.split())
 
 
 def test_defaults_are_those_of_python_and_of_the_server():
