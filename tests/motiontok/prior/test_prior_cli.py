@@ -131,6 +131,10 @@ def test_velocities_are_a_robots_where_one_is_named(run, tmp_path):
     way = np.diff(trajectory.qpos[:, :2], axis=0)
     gone = np.linalg.norm(way[::10].sum(axis=0)) * 10 / (len(way) / 30)
     assert gone == pytest.approx(result["velocity"][0][0], abs=0.15)
+    # Both files are told.
+    code, said, error = run("sample", "--seconds", 1, "--robot", "g1", "-o", out)
+    assert code == 0, error
+    assert said.rstrip().endswith(f"-> {out}, {tmp_path / 'a.robot.npz'}")
 
 
 def test_a_clip_is_continued_from_where_it_was(run, base, tmp_path, tiny_tokenizer):
