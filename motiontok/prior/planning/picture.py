@@ -103,12 +103,12 @@ def _poses(axes: Any, motion: Motion, poses: Sequence[TargetPose]) -> None:
     axes.plot(x, y, color=_POSE, ls="", marker="s", ms=7, mfc="none", label="poses")
     axes.quiver(x, y, np.cos(yaw), np.sin(yaw), color=_POSE, scale=10, width=0.008)
     for pose, place in zip(poses, places, strict=True):
-        # Behind it, out of the arrow's way.
-        behind = -16.0 * np.array([np.cos(place.yaw), np.sin(place.yaw)])
+        # To its right: who walks through a pose comes from behind.
+        beside = 16.0 * np.array([np.sin(place.yaw), -np.cos(place.yaw)])
         axes.annotate(
             f"{pose.time:g} s",
             (place.x, place.y),
-            xytext=behind,
+            xytext=beside,
             textcoords="offset points",
             ha="center",
             va="center",
