@@ -20,6 +20,7 @@ _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 _FREE, _RATIO = 64 << 20, 200
+_READ = (".bvh", ".bvh.gz", ".npz", ".npy", ".csv")
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
 
 
@@ -67,8 +68,7 @@ def _load(path: Path) -> bytes:
         archive = archive.parent
     mode = archive.stat().st_mode
     if stat.S_ISDIR(mode):
-        what = "a folder, not a BVH file" if archive == path else "no such file"
-        raise BVHError(f"{path}: {what}")
+        raise BVHError(f"{path}: {_of_folder(path) if archive == path else 'no such file'}")
     if not stat.S_ISREG(mode):
         raise BVHError(f"{path}: not a regular file")
     with archive.open("rb") as file:
@@ -79,6 +79,16 @@ def _load(path: Path) -> bytes:
         _plain(data, archive)
         raise BVHError(f"{path}: no such file ({archive.name} is not a zip archive)")
     return data
+
+
+def _of_folder(path: Path) -> str:
+    """That a folder is no file, and a file in it that may be meant."""
+    for folder, within, names in os.walk(path):
+        within[:] = sorted(name for name in within if not name.startswith("."))
+        for name in sorted(names):
+            if name.lower().endswith(_READ) and not name.startswith("."):
+                return f"a folder; give one file in it, such as {Path(folder) / name}"
+    return f"a folder; give one file ({', '.join(_READ)}), of which it has none"
 
 
 def _member(file: IO[bytes], archive: Path, path: Path) -> bytes:

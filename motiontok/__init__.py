@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from motiontok.codes import Codes
     from motiontok.data import Start
     from motiontok.tokenizer import MotionTokenizer
 
-__all__ = ["MotionTokenizer", "Start"]
+__all__ = ["Codes", "MotionTokenizer", "Start"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,8 +18,17 @@ def __getattr__(name: str) -> Any:
         from motiontok.tokenizer import MotionTokenizer
 
         return MotionTokenizer
+    if name == "Codes":
+        from motiontok.codes import Codes
+
+        return Codes
     if name == "Start":
         from motiontok.data import Start
 
         return Start
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # Names that were not asked for yet, too: tab completion finds them.
+    return sorted({*globals(), *__all__})

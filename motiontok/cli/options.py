@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motiontok.errors import InputError
+from motiontok.guidance import LABEL_GUIDANCE
 
 if TYPE_CHECKING:
     from bvh.reading import Reading
@@ -256,8 +257,8 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--guidance",
             type=float,
             default=None,
-            help="How closely to follow conditions; 1 is as in training  [default: labels 4, "
-            "commands 1]",
+            help="How closely to follow conditions; 1 is as in training  [default: labels "
+            f"{LABEL_GUIDANCE:g}, commands 1]",
         ),
         click.option(
             "--top-p",

@@ -179,8 +179,11 @@ def plan(
         # Who begins in a pose begins where it is.
         start = through[0].place or start
     target: p.PathTarget | p.VelocityProfile
+    places = None
     if waypoints is not None:
         target = p.PathTarget.read(waypoints, speed=speed, start=start)
+        # Without times, the first point is the start.
+        places = target.points if target.timed else target.points[1:]
     elif profile is not None:
         target = p.VelocityProfile.read(profile)
     else:
@@ -218,7 +221,8 @@ def plan(
         if nearest is not None:
             missed = {**missed, "clearance_m": min(nearest, missed["clearance_m"])}
     if (waypoints or profile) and (far := _missed(found)):
-        click.echo(f"note: {out}: {far}", err=True)
+        told = "" if waypoints is None or end is not None else _arriving(found)
+        click.echo(f"note: {out}: {far}{told}", err=True)
     named = lasting_name(tokenizer)
     replace(found.codes, tokenizer=named, licence=loaded.licence).save(out)
     result = {
@@ -233,7 +237,15 @@ def plan(
         result["pose_errors_m"] = found.pose_errors.tolist()
     picture = out.with_suffix(".plan.png")
     try:
-        p.plot_plan(motion, found.target, picture, discs=discs, end=end)
+        p.plot_plan(
+            motion,
+            found.target,
+            picture,
+            waypoints=places,
+            poses=through,
+            discs=discs,
+            end=end,
+        )
         result["picture"] = str(picture)
     except MissingDependencyError as error:
         click.echo(str(error), err=True)
@@ -252,6 +264,17 @@ def plan(
         f"{name} -> {result[name]}" for name in ("codes", "picture", "robot") if name in result
     ]
     click.echo("   ".join(files))
+
+
+def _arriving(found: Plan) -> str:
+    """What to do about a plan that stops short of its last waypoint; empty if it does not."""
+    from motiontok.prior.planning.targets import PathTarget
+
+    if found.errors["end_error_m"] <= _FAR:
+        return ""
+    timed = isinstance(found.target, PathTarget) and found.target.timed
+    slower = "give later times" if timed else "lower --speed"
+    return f": `--end X Y YAW` arrives; or {slower}, or raise --seconds"
 
 
 def _missed(found: Plan) -> str:

@@ -203,7 +203,7 @@ def sample(
     for path, whole in zip(paths, wholes, strict=True):
         whole.save(path)
         if robot is not None:
-            files.append(path.with_suffix(".robot.npz"))
+            files.append(_on_robot(path))
             put_on_robot(opened.decode_codes(whole), robot)[0].save(files[-1])
     does, errors = commands_done(opened, drawn, commands, world)
     for path, done in zip(paths, does, strict=True):
@@ -229,7 +229,13 @@ def sample(
             f"{frames} frames, {frames / opened.fps:.1f} s, {forward:.2f} m/s forward, "
             f"{left:.2f} left, {turn:.2f} rad/s{of_label}{reached} "
             f"(metres of a {world.name}) -> {path}"
+            f"{'' if robot is None else f', {_on_robot(path)}'}"
         )
+
+
+def _on_robot(path: Path) -> Path:
+    """Where a sample's codes are put on the robot."""
+    return path.with_suffix(".robot.npz")
 
 
 def _reached(

@@ -8,12 +8,9 @@ import torch
 from torch import Tensor
 
 from motiontok.errors import InputError
+from motiontok.guidance import LABEL_GUIDANCE
 
 __all__ = ["LABEL_GUIDANCE", "SamplingOptions", "choose", "filter_logits", "require_whole"]
-
-
-LABEL_GUIDANCE = 3.0
-"""Default guidance of action and style."""
 
 
 @dataclass(frozen=True, kw_only=True)

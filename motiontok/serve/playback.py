@@ -129,7 +129,10 @@ class Playback:
                 raise InputError("nothing plays yet: push codes first")
             number = self._tick if number is None else number
             if number < self._tick:
-                raise InputError(f"frame {number} is past: {self._tick} is the next state")
+                raise InputError(
+                    f"frame {number} is past: {self._tick} is the next state; take a later "
+                    "from_frame, or plan with fewer samples"
+                )
             index = math.ceil(self._at + self._step * (number - self._tick) - 1e-9)
             if index > self._last:
                 if number == self._tick:

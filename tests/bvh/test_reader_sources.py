@@ -129,7 +129,12 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         bvh.read(tmp_path / "absent" / "clip.bvh")
     with pytest.raises(BVHError, match=r"no such file \(plain.bvh is not a zip archive\)"):
         bvh.read(tmp_path / "plain.bvh" / "clip.bvh")
-    with pytest.raises(BVHError, match=r"folder.bvh: a folder"):
+    with pytest.raises(BVHError, match=r"folder.bvh: a folder; give one file \(.bvh, .*none$"):
+        bvh.read(tmp_path / "folder.bvh")
+    (tmp_path / "folder.bvh" / "notes.txt").touch()
+    (tmp_path / "folder.bvh" / "deep").mkdir()
+    (tmp_path / "folder.bvh" / "deep" / "a.npy").touch()
+    with pytest.raises(BVHError, match=r"give one file in it, such as .*folder.bvh/deep/a.npy$"):
         bvh.read(tmp_path / "folder.bvh")
     with pytest.raises(BVHError):
         bvh.read(tmp_path / ("x" * 5000))

@@ -51,6 +51,7 @@ _ROOM = (0.55, 0.75, 0.95)
 """Distances of the hips from a disc on the way around it, metres, wider in each attempt."""
 _TURNING = 1.0  # rad/s at which the body is given time to turn at the end
 _SETTLING = 1.5  # s it is given to come to rest
+_OF_END = ("end_error_m", "end_heading_error_rad")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,7 +89,8 @@ class Plan:
         motion: decoded, without the prefix.
         target: the target that was followed: the path around discs, in metres of the world.
         errors: of :func:`~motiontok.prior.planning.tracking.tracking_errors`, and with
-            poses the largest of ``pose_errors``, as ``pose_error_m``.
+            poses the largest of ``pose_errors``, as ``pose_error_m``. For poses alone no errors
+            of a path, which nobody gave.
         pose_errors: of each pose, by :func:`~motiontok.prior.target_poses.pose_errors`.
     """
 
@@ -327,6 +329,9 @@ def _measured(
         target = VelocityProfile(way.times, world.commands_outside(way.commands))
     start = world.start_outside(begin)
     errors = tracking_errors(motion, target, discs=check_discs(task.discs), start=start)
+    if isinstance(target, PathTarget) and target.of_poses:
+        asked = ["clearance_m", *(() if task.end is None else _OF_END)]
+        errors = {name: errors[name] for name in asked if name in errors}
     missed = pose_errors(whole, task.poses, given=frames)
     if len(missed):
         errors["pose_error_m"] = float(missed.max())

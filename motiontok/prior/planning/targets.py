@@ -34,12 +34,14 @@ class PathTarget:
         points: ``(points, 2)`` metres.
         facing: heading (rad) at the end; any if not given.
         timed: whether the times are part of the task, and not only the result of a speed.
+        of_poses: whether it only leads through target poses; nobody asked for the way between them.
     """
 
     times: Array
     points: Array
     facing: float | None = None
     timed: bool = True
+    of_poses: bool = False
 
     @classmethod
     def through(cls, points: Array, *, speed: float, start: Start | None = None) -> PathTarget:
@@ -71,7 +73,8 @@ class PathTarget:
             )
         places = [begin, *(pose.place or begin for pose in known)]
         times = np.array([0.0, *(pose.time for pose in known)])
-        return cls(times, np.array([[place.x, place.y] for place in places]))
+        points = np.array([[place.x, place.y] for place in places])
+        return cls(times, points, of_poses=True)
 
     @classmethod
     def read(cls, path: Path, *, speed: float, start: Start | None = None) -> PathTarget:

@@ -189,3 +189,14 @@ def test_what_would_steer_a_terminal_is_escaped(run, tmp_path):
     assert code == 2
     assert "\\x1b[2J" in err
     assert "\x1b" not in out + err
+
+
+def test_a_folder_is_told_a_file_in_it(tmp_path, capsys, monkeypatch) -> None:
+    (tmp_path / "codes3").mkdir()
+    Codes(np.zeros((2, 6), np.uint16)).save(tmp_path / "codes3" / "a.npy")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, monkeypatch, "codes3")
+    assert (code, out) == (2, "")
+    file = Path("codes3", "a.npy")
+    assert err == f"error: codes3: a folder; give one file in it, such as {file}\n"
+    assert run(capsys, monkeypatch, file)[0] == 0

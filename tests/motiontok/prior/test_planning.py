@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok import MotionTokenizer
 from motiontok.data import Start, from_motion, to_motion
 from motiontok.errors import CodesError, InputError
-from motiontok.prior import TokenPrior
+from motiontok.plotting import save_figure
+from motiontok.prior import TargetPose, TokenPrior
 from motiontok.prior.planning import (
     PathTarget,
     Rollout,
@@ -22,6 +24,7 @@ from motiontok.prior.planning import (
     end_pose,
     follow,
     no_go_disc,
+    picture,
     plot_plan,
     track_path,
     track_velocity,
@@ -265,6 +268,36 @@ def test_plans_of_any_length_are_drawn(motion, tmp_path, frames):
     assert (tmp_path / "0.png").read_bytes() != (tmp_path / "1.png").read_bytes()
 
 
+def test_poses_and_waypoints_are_marked_in_the_picture(motion, tmp_path, monkeypatch):
+    drawn = {}
+
+    def kept(figure, out):
+        save_figure(figure, out)
+        drawn[out.stem] = figure
+
+    monkeypatch.setattr(picture, "save_figure", kept)
+    poses = [TargetPose.of(motion, 30, time=1.0)]
+    poses.append(replace(TargetPose.of(motion, 60, time=2.0), place=None))
+    way = PathTarget.through(np.array([[2.0, 0.0]]), speed=1.0)
+    detour = way.around(np.array([[1.0, 0.0, 0.55]]))
+    assert len(detour.points) > 2
+    plot_plan(motion, detour, tmp_path / "a.svg", waypoints=way.points[1:], poses=poses)
+    plot_plan(motion, PathTarget.through_poses(poses), tmp_path / "b.svg", poses=poses)
+    marked = {
+        name: {line.get_label(): line.get_xydata() for line in figure.axes[0].lines}
+        for name, figure in drawn.items()
+    }
+    np.testing.assert_allclose(marked["a"]["waypoints"], [[2.0, 0.0]])
+    np.testing.assert_allclose(marked["a"]["path"], detour.points)
+    for name in ("a", "b"):
+        # A pose of no place is marked where the plan is at its time.
+        places = [[pose.x, pose.y] for pose in (poses[0].place, Start.of(motion[60:61]))]
+        np.testing.assert_allclose(marked[name]["poses"], places, atol=1e-6)
+    # Through poses alone there is no path to be off.
+    assert marked["b"].keys().isdisjoint(("path", "waypoints"))
+    assert [len(drawn[name].axes) for name in ("a", "b")] == [2, 1]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -346,6 +379,14 @@ def test_a_plan_that_misses_its_waypoints_says_by_how_much(tiny_run, tiny_prior_
         assert result["end_error_m"] > 0.5, "a hardly trained prior goes elsewhere"
         assert f"the plan is {result['path_error_m']:.2f} m {words}" in noted
         assert f"{result['end_error_m']:.2f} m at its end" in noted
+    # Who stops short of the last waypoint is told what to do.
+    (tmp_path / "far.csv").write_text("x,y\n-4,0\n")
+    for name, advice in (("way", "or give later times"), ("far", "or lower --speed")):
+        code, _, noted = run(*base, "--waypoints", tmp_path / f"{name}.csv", "--seconds", 2)
+        assert code == 0, noted
+        assert f"`--end X Y YAW` arrives; {advice}, or raise --seconds" in noted
+    code, _, noted = run(*base, "--velocity-profile", tmp_path / "v.csv")
+    assert "--end" not in noted
     # What is near is not told.
     (tmp_path / "stay.csv").write_text("t,x,y\n0,0,0\n0.2,0.02,0\n")
     code, said, noted = run(*base, "--waypoints", tmp_path / "stay.csv", "--seconds", 0.2)

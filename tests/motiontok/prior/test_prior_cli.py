@@ -13,6 +13,7 @@ from bvh import procedural
 from bvh import rotations as rot
 from motiontok import MotionTokenizer
 from motiontok.codes import Codes
+from motiontok.guidance import LABEL_GUIDANCE
 from motiontok.prior import SamplingOptions
 from motiontok.prior.planning import SearchPlanner
 
@@ -131,6 +132,10 @@ def test_velocities_are_a_robots_where_one_is_named(run, tmp_path):
     way = np.diff(trajectory.qpos[:, :2], axis=0)
     gone = np.linalg.norm(way[::10].sum(axis=0)) * 10 / (len(way) / 30)
     assert gone == pytest.approx(result["velocity"][0][0], abs=0.15)
+    # Both files are told.
+    code, said, error = run("sample", "--seconds", 1, "--robot", "g1", "-o", out)
+    assert code == 0, error
+    assert said.rstrip().endswith(f"-> {out}, {tmp_path / 'a.robot.npz'}")
 
 
 def test_a_clip_is_continued_from_where_it_was(run, base, tmp_path, tiny_tokenizer):
@@ -240,6 +245,13 @@ def test_training_from_the_command_line(run, tiny_run, labelled_clips, tmp_path)
     assert code == 1
     assert "already holds a run" in error
     assert run(*base, "--width", 12, "--out", tmp_path)[0] == 2
+
+
+@pytest.mark.parametrize("command", ["sample", "plan"])
+def test_help_tells_the_guidance_that_labels_have(run, command):
+    code, said, _ = run(command, "--help")
+    assert code == 0
+    assert f"[default: labels {LABEL_GUIDANCE:g}, commands 1]" in " ".join(said.split())
 
 
 def test_defaults_are_those_of_python_and_of_the_server():

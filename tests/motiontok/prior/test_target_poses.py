@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -294,3 +297,36 @@ def test_planning_through_a_pose_at_the_beginning_alone_says_what_is_missing(
     code, _, noted = run("plan", "--pose", pose, "--seconds", 0.5, "-o", clips / "bad.npy")
     assert code == 2
     assert message in noted
+
+
+def test_a_plan_through_poses_alone_tells_no_errors_of_a_path(run, clips):
+    pose = f"{clips / 'walk.npz'}:30@1,0.8,0,0"
+    out = clips / "through.npy"
+    asked = ["plan", "--pose", pose, "--samples", 2, "--horizon", 1, "--beam", 1, "-o", out]
+    code, said, noted = run(*asked, "--no-go", 0.5, 3, 0.3, "--json")
+    assert code == 0, noted
+    result = json.loads(said)
+    assert {name for name in result if "error" in name or "clearance" in name} == {
+        "pose_error_m", "pose_errors_m", "clearance_m",
+    }  # fmt: skip
+    assert result["pose_error_m"] < 0.15
+    assert "note" not in noted
+    # With waypoints beside it there is a path.
+    (clips / "way.csv").write_text("x,y\n0.8,0\n", encoding="utf-8")
+    code, said, noted = run(*asked, "--waypoints", clips / "way.csv", "--json")
+    assert code == 0, noted
+    assert {"path_error_m", "end_error_m", "pose_error_m"} <= json.loads(said).keys()
+
+
+def test_the_samples_through_poses_that_the_page_shows_are_drawn(run, clips, monkeypatch):
+    page = (Path(__file__).parents[3] / "docs" / "tokens.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^motiontok (sample .*--pose [^#\n]*)", page, flags=re.MULTILINE)
+    assert len(shown) == 2
+    monkeypatch.chdir(clips)
+    WALK[:120].save(clips / "walk4.npz")
+    WAVE.save(clips / "wave.npz")
+    for line in shown:
+        line = line.replace("walk.bvh", "walk4.npz").replace("wave.bvh", "wave.npz")
+        code, said, noted = run(*shlex.split(line), "--json")
+        assert code == 0, noted
+        assert all(missed < 0.15 for missed in json.loads(said)["pose_error_m"][0])

@@ -238,7 +238,9 @@ def test_states_that_are_past_or_beyond_are_told(client, walk, wait_for):
             ask("p", **arguments)
     client.push("p", walk[:2])
     assert wait_for(lambda: client.open("p", resume=True)["frame"] > 5)
-    with pytest.raises(ServerError, match=r"frame 2 is past: \d+ is the next state"):
+    with pytest.raises(
+        ServerError, match=r"frame 2 is past: \d+ is the next state; take a later from_frame"
+    ):
         client.replace("p", walk[:1], from_frame=2)
     with pytest.raises(ServerError, match=r"frame 2 is past"):
         client.clear("p", from_frame=2)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -372,3 +375,16 @@ def test_closing_does_not_wait_for_work_and_work_that_goes_on_harms_nothing(
         thread.join(timeout=30.0)
         assert not thread.is_alive()
     context.destroy(linger=0)
+
+
+def test_the_client_shown_on_the_page_runs_and_leaves_no_session(server, client):
+    page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert "tcp://127.0.0.1:5557" in shown
+    names: dict[str, Any] = {}
+    exec(shown.replace("5557", str(server.port)), names)
+    # The plan began where the page says, after what was playing.
+    assert names["plan"]["from_frame"] == names["frame"] + 250
+    assert len(names["plan"]["past"])
+    assert client.info()["sessions"] == 0
+    assert not client.open("walker")["resumed"]
