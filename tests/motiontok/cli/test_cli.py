@@ -239,6 +239,27 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(refuses, arguments, wo
     refuses(*arguments, code=2, words=words)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "demo",
+        "retarget clip.bvh -o out.npz",
+        "plan -o out.npz",
+        "sample -o out.npz",
+        "serve",
+        "view clip.bvh",
+        "convert a.npz b.npz",
+        "encode a.npz",
+        "train folder",
+    ],
+)
+def test_a_second_robot_is_refused_where_one_is_taken(refuses, command):
+    """Click would drop the first without a word."""
+    words = command.split()
+    says = f"--robot is given 2 times: {words[0]} takes one; run it once for each robot"
+    refuses(*words, "--robot", "g1", "--robot=talos", code=2, words=says)
+
+
 def test_resuming_nothing_is_refused(refuses):
     refuses("train", "demo", "--resume", code=1, words="no checkpoint to resume from")
 
