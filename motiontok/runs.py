@@ -53,7 +53,8 @@ class Run:
         tokenizer: the trained tokenizer, saved in ``out/tokenizer``.
         trained: the loop's report.
         held_out: the held-out motions.
-        metrics: of :func:`held_out_metrics`.
+        metrics: of :func:`held_out_metrics`, and its ``mpjpe_mm`` of the tokenizer that the run
+            started from, if any, as ``start_mpjpe_mm``.
         skipped: (file, reason) of clips that could not be read.
     """
 
@@ -192,6 +193,8 @@ def run_training(
     tokenizer = tokenizer_of(trained.method)
     tokenizer.save_pretrained(out / "tokenizer")
     metrics = held_out_metrics(tokenizer, clips)
+    if start is not None:
+        metrics["start_mpjpe_mm"] = held_out_metrics(start.to(device), clips)["mpjpe_mm"]
     metrics |= {f"window_{k}": v for k, v in trained.best.validation.items()}
     metrics |= {"bits_per_second": tokenizer.bits_per_second, "training_seconds": trained.seconds}
     _write_json(out / "metrics.json", metrics)

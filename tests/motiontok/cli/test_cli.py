@@ -577,6 +577,30 @@ def test_a_time_budget_ends_a_run_by_the_clock(motiontok, tiny_settings, tmp_pat
     assert read_header(run / "checkpoint.safetensors")["step"] == report["step"]
 
 
+def test_training_says_what_its_start_errs_on_the_same_clips(
+    motiontok, tiny_run, tiny_settings, tmp_path
+):
+    settings = [word for value in tiny_settings for word in ("--set", value)]
+    train = ["train", "demo", "--out", tmp_path / "run", *settings, "--steps", 3]
+    done = motiontok(*train, "--from", tiny_run)
+    assert done.code == 0, done.err
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    # The clips are those of the start's own run.
+    start = json.loads((tiny_run / "metrics.json").read_text())["mpjpe_mm"]
+    assert metrics["start_mpjpe_mm"] == pytest.approx(start, rel=1e-4)
+    assert metrics["mpjpe_mm"] != metrics["start_mpjpe_mm"]
+    said = f": MPJPE {metrics['mpjpe_mm']:.1f} mm, {start:.1f} before, rotation "
+    assert said in done.out.splitlines()[-2]
+
+    # A run that goes on has the same start; one from nothing has none.
+    done = motiontok(*train[:-1], 4, "--resume")
+    assert f" mm, {start:.1f} before, " in done.out
+    done = motiontok(*train, "--out", tmp_path / "new", "--from", "scratch")
+    assert done.code == 0, done.err
+    assert "before" not in done.out
+    assert "start_mpjpe_mm" not in json.loads((tmp_path / "new" / "metrics.json").read_text())
+
+
 def test_download_goes_with_lafan_alone(motiontok, monkeypatch, tmp_path):
     """Fetching is for LAFAN1 without --data; the message says so."""
     monkeypatch.chdir(tmp_path)
