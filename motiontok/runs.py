@@ -218,7 +218,8 @@ def run_training(
     _keep_data(out, data, reading)
     metrics = held_out_metrics(tokenizer, clips)
     if start is not None:
-        metrics["start_mpjpe_mm"] = held_out_metrics(start.to(device), clips)["mpjpe_mm"]
+        of_start = held_out_metrics(start.to(device), clips, doing="measuring its start")
+        metrics["start_mpjpe_mm"] = of_start["mpjpe_mm"]
     metrics |= {f"window_{k}": v for k, v in trained.best.validation.items()}
     metrics |= {"bits_per_second": tokenizer.bits_per_second, "training_seconds": trained.seconds}
     _write_json(out / "metrics.json", metrics)
@@ -320,15 +321,22 @@ def _start_of(
     return start
 
 
-def held_out_metrics(tokenizer: MotionTokenizer, clips: Clips) -> dict[str, Any]:
+def held_out_metrics(
+    tokenizer: MotionTokenizer, clips: Clips, *, doing: str = "measuring"
+) -> dict[str, Any]:
     """Motion metrics of whole reconstructed clips, each on its own skeleton.
+
+    Args:
+        tokenizer: to measure.
+        clips: whose held-out ones are reconstructed.
+        doing: what the display of progress says.
 
     Returns:
         What :func:`~motiontok.evaluate.sets.metrics_of_sets` does.
     """
     done = 0
     rows: dict[str, list[tuple[int, dict[str, float]]]] = {}
-    with progress("measuring", len(clips.held_out)) as update:
+    with progress(doing, len(clips.held_out)) as update:
         for of in clips.sets:
             rows[of.name] = []
             for motion in of.held_out:

@@ -77,9 +77,9 @@ def clips_to_measure(
         )
     if data:
         held, count = len(clips.held_out), len(clips.held_out) + len(clips.training)
-        print_notes(
-            [f"{held} of {count} clips are measured, which training holds out; --all measures all"]
-        )
+        # Whether training had them is not known: the split would hold these out.
+        told = f"{held} of {count} clips are measured, those that the split of training holds out"
+        print_notes([f"{told}; --all measures all"])
     return clips, _split(of_data, clips)
 
 

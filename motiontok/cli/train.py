@@ -32,8 +32,8 @@ _HELP = f"""Train a tokenizer.
 
 CONFIG is a TOML file, or one of those that come with motiontok: {", ".join(shipped_configs())}.
 
-lafan, bandai and folder train for ten minutes, general for thirty; --time-budget MINUTES
-for more or less.
+--time-budget MINUTES is how long: by default ten for lafan, bandai and folder, thirty for
+general.
 
 Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
 leaves a checkpoint that --resume continues from; lopq and pca-pq are fitted in one pass,

@@ -204,8 +204,8 @@ def test_eval_says_which_split_it_used_and_what_it_left(run, tmp_path, others, s
     assert code == 0, err
     test = json.loads(said)["test"]
     assert test["split"] == split
-    told = f"{test['clips']} of {len(names)} clips are measured, which training holds out"
-    assert f"note: {told}; --all measures all\n" in err
+    told = f"note: {test['clips']} of {len(names)} clips are measured, those that the split of"
+    assert f"{told} training holds out; --all measures all\n" in err
     code, said, err = run("eval", tmp_path / "run", *data, "--all", "--json")
     assert json.loads(said)["test"]["clips"] == len(names)
     assert "--all" not in err
