@@ -239,6 +239,16 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(refuses, arguments, wo
     refuses(*arguments, code=2, words=words)
 
 
+def test_help_of_train_says_how_long_it_takes(motiontok):
+    from motiontok.config import load_config
+
+    said = " ".join(motiontok("train", "--help").out.split())
+    words = "--time-budget MINUTES is how long: by default ten for lafan, bandai and folder, thirty"
+    assert f"{words} for general." in said
+    minutes = [load_config(name).train.time_budget for name in ("lafan", "bandai", "folder")]
+    assert [*minutes, load_config("general").train.time_budget] == [10, 10, 10, 30]
+
+
 @pytest.mark.parametrize(
     "command",
     [
