@@ -37,12 +37,35 @@ from motiontok.training import (
 )
 from motiontok.training.parallel import first_before_others
 
-__all__ = ["SCRATCH", "Run", "find_start", "held_out_metrics", "resumed_config", "run_training"]
+__all__ = [
+    "SCRATCH",
+    "DataOfRun",
+    "Run",
+    "data_of_run",
+    "find_start",
+    "held_out_metrics",
+    "resumed_config",
+    "run_training",
+]
 
 SCRATCH = "scratch"
 """Name for starting from no tokenizer."""
 
 _START = "start"  # folder in that of a run
+_DATA = "data.json"
+
+
+@dataclass(frozen=True)
+class DataOfRun:
+    """Where the clips of a run lie, which its tokenizer, made to be passed on, does not say.
+
+    Attributes:
+        paths: absolute, as ``--data`` named them.
+        reading: digest of how they were read; empty if nothing was said of that.
+    """
+
+    paths: tuple[Path, ...]
+    reading: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +76,8 @@ class Run:
         tokenizer: the trained tokenizer, saved in ``out/tokenizer``.
         trained: the loop's report.
         held_out: the held-out motions.
-        metrics: of :func:`held_out_metrics`.
+        metrics: of :func:`held_out_metrics`, and its ``mpjpe_mm`` of the tokenizer that the run
+            started from, if any, as ``start_mpjpe_mm``.
         skipped: (file, reason) of clips that could not be read.
     """
 
@@ -98,8 +122,8 @@ def run_training(
     Args:
         config: the run.
         out: its folder: config.json, log.csv, event files of TensorBoard,
-            checkpoint.safetensors, best.safetensors, curves.png, metrics.json and tokenizer/,
-            which holds the weights of the best validation.
+            checkpoint.safetensors, best.safetensors, curves.png, metrics.json, data.json (the
+            paths in ``data``) and tokenizer/, which holds the weights of the best validation.
         data: folders, archives or files of clips, each a set; some data sets need none.
         strict: stop at a clip that cannot be read, or with a fault in it.
         reading: how to read the files; it overrides a ``bvh.toml`` beside them.
@@ -191,7 +215,11 @@ def run_training(
         )
     tokenizer = tokenizer_of(trained.method)
     tokenizer.save_pretrained(out / "tokenizer")
+    _keep_data(out, data, reading)
     metrics = held_out_metrics(tokenizer, clips)
+    if start is not None:
+        of_start = held_out_metrics(start.to(device), clips, doing="measuring its start")
+        metrics["start_mpjpe_mm"] = of_start["mpjpe_mm"]
     metrics |= {f"window_{k}": v for k, v in trained.best.validation.items()}
     metrics |= {"bits_per_second": tokenizer.bits_per_second, "training_seconds": trained.seconds}
     _write_json(out / "metrics.json", metrics)
@@ -203,6 +231,36 @@ def run_training(
         except MissingDependencyError as error:
             say(str(error))
     return Run(tokenizer, trained, clips.held_out, metrics, clips.skipped)
+
+
+def data_of_run(folder: str | Path) -> DataOfRun | None:
+    """The clips that a run was trained on.
+
+    Args:
+        folder: of the run, or of the tokenizer in it.
+
+    Returns:
+        None if it is no run's, or needed none to be named.
+    """
+    folder = Path(folder)
+    for path in (folder / _DATA, folder.absolute().parent / _DATA):
+        if path.is_file() and (path.parent / "tokenizer").is_dir():
+            try:
+                values = json.loads(path.read_text(encoding="utf-8"))
+                return DataOfRun(tuple(map(Path, values["data"])), str(values["reading"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise TrainingError(f"{path}: damaged ({error}); remove it") from None
+    return None
+
+
+def _keep_data(out: Path, data: Sequence[str | Path], reading: Reading | None) -> None:
+    """What :func:`data_of_run` gives; of a run that goes on, what it was last given."""
+    if data:
+        paths = [str(Path(path).expanduser().absolute()) for path in data]
+        said = "" if reading is None else reading.digest
+        _write_json(out / _DATA, {"data": paths, "reading": said})
+    else:
+        (out / _DATA).unlink(missing_ok=True)
 
 
 def find_start(config: Config, name: str | None) -> MotionTokenizer | None:
@@ -263,15 +321,22 @@ def _start_of(
     return start
 
 
-def held_out_metrics(tokenizer: MotionTokenizer, clips: Clips) -> dict[str, Any]:
+def held_out_metrics(
+    tokenizer: MotionTokenizer, clips: Clips, *, doing: str = "measuring"
+) -> dict[str, Any]:
     """Motion metrics of whole reconstructed clips, each on its own skeleton.
+
+    Args:
+        tokenizer: to measure.
+        clips: whose held-out ones are reconstructed.
+        doing: what the display of progress says.
 
     Returns:
         What :func:`~motiontok.evaluate.sets.metrics_of_sets` does.
     """
     done = 0
     rows: dict[str, list[tuple[int, dict[str, float]]]] = {}
-    with progress("measuring", len(clips.held_out)) as update:
+    with progress(doing, len(clips.held_out)) as update:
         for of in clips.sets:
             rows[of.name] = []
             for motion in of.held_out:

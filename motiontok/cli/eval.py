@@ -24,7 +24,6 @@ from motiontok.cli.pictures import eval_on_images
 
 if TYPE_CHECKING:
     from bvh.reading import Reading
-    from motiontok.data.clips import Clips
     from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["eval"]
@@ -74,7 +73,8 @@ def eval(
 
     Reports errors of motion beside the source's own values, the metrics of the DAPS
     paper, bits and use of codes, and the speed of encoding and decoding. The split is that of the
-    tokenizer's training; --all takes every clip, for data of your own. Each --data is a set: errors
+    tokenizer's training, and so are the clips of a run unless --data names others; --all takes
+    every clip, for data of your own. Each --data is a set: errors
     are given for each set, and as means over all frames and over sets. For images it reports PSNR,
     SSIM, log-likelihood, use of codes and, on request, FID.
 
@@ -106,6 +106,7 @@ def eval(
             as_json=as_json,
         )
         return
+    from motiontok.cli.eval_clips import clips_to_measure
     from motiontok.data.training_data import windows_to_measure
     from motiontok.evaluate.evaluation import evaluate_tokenizer
     from motiontok.evaluate.machine import machine
@@ -115,7 +116,9 @@ def eval(
     from motiontok.tokenizer import MotionTokenizer
 
     opened = MotionTokenizer.from_pretrained(tokenizer, device=use_device(device))
-    clips, split = _clips(opened, data, everything, reading, strict)
+    clips, split = clips_to_measure(
+        tokenizer, opened, data, everything=everything, reading=reading, strict=strict
+    )
     for line in clips.notes:
         click.echo(line, err=True)
     windows = windows_to_measure(clips, opened.frames_per_window, opened.statistics)
@@ -166,56 +169,6 @@ def _write(
         plot_usage([Outcome(cell, result)], [name], out / "usage.png")
     except MissingDependencyError as error:
         click.echo(str(error), err=True)
-
-
-def _clips(
-    tokenizer: MotionTokenizer,
-    data: tuple[Path, ...],
-    everything: bool,
-    reading: Reading,
-    strict: bool,
-) -> tuple[Clips, str]:
-    """Clips to measure on, as what is held out, and the split's name."""
-    from dataclasses import replace
-
-    from bvh import lafan
-    from motiontok.data.clips import every_clip, load_clips
-    from motiontok.errors import DataError, InputError
-    from motiontok.evaluate.sets import of_sets
-    from motiontok.progress import progress
-
-    config = tokenizer.config
-    of_data = config.data
-    with progress("reading clips", 1) as update:
-        if everything or (data and of_data.dataset == "procedural"):
-            if not data:
-                raise InputError("--all needs --data: a folder or archive of BVH clips")
-            clips = every_clip(
-                data,
-                strict=strict,
-                reading=reading,
-                calibrations=tokenizer.calibrations,
-                update=lambda n, of: update(n, total=of),
-            )
-            return clips, f"all clips of {', '.join(of.name for of in clips.sets)}"
-        if of_data.dataset in ("folder", "general") and not data:
-            raise DataError("this tokenizer was trained on clips of your own: give --data")
-        clips = load_clips(
-            # Weights are of the sets of its training, and of its draws.
-            replace(of_data, weights={}),
-            data,
-            seed=config.train.seed,
-            strict=strict,
-            reading=reading,
-            calibrations=tokenizer.calibrations,
-            update=lambda n, of: update(n, total=of),
-        )
-    how = f"1 in {of_data.holdout} clips held out"
-    if of_data.holdout_actions:
-        how = f"{of_data.holdout_actions} held out"
-    if of_data.dataset == "lafan":
-        how = f"{', '.join(lafan.DAPS_VALIDATION)} held out, or {how}"
-    return clips, f"{of_data.dataset}, {how}{of_sets(clips.sets)}"
 
 
 def _baselines(data: Path | None, as_json: bool) -> None:

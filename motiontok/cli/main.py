@@ -56,7 +56,30 @@ class _LazyGroup(click.Group):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             guess = f"did you mean {near[0]}? " if near else ""
             ctx.fail(f"no command {args[0]!r}: {guess}choose from {', '.join(COMMANDS)}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            _refuse_many_robots(ctx, command, rest)
+        return name, command, rest
+
+
+def _refuse_many_robots(ctx: click.Context, command: click.Command, args: list[str]) -> None:
+    """Refuse a second ``--robot`` of a command that takes one: Click would drop the first.
+
+    Raises:
+        click.UsageError: it is given again.
+    """
+    with click.Context(command, ctx, info_name=command.name) as inner:
+        try:
+            _, _, order = command.make_parser(inner).parse_args(list(args))
+        except click.UsageError:
+            return  # the command says it
+        for option in order:
+            single = isinstance(option, click.Option) and not option.multiple
+            if single and "--robot" in option.opts and (times := order.count(option)) > 1:
+                inner.fail(
+                    f"--robot is given {times} times: {command.name} takes one; run it once for "
+                    "each robot"
+                )
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

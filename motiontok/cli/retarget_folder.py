@@ -253,6 +253,10 @@ def _tell(
     together = Report.of_many([line.figures() for line in kept], frames)
     if not as_json:
         click.echo(together.table())
+        if len(kept) > 1:
+            worst = max(kept, key=lambda line: line.figures().position_error)
+            error = 100 * worst.figures().position_error
+            click.echo(f"worst clip: {source / worst.file}, position error {error:.2f} cm mean")
         left = f", {len(lines) - len(kept)} left out" if len(kept) < len(lines) else ""
         click.echo(
             f"wrote {len(kept) - old} trajectories{f', {old} were there already' if old else ''}"

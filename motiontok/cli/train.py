@@ -32,6 +32,9 @@ _HELP = f"""Train a tokenizer.
 
 CONFIG is a TOML file, or one of those that come with motiontok: {", ".join(shipped_configs())}.
 
+--time-budget MINUTES is how long: by default ten for lafan, bandai and folder, thirty for
+general.
+
 Writes a run folder with the tokenizer, checkpoint, log, curves and metrics. Ctrl-C
 leaves a checkpoint that --resume continues from; lopq and pca-pq are fitted in one pass,
 which leaves none. Several --data are sets of clips: each has its own held-out clips, and is
@@ -61,7 +64,9 @@ with many processes (docs/training.md).
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder  [default: runs/CONFIG]")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps, not minutes.")
-@click.option("--time-budget", type=float, help="Minutes of training, instead of --steps.")
+@click.option(
+    "--time-budget", type=float, metavar="MINUTES", help="How long to train, instead of --steps."
+)
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of CONFIG."
@@ -259,8 +264,9 @@ def _of_sets(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _quality(m: Mapping[str, float]) -> str:
+    before = f", {m['start_mpjpe_mm']:.1f} before" if "start_mpjpe_mm" in m else ""
     return (
-        f"MPJPE {m['mpjpe_mm']:.1f} mm, rotation {m['rotation_deg']:.1f} deg, foot skate "
+        f"MPJPE {m['mpjpe_mm']:.1f} mm{before}, rotation {m['rotation_deg']:.1f} deg, foot skate "
         f"{m['skate_mm_s']:.0f} mm/s (source {m['skate_truth_mm_s']:.0f})"
     )
 

@@ -275,6 +275,7 @@ def _train(
     until = step if resume else None
     writing = RunLog(out, columns, until=until) if first else nullcontext()
     half = settings.precision == "bfloat16"
+    figures = _of_held_out(metrics)
     if resume and update is not None:
         update(done(), before=done())
     with writing as log, deferred_interrupt() as interrupted:
@@ -316,10 +317,10 @@ def _train(
                 row |= {"step": step, "seconds": clock() - begin}
                 if log is not None:
                     log.append(row)
-                if update is not None:
-                    update(done(), _describe(row, metrics))
-            elif update is not None:
-                update(done())
+                figures = _describe(row, metrics)
+            if update is not None:
+                # A time budget's display does not count steps.
+                update(done(), f"step {step}  {figures}" if settings.time_budget else figures)
             stop = any_of(interrupted(), members)
             if step % settings.checkpoint_every == 0 or last or stop:
                 # What is not good is not kept.
@@ -378,15 +379,16 @@ def _used(usage: Tensor) -> float:
     return float((usage > 0.01).float().mean())
 
 
+def _of_held_out(validation: dict[str, float]) -> str:
+    if "mpjpe_mm" in validation:
+        return f"val {validation['mpjpe_mm']:.1f} mm"
+    return f"val psnr {validation['psnr']:.1f}"
+
+
 def _describe(row: dict[str, Any], validation: dict[str, float]) -> str:
-    held_out = (
-        f"{validation['mpjpe_mm']:.1f} mm"
-        if "mpjpe_mm" in validation
-        else f"psnr {validation['psnr']:.1f}"
-    )
     parts = [
         f"psnr {row['psnr']:.1f}",
-        f"val {held_out}",
+        _of_held_out(validation),
         *(f"{k} {row[k]:.3g}" for k in ("ess", "eta", "beta") if k in row),
         f"codes {100 * row['code_usage']:.0f}%",
     ]

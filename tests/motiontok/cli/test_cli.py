@@ -239,6 +239,37 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(refuses, arguments, wo
     refuses(*arguments, code=2, words=words)
 
 
+def test_help_of_train_says_how_long_it_takes(motiontok):
+    from motiontok.config import load_config
+
+    said = " ".join(motiontok("train", "--help").out.split())
+    words = "--time-budget MINUTES is how long: by default ten for lafan, bandai and folder, thirty"
+    assert f"{words} for general." in said
+    minutes = [load_config(name).train.time_budget for name in ("lafan", "bandai", "folder")]
+    assert [*minutes, load_config("general").train.time_budget] == [10, 10, 10, 30]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "demo",
+        "retarget clip.bvh -o out.npz",
+        "plan -o out.npz",
+        "sample -o out.npz",
+        "serve",
+        "view clip.bvh",
+        "convert a.npz b.npz",
+        "encode a.npz",
+        "train folder",
+    ],
+)
+def test_a_second_robot_is_refused_where_one_is_taken(refuses, command):
+    """Click would drop the first without a word."""
+    words = command.split()
+    says = f"--robot is given 2 times: {words[0]} takes one; run it once for each robot"
+    refuses(*words, "--robot", "g1", "--robot=talos", code=2, words=says)
+
+
 def test_resuming_nothing_is_refused(refuses):
     refuses("train", "demo", "--resume", code=1, words="no checkpoint to resume from")
 
@@ -554,6 +585,30 @@ def test_a_time_budget_ends_a_run_by_the_clock(motiontok, tiny_settings, tmp_pat
     assert rows[-1]["step"] == report["step"]
     assert "val_mse" in rows[-1]
     assert read_header(run / "checkpoint.safetensors")["step"] == report["step"]
+
+
+def test_training_says_what_its_start_errs_on_the_same_clips(
+    motiontok, tiny_run, tiny_settings, tmp_path
+):
+    settings = [word for value in tiny_settings for word in ("--set", value)]
+    train = ["train", "demo", "--out", tmp_path / "run", *settings, "--steps", 3]
+    done = motiontok(*train, "--from", tiny_run)
+    assert done.code == 0, done.err
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    # The clips are those of the start's own run.
+    start = json.loads((tiny_run / "metrics.json").read_text())["mpjpe_mm"]
+    assert metrics["start_mpjpe_mm"] == pytest.approx(start, rel=1e-4)
+    assert metrics["mpjpe_mm"] != metrics["start_mpjpe_mm"]
+    said = f": MPJPE {metrics['mpjpe_mm']:.1f} mm, {start:.1f} before, rotation "
+    assert said in done.out.splitlines()[-2]
+
+    # A run that goes on has the same start; one from nothing has none.
+    done = motiontok(*train[:-1], 4, "--resume")
+    assert f" mm, {start:.1f} before, " in done.out
+    done = motiontok(*train, "--out", tmp_path / "new", "--from", "scratch")
+    assert done.code == 0, done.err
+    assert "before" not in done.out
+    assert "start_mpjpe_mm" not in json.loads((tmp_path / "new" / "metrics.json").read_text())
 
 
 def test_download_goes_with_lafan_alone(motiontok, monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bvh import procedural
+from bvh import lafan, procedural
 from motiontok.config import load_config
 from motiontok.errors import DataError, TrainingError
 from motiontok.evaluate.bench import load_bench
@@ -156,6 +156,61 @@ def test_eval_measures_each_set_and_all_of_them(run, trained, folders, tmp_path)
     assert "mean over sets" not in said
 
 
+def test_eval_of_a_run_finds_the_clips_of_its_training(run, folders, tmp_path, monkeypatch):
+    """From anywhere, of the run's folder or the tokenizer's in it, as long as they are there."""
+    mine = shutil.copytree(folders / "walks", tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("train", "folder", "--data", "mine", "--out", "run", *SETTINGS)
+    assert code == 0, err
+    trained = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    monkeypatch.chdir("/")
+    for folder in (tmp_path / "run", tmp_path / "run" / "tokenizer"):
+        code, said, err = run("eval", folder, "--json")
+        assert code == 0, err
+        assert f"note: clips of its training: {mine}\n" in err
+        assert "--all measures all" not in err
+        metrics = json.loads(said)["metrics"]
+        assert metrics["mpjpe_mm"] == pytest.approx(trained["mpjpe_mm"])
+    # A tokenizer may be passed on, and says nothing of this machine.
+    for path in (tmp_path / "run" / "tokenizer").iterdir():
+        assert str(mine).encode() not in path.read_bytes()
+    mine.rename(tmp_path / "elsewhere")
+    code, _, err = run("eval", tmp_path / "run")
+    assert (code, err.splitlines()[-1]) == (
+        2, f"error: {tmp_path / 'run'} was trained on {mine}, which is there no more: give --data"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("others", "split"),
+    [
+        (["a"], "lafan, dance2_subject2, fight1_subject2, run2_subject1, walk2_subject4 held out"),
+        (["a", "b", "c", "d"], "lafan, 1 in 3 clips (a, d) held out"),
+        (map("{:02d}".format, range(13)), "lafan, 1 in 3 clips held out"),
+    ],
+    ids=["paper", "few", "many"],
+)
+def test_eval_says_which_split_it_used_and_what_it_left(run, tmp_path, others, split):
+    names = [*others, *(lafan.DAPS_VALIDATION if "dance2" in split else ())]
+    (tmp_path / "clips").mkdir()
+    for seed, name in enumerate(names):
+        clip = procedural.make("walk", seconds=1, seed=seed)
+        clip = replace(clip, source=replace(clip.source, name=name))
+        clip.save(tmp_path / "clips" / f"{name}.npz")
+    data = ["--data", tmp_path / "clips"]
+    code, _, err = run("train", "lafan", *data, "--out", tmp_path / "run", *SETTINGS)
+    assert code == 0, err
+    code, said, err = run("eval", tmp_path / "run", *data, "--json")
+    assert code == 0, err
+    test = json.loads(said)["test"]
+    assert test["split"] == split
+    told = f"note: {test['clips']} of {len(names)} clips are measured, those that the split of"
+    assert f"{told} training holds out; --all measures all\n" in err
+    code, said, err = run("eval", tmp_path / "run", *data, "--all", "--json")
+    assert json.loads(said)["test"]["clips"] == len(names)
+    assert "--all" not in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -176,13 +231,16 @@ def test_eval_measures_each_set_and_all_of_them(run, trained, folders, tmp_path)
         (["train", "mnist", "--data", "a", "--data", "b"], "--data is given 2 times: images"),
         (["train", "demo", "--set", "data.warp=3"], "data.warp must be 1 (no warps) to 2"),
         (["train", "lafan", "--download", "--data", "{walks}"], "without --data"),
-        (["eval", "{run}"], "clips of your own: give --data"),
+        (["eval", "{copy}"], "clips of your own: give --data"),
+        (["eval", "{run}", "--up", "z"], "read in another way: give the options of reading"),
+        (["eval", "default"], "on CMU and SNU, which do not come with it; give --data CLIPS --all"),
         (["eval", "{run}", "--all"], "--all needs --data"),
         (["eval", "lafan-baselines", "--data", "a", "--data", "b"], "the baselines take one"),
     ],
 )
 def test_bad_input_is_told_in_one_line(run, folders, trained, tmp_path, arguments, words):
-    names = {"walks": folders / "walks", "run": trained[0]}
+    copy = shutil.copytree(trained[0] / "tokenizer", tmp_path / "copy")
+    names = {"walks": folders / "walks", "run": trained[0], "copy": copy}
     out = ["--out", tmp_path / "out"] if arguments[0] == "train" else []
     code, _, err = run(*(word.format(**names) for word in arguments), *out)
     assert code == 2

@@ -112,6 +112,11 @@ def test_every_clip_of_a_folder_has_a_result_of_its_own(run, clip, tmp_path):
     errors = [row["position_error"] for row in told["files"]]
     assert told["position_error"] == pytest.approx(np.average(errors, weights=frames))
     assert told["self_penetration"] == max(row["self_penetration"] for row in told["files"])
+    # Read anew from the ledger, the table ends with the worst clip.
+    table = run("retarget", folder, "-o", out).stdout
+    worst = max(told["files"], key=lambda row: row["position_error"])
+    error = 100 * worst["position_error"]
+    assert f"worst clip: {worst['source']}, position error {error:.2f} cm mean\n" in table
 
 
 @pytest.mark.usefixtures("one_core")

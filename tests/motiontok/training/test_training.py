@@ -277,6 +277,26 @@ def test_a_run_by_the_clock_is_shown_in_per_cent(run, capsys):
     assert displayed_total(load_config("demo", ["train.steps=7"]), fitted=True) is None
 
 
+def test_every_line_of_progress_has_the_last_validation(run, tmp_path):
+    """By the clock also the step, which per cent do not tell."""
+    seen = []
+    ticks = itertools.count(0, 0.05)
+    run(
+        "train.time_budget=0.05",
+        "train.evaluations=2",
+        "train.evaluate_every=1000000",
+        "train.log_every=1000000",
+        clock=lambda: next(ticks),
+        update=lambda done, detail="", **_: seen.append(detail),
+    )
+    rows = [r for r in read_log(tmp_path / "log.csv") if "val_mse" in r]
+    assert [r["step"] for r in rows] == [0, rows[1]["step"], len(seen)]
+    for step, detail in enumerate(seen, 1):
+        last = [r for r in rows if r["step"] <= step][-1]
+        assert detail.startswith(f"step {step}  ")
+        assert f"val {last['val_mpjpe_mm']:.1f} mm" in detail
+
+
 def test_validation_numbers_are_what_they_say(data, tiny_settings):
     """A decoder that is off by a known amount in standardised units."""
     config = load_config("demo", tiny_settings)
