@@ -106,8 +106,8 @@ def _plant(
     both, standing = heel & toe, heel | toe
     heels, toes = positions + rotations @ sole.heel, positions + rotations @ sole.toe
 
-    # Headings of flat feet are held too. What they are turned by goes over into other frames: a foot
-    # that turns on its toe stands, but no longer on its heading, which must not jump.
+    # Headings of flat feet are held too. What they are turned by goes over into other frames: a
+    # foot that turns on its toe stands, but no longer on its heading, which must not jump.
     yaw = np.zeros_like(positions)
     heading = np.arctan2(rotations[:, 1, 0], rotations[:, 0, 0])
     yaw[:, 2] = steady(heading, both, fps) - heading

@@ -14,7 +14,7 @@ from bvh.procedural.signals import ramp
 from bvh.procedural.standing import standing
 from bvh.procedural.style import Style
 from bvh.rotations import from_axis_angle
-from motiontok.robots import evaluate, retarget
+from motiontok.robots import Follower, Trajectory, evaluate, retarget
 from motiontok.robots.reports.report import measure
 
 SLOPE = np.radians(8.0)
@@ -57,6 +57,18 @@ def test_a_foot_that_pivots_turns_without_a_jump(g1, side, slope):
     report = evaluate(trajectory, motion, g1, ground=plane)
     assert report.foot_slide < 0.01
     assert np.degrees(report.foot_tilt) < 1.0
+
+
+def test_a_stream_that_pivots_turns_without_a_jump(g1):
+    motion = pivot()
+    follower = Follower(g1, offsets=motion.offsets, look_ahead=0.0)
+    poses = list(zip(motion.root_positions, motion.rotations, strict=True))
+    q = np.array([follower.push(*pose) for pose in [*poses, *follower.latency * poses[-1:]]])
+    trajectory = Trajectory(q[follower.latency :], g1.joint_names, motion.fps, "g1")
+    corners = measure(trajectory, motion, g1).corners[:, 0]
+    steps = yaw_steps(corners[:, 2:].mean(axis=1) - corners[:, :2].mean(axis=1))
+    assert steps.sum() > 25.0
+    assert steps.max() < 6.0
 
 
 def test_feet_that_turn_between_two_stands_take_their_time(g1):
