@@ -1,6 +1,6 @@
 """Still anchors for standing or resting points, and corrections that fade between contacts.
 
-Both look at a second around a frame at most, so that a motion cut elsewhere has the same contacts
+They look at a second or so around a frame, so that a motion cut elsewhere has the same contacts
 from there on.
 """
 
@@ -13,9 +13,11 @@ from bvh.foot_contacts import runs
 from bvh.rotations import Array
 from motiontok.data.easing import smoothstep
 
-__all__ = ["fade", "still"]
+__all__ = ["fade", "steady", "still"]
 
 _STEADY = 0.5  # s over which the place of a contact is averaged
+_FIRM = 0.7  # s over which a turn of a flat foot spreads
+_LOOSE = 0.3  # s, where it is not flat
 _FADE = 0.5  # s from a contact at which its correction has faded
 
 
@@ -33,6 +35,28 @@ def still(path: Array, fps: float) -> Array:
     band[0] = 1.0 + 2.0 * heavy
     band[0, [0, -1]] = 1.0 + heavy
     out: Array = solveh_banded(band, path, lower=True, overwrite_ab=True, check_finite=False)
+    return out
+
+
+def steady(angles: Array, held: Array, fps: float) -> Array:
+    """Angles ``(frames,)``, rad, that turn as little as possible in frames ``held (frames,)``.
+
+    As :func:`still`, of the turns between held frames alone. Other turns are kept, and the rest of
+    the held ones comes gradually there: no angle jumps where a hold begins or ends, and two holds
+    shortly after one another share what lies between them.
+    """
+    if len(angles) < 2:
+        return angles.copy()
+    turns = (np.diff(angles) + np.pi) % (2.0 * np.pi) - np.pi
+    together = held[1:] & held[:-1]
+    path = np.concatenate([[0.0], np.cumsum(np.where(together, turns, 0.0))])
+    heavy = np.where(together, _FIRM * fps, _LOOSE * fps) ** 2
+    band = np.zeros((2, len(path)))
+    band[0] = 1.0
+    band[0, 1:] += heavy
+    band[0, :-1] += heavy
+    band[1, :-1] = -heavy
+    out: Array = angles - path + solveh_banded(band, path, lower=True, check_finite=False)
     return out
 
 

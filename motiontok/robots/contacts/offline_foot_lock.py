@@ -17,7 +17,7 @@ import numpy as np
 from bvh import rotations as quaternions
 from bvh.foot_contacts import SIDES, Contacts, runs
 from bvh.rotations import Array, to_matrix
-from motiontok.robots.contacts.anchors import fade, still
+from motiontok.robots.contacts.anchors import fade, steady, still
 from motiontok.robots.contacts.held_contacts import Hold
 from motiontok.robots.kinematics import so3
 from motiontok.robots.model.calibration import Calibration, Sole
@@ -104,20 +104,21 @@ def _plant(
     fps: float,
 ) -> tuple[Array, Array]:
     both, standing = heel & toe, heel | toe
-    ahead = rotations[:, :, 0]
     heels, toes = positions + rotations @ sole.heel, positions + rotations @ sole.toe
 
-    # Headings of flat feet get anchors too.
-    direction = ahead[:, :2] / np.maximum(np.linalg.norm(ahead[:, :2], axis=-1), 1e-6)[:, None]
-    for start, end in runs(both):
-        direction[start:end] = still(direction[start:end], fps)
-    direction /= np.maximum(np.linalg.norm(direction, axis=-1), 1e-6)[:, None]
+    # Headings of flat feet are held too. What they are turned by goes over into other frames: a
+    # foot that turns on its toe stands, but no longer on its heading, which must not jump.
+    yaw = np.zeros_like(positions)
+    heading = np.arctan2(rotations[:, 1, 0], rotations[:, 0, 0])
+    yaw[:, 2] = steady(heading, both, fps) - heading
+    headed = to_matrix(quaternions.exp(yaw)) @ rotations
+    heading += yaw[:, 2]
+    direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
     normals = np.concatenate([-planes[:, :2], np.ones((len(planes), 1))], axis=1)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    wanted = np.where(both[:, None, None], _flat(direction, normals), _level(rotations, normals))
-    turn = so3.log(wanted @ rotations.swapaxes(-1, -2))[0]
-    turn = fade(turn, standing, fps)
-    turned = to_matrix(quaternions.exp(turn)) @ rotations
+    wanted = np.where(both[:, None, None], _flat(direction, normals), _level(headed, normals))
+    turn = so3.log(wanted @ headed.swapaxes(-1, -2))[0]
+    turned = to_matrix(quaternions.exp(fade(turn, standing, fps))) @ headed
 
     correction = np.zeros_like(positions)
     toe_anchor, heel_anchor = toes.copy(), heels.copy()
