@@ -13,7 +13,7 @@ SOURCES = sorted([*(ROOT / "bvh").rglob("*.py"), *(ROOT / "motiontok").rglob("*.
 RANKS = {
     "errors": -2,
     "locks": -1,
-    "guidance": 0,
+    "sampling_defaults": 0,
     "settings": 0,
     "paths": 0,
     "progress": 0,
@@ -125,7 +125,7 @@ def test_nothing_imports_the_command_line():
 
 
 def test_commands_import_what_is_heavy_when_they_run():
-    light = ("motiontok.cli", "motiontok.errors", "motiontok.guidance", "motiontok.paths")
+    light = ("motiontok.cli", "motiontok.errors", "motiontok.sampling_defaults", "motiontok.paths")
     heavy = {"bvh", "torch", "numpy", "scipy", "pinocchio", "pyrender", "matplotlib", "rich"}
     wrong = [
         f"{module(path)} imports {name}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motiontok.errors import InputError
-from motiontok.guidance import LABEL_GUIDANCE
+from motiontok.sampling_defaults import LABEL_GUIDANCE
 
 if TYPE_CHECKING:
     from bvh.reading import Reading

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from motiontok.data import Start, World
 from motiontok.errors import CodesError, TokenizerError
-from motiontok.prior.courses import Courses, lead
 from motiontok.prior.folder import FORMAT, prior_folder, read_prior, write_prior
+from motiontok.prior.label_commands import Courses, lead
 from motiontok.prior.labels import Pairs, index_of
 from motiontok.prior.limits import CommandLimits, check_counts, command_rows
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
@@ -156,7 +156,7 @@ class TokenPrior:
         """Commands that :meth:`sample` follows when it is called with the same arguments.
 
         They are those given. A label or style without any draws what people of that label do
-        (:mod:`motiontok.prior.courses`), from where the prefix ends.
+        (:mod:`motiontok.prior.label_commands`), from where the prefix ends.
 
         Returns:
             ``(batch, windows, 3)``, m/s forward and left, and rad/s; NaN is open.

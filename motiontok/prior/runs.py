@@ -26,7 +26,7 @@ from motiontok.data.sets import (
 from motiontok.errors import InputError, TrainingError
 from motiontok.locks import locked
 from motiontok.prior.baselines import baseline_nats
-from motiontok.prior.courses import Courses
+from motiontok.prior.label_commands import Courses
 from motiontok.prior.labels import Pairs
 from motiontok.prior.limits import CommandLimits
 from motiontok.prior.model import PriorConfig, PriorModel

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from motiontok.errors import InputError
-from motiontok.guidance import LABEL_GUIDANCE
+from motiontok.sampling_defaults import LABEL_GUIDANCE
 
 __all__ = ["LABEL_GUIDANCE", "SamplingOptions", "choose", "filter_logits", "require_whole"]
 

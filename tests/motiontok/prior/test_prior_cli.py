@@ -13,9 +13,9 @@ from bvh import procedural
 from bvh import rotations as rot
 from motiontok import MotionTokenizer
 from motiontok.codes import Codes
-from motiontok.guidance import LABEL_GUIDANCE
 from motiontok.prior import SamplingOptions
 from motiontok.prior.planning import SearchPlanner
+from motiontok.sampling_defaults import LABEL_GUIDANCE
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.data import REFERENCE, Start
 from motiontok.prior import TokenPrior
-from motiontok.prior.courses import Course, Courses
+from motiontok.prior.label_commands import Course, Courses
 from motiontok.serve import Limits, Server
 from motiontok.serve import server as server_module
 from motiontok.serve.client import Client, ServerError, Subscriber

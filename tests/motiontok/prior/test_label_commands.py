@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from motiontok.errors import InputError, TokenizerError
 from motiontok.prior import TokenPrior
-from motiontok.prior.courses import Courses
+from motiontok.prior.label_commands import Courses
 from motiontok.prior.tokens import TokenSet
 
 OPEN = torch.nan
