@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +88,7 @@ def write_prior(
     halves = {
         k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()
     }
-    # A list without lists stands in a line.
-    text = re.sub(
-        r"\[[^][{}]*\]",
-        lambda found: json.dumps(json.loads(found[0])),
-        json.dumps({"format": FORMAT, **values}, indent=1),
-    )
+    text = _text({"format": FORMAT, **values})
     with (
         atomic_path(folder / "prior.json") as beside,
         atomic_path(folder / "prior.safetensors") as temporary,
@@ -104,3 +98,19 @@ def write_prior(
             save_file(halves, temporary)
         except SafetensorError as error:
             raise OSError(str(error)) from None
+
+
+def _text(value: Any, indent: str = "") -> str:
+    """JSON with a line for each value, and for each list that holds no other list or object."""
+    if isinstance(value, Mapping):
+        rows, ends = [f"{json.dumps(k)}: {_text(v, indent + ' ')}" for k, v in value.items()], "{}"
+    elif isinstance(value, Sequence) and any(_nests(one) for one in value):
+        rows, ends = [_text(one, indent + " ") for one in value], "[]"
+    else:
+        return json.dumps(value)
+    lines = ",".join(f"\n{indent} {row}" for row in rows)
+    return f"{ends[0]}{lines}\n{indent}{ends[1]}" if rows else ends
+
+
+def _nests(value: Any) -> bool:
+    return isinstance(value, Mapping | Sequence) and not isinstance(value, str)

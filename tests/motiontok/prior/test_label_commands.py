@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from motiontok.errors import InputError, TokenizerError
 from motiontok.prior import TokenPrior
+from motiontok.prior.folder import write_prior
 from motiontok.prior.label_commands import Courses
 from motiontok.prior.tokens import TokenSet
 
@@ -199,3 +200,11 @@ def test_the_shipped_prior_walks_when_told_to_walk_and_stands_when_told_to_wave(
     assert (np.linalg.norm(asked[..., :2].mean(axis=1), axis=-1) > 0.3).mean() > 0.8
     standing = prior.commands(3, batch=200, label="wave", seed=0)
     assert np.abs(standing[..., :2]).max() < 0.2
+
+
+def test_labels_with_brackets_are_written_as_they_are(tmp_path, tiny_prior):
+    """File names make labels: what looks like a list in one is none."""
+    values = {"a": ["walk [slow]", "x [1,2]"], "b": [["[q]", 1], [2]], "c": {}, "d": []}
+    write_prior(tmp_path, values, tiny_prior.model.state_dict())
+    found = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8"))
+    assert {k: found[k] for k in values} == values
