@@ -28,7 +28,7 @@ from motiontok.training import (
     BEST,
     CHECKPOINT,
     Trained,
-    displayed_total,
+    displayed,
     is_done,
     load_checkpoint,
     read_header,
@@ -148,7 +148,8 @@ def run_training(
         if is_done(config, checkpoint):
             say(f"nothing left to train: {out} is at the end of what is asked for")
     # What cannot be built fails before clips are read, not after.
-    fitted = not make_method(config, MotionNetworks(config)).shared_parameters()
+    make_method(config, MotionNetworks(config))
+    fitted = not METHODS[config.method.name].takes_steps
     start = _start_of(config, out, start_from, resume=resume, say=say)
     # What the first process reads is in the cache of the others.
     with first_before_others(), progress("reading clips", 1) as update:
@@ -194,8 +195,7 @@ def run_training(
         for name, changed in (("warp", config.data.warp > 1.0), ("mix", config.data.mix > 0.0)):
             if changed:
                 say(f"{config.method.name} is fitted to real windows: data.{name} does nothing")
-    doing = "fitting" if fitted else "training"
-    total = displayed_total(config, fitted=fitted)
+    doing, total = displayed(config)
     with progress(f"{doing} {config.name}", total) as update:
         trained = train(
             config,

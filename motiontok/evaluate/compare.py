@@ -23,10 +23,10 @@ from motiontok.evaluate.evaluation import evaluate_codec, evaluate_tokenizer
 from motiontok.evaluate.machine import machine
 from motiontok.evaluate.scalar_codec import PrincipalComponents, ScalarCodec
 from motiontok.evaluate.sets import of_sets
-from motiontok.methods import METHODS, MotionNetworks, make_method
+from motiontok.methods import METHODS, MotionNetworks
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
-from motiontok.training import Trained, displayed_total, train
+from motiontok.training import Trained, displayed, train
 
 __all__ = ["Outcome", "fit_codec", "run_bench", "train_cell"]
 
@@ -198,15 +198,12 @@ def train_cell(
         TrainingError: divergence, or a checkpoint that cannot be used.
     """
     config = cell.config
-    networks = MotionNetworks(config, statistics=ready.statistics)
-    fitted = not make_method(config, networks).shared_parameters()
-    doing = "fitting" if fitted else "training"
-    total = displayed_total(config, fitted=fitted)
+    doing, total = displayed(config)
     with progress(f"{doing} {cell.method}", total) as update:
         trained = train(
             config,
             data=ready.stretched(METHODS[config.method.name].stretch),
-            networks=networks,
+            networks=MotionNetworks(config, statistics=ready.statistics),
             out=folder,
             device=torch.device(device),
             resume=(folder / "checkpoint.safetensors").exists(),

@@ -19,10 +19,10 @@ from motiontok.images.figures import plot_curves, plot_grid
 from motiontok.images.measuring import measure_images
 from motiontok.images.published import published_for
 from motiontok.images.tokenizer import ImageTokenizer
-from motiontok.methods import DiscreteAutoencoder, make_method
+from motiontok.methods import METHODS, DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
 from motiontok.progress import progress
-from motiontok.training import Trained, displayed_total, is_done, require_same, train
+from motiontok.training import Trained, displayed, is_done, require_same, train
 from motiontok.training.parallel import first_before_others, process_group
 
 __all__ = ["ImageRun", "licence_note", "reconstruct", "run_image_training", "train_images"]
@@ -81,15 +81,12 @@ def train_images(
             for text in process_group().all_gather_texts(data.skipped.to_json()):
                 data.skipped.add_json(text)
 
-    networks = image_networks(config)
-    fitted = not make_method(config, networks).shared_parameters()
-    doing = "fitting" if fitted else "training"
-    total = displayed_total(config, fitted=fitted)
+    doing, total = displayed(config)
     with progress(f"{doing} {config.name}", total) as update:
         return train(
             config,
             data=data,
-            networks=networks,
+            networks=image_networks(config),
             out=out,
             device=torch.device(device),
             resume=resume,
@@ -135,7 +132,8 @@ def run_image_training(
         if is_done(config, checkpoint):
             say(f"nothing left to train: {out} is at the end of what is asked for")
     # What cannot be built fails before images are read, not after.
-    fitted = not make_method(config, image_networks(config)).shared_parameters()
+    make_method(config, image_networks(config))
+    fitted = not METHODS[config.method.name].takes_steps
     # The places of pictures in archives that the first process finds are in the cache of the
     # others.
     with first_before_others():

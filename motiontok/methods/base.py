@@ -63,6 +63,7 @@ class DiscreteAutoencoder(nn.Module):
         reach: frames before and after a window on which its codes and its decoding depend; with
             more ``effort`` than 1, codes may depend on more.
         usual_effort: effort of encoding, unless another is asked for.
+        takes_steps: whether there is anything to train after :meth:`fit`.
         fits_first: whether :meth:`encode_sequence` takes ``first``, and finds codes of which so
             many decode to what is near.
     """
@@ -74,6 +75,7 @@ class DiscreteAutoencoder(nn.Module):
     stretch: ClassVar[int] = 1
     reach: ClassVar[int] = 0
     usual_effort: ClassVar[int] = 1
+    takes_steps: ClassVar[bool] = True
     fits_first: ClassVar[bool] = False
 
     def __init__(self, config: Config, networks: Networks) -> None:

@@ -8,7 +8,7 @@ from motiontok.training.loop import (
     LOG_COLUMNS,
     Best,
     Trained,
-    displayed_total,
+    displayed,
     train,
 )
 from motiontok.training.resuming import is_done, require_same
@@ -20,7 +20,7 @@ __all__ = [
     "Best",
     "Trained",
     "TrainingSet",
-    "displayed_total",
+    "displayed",
     "evaluate",
     "is_done",
     "load_checkpoint",

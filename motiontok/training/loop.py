@@ -17,7 +17,7 @@ from bvh.atomic_write import atomic_path
 from motiontok.config import Config
 from motiontok.errors import TrainingError
 from motiontok.locks import locked
-from motiontok.methods import DiscreteAutoencoder, Networks, make_method
+from motiontok.methods import METHODS, DiscreteAutoencoder, Networks, make_method
 from motiontok.methods.process_group import ProcessGroup
 from motiontok.progress import WHOLE, Progress
 from motiontok.training.checkpoint import (
@@ -40,7 +40,7 @@ from motiontok.training.resuming import is_done, require_same
 from motiontok.training.updates import Updates
 from motiontok.training.writing import written
 
-__all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "displayed_total", "train"]
+__all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "displayed", "train"]
 
 CHECKPOINT = "checkpoint.safetensors"
 """The last step of a run, to resume from."""
@@ -88,14 +88,16 @@ class Trained:
     seconds: float
 
 
-def displayed_total(config: Config, *, fitted: bool = False) -> int | None:
-    """What :func:`~motiontok.progress.progress` shows of a run: its steps, or shares of the whole.
+def displayed(config: Config) -> tuple[str, int | None]:
+    """What :func:`~motiontok.progress.progress` shows of a run.
 
-    Args:
-        config: of the run.
-        fitted: whether its method takes no steps.
+    Returns:
+        What it does, and its steps; None for shares of the whole, if it ends by the clock or is
+        only fitted.
     """
-    return None if fitted or config.train.time_budget else config.train.steps
+    if not METHODS[config.method.name].takes_steps:
+        return "fitting", None
+    return "training", None if config.train.time_budget else config.train.steps
 
 
 def train(
@@ -127,7 +129,7 @@ def train(
         device: where to train.
         resume: continue from the checkpoint in ``out``.
         start_from: a trained autoencoder of the same sizes, with whose weights the run starts.
-        update: progress display, of :func:`displayed_total`.
+        update: progress display, of :func:`displayed`.
         measure: gives the validation metrics, including ``mse`` and ``psnr``; by default greedy
             reconstruction of at most ``train.validation_windows`` observations.
         on_evaluation: called with the model and step after each validation.

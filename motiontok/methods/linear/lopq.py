@@ -26,6 +26,7 @@ class Lopq(DiscreteAutoencoder):
     """
 
     decodes_prefixes = True
+    takes_steps = False
     # The leading rows of the common basis carry most of a window: rounded like the others,
     # they would cost 2 mm, in noise that is not smooth in time. With 64 rows exempt a sixth
     # is added to the acceleration's error, with 128 a twentieth.

@@ -26,6 +26,7 @@ class PcaPq(DiscreteAutoencoder):
     """
 
     decodes_prefixes = True
+    takes_steps = False
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__(config, networks)

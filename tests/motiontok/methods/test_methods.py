@@ -221,6 +221,11 @@ def test_a_tokenizer_of_every_method_survives_saving(name, tmp_path):
     assert (tokenizer.decode_features(codes) == again.decode_features(codes)).all()
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_a_method_takes_steps_if_it_has_anything_to_train(name):
+    assert METHODS[name].takes_steps == bool(make(name).shared_parameters())
+
+
 def test_a_method_without_parameters_is_fitted_and_the_run_ends(tmp_path):
     data = tiny_windows()
     config = config_of("pca-pq", steps=10**6, time_budget=60.0)

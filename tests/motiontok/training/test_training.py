@@ -22,7 +22,7 @@ from motiontok.data.training_data import make_training_data
 from motiontok.errors import DataError, MissingDependencyError, TrainingError
 from motiontok.evaluate import plot_curves
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, StepResult
-from motiontok.training import LOG_COLUMNS, displayed_total, evaluate, train
+from motiontok.training import LOG_COLUMNS, displayed, evaluate, train
 from motiontok.training.checkpoint import load_checkpoint, read_header
 from motiontok.training.log import read_log
 
@@ -270,11 +270,12 @@ def test_progress_is_reported_every_step(run):
 def test_a_run_by_the_clock_is_shown_in_per_cent(run, capsys):
     ticks = itertools.count(0, 0.05)
     budget = "train.time_budget=0.05"
-    with progress_module.progress("training", displayed_total(load_config("demo", [budget]))) as up:
+    with progress_module.progress(*displayed(load_config("demo", [budget]))) as up:
         run(budget, clock=lambda: next(ticks), update=up)
     assert "training 100 %" in capsys.readouterr().err
-    assert displayed_total(load_config("demo", ["train.steps=7"])) == 7
-    assert displayed_total(load_config("demo", ["train.steps=7"]), fitted=True) is None
+    assert displayed(load_config("demo", ["train.steps=7"])) == ("training", 7)
+    fitted = load_config("demo", ["train.steps=7", "method.name=lopq"])
+    assert displayed(fitted) == ("fitting", None)
 
 
 def test_every_line_of_progress_has_the_last_validation(run, tmp_path):
