@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 import pinocchio as pin
+from hard_motions import hands_in_the_belly
 
-from bvh import procedural
-from bvh.rotations import from_axis_angle, multiply
-from bvh.skeleton import JOINTS
 from motiontok.robots import retarget
 from motiontok.robots.limits.self_collision import SelfCollision, _between_segments, _capsule
 from motiontok.robots.limits.support_table import SupportTable
@@ -177,15 +175,7 @@ def test_a_t_pose_touches_nothing(g1):
 
 
 def test_hands_in_the_belly_are_pushed_out(g1):
-    motion = procedural.make("wave", seconds=1, seed=1)
-    rotations = motion.rotations.copy()
-    inward = from_axis_angle([0.0, 1.0, 0.0], 1.3)
-    for name, sign in (("Left", -1.0), ("Right", 1.0)):
-        down = from_axis_angle([1.0, 0.0, 0.0], 1.4 * sign)
-        rotations[:, JOINTS.index(name + "Arm")] = multiply(down, inward)
-        bent = from_axis_angle([0.0, 0.0, 1.0], 1.7 * sign)
-        rotations[:, JOINTS.index(name + "ForeArm")] = bent
-    motion = type(motion)(motion.root_positions, rotations, motion.offsets)
+    motion = hands_in_the_belly(seconds=1)
     through = evaluate(retarget(motion, g1, self_collision=False), motion, g1)
     beside = evaluate(retarget(motion, g1), motion, g1)
     assert through.self_penetration > 0.02

@@ -7,9 +7,10 @@ import pytest
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
+from hard_motions import hands_in_the_belly
+
 from bvh import BVHError, Motion, procedural
-from bvh.rotations import from_axis_angle, multiply
-from bvh.skeleton import JOINTS
+from bvh.rotations import multiply
 from motiontok.errors import RobotError
 from motiontok.robots import Follower, Trajectory, retarget
 from motiontok.robots.follower import _Skeleton
@@ -123,15 +124,7 @@ def test_a_sudden_turn_is_survived(g1, look_ahead):
 
 @pytest.mark.parametrize("look_ahead", [0.3, 0.5])
 def test_hands_in_the_belly_are_pushed_out(g1, look_ahead):
-    motion = procedural.make("wave", seconds=2, seed=1)
-    rotations = motion.rotations.copy()
-    inward = from_axis_angle([0.0, 1.0, 0.0], 1.3)
-    for name, sign in (("Left", -1.0), ("Right", 1.0)):
-        down = from_axis_angle([1.0, 0.0, 0.0], 1.4 * sign)
-        rotations[:, JOINTS.index(name + "Arm")] = multiply(down, inward)
-        bent = from_axis_angle([0.0, 0.0, 1.0], 1.7 * sign)
-        rotations[:, JOINTS.index(name + "ForeArm")] = bent
-    motion = Motion(motion.root_positions, rotations, motion.offsets)
+    motion = hands_in_the_belly(seconds=2)
     through = evaluate(retarget(motion, g1, self_collision=False), motion, g1)
     assert through.self_penetration > 0.02
     follower = Follower(g1, offsets=motion.offsets, look_ahead=look_ahead)
