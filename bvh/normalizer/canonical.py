@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvh.clip import Clip
+from bvh.forward_kinematics import forward_kinematics
 from bvh.normalizer.body import INDEX, body_length, uprightness
 from bvh.normalizer.geometry import quantile, unit
 from bvh.normalizer.shapes import recognize
@@ -14,7 +15,7 @@ from bvh.normalizer.up_axis import UP_AXES, find_up
 from bvh.normalizer.world import UNITS, find_scale, world_from_source
 from bvh.remarks import remark
 from bvh.rotations import Array, conjugate, multiply, rotate
-from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS, forward_kinematics
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 
 __all__ = ["Canonical", "from_canonical"]
 

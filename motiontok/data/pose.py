@@ -14,8 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bvh.forward_kinematics import generations
 from bvh.motion import FPS
-from bvh.skeleton import JOINTS, PARENTS, generations
+from bvh.skeleton import JOINTS, PARENTS
 from motiontok.data.feature_columns import COLUMNS
 from motiontok.data.kinematics import length, orthonormal, perpendicular, quaternions
 from motiontok.data.placement import REFERENCE

@@ -22,9 +22,10 @@ import torch
 
 from bvh import Clip, lafan, normalize, read
 from bvh import rotations as rot
+from bvh.forward_kinematics import forward_kinematics
 from bvh.motion import Motion
 from bvh.rotations import Array
-from bvh.skeleton import JOINTS, PARENTS, forward_kinematics
+from bvh.skeleton import JOINTS, PARENTS
 from bvh.splits import parse_name
 from motiontok import MotionTokenizer
 from motiontok.data import Start, World, from_motion
