@@ -10,8 +10,9 @@ Feet are asked three things, each in one place:
   contact column, too.
 - Where is the floor at all? :mod:`bvh.normalizer.floor`: before a motion is canonical.
 
-How much feet slide (:func:`motiontok.evaluate.motion.foot_skate`) counts the steps of a source that
-are as slow as here and near the lowest place of the clip, which may have no floor at z = 0.
+How much feet slide (:func:`motiontok.evaluate.motion_metrics.foot_skate`) counts the steps of a
+source that are as slow as here and near the lowest place of the clip, which may have no floor at
+z = 0.
 """
 
 from __future__ import annotations

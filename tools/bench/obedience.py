@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bvh.rotations import Array
 from motiontok import MotionTokenizer
-from motiontok.evaluate.motion import foot_skate
+from motiontok.evaluate.motion_metrics import foot_skate
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.model import Conditions
 from motiontok.prior.runs import load_tokens

@@ -15,7 +15,7 @@ from motiontok.data import Start
 from motiontok.errors import InputError
 from motiontok.prior.model import Conditions
 from motiontok.prior.planning.costs import Cost, Rollout
-from motiontok.prior.planning.planner import State
+from motiontok.prior.planning.planner_interface import State
 from motiontok.prior.prior import TokenPrior
 from motiontok.prior.rollout import PartialRollout
 from motiontok.prior.sampling import SamplingOptions

@@ -26,8 +26,8 @@ from motiontok.prior.planning.costs import (
     track_path,
     track_velocity,
 )
-from motiontok.prior.planning.planner import follow, pose_after, windows_of
-from motiontok.prior.planning.search import SearchPlanner
+from motiontok.prior.planning.planner_interface import follow, pose_after, windows_of
+from motiontok.prior.planning.search_planner import SearchPlanner
 from motiontok.prior.planning.standing import STANDS, hold_end
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
 from motiontok.prior.planning.tracking import tracking_errors
