@@ -174,7 +174,7 @@ def _write(
 def _baselines(data: Path | None, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from motiontok.evaluate.lafan import PUBLISHED, evaluate_baselines
+    from motiontok.evaluate.inbetweening import PUBLISHED, evaluate_baselines
     from motiontok.progress import progress
 
     with progress("reading clips", 1) as update:

@@ -13,7 +13,7 @@ from bvh.motion import Motion
 from bvh.rotations import Array
 from motiontok.data import COLUMNS, REFERENCE, Start, World, from_motion, start_of, to_motion
 from motiontok.errors import DataError, InputError
-from motiontok.prior.limits import CommandLimits
+from motiontok.prior.command_limits import CommandLimits
 
 __all__ = ["MOST_POSES", "TargetPose", "check_poses", "check_ways", "pose_errors", "unreached"]
 

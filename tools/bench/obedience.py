@@ -152,7 +152,7 @@ def labels(
 ) -> None:
     """Of actions that held-out clips have, too.
 
-    Without their courses labels leave the velocity open.
+    Without commands of their own labels leave the velocity open.
     """
     free = TokenPrior(
         prior.model, fingerprint=prior.fingerprint, limits=prior.limits, pairs=prior.pairs

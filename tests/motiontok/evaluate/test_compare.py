@@ -18,7 +18,7 @@ from motiontok.cli.main import main
 from motiontok.config import load_config
 from motiontok.errors import ConfigError, TrainingError
 from motiontok.evaluate import compare as compare_module
-from motiontok.evaluate import lafan
+from motiontok.evaluate import inbetweening
 from motiontok.evaluate.bench import load_bench
 from motiontok.evaluate.compare import Outcome, run_bench
 from motiontok.evaluate.report import comparison_markdown, comparison_rows
@@ -563,8 +563,8 @@ def test_eval_of_the_lafan_baselines_needs_the_data(command, tmp_path):
 
 
 def test_eval_shows_lafan_baselines_beside_what_was_published(command, monkeypatch):
-    measured = [replace(score, l2q=score.l2q + 0.01) for score in lafan.PUBLISHED]
-    monkeypatch.setattr(lafan, "evaluate_baselines", lambda *_, **__: measured)
+    measured = [replace(score, l2q=score.l2q + 0.01) for score in inbetweening.PUBLISHED]
+    monkeypatch.setattr(inbetweening, "evaluate_baselines", lambda *_, **__: measured)
     code, shown, _ = command("eval", "lafan-baselines")
     assert code == 0
     assert len(shown.splitlines()) == 2 + 8

@@ -122,7 +122,7 @@ def test_no_token_sees_what_follows(random_model):
 
 
 def test_labels_alone_are_guided_by_default(tiny_prior):
-    # Without courses, by which a label alone would draw commands.
+    # Without commands of labels, which a label alone would draw.
     alone = TokenPrior(tiny_prior.model, fingerprint=tiny_prior.fingerprint)
 
     def drawn(guidance, **conditions):

@@ -15,7 +15,7 @@ import bvh
 from bvh import BVHError, Clip, lafan, procedural
 from bvh.rotations import from_axis_angle, identity, multiply, rotate
 from motiontok.errors import DataError
-from motiontok.evaluate.lafan import (
+from motiontok.evaluate.inbetweening import (
     PAST,
     PUBLISHED,
     Statistics,
