@@ -12,6 +12,7 @@ SOURCES = sorted([*(ROOT / "bvh").rglob("*.py"), *(ROOT / "motiontok").rglob("*.
 # Where a room stands: it may import rooms of its own number and below.
 RANKS = {
     "errors": -2,
+    "lazy_imports": -2,
     "locks": -1,
     "sampling_defaults": 0,
     "settings": 0,
