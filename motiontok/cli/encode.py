@@ -23,6 +23,7 @@ from motiontok.cli.options import (
 )
 from motiontok.cli.pictures import encode_pictures
 from motiontok.cli.ranges import range_options
+from motiontok.encoding_limits import MOST_RATE_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ __all__ = ["encode"]
 )
 @click.option(
     "--rate-weight",
-    type=FiniteRange(0.0, 1000.0),
+    type=FiniteRange(0.0, MOST_RATE_WEIGHT),
     default=0.0,
     show_default=True,
     help="Make tokens easier to predict, at some error (daps-temporal): the weight of a nat of its "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motiontok.encoding_limits import MOST_EFFORT
 from motiontok.errors import InputError
 from motiontok.sampling_defaults import LABEL_GUIDANCE
 
@@ -87,7 +88,7 @@ seed_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 effort_option: Callable[[Any], Any] = click.option(
     "--effort",
-    type=click.IntRange(1, 1000),
+    type=click.IntRange(1, MOST_EFFORT),
     help="1 takes the likeliest codes; more looks further, for codes that decode to what is "
     "nearer, and takes longer.  [default: 3 for temporal and daps-temporal, else 1]",
 )

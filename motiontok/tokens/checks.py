@@ -15,12 +15,11 @@ from bvh.motion_io import Calibrations, load_motion
 from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.data import COLUMNS, FEATURES, from_motion
+from motiontok.encoding_limits import MOST_EFFORT
 from motiontok.errors import CodesError, DataError, InputError
 from motiontok.methods import DiscreteAutoencoder
 
 __all__ = [
-    "MOST_EFFORT",
-    "MOST_RATE_WEIGHT",
     "OnInvalid",
     "check_codes",
     "check_effort",
@@ -39,12 +38,6 @@ __all__ = [
 
 OnInvalid = Literal["error", "hold"]
 """What to do about windows with codes outside the vocabulary."""
-
-MOST_EFFORT = 1000
-"""Of encoding: a typing error is not to search for days."""
-
-MOST_RATE_WEIGHT = 1000.0
-"""1 is a fair price; far above this, single precision no longer tells errors apart."""
 
 _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
 
