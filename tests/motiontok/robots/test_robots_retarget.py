@@ -10,11 +10,12 @@ import pytest
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
+import bvh.workers
 from bvh import JOINTS, normalize, procedural, read
 from bvh.rotations import exp, from_axis_angle
 from bvh.rotations import normalize as normalize_quaternions
 from motiontok.errors import RobotError
-from motiontok.robots import batch, evaluate, load_robot, retarget, retarget_all
+from motiontok.robots import evaluate, load_robot, retarget, retarget_all
 from motiontok.robots.reports.report import measure
 from motiontok.robots.retargeting import t_pose
 
@@ -153,7 +154,7 @@ def test_many_motions_over_processes_come_back_in_order(g1):
 
 
 def test_one_motion_starts_no_process(g1, monkeypatch):
-    monkeypatch.setattr(batch, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("started"))
+    monkeypatch.setattr(bvh.workers, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("started"))
     motion = procedural.make("walk", seconds=0.1, seed=1)
     (trajectory,) = retarget_all(iter([motion]), g1, workers=2)
     assert len(trajectory) == len(motion)
