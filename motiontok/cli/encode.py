@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import (
-    FiniteRange,
+from motiontok.cli.number_types import FiniteRange
+from motiontok.cli.pictures import encode_pictures
+from motiontok.cli.ranges import range_options
+from motiontok.cli.reading_options import of_robot, reading_options, robot_options
+from motiontok.cli.shared_options import (
     device_option,
     effort_option,
     json_option,
-    of_robot,
-    reading_options,
     require_one_way,
-    robot_options,
     share_options,
     tokenizer_option,
     use_device,
 )
-from motiontok.cli.pictures import encode_pictures
-from motiontok.cli.ranges import range_options
 from motiontok.encoding_limits import MOST_RATE_WEIGHT
 
 if TYPE_CHECKING:

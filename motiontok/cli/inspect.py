@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import json_option, reading_options, robot_options
+from motiontok.cli.reading_options import reading_options, robot_options
+from motiontok.cli.shared_options import json_option
 
 if TYPE_CHECKING:
     from bvh import Clip, Motion, Report

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import (
+from motiontok.cli.number_types import FiniteNumber, FiniteRange
+from motiontok.cli.poses import open_poses, pose_files, pose_option
+from motiontok.cli.sampling_options import sampling_options
+from motiontok.cli.shared_options import (
     SECONDS,
-    FiniteNumber,
-    FiniteRange,
     device_option,
     json_option,
     prior_option,
-    sampling_options,
     seed_option,
     use_device,
 )
-from motiontok.cli.poses import open_poses, pose_files, pose_option
 
 if TYPE_CHECKING:
     from motiontok.prior.planning import Plan

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from motiontok.cli.options import FiniteRange, reading_options, tokenizer_option
+from motiontok.cli.number_types import FiniteRange
 from motiontok.cli.ranges import range_options
+from motiontok.cli.reading_options import reading_options
+from motiontok.cli.shared_options import tokenizer_option
 
 if TYPE_CHECKING:
     from bvh.motion import Motion

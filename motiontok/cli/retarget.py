@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import of_robot, reading_options
+from motiontok.cli.reading_options import of_robot, reading_options
 
 if TYPE_CHECKING:
     from bvh import Motion

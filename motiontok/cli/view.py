@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import reading_options, tokenizer_option
+from motiontok.cli.reading_options import reading_options
+from motiontok.cli.shared_options import tokenizer_option
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
