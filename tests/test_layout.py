@@ -217,3 +217,9 @@ def test_tests_lie_in_folders_of_the_package():
 
 def test_modules_say_what_they_are_for():
     assert not [module(path) for path in SOURCES if not ast.get_docstring(parsed(path))]
+
+
+def test_no_two_test_files_share_a_name():
+    """Else a reader cannot tell which of them a failure names."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))

@@ -1,4 +1,4 @@
-"""A tokenizer of whole clips after a few steps."""
+"""A tokenizer of whole clips after a few steps, and a small DAPS model."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import copy
 
 import pytest
 import torch
+from daps_problems import enumerable
 from temporal_training import trained
 
 from bvh import procedural
 from motiontok import MotionTokenizer
+from motiontok.methods.daps.daps import (
+    Daps,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +37,9 @@ def tokenizer(run_of_60, made_data):
 @pytest.fixture(scope="module")
 def motion():
     return procedural.make("dance", seconds=9.0, seed=8)
+
+
+@pytest.fixture
+def small() -> Daps:
+    """A plain DAPS model, 4^3 sequences, in double precision, codes 3 for 4 frames."""
+    return enumerable(samples=8)
