@@ -13,6 +13,7 @@ from motiontok.cli.poses import open_poses, pose_files, pose_option
 from motiontok.cli.sampling_options import sampling_options
 from motiontok.cli.shared_options import (
     SECONDS,
+    default_tokenizer_option,
     device_option,
     json_option,
     prior_option,
@@ -107,9 +108,7 @@ _FAR = 0.5  # m, a miss that is told
     metavar="NAME",
     help="Plan in this robot's metres, and put the plan on it: OUT with the ending .robot.npz.",
 )
-@click.option(
-    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
-)
+@default_tokenizer_option
 @prior_option
 @sampling_options
 @seed_option

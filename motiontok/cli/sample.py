@@ -13,6 +13,7 @@ from motiontok.cli.poses import open_poses, pose_files, pose_option
 from motiontok.cli.sampling_options import sampling_options
 from motiontok.cli.shared_options import (
     SECONDS,
+    default_tokenizer_option,
     device_option,
     json_option,
     prior_option,
@@ -81,9 +82,7 @@ _MISS = 0.1
     show_default=True,
     help="Number of samples, drawn with different random numbers.",
 )
-@click.option(
-    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
-)
+@default_tokenizer_option
 @prior_option
 @sampling_options
 @seed_option

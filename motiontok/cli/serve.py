@@ -7,15 +7,13 @@ from pathlib import Path
 
 import click
 
-from motiontok.cli.shared_options import device_option, use_device
+from motiontok.cli.shared_options import default_tokenizer_option, device_option, use_device
 
 __all__ = ["serve"]
 
 
 @click.command()
-@click.option(
-    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
-)
+@default_tokenizer_option
 @click.option(
     "--prior",
     default=None,

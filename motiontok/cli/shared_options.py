@@ -15,6 +15,7 @@ from motiontok.errors import InputError
 __all__ = [
     "SECONDS",
     "data_option",
+    "default_tokenizer_option",
     "device_option",
     "effort_option",
     "json_option",
@@ -60,6 +61,9 @@ tokenizer_option: Callable[[Any], Any] = click.option(
     "--tokenizer",
     metavar="DIR",
     help="Tokenizer or run folder; by default the one that the codes name, else the shipped one.",
+)
+default_tokenizer_option: Callable[[Any], Any] = click.option(
+    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
 )
 prior_option: Callable[[Any], Any] = click.option(
     "--prior",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 import bvh
 from bvh import procedural
-from motiontok.cli.main import main
 
 
 class Result:
@@ -17,24 +14,13 @@ class Result:
 
 
 @pytest.fixture
-def motiontok(monkeypatch, capfd, tmp_path):
+def motiontok(run, monkeypatch, tmp_path):
     """Run a command in this process and in an empty folder, with no cache of data."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["motiontok", *map(str, arguments)])
-        capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = exit.code or 0
-        return Result(code, *capfd.readouterr())
-
-    return run
+    return lambda *arguments: Result(*run(*arguments))
 
 
 @pytest.fixture

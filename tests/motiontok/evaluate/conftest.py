@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-
-from motiontok.cli.main import main
 
 
 @pytest.fixture
@@ -20,17 +16,7 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def command(monkeypatch, capfd, tmp_path):
+def command(run, monkeypatch, tmp_path):
+    """Call the command line with no cache of data: exit code, output and errors."""
     monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["motiontok", *map(str, arguments)])
-        capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = exit.code or 0
-        return code, *capfd.readouterr()
-
     return run
