@@ -120,7 +120,7 @@ def encode(
         raise InputError(f"--ray {address}: only packed codes can be shared out; add --pack")
     require_one_way(shard, address)
     source = sources[0]
-    # An archive of one clip is one where a file of codes is asked for.
+    # An archive of one clip counts as that clip where a file of codes is asked for.
     named = out is not None and out.suffix == ".npy"
     many = len(sources) > 1 or source.is_dir() or (is_archive(source) and not named)
     if many:
@@ -201,7 +201,7 @@ def _encode_one(
     from motiontok.errors import InputError
 
     if is_codes(source):
-        read_npy(source)  # What is cut short is damaged first of all.
+        read_npy(source)  # A file that is cut short is told as damaged, whatever else is wrong.
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)

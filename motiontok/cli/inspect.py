@@ -104,7 +104,7 @@ def inspect(
 
 
 def _show_arrays(path: Path, reading: Reading, *, strict: bool, as_json: bool) -> None:
-    """What is not a tree of joints: what it is, how long, and what was assumed."""
+    """A file that is no tree of joints: its kind, its length, and what was assumed."""
     import json
     from dataclasses import asdict
 

@@ -131,7 +131,7 @@ def retarget(
     check_reading(reading, [source])
     read: dict[str, Any] = {"reading": reading, "strict": strict}
     if from_robot is not None:
-        # A trajectory that names its robot would pass over it.
+        # The option would do nothing: the trajectory names its robot.
         from motiontok.robots.model.robot import require_known
 
         require_known(from_robot)

@@ -156,7 +156,7 @@ def sample(
         source="-".join(["sample", *filter(None, (label, style))]),
         licence=loaded.licence,
     )
-    # Places are in metres of who goes on.
+    # Places are in metres of the body that goes on.
     head = plain if head is None else _in_world(head, world, robot is not None)
     body = World(head.offsets, world.name)
     through = open_poses(poses, opened, body)
@@ -261,7 +261,7 @@ def _reached(
 
 
 def _missed(asked: Array, done: Array) -> str:
-    """What a sample does otherwise than it was asked to; what was not asked is NaN."""
+    """How a sample differs from what was asked for; what was not asked is NaN."""
     names = ("m/s forward", "m/s left", "rad/s")
     return ", ".join(
         f"asked for {wanted:g} {name}, got {found:.2f}"

@@ -78,7 +78,7 @@ def serve(
     from motiontok.serve import Server
     from motiontok.tokenizer import MotionTokenizer
 
-    # Products are so small that a second core adds nothing, and is waited for where it is busy.
+    # Matrices are so small that a second core adds nothing; a busy one would be waited for.
     torch.set_num_threads(1)
     # The thread that publishes waits for the interpreter at most so long, seconds.
     sys.setswitchinterval(0.0005)

@@ -75,7 +75,7 @@ prior_option: Callable[[Any], Any] = click.option(
 
 
 def one_path(data: tuple[Path, ...], what: str) -> Path | None:
-    """The one ``--data`` of what takes no more than that; None if there is none.
+    """The only ``--data``, for what takes one; None if it is not given.
 
     Raises:
         InputError: there are several.

@@ -132,7 +132,7 @@ def train(
     where = use_device(device)
     speaks = True
     if launched():
-        # One line of command for a job's first start and for all that follow.
+        # One command serves a job's first start and all later ones.
         begun = (out / "checkpoint.safetensors").exists()
         resume = begun and (resume or restarted())
         where = init_process_group(where)

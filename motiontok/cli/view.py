@@ -114,7 +114,7 @@ def _serve(viewer: Viewer, source: Path) -> None:
 def _motions(
     source: Path, tokenizer: str | None, read: Mapping[str, Any]
 ) -> tuple[Mapping[str, Motion], TokenEditor]:
-    """What there is to see, by name, and the tokens of the last of it."""
+    """Motions to show, by name, and the tokens of the last one."""
     from motiontok.cli.sources import is_codes, load_motion, open_codes
 
     if is_codes(source):

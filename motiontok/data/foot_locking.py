@@ -178,7 +178,7 @@ def _joined(parts: list[Array]) -> Array:
 
 
 def _solved(bands: Array, pull: Array) -> Array:
-    # Encoding locks nothing: it need not wait for this to be imported.
+    # Imported here, since encoding locks nothing and need not wait for it.
     from scipy.linalg import solveh_banded
 
     if len(pull) < 2:  # which LAPACK refuses

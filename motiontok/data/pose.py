@@ -25,7 +25,7 @@ __all__ = ["joint_rotations", "root_path"]
 
 _NOTHING = 1e-30  # m; single precision, in which programs keep constants, has it
 _SHORT = 1e-3  # m; a shorter bone has no direction
-_OPPOSITE = 4e-5  # length of the sum of two unit vectors below which they are taken for that
+_OPPOSITE = 4e-5  # two unit vectors whose sum is shorter count as opposite
 _ORDER, _GENERATIONS = generations(PARENTS)
 
 

@@ -30,7 +30,7 @@ __all__ = ["CommandSequence", "LabelCommands", "draw_label_commands"]
 _MOST = 16  # sequences of a pair
 _GROUPED, _ROUNDS = 10_000, 30  # stretches of a pair that are grouped
 _SEEN = 2_000  # stretches of an action whose density is taken
-_RARE = 1e-30  # a density or weight that is none
+_RARE = 1e-30  # a density or weight that counts as zero
 _NEAR = 0.3
 """Standard deviation of sequences that are taken as alike, and of the step from one sequence to the
 next, in divisors of commands."""
@@ -149,7 +149,7 @@ class LabelCommands:
 
         Args:
             action, style: labels; ``""`` is open.
-            commands: ``(batch, windows, 3)``, one window at least, in whose place they come.
+            commands: ``(batch, windows, 3)``, one window at least, which they replace.
             before: ``(3,)``, mean velocity and yaw rate of the window before the first.
             greedy: take the likeliest sequences.
             generator: source of randomness.

@@ -68,7 +68,7 @@ class PartialRollout:
     def write(self, until: int, *, temperature_scale: float = 1.0) -> None:
         """Draw codes until each window has so many.
 
-        Those that the model has no say in are the likeliest.
+        Codes that the model does not draw are the tokenizer's likeliest.
 
         Args:
             until: codes a window.
@@ -81,7 +81,7 @@ class PartialRollout:
             own, mixed = self._guidance.mix(self._writer.logits())
             if self._steering is not None:
                 mixed = mixed + self._steering.scores(position)
-            # Guidance extrapolates logits, most of all those of codes nothing was learnt of.
+            # Guidance extrapolates logits, most of all those of codes that training windows lack.
             mixed = mixed.masked_fill(~model.known[position], -torch.inf)
             code = choose(mixed, options, self._generator)
             self.logp = self.logp + own.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]

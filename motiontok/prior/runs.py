@@ -218,7 +218,7 @@ def run_prior_training(
         label_commands=LabelCommands.of(some, config.context),
     )
     prior.save_pretrained(out / "prior")
-    # What is measured is what was saved, rounding included.
+    # The saved prior is measured, with its rounding.
     prior = TokenPrior.from_pretrained(out / "prior", tokenizer=tokenizer)
     stretches = Stretches(held_out, config.context)
     metrics: dict[str, Any] = {"steps": trained.step, "seconds": trained.seconds}

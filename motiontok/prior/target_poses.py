@@ -128,7 +128,7 @@ def check_ways(poses: Sequence[TargetPose], begin: Start, limits: CommandLimits)
         turn = abs(float(rot.wrapped(pose.place.yaw - here.yaw)))
         span = max(pose.time - since, 1e-9)
         fastest, sharpest = float(limits.upper[0]), float(limits.upper[2])
-        # The rounding to frames is allowed for.
+        # Times are rounded to frames, so a little more is allowed.
         if way > fastest * span + 0.05 or turn > sharpest * span + 0.1:
             raise InputError(
                 f"pose {n} ({pose.name}) cannot be reached: {way:.2f} m and {turn:.1f} rad from "

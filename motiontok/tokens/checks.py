@@ -226,7 +226,7 @@ def check_codes(
         if z.dtype.kind not in "ui":
             raise CodesError(f"codes: expected integers, got {z.dtype}")
         if z.dtype == np.uint64:
-            # What int64 does not hold stays large, and outside the vocabulary.
+            # Values beyond int64 stay large, outside the vocabulary.
             z = np.minimum(z, np.uint64(np.iinfo(np.int64).max))
         z = torch.from_numpy(z.astype(np.int64))
     if z.is_floating_point() or z.is_complex() or z.dtype == torch.bool:

@@ -67,7 +67,7 @@ class StreamEncoder:
         self._positions = np.empty((0, 3))
         self._rotations = np.empty((0, len(JOINTS), 4))
         self._ahead = False  # whether the first frame that is kept is there for velocities only
-        self._known = 0  # windows at the beginning of what is kept whose codes came already
+        self._known = 0  # kept windows, the first ones, whose codes were returned already
         self._ended = False
 
     def push(self, root_positions: Array, rotations: Array) -> NDArray[np.int64]:
@@ -179,7 +179,7 @@ class StreamDecoder:
         self.pose = self._first
         self._shift: Array | None = None
         self._still: StillnessFilter | None = None
-        # The frame before those to come, so that their velocities have something to go on from.
+        # The last frame so far, from which the next frames' velocities go on.
         self._last: Array | None = None
 
     def push(self, codes: Any, *, on_invalid: OnInvalid | None = None) -> Motion:

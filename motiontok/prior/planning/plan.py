@@ -49,8 +49,8 @@ END_TOLERANCE = 0.25
 _LONGEST = 3600.0
 _ROOM = (0.55, 0.75, 0.95)
 """Distances of the hips from a disc on the way around it, metres, wider in each attempt."""
-_TURNING = 1.0  # rad/s at which the body is given time to turn at the end
-_SETTLING = 1.5  # s it is given to come to rest
+_TURNING = 1.0  # rad/s; the turn at the end is given the time that it takes at this rate
+_SETTLING = 1.5  # s; time given to come to rest
 _OF_END = ("end_error_m", "end_heading_error_rad")
 
 
