@@ -22,7 +22,7 @@ from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.forward_kinematics import forward_kinematics
 from bvh.motion import Motion
-from bvh.normalizer.world import world_from_source
+from bvh.normalizer.world_axes import world_from_source
 from bvh.remarks import remark
 from bvh.rotations import (
     Array,

@@ -15,7 +15,7 @@ import bvh
 from bvh import JOINTS, BVHError, Clip, Motion
 from bvh import rotations as rot
 from bvh.dataset import load
-from bvh.normalizer.world import world_from_source
+from bvh.normalizer.world_axes import world_from_source
 
 
 def test_frames_are_needed(clip: Clip, motion: Motion, tmp_path: Path) -> None:
