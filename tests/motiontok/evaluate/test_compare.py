@@ -1,4 +1,4 @@
-"""Comparisons: the file, the runs, the report; and measuring one tokenizer."""
+"""Comparisons: every run trained, the report, the commands; and measuring one tokenizer."""
 
 from __future__ import annotations
 

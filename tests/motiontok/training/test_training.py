@@ -1,4 +1,4 @@
-"""The training loop around a method: bad gradients, validation numbers, logs, progress."""
+"""The training loop around a method: bad gradients, validation numbers, logs."""
 
 from __future__ import annotations
 
