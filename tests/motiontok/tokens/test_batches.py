@@ -18,11 +18,6 @@ from motiontok.errors import CodesError, DataError
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_run):
-    return MotionTokenizer.from_pretrained(tiny_run)
-
-
-@pytest.fixture(scope="module")
 def motions():
     return [procedural.make(k, seconds=s, seed=2) for k, s in (("walk", 4.0), ("run", 1.5))]
 

@@ -18,11 +18,6 @@ from motiontok.errors import CodesError, DataError
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_run):
-    return MotionTokenizer.from_pretrained(tiny_run)
-
-
-@pytest.fixture(scope="module")
 def motion():
     return procedural.make("dance", seconds=6.0, seed=8)
 

@@ -27,14 +27,6 @@ from motiontok.training.checkpoint import load_checkpoint, read_header
 from motiontok.training.log import CsvLog, read_log
 
 
-@pytest.fixture(scope="module")
-def data(tiny_settings):
-    """Windows of three short clips."""
-    motions = procedural.dataset(4, seconds=2.0, seed=0)
-    config = load_config("demo", tiny_settings)
-    return make_training_data(Clips((ClipSet("made", motions[:3], motions[3:]),), ""), config.data)
-
-
 @pytest.fixture
 def run(data, tiny_settings):
     """Train a few steps into a folder."""

@@ -12,24 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from bvh import procedural
 from motiontok import progress as progress_module
 from motiontok.config import load_config
 from motiontok.data import COLUMNS
-from motiontok.data.clips import Clips, ClipSet
-from motiontok.data.training_data import make_training_data
 from motiontok.errors import TrainingError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, StepResult
 from motiontok.training import LOG_COLUMNS, displayed, evaluate, train
 from motiontok.training.checkpoint import load_checkpoint, read_header
 from motiontok.training.log import read_log
-
-
-@pytest.fixture(scope="module")
-def data(tiny_settings):
-    motions = procedural.dataset(4, seconds=2.0, seed=0)
-    config = load_config("demo", tiny_settings)
-    return make_training_data(Clips((ClipSet("made", motions[:3], motions[3:]),), ""), config.data)
 
 
 @pytest.fixture
