@@ -108,27 +108,29 @@ def _over_processes(
             yield solve(motion, robot, how)
         return
     held, waiting = deque[Motion](), deque[Future[_T]]()  # the same motions, in one order
+    pool = ProcessPoolExecutor(
+        count,
+        mp_context=get_context("spawn"),
+        initializer=_open,
+        initargs=(robot.name, robot.urdf, robot.map),
+    )
     try:
-        with ProcessPoolExecutor(
-            count,
-            mp_context=get_context("spawn"),
-            initializer=_open,
-            initargs=(robot.name, robot.urdf, robot.map),
-        ) as pool:
-            more = 2 * count
-            while True:
-                for motion in islice(source, more):
-                    held.append(motion)
-                    # A process a core: threads within each would only get in each other's way.
-                    with without_main(), one_thread():
-                        waiting.append(pool.submit(_on_own_robot, solve, motion, how))
-                if not waiting:
-                    return
-                result, more = waiting.popleft().result(), 1
-                held.popleft()
-                yield result
+        more = 2 * count
+        while True:
+            for motion in islice(source, more):
+                held.append(motion)
+                # A process a core: threads within each would only get in each other's way.
+                with without_main(), one_thread():
+                    waiting.append(pool.submit(_on_own_robot, solve, motion, how))
+            if not waiting:
+                return
+            result, more = waiting.popleft().result(), 1
+            held.popleft()
+            yield result
     except BrokenProcessPool:
         warn_of_death()
+    finally:  # who stops early does not wait for what is not begun
+        pool.shutdown(cancel_futures=True)
     for motion in chain(held, source):
         yield solve(motion, robot, how)
 

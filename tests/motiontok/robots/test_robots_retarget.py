@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
@@ -158,6 +159,34 @@ def test_one_motion_starts_no_process(g1, monkeypatch):
     (trajectory,) = retarget_all(iter([motion]), g1, workers=2)
     assert len(trajectory) == len(motion)
     assert list(retarget_all([], g1, workers=2)) == []
+
+
+def test_who_stops_early_does_not_wait_for_motions_not_begun(g1, monkeypatch):
+    handed = []
+
+    class OneDone:
+        """Processes that have done the first motion, and begun no other."""
+
+        def __init__(self, *_, **__):
+            pass
+
+        def submit(self, *_):
+            handed.append(Future())
+            if len(handed) == 1:
+                handed[0].set_result("first")
+            return handed[-1]
+
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            for future in handed:
+                assert cancel_futures
+                future.cancel()
+
+    monkeypatch.setattr(batch, "ProcessPoolExecutor", OneDone)
+    solved = retarget_all([procedural.make("walk", seconds=0.1)] * 9, g1, workers=4)
+    assert next(solved) == "first"
+    solved.close()
+    assert len(handed) == 8
+    assert all(future.cancelled() for future in handed[1:])
 
 
 def test_processes_that_die_leave_nothing_undone(g1):
