@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -219,6 +220,10 @@ def test_a_measurement_is_drawn_and_adds_up_to_the_report(g1, tmp_path):
     assert measurement.speeds.shape == (29, 29)
     plot_measurement(measurement, tmp_path / "walk.png", title="walk")
     assert (tmp_path / "walk.png").read_bytes()[:4] == b"\x89PNG"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one = measure(retarget(motion[:1], g1), motion[:1], g1)
+        plot_measurement(one, tmp_path / "one.png", title="one frame")
 
 
 def test_real_clips_on_the_g1(g1, real_clips):
