@@ -292,7 +292,9 @@ def _cut(task: _Task) -> tuple[int, Records]:
 def _sweep(folder: Path) -> None:
     """Remove tokens that have not been used for long."""
     for path in folder.iterdir():
-        newest = max((p.stat().st_mtime for p in path.glob("*")), default=0.0)
-        if path.is_dir() and time.time() - newest > _KEEP:
-            with suppress(InputError, OSError), locked(path / _LOCK, "encoding"):
-                shutil.rmtree(path, ignore_errors=True)
+        with suppress(InputError, OSError):  # another process may be using or removing it
+            # A folder that another has just made is empty, but new.
+            newest = max(p.stat().st_mtime for p in (path, *path.glob("*")))
+            if path.is_dir() and time.time() - newest > _KEEP:
+                with locked(path / _LOCK, "encoding"):
+                    shutil.rmtree(path, ignore_errors=True)

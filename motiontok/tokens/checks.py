@@ -21,6 +21,7 @@ from motiontok.methods import DiscreteAutoencoder
 
 __all__ = [
     "OnInvalid",
+    "array_of",
     "check_codes",
     "check_effort",
     "check_generator",
@@ -208,10 +209,7 @@ def check_codes(
     check_on_invalid(on_invalid)
     if isinstance(codes, Tensor) and codes.dtype == torch.uint64:
         codes = codes.cpu().numpy()
-    try:
-        z = codes if isinstance(codes, Tensor) else np.asarray(codes)
-    except ValueError:
-        raise CodesError("codes: expected an array, got rows of different lengths") from None
+    z = codes if isinstance(codes, Tensor) else array_of(codes)
     width = first or codes_per_window
     if z.ndim < 2 or z.shape[-1] != width or 0 in z.shape:
         found = z.shape[-1] if z.ndim else 0
@@ -242,6 +240,18 @@ def check_codes(
             f"codes: value {bad} at {where} is outside the vocabulary, 0 to {vocab_size - 1}{lost}"
         )
     return torch.where(valid[..., None], z, 0), valid.cpu().numpy()
+
+
+def array_of(codes: Any) -> NDArray[Any]:
+    """An array of nested lists.
+
+    Raises:
+        CodesError: rows have different lengths.
+    """
+    try:
+        return np.asarray(codes)
+    except ValueError:
+        raise CodesError("codes: expected an array, got rows of different lengths") from None
 
 
 def stand_in(codes: Tensor, valid: NDArray[np.bool_], before: Tensor | None = None) -> Tensor:

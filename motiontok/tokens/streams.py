@@ -20,8 +20,8 @@ from motiontok.data import (
     lock_feet_onward,
     to_motion,
 )
-from motiontok.errors import DataError
-from motiontok.tokens.checks import OnInvalid, check_on_invalid
+from motiontok.errors import CodesError, DataError
+from motiontok.tokens.checks import OnInvalid, array_of, check_on_invalid
 from motiontok.tokens.joining import Joining
 
 __all__ = ["StreamDecoder", "StreamEncoder"]
@@ -193,8 +193,12 @@ class StreamDecoder:
             CodesError: wrong shape, type or a value outside the vocabulary; with ``"hold"``
                 only where the stream has no valid window yet.
         """
-        if np.ndim(codes) == 1:
-            codes = codes[None] if hasattr(codes, "ndim") else [codes]
+        if not hasattr(codes, "ndim"):
+            codes = array_of(codes)
+        if codes.ndim == 1:
+            codes = codes[None]
+        if codes.ndim != 2:
+            raise CodesError(f"codes: expected (windows, codes), got {tuple(codes.shape)}")
         ready = self._joining.push(codes, on_invalid or self._on_invalid)
         assert self._joining.ahead is not None
         if self._plant and self._still is None:

@@ -54,7 +54,7 @@ class SearchPlanner:
     next call searches anew from there. With ``samples=1`` it is sampling alone.
 
     If the first codes of a window decode without the others, candidates are judged by those, and
-        only the ones that stay are completed. So many more candidates fit in the same time.
+    only the ones that stay are completed. So many more candidates fit in the same time.
 
     Args:
         prior: draws candidates.

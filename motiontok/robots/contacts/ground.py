@@ -87,11 +87,12 @@ def find_ground(motion: Motion, planes: Planes | None = None) -> Ground:
     """The ground under a motion.
 
     With given planes, a foot stands on the nearest. Otherwise the standing feet show the ground,
-        which is mostly level. A foot stands on other ground if it is still and at least 10 cm off z
-        = 0 and, for a fifth of a second, is the lower foot and well below the hips. A foot on a
-        chair or in the air does not count, nor one of a lying body. Standing feet within two metres
-        and seconds that lie on one plane, tilted as the feet are, are on a ramp; otherwise each
-        stands on level ground.
+    which is mostly level. A foot stands on other ground if it is still and at least 10 cm off z = 0
+    and, for a fifth of a second, is the lower foot and well below the hips. A foot on a chair or in
+    the air does not count, nor one of a lying body. Standing feet within two metres and seconds
+    that lie on one plane, tilted as the feet are, are on a ramp; otherwise each stands on level
+    ground. Under a foot that never stands is the other's ground, or z = 0 if that is not given and
+    lower.
 
     Args:
         motion: canonical motion.
@@ -115,7 +116,7 @@ def find_ground(motion: Motion, planes: Planes | None = None) -> Ground:
         near = np.flatnonzero(close & (apart < _NEAR * motion.fps))
         found.append(_plane(step, [steps[k] for k in near.tolist()]))
     _merge_levels(found)
-    return _laid(motion, steps, np.array(found))
+    return _laid(motion, steps, np.array(found), np.zeros((len(motion), 3)))
 
 
 def _known_ground(motion: Motion, planes: Planes) -> Ground:
@@ -232,24 +233,31 @@ def _merge_levels(planes: list[Array]) -> None:
             plane[2] = height
 
 
-def _laid(motion: Motion, steps: Sequence[_Step], planes: Array) -> Ground:
-    """Planes of standing feet, and of the frames between."""
+def _laid(
+    motion: Motion, steps: Sequence[_Step], planes: Array, floor: Array | None = None
+) -> Ground:
+    """Planes of standing feet, and of the frames between.
+
+    Under a foot that never stands it is the other's plane, or the floor ``(frames, 3)`` if lower.
+    """
     positions = motion.global_positions()
+    toes = [positions[:, JOINTS.index(name + "Toe")] for name in SIDES]
     feet = np.zeros((len(motion), 2, 3))
     frames = np.arange(len(motion))
-    for side, name in enumerate(SIDES):
+    stand = sorted({s.side for s in steps})
+    for side in stand:
         own = [k for k, s in enumerate(steps) if s.side == side]
-        if not own:
-            continue
         starts = np.array([steps[k].start for k in own])
         ends = np.array([steps[k].end for k in own])
         before = np.maximum(np.searchsorted(starts, frames, side="right") - 1, 0)
         after = np.where(frames < starts[0], 0, before + (frames >= ends[before]))
         after = np.minimum(after, len(own) - 1)
         chosen = planes[own]
-        feet[:, side] = _lower(
-            chosen[before], chosen[after], positions[:, JOINTS.index(name + "Toe")]
-        )
+        feet[:, side] = _lower(chosen[before], chosen[after], toes[side])
+    if len(stand) == 1:
+        beside = feet[:, stand[0]]
+        other = 1 - stand[0]
+        feet[:, other] = beside if floor is None else _lower(beside, floor, toes[other])
     return Ground(feet, _lower(feet[:, 0], feet[:, 1], positions[:, 0]))
 
 

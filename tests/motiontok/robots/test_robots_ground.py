@@ -65,6 +65,24 @@ def test_a_foot_on_a_chair_or_in_the_air_stands_on_nothing():
     assert find_ground(motion).is_level
 
 
+def test_under_a_foot_that_never_stands_is_the_ground_of_the_other():
+    motion = procedural.make("squat", seconds=3, seed=0)
+    swing = 0.9 + 0.4 * np.sin(np.arange(len(motion)))
+    motion.rotations[:, JOINTS.index("RightUpLeg")] = from_axis_angle([0.0, -1.0, 0.0], swing)
+    heights = {}
+    for level in (-0.5, 0.5):
+        raised = motion.moved(np.array([1.0, 0.0, 0.0, 0.0]), np.array([0.0, 0.0, level]))
+        for planes in (None, [(0.0, 0.0, level)]):
+            ground = find_ground(raised, planes)
+            found = np.concatenate([ground.feet, ground.rest[:, None]], axis=1).round(1)
+            assert (found == found[0]).all()
+            heights[level, planes is None] = found[0, :, 2].tolist()
+    assert heights[-0.5, True] == heights[-0.5, False] == [-0.5, -0.5, -0.5]
+    assert heights[0.5, False] == [0.5, 0.5, 0.5]
+    # What is below a foot in the air may be the floor.
+    assert heights[0.5, True] == [0.5, 0.0, 0.0]
+
+
 def test_a_ramp_is_found_and_feet_lie_flat_on_it(g1):
     motion = up_a_ramp()
     ground = find_ground(motion)

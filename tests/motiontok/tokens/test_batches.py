@@ -90,6 +90,12 @@ def test_ids_of_batches_there_and_back(tokenizer, lengths, bos, eos, own):
         np.testing.assert_array_equal(found, codes)
 
 
+def test_no_clips_have_no_ids(tokenizer):
+    for none in ([], np.zeros((0, 3, 8), int)):
+        with pytest.raises(CodesError, match="no clips to make ids of"):
+            tokenizer.batch_to_ids(none, pad=99)
+
+
 def test_padding_that_is_a_code_is_refused(tokenizer):
     codes = [np.zeros((1, 8), int)]
     for pad in (0, 15, 20):
