@@ -42,13 +42,16 @@ def within_reach(targets: Targets, model: Any, calibration: Calibration) -> Targ
     rotations = targets.rotations.copy()
     for side in SIDES:
         foot, shin = (calibration.index(side + part) for part in ("Foot", "Leg"))
-        upper = rotations[:, shin] @ targets.local_rotations[shin].T
-        lower = rotations[:, foot] @ targets.local_rotations[foot].T
+        share = lying(rotations[:, shin, 2, 2])
+        some = np.flatnonzero(share)  # feet below upright shins are as they are
+        if not len(some):
+            continue
+        upper = rotations[some, shin] @ targets.local_rotations[shin].T
+        lower = rotations[some, foot] @ targets.local_rotations[foot].T
         ankle = Chain(model, targets.bodies[shin], targets.bodies[foot])
         near = upper @ ankle.nearest(upper.swapaxes(-1, -2) @ lower)
-        share = lying(rotations[:, shin, 2, 2])
-        turn = so3.log(near @ lower.swapaxes(-1, -2))[0] * share[:, None]
-        rotations[:, foot] = to_matrix(quaternions.exp(turn)) @ rotations[:, foot]
+        turn = so3.log(near @ lower.swapaxes(-1, -2))[0] * share[some, None]
+        rotations[some, foot] = to_matrix(quaternions.exp(turn)) @ rotations[some, foot]
     return replace(targets, rotations=rotations)
 
 

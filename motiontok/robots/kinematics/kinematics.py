@@ -111,15 +111,13 @@ class Kinematics:
         for index in range(1, model.njoints):
             joint = model.joints[index]
             joint_of[joint.idx_v : joint.idx_v + joint.nv] = index
-        supports = [set(model.supports[index].tolist()) for index in range(model.njoints)]
-        self._subtree = np.array(
-            [[float(joint_of[i] in supports[body]) for body in self.bodies] for i in range(nv)]
-        )
-        ancestor = np.array(
-            [[float(joint_of[i] in supports[joint_of[j]]) for j in range(nv)] for i in range(nv)]
-        )
+        moves = np.zeros((model.njoints, model.njoints))  # whether a joint moves a body
+        for body in range(model.njoints):
+            moves[model.supports[body].tolist(), body] = 1.0
+        self._subtree = moves[joint_of][:, self.bodies]
         # Columns of one joint are each other's ancestors: count the pair once.
-        self._ancestor = ancestor * np.where(joint_of[:, None] == joint_of, 0.5, 1.0)
+        once = np.where(joint_of[:, None] == joint_of, 0.5, 1.0)
+        self._ancestor = moves[joint_of][:, joint_of] * once
 
     @property
     def nq(self) -> int:
