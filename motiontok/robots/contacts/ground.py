@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bvh.foot_contacts import BAND, SIDES, runs, standing, standing_heights
+from bvh.foot_contacts import BAND, SIDES, SLOW, runs, speeds, standing, standing_heights
 from bvh.motion import Motion
 from bvh.rotations import Array, to_matrix
 from bvh.skeleton import FEET, JOINTS
@@ -114,9 +114,10 @@ def find_ground(motion: Motion, planes: Planes | None = None) -> Ground:
     """
     if planes is not None:
         return _known_ground(motion, planes)
+    if not _may_be_raised(motion):
+        return Ground.level(len(motion))
     steps = _steps(motion)
-    raised = [s for s in steps if abs(s.height) > RAISED]
-    if not raised:
+    if not any(abs(s.height) > RAISED for s in steps):
         return Ground.level(len(motion))
     middles = np.array([s.middle for s in steps])
     starts, ends = np.array([s.start for s in steps]), np.array([s.end for s in steps])
@@ -167,6 +168,13 @@ class _Step:
     def middle(self) -> Array:
         """``(3,)`` of its points."""
         return np.asarray(self.points.mean(axis=0))
+
+
+def _may_be_raised(motion: Motion) -> bool:
+    """Whether a heel or toe is so slow somewhere off z = 0 that it may stand there."""
+    ends = motion.global_positions()[:, FEET]
+    off = np.abs(ends[..., 2] - standing_heights(motion.offsets)) > RAISED
+    return bool((off & (speeds(ends, 1.0 / motion.fps) < SLOW)).any())
 
 
 def _steps(motion: Motion, *, bearing: bool = True) -> list[_Step]:

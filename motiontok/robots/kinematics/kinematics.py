@@ -9,6 +9,7 @@ from sums over subtrees, as the composite rigid body algorithm makes the mass ma
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -118,6 +119,13 @@ class Kinematics:
         # Columns of one joint are each other's ancestors: count the pair once.
         once = np.where(joint_of[:, None] == joint_of, 0.5, 1.0)
         self._ancestor = moves[joint_of][:, joint_of] * once
+
+    def of(self, bodies: Sequence[int]) -> Kinematics:
+        """The same of some of the bodies alone. Both use the same memory of Pinocchio's."""
+        out = copy.copy(self)
+        out.bodies, out._scratch = list(bodies), {}
+        out._subtree = self._subtree[:, [self.body_index(body) for body in bodies]]
+        return out
 
     @property
     def nq(self) -> int:
