@@ -37,11 +37,14 @@ class Points:
         rows: ``(points, 3, nv)`` their movement by each degree of freedom, the base's along and
             about the world's axes.
         standing: ``(points,)`` whether each stands.
+        shifts: ``(points, 3)`` how far those that stand are to move from the frame before, metres;
+            not at all, if not given.
     """
 
     places: Array
     rows: Array
     standing: Array
+    shifts: Array | None = None
 
 
 @dataclass(eq=False)
@@ -236,6 +239,8 @@ class FixedLagSmoother:
             return
         nv = self._nv
         earlier, later, moved = before.rows, points.rows, points.places - before.places
+        if points.shifts is not None:
+            moved -= points.shifts
         if not both.all():
             earlier, later, moved = earlier[both], later[both], moved[both]
         still = self._movement.still

@@ -17,6 +17,7 @@ import numpy as np
 from bvh.foot_contacts import SIDES
 from bvh.rotations import Array
 from motiontok.robots.contacts.offline_foot_lock import standing_points
+from motiontok.robots.contacts.online_headings import HeldHeadings
 from motiontok.robots.kinematics.kinematics import Kinematics, PlacedState
 from motiontok.robots.kinematics.so3 import skew
 from motiontok.robots.limits.joint_limits import limit_margins
@@ -170,6 +171,8 @@ class LookaheadSolver:
         self._points = np.array([[*point, 1.0] for _, point in points])[:, None]
         self._moves = np.zeros((len(points), 3, 6))
         self._moves[..., :3] = np.eye(3)
+        self._feet = [tracked.index(body) for body in feet]
+        self._headings = HeldHeadings(self._points[1::2, 0, :3] - self._points[::2, 0, :3])
         self._columns = np.eye(6, kinematics.columns)
         self._rows = len(points), 3, kinematics.columns
         self._moving = np.stack([kinematics.subtree_of(body) for body, _ in points])[:, None]
@@ -181,6 +184,7 @@ class LookaheadSolver:
         self._blur.reset()
         self._fine.reset()
         self._lift.reset()
+        self._headings.reset()
         if self._apart is not None:
             self._apart.reset()
         # From the frame that comes next in the second smoother to the newest.
@@ -235,7 +239,7 @@ class LookaheadSolver:
         out = rough
         if ready:
             due = self._waiting[0]
-            points = self._seen(state, moving, q[moving][:3], due.standing)
+            points = self._seen(state, moving, q[moving][:3], due)
             self._passed.append(due)
             lift = 0.0
             if self._coming is not None:
@@ -270,7 +274,7 @@ class LookaheadSolver:
         within += np.copysign(squeezed, over)
         return within
 
-    def _seen(self, state: PlacedState, row: int, base: Array, standing: Array) -> Points:
+    def _seen(self, state: PlacedState, row: int, base: Array, due: _Waiting) -> Points:
         places = (self._points @ state.rows[row, self._bodies])[:, 0]
         # A point at p moves at v + w x p = v - [p] w.
         self._moves[..., 3:] = (places @ _CROSS).reshape(-1, 3, 3)
@@ -280,7 +284,19 @@ class LookaheadSolver:
         columns[:3, 3:6] = (base @ -_CROSS).reshape(3, 3)
         rows = (self._moves.reshape(-1, 6) @ columns).reshape(self._rows)
         rows *= self._moving
-        return Points(places, self._kinematics.free(rows), standing)
+        shifts = None
+        # A held foot turns about its toe.
+        feet = due.wanted.take(self._feet, axis=0)[:, :12].reshape(-1, 3, 4)[..., :3]
+        for side, turn in enumerate(self._headings.push(feet, due.standing.tolist())):
+            if turn:
+                if shifts is None:
+                    shifts = np.zeros((len(places), 3))
+                heel, toe = 2 * side, 2 * side + 1
+                x, y, z = (places[heel] - places[toe]).tolist()
+                a, b, _ = (0.0, 0.0, 0.0) if due.planes is None else due.planes[side].tolist()
+                # About the ground's normal (-a, -b, 1).
+                shifts[heel] = [turn * (-b * z - y), turn * (x + a * z), turn * (b * x - a * y)]
+        return Points(places, self._kinematics.free(rows), due.standing, shifts)
 
 
 def _stacked(frames: list[_Waiting]) -> Array | None:
