@@ -15,7 +15,7 @@ from motiontok.robots.contacts.online_contacts import LateContacts, SoleReader, 
 from motiontok.robots.contacts.online_foot_lock import FootLock
 from motiontok.robots.contacts.online_reach import AnkleReach
 from motiontok.robots.contacts.online_resting import AboveGround
-from motiontok.robots.kinematics.placements import Placements, split
+from motiontok.robots.kinematics.placements import Placements
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.solver.lookahead import LookaheadSolver
 from motiontok.robots.solver.online import OnlineSolver
@@ -143,10 +143,10 @@ class Follower:
                 "expected 1"
             )
         rotations = rotations / lengths[:, None]
-        turned, points = self._skeleton.place(root_position, rotations)
-        targets = self._maker.make(turned, points, self.fps)
+        placed = self._skeleton.place(root_position, rotations)
+        targets = self._maker.make_one(placed, self.fps)
         self._reach.apply(targets.rotations[0])
-        soles = self._reader.read(points[0], turned[0])
+        soles = self._reader.read(placed[:, 9:], placed[:, :9])
         targets = self._lock.apply(targets, soles)
         planes = None if soles.on_floor else self._planes(soles, targets.positions[0, 0])
         self._above.apply(targets, planes)
@@ -177,9 +177,12 @@ class _Skeleton:
         self._placements = Placements(self._data.oMi)
         self._rows = np.empty((len(JOINTS) + 1, 12))
 
-    def place(self, root_position: Array, rotations: Array) -> tuple[Array, Array]:
-        """World rotations ``(1, 22, 3, 3)`` and positions ``(1, 22, 3)``, of unit quaternions."""
+    def place(self, root_position: Array, rotations: Array) -> Array:
+        """Placements ``(22, 12)``, axes in the world and positions, of unit quaternions.
+
+        They are valid until the next call.
+        """
         q = np.concatenate([root_position, rotations[:, _XYZW].ravel()])
         pin.forwardKinematics(self._model, self._data, q)
         self._placements.read(self._rows)
-        return split(self._rows[None, 1:])
+        return self._rows[1:]

@@ -107,6 +107,7 @@ class TargetMaker:
         self._above = np.eye(len(parents))
         for k, parent in enumerate(calibration.parents[1:], start=1):
             self._above[k] += self._above[parent]
+        self._map: tuple[Array, Array] | None = None
         soles = calibration.soles
         self._sole_toes = np.stack([soles["LeftFoot"].toe, soles["RightFoot"].toe])[..., None]
         self._rotation_weights = np.array([[weights[j].rotation for j in calibration.joints]])
@@ -120,18 +121,52 @@ class TargetMaker:
             positions: ``(frames, 22, 3)`` of the human's joints in the world, metres.
             fps: frames per second.
         """
-        calibration = self.calibration
         wanted = rotations.take(self._order, axis=1)
+        points = self._points(wanted, positions)
+        points[:, self._feet, :2] += self._apart * _left_of(wanted[:, 0])[:, None]
+        return self._targets(wanted, points, fps)
+
+    def make_one(self, placed: Array, fps: float) -> Targets:
+        """Targets of one frame, as :meth:`make` makes them.
+
+        Args:
+            placed: ``(22, 12)`` of the human's joints: axes in the world, then positions, metres.
+            fps: frames per second.
+        """
+        if self._map is None:
+            self._map = self._mapped()
+        matrix, constant = self._map
+        wanted = placed[:, :9].take(self._order, axis=0).reshape(-1, 3, 3).swapaxes(1, 2)
+        points = (matrix @ placed.ravel()).reshape(constant.shape)
+        points += constant
+        points[self._feet, :2] += self._apart * _left_of(wanted[:1])
+        return self._targets(wanted.copy()[None], points[None], fps)
+
+    def _points(self, wanted: Array, positions: Array) -> Array:
+        """Positions ``(frames, tracked, 3)``, feet as far apart as the human's."""
         bones = (wanted.take(self._parents, axis=1) @ self._bones)[..., 0]
         left, right = self._thighs
         bones[:, 0] = (0.5 * self.scale) * (positions[:, left] + positions[:, right])
         bones[:, 0] -= wanted[:, 0] @ self._between_hips
-        points = self._above @ bones
+        points: Array = self._above @ bones
         toes = self.scale * positions.take(self._toes, axis=1)
         toes[..., 2] -= self._toe_height
-        toes[..., :2] += self._apart * _left_of(wanted[:, 0])[:, None]
         toes -= (wanted.take(self._feet, axis=1) @ self._sole_toes)[..., 0]
         points[:, self._feet] = toes
+        return points
+
+    def _mapped(self) -> tuple[Array, Array]:
+        """:meth:`_points` as a matrix and a constant, which they are of placements."""
+        count = len(JOINTS)
+        basis = np.concatenate([np.zeros((1, 12 * count)), np.eye(12 * count)])
+        placed = basis.reshape(-1, count, 12)
+        turned = placed[..., :9].reshape(-1, count, 3, 3).swapaxes(2, 3)
+        points = self._points(turned.take(self._order, axis=1), placed[..., 9:])
+        matrix = (points[1:] - points[0]).reshape(len(basis) - 1, -1).T
+        return np.ascontiguousarray(matrix), points[0]
+
+    def _targets(self, wanted: Array, points: Array, fps: float) -> Targets:
+        calibration = self.calibration
         return Targets(
             bodies=calibration.bodies,
             local_rotations=calibration.rotations,

@@ -80,12 +80,12 @@ class GroundFinder:
         # Heights of each foot while it stands level.
         self._runs: list[list[float]] = [[] for _ in SIDES]
 
-    def push(self, points: list[Point], rotations: Array) -> None:
+    def push(self, points: list[Point], axes: Array) -> None:
         """Look at the next pose; :attr:`planes` follow.
 
         Args:
             points: ``(22, 3)`` of its joints, metres.
-            rotations: ``(22, 3, 3)`` world_from_joint.
+            axes: ``(22, 9)`` of the joints in the world, one after the other.
         """
         self._frame += 1
         ends = [points[end] for end in FEET]
@@ -114,7 +114,7 @@ class GroundFinder:
             )
             self._still[side] = self._still[side] + 1 if stands else 0
             if self._still[side] == self._frames:
-                self._on_ramp[side] = self._stands_on_ramp(side, points, rotations)
+                self._on_ramp[side] = self._stands_on_ramp(side, points, axes)
             if self._still[side] >= self._frames and self._on_ramp[side]:
                 self._ramp_age = 0
                 run.clear()
@@ -136,10 +136,10 @@ class GroundFinder:
         ramp = self._ramp.plane
         self.planes = self._levels if ramp is None else [*self._levels, ramp]
 
-    def _stands_on_ramp(self, side: int, points: list[Point], rotations: Array) -> bool:
+    def _stands_on_ramp(self, side: int, points: list[Point], axes: Array) -> bool:
         """Whether a foot that has just come to stand is on a ramp."""
         ankle = _ANKLES[side]
-        turn = rotations[ankle]
+        turn = axes[ankle].reshape(3, 3).T
         if turn[2, 2] < POINTED:
             return False
         place = points[ankle] + turn @ self._middles[side]

@@ -8,16 +8,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-import pinocchio as pin
-
 from bvh.foot_contacts import SIDES
 from bvh.rotations import Array
-from motiontok.robots.contacts.reach import STANDS, Chain, lying
-from motiontok.robots.kinematics.so3 import skew
+from motiontok.robots.contacts.reach import LIES, STANDS, Chain
+from motiontok.robots.kinematics.one_quaternion import (
+    Quaternion,
+    inverse,
+    matrix_of,
+    of_matrix,
+    power,
+    times,
+)
 from motiontok.robots.model.calibration import Calibration
 
 __all__ = ["AnkleReach"]
+
+_NO_TURN = [0.0, 0.0, 0.0, 1.0]
 
 
 class AnkleReach:
@@ -46,55 +52,56 @@ class AnkleReach:
 
 
 class _Ankle:
-    """One ankle, and the angles of its joints in the frame before."""
+    """One ankle, and the turns of its joints in the frame before."""
 
     def __init__(self, model: Any, calibration: Calibration, shin: int, foot: int) -> None:
         chain = Chain(model, calibration.bodies[shin], calibration.bodies[foot])
         self._shin, self._foot = shin, foot
-        self._before = calibration.rotations[shin].T
-        self._after = calibration.rotations[foot].T
-        self._placed = chain.placed
-        crosses = [skew(axis) for axis in chain.axes]
-        # Transposed, as rows.
-        self._hinges = [
-            (axis, k.T.ravel(), -(k @ k).T.ravel())
-            for axis, k in zip(chain.axes, crosses, strict=True)
-        ]
+        self._before = of_matrix(calibration.rotations[shin].T)
+        self._after = of_matrix(calibration.rotations[foot].T)
+        self._placed = [of_matrix(turn) for turn in chain.placed]
+        self._axes = [axis.tolist() for axis in chain.axes]
         self._limits = list(zip(chain.lower.tolist(), chain.upper.tolist(), strict=True))
         self.reset()
 
     def reset(self) -> None:
-        self._turns = [np.eye(3) for _ in self._hinges]
+        self._turns = [_NO_TURN for _ in self._axes]
 
     def apply(self, rotations: Array) -> None:
-        upward = rotations[self._shin, 2, 2]
+        upward = float(rotations[self._shin, 2, 2])
         if upward >= STANDS:
             return
-        share = float(lying(upward))
-        upper = rotations[self._shin] @ self._before
-        lower = rotations[self._foot] @ self._after
-        near = upper @ self._nearest(upper.T @ lower)
-        turn = pin.log3(near @ lower.T)
-        rotations[self._foot] = pin.exp3(share * turn) @ rotations[self._foot]
+        upper = times(of_matrix(rotations[self._shin]), self._before)
+        lower = times(of_matrix(rotations[self._foot]), self._after)
+        near = times(upper, self._nearest(times(inverse(upper), lower)))
+        turn = power(times(near, inverse(lower)), _lying(upward))
+        rotations[self._foot] = matrix_of(turn) @ rotations[self._foot]
 
-    def _nearest(self, wanted: Array) -> Array:
+    def _nearest(self, wanted: Quaternion) -> Quaternion:
         """The rotation within reach that is nearest to a wanted one, see :class:`Chain`.
 
         One sweep a frame, from the frame before.
         """
         turns, placed = self._turns, self._placed
-        back, before, last = wanted.T, np.eye(3), len(turns) - 1
-        for i, (axis, cross, square) in enumerate(self._hinges):
-            before = before @ placed[i] if i else placed[i]
-            rest = back @ before
+        back, before, last = inverse(wanted), _NO_TURN, len(turns) - 1
+        for i, (axis, (low, high)) in enumerate(zip(self._axes, self._limits, strict=True)):
+            before = times(before, placed[i])
+            x, y, z, w = times(back, before)
             for k in range(last, i, -1):
-                rest = placed[k] @ (turns[k] @ rest)
-            # Of I + sin K + (1 - cos) K^2 the trace with the rest is largest there.
-            flat = rest.ravel()
-            best = math.atan2(flat @ cross, flat @ square)
-            low, high = self._limits[i]
+                x, y, z, w = times(placed[k], times(turns[k], [x, y, z, w]))
+            # A turn by an angle on top makes the scalar part cos(angle / 2) w - sin(angle / 2)
+            # (axis . x); the largest is nearest.
+            ax, ay, az = axis
+            best = math.remainder(2.0 * math.atan2(-(ax * x + ay * y + az * z), w), math.tau)
             if not low <= best <= high:
                 best = low if math.cos(low - best) > math.cos(high - best) else high
-            turns[i] = pin.exp3(best * axis)
-            before = before @ turns[i]
+            sine = math.sin(0.5 * best)
+            turns[i] = [sine * ax, sine * ay, sine * az, math.cos(0.5 * best)]
+            before = times(before, turns[i])
         return before
+
+
+def _lying(upward: float) -> float:
+    """As :func:`~motiontok.robots.contacts.reach.lying`, of one shin."""
+    share = min((STANDS - upward) / (STANDS - LIES), 1.0)
+    return share * share * (3.0 - 2.0 * share)

@@ -15,8 +15,6 @@ from motiontok.robots.targets import Targets
 
 __all__ = ["AboveGround"]
 
-_HIGH = 1e3  # m: where points stand that fill up rows
-
 
 class AboveGround:
     """Raises targets until bodies that are turned like them are out of the ground.
@@ -36,12 +34,13 @@ class AboveGround:
                 calibration.bodies, calibration.translations, calibration.rotations, strict=True
             )
         ]
-        count = max(len(cloud) for cloud in clouds)
-        self._points = np.zeros((len(clouds), 4, count))
-        self._points[:, 3] = _HIGH
+        # The first point again where a body has fewer.
+        self._points = np.zeros((len(clouds), 3, max(len(cloud) for cloud in clouds)))
         for k, cloud in enumerate(clouds):
-            self._points[k, :3, : len(cloud)] = cloud.T
-            self._points[k, 3, : len(cloud)] = 0.0
+            if len(cloud):
+                self._points[k] = cloud[:1].T
+                self._points[k, :, : len(cloud)] = cloud.T
+        self._empty = [k for k, cloud in enumerate(clouds) if not len(cloud)]
         # All but the feet hang on the hips.
         feet = [calibration.index(side + "Foot") for side in SIDES]
         self._hanging = np.ones(len(clouds))
@@ -58,14 +57,14 @@ class AboveGround:
                 the rest; None is z = 0.
         """
         rotations, positions = targets.rotations[0], targets.positions[0]
-        up = np.ones((len(self._points), 1, 4))
-        up[:, 0, :3] = rotations[:, 2]
-        level = positions[:, 2]
+        up, level = rotations[:, 2:], positions[:, 2]
         if planes is not None:
             under = planes[self._under]
-            up[:, :, :3] -= under[:, None, :2] @ rotations[:, :2]
+            up = up - under[:, None, :2] @ rotations[:, :2]
             level = level - (under[:, :2] * positions[:, :2]).sum(1) - under[:, 2]
-        height = (up @ self._points)[:, 0].min(axis=1) + level
+        height = (up @ self._points).min(axis=(1, 2))
+        height += level
+        height[self._empty] = 0.0
         if height.min() < 0.0:
             hips = max(-float(height[0]), 0.0)
             positions[:, 2] += np.maximum(hips * self._hanging, -height)

@@ -24,10 +24,10 @@ from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.model.calibration import Calibration
 from motiontok.robots.targets import Targets
 
-__all__ = ["STANDS", "Chain", "lying", "within_reach"]
+__all__ = ["LIES", "STANDS", "Chain", "axis_of", "lying", "within_reach"]
 
 _SWEEPS = 4  # over the joints of an ankle, which nearly do not depend on each other
-STANDS, _LIES = 0.7, 0.2  # upward part of shins: feet below the one are as they are
+STANDS, LIES = 0.7, 0.2  # upward part of shins: feet below the one are as they are
 _MARGIN = 0.03  # of a joint's range that is kept free
 
 
@@ -57,7 +57,7 @@ def within_reach(targets: Targets, model: Any, calibration: Calibration) -> Targ
 
 def lying(upward: Array) -> Array:
     """How much shins lie, 0 to 1, by the upward parts of their axes."""
-    return smoothstep((STANDS - upward) / (STANDS - _LIES))
+    return smoothstep((STANDS - upward) / (STANDS - LIES))
 
 
 class Chain:
@@ -77,7 +77,7 @@ class Chain:
         above = model.supports[outer].tolist()
         joints = above[above.index(inner) + 1 :]
         self.placed = [model.jointPlacements[j].rotation for j in joints]
-        self.axes = [_axis(model, j) for j in joints]
+        self.axes = [axis_of(model, j) for j in joints]
         where = [model.joints[j].idx_q for j in joints]
         lower, upper = model.lowerPositionLimit[where], model.upperPositionLimit[where]
         margin = limit_margins(lower, upper, _MARGIN)
@@ -121,8 +121,8 @@ def _turn_parts(axis: Array) -> tuple[Array, Array, Array]:
     return along, np.eye(3) - along, skew(axis)
 
 
-def _axis(model: Any, joint: int) -> Array:
-    """Unit axis ``(3,)`` of a hinge in its own frame."""
+def axis_of(model: Any, joint: int) -> Array:
+    """Unit axis ``(3,)`` of a hinge in its own frame; zeros of a joint that slides."""
     made = model.joints[joint].createData()
     model.joints[joint].calc(made, pin.neutral(model))
     out: Array = np.asarray(made.S).reshape(6, -1)[3:, 0]

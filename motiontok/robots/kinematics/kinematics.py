@@ -22,7 +22,7 @@ from bvh.rotations import Array
 from motiontok.robots.kinematics.placements import Placements, split
 from motiontok.robots.model.mimic_joints import Coupling
 
-__all__ = ["Kinematics", "Linearization", "State"]
+__all__ = ["Kinematics", "Linearization", "PlacedState", "State"]
 
 
 @dataclass(eq=False)
@@ -39,6 +39,18 @@ class State:
     jacobians: Array
     rotations: Array
     positions: Array
+
+
+@dataclass(eq=False)
+class PlacedState(State):
+    """A state whose rotations and positions are views of one array.
+
+    Attributes:
+        rows: ``(frames, bodies, 4, 3)`` a body's axes in the world, then its origin: of a point
+            ``(x, y, z, 1)`` in the body its place is ``point @ rows``.
+    """
+
+    rows: Array
 
 
 class Linearization:

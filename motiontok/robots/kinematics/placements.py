@@ -67,8 +67,10 @@ class Inertias:
 
     def __init__(self, vector: Any, which: Sequence[int]) -> None:
         self._vector, self._which = vector, list(which)
-        # From the first lever on: lever and symmetric matrix of one, mass of the next.
-        self._places = 10 * np.array(self._which) + np.arange(-1, 9)[:, None]
+        # From the first lever on: lever and symmetric matrix (xx, xy, yy, xz, yz, zz) of one, mass
+        # of the next.
+        order = np.array([-1, 0, 1, 2, 3, 5, 8, 4, 6, 7])
+        self._places = 10 * np.array(self._which) + order[:, None]
         levers = [_address(inertia.lever) for inertia in vector]
         size = np.dtype(np.float64).itemsize
         self._block: Array | None = None
@@ -80,11 +82,11 @@ class Inertias:
                 self._block = None
 
     def write(self, rows: Array) -> None:
-        """Rows ``(10, which)``: mass, centre, and xx, xy, yy, xz, yz, zz about the centre."""
+        """Rows ``(10, which)``: mass, centre, and xx, yy, zz, xy, xz, yz about the centre."""
         if self._block is not None:
             self._block[self._places] = rows
             return
-        for index, (mass, x, y, z, xx, xy, yy, xz, yz, zz) in zip(
+        for index, (mass, x, y, z, xx, yy, zz, xy, xz, yz) in zip(
             self._which, rows.T.tolist(), strict=True
         ):
             matrix = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
@@ -94,7 +96,7 @@ class Inertias:
         """Whether the memory is laid out as expected, tried out on what is written anyway."""
         rows = np.arange(10.0 * len(self._which)).reshape(10, -1)
         self.write(rows)
-        for index, (mass, x, y, z, xx, xy, yy, xz, yz, zz) in zip(
+        for index, (mass, x, y, z, xx, yy, zz, xy, xz, yz) in zip(
             self._which, rows.T.tolist(), strict=True
         ):
             own = self._vector[index]

@@ -139,16 +139,13 @@ class SelfCollision:
         return _collect(found)
 
     @property
-    def spheres(self) -> tuple[Array, Array]:
-        """Middles ``(shapes, 3)`` in the shapes' axes and radii ``(shapes,)`` of spheres around."""
-        return self._middles, np.linalg.norm(self._halves, axis=1) + self._radii
+    def capsules(self) -> tuple[Array, Array, Array]:
+        """Middles and half vectors ``(shapes, 3)`` in the shapes' axes, and radii ``(shapes,)``."""
+        return self._middles, self._halves, self._radii
 
-    def place(self, q: Array) -> Array:
-        """Placements ``(shapes, 12)`` at a configuration ``(model.nq,)``: columns, place."""
+    def place(self, q: Array) -> None:
+        """Place all shapes at a configuration ``(model.nq,)``."""
         self._place(q)
-        rows = np.empty((len(self.geometry.geometryObjects), 12))
-        self._rows.read(rows)
-        return rows
 
     def look_at(self, pair: int) -> Any:
         """coal's distance of one of :attr:`pairs` where it was last placed.

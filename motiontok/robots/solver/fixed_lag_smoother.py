@@ -19,6 +19,7 @@ import pinocchio as pin
 from scipy.linalg import blas, lapack
 
 from bvh.rotations import Array
+from motiontok.robots.kinematics.one_quaternion import times
 from motiontok.robots.limits.smoothness import NEAR, REACH, THIRD, MovementCost
 
 __all__ = ["FixedLagSmoother", "Points"]
@@ -33,13 +34,17 @@ class Points:
 
     Attributes:
         places: ``(points, 3)`` in the world, metres.
-        rows: ``(points, 3, nv)`` their movement by each degree of freedom.
+        rows: ``(points, 3, nv)`` their movement by each degree of freedom, the base's along and
+            about the world's axes.
         standing: ``(points,)`` whether each stands.
+        shifts: ``(points, 3)`` how far those that stand are to move from the frame before, metres;
+            not at all, if not given.
     """
 
     places: Array
     rows: Array
     standing: Array
+    shifts: Array | None = None
 
 
 @dataclass(eq=False)
@@ -71,6 +76,7 @@ class FixedLagSmoother:
         self._movement = movement
         self._limits = lower, upper
         self._near = movement.bounds[0] + NEAR, movement.bounds[1] - NEAR
+        self._hard, self._soft = movement.weights.inside**2, movement.weights.rest**2
         self._lag = max(lag, REACH)
         nv = self._nv = 6 + len(lower)
         jerk = np.full(nv, movement.joint)
@@ -112,7 +118,7 @@ class FixedLagSmoother:
             attitude: ``(3, 3)`` of the base in ``q``.
             matrix: ``(nv, nv)`` Gauss-Newton matrix, as of a tangent step of ``q``.
             gradient: ``(nv,)`` descent direction; changed.
-            points: points to hold while they stand; changed.
+            points: points to hold while they stand.
             ahead: frames by which the second one is later, at most ``lag``.
         """
         nv = self._nv
@@ -121,9 +127,6 @@ class FixedLagSmoother:
         turn = self._turn
         turn[:3, :3] = turn[3:, 3:] = attitude
         gradient[:6] = turn @ gradient[:6]
-        points.rows[..., :6] = points.rows[..., :6] @ turn.T
-        rows = points.rows
-        rows *= self._movement.still
         # Only lower triangles are kept up.
         oldest, across, (blocks, diagonals) = self._oldest, self._across, self._spare
         before, newer = self._matrix[0], 2 * nv
@@ -194,9 +197,11 @@ class FixedLagSmoother:
         out[:3] += step[:3]
         x, y, z = step[3:6].tolist()
         angle = math.sqrt(x * x + y * y + z * z)
-        share = 0.5 * math.sin(0.5 * angle) / (0.5 * angle) if angle > 1e-9 else 0.5
-        turned = pin.Quaternion(math.cos(0.5 * angle), share * x, share * y, share * z)
-        out[3:7] = (turned * pin.Quaternion(q[3:7])).normalized().coeffs()
+        share = math.sin(0.5 * angle) / angle if angle > 1e-9 else 0.5
+        turn = [share * x, share * y, share * z, math.cos(0.5 * angle)]
+        turned = times(turn, q[3:7].tolist())
+        size = math.sqrt(sum(value * value for value in turned))
+        out[3:7] = [value / size for value in turned]
         joints = out[7:]
         joints += step[6:]
         np.maximum(joints, self._limits[0], out=joints)
@@ -205,14 +210,14 @@ class FixedLagSmoother:
 
     def _joints(self, joints: Array, push: Array) -> tuple[Array, Array]:
         """Stiffness and pull ``(joints,)`` of soft limits and of neutral values."""
-        weights, (low, high) = self._movement.weights, self._movement.bounds
-        inside = np.minimum(np.maximum(joints, low), high) - joints
-        leaving = np.where(push < 0.0, joints < self._near[0], joints > self._near[1])
-        hard, soft = weights.inside**2, weights.rest**2
+        (low, high), (leaves_low, leaves_high) = self._movement.bounds, self._near
+        inside = np.minimum(np.maximum(joints, low), high)
+        inside -= joints
+        leaving = np.where(push < 0.0, joints < leaves_low, joints > leaves_high)
         leaving |= inside != 0.0
-        pull = soft * (self._movement.neutral - joints)
-        pull += hard * inside
-        return soft + hard * leaving, pull
+        inside *= self._hard
+        inside += self._soft * (self._movement.neutral - joints)
+        return self._soft + self._hard * leaving, inside
 
     def _add_jerk(self, coordinates: Array, diagonals: Array, vector: Array) -> None:
         first, second, third = (self._frames[k].coordinates for k in (-3, -2, -1))
@@ -234,13 +239,16 @@ class FixedLagSmoother:
             return
         nv = self._nv
         earlier, later, moved = before.rows, points.rows, points.places - before.places
+        if points.shifts is not None:
+            moved -= points.shifts
         if not both.all():
             earlier, later, moved = earlier[both], later[both], moved[both]
+        still = self._movement.still
         rows = np.empty((3 * len(moved), 2 * nv))
-        np.negative(earlier.reshape(-1, nv), out=rows[:, :nv])
-        rows[:, nv:] = later.reshape(-1, nv)
+        np.multiply(earlier.reshape(-1, nv), -still, out=rows[:, :nv])
+        np.multiply(later.reshape(-1, nv), still, out=rows[:, nv:])
         blocks[nv:, nv:] += (rows.T @ rows).T
-        vector[2 * nv :] -= (self._movement.still * moved.ravel()) @ rows
+        vector[2 * nv :] -= (still * moved.ravel()) @ rows
 
 
 def _blocks(down: int, along: int, size: int) -> tuple[Array, Array]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from operator import mul
 
 import numpy as np
 
 from bvh.foot_contacts import SIDES
 from bvh.rotations import Array
 from motiontok.robots.contacts.offline_foot_lock import standing_points
-from motiontok.robots.kinematics.kinematics import Kinematics, State
+from motiontok.robots.contacts.online_headings import HeldHeadings
+from motiontok.robots.kinematics.kinematics import Kinematics, PlacedState
 from motiontok.robots.kinematics.so3 import skew
 from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.limits.online_self_collision import OnlineSelfCollision
@@ -35,7 +37,9 @@ _MEAN = 0.4  # share of the look-ahead that the mean takes
 _GROUND_WEIGHT = 600.0  # per metre that the due frame is below ground
 _SHALLOW = 0.007  # m that a body may be below ground before the whole robot is raised
 _RAMP = 2  # frames on each side in which it is raised
+_FEW = 1  # pairs of bodies looked at in a frame that has time for the rival
 _FLOOR = np.zeros((3, 3))  # the plane z = 0 under each foot and the rest
+_CROSS = np.concatenate([-skew(axis) for axis in np.eye(3)]).reshape(3, 9)
 _BLUR = 10.0  # weight of squared third differences in the mean, at 30 frames per second
 
 
@@ -91,21 +95,19 @@ class _Lift:
 
     def __init__(self, ramp: int) -> None:
         self.ahead = 2 * ramp
-        self._weights = np.array([math.comb(self.ahead, k) for k in range(self.ahead + 1)])
-        self._weights = self._weights / self._weights.sum()
+        self._weights = [math.comb(self.ahead, k) / 2**self.ahead for k in range(self.ahead + 1)]
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream."""
         self._depths: deque[float] = deque([0.0] * (self.ahead + 1), maxlen=self.ahead + 1)
-        self._largest = np.zeros(self.ahead + 1)
+        self._largest: deque[float] = deque([0.0] * (self.ahead + 1), maxlen=self.ahead + 1)
 
     def push(self, depth: float) -> float:
         """Lift (m) of a frame, given the depth of the one that is ``ahead`` later."""
         self._depths.append(depth)
-        self._largest[:-1] = self._largest[1:]
-        self._largest[-1] = max(self._depths)
-        return float(self._weights @ self._largest)
+        self._largest.append(max(self._depths))
+        return sum(map(mul, self._weights, self._largest))
 
 
 @dataclass(eq=False)
@@ -155,7 +157,7 @@ class LookaheadSolver:
         )
         self._apart: OnlineSelfCollision | None = None
         if robot.measures_self_collision:
-            self._apart = OnlineSelfCollision(robot.self_collision.simplified)
+            self._apart = OnlineSelfCollision(robot.self_collision.simplified, kinematics)
         self._bounds = movement.bounds
         third = limit_margins(*limits, movement.weights.margin / 3.0)
         self._room = np.maximum(third, 1e-9)
@@ -166,9 +168,12 @@ class LookaheadSolver:
         self._lift = _Lift(max(1, min(_RAMP, (self.latency - 3 - first) // 2)))
         points = standing_points(robot.calibration)
         self._bodies = [kinematics.body_index(body) for body, _ in points]
-        self._points = np.array([point for _, point in points])[..., None]
+        self._points = np.array([[*point, 1.0] for _, point in points])[:, None]
         self._moves = np.zeros((len(points), 3, 6))
         self._moves[..., :3] = np.eye(3)
+        self._feet = [tracked.index(body) for body in feet]
+        self._headings = HeldHeadings(self._points[1::2, 0, :3] - self._points[::2, 0, :3])
+        self._columns = np.eye(6, kinematics.columns)
         self._rows = len(points), 3, kinematics.columns
         self._moving = np.stack([kinematics.subtree_of(body) for body, _ in points])[:, None]
         self.reset()
@@ -179,6 +184,7 @@ class LookaheadSolver:
         self._blur.reset()
         self._fine.reset()
         self._lift.reset()
+        self._headings.reset()
         if self._apart is not None:
             self._apart.reset()
         # From the frame that comes next in the second smoother to the newest.
@@ -203,8 +209,9 @@ class LookaheadSolver:
                 z = 0.
         """
         newest = self._newest
-        newest.begin(targets)
-        self._waiting.append(_Waiting(wanted_poses(targets), standing, planes))
+        aims = wanted_poses(targets)
+        newest.begin(targets, aims, busy=self._apart is not None and self._apart.looked > _FEW)
+        self._waiting.append(_Waiting(aims, standing, planes))
         if len(self._waiting) > REACH:
             self._waiting[-1 - REACH].standing = before
         q = [*newest.moving]
@@ -223,7 +230,7 @@ class LookaheadSolver:
             state, whole, weights=[GROUND_WEIGHT] * moving + [_GROUND_WEIGHT]
         )
         if ready and self._apart is not None:
-            found = self._apart.overlapping(self._kinematics.expand(q[moving]))
+            found = self._apart.overlapping(self._kinematics.expand(q[moving]), state, moving)
             if found is not None:
                 self._apart.add(found, state, whole, moving)
         matrix, gradient = self._kinematics.free_equations(whole.matrix, whole.gradient)
@@ -232,7 +239,7 @@ class LookaheadSolver:
         out = rough
         if ready:
             due = self._waiting[0]
-            points = self._seen(state, moving, due.standing)
+            points = self._seen(state, moving, q[moving][:3], due)
             self._passed.append(due)
             lift = 0.0
             if self._coming is not None:
@@ -258,17 +265,38 @@ class LookaheadSolver:
     def _inside(self, joints: Array) -> Array:
         """Joint values; those in a margin are squeezed into a third of it, without a kink."""
         low, high = self._bounds
-        over = np.maximum(joints - high, 0.0) - np.maximum(low - joints, 0.0)
-        return joints - over + np.sign(over) * self._room * -np.expm1(-np.abs(over) / self._room)
+        within = np.minimum(np.maximum(joints, low), high)
+        over = joints - within
+        if not over.any():
+            return within
+        squeezed = np.expm1(-np.abs(over) / self._room)
+        squeezed *= self._room
+        within += np.copysign(squeezed, over)
+        return within
 
-    def _seen(self, state: State, row: int, standing: Array) -> Points:
-        turned = state.rotations[row, self._bodies] @ self._points
-        places = turned[..., 0] + state.positions[row, self._bodies]
+    def _seen(self, state: PlacedState, row: int, base: Array, due: _Waiting) -> Points:
+        places = (self._points @ state.rows[row, self._bodies])[:, 0]
         # A point at p moves at v + w x p = v - [p] w.
-        self._moves[..., 3:] = -skew(places)
-        rows = (self._moves.reshape(-1, 6) @ state.jacobians[row].T).reshape(self._rows)
+        self._moves[..., 3:] = (places @ _CROSS).reshape(-1, 3, 3)
+        # The base's own movements are those along and about the world's axes.
+        columns = self._columns
+        columns[:, 6:] = state.jacobians[row, 6:].T
+        columns[:3, 3:6] = (base @ -_CROSS).reshape(3, 3)
+        rows = (self._moves.reshape(-1, 6) @ columns).reshape(self._rows)
         rows *= self._moving
-        return Points(places, self._kinematics.free(rows), standing)
+        shifts = None
+        # A held foot turns about its toe.
+        feet = due.wanted.take(self._feet, axis=0)[:, :12].reshape(-1, 3, 4)[..., :3]
+        for side, turn in enumerate(self._headings.push(feet, due.standing.tolist())):
+            if turn:
+                if shifts is None:
+                    shifts = np.zeros((len(places), 3))
+                heel, toe = 2 * side, 2 * side + 1
+                x, y, z = (places[heel] - places[toe]).tolist()
+                a, b, _ = (0.0, 0.0, 0.0) if due.planes is None else due.planes[side].tolist()
+                # About the ground's normal (-a, -b, 1).
+                shifts[heel] = [turn * (-b * z - y), turn * (x + a * z), turn * (b * x - a * y)]
+        return Points(places, self._kinematics.free(rows), due.standing, shifts)
 
 
 def _stacked(frames: list[_Waiting]) -> Array | None:

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pinocchio as pin
 from scipy.linalg import lapack
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics.kinematics import Kinematics
+from motiontok.robots.kinematics.one_quaternion import inverse, of_matrix, times
 from motiontok.robots.model.mimic_joints import Coupling
 from motiontok.robots.model.outline import Outline
 from motiontok.robots.solver.ground_task import GroundTask
-from motiontok.robots.solver.levenberg_marquardt import damped_system, minimize
+from motiontok.robots.solver.levenberg_marquardt import minimize
 from motiontok.robots.solver.stream_tracking import StreamTracking, wanted_poses
 from motiontok.robots.solver.tasks import NormalEquations, PoseTask, Posture
 from motiontok.robots.targets import Targets
@@ -36,6 +36,7 @@ _WORTH = 0.02  # of the cost: a step that promises less is the last
 _DAMPING = 1e-3
 _FLOOR = 0.1  # absolute damping, in units of cost per rad^2
 _MAX_STEP = 0.7
+_LONGEST = 6  # frames from step to step of a rival that waits for one with less to do
 _LIFE = 30  # steps that a rival lives
 _YOUTH = 10  # steps that it needs to settle
 _MUCH_BETTER = 0.6  # of the robot's own cost
@@ -92,6 +93,7 @@ class OnlineSolver:
         self._age = 0
         self._posture: Posture | None = None
         self._rivalled = False
+        self._waited = 1
 
     def step(self, targets: Targets, planes: Array | None = None) -> tuple[Array, float]:
         """Configuration ``(nq,)`` and tracking cost of the next frame.
@@ -101,11 +103,12 @@ class OnlineSolver:
             planes: ``(3, 3)`` the ground under left foot, right foot and the rest, see
                 :class:`~motiontok.robots.solver.ground_task.GroundTask`; None is z = 0.
         """
-        self.begin(targets)
+        wanted = wanted_poses(targets)
+        self.begin(targets, wanted)
         floor = self._floor
         if floor is not None and planes is not None:
             floor = floor.on(planes[None].repeat(2, axis=0))
-        wanted, q = wanted_poses(targets), self.moving
+        q = self.moving
         model = self._linearize(q, wanted, None if floor is None else floor[: len(q)])
         trial, promise, posture, lower, upper = self._together(model)
         self._q[1 : len(trial)] = trial[1:]
@@ -142,15 +145,24 @@ class OnlineSolver:
         matrix, gradient = self._kinematics.free_equations(model.matrix, model.gradient)
         return NormalEquations(model.cost, matrix, gradient)
 
-    def begin(self, targets: Targets) -> None:
-        """Carry robot and rival along to the next frame's targets, unsolved."""
-        base = _base_of(targets)
+    def begin(self, targets: Targets, wanted: Array, *, busy: bool = False) -> None:
+        """Carry robot and rival along to the next frame's targets, unsolved.
+
+        Args:
+            targets: of one frame.
+            wanted: the same as :func:`~motiontok.robots.solver.stream_tracking.wanted_poses`.
+            busy: the frame has much else to do; the rival waits, if it has not waited for long.
+        """
+        base = _base_of(targets, wanted)
         if self._base is None:
             self._start(targets, base)
         else:
             _carry(self._q, self._base, base)
         self._base = base
-        self._rivalled = not self._rivalled
+        self._waited += 1
+        self._rivalled = self._waited >= (_LONGEST if busy else 2)
+        if self._rivalled:
+            self._waited = 0
         if self._age >= _LIFE:
             self._q[1, 7:] = np.clip(0.0, *self._bounds)
             self._q[1, :7] = base
@@ -213,72 +225,81 @@ class OnlineSolver:
         damping: Array,
         posture: Posture | None,
     ) -> tuple[Array, Array]:
-        step, promise = _damped_step(model, q[:, 7:], lower, upper, damping, posture)
-        largest = np.abs(step).max(1)
-        if (largest > _MAX_STEP).any():
-            step *= np.minimum(1.0, _MAX_STEP / np.maximum(largest, 1e-9))[:, None]
-        out = self._kinematics.integrate(q, step)
-        out[:, 7:] = np.minimum(np.maximum(out[:, 7:], lower), upper)
+        out, promise = np.empty_like(q), np.empty(len(q))
+        for k, row in enumerate(q):
+            joints = row[7:]
+            step, promise[k] = _damped_step(
+                model.matrix[k].copy(),
+                model.gradient[k].copy(),
+                joints,
+                lower[k],
+                upper[k],
+                float(damping[k]),
+                None if posture is None else posture[k : k + 1],
+            )
+            largest = float(np.abs(step).max())
+            if largest > _MAX_STEP:
+                step *= _MAX_STEP / largest
+            out[k] = self._kinematics.integrate(q[k : k + 1], step[None])[0]
+        moved = out[:, 7:]
+        np.maximum(moved, lower, out=moved)
+        np.minimum(moved, upper, out=moved)
         return out, promise
 
 
 def _damped_step(
-    model: NormalEquations,
+    matrix: Array,
+    gradient: Array,
     joints: Array,
     lower: Array,
     upper: Array,
-    damping: Array,
+    damping: float,
     posture: Posture | None,
-) -> tuple[Array, Array]:
-    """As :func:`~motiontok.robots.solver.levenberg_marquardt.damped_step`, of few frames."""
-    matrices, out, held = damped_system(model, joints, lower, upper, damping, posture, floor=_FLOOR)
-    promise = np.zeros(len(out))
-    for k, (matrix, gradient) in enumerate(zip(matrices, out, strict=True)):
-        at = held[k].nonzero()[0] + 6
-        if len(at):
-            matrix[at] = 0.0
-            matrix[:, at] = 0.0
-            matrix[at, at] = 1.0
-            gradient[at] = 0.0
-        _, step, failed = lapack.dposv(matrix.T, gradient, lower=1, overwrite_a=1)
-        if failed:  # only a cost that is not finite
-            step[:] = 0.0
-        promise[k] = gradient @ step
-        gradient[:] = step
-    return out, promise
+) -> tuple[Array, float]:
+    """As :func:`~motiontok.robots.solver.levenberg_marquardt.damped_step`, of one frame.
+
+    ``matrix`` and ``gradient`` are overwritten.
+    """
+    diagonal = matrix.reshape(-1)[:: len(matrix) + 1]  # a view
+    if posture is not None:
+        weight = posture.weight[0] ** 2
+        diagonal[6:] += weight
+        gradient[6:] += weight * (posture.reference[0] - joints)
+    diagonal *= 1.0 + damping
+    diagonal += _FLOOR
+    push = gradient[6:]
+    # Those at a limit that would go on are held.
+    held = np.where(push > 0.0, joints >= upper - 1e-9, (joints <= lower + 1e-9) & (push < 0.0))
+    if held.any():
+        at = held.nonzero()[0] + 6
+        matrix[at] = 0.0
+        matrix[:, at] = 0.0
+        matrix[at, at] = 1.0
+        gradient[at] = 0.0
+    _, step, failed = lapack.dposv(matrix.T, gradient, lower=1, overwrite_a=1)
+    if failed:  # only a cost that is not finite
+        step[:] = 0.0
+    return step, float(gradient @ step)
 
 
 def _total(model: NormalEquations, q: Array, posture: Posture | None) -> float:
     return float(model.cost[0] + (0.0 if posture is None else posture.cost(q[:, 7:])[0]))
 
 
-def _base_of(targets: Targets) -> Array:
+def _base_of(targets: Targets, wanted: Array) -> Array:
     """Position and quaternion (x, y, z, w) that put the base on its target ``(7,)``."""
-    rotation = targets.rotations[0, 0] @ targets.local_rotations[0].T
+    pose = wanted[0, :12].reshape(3, 4)
     out = np.empty(7)
-    out[:3] = targets.positions[0, 0] - rotation @ targets.local_positions[0]
-    out[3:] = pin.Quaternion(rotation).coeffs()
+    out[:3] = pose[:, 3] - pose[:, :3] @ targets.local_positions[0]
+    out[3:] = of_matrix(pose[:, :3])
     return out
 
 
 def _carry(q: Array, before: Array, now: Array) -> None:
     """Move the bases of ``q (n, nq)`` as their target moved, in place."""
     q[:, :3] += now[:3] - before[:3]
-    x, y, z, w = before[3:].tolist()
-    turn = _times(now[3:].tolist(), [-x, -y, -z, w])
+    turn = times(now[3:].tolist(), inverse(before[3:].tolist()))
     for row in q:
-        turned = _times(turn, row[3:7].tolist())
+        turned = times(turn, row[3:7].tolist())
         size = math.sqrt(sum(value * value for value in turned))
         row[3:7] = [value / size for value in turned]
-
-
-def _times(a: list[float], b: list[float]) -> list[float]:
-    """Product of quaternions (x, y, z, w)."""
-    ax, ay, az, aw = a
-    bx, by, bz, bw = b
-    return [
-        aw * bx + ax * bw + ay * bz - az * by,
-        aw * by - ax * bz + ay * bw + az * bx,
-        aw * bz + ax * by - ay * bx + az * bw,
-        aw * bw - ax * bx - ay * by - az * bz,
-    ]

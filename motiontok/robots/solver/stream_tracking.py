@@ -17,7 +17,7 @@ import pinocchio as pin
 
 from bvh.rotations import Array
 from motiontok.robots.kinematics import so3
-from motiontok.robots.kinematics.kinematics import Kinematics, State
+from motiontok.robots.kinematics.kinematics import Kinematics, PlacedState
 from motiontok.robots.kinematics.placements import Forces, Inertias, Placements
 from motiontok.robots.solver.tasks import NormalEquations
 from motiontok.robots.targets import Targets
@@ -65,7 +65,7 @@ class StreamTracking:
         self._tracked = len(tracked)
         self._local = so3.wrapped(np.tile(local_positions.T, _MOST))
 
-    def linearize(self, q: Array, wanted: Sequence[Array]) -> tuple[NormalEquations, State]:
+    def linearize(self, q: Array, wanted: Sequence[Array]) -> tuple[NormalEquations, PlacedState]:
         """Cost of configurations to second order, of all degrees of freedom, and their state.
 
         Args:
@@ -78,7 +78,7 @@ class StreamTracking:
         rows = np.array(wanted)
         poses = rows[..., :12].reshape(count, tracked, 3, 4)
         poses[..., 3] -= state.positions[:count, :tracked]
-        seen = state.rotations[:count, :tracked].swapaxes(2, 3) @ poses
+        seen = state.rows[:count, :tracked, :3] @ poses
         # All in the bodies' own axes; components first, NumPy runs along frames and bodies.
         parts = _PARTS @ seen.reshape(-1, 12).T
         mass, spin = np.ascontiguousarray(rows[..., 12:].reshape(-1, 2).T)
@@ -98,8 +98,7 @@ class StreamTracking:
         along = (-0.5 * spin) / np.maximum(1.0 + cosine, 1e-6)
         np.multiply(parts[_FIRST], parts[_SECOND], out=springs[4:])
         springs[4:] *= along
-        for own in (4, 6, 9):  # xx, yy, zz
-            springs[own] += spin
+        springs[4:7] += spin
         model, data, forces = self._model, self._data, self._forces
         matrix = np.empty((count, model.nv, model.nv))
         gradient = np.empty((count, model.nv))
@@ -111,7 +110,7 @@ class StreamTracking:
             gradient[k] = pin.computeStaticTorque(model, data, q[k], forces)
         return NormalEquations(cost.reshape(count, tracked).sum(1), matrix, gradient), state
 
-    def evaluate(self, q: Array) -> State:
+    def evaluate(self, q: Array) -> PlacedState:
         """State at configurations ``(n, model.nq)`` of all joints; its arrays are views."""
         model, data = self._model, self._data
         jacobians = np.empty((len(q), model.nv, 6))
@@ -119,9 +118,9 @@ class StreamTracking:
         for k in range(len(q)):
             jacobians[k] = pin.computeJointJacobians(model, data, q[k]).T
             self._place.read(rows[k])
-        placed = rows.take(self._bodies, axis=1)
-        turned = placed[..., :9].reshape(*placed.shape[:2], 3, 3)
-        return State(jacobians, turned.swapaxes(2, 3), placed[..., 9:])
+        placed = rows.take(self._bodies, axis=1).reshape(len(q), -1, 4, 3)
+        turned = placed[..., :3, :].swapaxes(2, 3)
+        return PlacedState(jacobians, turned, placed[..., 3, :], placed)
 
 
 _GAP, _TURN, _COSINE = slice(0, 5), slice(5, 8), 8
@@ -132,7 +131,7 @@ def _parts() -> Array:
     """``(21, 12)`` from ``R^T [T, x]`` to what the cost is made of.
 
     These are the gap x (wrapped, see so3), the turn's axis times its sine, half the trace, and the
-    axis' components as rows and as columns of a symmetric matrix (xx, xy, yy, xz, yz, zz).
+    axis' components as rows and as columns of a symmetric matrix (xx, yy, zz, xy, xz, yz).
     """
     gap, turn, half = np.zeros((3, 3, 4)), np.zeros((3, 3, 4)), np.zeros((3, 4))
     for axis in range(3):
@@ -140,7 +139,7 @@ def _parts() -> Array:
         gap[axis, axis, 3] = 1.0
         turn[axis, second, first], turn[axis, first, second] = 0.5, -0.5
         half[axis, axis] = 0.5
-    rows, columns = turn[[0, 0, 1, 0, 1, 2]], turn[[0, 1, 1, 2, 2, 2]]
+    rows, columns = turn[[0, 1, 2, 0, 0, 1]], turn[[0, 1, 2, 1, 2, 2]]
     return np.concatenate([gap[[0, 1, 2, 0, 1]], turn, half[None], rows, columns]).reshape(21, 12)
 
 

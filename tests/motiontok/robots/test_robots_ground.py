@@ -57,7 +57,7 @@ def planes_found(motion):
     quaternions, points = motion.global_transforms()
     known = []
     for pose, turned in zip(points.tolist(), to_matrix(quaternions), strict=True):
-        finder.push(pose, turned)
+        finder.push(pose, turned.swapaxes(1, 2).reshape(-1, 9))
         known.append(finder.planes)
     return known
 
@@ -235,7 +235,7 @@ def test_a_ramp_that_is_left_is_forgotten():
     for part in (motion, level):
         quaternions, points = part.global_transforms()
         for pose, turned in zip(points, to_matrix(quaternions), strict=True):
-            soles = reader.read(pose, turned)
+            soles = reader.read(pose, turned.swapaxes(1, 2).reshape(-1, 9))
         if part is motion:
             assert any(plane[0] > 0.1 for plane in soles.planes)
     assert all(plane[:2] == [0.0, 0.0] for plane in soles.planes)

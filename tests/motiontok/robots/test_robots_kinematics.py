@@ -218,7 +218,7 @@ def test_inertias_and_forces_are_written_one_by_one_where_memory_is_laid_out_oth
         for index, (mass, *rest) in zip([1, 2, 4], rows.T, strict=True):
             assert inertias[index].mass == mass
             np.testing.assert_array_equal(inertias[index].lever, rest[:3])
-            order = [rest[3:][k] for k in (0, 1, 3, 1, 2, 4, 3, 4, 5)]
+            order = [rest[3:][k] for k in (0, 3, 4, 3, 1, 5, 4, 5, 2)]
             np.testing.assert_allclose(inertias[index].inertia.ravel(), order)
         for index, row in zip([0, 2, 4], rows[:6].T, strict=True):
             np.testing.assert_array_equal(forces[index].vector, row)

@@ -27,8 +27,8 @@ def test_the_skeleton_is_the_motions_own_kinematics():
     motion = procedural.make("dance", seconds=0.2, seed=0)
     skeleton = _Skeleton(motion.offsets)
     for frame in range(len(motion)):
-        _, points = skeleton.place(motion.root_positions[frame], motion.rotations[frame])
-        np.testing.assert_allclose(points[0], motion.global_positions()[frame], atol=1e-9)
+        points = skeleton.place(motion.root_positions[frame], motion.rotations[frame])[:, 9:]
+        np.testing.assert_allclose(points, motion.global_positions()[frame], atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["walk", "dance", "turn"])

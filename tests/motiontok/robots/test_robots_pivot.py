@@ -59,16 +59,22 @@ def test_a_foot_that_pivots_turns_without_a_jump(g1, side, slope):
     assert np.degrees(report.foot_tilt) < 1.0
 
 
-def test_a_stream_that_pivots_turns_without_a_jump(g1):
-    motion = pivot()
-    follower = Follower(g1, offsets=motion.offsets, look_ahead=0.0)
+@pytest.mark.parametrize("slope", [0.0, SLOPE])
+@pytest.mark.parametrize("look_ahead", [0.0, 0.5])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_stream_that_pivots_turns_without_a_jump(g1, side, look_ahead, slope):
+    motion = pivot(side).moved(from_axis_angle([0.0, 1.0, 0.0], -slope), np.zeros(3))
+    plane = [(float(np.tan(slope)), 0.0, 0.0)]
+    follower = Follower(g1, offsets=motion.offsets, look_ahead=look_ahead, ground=plane)
     poses = list(zip(motion.root_positions, motion.rotations, strict=True))
     q = np.array([follower.push(*pose) for pose in [*poses, *follower.latency * poses[-1:]]])
     trajectory = Trajectory(q[follower.latency :], g1.joint_names, motion.fps, "g1")
-    corners = measure(trajectory, motion, g1).corners[:, 0]
+    corners = measure(trajectory, motion, g1, ground=plane).corners[:, side]
     steps = yaw_steps(corners[:, 2:].mean(axis=1) - corners[:, :2].mean(axis=1))
     assert steps.sum() > 25.0
     assert steps.max() < 6.0
+    report = evaluate(trajectory, motion, g1, ground=plane)
+    assert report.foot_slide < 0.015
 
 
 def test_feet_that_turn_between_two_stands_take_their_time(g1):
