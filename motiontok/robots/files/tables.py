@@ -116,6 +116,7 @@ def read_table(
     fps: float | None = None,
     reading: Reading | None = None,
     limits: tuple[Array, Array] | None = None,
+    sliding: Array | None = None,
 ) -> Table:
     """Read a ``.csv`` of base position, base quaternion and joints, one row a frame.
 
@@ -132,6 +133,7 @@ def read_table(
         reading: rate, metres per unit, order of the quaternion and unit of angles; override what is
             found.
         limits: of the joints, lower and upper; without them angles are taken as radians.
+        sliding: which joints slide; none by default.
 
     Raises:
         RobotError: the file is missing or no such table, it has other joints, or several orders of
@@ -182,7 +184,8 @@ def read_table(
         assumed += [told] if told else []
         angles = reading.angles or angles_in(header[7:])
         around = limits or (np.full(width - 7, -np.inf), np.full(width - 7, np.inf))
-        qpos[:, 7:], more = in_radians(qpos[:, 7:], angles, around, joint_names, f"{path}")
+        joints, where = qpos[:, 7:], f"{path}"
+        qpos[:, 7:], more = in_radians(joints, angles, around, joint_names, where, sliding=sliding)
         assumed += more
     elif reading.scale is not None or reading.angles is not None:
         raise RobotError(

@@ -55,6 +55,8 @@ def in_radians(
     limits: tuple[Array, Array],
     names: Sequence[str],
     where: str,
+    *,
+    sliding: Array | None = None,
 ) -> tuple[Array, list[str]]:
     """Joint values ``(frames, joints)`` in radians, and remarks.
 
@@ -64,17 +66,20 @@ def in_radians(
         limits: lower and upper ``(joints,)``, rad, or m for sliding joints.
         names: of the joints.
         where: for the message.
+        sliding: ``(joints,)`` which slide, so that their values are no angles; none by default.
 
     Raises:
         RobotError: values are beyond the limits in radians and in degrees.
     """
+    turned = np.deg2rad(joints)
+    if sliding is not None:
+        turned[:, sliding] = joints[:, sliding]
     if angles == "degrees":
-        joints = np.deg2rad(joints)
+        joints = turned
     beyond, worst = _beyond(joints, limits)
     if angles is not None or beyond <= _LOOSE:
         told = [_odd(joints, worst, limits, names)] if beyond > _TOLD else []
         return joints, told
-    turned = np.deg2rad(joints)
     if _beyond(turned, limits)[0] <= _TIGHT:
         most = float(np.abs(joints[:, worst]).max())
         return turned, [f"joint values taken as degrees: {names[worst]} reaches {most:.4g}"]

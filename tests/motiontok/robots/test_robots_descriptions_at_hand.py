@@ -49,6 +49,13 @@ def test_a_map_is_not_taken_for_links_that_are_others(tmp_path):
     assert robot.map.follow["LeftUpLeg"] == "left_hip_roll_link"
 
 
+@pytest.mark.parametrize("axis", ["0 1 0", "0.6 0 0.8"])
+def test_what_slides_is_known(tmp_path, axis):
+    variant = Variant().add("left_slide", "left_hand", "0 0 0", axis, kind="prismatic")
+    robot = load_robot(variant.write(tmp_path))
+    assert np.array(robot.joint_names)[robot.sliding].tolist() == ["left_slide"]
+
+
 def test_over_processes_a_variant_is_the_variant(tmp_path):
     robot = load_robot(Variant().lock("trunk").write(tmp_path))
     motions = [procedural.make("walk", seconds=0.5, seed=seed) for seed in range(2)]
