@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -234,6 +235,12 @@ def test_what_robot_descriptions_has_cached_is_found(tmp_path, monkeypatch, clon
     path.write_text("<robot/>")
     monkeypatch.setenv("ROBOT_DESCRIPTIONS_CACHE", str(tmp_path))
     assert find_description(map) == path
+
+
+def test_a_map_of_a_folder_has_no_description():
+    map = replace(read_map(config_dir() / "robots" / "h1.toml"), urdf=".")
+    with pytest.raises(RobotError, match=r"robot description \. not found"):
+        find_description(map)
 
 
 @pytest.fixture(scope="session")
