@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bvh.archives import sidecar_of
+from bvh.errors import BVHError
 from bvh.reading import Reading
 from bvh.rotations import Array
 from motiontok.errors import RobotError
@@ -165,7 +166,7 @@ def read_table(
         raise RobotError(f"{path}: frame {frame} holds a value that is not finite")
     try:
         qpos[:, 3:7] = unit_quaternions(qpos[:, 3:7], f"{path}: columns 4 to 7")
-    except RobotError as error:
+    except BVHError as error:
         raise RobotError(f"{error} ({wanted})") from None
     order = reading.quaternion or about.quaternion or order_in(header[3:7])
     if order is None:

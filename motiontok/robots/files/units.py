@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bvh.errors import BVHError
 from bvh.rotations import Array, normalize
 from motiontok.errors import RobotError
 
@@ -98,10 +99,10 @@ def unit_quaternions(quaternions: Array, what: str) -> Array:
     """Quaternions ``(n, 4)`` of few digits scaled to length 1, as kinematics take them.
 
     Raises:
-        RobotError: they are no unit quaternions; it begins with ``what`` they are.
+        BVHError: they are no unit quaternions; it begins with ``what`` they are.
     """
     if not is_unit(quaternions):
-        raise RobotError(f"{what} are not unit quaternions")
+        raise BVHError(f"{what} are not unit quaternions")
     exact = np.abs(np.linalg.norm(quaternions, axis=-1) - 1.0) <= _EXACT
     return quaternions if exact.all() else normalize(quaternions)
 
