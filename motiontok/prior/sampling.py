@@ -29,7 +29,8 @@ class SamplingOptions:
             a window (:mod:`motiontok.prior.command_steering`); with infinity, and for tokenizers
             other than lopq and temporal, only the network follows commands.
         plant: choose drawn codes of temporal tokenizers anew, so that feet slide less and commands
-            are met (:mod:`motiontok.prior.planting`).
+            are met (:mod:`motiontok.prior.planting`). Target poses are met by that alone, so with
+            them it is done in any case.
 
     Raises:
         InputError: a value outside its range.

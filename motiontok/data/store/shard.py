@@ -165,7 +165,7 @@ class Shard:
             ends = max(header[key]["data_offsets"][1] for key in ("frames", "bodies"))
             if path.stat().st_size < 8 + header_size + ends:
                 raise ValueError("cut off")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: missing or damaged ({error}); {_CURE}") from None
 
     def joints(self, key: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bvh.archives import sidecar_of
+from bvh.errors import BVHError
 from bvh.reading import Reading
 from bvh.rotations import Array
 from motiontok.errors import RobotError
@@ -116,6 +117,7 @@ def read_table(
     fps: float | None = None,
     reading: Reading | None = None,
     limits: tuple[Array, Array] | None = None,
+    sliding: Array | None = None,
 ) -> Table:
     """Read a ``.csv`` of base position, base quaternion and joints, one row a frame.
 
@@ -132,6 +134,7 @@ def read_table(
         reading: rate, metres per unit, order of the quaternion and unit of angles; override what is
             found.
         limits: of the joints, lower and upper; without them angles are taken as radians.
+        sliding: which joints slide; none by default.
 
     Raises:
         RobotError: the file is missing or no such table, it has other joints, or several orders of
@@ -163,7 +166,7 @@ def read_table(
         raise RobotError(f"{path}: frame {frame} holds a value that is not finite")
     try:
         qpos[:, 3:7] = unit_quaternions(qpos[:, 3:7], f"{path}: columns 4 to 7")
-    except RobotError as error:
+    except BVHError as error:
         raise RobotError(f"{error} ({wanted})") from None
     order = reading.quaternion or about.quaternion or order_in(header[3:7])
     if order is None:
@@ -182,7 +185,8 @@ def read_table(
         assumed += [told] if told else []
         angles = reading.angles or angles_in(header[7:])
         around = limits or (np.full(width - 7, -np.inf), np.full(width - 7, np.inf))
-        qpos[:, 7:], more = in_radians(qpos[:, 7:], angles, around, joint_names, f"{path}")
+        joints, where = qpos[:, 7:], f"{path}"
+        qpos[:, 7:], more = in_radians(joints, angles, around, joint_names, where, sliding=sliding)
         assumed += more
     elif reading.scale is not None or reading.angles is not None:
         raise RobotError(

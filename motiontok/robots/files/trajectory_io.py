@@ -77,6 +77,7 @@ def load_trajectory(path: Path, robot: Robot, reading: Reading) -> tuple[Traject
             joint_names=robot.joint_names,
             reading=reading,
             limits=(robot.lower, robot.upper),
+            sliding=robot.sliding,
         )
         return Trajectory.of_table(table, robot=robot.name, source=path.stem), list(table.assumed)
     if "qpos.npy" not in _members(path):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bvh.errors import BVHError
 from bvh.rotations import Array, normalize
 from motiontok.errors import RobotError
 
@@ -55,6 +56,8 @@ def in_radians(
     limits: tuple[Array, Array],
     names: Sequence[str],
     where: str,
+    *,
+    sliding: Array | None = None,
 ) -> tuple[Array, list[str]]:
     """Joint values ``(frames, joints)`` in radians, and remarks.
 
@@ -64,17 +67,20 @@ def in_radians(
         limits: lower and upper ``(joints,)``, rad, or m for sliding joints.
         names: of the joints.
         where: for the message.
+        sliding: ``(joints,)`` which slide, so that their values are no angles; none by default.
 
     Raises:
         RobotError: values are beyond the limits in radians and in degrees.
     """
+    turned = np.deg2rad(joints)
+    if sliding is not None:
+        turned[:, sliding] = joints[:, sliding]
     if angles == "degrees":
-        joints = np.deg2rad(joints)
+        joints = turned
     beyond, worst = _beyond(joints, limits)
     if angles is not None or beyond <= _LOOSE:
         told = [_odd(joints, worst, limits, names)] if beyond > _TOLD else []
         return joints, told
-    turned = np.deg2rad(joints)
     if _beyond(turned, limits)[0] <= _TIGHT:
         most = float(np.abs(joints[:, worst]).max())
         return turned, [f"joint values taken as degrees: {names[worst]} reaches {most:.4g}"]
@@ -93,10 +99,10 @@ def unit_quaternions(quaternions: Array, what: str) -> Array:
     """Quaternions ``(n, 4)`` of few digits scaled to length 1, as kinematics take them.
 
     Raises:
-        RobotError: they are no unit quaternions; it begins with ``what`` they are.
+        BVHError: they are no unit quaternions; it begins with ``what`` they are.
     """
     if not is_unit(quaternions):
-        raise RobotError(f"{what} are not unit quaternions")
+        raise BVHError(f"{what} are not unit quaternions")
     exact = np.abs(np.linalg.norm(quaternions, axis=-1) - 1.0) <= _EXACT
     return quaternions if exact.all() else normalize(quaternions)
 

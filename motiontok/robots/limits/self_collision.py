@@ -8,6 +8,7 @@ frames at once and leave few pairs for coal's exact distance.
 from __future__ import annotations
 
 import copy
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ class SelfCollision:
         _guess_from_boxes(self._placements)
         self._margin = 0.0
         self._rows = Placements(self._placements.oMg)
+        self._lock = threading.Lock()
 
     @cached_property
     def simplified(self) -> SelfCollision:
@@ -124,18 +126,22 @@ class SelfCollision:
         return out
 
     def near(self, q: Array, *, margin: float = 0.0) -> ClosePairs:
-        """Pairs closer than ``margin`` (m) in configurations ``q``, of all joints or free ones."""
+        """Pairs closer than ``margin`` (m) in configurations ``q``, of all joints or free ones.
+
+        Safe to call from several threads, which take turns.
+        """
         if not len(self.pairs):
             return _collect([])
         if self.coupling is not None and q.shape[1] != self.model.nq:
             q = self.coupling.expand(q)
         found: list[tuple[Any, ...]] = []
-        if margin != self._margin:
-            for request in self._placements.collisionRequests:
-                request.security_margin = margin
-            self._margin = margin
-        for start in range(0, len(q), _BATCH):
-            found += self._search(q[start : start + _BATCH], margin, start)
+        with self._lock:
+            if margin != self._margin:
+                for request in self._placements.collisionRequests:
+                    request.security_margin = margin
+                self._margin = margin
+            for start in range(0, len(q), _BATCH):
+                found += self._search(q[start : start + _BATCH], margin, start)
         return _collect(found)
 
     @property

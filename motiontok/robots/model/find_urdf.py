@@ -29,7 +29,7 @@ def find_description(map: RobotMap) -> Path:
     """
     if not map.urdf:
         raise RobotError(f"{map.path or map.name}: no urdf stated")
-    repository = Path(map.urdf).parts[0]
+    repository = "".join(Path(map.urdf).parts[:1])  # "." has none
     if repository in _CACHED:
         return _cached(map, repository)
     candidates = [Path(map.urdf)] if Path(map.urdf).is_absolute() else []

@@ -85,6 +85,12 @@ class Robot:
         return np.asarray(self.model.upperPositionLimit[7:])
 
     @property
+    def sliding(self) -> Array:
+        """Which joints ``(joints,)`` slide instead of turning."""
+        kinds = [joint.shortname() for joint in self.model.joints.tolist()[2:]]
+        return np.array([kind.startswith("JointModelP") for kind in kinds], dtype=bool)
+
+    @property
     def speed_limits(self) -> Array:
         """Joint speed limits ``(joints,)``, rad/s; 30 rad/s where none is stated."""
         limits = np.asarray(self.model.velocityLimit[6:])

@@ -225,6 +225,11 @@ def test_what_is_cut_off_or_of_another_version_is_said_to_be(clips, tmp_path):
     shard.write_bytes(whole.replace(b"motiontok-store-1", b"motiontok-store-9"))
     with pytest.raises(DataError, match="motiontok-store-9"):
         Store(out)
+    offsets = whole.rindex(b'"data_offsets":[') + len(b'"data_offsets":[')
+    end = whole.index(b"]", offsets)
+    shard.write_bytes(whole[:offsets] + b" " * (end - offsets) + whole[end:])
+    with pytest.raises(DataError, match=r"missing or damaged.*pack again"):
+        Store(out)
     # The cure that it names.
     shard.unlink()
     manifest.unlink()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -115,6 +118,24 @@ def test_a_separate_checker_moves_no_other(g1):
     after = [checker.look_at(pair).min_distance for pair in range(len(checker.pairs))]
     assert after == before
     assert np.abs(np.array(moved) - before).max() > 0.01
+
+
+def test_threads_see_the_pairs_of_their_own_configurations(g1):
+    rng = np.random.default_rng(0)
+    q = np.tile(pin.neutral(g1.model), (3, 60, 1))
+    q[..., 7:] = rng.uniform(g1.lower, g1.upper, q[..., 7:].shape)
+    wanted = [g1.self_collision.near(part, margin=0.02) for part in q]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            for _ in range(3):
+                seen = pool.map(lambda part: g1.self_collision.near(part, margin=0.02), q)
+                for one, other in zip(seen, wanted, strict=True):
+                    np.testing.assert_array_equal(one.bodies, other.bodies)
+                    np.testing.assert_allclose(one.distances, other.distances, atol=1e-5)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_capsules_hold_their_points_and_segments_their_distance():

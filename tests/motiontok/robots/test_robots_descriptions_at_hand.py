@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,13 @@ def test_a_map_is_not_taken_for_links_that_are_others(tmp_path):
     robot = load_robot(path)
     assert "fits the map" not in " ".join(robot.remarks)
     assert robot.map.follow["LeftUpLeg"] == "left_hip_roll_link"
+
+
+@pytest.mark.parametrize("axis", ["0 1 0", "0.6 0 0.8"])
+def test_what_slides_is_known(tmp_path, axis):
+    variant = Variant().add("left_slide", "left_hand", "0 0 0", axis, kind="prismatic")
+    robot = load_robot(variant.write(tmp_path))
+    assert np.array(robot.joint_names)[robot.sliding].tolist() == ["left_slide"]
 
 
 def test_over_processes_a_variant_is_the_variant(tmp_path):
@@ -227,6 +235,12 @@ def test_what_robot_descriptions_has_cached_is_found(tmp_path, monkeypatch, clon
     path.write_text("<robot/>")
     monkeypatch.setenv("ROBOT_DESCRIPTIONS_CACHE", str(tmp_path))
     assert find_description(map) == path
+
+
+def test_a_map_of_a_folder_has_no_description():
+    map = replace(read_map(config_dir() / "robots" / "h1.toml"), urdf=".")
+    with pytest.raises(RobotError, match=r"robot description \. not found"):
+        find_description(map)
 
 
 @pytest.fixture(scope="session")

@@ -30,8 +30,15 @@ def write(path, rows, *, above="", mark=","):
     path.write_text(above + body + "\n", encoding="utf-8")
 
 
-def read(path, limits=LIMITS, **how):
-    return read_table(path, robot="toy", joint_names=NAMES, reading=Reading(**how), limits=limits)
+def read(path, limits=LIMITS, sliding=None, **how):
+    return read_table(
+        path,
+        robot="toy",
+        joint_names=NAMES,
+        reading=Reading(**how),
+        limits=limits,
+        sliding=sliding,
+    )
 
 
 def test_metres_and_radians_are_taken_without_a_word(tmp_path, rows):
@@ -39,6 +46,16 @@ def test_metres_and_radians_are_taken_without_a_word(tmp_path, rows):
     table = read(tmp_path / "r.csv")
     np.testing.assert_allclose(table.qpos, rows, atol=1e-6)
     assert all("taken as x y z w" in line or "no rate" in line for line in table.assumed)
+
+
+def test_joints_that_slide_have_no_degrees(tmp_path, rows):
+    other = rows.copy()
+    other[:, 7:9] = np.rad2deg(other[:, 7:9])
+    write(tmp_path / "r.csv", other)
+    sliding = np.array([False, False, True])
+    for how in ({}, {"angles": "degrees"}):
+        table = read(tmp_path / "r.csv", sliding=sliding, **how)
+        np.testing.assert_allclose(table.qpos, rows, atol=1e-6)
 
 
 @pytest.mark.parametrize(("unit", "name"), [(100, "centimetres"), (1000, "millimetres")])
