@@ -35,7 +35,7 @@ __all__ = ["Pack", "Stamp", "Store", "cache_dir", "code_version", "file_digest"]
 _KEEP = 60 * 86400
 """Seconds that motions stay in the cache without being used."""
 
-_NO_MATTER = ("cache", "errors", "files", "lafan", "splits", "workers", "writer")
+_NO_MATTER = ("atomic_write", "cache", "errors", "lafan", "splits", "workers", "writer")
 """Modules of this package that do not change what a file's motion is."""
 
 Stamp = tuple[str, int, int]
@@ -232,11 +232,12 @@ class Store:
     def _sweep(self) -> None:
         """Remove indices that were not used for long, and packs without an index."""
         used = set()
-        for index in self._folder.glob("*.json"):
-            if time.time() - index.stat().st_mtime > _KEEP:
-                index.unlink(missing_ok=True)
-            else:
-                used.add(_read_json(index).get("pack"))
+        for index in self._folder.glob("[!.]*.json"):
+            with suppress(FileNotFoundError):  # another process was first
+                if time.time() - index.stat().st_mtime > _KEEP:
+                    index.unlink()
+                else:
+                    used.add(_read_json(index).get("pack"))
         for pack in self._folder.glob("[!.]*.npz"):
             if pack.stem not in used:
                 pack.unlink(missing_ok=True)

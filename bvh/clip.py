@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bvh.forward_kinematics import forward_kinematics
 from bvh.rotations import Array
-from bvh.skeleton import forward_kinematics
 
 __all__ = ["Clip"]
 

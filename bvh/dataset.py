@@ -171,7 +171,7 @@ def load(
     """
     path = Path(path).expanduser()
     names = names_in(path)
-    # Only of these it matters whether anyone is there who reads robots' files.
+    # Only for these files a reader of robots' files matters.
     arrays = is_archive(path) or any(n.lower().endswith((".npz", ".csv")) for n in names)
     readers = reading.trajectories if reading is not None and arrays else None
     job = _Job(

@@ -10,8 +10,9 @@ Feet are asked three things, each in one place:
   contact column, too.
 - Where is the floor at all? :mod:`bvh.normalizer.floor`: before a motion is canonical.
 
-How much feet slide (:func:`motiontok.evaluate.motion.foot_skate`) counts the steps of a source that
-are as slow as here and near the lowest place of the clip, which may have no floor at z = 0.
+How much feet slide (:func:`motiontok.evaluate.motion_metrics.foot_skate`) counts the steps of a
+source that are as slow as here and near the lowest place of the clip, which may have no floor at
+z = 0.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ SIDES = ("Left", "Right")
 STILL = 0.15  # m/s: a planted foot of noisy capture moves slower, a swinging one faster
 SLOW = 0.3  # m/s: a standing foot keeps standing until it is faster
 BAND = 0.03  # m above its standing height
-# Upward part of the shin above a heel and a toe that stand: who kneels or lies has the insteps
-# or the sides of the feet on the ground, as low and still as soles.
+# Least upward part of the shin above a heel and a toe that stand. Who kneels or lies has insteps
+# or sides of feet on the ground, as low and still as soles, but shins that lie.
 SHIN = (0.5, 0.1)
 _SHORTEST = 3  # frames; shorter contacts are noise
 _GAP = 2  # frames; shorter interruptions are noise

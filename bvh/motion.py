@@ -15,14 +15,9 @@ from bvh.arrays import numbers
 from bvh.atomic_write import atomic_path
 from bvh.clip import Clip
 from bvh.errors import BVHError
+from bvh.forward_kinematics import forward_kinematics
 from bvh.rotations import Array, dot, multiply, normalize, rotate
-from bvh.skeleton import (
-    JOINTS,
-    MIRROR,
-    PARENTS,
-    forward_kinematics,
-    root_between_bodies,
-)
+from bvh.skeleton import JOINTS, MIRROR, PARENTS, root_between_bodies
 
 __all__ = ["FPS", "Motion", "Source"]
 

@@ -167,13 +167,13 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
             "(rotations, joint_names), of the SMPL family (poses, trans) or of a robot (qpos)"
         )
     motion = Motion.load(path)
-    # Nothing is left of a clip of which there are fewer frames a second.
+    # With fewer frames a second nothing would be left of a clip.
     if not _SLOWEST <= motion.fps <= _FASTEST:
         raise BVHError(f"{path}: states {motion.fps:g} frames a second, which no motion has")
     for name, value in (("root_positions", motion.root_positions), ("offsets", motion.offsets)):
         if value.size and (far := float(np.abs(value).max())) > _FARTHEST:
             raise BVHError(f"{path}: {name} reach {far:.3g} m, which no body does")
-    # Later only the name of the motion's source is known, which is another file.
+    # Checked while the path is known: later errors could name the motion's source only.
     if not len(motion):
         raise BVHError(f"{path}: motion has no frames")
     try:
@@ -231,7 +231,7 @@ def examine_clip(
     """
     try:
         if calibration is not None:
-            # What is said of the rig is in it.
+            # It holds mapping, up axis and scale already.
             return examine(clip, calibration=calibration)
         return examine(clip, mapping=reading.mapping, up=reading.up, scale=reading.scale)
     except BVHError as error:

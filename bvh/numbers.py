@@ -231,7 +231,7 @@ class _Piece:
         return words[0].view(np.int64).astype(np.float64)
 
     def _lengthen(self, mantissas: Array, tail: Places, more: Places) -> tuple[Array, Flags]:
-        """Values of tokens with ``more`` fraction digits than a word holds, and if exact."""
+        """Values of tokens with ``more`` fraction digits than a word holds, and whether exact."""
         words = self._words.take(tail - 1)
         words &= _LAST.take(more, mode="clip")
         _join(words)

@@ -10,7 +10,7 @@ from bvh.arrays import check_finite, is_npy, is_pickle, read_npy
 from bvh.atomic_write import atomic_path
 from bvh.errors import BVHError
 from bvh.motion import Motion
-from bvh.normalizer.world import world_from_source
+from bvh.normalizer.world_axes import world_from_source
 from bvh.remarks import remark
 from bvh.rotations import (
     Array,

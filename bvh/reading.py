@@ -119,7 +119,7 @@ class Reading:
             return ""
         for name in ("body_model", "robot", "robot_map", "joints"):
             if name in said:
-                # Of a file counts what is in it, wherever it lies.
+                # A file counts by its content, wherever it lies.
                 said[name] = _contents(Path(said[name]))
         text = json.dumps(said, sort_keys=True, default=dict)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

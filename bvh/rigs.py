@@ -124,7 +124,7 @@ def calibrate_rig(rig: Rig) -> Calibration | None:
         if frames >= _FRAMES:
             break
     try:
-        # Clips of one rig are read alike: what is said of them is in its digest.
+        # Clips of one rig are read alike: the settings are part of its digest.
         of = rig.sample[0].reading if rig.sample else Reading()
         if not clips:
             return None

@@ -42,7 +42,6 @@ __all__ = [
     "slerp",
     "to_euler",
     "to_matrix",
-    "twist_about",
     "wrapped",
     "yaw_of",
 ]
@@ -176,13 +175,6 @@ def between(a: Array, b: Array) -> Array:
         q[lost, 0], q[lost, 1:] = 0.0, half_turn[lost]
         q[size <= _NOTHING] = [1.0, 0.0, 0.0, 0.0]
     return normalize(q)
-
-
-def twist_about(q: Array, axis: ArrayLike) -> Array:
-    """Signed angle (rad) of the twist part of ``q`` ``(..., 4)`` about unit ``axis`` (3,)."""
-    q = np.where(q[..., :1] < 0, -q, q)
-    along = np.sum(q[..., 1:] * np.asarray(axis, dtype=float), axis=-1)
-    return 2.0 * np.arctan2(along, q[..., 0])
 
 
 def yaw_of(q: Array) -> Array:

@@ -20,8 +20,9 @@ from bvh.atomic_write import atomic_path
 from bvh.body_model import BodyModel, read_body_model
 from bvh.clip import Clip
 from bvh.errors import BVHError
+from bvh.forward_kinematics import forward_kinematics
 from bvh.motion import Motion
-from bvh.normalizer.world import world_from_source
+from bvh.normalizer.world_axes import world_from_source
 from bvh.remarks import remark
 from bvh.rotations import (
     Array,
@@ -33,7 +34,7 @@ from bvh.rotations import (
     multiply,
     rotate,
 )
-from bvh.skeleton import JOINTS, forward_kinematics
+from bvh.skeleton import JOINTS
 from bvh.skeleton import PARENTS as CANONICAL_PARENTS
 
 __all__ = [

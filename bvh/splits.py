@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from bvh import snu
 from bvh.dataset import Dataset
 from bvh.errors import BVHError
+from bvh.sources import stem
 
 __all__ = ["Label", "Split", "by_action", "by_name", "by_subject", "every_nth", "parse_name"]
 
@@ -58,13 +58,13 @@ def parse_name(name: str) -> Label:
     CMU's (``07_01``) and SNU's (``wd2_WalkForwardSlow05``) conventions are known. In other names a
     number at the end is the take, and the rest is the action.
     """
-    stem = PurePosixPath(name).stem
-    if found := snu.read_name(stem):
+    bare = stem(name)
+    if found := snu.read_name(bare):
         return Label(**found)
     for pattern in _PATTERNS:
-        if match := pattern.fullmatch(stem):
+        if match := pattern.fullmatch(bare):
             return Label(**match.groupdict())
-    return Label(action=stem)
+    return Label(action=bare)
 
 
 def every_nth(dataset: Dataset, n: int) -> Split:
@@ -85,7 +85,7 @@ def by_name(dataset: Dataset, names: Collection[str]) -> Split:
     Raises:
         BVHError: one of them is not there, or none is left to train on.
     """
-    stems = [PurePosixPath(name).stem for name in dataset.names]
+    stems = [stem(name) for name in dataset.names]
     missing = set(names) - set(stems) - set(dataset.names)
     if missing:
         raise BVHError(

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from types import ModuleType, TracebackType
 from typing import TypeVar
 
-__all__ = ["Workers", "cores", "end_with_parent", "one_thread", "warn_of_death", "without_main"]
+__all__ = ["Workers", "cores"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -36,9 +36,13 @@ class Workers:
 
     Args:
         count: processes; by default one a core that this process may use.
+        initializer: called once in each process before its first task.
     """
 
-    def __init__(self, count: int | None = None) -> None:
+    def __init__(
+        self, count: int | None = None, *, initializer: Callable[[], object] | None = None
+    ) -> None:
+        self._initializer = initializer
         self._count = cores() if count is None else max(count, 1)
         if multiprocessing.parent_process() is not None:
             self._count = 1
@@ -57,14 +61,24 @@ class Workers:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def map(
-        self, function: Callable[[Task], Result], tasks: Iterable[Task]
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        *,
+        in_order: bool = False,
+        here: Callable[[Task], Result] | None = None,
     ) -> Iterator[tuple[Task, Result]]:
-        """Yield each task with its result, in any order.
+        """Yield each task with its result.
 
         Tasks are taken from their source only when a worker is free, so there may be any number of
-        them. ``function`` must belong to a module that can be imported, not to a script.
+        them. If the processes die, this process does the rest, with a warning.
 
-        If the processes die, this process does the rest, with a warning.
+        Args:
+            function: of a module that can be imported, not of a script.
+            tasks: one after another.
+            in_order: whether results come in the order of the tasks, not as they are done.
+            here: called in this process instead of ``function``, which may need what
+                ``initializer`` has made.
         """
         tasks = iter(tasks)
         first = list(islice(tasks, 2))
@@ -74,12 +88,15 @@ class Workers:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(
-                    self._count, mp_context=context, initializer=end_with_parent
+                    self._count,
+                    mp_context=context,
+                    initializer=_begin,
+                    initargs=(self._initializer,),
                 )
             try:
                 while True:
                     for task in islice(tasks, _AHEAD * self._count - len(jobs)):
-                        with without_main(), one_thread():
+                        with _without_main(), _one_thread():
                             try:
                                 jobs[self._pool.submit(function, task)] = task
                             except BrokenProcessPool:
@@ -87,27 +104,24 @@ class Workers:
                                 raise
                     if not jobs:
                         return
-                    for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+                    one = next(iter(jobs))
+                    done = [one] if in_order else wait(jobs, return_when=FIRST_COMPLETED).done
+                    for job in done:
                         result = job.result()
                         yield jobs.pop(job), result
             except BrokenProcessPool:
                 self._count = 1
-                warn_of_death()
+                warnings.warn(
+                    "a worker process died (out of memory?); going on in one process",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
         for task in chain(jobs.values(), tasks):
-            yield task, function(task)
-
-
-def warn_of_death() -> None:
-    """Say that the caller's processes died, and that this one does the rest."""
-    warnings.warn(
-        "a worker process died (out of memory?); going on in one process",
-        RuntimeWarning,
-        stacklevel=3,
-    )
+            yield task, (here or function)(task)
 
 
 @contextmanager
-def without_main() -> Iterator[None]:
+def _without_main() -> Iterator[None]:
     """Hide the running script from processes that start now.
 
     Else each of them would import it first, and run its unguarded code.
@@ -121,7 +135,7 @@ def without_main() -> Iterator[None]:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """Let processes that start now compute in one thread each, since there is one per core."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
@@ -135,7 +149,7 @@ def one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def end_with_parent() -> None:
+def _begin(initializer: Callable[[], object] | None) -> None:
     """Ignore interrupts, which the parent handles, and end when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -146,6 +160,8 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    if initializer is not None:
+        initializer()
 
 
 def cores() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ __all__ = [
     "ModelConfig",
     "TrainConfig",
     "check_weight",
+    "let_steps_end_run",
     "load_config",
     "override",
     "parse_config",
@@ -240,9 +241,6 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
 def override(config: Config, overrides: Sequence[str], where: str) -> Config:
     """A configuration with some values replaced.
 
-    Who gives ``train.steps`` and no ``train.time_budget`` wants that many: the configuration's own
-    budget gives way.
-
     Args:
         config: to start from.
         overrides: as :func:`load_config` takes them.
@@ -254,13 +252,23 @@ def override(config: Config, overrides: Sequence[str], where: str) -> Config:
     values, given = config.to_dict(), set()
     for text in overrides:
         given.add(put(values, text, Config))
-        config = build(Config, values, f"--set {text}")
-    if "train.steps" in given and "train.time_budget" not in given:
-        train = dataclasses.replace(config.train, time_budget=0.0)
-        config = dataclasses.replace(config, train=train)
+        build(Config, values, f"--set {text}")
+    let_steps_end_run(values, given)
+    config = build(Config, values, where)
     # Only all overrides together need to make sense.
     _check(config, " ".join([where, *(f"--set {text}" for text in overrides)]))
     return config
+
+
+def let_steps_end_run(values: dict[str, Any], given: Container[str]) -> None:
+    """Drop a configuration's own time budget if steps are given without another one.
+
+    Args:
+        values: the configuration as a nested mapping, with what was given; changed.
+        given: the keys that were given, as ``section.key``.
+    """
+    if "train.steps" in given and "train.time_budget" not in given:
+        values["train"]["time_budget"] = 0.0
 
 
 def parse_config(values: Mapping[str, Any], where: str) -> Config:

@@ -29,10 +29,9 @@ from motiontok.training import (
     CHECKPOINT,
     Trained,
     displayed,
-    is_done,
     load_checkpoint,
     read_header,
-    require_same,
+    require_new_or_same,
     train,
 )
 from motiontok.training.parallel import first_before_others
@@ -138,15 +137,7 @@ def run_training(
             there was trained with other settings or for longer.
         ConfigError: the tokenizer to start from is of another kind or other sizes.
     """
-    checkpoint = out / CHECKPOINT
-    if checkpoint.exists() and not resume:
-        raise TrainingError(
-            f"{out} already holds a run: --resume continues it, another --out starts a new one"
-        )
-    if resume:
-        require_same(config, checkpoint)
-        if is_done(config, checkpoint):
-            say(f"nothing left to train: {out} is at the end of what is asked for")
+    require_new_or_same(config, out, resume=resume, say=say)
     # What cannot be built fails before clips are read, not after.
     make_method(config, MotionNetworks(config))
     fitted = not METHODS[config.method.name].takes_steps

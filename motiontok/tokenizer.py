@@ -258,7 +258,7 @@ class MotionTokenizer(StreamCoder):
                 or ``(clips, windows, codes_per_window)``, or an array for each clip, decoded from
                 the origin and on the tokenizer's body.
             mask: ``(clips, windows)``, which windows of an array exist; all by default.
-            first: as :meth:`decode` has it.
+            first: as :meth:`decode` has it; a :class:`Batch` knows its own.
 
         Raises:
             CodesError: wrong shape, type or a value outside the vocabulary.

@@ -27,18 +27,20 @@ hypothesis.settings.load_profile("motiontok")
 LONGEST = (
     "export/test_programs.py",
     "methods/test_device.py",
-    "training/test_checkpoint.py",
+    "training/test_resuming.py",
     "training/test_parallel.py",
     "render/test_render_viewer.py",
     "corpus/test_on_ray.py",
+    "evaluate/test_compare.py",
     "methods/test_daps_temporal.py",
     "methods/test_temporal.py",
+    "methods/test_temporal_streams.py",
     "methods/test_methods.py",
     "methods/test_daps.py",
     "corpus/test_packing.py",
     "data/test_store.py",
     "robots/test_robots_cli.py",
-    "cli/test_cli.py",
+    "cli/test_cli_train.py",
 )
 
 

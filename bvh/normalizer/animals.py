@@ -15,12 +15,12 @@ import numpy as np
 
 from bvh.clip import Clip
 from bvh.errors import BVHError
+from bvh.forward_kinematics import forward_kinematics
 from bvh.normalizer.body import Body, leg_length_of
 from bvh.normalizer.geometry import median, unit
 from bvh.normalizer.mapping import SIDES, JointMap
 from bvh.normalizer.tree import path
 from bvh.rotations import Array, dot, length
-from bvh.skeleton import forward_kinematics
 
 __all__ = ["refuse_animals"]
 

@@ -12,8 +12,9 @@ from bvh.errors import BVHError
 from bvh.normalizer.geometry import median, unit
 from bvh.normalizer.mapping import SIDES, JointMap
 from bvh.normalizer.rest import standing_up
+from bvh.normalizer.units import find_scale
 from bvh.normalizer.up_axis import Up, find_up
-from bvh.normalizer.world import find_scale, world_from_source
+from bvh.normalizer.world_axes import world_from_source
 from bvh.rates import SLOWEST
 from bvh.rotations import Array, cross, identity, length, multiply, rotate
 from bvh.skeleton import JOINTS

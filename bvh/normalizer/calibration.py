@@ -21,7 +21,7 @@ from bvh.normalizer.joint_axes import AxisFinder
 from bvh.normalizer.mapping import JointMap, map_joints
 from bvh.normalizer.rest import rest_pose
 from bvh.normalizer.rolled_feet import roll_back
-from bvh.normalizer.world import check_unit
+from bvh.normalizer.units import check_unit
 from bvh.remarks import remark
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS

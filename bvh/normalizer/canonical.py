@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvh.clip import Clip
+from bvh.forward_kinematics import forward_kinematics
 from bvh.normalizer.body import INDEX, body_length, uprightness
 from bvh.normalizer.geometry import quantile, unit
 from bvh.normalizer.shapes import recognize
+from bvh.normalizer.units import UNITS, find_scale
 from bvh.normalizer.up_axis import UP_AXES, find_up
-from bvh.normalizer.world import UNITS, find_scale, world_from_source
+from bvh.normalizer.world_axes import world_from_source
 from bvh.remarks import remark
 from bvh.rotations import Array, conjugate, multiply, rotate
-from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS, forward_kinematics
+from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, PARENTS
 
 __all__ = ["Canonical", "from_canonical"]
 

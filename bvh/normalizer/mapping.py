@@ -16,11 +16,12 @@ import numpy as np
 from bvh.atomic_write import read_short
 from bvh.clip import Clip
 from bvh.errors import BVHError
+from bvh.forward_kinematics import forward_kinematics
 from bvh.normalizer.families import FAMILIES, Family, plain
 from bvh.normalizer.topology import map_by_topology
 from bvh.normalizer.tree import common_ancestor, path, spine_joints
 from bvh.normalizer.words import map_by_words, without_numbers
-from bvh.skeleton import JOINTS, PARENTS, forward_kinematics
+from bvh.skeleton import JOINTS, PARENTS
 
 if sys.version_info >= (3, 11):
     import tomllib

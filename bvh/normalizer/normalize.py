@@ -27,7 +27,7 @@ from bvh.normalizer.plausible import (
 from bvh.normalizer.resample import resample
 from bvh.normalizer.rolled_feet import roll_back
 from bvh.normalizer.solve import solve
-from bvh.normalizer.world import check_unit
+from bvh.normalizer.units import check_unit
 from bvh.rotations import Array
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS, leg_length, toe_height
 

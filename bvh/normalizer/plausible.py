@@ -29,10 +29,10 @@ _STATURES = (0.9, 2.3)  # m; from a child of three years to the tallest people
 _STRETCH = 0.005  # m; a bone that changes length by more is worth a remark
 _STANDS = 0.5  # cosine; trunk and legs of a body that stands, crouches or bends point so far up
 _STEP = 0.1  # s; between two places of a foot that may have stood
-# How closely feet that stand tell how far the root goes, and shares of it that are then no
-# body's: in leaps and on one foot that pivots they tell less closely, and half or twice of it.
+# Correlations of standing feet with the root's way, and shares of the way that no body has at such
+# a correlation. In leaps and pivots on one foot it is lower, and shares are half or twice as large.
 _TELLS = ((0.9, 0.5, 1.8), (0.7, 0.2, 5.0))
-_JUMP = 0.1  # m; of noise at thousands of frames a second the speed says nothing
+_JUMP = 0.1  # m; at thousands of frames a second noise alone is fast, but moves less than this
 
 
 def check_places(clip: Clip) -> None:

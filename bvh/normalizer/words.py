@@ -19,11 +19,11 @@ __all__ = ["map_by_words", "without_numbers"]
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SIDES = {"l": "Left", "left": "Left", "r": "Right", "right": "Right"}
 _NUMBERED = (re.compile(r"[_.\-: ]\d+$"), re.compile(r"^\d+[_.\-: ]"))
-_MOST = 0.8  # of the names, and what they have in common tells no joint from another
+_MOST = 0.8  # share of names; a part that so many have in common tells no joint from another
 _COMMON = 0.5
 
-# What each joint is called, the surest word first; a word that may be two joints comes last
-# in both, and is the one that has no surer word.
+# Words for each joint, the surest first. A word that may mean two joints comes last in both; it
+# goes to the joint that has no surer word.
 _PARTS: dict[str, tuple[str, ...]] = {
     "UpLeg": ("thigh", "upleg", "upperleg", "legupper", "uleg", "femur", "hip"),
     "Leg": ("shin", "calf", "lowerleg", "lowleg", "leglower", "lleg", "tibia", "knee", "leg"),

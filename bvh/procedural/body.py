@@ -132,10 +132,10 @@ class Arm:
     shrug: Array
 
     @classmethod
-    def hanging(cls, frames: int, *, abduct: float = 0.12, elbow: float = 0.25) -> Arm:
+    def hanging(cls, frames: int, *, elbow: float = 0.25) -> Arm:
         """A relaxed arm at the side."""
         zero = np.zeros(frames)
-        return cls(zero + 0.03, zero + abduct, zero + 0.15, zero + elbow, zero.copy())
+        return cls(zero + 0.03, zero + 0.12, zero + 0.15, zero + elbow, zero.copy())
 
 
 @dataclass

@@ -77,12 +77,15 @@ def step_feet(path: Path, steps: Steps, body: Body, style: Style) -> tuple[Foot,
 def _foot(path: Path, steps: Steps, body: Body, style: Style, side: float) -> Foot:
     time = path.time
     offset = 0.0 if side > 0 else 0.5
-    strides = np.arange(np.ceil(steps.clock[0] - offset), np.floor(steps.clock[-1] - offset) + 1)
-    land = np.interp(strides + offset, steps.clock, time)
+    first, last = steps.clock[[0, -1]] - offset
+    strides = np.arange(np.ceil(first), np.floor(last) + 1)
+    if len(strides) < 2:  # a stride takes longer than the clip
+        strides = np.arange(np.floor(first), np.ceil(last) + 1)
+    land = _when(steps.clock, strides + offset, time)
     duty = np.interp(land, time, steps.duty)
-    leave = np.interp(strides + offset + duty, steps.clock, time)
+    leave = _when(steps.clock, strides + offset + duty, time)
     run = np.interp(land, time, steps.run)
-    prints, heading = path.at(np.interp(strides + offset + 0.5 * duty, steps.clock, time))
+    prints, heading = path.at(_when(steps.clock, strides + offset + 0.5 * duty, time))
     # Runners land close under the body and push off far behind it.
     ahead = (0.5 - 0.9 * run) * body.ball[0]
     across = side * style.width * (1.0 - 0.5 * run)
@@ -128,3 +131,11 @@ def _foot(path: Path, steps: Steps, body: Body, style: Style, side: float) -> Fo
     bend = np.maximum(pitch, 0.0) * (1.0 - 0.8 * smoothstep(airborne))
     heading_foot = yaw[index] + flight * (yaw[index + 1] - yaw[index])
     return Foot(position, heading_foot, keys(time, lift_times, lifts), pitch, np.minimum(bend, 0.9))
+
+
+def _when(clock: Array, reads: Array, time: Array) -> Array:
+    """Times ``(n,)`` of readings of the clock ``(frames,)``, which goes on at its mean rate."""
+    beyond = reads - np.clip(reads, clock[0], clock[-1])
+    rate = (clock[-1] - clock[0]) / (time[-1] - time[0])
+    out: Array = np.interp(reads, clock, time) + beyond / rate
+    return out

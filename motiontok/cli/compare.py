@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motiontok.cli.options import data_option, device_option, json_option, one_path, use_device
 from motiontok.cli.pictures import compare_on_images
+from motiontok.cli.shared_options import (
+    data_option,
+    device_option,
+    json_option,
+    one_path,
+    use_device,
+)
 
 if TYPE_CHECKING:
     from motiontok.evaluate.bench import Bench

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motiontok.cli.options import reading_options, robot_options
+from motiontok.cli.reading_options import reading_options, robot_options
 
 if TYPE_CHECKING:
     from bvh import Motion

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from motiontok.cli.options import device_option, tokenizer_option, use_device
 from motiontok.cli.pictures import decode_pictures
+from motiontok.cli.shared_options import device_option, tokenizer_option, use_device
 
 __all__ = ["decode"]
 

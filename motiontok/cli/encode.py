@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import (
-    FiniteRange,
+from motiontok.cli.number_types import FiniteRange
+from motiontok.cli.pictures import encode_pictures
+from motiontok.cli.ranges import range_options
+from motiontok.cli.reading_options import of_robot, reading_options, robot_options
+from motiontok.cli.shared_options import (
     device_option,
     effort_option,
     json_option,
-    of_robot,
-    reading_options,
     require_one_way,
-    robot_options,
     share_options,
     tokenizer_option,
     use_device,
 )
-from motiontok.cli.pictures import encode_pictures
-from motiontok.cli.ranges import range_options
+from motiontok.encoding_limits import MOST_RATE_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +58,7 @@ _FAR = 0.5  # m that a decoded path is off and worth a word
 )
 @click.option(
     "--rate-weight",
-    type=FiniteRange(0.0, 1000.0),
+    type=FiniteRange(0.0, MOST_RATE_WEIGHT),
     default=0.0,
     show_default=True,
     help="Make tokens easier to predict, at some error (daps-temporal): the weight of a nat of its "
@@ -125,7 +124,7 @@ def encode(
         raise InputError(f"--ray {address}: only packed codes can be shared out; add --pack")
     require_one_way(shard, address)
     source = sources[0]
-    # An archive of one clip is one where a file of codes is asked for.
+    # An archive of one clip counts as that clip where a file of codes is asked for.
     named = out is not None and out.suffix == ".npy"
     many = len(sources) > 1 or source.is_dir() or (is_archive(source) and not named)
     if many:
@@ -214,7 +213,7 @@ def _encode_one(
     from motiontok.evaluate import compare_motions
 
     if is_codes(source):
-        read_npy(source)  # What is cut short is damaged first of all.
+        read_npy(source)  # A file that is cut short is told as damaged, whatever else is wrong.
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import (
+from motiontok.cli.pictures import eval_on_images
+from motiontok.cli.reading_options import of_robot, reading_options, robot_options
+from motiontok.cli.shared_options import (
     data_option,
     device_option,
     effort_option,
     json_option,
-    of_robot,
     one_path,
-    reading_options,
-    robot_options,
     seed_option,
     use_device,
 )
-from motiontok.cli.pictures import eval_on_images
 
 if TYPE_CHECKING:
     from bvh.reading import Reading
@@ -174,7 +172,7 @@ def _write(
 def _baselines(data: Path | None, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from motiontok.evaluate.lafan import PUBLISHED, evaluate_baselines
+    from motiontok.evaluate.inbetweening import PUBLISHED, evaluate_baselines
     from motiontok.progress import progress
 
     with progress("reading clips", 1) as update:

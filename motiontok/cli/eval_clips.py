@@ -66,7 +66,7 @@ def clips_to_measure(
             )
             return clips, f"all clips of {', '.join(of.name for of in clips.sets)}"
         clips = load_clips(
-            # Weights are of the sets of its training, and of its draws.
+            # Weights belong to the draws and sets of training.
             replace(of_data, weights={}),
             paths,
             seed=tokenizer.config.train.seed,
@@ -77,14 +77,14 @@ def clips_to_measure(
         )
     if data:
         held, count = len(clips.held_out), len(clips.held_out) + len(clips.training)
-        # Whether training had them is not known: the split would hold these out.
+        # It is not known whether training had these clips; its split would hold them out.
         told = f"{held} of {count} clips are measured, those that the split of training holds out"
         print_notes([f"{told}; --all measures all"])
     return clips, _split(of_data, clips)
 
 
 def _of_run(name: str, of_data: DataConfig, reading: Reading) -> list[Path]:
-    """Paths of the clips that a run was trained on; none if a data set is found without."""
+    """Paths of the clips that a run was trained on; none if its data set needs no path."""
     from motiontok.errors import DataError
     from motiontok.paths import SHIPPED_TOKENIZER
     from motiontok.runs import data_of_run

@@ -7,13 +7,13 @@ from typing import Literal
 
 import click
 
+from motiontok.cli.shared_options import default_tokenizer_option
+
 __all__ = ["export"]
 
 
 @click.command()
-@click.option(
-    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
-)
+@default_tokenizer_option
 @click.option(
     "--prior",
     metavar="DIR",

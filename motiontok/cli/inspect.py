@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import json_option, reading_options, robot_options
+from motiontok.cli.reading_options import reading_options, robot_options
+from motiontok.cli.shared_options import json_option
 
 if TYPE_CHECKING:
     from bvh import Clip, Motion, Report
@@ -103,7 +104,7 @@ def inspect(
 
 
 def _show_arrays(path: Path, reading: Reading, *, strict: bool, as_json: bool) -> None:
-    """What is not a tree of joints: what it is, how long, and what was assumed."""
+    """A file that is no tree of joints: its kind, its length, and what was assumed."""
     import json
     from dataclasses import asdict
 

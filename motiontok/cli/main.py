@@ -72,7 +72,7 @@ def _refuse_many_robots(ctx: click.Context, command: click.Command, args: list[s
         try:
             _, _, order = command.make_parser(inner).parse_args(list(args))
         except click.UsageError:
-            return  # the command says it
+            return  # the command reports it
         for option in order:
             single = isinstance(option, click.Option) and not option.multiple
             if single and "--robot" in option.opts and (times := order.count(option)) > 1:
@@ -97,8 +97,8 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def cli(ctx: click.Context, debug: bool) -> None:
     """Human motion capture to short discrete tokens and back into robot motion."""
     ctx.obj = {"debug": debug}
-    # What NumPy multiplies here is small, a robot's matrices above all: threads would wait for each
-    # other, and where others compute too for long. It asks when it is first imported.
+    # NumPy's matrices are small here, a robot's above all: threads would wait for each other, for
+    # long on a busy machine. NumPy reads this when it is first imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
@@ -130,7 +130,7 @@ def main() -> None:
         code, message = _explain(error)
         from bvh.remarks import printable
 
-        # Names in a file may hold what steers a terminal.
+        # Names in a file may hold control characters of terminals.
         click.echo(f"error: {printable(' '.join(message.split()))}", err=True)
         sys.exit(code)
 

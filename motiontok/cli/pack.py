@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motiontok.cli.options import (
-    json_option,
-    of_robot,
-    reading_options,
-    require_one_way,
-    robot_options,
-    share_options,
-)
+from motiontok.cli.reading_options import of_robot, reading_options, robot_options
+from motiontok.cli.shared_options import json_option, require_one_way, share_options
 
 if TYPE_CHECKING:
     from bvh.reading import Reading

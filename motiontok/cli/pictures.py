@@ -126,7 +126,7 @@ def decode_pictures(path: Path, out: Path | None, tokenizer: str | None, device:
 
 
 def _without_endings(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of pictures without ``.jpg`` and the like, but for those that only it tells apart."""
+    """Names of pictures without ``.jpg`` and the like, unless it alone tells two apart."""
     stems = [str(Path(name).with_suffix("")) for name in names]
     # a.jpg, a.png and a.jpg.png: the last may not take the first one's name either.
     taken = Counter([*stems, *names])

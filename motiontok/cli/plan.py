@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import (
+from motiontok.cli.number_types import FiniteNumber, FiniteRange
+from motiontok.cli.poses import open_poses, pose_files, pose_option
+from motiontok.cli.sampling_options import sampling_options
+from motiontok.cli.shared_options import (
     SECONDS,
-    FiniteNumber,
-    FiniteRange,
+    default_tokenizer_option,
     device_option,
     json_option,
     prior_option,
-    sampling_options,
     seed_option,
     use_device,
 )
-from motiontok.cli.poses import open_poses, pose_files, pose_option
 
 if TYPE_CHECKING:
     from motiontok.prior.planning import Plan
@@ -108,9 +108,7 @@ _FAR = 0.5  # m, a miss that is told
     metavar="NAME",
     help="Plan in this robot's metres, and put the plan on it: OUT with the ending .robot.npz.",
 )
-@click.option(
-    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
-)
+@default_tokenizer_option
 @prior_option
 @sampling_options
 @seed_option

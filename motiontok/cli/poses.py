@@ -54,7 +54,7 @@ def open_poses(
     out = []
     for text in texts:
         found = _TEXT.fullmatch(text)
-        # The motion's length bounds it, not the bound of a place.
+        # Times are bounded by the motion's length, not as places are.
         time = None if found is None else _number(found["time"], beyond=math.inf)
         if found is None or time is None:
             raise InputError(

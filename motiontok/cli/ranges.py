@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from motiontok.cli.options import FiniteRange
+from motiontok.cli.number_types import FiniteRange
 from motiontok.errors import InputError
 
 __all__ = ["Range", "range_options"]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from motiontok.cli.options import FiniteRange, reading_options, tokenizer_option
+from motiontok.cli.number_types import FiniteRange
 from motiontok.cli.ranges import range_options
+from motiontok.cli.reading_options import reading_options
+from motiontok.cli.shared_options import tokenizer_option
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
@@ -26,7 +28,7 @@ __all__ = ["render"]
 _PICTURES = (".png", ".jpg", ".jpeg")
 _VIDEOS = (".mp4", ".gif")
 _LONG = 30.0
-"""Seconds of a film whose length is worth a word before it is drawn."""
+"""The time that longer films take is told, after a few pictures."""
 _TRIED = 10
 """Pictures that tell how long the others will take."""
 
@@ -248,7 +250,7 @@ def _actors(
 
 
 def _in_the_robots_size(actors: list[Actor], persons: Mapping[int, Motion]) -> None:
-    """Draw persons as large as the first robot, whose shorter steps else leave it behind."""
+    """Draw persons as large as the first robot, which else falls behind with shorter steps."""
     from motiontok.render import MannequinActor, RobotActor
 
     robot = next((a.robot for a in actors if isinstance(a, RobotActor)), None)
@@ -294,7 +296,7 @@ def _progress(seconds: float = 0.0, output: Path | None = None) -> Iterator[Prog
         def update(done: int, total: int) -> None:
             nonlocal begin
             if done == 1:
-                begin = time.monotonic()  # What comes before is done once, whatever the length.
+                begin = time.monotonic()  # Setting up takes the same time for any length.
             if not bar:
                 if done < min(tried, total):
                     return
@@ -333,7 +335,7 @@ def _told_of_interrupt(output: Path) -> Iterator[None]:
 
 
 def _written(path: Path) -> tuple[int, int] | None:
-    """What changes when another file takes a path."""
+    """Number and time of change of the file at a path: another file has others."""
     if not path.exists():
         return None
     found = path.stat()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import of_robot, reading_options
+from motiontok.cli.reading_options import of_robot, reading_options
 
 if TYPE_CHECKING:
     from bvh import Motion
@@ -131,7 +131,7 @@ def retarget(
     check_reading(reading, [source])
     read: dict[str, Any] = {"reading": reading, "strict": strict}
     if from_robot is not None:
-        # A trajectory that names its robot would pass over it.
+        # The option would do nothing: the trajectory names its robot.
         from motiontok.robots.model.robot import require_known
 
         require_known(from_robot)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import (
+from motiontok.cli.number_types import FiniteNumber
+from motiontok.cli.poses import open_poses, pose_files, pose_option
+from motiontok.cli.sampling_options import sampling_options
+from motiontok.cli.shared_options import (
     SECONDS,
-    FiniteNumber,
+    default_tokenizer_option,
     device_option,
     json_option,
     prior_option,
-    sampling_options,
     seed_option,
     use_device,
 )
-from motiontok.cli.poses import open_poses, pose_files, pose_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,9 +82,7 @@ _MISS = 0.1
     show_default=True,
     help="Number of samples, drawn with different random numbers.",
 )
-@click.option(
-    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
-)
+@default_tokenizer_option
 @prior_option
 @sampling_options
 @seed_option
@@ -157,7 +156,7 @@ def sample(
         source="-".join(["sample", *filter(None, (label, style))]),
         licence=loaded.licence,
     )
-    # Places are in metres of who goes on.
+    # Places are in metres of the body that goes on.
     head = plain if head is None else _in_world(head, world, robot is not None)
     body = World(head.offsets, world.name)
     through = open_poses(poses, opened, body)
@@ -262,7 +261,7 @@ def _reached(
 
 
 def _missed(asked: Array, done: Array) -> str:
-    """What a sample does otherwise than it was asked to; what was not asked is NaN."""
+    """How a sample differs from what was asked for; what was not asked is NaN."""
     names = ("m/s forward", "m/s left", "rad/s")
     return ", ".join(
         f"asked for {wanted:g} {name}, got {found:.2f}"

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import click
 
-from motiontok.cli.options import device_option, use_device
+from motiontok.cli.shared_options import default_tokenizer_option, device_option, use_device
 
 __all__ = ["serve"]
 
 
 @click.command()
-@click.option(
-    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
-)
+@default_tokenizer_option
 @click.option(
     "--prior",
     default=None,
@@ -80,7 +78,7 @@ def serve(
     from motiontok.serve import Server
     from motiontok.tokenizer import MotionTokenizer
 
-    # Products are so small that a second core adds nothing, and is waited for where it is busy.
+    # Matrices are so small that a second core adds nothing; a busy one would be waited for.
     torch.set_num_threads(1)
     # The thread that publishes waits for the interpreter at most so long, seconds.
     sys.setswitchinterval(0.0005)

@@ -110,7 +110,7 @@ def print_notes(lines: Iterable[str]) -> None:
 
 
 def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
-    """Refuse to be told how files are read where each says all that itself.
+    """Refuse options of reading for files that say themselves how they are read.
 
     Raises:
         InputError: it says so.
@@ -120,7 +120,7 @@ def check_reading(reading: Reading, sources: Sequence[Path]) -> None:
     from bvh.motion_io import has_own_bones
     from motiontok.cli.trajectories import is_trajectory
 
-    # A robot's trajectory has its own share of what may be in question.
+    # Other options matter to robots' trajectories than to clips.
     robots = [is_trajectory(path) for path in sources]
     if sources and all(robots):
         own = ("fps", "scale", "quaternion", "angles", "joints", "robot", "robot_map")

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import (
+from motiontok.cli.reading_options import of_robot, reading_options, robot_options
+from motiontok.cli.shared_options import (
     data_option,
     device_option,
     json_option,
-    of_robot,
     one_path,
-    reading_options,
-    robot_options,
     use_device,
 )
 from motiontok.paths import shipped_configs
@@ -134,7 +132,7 @@ def train(
     where = use_device(device)
     speaks = True
     if launched():
-        # One line of command for a job's first start and for all that follow.
+        # One command serves a job's first start and all later ones.
         begun = (out / "checkpoint.safetensors").exists()
         resume = begun and (resume or restarted())
         where = init_process_group(where)

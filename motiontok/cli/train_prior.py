@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from motiontok.cli.options import device_option, json_option, seed_option, use_device
+from motiontok.cli.shared_options import device_option, json_option, seed_option, use_device
 
 __all__ = ["train_prior"]
 

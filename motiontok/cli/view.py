@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motiontok.cli.options import reading_options, tokenizer_option
+from motiontok.cli.reading_options import reading_options
+from motiontok.cli.shared_options import tokenizer_option
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
@@ -113,7 +114,7 @@ def _serve(viewer: Viewer, source: Path) -> None:
 def _motions(
     source: Path, tokenizer: str | None, read: Mapping[str, Any]
 ) -> tuple[Mapping[str, Motion], TokenEditor]:
-    """What there is to see, by name, and the tokens of the last of it."""
+    """Motions to show, by name, and the tokens of the last one."""
     from motiontok.cli.sources import is_codes, load_motion, open_codes
 
     if is_codes(source):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from motiontok.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from motiontok.data.distortion import psnr, reconstruction_metrics
@@ -44,36 +45,16 @@ __all__ = [
 ]
 
 # These import torch; putting motion on robots must not need it.
-_LAZY = {
-    "COLUMNS": "motiontok.data.features",
-    "FEATURES": "motiontok.data.features",
-    "REFERENCE": "motiontok.data.placement",
-    "Noise": "motiontok.data.stillness",
-    "Start": "motiontok.data.placement",
-    "StartLike": "motiontok.data.placement",
-    "Statistics": "motiontok.data.statistics",
-    "StillnessFilter": "motiontok.data.stillness",
-    "WindowSet": "motiontok.data.windows",
-    "World": "motiontok.data.placement",
-    "accumulate": "motiontok.data.windows",
-    "blend_seams": "motiontok.data.seams",
-    "differentiate": "motiontok.data.windows",
-    "from_motion": "motiontok.data.features",
-    "lock_feet": "motiontok.data.foot_locking",
-    "lock_feet_onward": "motiontok.data.foot_locking",
-    "lock_feet_together": "motiontok.data.foot_locking",
-    "measure_noise": "motiontok.data.stillness",
-    "offsets_of": "motiontok.data.placement",
-    "psnr": "motiontok.data.distortion",
-    "reconstruction_metrics": "motiontok.data.distortion",
-    "split_windows": "motiontok.data.windows",
-    "start_of": "motiontok.data.placement",
-    "to_motion": "motiontok.data.features",
-    "to_motions": "motiontok.data.features",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "distortion": ("psnr", "reconstruction_metrics"),
+        "features": ("COLUMNS", "FEATURES", "from_motion", "to_motion", "to_motions"),
+        "foot_locking": ("lock_feet", "lock_feet_onward", "lock_feet_together"),
+        "placement": ("REFERENCE", "Start", "StartLike", "World", "offsets_of", "start_of"),
+        "seams": ("blend_seams",),
+        "statistics": ("Statistics",),
+        "stillness": ("Noise", "StillnessFilter", "measure_noise"),
+        "windows": ("WindowSet", "accumulate", "differentiate", "split_windows"),
+    },
+)

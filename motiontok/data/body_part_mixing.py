@@ -1,8 +1,8 @@
 """Windows in which a body moves its arms, or its trunk and head, as another one does.
 
 Captures show few of the ways in which arms and legs can go together, since an actor does one thing
-at a time. What is made of two of them widens what training sees: legs and path stay of one, the
-rest is of another (as CutMix does with images: Yun et al., ICCV 2019).
+at a time. Windows made of two captures widen what training sees: legs and path are of one, the rest
+is of the other (as CutMix does with images: Yun et al., ICCV 2019).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def draw_parts(
 ) -> Tensor:
     """Which parts of which windows another one moves, ``(count, parts)``.
 
-    Of ``share`` of the windows each part is, with a probability of 0.6.
+    In ``share`` of the windows, each part is another's with a probability of 0.6.
     """
     drawn = torch.rand((count, 1 + len(PARTS)), generator=generator, device=device)
     return (drawn[:, :1] < share) & (drawn[:, 1:] < _TAKEN)
@@ -48,7 +48,7 @@ def mixed(windows: Tensor, others: Tensor, parts: Tensor, statistics: Statistics
     Args:
         windows, others: standardised.
         parts: ``(count, parts)``, see :func:`draw_parts`.
-        statistics: that they are standardised with.
+        statistics: with which they are standardised.
     """
     rows = parts.any(dim=1).nonzero()[:, 0]
     raw = statistics.restore(windows[rows])

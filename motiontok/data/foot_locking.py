@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bvh.foot_contacts import standing_by_both, standing_heights
+from bvh.forward_kinematics import forward_kinematics
 from bvh.motion import FPS, Motion
 from bvh.rotations import Array
-from bvh.skeleton import FEET, PARENTS, forward_kinematics, leg_length
+from bvh.skeleton import FEET, PARENTS, leg_length
 from motiontok.data.leg_ik import LEGS, move_ankles
 from motiontok.data.placement import REFERENCE
 
@@ -177,7 +178,7 @@ def _joined(parts: list[Array]) -> Array:
 
 
 def _solved(bands: Array, pull: Array) -> Array:
-    # Encoding locks nothing: it need not wait for this to be imported.
+    # Imported here, since encoding locks nothing and need not wait for it.
     from scipy.linalg import solveh_banded
 
     if len(pull) < 2:  # which LAPACK refuses

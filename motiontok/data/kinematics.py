@@ -84,7 +84,7 @@ def perpendicular(v: Tensor) -> Tensor:
 def joint_positions(rotations: Tensor, offsets: Array = REFERENCE) -> Tensor:
     """Positions ``(..., 22, 3)`` of the joints relative to the hips, metres.
 
-    The same as :func:`bvh.skeleton.forward_kinematics` with the hips at the origin.
+    The same as :func:`bvh.forward_kinematics.forward_kinematics` with the hips at the origin.
 
     Args:
         rotations: local rotation matrices ``(..., 22, 3, 3)``; the hips' rotation is in the frame

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bvh.forward_kinematics import generations
 from bvh.motion import FPS
-from bvh.skeleton import JOINTS, PARENTS, generations
+from bvh.skeleton import JOINTS, PARENTS
 from motiontok.data.feature_columns import COLUMNS
 from motiontok.data.kinematics import length, orthonormal, perpendicular, quaternions
 from motiontok.data.placement import REFERENCE
@@ -24,7 +25,7 @@ __all__ = ["joint_rotations", "root_path"]
 
 _NOTHING = 1e-30  # m; single precision, in which programs keep constants, has it
 _SHORT = 1e-3  # m; a shorter bone has no direction
-_OPPOSITE = 4e-5  # length of the sum of two unit vectors below which they are taken for that
+_OPPOSITE = 4e-5  # two unit vectors whose sum is shorter count as opposite
 _ORDER, _GENERATIONS = generations(PARENTS)
 
 

@@ -37,7 +37,7 @@ def blended(features: Tensor, window: int) -> Tensor:
     before, after = windows[..., -2:, :], windows[..., :2, :].roll(-1, dims=-3)
     step = 0.5 * (before[..., 1, :] - before[..., 0, :] + after[..., 1, :] - after[..., 0, :])
     jump = after[..., 0, :] - before[..., 1, :] - step
-    # Behind the last window there is none, and before the first.
+    # There is no jump before the first window, nor after the last.
     count = windows.shape[-3]
     jump = jump * (torch.arange(count, device=jump.device) < count - 1)[:, None]
     end = fade.flip(0)[:, None] * jump[..., None, :]

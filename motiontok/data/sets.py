@@ -15,6 +15,7 @@ from bvh.motion_io import Calibrations
 from bvh.normalizer import Calibration
 from bvh.reading import Reading
 from bvh.remarks import summary
+from bvh.sources import stem
 from bvh.splits import Split
 from motiontok.config import DataConfig
 from motiontok.data.motion_digest import motion_digest
@@ -240,7 +241,7 @@ def split_sets(
 
 def _split(config: DataConfig, of: Dataset, actions: Sequence[str], *, several: bool) -> Split:
     """One set's split; among several sets, a set of one clip is only trained on."""
-    whole = set(lafan.DAPS_VALIDATION) <= {Path(clip).stem for clip in of.names}
+    whole = set(lafan.DAPS_VALIDATION) <= {stem(clip) for clip in of.names}
     if config.dataset == "lafan" and whole:
         return lafan.daps_split(of)
     if actions:

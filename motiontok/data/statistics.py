@@ -35,7 +35,7 @@ class Statistics:
             group's weight.
         low, span: column minimum and range, for PSNR in [0, 1] space. Columns that are
             constant in training (variance under 1e-5, the paper's bound) have an infinite range;
-                otherwise their noise, divided by almost nothing, would dominate PSNR.
+            otherwise their noise, divided by almost nothing, would dominate PSNR.
     """
 
     mean: Tensor

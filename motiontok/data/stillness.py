@@ -52,7 +52,7 @@ _STANDING = 1.0
 """Factor by which the root's noise limit grows while both feet stand in a still pose."""
 
 _LEVER = 0.3  # m that a radian of heading moves the body by
-_MOST = 0.03  # m of noise; a worse tokenizer's motion is what it says
+_MOST = 0.03  # m of noise; what moves more is motion, however bad the tokenizer
 _FRAMES = 192  # for which poses are held to measure it
 
 _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
@@ -190,7 +190,7 @@ def measure_noise(decoded: Callable[[Array], Array]) -> Noise:
         means, ways = _slow(features, features[0], np.zeros(3))
         way = np.linalg.norm(ways, axis=1, keepdims=True)
         squares.append(np.square(np.hstack([_distances(features - means), way])).mean(axis=0))
-    # Networks round otherwise on other machines: not so that it would be seen here.
+    # Rounded, so that networks that round otherwise on other machines give the same.
     return Noise(*(min(round(float(x), 4), _MOST) for x in np.sqrt(np.mean(squares, axis=0))))
 
 
@@ -202,7 +202,7 @@ def _slow(features: Array, mean: Array, way: Array) -> tuple[Array, Array]:
         mean: ``(203,)`` before the first frame.
         way: ``(3,)`` likewise.
     """
-    # What plants nothing need not wait for this to be imported.
+    # Imported here, since few need it and others need not wait for it.
     from scipy.signal import lfilter
 
     keep = 1.0 - 1.0 / _SLOW

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from motiontok.config import Config, load_config, parse_config, shipped_configs
+from motiontok.config import Config, let_steps_end_run, load_config, parse_config, shipped_configs
 from motiontok.errors import ConfigError
 from motiontok.methods import METHODS
 
@@ -226,9 +226,7 @@ def _cell(
 def _changed(config: Mapping[str, Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """:func:`_merge`; steps without a time budget beside them end a run, as with ``--set``."""
     out = _merge(config, values, where)
-    train = values.get("train", {})
-    if "steps" in train and "time_budget" not in train:
-        out["train"]["time_budget"] = 0.0
+    let_steps_end_run(out, {f"train.{key}" for key in values.get("train", {})})
     return out
 
 

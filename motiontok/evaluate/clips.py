@@ -26,7 +26,7 @@ from motiontok.data import (
 )
 from motiontok.errors import DataError
 from motiontok.evaluate.cost import clock_of
-from motiontok.evaluate.motion import compare_motions, mean_metrics
+from motiontok.evaluate.motion_metrics import compare_motions, mean_metrics
 from motiontok.evaluate.scalar_codec import ScalarCodec
 from motiontok.evaluate.seams import seam_errors
 from motiontok.tokenizer import MotionTokenizer
@@ -138,7 +138,7 @@ def measure_clips(
 
     Returns:
         Means over clips, weighted by frames, of
-        :func:`~motiontok.evaluate.motion.compare_motions` and
+        :func:`~motiontok.evaluate.motion_metrics.compare_motions` and
         :func:`~motiontok.evaluate.seams.seam_errors`; ``bits_per_window``, the mean over these
         clips' windows; ``encode_frames_per_s`` and ``decode_frames_per_s``, from motion to codes
         and from codes to motion, features and standing feet included; ``clips``, ``frames`` and

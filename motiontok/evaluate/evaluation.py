@@ -17,7 +17,7 @@ from motiontok.data import Statistics, reconstruction_metrics
 from motiontok.data.clips import ClipSet
 from motiontok.evaluate.clips import CodecCoder
 from motiontok.evaluate.cost import coding_speed
-from motiontok.evaluate.motion import compare_motions, mean_metrics
+from motiontok.evaluate.motion_metrics import compare_motions, mean_metrics
 from motiontok.evaluate.scalar_codec import ScalarCodec
 from motiontok.evaluate.seams import seam_errors
 from motiontok.evaluate.sets import metrics_of_sets
@@ -36,7 +36,7 @@ class Evaluation:
 
     Attributes:
         metrics: numbers by name: of :func:`~motiontok.evaluate.windows.evaluate_windows`,
-            of :func:`~motiontok.evaluate.motion.compare_motions` and
+            of :func:`~motiontok.evaluate.motion_metrics.compare_motions` and
             :func:`~motiontok.evaluate.seams.seam_errors` (means over clips weighted by
             frames), rates, usage, speeds, and the sizes of the test set.
         actions: clips and their mean joint error (mm, weighted by frames) of each action,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from motiontok.data.clips import ClipSet
-from motiontok.evaluate.motion import mean_metrics
+from motiontok.evaluate.motion_metrics import mean_metrics
 
 __all__ = ["metrics_of_sets", "of_sets", "sets_markdown"]
 

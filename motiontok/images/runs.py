@@ -14,7 +14,7 @@ import torch
 from bvh.atomic_write import atomic_path
 from motiontok.config import Config
 from motiontok.data.images import ImageSet, PictureSet, open_image_set
-from motiontok.errors import MissingDependencyError, TrainingError
+from motiontok.errors import MissingDependencyError
 from motiontok.images.figures import plot_curves, plot_grid
 from motiontok.images.measuring import measure_images
 from motiontok.images.published import published_for
@@ -22,7 +22,7 @@ from motiontok.images.tokenizer import ImageTokenizer
 from motiontok.methods import METHODS, DiscreteAutoencoder, make_method
 from motiontok.methods.image_networks import image_networks
 from motiontok.progress import progress
-from motiontok.training import Trained, displayed, is_done, require_same, train
+from motiontok.training import Trained, displayed, require_new_or_same, train
 from motiontok.training.parallel import first_before_others, process_group
 
 __all__ = ["ImageRun", "licence_note", "reconstruct", "run_image_training", "train_images"]
@@ -122,15 +122,7 @@ def run_image_training(
         TrainingError: ``out`` already holds a run and ``resume`` is not set, or the run
             there was trained with other settings or for longer.
     """
-    checkpoint = out / "checkpoint.safetensors"
-    if checkpoint.exists() and not resume:
-        raise TrainingError(
-            f"{out} already holds a run: --resume continues it, another --out starts a new one"
-        )
-    if resume:
-        require_same(config, checkpoint)
-        if is_done(config, checkpoint):
-            say(f"nothing left to train: {out} is at the end of what is asked for")
+    require_new_or_same(config, out, resume=resume, say=say)
     # What cannot be built fails before images are read, not after.
     make_method(config, image_networks(config))
     fitted = not METHODS[config.method.name].takes_steps

@@ -113,7 +113,8 @@ def analyse(
     found = last.where(total(last.error) < total(given.error), given)
     promising = total(best.error) < _WORTH * total(found.error)
     if promising.any():
-        together = best._replace(error=errors(quantizer.latents(best.quantized)))
+        with torch.no_grad():
+            together = best._replace(error=errors(quantizer.latents(best.quantized)))
         better = total(together.error) < total(found.error)
         found = together.where(promising & better, found)
     return Analysis(found.target, found.codes, found.error)

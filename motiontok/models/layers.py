@@ -155,7 +155,7 @@ class CausalBlock(nn.Module):
     """Causal self-attention, cross-attention to the memory, and an MLP.
 
     Works on ``(batch, samples, tokens, width)``. The mask is only causal: no token id is padding,
-        so teacher forcing and sampling agree exactly.
+    so teacher forcing and sampling agree exactly.
     """
 
     def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:

@@ -99,8 +99,8 @@ class LearnedGaussianLikelihood(Likelihood):
     """N(x; mean, variance) with means and log-variances from the decoder.
 
     Variances are kept between bounds by clipping their logarithm, without gradient outside: the
-        paper's least variance is 0.01 and its largest 1 for ImageNet, and 1.2e-7 without a largest
-        for CIFAR-10.
+    paper's least variance is 0.01 and its largest 1 for ImageNet, and 1.2e-7 without a largest for
+    CIFAR-10.
 
     Args:
         least, most: bounds of a variance.

@@ -1,9 +1,9 @@
 """Residual quantisation of a window's latents, each token in the components with most residual.
 
 The first token names the size of the whole window, the others name shapes in units of it
-    (gain-shape quantisation: Sabin and Gray, IEEE Trans. ASSP 32, 1984). Each of the others names a
-    codeword of a few principal components, which is subtracted from the residual. So a token may
-    correct earlier ones (residual quantisation: Juang and Gray, ICASSP 1982).
+(gain-shape quantisation: Sabin and Gray, IEEE Trans. ASSP 32, 1984). Each of the others names a
+codeword of a few principal components, which is subtracted from the residual. So a token may
+correct earlier ones (residual quantisation: Juang and Gray, ICASSP 1982).
 """
 
 from __future__ import annotations

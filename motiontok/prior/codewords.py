@@ -6,7 +6,7 @@ from torch import Tensor
 
 __all__ = ["whitening", "word_scores"]
 
-_FLOOR = 0.01  # of the mean variance of components, below which none is blown up further
+_FLOOR = 0.01  # share of the mean variance; components with less are not scaled up further
 
 
 def whitening(variance: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Courses of commands: how people of a label move, window after window.
+"""Commands that a label draws: how people of a label move, window after window.
 
 A label says more than how joints move. People who walk go on, people who stop slow down. The
 network knows little of it: half of its walks, drawn with a label alone, stand. So a label that
@@ -25,19 +25,19 @@ from motiontok.prior.tokens import TokenSet
 if TYPE_CHECKING:
     from motiontok.prior.prior import TokenPrior
 
-__all__ = ["Course", "Courses", "lead"]
+__all__ = ["CommandSequence", "LabelCommands", "draw_label_commands"]
 
-_MOST = 16  # courses of a pair
+_MOST = 16  # sequences of a pair
 _GROUPED, _ROUNDS = 10_000, 30  # stretches of a pair that are grouped
 _SEEN = 2_000  # stretches of an action whose density is taken
-_RARE = 1e-30  # a density or weight that is none
+_RARE = 1e-30  # a density or weight that counts as zero
 _NEAR = 0.3
-"""Standard deviation of courses that are taken as alike, and of the step from one course to the
+"""Standard deviation of sequences that are taken as alike, and of the step from one sequence to the
 next, in divisors of commands."""
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class CommandSequence:
     """Commands of consecutive windows.
 
     Attributes:
@@ -50,27 +50,27 @@ class Course:
 
 
 @dataclass(frozen=True, eq=False)
-class Courses:
-    """Courses of each pair of action and style.
+class LabelCommands:
+    """Command sequences of each pair of action and style.
 
     Attributes:
-        of_pair: a pair's courses, all of as many windows; ``""`` stands for no label.
+        of_pair: a pair's sequences, all of as many windows; ``""`` stands for no label.
     """
 
-    of_pair: Mapping[tuple[str, str], tuple[Course, ...]]
+    of_pair: Mapping[tuple[str, str], tuple[CommandSequence, ...]]
 
     @classmethod
-    def of(cls, tokens: TokenSet, windows: int) -> Courses:
-        """Courses of training windows with an action or a style.
+    def of(cls, tokens: TokenSet, windows: int) -> LabelCommands:
+        """Command sequences of training windows with an action or a style.
 
         All stretches of a pair are grouped (k-means). Each group is represented by the stretch
         nearest to its mean. Its weight is the number of stretches in it times the probability of
-        the action given such a course, if all actions were equally frequent: like guidance, this
+        the action given such a sequence, if all actions were equally frequent: like guidance, this
         prefers what tells a label from others.
 
         Args:
             tokens: training windows.
-            windows: length of a course.
+            windows: length of a sequence.
         """
         whole = tokens.sequence[windows - 1 :] == tokens.sequence[: 1 - windows or None]
         labels = np.stack([tokens.action, tokens.style], axis=1)[: len(whole)]
@@ -94,33 +94,33 @@ class Courses:
         }
         found = {}
         for (action, style), first in begins.items():
-            courses, counts = _grouped(stretches(first, _GROUPED))
-            likely = {a: _density(courses, rows) for a, rows in actions.items()}
+            sequences, counts = _grouped(stretches(first, _GROUPED))
+            likely = {a: _density(sequences, rows) for a, rows in actions.items()}
             weights = counts * likely[action] / np.maximum(sum(likely.values()), _RARE)
-            commands = courses.reshape(len(courses), windows, 3) * COMMAND_SCALE
+            commands = sequences.reshape(len(sequences), windows, 3) * COMMAND_SCALE
             pair = tokens.actions[action], tokens.styles[style]
             found[pair] = tuple(
-                Course(float(weights[n]), commands[n])
+                CommandSequence(float(weights[n]), commands[n])
                 for n in np.argsort(-weights, kind="stable")
                 if weights[n] > _RARE
             )
         return cls({pair: some for pair, some in found.items() if some})
 
     @classmethod
-    def read(cls, rows: Any) -> Courses:
+    def read(cls, rows: Any) -> LabelCommands:
         """Inverse of :meth:`rows`.
 
         Raises:
-            ValueError: a course is no list of finite commands.
+            ValueError: a sequence is no list of finite commands.
         """
-        found: dict[tuple[str, str], tuple[Course, ...]] = {}
+        found: dict[tuple[str, str], tuple[CommandSequence, ...]] = {}
         for action, style, weight, *numbers in rows:
             commands = np.asarray(numbers, dtype=np.float32).reshape(-1, 3)
             if not (len(commands) and np.isfinite([*commands.flat, weight]).all() and weight > 0):
                 raise ValueError(f"courses: {action!r} {style!r} has a bad one")
             pair = str(action), str(style)
-            found[pair] = (*found.get(pair, ()), Course(float(weight), commands))
-        if len({len(one.commands) for courses in found.values() for one in courses}) > 1:
+            found[pair] = (*found.get(pair, ()), CommandSequence(float(weight), commands))
+        if len({len(one.commands) for sequences in found.values() for one in sequences}) > 1:
             raise ValueError("courses: not all are of the same length")
         return cls(found)
 
@@ -128,8 +128,8 @@ class Courses:
         """As ``prior.json`` has them: action, style, weight and the commands in a row."""
         return [
             [*pair, float(f"{one.weight:.3g}"), *_rounded(one.commands)]
-            for pair, courses in sorted(self.of_pair.items())
-            for one in courses
+            for pair, sequences in sorted(self.of_pair.items())
+            for one in sequences
         ]
 
     def draw(
@@ -144,21 +144,21 @@ class Courses:
     ) -> Tensor:
         """Commands ``(batch, windows, 3)`` of a label, or those given if none are known.
 
-        A course is drawn by its weight. Longer commands consist of several; each begins near the
-        end of the one before it.
+        A sequence is drawn by its weight. Longer commands consist of several; each begins near
+        the end of the one before it.
 
         Args:
             action, style: labels; ``""`` is open.
-            commands: ``(batch, windows, 3)``, one window at least, in whose place they come.
+            commands: ``(batch, windows, 3)``, one window at least, which they replace.
             before: ``(3,)``, mean velocity and yaw rate of the window before the first.
-            greedy: take the likeliest courses.
+            greedy: take the likeliest sequences.
             generator: source of randomness.
         """
         some = [
-            course
-            for pair, courses in sorted(self.of_pair.items())
+            one
+            for pair, sequences in sorted(self.of_pair.items())
             if action in ("", pair[0]) and style in ("", pair[1])
-            for course in courses
+            for one in sequences
         ]
         if not (action or style) or not some:
             return commands
@@ -182,7 +182,7 @@ class Courses:
         return torch.cat(parts, dim=1)[:, :windows]
 
 
-def lead(
+def draw_label_commands(
     prior: TokenPrior,
     asked: Conditions,
     past: Tensor,
@@ -194,16 +194,16 @@ def lead(
     """Conditions of one sequence, with commands ``(batch, windows, 3)`` if labels draw some.
 
     Args:
-        prior: knows courses, or does not.
+        prior: knows commands of labels, or does not.
         asked: conditions; any command in them is left as it is.
         past: ``(rows, windows, codes)`` before, of which the first row counts; may have no windows.
         batch: sequences.
-        options: with a temperature of 0 the likeliest courses are taken.
+        options: with a temperature of 0 the likeliest sequences are taken.
         generator: source of randomness.
     """
-    if prior.courses is None or bool(asked.commands.isfinite().any()):
+    if prior.label_commands is None or bool(asked.commands.isfinite().any()):
         return asked
-    drawn = prior.courses.draw(
+    drawn = prior.label_commands.draw(
         prior.config.actions[int(asked.action)],
         prior.config.styles[int(asked.style)],
         asked.commands.expand(batch, -1, -1),
@@ -220,14 +220,14 @@ def _rounded(commands: NDArray[Any]) -> list[float]:
 
 
 def _grouped(x: Array) -> tuple[Array, NDArray[np.int64]]:
-    """Rows ``(courses, columns)`` that stand for all rows, and how many each stands for."""
+    """Rows ``(sequences, columns)`` that stand for all rows, and how many each stands for."""
     points = torch.from_numpy(x).float()
     means = k_means(points, _MOST, torch.Generator().manual_seed(0), iterations=_ROUNDS)
     counts = torch.bincount(nearest(points, means), minlength=len(means)).numpy()
     return x[nearest(means, points).numpy()][counts > 0], counts[counts > 0]
 
 
-def _density(courses: Array, rows: Array) -> Array:
-    """Density ``(courses,)`` of rows at courses, up to a factor."""
-    apart = np.square(courses[:, None] - rows).sum(axis=-1)
+def _density(sequences: Array, rows: Array) -> Array:
+    """Density ``(sequences,)`` of rows at sequences, up to a factor."""
+    apart = np.square(sequences[:, None] - rows).sum(axis=-1)
     return np.asarray(np.exp(-0.5 * apart / _NEAR**2).mean(axis=1))

@@ -1,12 +1,12 @@
 """The codes of a lopq tokenizer as vectors, in components that all its cells share.
 
 A lopq tokenizer's codeword means another motion in every cell, since it lies in the local basis of
-    that cell. A table of codes cannot express that. Here codes are read as their addition to the
-    decoded window. They are scored as the tokenizer would choose them for a window that the network
-    expects: by the distance of their vector from that window, with a precision from the network. So
-    learning in one cell holds in all of them, and codewords far from the expected window are
-    unlikely by themselves. A code of sizes adds nothing by itself: the table alone reads and scores
-    it, and it scales the codes after it.
+that cell. A table of codes cannot express that. Here codes are read as their addition to the
+decoded window. They are scored as the tokenizer would choose them for a window that the network
+expects: by the distance of their vector from that window, with a precision from the network. So
+learning in one cell holds in all of them, and codewords far from the expected window are unlikely
+by themselves. A code of sizes adds nothing by itself: the table alone reads and scores it, and it
+scales the codes after it.
 """
 
 from __future__ import annotations

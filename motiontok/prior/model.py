@@ -34,8 +34,8 @@ __all__ = ["COMMAND_SCALE", "MOST_PRECISE", "Conditions", "PriorConfig", "PriorM
 
 COMMAND_SCALE = (1.0, 0.5, 1.0)
 """Divisors of forward and left velocity (m/s) and yaw rate (rad/s)."""
-_UNSEEN = 0.3  # windows that a code is taken to have been seen in besides
-_RARE = 0.1  # of a code's fair share of windows
+_UNSEEN = 0.3  # windows added to those in which a code was seen
+_RARE = 0.1  # share of the mean count of windows; codes with less are not drawn
 MOST_PRECISE = 6.0  # of the logarithm: a variance of 1/400 of a position's own
 
 
@@ -152,7 +152,7 @@ class PriorModel(nn.Module):
         self.register_buffer("known", torch.ones(codes, config.vocab_size, dtype=torch.bool))
         self.register_buffer("scale", torch.tensor(COMMAND_SCALE), persistent=False)
         self.local: LopqCodes | ResidualCodes | None = None
-        # In a tuple, or it would be a part of this module.
+        # In a tuple, so that it is no submodule of this one.
         self._finishing: tuple[DapsTemporal] | None = None
         self._method: tuple[DiscreteAutoencoder, ...] = ()
         if config.components:
@@ -163,7 +163,7 @@ class PriorModel(nn.Module):
             self.local_expect = nn.Parameter(torch.zeros(kept, kept))
             self.local_write = nn.Parameter(0.1 * scale * torch.randn(width, kept))
             self.local_sure = nn.Parameter(0.1 * scale * torch.randn(codes, width))
-            # Its logarithm, of windows without a past and with one.
+            # Logarithms of precisions: of windows without a past, and with one.
             self.local_precision = nn.Parameter(torch.full((2, codes), math.log(0.01)))
             # Of motiontok.prior.command_steering.
             self.register_buffer("says", torch.zeros(kept + 1, 3), persistent=False)
@@ -192,7 +192,7 @@ class PriorModel(nn.Module):
         self.table.copy_(effects)
         frequencies = (counts + _UNSEEN).log()
         self.bias.copy_(frequencies - frequencies.mean(dim=1, keepdim=True))
-        # Of few windows it cannot be told which codes are rare.
+        # Few windows cannot tell which codes are rare.
         self.known.copy_(counts >= int(_RARE * counts.mean()))
 
     @staticmethod
@@ -239,7 +239,7 @@ class PriorModel(nn.Module):
         """All codes ``(rows, N)`` of windows with drawn codes ``(rows, codes)``.
 
         Args:
-            codes: see there.
+            codes: the drawn ones.
             before: ``(rows, N)``, the windows before them, if there are any.
         """
         if self._finishing is None:

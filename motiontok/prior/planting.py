@@ -31,7 +31,7 @@ from motiontok.prior.target_poses import TargetPose
 
 __all__ = ["decoded_frames", "plant_codes", "require_temporal"]
 
-_STEPS, _RATE = 30, 0.1  # the rate, in components, is the first; it falls to zero
+_STEPS, _RATE = 30, 0.1  # the rate, in components, is that of the first step and falls to zero
 _QUICK_STEPS, _QUICK_RATE = 15, 0.15
 _BEAM = 8
 _AT_ONCE = 64  # windows

@@ -28,8 +28,8 @@ __all__ = ["LONG", "MEAN", "PoseGoals", "path_of"]
 _AFTER = 15  # frames in which a motion returns from a pose to the drawn motion
 _AROUND = 50  # frames on each side on which foot holding in a frame depends
 _SHORT, MEAN, LONG = 6, 50, 75
-"""Frames from pose to pose. Up to the first number they are a bridge or, if the mean of many drawn
-ways is known, up to the second. From the third on they are as drawn."""
+"""Lengths of gaps between poses, frames. Gaps up to the first become bridges; with the mean of many
+drawn ways, gaps up to the second. Gaps from the third on stay as drawn."""
 _LEVER = 0.4  # m of body movement for a radian of heading
 _BODY = slice(COLUMNS["tilt"].start, COLUMNS["positions"].stop)
 _JOINTS = (COLUMNS["positions"].stop - COLUMNS["positions"].start) // 3

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from motiontok.data import Start, World
 from motiontok.errors import CodesError, TokenizerError
+from motiontok.prior.command_limits import CommandLimits, check_counts, command_rows
 from motiontok.prior.folder import FORMAT, prior_folder, read_prior, write_prior
-from motiontok.prior.label_commands import Courses, lead
+from motiontok.prior.label_commands import LabelCommands, draw_label_commands
 from motiontok.prior.labels import Pairs, index_of
-from motiontok.prior.limits import CommandLimits, check_counts, command_rows
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.planting import plant_codes
 from motiontok.prior.rollout import PartialRollout
@@ -46,7 +46,7 @@ class TokenPrior:
         licence: note on the licence of the training data.
         limits: of its commands; those of captured people by default.
         pairs: pairs of action and style that occurred; unknown, if not given.
-        courses: of actions and styles; without them, labels draw no commands.
+        label_commands: that labels draw; without them, labels leave commands open.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class TokenPrior:
         licence: str = "",
         limits: CommandLimits | None = None,
         pairs: Pairs | None = None,
-        courses: Courses | None = None,
+        label_commands: LabelCommands | None = None,
     ) -> None:
         self.model = model.eval()
-        self.pairs, self.courses = pairs, courses
+        self.pairs, self.label_commands = pairs, label_commands
         self.limits = limits or CommandLimits()
         self.fingerprint, self.licence = fingerprint, licence
 
@@ -170,7 +170,7 @@ class TokenPrior:
         )
         generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)
         how: dict[str, Any] = {"options": options or SamplingOptions(), "generator": generator}
-        led = lead(self, asked, self._past(prefix), batch=batch, **how)
+        led = draw_label_commands(self, asked, self._past(prefix), batch=batch, **how)
         return led.commands.expand(batch, -1, -1).cpu().numpy()
 
     def sample(
@@ -218,16 +218,15 @@ class TokenPrior:
         )
         self.limits.require(asked.commands.cpu().numpy(), "command", world=World())
         options = options or SamplingOptions()
+        how: dict[str, Any] = {"options": options, "generator": generator}
         past = self._past(prefix).expand(batch, -1, -1)
         given = past.shape[1]
         if not poses:
-            asked = lead(self, asked, past, batch=batch, options=options, generator=generator)
+            asked = draw_label_commands(self, asked, past, batch=batch, **how)
         held = asked.commands if options.tolerance < float("inf") else None
         if poses:
             led: dict[str, Any] = {"poses": poses, "start": start or Start()}
-            past, ways = draw_through(
-                self, past, asked, **led, options=options, generator=generator
-            )
+            past, ways = draw_through(self, past, asked, **led, **how)
             found = self.planted(past, held, given=given, **led, departures=ways)
             return found[:, given:].cpu().numpy()
         for n in range(windows):
@@ -238,8 +237,7 @@ class TokenPrior:
                     asked.action.expand(batch),
                     asked.style.expand(batch),
                 ),
-                options=options,
-                generator=generator,
+                **how,
             )
             draft.write(self.codes_per_window)
             past = torch.cat([past, draft.codes[:, None]], dim=1)
@@ -333,7 +331,7 @@ class TokenPrior:
             "licence": self.licence,
             "limits": [list(self.limits.lower), list(self.limits.upper)],
             **({} if self.pairs is None else {"pairs": self.pairs.rows()}),
-            **({} if self.courses is None else {"courses": self.courses.rows()}),
+            **({} if self.label_commands is None else {"courses": self.label_commands.rows()}),
             "config": self.config.to_dict(),
         }
         write_prior(folder, values, self.model.state_dict())
@@ -370,7 +368,9 @@ class TokenPrior:
                 # Older priors have none of these.
                 limits=CommandLimits.read(values["limits"]) if "limits" in values else None,
                 pairs=Pairs.read(values["pairs"]) if "pairs" in values else None,
-                courses=Courses.read(values["courses"]) if "courses" in values else None,
+                label_commands=LabelCommands.read(values["courses"])
+                if "courses" in values
+                else None,
             )
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
             line = str(error).strip().split("\n")[-1].strip()

@@ -96,7 +96,7 @@ class ResidualCodes(nn.Module):
             self.register_buffer(name, buffer.clone(), persistent=False)
 
     def only(self, position: Tensor) -> ResidualCodes:
-        """The codes of one position, a tensor ``(1,)`` from 1 on, as if they were at position 1."""
+        """Only the codes of one position ``(1,)``, from 1 on, as if it were position 1."""
         out = copy.copy(self)
         out._buffers = dict(self._buffers)
         out.places, out.first = self.places[position - 1], self.first[position - 1]

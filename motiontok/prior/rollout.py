@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from motiontok.prior.command_steering import CommandSteering
+from motiontok.prior.guidance import Guidance
 from motiontok.prior.model import Conditions, PriorModel
-from motiontok.prior.sampling import LABEL_GUIDANCE, SamplingOptions, choose, require_whole
+from motiontok.prior.sampling import SamplingOptions, choose, require_whole
 from motiontok.prior.window_writer import WindowWriter
 
 __all__ = ["PartialRollout"]
@@ -46,11 +47,7 @@ class PartialRollout:
         generator: torch.Generator | None,
     ) -> None:
         self._model, self._options, self._generator = model, options, generator
-        labelled = bool(conditions.action.any() or conditions.style.any())
-        self._guidance = LABEL_GUIDANCE if labelled else 1.0
-        if options.guidance is not None:
-            self._guidance = options.guidance
-        self._guided = self._guidance != 1.0
+        self._guidance = Guidance(conditions, options)
         self._steering: CommandSteering | None = None
         asked = conditions.commands[:, -1]
         if model.local is not None and options.tolerance < float("inf"):
@@ -60,27 +57,18 @@ class PartialRollout:
             require_whole(asked)
         batch = len(past)
         rows = torch.arange(batch, device=past.device).repeat_interleave(samples)
-        if self._guided:
-            free = Conditions.none(batch, past.shape[1] + 1, past.device)
-            if options.guidance is None:
-                free = Conditions(conditions.commands, free.action, free.style)
-            past, conditions = past.repeat(2, 1, 1), conditions.join(free)
-        drawn = model.config.codes_per_window
-        self._before = past[:batch, -1][rows] if past.shape[1] else None
-        self._writer = WindowWriter(model, past[..., :drawn], conditions)
-        self._writer.take(self._both(rows, batch))
+        self._before = past[:, -1][rows] if past.shape[1] else None
+        seen, conditions = self._guidance.inputs(past[..., : model.config.codes_per_window])
+        self._writer = WindowWriter(model, seen, conditions)
+        self._writer.take(self._guidance.rows(rows, batch))
         self.codes = past.new_empty(len(rows), 0)
         self.logp = torch.zeros(len(rows), device=past.device)
-
-    def _both(self, rows: Tensor, batch: int) -> Tensor:
-        """Rows of the writer; with guidance each is there twice, with and without conditions."""
-        return torch.cat([rows, rows + batch]) if self._guided else rows
 
     @torch.no_grad()
     def write(self, until: int, *, temperature_scale: float = 1.0) -> None:
         """Draw codes until each window has so many.
 
-        Those that the model has no say in are the likeliest.
+        Codes that the model does not draw are the tokenizer's likeliest.
 
         Args:
             until: codes a window.
@@ -90,19 +78,14 @@ class PartialRollout:
         model = self._model
         drawn = model.config.codes_per_window
         for position in range(self.codes.shape[1], min(until, drawn)):
-            logits = self._writer.logits()
-            own = logits[: len(self.codes)]
-            mixed = own
-            if self._guided:
-                free = logits[len(own) :]
-                mixed = free + self._guidance * (own - free)
+            own, mixed = self._guidance.mix(self._writer.logits())
             if self._steering is not None:
                 mixed = mixed + self._steering.scores(position)
-            # Guidance extrapolates logits, most of all those of codes nothing was learnt of.
+            # Guidance extrapolates logits, most of all those of codes that training windows lack.
             mixed = mixed.masked_fill(~model.known[position], -torch.inf)
             code = choose(mixed, options, self._generator)
             self.logp = self.logp + own.log_softmax(dim=-1).gather(-1, code[:, None])[:, 0]
-            self._writer.push(code.repeat(2) if self._guided else code)
+            self._writer.push(self._guidance.codes(code))
             if self._steering is not None:
                 self._steering.push(position, code)
             self.codes = torch.cat([self.codes, code[:, None]], dim=1)
@@ -111,7 +94,7 @@ class PartialRollout:
 
     def take(self, rows: Tensor) -> None:
         """Continue with these rows only, ``(kept,)``."""
-        self._writer.take(self._both(rows, len(self.codes)))
+        self._writer.take(self._guidance.rows(rows, len(self.codes)))
         if self._steering is not None:
             self._steering.take(rows)
         if self._before is not None:

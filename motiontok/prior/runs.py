@@ -26,9 +26,9 @@ from motiontok.data.sets import (
 from motiontok.errors import InputError, TrainingError
 from motiontok.locks import locked
 from motiontok.prior.baselines import baseline_nats
-from motiontok.prior.label_commands import Courses
+from motiontok.prior.command_limits import CommandLimits
+from motiontok.prior.label_commands import LabelCommands
 from motiontok.prior.labels import Pairs
-from motiontok.prior.limits import CommandLimits
 from motiontok.prior.model import PriorConfig, PriorModel
 from motiontok.prior.prior import TokenPrior
 from motiontok.prior.token_file import TokenFile, make_tokens
@@ -43,7 +43,7 @@ MOST_HELD_OUT = 8_192
 """Approximate number of windows to measure on: each takes as long as one in training."""
 
 _MOST_COMMANDS = 1 << 20
-"""Windows whose commands give the limits of commands, and courses of labels."""
+"""Windows whose commands give the limits of commands, and commands of labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,10 +215,10 @@ def run_prior_training(
         licence=tokenizer.licence,
         limits=CommandLimits.of(some.commands),
         pairs=Pairs.of(tokens),
-        courses=Courses.of(some, config.context),
+        label_commands=LabelCommands.of(some, config.context),
     )
     prior.save_pretrained(out / "prior")
-    # What is measured is what was saved, rounding included.
+    # The saved prior is measured, with its rounding.
     prior = TokenPrior.from_pretrained(out / "prior", tokenizer=tokenizer)
     stretches = Stretches(held_out, config.context)
     metrics: dict[str, Any] = {"steps": trained.step, "seconds": trained.seconds}

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from motiontok.errors import InputError
-from motiontok.sampling_defaults import LABEL_GUIDANCE
 
-__all__ = ["LABEL_GUIDANCE", "SamplingOptions", "choose", "filter_logits", "require_whole"]
+__all__ = ["SamplingOptions", "choose", "filter_logits", "require_whole"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +23,8 @@ class SamplingOptions:
             et al. 2020, nucleus sampling); 1 for all.
         guidance: classifier-free guidance (Ho and Salimans 2022): logits are ``free + guidance *
             (conditioned - free)``. 1 follows the conditions as in training, more follows them more
-            closely, 0 ignores them. By default only labels are guided, by
-            :data:`LABEL_GUIDANCE`, against logits with the same commands.
+            closely, 0 ignores them. By default only labels are guided
+            (:mod:`motiontok.prior.guidance`).
         tolerance: standard deviation (m/s and rad/s) allowed for the mean velocity and yaw rate of
             a window (:mod:`motiontok.prior.command_steering`); with infinity, and for tokenizers
             other than lopq and temporal, only the network follows commands.

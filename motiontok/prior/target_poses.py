@@ -13,7 +13,7 @@ from bvh.motion import Motion
 from bvh.rotations import Array
 from motiontok.data import COLUMNS, REFERENCE, Start, World, from_motion, start_of, to_motion
 from motiontok.errors import DataError, InputError
-from motiontok.prior.limits import CommandLimits
+from motiontok.prior.command_limits import CommandLimits
 
 __all__ = ["MOST_POSES", "TargetPose", "check_poses", "check_ways", "pose_errors", "unreached"]
 
@@ -128,7 +128,7 @@ def check_ways(poses: Sequence[TargetPose], begin: Start, limits: CommandLimits)
         turn = abs(float(rot.wrapped(pose.place.yaw - here.yaw)))
         span = max(pose.time - since, 1e-9)
         fastest, sharpest = float(limits.upper[0]), float(limits.upper[2])
-        # The rounding to frames is allowed for.
+        # Times are rounded to frames, so a little more is allowed.
         if way > fastest * span + 0.05 or turn > sharpest * span + 0.1:
             raise InputError(
                 f"pose {n} ({pose.name}) cannot be reached: {way:.2f} m and {turn:.1f} rad from "

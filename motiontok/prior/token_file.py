@@ -201,7 +201,9 @@ def _encode(
             where = stack.enter_context(tempfile.TemporaryDirectory(prefix="motiontok-"))
             tokenizer.save_pretrained(where)
             pool = stack.enter_context(Workers(workers))
-            found = _in_turn(pool.map(_cut, _tasks(where, motions, names, left, cuts)))
+            tasks = _tasks(where, motions, names, left, cuts)
+            # Windows have one order on all machines.
+            found = (made for _, made in pool.map(_cut, tasks, in_order=True))
         for clips, made in found:
             made["sequence"] += sequences
             if len(made):
@@ -250,9 +252,8 @@ def _write(file: Any, data: bytes, path: Path) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """Clips for one worker, after ``number`` other tasks."""
+    """Clips for one worker."""
 
-    number: int
     tokenizer: str
     motions: tuple[Motion, ...]
     names: tuple[str, ...]
@@ -262,7 +263,7 @@ class _Task:
 def _tasks(
     tokenizer: str, motions: Sequence[Motion], names: Sequence[str], left: range, cuts: Cuts
 ) -> Iterator[_Task]:
-    number = frames = 0
+    frames = 0
     held: list[Motion] = []
     some: list[str] = []
     for n in left:
@@ -270,8 +271,8 @@ def _tasks(
         some.append(names[n])
         frames += len(held[-1])
         if len(held) == _CLIPS or frames >= _FRAMES or n == left[-1]:
-            yield _Task(number, tokenizer, tuple(held), tuple(some), cuts)
-            number, frames = number + 1, 0
+            yield _Task(tokenizer, tuple(held), tuple(some), cuts)
+            frames = 0
             held.clear()
             some.clear()
 
@@ -288,23 +289,12 @@ def _cut(task: _Task) -> tuple[int, Records]:
     return len(parts), np.concatenate(parts)
 
 
-def _in_turn(
-    results: Iterator[tuple[_Task, tuple[int, Records]]],
-) -> Iterator[tuple[int, Records]]:
-    """Results in the order of their tasks, so that windows have one order on all machines."""
-    waiting: dict[int, tuple[int, Records]] = {}
-    turn = 0
-    for task, result in results:
-        waiting[task.number] = result
-        while turn in waiting:
-            yield waiting.pop(turn)
-            turn += 1
-
-
 def _sweep(folder: Path) -> None:
     """Remove tokens that have not been used for long."""
     for path in folder.iterdir():
-        newest = max((p.stat().st_mtime for p in path.glob("*")), default=0.0)
-        if path.is_dir() and time.time() - newest > _KEEP:
-            with suppress(InputError, OSError), locked(path / _LOCK, "encoding"):
-                shutil.rmtree(path, ignore_errors=True)
+        with suppress(InputError, OSError):  # another process may be using or removing it
+            # A folder that another has just made is empty, but new.
+            newest = max(p.stat().st_mtime for p in (path, *path.glob("*")))
+            if path.is_dir() and time.time() - newest > _KEEP:
+                with locked(path / _LOCK, "encoding"):
+                    shutil.rmtree(path, ignore_errors=True)

@@ -12,9 +12,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from motiontok.lazy_imports import lazy_names
 from motiontok.robots.files.trajectory import Trajectory
 from motiontok.robots.files.trajectory_io import reading
 from motiontok.robots.model.maps import available
@@ -45,22 +45,14 @@ __all__ = [
 ]
 
 # These import Pinocchio; listing robots and reading trajectories must not need it.
-_LAZY = {
-    "Follower": "motiontok.robots.follower",
-    "Report": "motiontok.robots.reports.report",
-    "Robot": "motiontok.robots.model.robot",
-    "body_like": "motiontok.robots.retargeting",
-    "evaluate": "motiontok.robots.reports.report",
-    "load_robot": "motiontok.robots.model.robot",
-    "motion_of": "motiontok.robots.motions",
-    "retarget": "motiontok.robots.retargeting",
-    "retarget_all": "motiontok.robots.batch",
-    "retarget_and_evaluate_all": "motiontok.robots.batch",
-    "sized_like": "motiontok.robots.retargeting",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "batch": ("retarget_all", "retarget_and_evaluate_all"),
+        "follower": ("Follower",),
+        "model.robot": ("Robot", "load_robot"),
+        "motions": ("motion_of",),
+        "reports.report": ("Report", "evaluate"),
+        "retargeting": ("body_like", "retarget", "sized_like"),
+    },
+)

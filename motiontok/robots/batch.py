@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from itertools import chain, islice
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from bvh.motion import Motion
-from bvh.workers import cores, end_with_parent, one_thread, warn_of_death, without_main
+from bvh.workers import Workers
 from motiontok.robots.contacts.ground import Planes
 from motiontok.robots.files.trajectory import Trajectory
 from motiontok.robots.model.maps import RobotMap
@@ -25,7 +21,7 @@ __all__ = ["retarget_all", "retarget_and_evaluate_all"]
 
 _T = TypeVar("_T")
 _Solve = Callable[[Motion, Robot, "_How"], _T]
-_robot: Robot | None = None
+_robot: Robot | None = None  # of a worker process
 
 
 def retarget_all(
@@ -54,7 +50,7 @@ def retarget_all(
     Raises:
         RobotError: a motion has no frames, the rate is not positive, or ``ground`` is not planes.
     """
-    yield from _over_processes(
+    yield from _on_all_cores(
         _trajectory, motions, robot, _How(fps, self_collision, ground), workers
     )
 
@@ -69,7 +65,7 @@ def retarget_and_evaluate_all(
     workers: int | None = None,
 ) -> Iterator[tuple[Trajectory, Report]]:
     """:func:`retarget_all`, with the figures of each trajectory, taken at its motion's rate."""
-    yield from _over_processes(
+    yield from _on_all_cores(
         _with_report, motions, robot, _How(fps, self_collision, ground), workers
     )
 
@@ -93,52 +89,30 @@ def _with_report(motion: Motion, robot: Robot, how: _How) -> tuple[Trajectory, R
     return (trajectory if how.fps is None else trajectory.resample(how.fps)), report
 
 
-def _over_processes(
+def _on_all_cores(
     solve: _Solve[_T],
     motions: Iterable[Motion],
     robot: Robot,
     how: _How,
     workers: int | None,
 ) -> Iterator[_T]:
-    count, source = workers or cores(), iter(motions)
-    first = list(islice(source, 2 if count > 1 else 0))
-    source = chain(first, source)
-    if len(first) < 2:
-        for motion in source:
-            yield solve(motion, robot, how)
-        return
-    held, waiting = deque[Motion](), deque[Future[_T]]()  # the same motions, in one order
-    try:
-        with ProcessPoolExecutor(
-            count,
-            mp_context=get_context("spawn"),
-            initializer=_open,
-            initargs=(robot.name, robot.urdf, robot.map),
-        ) as pool:
-            more = 2 * count
-            while True:
-                for motion in islice(source, more):
-                    held.append(motion)
-                    # A process a core: threads within each would only get in each other's way.
-                    with without_main(), one_thread():
-                        waiting.append(pool.submit(_on_own_robot, solve, motion, how))
-                if not waiting:
-                    return
-                result, more = waiting.popleft().result(), 1
-                held.popleft()
-                yield result
-    except BrokenProcessPool:
-        warn_of_death()
-    for motion in chain(held, source):
-        yield solve(motion, robot, how)
+    """Results of motions in their order, each computed on a process's own robot."""
+    opened = partial(_open, robot.name, robot.urdf, robot.map)
+    with Workers(workers or None, initializer=opened) as pool:
+        for _, result in pool.map(
+            partial(_on_own_robot, solve, how),
+            motions,
+            in_order=True,
+            here=lambda motion: solve(motion, robot, how),
+        ):
+            yield result
 
 
 def _open(name: str, urdf: Path, map: RobotMap) -> None:
     global _robot
-    end_with_parent()
     _robot = build_robot(name, urdf, map)
 
 
-def _on_own_robot(solve: _Solve[_T], motion: Motion, how: _How) -> _T:
+def _on_own_robot(solve: _Solve[_T], how: _How, motion: Motion) -> _T:
     assert _robot is not None
     return solve(motion, _robot, how)

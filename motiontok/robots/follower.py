@@ -46,8 +46,8 @@ class Follower:
             speed limits allow, and uses its joints to the stop.
         ground: planes ``z = a x + b y + c`` to stand on, in metres of the person, as for
             :func:`~motiontok.robots.retarget`. If not given, standing feet show it: z = 0 until the
-            first one stands, then level ground at its height, and steps up or down from there
-            (:class:`~motiontok.robots.contacts.online_ground.GroundFinder`).
+            first one stands, then level ground at its height, steps up or down from there, and the
+            ramp walked on (:class:`~motiontok.robots.contacts.online_ground.GroundFinder`).
 
     Attributes:
         latency: delay of a result in frames; the first results are of the first pose.
@@ -146,7 +146,7 @@ class Follower:
         turned, points = self._skeleton.place(root_position, rotations)
         targets = self._maker.make(turned, points, self.fps)
         self._reach.apply(targets.rotations[0])
-        soles = self._reader.read(points[0])
+        soles = self._reader.read(points[0], turned[0])
         targets = self._lock.apply(targets, soles)
         planes = None if soles.on_floor else self._planes(soles, targets.positions[0, 0])
         self._above.apply(targets, planes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from motiontok.lazy_imports import lazy_names
 from motiontok.serve.client import Client
 
 if TYPE_CHECKING:
@@ -11,11 +12,5 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Limits", "Server"]
 
-
-def __getattr__(name: str) -> Any:
-    # It imports torch, which a planner's process need not have.
-    if name in ("Limits", "Server"):
-        from motiontok.serve import server
-
-        return getattr(server, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The server imports torch, which a planner's process need not have.
+__getattr__, __dir__ = lazy_names(__name__, {"server": ("Limits", "Server")})

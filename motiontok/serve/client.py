@@ -49,7 +49,7 @@ class Client:
         self._address, self._timeout = address, timeout
         self._context = self._zmq.Context()
         self._number = 0
-        # What each session that was opened here is opened with when it is lost: pose and bones.
+        # Pose and bones with which each session opened here is opened again if it is lost.
         self._opened: dict[str, dict[str, Any]] = {}
         self._connect()
 
@@ -69,7 +69,7 @@ class Client:
         self._socket.send(pack({"id": self._number, "op": op, **sent}))
         while self._socket.poll(int(1000 * self._timeout)):
             reply = unpack(self._socket.recv())
-            # An answer to a request that was given up on comes late.
+            # A late answer to a request that was given up.
             if reply.get("id") not in (None, self._number):
                 continue
             if reply.get("ok"):

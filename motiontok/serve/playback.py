@@ -22,7 +22,7 @@ BLENDING = 14
 
 _SLOWING = 12  # frames' time in which the body comes to rest; it then makes half as many
 _CHOICE = 9  # frames beyond, of which the one is stopped at in which the body moves least
-_REMEMBERED = 100  # states that may still be spoken of
+_REMEMBERED = 100  # past states that requests may name
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +74,11 @@ class Playback:
         self._reach = None if speeds is None else speeds / FPS
         self._slower = self._step / _SLOWING
         self._frames: list[Frame] = []
-        self._gone = 0  # frames that were there before those
-        self._at = 0.0  # in all frames
+        self._gone = 0  # frames dropped before those
+        self._at = 0.0  # place in all frames, dropped ones included
         self._speed = 1.0
         self._tick = 0
-        # What a motion passes out of, frames since, and whether joints lag behind it.
+        # The motion that is being left, frames since then, and whether joints lag behind.
         self._old: list[Frame] = []
         self._passing, self._catching_up = BLENDING, False
         self._shown: deque[tuple[int, float, Array]] = deque(maxlen=_REMEMBERED)
@@ -180,7 +180,7 @@ class Playback:
             if not new:
                 raise InputError("these codes came too late: playback is past their end")
             place = index + late - self._gone
-            # What was to come is passed out of, also by frames that are added later.
+            # The old motion is left gradually, also where new frames are added later.
             self._old = self._frames[place : place + BLENDING] or self._frames[-1:]
             self._passing, self._catching_up = 0, self._reach is not None
             del self._frames[place:]

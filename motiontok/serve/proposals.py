@@ -283,7 +283,7 @@ class Proposals:
 
     def _after(self, past: NDArray[Any], frame0: Start) -> Start:
         """Pose after codes whose frame 0 stands there."""
-        from motiontok.prior.planning.planner import pose_after, windows_of
+        from motiontok.prior.planning.planner_interface import pose_after, windows_of
 
         codes = windows_of(past, self._tokenizer, "prefix")
         inside = pose_after(self._tokenizer, codes, self._world.start_inside(frame0), first=True)

@@ -107,11 +107,11 @@ class Session:
             kept=_PAST * self._window,
         )
         self._most = most_seconds * FPS
-        # What the decoder says is moved by the one, and little by little by the other too.
+        # Decoded motion is moved by the first, and gradually by the second too.
         self._shift, self._correction = Shift(), Shift()
-        self._pivot: Start | None = None  # where the body was when that began
-        self._ramped = 0  # frames since
-        self._corrected = (0, Shift())  # from which frame on, and by what
+        self._pivot: Start | None = None  # where the body was when the correction began
+        self._ramped = 0  # frames since then
+        self._corrected = (0, Shift())  # the first corrected frame, and the shift
         self._broken = False  # whether codes that come begin anew
         # Codes are decoded in the order in which they come, also by several workers.
         self._pushing = threading.Lock()
@@ -250,7 +250,7 @@ class Session:
             if self._pivot is not None:
                 already = self._correction.part(_share(self._ramped), self._pivot)
                 self._shift, self._pivot = already.after(self._shift), None
-            # A state of before the last correction does not show it.
+            # States from before the last correction do not show it.
             self._correction = off.after(already.back()) if at < since + BLENDING else off
             return self.pose
 

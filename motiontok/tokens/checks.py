@@ -15,13 +15,13 @@ from bvh.motion_io import Calibrations, load_motion
 from bvh.rotations import Array
 from motiontok.codes import Codes
 from motiontok.data import COLUMNS, FEATURES, from_motion
+from motiontok.encoding_limits import MOST_EFFORT
 from motiontok.errors import CodesError, DataError, InputError
 from motiontok.methods import DiscreteAutoencoder
 
 __all__ = [
-    "MOST_EFFORT",
-    "MOST_RATE_WEIGHT",
     "OnInvalid",
+    "array_of",
     "check_codes",
     "check_effort",
     "check_generator",
@@ -39,12 +39,6 @@ __all__ = [
 
 OnInvalid = Literal["error", "hold"]
 """What to do about windows with codes outside the vocabulary."""
-
-MOST_EFFORT = 1000
-"""Of encoding: a typing error is not to search for days."""
-
-MOST_RATE_WEIGHT = 1000.0
-"""1 is a fair price; far above this, single precision no longer tells errors apart."""
 
 _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
 
@@ -215,10 +209,7 @@ def check_codes(
     check_on_invalid(on_invalid)
     if isinstance(codes, Tensor) and codes.dtype == torch.uint64:
         codes = codes.cpu().numpy()
-    try:
-        z = codes if isinstance(codes, Tensor) else np.asarray(codes)
-    except ValueError:
-        raise CodesError("codes: expected an array, got rows of different lengths") from None
+    z = codes if isinstance(codes, Tensor) else array_of(codes)
     width = first or codes_per_window
     if z.ndim < 2 or z.shape[-1] != width or 0 in z.shape:
         found = z.shape[-1] if z.ndim else 0
@@ -233,7 +224,7 @@ def check_codes(
         if z.dtype.kind not in "ui":
             raise CodesError(f"codes: expected integers, got {z.dtype}")
         if z.dtype == np.uint64:
-            # What int64 does not hold stays large, and outside the vocabulary.
+            # Values beyond int64 stay large, outside the vocabulary.
             z = np.minimum(z, np.uint64(np.iinfo(np.int64).max))
         z = torch.from_numpy(z.astype(np.int64))
     if z.is_floating_point() or z.is_complex() or z.dtype == torch.bool:
@@ -249,6 +240,18 @@ def check_codes(
             f"codes: value {bad} at {where} is outside the vocabulary, 0 to {vocab_size - 1}{lost}"
         )
     return torch.where(valid[..., None], z, 0), valid.cpu().numpy()
+
+
+def array_of(codes: Any) -> NDArray[Any]:
+    """An array of nested lists.
+
+    Raises:
+        CodesError: rows have different lengths.
+    """
+    try:
+        return np.asarray(codes)
+    except ValueError:
+        raise CodesError("codes: expected an array, got rows of different lengths") from None
 
 
 def stand_in(codes: Tensor, valid: NDArray[np.bool_], before: Tensor | None = None) -> Tensor:

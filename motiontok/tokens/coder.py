@@ -16,11 +16,11 @@ from bvh.motion_io import Calibrations
 from bvh.rotations import Array
 from motiontok.config import Config
 from motiontok.data import Noise, Statistics, StillnessFilter, blend_seams, measure_noise
+from motiontok.encoding_limits import MOST_RATE_WEIGHT
 from motiontok.errors import CodesError, DataError
 from motiontok.methods import DiscreteAutoencoder
 from motiontok.methods.daps.daps_temporal import DapsTemporal
 from motiontok.tokens.checks import (
-    MOST_RATE_WEIGHT,
     OnInvalid,
     check_codes,
     check_generator,

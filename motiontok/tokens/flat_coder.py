@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motiontok.errors import CodesError
 from motiontok.tokens.batch import Batch, padded, unpadded
 from motiontok.tokens.checks import OnInvalid
 from motiontok.tokens.coder import Coder
@@ -98,16 +99,19 @@ class FlatCoder(Coder):
         Args:
             codes, mask: as :meth:`MotionTokenizer.batch_decode` takes them.
             pad: id after the end of shorter ones; it may be eos.
-            offset, bos, eos, first: as :meth:`to_ids` has them.
+            offset, bos, eos, first: as :meth:`to_ids` has them; a :class:`Batch` knows its
+                own ``first``.
 
         Raises:
-            CodesError: bad codes, or pad is also the id of a code or bos.
+            CodesError: bad codes or none, or pad is also the id of a code or bos.
         """
         require_pad(pad, vocab_size=self.vocab_size, offset=offset, bos=bos)
         if isinstance(codes, Batch):
             clips, first = [one.array for one in codes.clips], codes.clips[0].first or None
         else:
             clips = unpadded(codes, mask)
+        if not clips:
+            raise CodesError("codes: no clips to make ids of")
         how: dict[str, Any] = {"offset": offset, "bos": bos, "eos": eos, "first": first}
         rows = [np.asarray(self.to_ids(one, **how))[:, None] for one in clips]
         ids, known = padded(rows, pad)

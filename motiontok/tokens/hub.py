@@ -21,7 +21,7 @@ _FILES = [f"{folder}{name}" for folder in ("", "tokenizer/", "prior/") for name 
 def folder_of(name: Path) -> Path:
     """An existing folder, or a copy of the hub's folder of that name.
 
-    What begins with ``runs/`` is where training writes, and is not asked for.
+    The hub is not asked for names that begin with ``runs/``: training writes there.
 
     Args:
         name: of a folder, or ``owner/name``. An existing folder takes precedence.
@@ -33,7 +33,7 @@ def folder_of(name: Path) -> Path:
         TokenizerError: there is no such run, or the hub has no such name, or cannot be reached and
             there is no copy, or ``huggingface_hub`` is not installed.
     """
-    # In a folder that is there a name is one of a folder, if a wrong one.
+    # Below a folder that exists, a name means a folder, even one that does not exist.
     if name.exists() or name.parent.is_dir() or not _NAME.fullmatch(name.as_posix()):
         return name
     if name.parent.name == _RUNS:

@@ -20,8 +20,8 @@ from motiontok.tokens.checks import OnInvalid, hold_invalid, stand_in
 __all__ = ["Blending", "Context", "Joining"]
 
 Check = Callable[[Any, OnInvalid, bool], tuple[Tensor, NDArray[np.bool_]]]
-"""From codes, what to do about invalid ones and whether a valid window came before them to
-:func:`~motiontok.tokens.checks.check_codes`'s result."""
+"""Checks codes as :func:`~motiontok.tokens.checks.check_codes` does. It takes the codes, what to do
+about invalid ones, and whether a valid window came before them."""
 
 Decode = Callable[[Tensor], Array]
 """From codes ``(windows, codes)`` to raw features ``(windows, window, 203)``."""
@@ -106,7 +106,7 @@ class Context(Joining):
     def __init__(self, check: Check, decode: Decode, *, window: int, reach: int) -> None:
         self._check, self._decode, self._window = check, decode, window
         fade = min(REACH, window // 2)
-        # So far back is the first border beside which a frame may change.
+        # The first border beside which a frame may change lies so far back.
         border = (reach + 1) // window * window
         self.look_ahead = max(reach, border + fade)
         # Frames that are not final depend on so many more, and two beside a border are enough.

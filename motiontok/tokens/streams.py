@@ -20,8 +20,8 @@ from motiontok.data import (
     lock_feet_onward,
     to_motion,
 )
-from motiontok.errors import DataError
-from motiontok.tokens.checks import OnInvalid, check_on_invalid
+from motiontok.errors import CodesError, DataError
+from motiontok.tokens.checks import OnInvalid, array_of, check_on_invalid
 from motiontok.tokens.joining import Joining
 
 __all__ = ["StreamDecoder", "StreamEncoder"]
@@ -67,7 +67,7 @@ class StreamEncoder:
         self._positions = np.empty((0, 3))
         self._rotations = np.empty((0, len(JOINTS), 4))
         self._ahead = False  # whether the first frame that is kept is there for velocities only
-        self._known = 0  # windows at the beginning of what is kept whose codes came already
+        self._known = 0  # kept windows, the first ones, whose codes were returned already
         self._ended = False
 
     def push(self, root_positions: Array, rotations: Array) -> NDArray[np.int64]:
@@ -179,7 +179,7 @@ class StreamDecoder:
         self.pose = self._first
         self._shift: Array | None = None
         self._still: StillnessFilter | None = None
-        # The frame before those to come, so that their velocities have something to go on from.
+        # The last frame so far, from which the next frames' velocities go on.
         self._last: Array | None = None
 
     def push(self, codes: Any, *, on_invalid: OnInvalid | None = None) -> Motion:
@@ -193,8 +193,12 @@ class StreamDecoder:
             CodesError: wrong shape, type or a value outside the vocabulary; with ``"hold"``
                 only where the stream has no valid window yet.
         """
-        if np.ndim(codes) == 1:
-            codes = codes[None] if hasattr(codes, "ndim") else [codes]
+        if not hasattr(codes, "ndim"):
+            codes = array_of(codes)
+        if codes.ndim == 1:
+            codes = codes[None]
+        if codes.ndim != 2:
+            raise CodesError(f"codes: expected (windows, codes), got {tuple(codes.shape)}")
         ready = self._joining.push(codes, on_invalid or self._on_invalid)
         assert self._joining.ahead is not None
         if self._plant and self._still is None:

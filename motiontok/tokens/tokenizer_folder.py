@@ -73,7 +73,7 @@ def fingerprint_of(parts: Parts) -> str:
     config = parts.method.config
     model = config.to_dict()["model"]
     if config.method.name != "lopq":
-        # Settings that came later must not change what older tokenizers are called.
+        # Settings added later must not change the fingerprints of older tokenizers.
         model = {k: v for k, v in model.items() if k not in ("components", "bases")}
     if config.model.networks == "paper":
         del model["networks"]

@@ -78,7 +78,7 @@ def _first_of_8_bits(tensor: Tensor) -> int:
 def _whole(rows: Tensor, largest: Tensor) -> Tensor:
     scale = torch.where(largest > 0, largest, torch.ones_like(largest))
     whole = (rows * _STEPS / scale).round().clamp(-_STEPS, _STEPS)
-    return whole + 0.0  # no -0, which an integer has not
+    return whole + 0.0  # no -0: integers have none
 
 
 def _values(whole: Tensor, largest: Tensor) -> Tensor:

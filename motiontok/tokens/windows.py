@@ -74,7 +74,7 @@ def encode_windows(
     device = method.device
     count = _sequences(method, windows.shape[:-2])
     x = standardized(windows, statistics).unflatten(0, count)
-    # Only some methods know rates, or find codes of which the first matter.
+    # Only some methods take a weight of rates, or a number of first codes.
     more: dict[str, Any] = {"rate_weight": rate_weight} if rate_weight else {}
     if first and method.fits_first:
         more["first"] = first
@@ -112,7 +112,7 @@ def encode_clips(
         room -= len(windows)
     out: list[Tensor] = []
     for some in groups:
-        # Candidates of independent windows are many rows as it is.
+        # Independent windows, times their candidates, are many rows already.
         if len(some) == 1 or (effort > 1 and not method.joins_windows):
             for windows in some:
                 codes = encode_windows(

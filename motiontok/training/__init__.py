@@ -1,17 +1,16 @@
 """The training loop, checkpoints, gradient clipping and logs."""
 
-from motiontok.training.checkpoint import load_checkpoint, read_header
+from motiontok.training.checkpoint import CHECKPOINT, load_checkpoint, read_header
 from motiontok.training.data import TrainingSet, evaluate
 from motiontok.training.loop import (
     BEST,
-    CHECKPOINT,
     LOG_COLUMNS,
     Best,
     Trained,
     displayed,
     train,
 )
-from motiontok.training.resuming import is_done, require_same
+from motiontok.training.resuming import is_done, require_new_or_same, require_same
 
 __all__ = [
     "BEST",
@@ -25,6 +24,7 @@ __all__ = [
     "is_done",
     "load_checkpoint",
     "read_header",
+    "require_new_or_same",
     "require_same",
     "train",
 ]

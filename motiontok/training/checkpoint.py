@@ -23,6 +23,7 @@ from bvh.atomic_write import atomic_path
 from motiontok.errors import TrainingError
 
 __all__ = [
+    "CHECKPOINT",
     "FORMAT",
     "Checkpoint",
     "load_checkpoint",
@@ -30,6 +31,9 @@ __all__ = [
     "save_checkpoint",
     "save_weights",
 ]
+
+CHECKPOINT = "checkpoint.safetensors"
+"""The last step of a run, to resume from."""
 
 FORMAT = "motiontok-checkpoint-1"
 

@@ -21,6 +21,7 @@ from motiontok.methods import METHODS, DiscreteAutoencoder, Networks, make_metho
 from motiontok.methods.process_group import ProcessGroup
 from motiontok.progress import WHOLE, Progress
 from motiontok.training.checkpoint import (
+    CHECKPOINT,
     load_checkpoint,
     save_checkpoint,
     save_weights,
@@ -40,10 +41,7 @@ from motiontok.training.resuming import is_done, require_same
 from motiontok.training.updates import Updates
 from motiontok.training.writing import written
 
-__all__ = ["BEST", "CHECKPOINT", "LOG_COLUMNS", "Best", "Trained", "displayed", "train"]
-
-CHECKPOINT = "checkpoint.safetensors"
-"""The last step of a run, to resume from."""
+__all__ = ["BEST", "LOG_COLUMNS", "Best", "Trained", "displayed", "train"]
 
 BEST = "best.safetensors"
 """The weights of its best validation."""

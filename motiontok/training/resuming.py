@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from motiontok.config import Config, parse_config
 from motiontok.errors import TrainingError
-from motiontok.training.checkpoint import read_header
+from motiontok.training.checkpoint import CHECKPOINT, read_header
 
-__all__ = ["is_done", "require_same"]
+__all__ = ["is_done", "require_new_or_same", "require_same"]
 
 # Settings that a resumed run may change.
 _FREE = (
     "steps", "time_budget", "evaluate_every", "evaluations", "checkpoint_every", "log_every",
     "validation_windows", "chunk",
 )  # fmt: skip
+
+
+def require_new_or_same(
+    config: Config, out: Path, *, resume: bool, say: Callable[[str], None]
+) -> None:
+    """Refuse a folder of another run, or of a run that is not to be continued.
+
+    Args:
+        config: of the run now.
+        out: folder of the run.
+        resume: whether to continue the run in it.
+        say: prints a line for the user, if nothing is left to train.
+
+    Raises:
+        TrainingError: the folder holds a run and ``resume`` is not set, or holds none, or one that
+            was trained with other settings or for longer.
+    """
+    checkpoint = out / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise TrainingError(
+            f"{out} already holds a run: --resume continues it, another --out starts a new one"
+        )
+    if resume:
+        require_same(config, checkpoint)
+        if is_done(config, checkpoint):
+            say(f"nothing left to train: {out} is at the end of what is asked for")
 
 
 def require_same(config: Config, path: Path, *, data: str = "") -> None:
@@ -36,7 +63,7 @@ def require_same(config: Config, path: Path, *, data: str = "") -> None:
             f"{path}: was trained on other data (fingerprint {header['data']}, now {data}): clips "
             "were added, removed or cut; resume with the same data or use another --out"
         )
-    # What a setting that came later stood for is its default.
+    # Settings missing from an old file take their defaults.
     saved, now = parse_config(header["config"], str(path)).to_dict(), config.to_dict()
     for section in ("data", "model", "method", "train"):
         for key, value in now[section].items():

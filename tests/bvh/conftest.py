@@ -1,4 +1,4 @@
-"""Real captures for the normaliser's tests."""
+"""Real captures for the normaliser's tests, and a made-up clip."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rigs import RIGS, put_on
 
 import bvh
-from bvh import Clip
+from bvh import Clip, Motion, procedural
 
 CAPTURES = {
     "bow": "bandai-1/dataset-1_bow_normal_001.bvh",
@@ -46,3 +47,13 @@ def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
                 if not wanted:
                     break
     return clips
+
+
+@pytest.fixture(scope="module")
+def motion() -> Motion:
+    return procedural.make("walk", seconds=3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def clip(motion: Motion) -> Clip:
+    return put_on(RIGS["mixamo"][0], motion, 100.0)

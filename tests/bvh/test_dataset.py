@@ -265,6 +265,17 @@ def test_what_is_used_stays_in_the_cache_and_what_is_not_goes(
     dataset.load(tmp_path / "used")
 
 
+def test_another_process_may_sweep_the_cache_at_the_same_time(clips: Path, own_cache: Path) -> None:
+    dataset.load(clips)
+    (index,) = own_cache.rglob("*.json")
+    # As an index that is gone when its turn comes.
+    index.with_name("gone.json").symlink_to("nowhere")
+    (clips / "walk2.bvh").write_bytes((clips / "walk2.bvh").read_bytes() + b"\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dataset.load(clips)
+
+
 def test_broken_files_are_skipped_with_a_reason(clips: Path) -> None:
     (clips / "broken.bvh").write_text("HIERARCHY\nROOT Hips\n{\n")
     (clips / "pointer.bvh").write_bytes(POINTER)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import bvh
 from bvh import DEFAULT_OFFSETS, JOINTS, BVHError, Motion, Source, procedural
+from bvh.forward_kinematics import forward_kinematics
 from bvh.motion_io import load_motion
 from bvh.rotations import angle_between, exp, from_axis_angle, identity, multiply, rotate
-from bvh.skeleton import forward_kinematics
 
 FILES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 

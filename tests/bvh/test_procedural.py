@@ -155,6 +155,19 @@ def test_travel_speed_is_as_commanded(kind: str, speed: float) -> None:
         assert cruise == pytest.approx(speed, rel=0.15 if kind == "hop" else 0.06)
 
 
+@pytest.mark.parametrize(
+    ("kind", "speed", "seconds"), [("walk", 0.3, 0.5), ("run", 0.3, 0.1), ("dance", 0.05, 2.0)]
+)
+def test_a_stride_may_take_longer_than_the_clip(kind: str, speed: float, seconds: float) -> None:
+    for seed in range(8):
+        motion = procedural.make(kind, seconds=seconds, seed=seed, speed=speed)
+        assert len(motion) == round(FPS * seconds)
+        assert np.isfinite(motion.rotations).all()
+        toes = motion.global_positions()[:, [joint("LeftToe"), joint("RightToe")]]
+        assert toes[..., 2].min() > toe_height(motion.offsets) - 0.005
+        assert np.abs(np.diff(toes, axis=0)).max() * FPS < 4.0
+
+
 def test_squats_and_waves_repeat_as_commanded() -> None:
     squat = procedural.make("squat", seconds=20, seed=2, speed=0.5)
     height = squat.root_positions[:, 2] - squat.root_positions[:, 2].mean()

@@ -57,6 +57,7 @@ def stems(dataset: Dataset) -> list[str]:
         ("woody_woddy2_walk_sssslow.bvh", Label("walk", "slow")),
         ("woody_wd2_Take_001.bvh", Label(take="001")),
         ("walk_00042.npz", Label("walk", take="00042")),
+        ("lafan1/walk1_subject5.bvh.gz", Label("walk", subject="5", take="1")),
         ("side step (2).bvh", Label("side step", take="2")),
         ("Aeroplane_BR.bvh", Label("Aeroplane_BR")),
         ("jump.bvh", Label("jump")),
@@ -107,6 +108,12 @@ def test_motions_stay_with_their_names() -> None:
 def test_names_may_be_stems_or_paths() -> None:
     assert stems(by_name(data(LAFAN), ["in/walk2_subject3.bvh"]).held_out) == ["walk2_subject3"]
     assert stems(by_name(data(LAFAN), ["walk2_subject3"]).held_out) == ["walk2_subject3"]
+
+
+def test_packed_files_are_named_by_their_stems() -> None:
+    packed = data(LAFAN)
+    packed.names[:] = [f"{name}.gz" for name in packed.names]
+    assert by_name(packed, ["walk2_subject3"]).held_out.names == ["in/walk2_subject3.bvh.gz"]
 
 
 def test_impossible_splits_are_explained() -> None:

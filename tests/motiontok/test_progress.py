@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from motiontok import progress as module
@@ -60,3 +61,30 @@ def test_shares_of_a_whole_are_shown_in_per_cent_on_a_terminal(monkeypatch, caps
     said = capsys.readouterr().err
     assert "100%" in said
     assert f"{WHOLE}" not in said.replace("100%", "")
+
+
+def test_progress_on_a_pipe_is_lines_with_an_eta(capsys, monkeypatch):
+    clock = iter(np.arange(0, 1000, 6.0))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    with module.progress("working", 5) as update:
+        for done in range(1, 6):
+            update(done, f"psnr {done}")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "working 2/5, ETA 18 s  psnr 2",
+        "working 4/5, ETA 6 s  psnr 4",
+        "working 5/5  psnr 5",
+    ]
+
+
+def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with module.progress("working", 4) as update:
+        update(1, before=1)
+        update(2)
+        update(4, "psnr 30", total=4)
+    said = capsys.readouterr().err
+    assert "working" in said
+    assert "4/4" in said
+    assert "psnr 30" in said

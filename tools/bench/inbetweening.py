@@ -2,10 +2,11 @@
 
     python tools/bench/inbetweening.py --data lafan1 [--every 4]
 
-Past, lengths and metrics are the benchmark's (:mod:`motiontok.evaluate.lafan`). Windows are of the
-clips of subject 5 in DATA; its clips of other subjects normalise L2P. The ten past frames, played
-backwards before themselves, fill a window. A sample continues its codes, through the frame behind
-the transition. Baselines on the same windows, and the clip encoded and decoded, stand beside it.
+Past, lengths and metrics are the benchmark's (:mod:`motiontok.evaluate.inbetweening`). Windows are
+of the clips of subject 5 in DATA; its clips of other subjects normalise L2P. The ten past frames,
+played backwards before themselves, fill a window. A sample continues its codes, through the frame
+behind the transition. Baselines on the same windows, and the clip encoded and decoded, stand beside
+it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ import torch
 
 from bvh import Clip, lafan, normalize, read
 from bvh import rotations as rot
+from bvh.forward_kinematics import forward_kinematics
 from bvh.motion import Motion
 from bvh.rotations import Array
-from bvh.skeleton import JOINTS, PARENTS, forward_kinematics
+from bvh.skeleton import JOINTS, PARENTS
 from bvh.splits import parse_name
 from motiontok import MotionTokenizer
 from motiontok.data import Start, World, from_motion
-from motiontok.evaluate import lafan as bench
+from motiontok.evaluate import inbetweening as bench
 from motiontok.prior import TargetPose, TokenPrior
 from motiontok.prior.target_poses import pose_errors
 from motiontok.serve.shifts import Shift

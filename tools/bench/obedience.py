@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bvh.rotations import Array
 from motiontok import MotionTokenizer
-from motiontok.evaluate.motion import foot_skate
+from motiontok.evaluate.motion_metrics import foot_skate
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.model import Conditions
 from motiontok.prior.runs import load_tokens
@@ -152,7 +152,7 @@ def labels(
 ) -> None:
     """Of actions that held-out clips have, too.
 
-    Without their courses labels leave the velocity open.
+    Without commands of their own labels leave the velocity open.
     """
     free = TokenPrior(
         prior.model, fingerprint=prior.fingerprint, limits=prior.limits, pairs=prior.pairs

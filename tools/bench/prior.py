@@ -24,7 +24,7 @@ from bvh.rotations import Array
 from motiontok import MotionTokenizer
 from motiontok.data import Start, accumulate, from_motion, split_windows, to_motion
 from motiontok.data.clips import load_clips
-from motiontok.evaluate.motion import foot_skate
+from motiontok.evaluate.motion_metrics import foot_skate
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.planning import (
     PathTarget,

@@ -75,8 +75,8 @@ def measure(folder: Path, held_out: Path, steps: int) -> dict[str, float]:
 
     from motiontok.prior import training
     from motiontok.prior.baselines import baseline_nats
+    from motiontok.prior.command_limits import CommandLimits
     from motiontok.prior.labels import Pairs
-    from motiontok.prior.limits import CommandLimits
     from motiontok.prior.model import PriorConfig, PriorModel
     from motiontok.prior.token_file import TokenFile
     from motiontok.prior.tokens import spread

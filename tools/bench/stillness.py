@@ -16,7 +16,7 @@ from bvh import rotations as rot
 from bvh.motion import Motion
 from motiontok import MotionTokenizer
 from motiontok.data import Noise, Start
-from motiontok.evaluate.motion import compare_motions, mean_metrics
+from motiontok.evaluate.motion_metrics import compare_motions, mean_metrics
 
 FRAMES = 300
 FIGURES = (

@@ -16,7 +16,7 @@ from bvh import dataset, procedural, splits
 from bvh.motion import Motion
 from motiontok import MotionTokenizer
 from motiontok.data import Start
-from motiontok.evaluate.motion import compare_motions, foot_skate
+from motiontok.evaluate.motion_metrics import compare_motions, foot_skate
 
 
 def drift(tokenizer: MotionTokenizer, name: str, motions: Sequence[Motion]) -> None:

@@ -15,7 +15,7 @@ import math
 from pathlib import Path
 
 from bvh.atomic_write import atomic_path
-from motiontok.cli.options import use_device
+from motiontok.cli.shared_options import use_device
 from motiontok.config import parse_config
 from motiontok.data.images import Skipped
 from motiontok.evaluate.machine import machine

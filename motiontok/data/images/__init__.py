@@ -5,7 +5,7 @@ from motiontok.data.images.cifar import load_cifar10
 from motiontok.data.images.fidelity import errors_of, psnr, ssim
 from motiontok.data.images.files import ImageFile, ImageFiles, find_images, tar_images
 from motiontok.data.images.layouts import find_imagenet, find_pictures
-from motiontok.data.images.mnist import binarize, load_mnist, read_idx
+from motiontok.data.images.mnist import load_mnist, read_idx
 from motiontok.data.images.opening import (
     image_shape,
     open_image_files,
@@ -33,7 +33,6 @@ __all__ = [
     "Pixels",
     "ShuffledOrder",
     "Skipped",
-    "binarize",
     "centre_crop",
     "decode_all",
     "errors_of",

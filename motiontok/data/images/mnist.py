@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from motiontok.data.images.arrays import ImageArrays
 from motiontok.errors import DataError
 
-__all__ = ["binarize", "load_mnist", "read_idx"]
+__all__ = ["load_mnist", "read_idx"]
 
 _IMAGES = {"training": "train-images", "held_out": "t10k-images"}
 _MOST_BYTES = 2**30
@@ -65,11 +65,6 @@ def load_mnist(folder: Path) -> ImageArrays:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the one that holds MNIST's IDX files")
     return ImageArrays(**{part: _images(folder, stem) for part, stem in _IMAGES.items()})
-
-
-def binarize(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels 0 and 1, the paper's fixed binarisation: 1 where a pixel is above 127."""
-    return (images > 127).astype(np.uint8)
 
 
 def _images(folder: Path, stem: str) -> NDArray[np.uint8]:

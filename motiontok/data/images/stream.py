@@ -7,7 +7,6 @@ to be copied between processes.
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from bvh.workers import cores
 from motiontok.data.images.files import ImageFile
 from motiontok.data.images.order import ShuffledOrder
 from motiontok.data.images.pictures import Picture, centre_crop, open_picture, random_crop
@@ -130,7 +130,7 @@ class PictureStream:
         self._order = ShuffledOrder(len(files), seed=seed)
         self._place = 0
         self._waiting: dict[int, Future[NDArray[np.uint8]]] = {}
-        self._pool = ThreadPoolExecutor(workers or _processors(), "pictures")
+        self._pool = ThreadPoolExecutor(workers or cores(), "pictures")
 
     def seek(self, place: int) -> None:
         """Continue from a place: the number of pictures drawn before it."""
@@ -194,7 +194,7 @@ def decode_all(
         skipped: where the others are noted.
         workers: threads; by default one a processor, fairly shared with torchrun's others.
     """
-    workers = workers or _processors()
+    workers = workers or cores()
     with ThreadPoolExecutor(workers, "pictures") as pool:
         waiting: deque[tuple[ImageFile, Future[NDArray[np.uint8]]]] = deque()
         rest = iter(files)
@@ -212,8 +212,3 @@ def decode_all(
                 skipped.reasons[file.name] = str(error)
                 continue
             yield file, pixels
-
-
-def _processors() -> int:
-    """Processors for this process: its share, where ``torchrun`` has started others here."""
-    return max(len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)

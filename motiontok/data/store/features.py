@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from bvh.foot_contacts import soft_contact
+from bvh.forward_kinematics import generations
 from bvh.motion import FPS
-from bvh.skeleton import FEET, JOINTS, MIRROR, PARENTS, generations
+from bvh.skeleton import FEET, JOINTS, MIRROR, PARENTS
 from motiontok.data.features import COLUMNS, FEATURES, STANDING
 from motiontok.data.kinematics import wrapped
 from motiontok.data.placement import REFERENCE

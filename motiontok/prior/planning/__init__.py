@@ -10,9 +10,9 @@ from motiontok.prior.planning.costs import (
     track_velocity,
 )
 from motiontok.prior.planning.picture import plot_plan
-from motiontok.prior.planning.planner import Planner, State, follow
-from motiontok.prior.planning.plans import Plan, Task, make_plan
-from motiontok.prior.planning.search import SearchPlanner
+from motiontok.prior.planning.plan import Plan, Task, make_plan
+from motiontok.prior.planning.planner_interface import Planner, State, follow
+from motiontok.prior.planning.search_planner import SearchPlanner
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
 from motiontok.prior.planning.tracking import tracking_errors
 

@@ -23,10 +23,10 @@ rest."""
 
 _SLOWING = 12  # frames in which it comes to rest; half as many of the motion
 _EARLY = 0.4  # s before the path's end from which on the body may stop
-_BENT = 0.2  # m and rad by which the last steps may be bent to end where they should
-_STEPS = 75  # frames over which they are
-_AIRBORNE = 0.05  # what it costs to stop on one foot, m2
-_SPEED = 0.02  # what joints' speed costs, m2 for (m/s)2
+_BENT = 0.2  # m and rad; most that the last steps are bent to end in their place
+_STEPS = 75  # frames over which they are bent
+_AIRBORNE = 0.05  # cost of stopping on one foot, m2
+_SPEED = 0.02  # cost of joints' speed, m2 for (m/s)2
 _UP = np.array([0.0, 0.0, 1.0])
 
 

@@ -22,7 +22,7 @@ __all__ = ["PathTarget", "VelocityProfile"]
 
 _FASTEST_TURN = 1.5
 _ARRIVING = 0.5  # m from the end, within which the body turns to the heading asked there
-_SIDESTEP = 0.4  # m/s at which it may be set right without being turned to its way
+_SIDESTEP = 0.4  # m/s; to step to its place more slowly, the body does not turn
 
 
 @dataclass(frozen=True, eq=False)

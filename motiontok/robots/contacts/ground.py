@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bvh.foot_contacts import BAND, SIDES, runs, standing, standing_heights
+from bvh.foot_contacts import BAND, SIDES, SLOW, runs, speeds, standing, standing_heights
 from bvh.motion import Motion
 from bvh.rotations import Array, to_matrix
 from bvh.skeleton import FEET, JOINTS
@@ -20,7 +20,19 @@ from motiontok.errors import RobotError
 from motiontok.robots.model.robot import Robot
 from motiontok.robots.targets import leg_length
 
-__all__ = ["BEARS", "RAISED", "UPRIGHT", "Ground", "Planes", "find_ground", "heights_above"]
+__all__ = [
+    "BEARS",
+    "NEAR",
+    "POINTED",
+    "RAISED",
+    "RIDGE",
+    "STEEP",
+    "UPRIGHT",
+    "Ground",
+    "Planes",
+    "find_ground",
+    "heights_above",
+]
 
 Planes = Sequence[Sequence[float]]
 """Planes ``z = a x + b y + c``, each a, b, c."""
@@ -28,14 +40,14 @@ Planes = Sequence[Sequence[float]]
 RAISED = 0.1  # m from z = 0: a standing foot is on other ground
 BEARS = 0.2  # s in which a foot is the lower one, and under the hips
 UPRIGHT = 0.6  # of the leg's length between the hips and the foot that bears them
-_POINTED = 0.8  # upward part of the sole's normal: who is on the tips of the toes is no higher
+POINTED = 0.8  # upward part of the sole's normal: who is on the tips of the toes is no higher
 _LEVEL = 0.04  # m: steps closer in height are one
 _FEW = 3  # standing feet that tell a slope
-_STEEP = 0.035, 0.6  # slope of a ramp, 2 to 31 degrees
+STEEP = 0.035, 0.6  # slope of a ramp, 2 to 31 degrees
 _TILTED = 0.5  # of the slope that feet on a ramp are tilted by at least; on stairs they are not
 _STRAIGHT = 0.03  # m that standing points may be off one plane
-_NEAR = 2.0  # m and s within which standing feet tell a ramp's slope
-_RIDGE = 0.05  # m^2: what the feet's tilts weigh beside where they stand
+NEAR = 2.0  # m and s within which standing feet tell a ramp's slope
+RIDGE = 0.05  # m^2: what the feet's tilts weigh beside where they stand
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +99,12 @@ def find_ground(motion: Motion, planes: Planes | None = None) -> Ground:
     """The ground under a motion.
 
     With given planes, a foot stands on the nearest. Otherwise the standing feet show the ground,
-        which is mostly level. A foot stands on other ground if it is still and at least 10 cm off z
-        = 0 and, for a fifth of a second, is the lower foot and well below the hips. A foot on a
-        chair or in the air does not count, nor one of a lying body. Standing feet within two metres
-        and seconds that lie on one plane, tilted as the feet are, are on a ramp; otherwise each
-        stands on level ground.
+    which is mostly level. A foot stands on other ground if it is still and at least 10 cm off z = 0
+    and, for a fifth of a second, is the lower foot and well below the hips. A foot on a chair or in
+    the air does not count, nor one of a lying body. Standing feet within two metres and seconds
+    that lie on one plane, tilted as the feet are, are on a ramp; otherwise each stands on level
+    ground. Under a foot that never stands is the other's ground, or z = 0 if that is not given and
+    lower.
 
     Args:
         motion: canonical motion.
@@ -102,20 +115,21 @@ def find_ground(motion: Motion, planes: Planes | None = None) -> Ground:
     """
     if planes is not None:
         return _known_ground(motion, planes)
+    if not _may_be_raised(motion):
+        return Ground.level(len(motion))
     steps = _steps(motion)
-    raised = [s for s in steps if abs(s.height) > RAISED]
-    if not raised:
+    if not any(abs(s.height) > RAISED for s in steps):
         return Ground.level(len(motion))
     middles = np.array([s.middle for s in steps])
     starts, ends = np.array([s.start for s in steps]), np.array([s.end for s in steps])
     found = []
     for step, middle in zip(steps, middles, strict=True):
-        close = np.linalg.norm(middles[:, :2] - middle[:2], axis=1) < _NEAR
+        close = np.linalg.norm(middles[:, :2] - middle[:2], axis=1) < NEAR
         apart = np.maximum(starts - step.end, step.start - ends)
-        near = np.flatnonzero(close & (apart < _NEAR * motion.fps))
+        near = np.flatnonzero(close & (apart < NEAR * motion.fps))
         found.append(_plane(step, [steps[k] for k in near.tolist()]))
     _merge_levels(found)
-    return _laid(motion, steps, np.array(found))
+    return _laid(motion, steps, np.array(found), np.zeros((len(motion), 3)))
 
 
 def _known_ground(motion: Motion, planes: Planes) -> Ground:
@@ -157,6 +171,13 @@ class _Step:
         return np.asarray(self.points.mean(axis=0))
 
 
+def _may_be_raised(motion: Motion) -> bool:
+    """Whether a heel or toe is so slow somewhere off z = 0 that it may stand there."""
+    ends = motion.global_positions()[:, FEET]
+    off = np.abs(ends[..., 2] - standing_heights(motion.offsets)) > RAISED
+    return bool((off & (speeds(ends, 1.0 / motion.fps) < SLOW)).any())
+
+
 def _steps(motion: Motion, *, bearing: bool = True) -> list[_Step]:
     """All standing feet, in the order of their first standing frames."""
     quaternions, positions = motion.global_transforms()
@@ -182,7 +203,7 @@ def _steps(motion: Motion, *, bearing: bool = True) -> list[_Step]:
     steps = []
     for side, (ends, up, clear, (on_heel, on_toe)) in enumerate(feet):
         lower = clear < feet[1 - side][2] + BAND
-        bears = lower & (positions[:, 0, 2] - clear > UPRIGHT * leg) & (up[:, 2] > _POINTED)
+        bears = lower & (positions[:, 0, 2] - clear > UPRIGHT * leg) & (up[:, 2] > POINTED)
         for start, end in runs(on_heel | on_toe):
             part = slice(start, end)
             if bearing and bears[part].sum() < BEARS * motion.fps:
@@ -208,11 +229,11 @@ def _plane(step: _Step, near: Sequence[_Step]) -> Array:
         # What standing points do not tell, across the way walked, the feet's tilts do.
         points, tilt = np.array([s.middle for s in near]) - middle, np.mean(tilts, axis=0)
         across, up = points[:, :2], points[:, 2]
-        matrix = across.T @ across + _RIDGE * np.eye(2)
-        slope = np.linalg.solve(matrix, across.T @ up + _RIDGE * tilt)
+        matrix = across.T @ across + RIDGE * np.eye(2)
+        slope = np.linalg.solve(matrix, across.T @ up + RIDGE * tilt)
         steep = float(np.linalg.norm(slope))
         off = float(np.sqrt(np.mean((up - across @ slope) ** 2)))
-        if _STEEP[0] < steep < _STEEP[1] and off < _STRAIGHT:
+        if STEEP[0] < steep < STEEP[1] and off < _STRAIGHT:
             raised = abs(step.height) > RAISED
             own = step.tilt is None or step.tilt @ slope / steep**2 > 0.5 * _TILTED
             if tilt @ slope / steep**2 > _TILTED and (raised or own):
@@ -232,24 +253,31 @@ def _merge_levels(planes: list[Array]) -> None:
             plane[2] = height
 
 
-def _laid(motion: Motion, steps: Sequence[_Step], planes: Array) -> Ground:
-    """Planes of standing feet, and of the frames between."""
+def _laid(
+    motion: Motion, steps: Sequence[_Step], planes: Array, floor: Array | None = None
+) -> Ground:
+    """Planes of standing feet, and of the frames between.
+
+    Under a foot that never stands it is the other's plane, or the floor ``(frames, 3)`` if lower.
+    """
     positions = motion.global_positions()
+    toes = [positions[:, JOINTS.index(name + "Toe")] for name in SIDES]
     feet = np.zeros((len(motion), 2, 3))
     frames = np.arange(len(motion))
-    for side, name in enumerate(SIDES):
+    stand = sorted({s.side for s in steps})
+    for side in stand:
         own = [k for k, s in enumerate(steps) if s.side == side]
-        if not own:
-            continue
         starts = np.array([steps[k].start for k in own])
         ends = np.array([steps[k].end for k in own])
         before = np.maximum(np.searchsorted(starts, frames, side="right") - 1, 0)
         after = np.where(frames < starts[0], 0, before + (frames >= ends[before]))
         after = np.minimum(after, len(own) - 1)
         chosen = planes[own]
-        feet[:, side] = _lower(
-            chosen[before], chosen[after], positions[:, JOINTS.index(name + "Toe")]
-        )
+        feet[:, side] = _lower(chosen[before], chosen[after], toes[side])
+    if len(stand) == 1:
+        beside = feet[:, stand[0]]
+        other = 1 - stand[0]
+        feet[:, other] = beside if floor is None else _lower(beside, floor, toes[other])
     return Ground(feet, _lower(feet[:, 0], feet[:, 1], positions[:, 0]))
 
 

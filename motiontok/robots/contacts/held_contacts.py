@@ -62,10 +62,14 @@ class Stillness:
         return out
 
     def read(self, other: Stillness, frames: Array) -> None:
-        """Take over what another, of more frames, has seen of some of them ``(n,)``."""
+        """Take over what another, of more frames, has seen of some of them ``(n,)``.
+
+        A body that stands in two frames that only a seam makes neighbours may be new.
+        """
         theirs = {body.index: body for body in other._bodies}
         for body in self._bodies:
-            body.read(theirs[body.index], frames)
+            if body.index in theirs:
+                body.read(theirs[body.index], frames)
 
     def see(self, frames: Array, state: State, total: Linearization) -> None:
         """Read some frames ``(n,)``, and add each frame's own part to the matrix."""

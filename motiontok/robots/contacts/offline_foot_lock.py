@@ -143,16 +143,16 @@ def _flat(direction: Array, normals: Array) -> Array:
     """Rotations ``(frames, 3, 3)`` with Z axes ``normals``, X axes over unit ``(frames, 2)``."""
     rise = -(direction * normals[:, :2]).sum(axis=1, keepdims=True) / normals[:, 2:]
     x = np.concatenate([direction, rise], axis=1) / np.sqrt(1.0 + rise * rise)
-    return np.stack([x, np.cross(normals, x), normals], axis=-1)
+    return np.stack([x, so3.cross_rows(normals, x), normals], axis=-1)
 
 
 def _level(rotations: Array, normals: Array) -> Array:
     """The nearest rotations with the same X axis and a Y axis in the ground's plane."""
     x = rotations[:, :, 0]
-    y = np.cross(normals, x)
+    y = so3.cross_rows(normals, x)
     size = np.linalg.norm(y, axis=-1, keepdims=True)
     y = y / np.maximum(size, 1e-6)
-    level = np.stack([x, y, np.cross(x, y)], axis=-1)
+    level = np.stack([x, y, so3.cross_rows(x, y)], axis=-1)
     # A foot that points straight down has no heading, one upside down no sole to stand on.
     usable = (size[..., 0] > 0.2) & (rotations[:, 2, 2] > 0)
     out: Array = np.where(usable[:, None, None], level, rotations)

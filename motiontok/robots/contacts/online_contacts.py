@@ -78,15 +78,16 @@ class SoleReader:
             self._finder.reset()
             self._planes = self._finder.planes
 
-    def read(self, human: Array) -> Soles:
+    def read(self, human: Array, rotations: Array) -> Soles:
         """Heels and toes of a pose.
 
         Args:
             human: ``(22, 3)`` positions of the joints, metres.
+            rotations: ``(22, 3, 3)`` world_from_joint.
         """
         points: list[Point] = human.tolist()
         if self._finder is not None:
-            self._finder.push(points)
+            self._finder.push(points, rotations)
             self._planes = self._finder.planes
         places = [points[end] for end in _ENDS]
         low, planes = [], []

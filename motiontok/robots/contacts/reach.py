@@ -42,13 +42,16 @@ def within_reach(targets: Targets, model: Any, calibration: Calibration) -> Targ
     rotations = targets.rotations.copy()
     for side in SIDES:
         foot, shin = (calibration.index(side + part) for part in ("Foot", "Leg"))
-        upper = rotations[:, shin] @ targets.local_rotations[shin].T
-        lower = rotations[:, foot] @ targets.local_rotations[foot].T
+        share = lying(rotations[:, shin, 2, 2])
+        some = np.flatnonzero(share)  # feet below upright shins are as they are
+        if not len(some):
+            continue
+        upper = rotations[some, shin] @ targets.local_rotations[shin].T
+        lower = rotations[some, foot] @ targets.local_rotations[foot].T
         ankle = Chain(model, targets.bodies[shin], targets.bodies[foot])
         near = upper @ ankle.nearest(upper.swapaxes(-1, -2) @ lower)
-        share = lying(rotations[:, shin, 2, 2])
-        turn = so3.log(near @ lower.swapaxes(-1, -2))[0] * share[:, None]
-        rotations[:, foot] = to_matrix(quaternions.exp(turn)) @ rotations[:, foot]
+        turn = so3.log(near @ lower.swapaxes(-1, -2))[0] * share[some, None]
+        rotations[some, foot] = to_matrix(quaternions.exp(turn)) @ rotations[some, foot]
     return replace(targets, rotations=rotations)
 
 
@@ -86,28 +89,36 @@ class Chain:
         Joint by joint: with the others held, the trace of the rotation to the wanted one is
         a sine of the joint's angle (Wang and Chen 1991, cyclic coordinate descent).
         """
-        count = len(self.axes)
-        turns = [np.broadcast_to(np.eye(3), wanted.shape)] * count
+        # Each hinge's placement and turn, and what is constant, cosine and sine in its turn.
+        hinges = [np.repeat(placed[None], len(wanted), axis=0) for placed in self.placed]
+        parts = [_turn_parts(axis) for axis in self.axes]
         back = wanted.swapaxes(-1, -2)
         for _ in range(_SWEEPS):
-            for i, axis in enumerate(self.axes):
-                before = self._product(turns, 0, i) @ self.placed[i]
-                rest = self._product(turns, i + 1, count) @ back @ before
-                along = np.einsum("i,tij,j->t", axis, rest, axis)
-                cosine = np.einsum("tii->t", rest) - along
-                sine = np.einsum("tij,ji->t", rest, skew(axis))
-                best = np.arctan2(sine, cosine)
+            for i, (still, cosine, sine) in enumerate(parts):
+                rest = back
+                for hinge in hinges[:i]:
+                    rest = rest @ hinge
+                rest = rest @ self.placed[i]
+                for hinge in hinges[:i:-1]:
+                    rest = hinge @ rest
+                # The trace of rest times a turn is linear in the turn's cosine and sine.
+                flat = rest.swapaxes(-1, -2).reshape(-1, 9)
+                best = np.arctan2(flat @ sine.ravel(), flat @ cosine.ravel())
                 low, high = self.lower[i], self.upper[i]
                 nearer = np.where(np.cos(low - best) > np.cos(high - best), low, high)
-                angle = np.where((best >= low) & (best <= high), best, nearer)
-                turns[i] = to_matrix(quaternions.exp(angle[:, None] * axis))
-        return self._product(turns, 0, count)
+                angle = np.where((best >= low) & (best <= high), best, nearer)[:, None, None]
+                turn = still + np.cos(angle) * cosine + np.sin(angle) * sine
+                hinges[i] = self.placed[i] @ turn
+        out = np.broadcast_to(np.eye(3), wanted.shape)
+        for hinge in hinges:
+            out = out @ hinge
+        return np.asarray(out)
 
-    def _product(self, turns: list[Array], first: int, last: int) -> Array:
-        out: Array = np.broadcast_to(np.eye(3), turns[0].shape)
-        for placed, turn in zip(self.placed[first:last], turns[first:last], strict=True):
-            out = out @ placed @ turn
-        return out
+
+def _turn_parts(axis: Array) -> tuple[Array, Array, Array]:
+    """A, B and C ``(3, 3)`` of a turn ``A + B cos(angle) + C sin(angle)`` (Rodrigues 1840)."""
+    along = np.outer(axis, axis)
+    return along, np.eye(3) - along, skew(axis)
 
 
 def _axis(model: Any, joint: int) -> Array:

@@ -15,7 +15,7 @@ from bvh.reading import Reading
 from bvh.rotations import Array
 from motiontok.errors import RobotError
 from motiontok.robots.files.rows import angles_in, joints_of, order_in, read_rows, unit_in
-from motiontok.robots.files.units import in_metres, in_radians
+from motiontok.robots.files.units import in_metres, in_radians, is_unit, unit_quaternions
 
 __all__ = [
     "FASTEST",
@@ -141,7 +141,7 @@ def read_table(
     header, qpos = read_rows(path)
     assumed: list[str] = []
     counted = None
-    if qpos.shape[1] == 8 + len(about.joint_names or joint_names) and _is_unit(qpos[:, 4:8]):
+    if qpos.shape[1] == 8 + len(about.joint_names or joint_names) and is_unit(qpos[:, 4:8]):
         counted, why = _counted(qpos[:, 0])
         if why:
             header, qpos = header[1:], qpos[:, 1:]
@@ -161,8 +161,10 @@ def read_table(
     if not np.isfinite(qpos).all():
         frame = int(np.argwhere(~np.isfinite(qpos))[0, 0])
         raise RobotError(f"{path}: frame {frame} holds a value that is not finite")
-    if not _is_unit(qpos[:, 3:7]):
-        raise RobotError(f"{path}: columns 4 to 7 are not unit quaternions ({wanted})")
+    try:
+        qpos[:, 3:7] = unit_quaternions(qpos[:, 3:7], f"{path}: columns 4 to 7")
+    except RobotError as error:
+        raise RobotError(f"{error} ({wanted})") from None
     order = reading.quaternion or about.quaternion or order_in(header[3:7])
     if order is None:
         order, why = _order(qpos, path)
@@ -210,10 +212,6 @@ def reordered(qpos: Array, names: Sequence[str], wanted: Sequence[str], where: s
     columns = [7 + list(names).index(name) for name in wanted]
     out: Array = qpos[:, [*range(7), *columns]]
     return out
-
-
-def _is_unit(quaternions: Array) -> bool:
-    return bool((np.abs(np.linalg.norm(quaternions, axis=1) - 1.0) <= 1e-2).all())
 
 
 def _counted(column: Array) -> tuple[float | None, str]:

@@ -20,12 +20,12 @@ from bvh.rotations import Array
 from motiontok.errors import RobotError
 from motiontok.robots.files.tables import FASTEST, reordered
 from motiontok.robots.files.trajectory import Trajectory, xyzw_from_wxyz
+from motiontok.robots.files.units import unit_quaternions
 from motiontok.robots.model.joint_orders import joint_order
 from motiontok.robots.model.robot import Robot
 
 __all__ = ["read_tracking"]
 
-_UNIT = 1e-2  # by which a quaternion's length may differ from 1
 _APART = 0.03  # m between a body and where the joints put it, on average
 _LOOKED_AT = 8  # frames in which that is measured
 _ORDERS = ("isaaclab", "mujoco", "robot")
@@ -74,9 +74,8 @@ def read_tracking(path: Path, robot: Robot, reading: Reading) -> tuple[Trajector
                 f"{len(turns)}"
             )
         base = _base(robot, bodies, within)
-        if (np.abs(np.linalg.norm(turns[:, base], axis=-1) - 1.0) > _UNIT).any():
-            raise BVHError("body_quat_w: the base's are not unit quaternions")
-        qpos = np.concatenate([places[:, base], xyzw_from_wxyz(turns[:, base]), joints], axis=1)
+        turned = xyzw_from_wxyz(unit_quaternions(turns[:, base], "body_quat_w: the base's"))
+        qpos = np.concatenate([places[:, base], turned, joints], axis=1)
         told = []
         if reading.joints is not None:
             found = reordered(qpos, joint_order(robot, reading.joints), robot.joint_names, "")

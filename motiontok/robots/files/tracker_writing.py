@@ -76,7 +76,7 @@ def save_tracking(
     All arrays are float32 but for names and contacts; the world's Z is up.
 
     Args:
-        trajectory: of the robot, of at least 2 frames.
+        trajectory: of the robot, of at least 2 frames at ``fps``.
         robot: the robot.
         path: ends in ``.npz``.
         joints: order, see :func:`~motiontok.robots.model.joint_orders.joint_order`.
@@ -94,10 +94,10 @@ def save_tracking(
         raise RobotError(f"{path}: a tracker's motion is written as .npz")
     if trajectory.joint_names != robot.joint_names:
         raise RobotError(f"the trajectory is of {trajectory.robot!r}, not of {robot.name!r}")
-    if len(trajectory) < 2:
-        raise RobotError(f"{path}: a motion of one frame has no velocity")
     names = joint_order(robot, joints)
     moved = smoothly_at(trajectory, robot, fps)
+    if len(moved) < 2:
+        raise RobotError(f"{path}: a motion of one frame at {fps:g} frames/s has no velocity")
     columns = [robot.joint_names.index(name) for name in names]
     # Pinocchio's joint 1 is the floating base.
     bodies = [1, *(2 + column for column in columns)]

@@ -18,6 +18,7 @@ from bvh.errors import BVHError
 from bvh.rotations import Array, align_signs, conjugate, log, multiply, slerp
 from motiontok.errors import RobotError
 from motiontok.robots.files.tables import FASTEST, Table, read_table, reordered
+from motiontok.robots.files.units import unit_quaternions
 
 __all__ = ["CONTACTS", "Order", "Trajectory", "wxyz_from_xyzw", "xyzw_from_wxyz"]
 
@@ -258,8 +259,7 @@ class Trajectory:
                     raise BVHError(f"fps is {fps}, which is no number of frames a second")
                 if order == "wxyz":
                     qpos[:, 3:7] = xyzw_from_wxyz(qpos[:, 3:7])
-                if (np.abs(np.linalg.norm(qpos[:, 3:7], axis=-1) - 1.0) > 1e-2).any():
-                    raise BVHError("columns 4 to 7 of qpos are not unit quaternions")
+                qpos[:, 3:7] = unit_quaternions(qpos[:, 3:7], "columns 4 to 7 of qpos")
                 return cls(
                     qpos=qpos,
                     joint_names=names,

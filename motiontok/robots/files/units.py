@@ -1,4 +1,4 @@
-"""Units of a robot's table, stated or found from its numbers."""
+"""Units of a robot's table, stated or found from its numbers, and its unit quaternions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bvh.rotations import Array
+from bvh.rotations import Array, normalize
 from motiontok.errors import RobotError
 
-__all__ = ["in_metres", "in_radians"]
+__all__ = ["in_metres", "in_radians", "is_unit", "unit_quaternions"]
 
 _LOW = 2.5  # m: no base that walks on a floor is higher
 _UNITS = (("centimetres", 0.01, 20.0, 250.0), ("millimetres", 0.001, 250.0, 2500.0))
@@ -19,6 +19,9 @@ _LOOSE = 0.35  # rad beyond a limit that other tools' joints are now and then
 _TOLD = 0.1  # rad beyond a limit that is worth a word
 _TIGHT = 0.1  # rad beyond a limit if degrees are to be taken for them
 _RARE = 0.005  # share of frames that do not count
+
+_OFF = 1e-2  # from 1 that the length of a quaternion of few digits is
+_EXACT = 1e-6  # that rounding in single precision does not reach
 
 
 def in_metres(places: Array, scale: float | None, where: str) -> tuple[Array, str]:
@@ -79,6 +82,23 @@ def in_radians(
         f"{where}: {_odd(joints, worst, limits, names)}, in radians and in degrees; is it another "
         "robot's, or in another order? --angles takes the values as they are"
     )
+
+
+def is_unit(quaternions: Array) -> bool:
+    """Whether quaternions ``(n, 4)`` have length 1, to a hundredth."""
+    return bool((np.abs(np.linalg.norm(quaternions, axis=-1) - 1.0) <= _OFF).all())
+
+
+def unit_quaternions(quaternions: Array, what: str) -> Array:
+    """Quaternions ``(n, 4)`` of few digits scaled to length 1, as kinematics take them.
+
+    Raises:
+        RobotError: they are no unit quaternions; it begins with ``what`` they are.
+    """
+    if not is_unit(quaternions):
+        raise RobotError(f"{what} are not unit quaternions")
+    exact = np.abs(np.linalg.norm(quaternions, axis=-1) - 1.0) <= _EXACT
+    return quaternions if exact.all() else normalize(quaternions)
 
 
 def _beyond(joints: Array, limits: tuple[Array, Array]) -> tuple[float, int]:

@@ -9,6 +9,7 @@ from sums over subtrees, as the composite rigid body algorithm makes the mass ma
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,15 +112,20 @@ class Kinematics:
         for index in range(1, model.njoints):
             joint = model.joints[index]
             joint_of[joint.idx_v : joint.idx_v + joint.nv] = index
-        supports = [set(model.supports[index].tolist()) for index in range(model.njoints)]
-        self._subtree = np.array(
-            [[float(joint_of[i] in supports[body]) for body in self.bodies] for i in range(nv)]
-        )
-        ancestor = np.array(
-            [[float(joint_of[i] in supports[joint_of[j]]) for j in range(nv)] for i in range(nv)]
-        )
+        moves = np.zeros((model.njoints, model.njoints))  # whether a joint moves a body
+        for body in range(model.njoints):
+            moves[model.supports[body].tolist(), body] = 1.0
+        self._subtree = moves[joint_of][:, self.bodies]
         # Columns of one joint are each other's ancestors: count the pair once.
-        self._ancestor = ancestor * np.where(joint_of[:, None] == joint_of, 0.5, 1.0)
+        once = np.where(joint_of[:, None] == joint_of, 0.5, 1.0)
+        self._ancestor = moves[joint_of][:, joint_of] * once
+
+    def of(self, bodies: Sequence[int]) -> Kinematics:
+        """The same of some of the bodies alone. Both use the same memory of Pinocchio's."""
+        out = copy.copy(self)
+        out.bodies, out._scratch = list(bodies), {}
+        out._subtree = self._subtree[:, [self.body_index(body) for body in bodies]]
+        return out
 
     @property
     def nq(self) -> int:

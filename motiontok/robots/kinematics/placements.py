@@ -41,19 +41,19 @@ class Placements:
     def _view(self) -> Array | None:
         if not len(self._vector):
             return None
-        starts = np.array([_address(p.rotation) for p in self._vector])
-        ends = np.array([_address(p.translation) for p in self._vector])
-        size = np.dtype(np.float64).itemsize
-        first = self._vector[0].rotation
+        # A vector's elements are one after the other, so its ends tell of all of them.
+        count, size = len(self._vector), np.dtype(np.float64).itemsize
+        first, last = self._vector[0], self._vector[count - 1]
+        start = _address(first.rotation)
         as_expected = (
-            (np.diff(starts) == _ROW * size).all()
-            and (ends - starts == 9 * size).all()
-            and first.strides == (size, 3 * size)
+            _address(last.rotation) - start == (count - 1) * _ROW * size
+            and _address(last.translation) - _address(last.rotation) == 9 * size
+            and first.rotation.strides == (size, 3 * size)
         )
         if not as_expected:
             return None
         return np.lib.stride_tricks.as_strided(
-            first, (len(starts), _ROW), (_ROW * size, size), writeable=False
+            first.rotation, (count, _ROW), (_ROW * size, size), writeable=False
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from bvh import rotations
 from bvh.rotations import Array
 
-__all__ = ["Turn", "chord_between", "cross", "log", "log_between", "skew", "wrapped"]
+__all__ = ["Turn", "chord_between", "cross", "cross_rows", "log", "log_between", "skew", "wrapped"]
 
 _NEAR_PI = np.pi - 1e-2
 _LEVI_CIVITA = np.array(
@@ -54,6 +54,11 @@ def cross(a: Array, b: Array) -> Array:
     """Cross products ``(3, ...)`` of :func:`wrapped` vectors ``(5, ...)``."""
     out: Array = a[1:4] * b[2:5] - a[2:5] * b[1:4]
     return out
+
+
+def cross_rows(a: Array, b: Array) -> Array:
+    """Cross products ``(n, 3)`` of vectors ``(n, 3)``, many times faster than NumPy's of few."""
+    return cross(wrapped(a.T), wrapped(b.T)).T
 
 
 @dataclass(frozen=True, eq=False)

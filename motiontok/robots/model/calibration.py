@@ -172,9 +172,7 @@ def calibrate(
             above = joints[parent]
             centers[joint] = centers[above] + attitude[above] @ (world[joint] - world[above])
     soles = {
-        foot: _sole(
-            model, data, map, body_of[foot], world[foot], attitude[foot], foot, foot_geometry
-        )
+        foot: _sole(data, map, body_of[foot], world[foot], attitude[foot], foot, foot_geometry)
         for foot in ("LeftFoot", "RightFoot")
     }
     ground = np.mean([centers[f][2] + s.corners[:, 2].min() for f, s in soles.items()])
@@ -339,7 +337,6 @@ def _frame(bone: Any, hinge: Any) -> Array:
 
 
 def _sole(
-    model: Any,
     data: Any,
     map: RobotMap,
     body: int,

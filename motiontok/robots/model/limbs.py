@@ -21,7 +21,6 @@ _ENDS = {
 }  # fmt: skip
 _SMALL = 0.22  # of the robot's height: what branches within this is a hand or a face
 _MIRRORED = 0.03  # of the robot's height
-_ACROSS = 0.3  # sine of an angle to the axis from side to side
 
 
 def words_of(name: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,27 @@ from motiontok.robots.kinematics.kinematics import Kinematics, State
 from motiontok.robots.model.calibration import Calibration
 from motiontok.robots.model.geometry import points_of
 
-__all__ = ["Outline", "outline_of", "soles_of"]
+__all__ = ["Cloud", "Outline", "outline_of", "soles_of"]
 
 _GOLDEN = np.pi * (3.0 - np.sqrt(5.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """The points of one body, and what is summed over those of them that are below the ground.
+
+    Attributes:
+        body: Pinocchio joint index.
+        points: ``(n, 3)`` in the body's frame, metres.
+        middle, radius: of a ball around them ``(3,)``, metres.
+        moments: ``(n, 20)`` of each point (p, 1) its square ``(p, 1) (p, 1)^T``, and itself.
+    """
+
+    body: int
+    points: Array
+    middle: Array
+    radius: float
+    moments: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +53,24 @@ class Outline:
         out: Array = self.points[self.bodies == body]
         return out
 
+    @cached_property
+    def clouds(self) -> tuple[Cloud, ...]:
+        """The points body by body, ascending."""
+        return tuple(_cloud(body, self.of(body)) for body in np.unique(self.bodies).tolist())
+
     def heights(self, kinematics: Kinematics, state: State) -> Array:
         """Of all points above the ground, ``(frames, points)``."""
         which = [kinematics.body_index(b) for b in self.bodies.tolist()]
         out: Array = np.einsum("tpi,pi->tp", state.rotations[:, which, 2], self.points)
         return out + state.positions[:, which, 2]
+
+
+def _cloud(body: int, points: Array) -> Cloud:
+    middle = points.mean(axis=0)
+    radius = float(np.linalg.norm(points - middle, axis=1).max())
+    whole = np.column_stack([points, np.ones(len(points))])
+    squares = (whole[:, :, None] * whole[:, None]).reshape(-1, 16)
+    return Cloud(body, points, middle, radius, np.column_stack([squares, whole]))
 
 
 def soles_of(calibration: Calibration) -> Outline:

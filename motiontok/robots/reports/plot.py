@@ -65,7 +65,8 @@ def plot_measurement(
         panel.grid(alpha=0.3)
         panel.margins(x=0)
         corner = "center right" if panel is axes[3] else "upper right"
-        panel.legend(fontsize=8, loc=corner, ncols=2)
+        if panel.get_legend_handles_labels()[0]:  # one frame has no speeds
+            panel.legend(fontsize=8, loc=corner, ncols=2)
     for panel in (axes[0], axes[1], axes[2], axes[4]):
         panel.set_ylim(bottom=0)
     save_figure(figure, Path(path))

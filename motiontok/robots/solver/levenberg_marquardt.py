@@ -173,14 +173,13 @@ def damped_step(
     matrix, gradient, held = damped_system(
         model, joints, lower, upper, damping, posture, floor=_FLOOR
     )
-    if held.any():
-        diagonal = np.einsum("tii->ti", matrix)
-        free = np.ones_like(gradient)
-        free[:, 6:] = ~held
-        matrix *= free[:, :, None]
-        matrix *= free[:, None, :]
-        diagonal += 1.0 - free
-        gradient = gradient * free
+    frames, joints = held.nonzero()
+    if len(frames):
+        at = joints + 6
+        matrix[frames, at] = 0.0
+        matrix[frames, :, at] = 0.0
+        matrix[frames, at, at] = 1.0
+        gradient[frames, at] = 0.0
     out: Array = np.linalg.solve(matrix, gradient[..., None])[..., 0]
     return out, np.einsum("tv,tv->t", gradient, out)
 

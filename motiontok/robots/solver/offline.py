@@ -115,7 +115,7 @@ def solve_trajectory(
         floor = FloorTask(kinematics, outline, weight=FLOOR_WEIGHT, planes=planes)
     movement = MovementCost(_SMOOTH, kinematics.lower, kinematics.upper, speed_limits, targets.fps)
 
-    tracked = Kinematics(model, targets.bodies, coupling)
+    tracked = kinematics.of(targets.bodies)
     start = neutral_start(tracked, targets)
     q = solve_ik_branches(tracked, targets, start, movement.bounds)
     out = np.empty_like(q)

@@ -31,10 +31,12 @@ class Posture:
     weight: Array
 
     def __post_init__(self) -> None:
-        self.weight = np.broadcast_to(self.weight, self.reference.shape)
+        if np.ndim(self.weight):
+            self.weight = np.broadcast_to(self.weight, self.reference.shape)
 
     def __getitem__(self, frames: Array | slice) -> Posture:
-        return Posture(self.reference[frames], self.weight[frames])
+        weight = self.weight[frames] if np.ndim(self.weight) else self.weight
+        return Posture(self.reference[frames], weight)
 
     def cost(self, joints: Array) -> Array:
         """Cost ``(frames,)`` at joint values ``(frames, joints)``."""
@@ -137,7 +139,8 @@ class PoseTask:
 
     def __init__(self, kinematics: Kinematics, targets: Targets, *, chordal: bool = False) -> None:
         self.kinematics = kinematics
-        self.targets = targets
+        self._local_places = targets.local_positions
+        self._local_turns = targets.local_rotations
         self._residual = so3.chord_between if chordal else so3.log_between
         which = [kinematics.body_index(b) for b in targets.bodies]
         self._touched = which
@@ -158,7 +161,8 @@ class PoseTask:
         out = object.__new__(PoseTask)
         out.kinematics, out._which = self.kinematics, self._which
         out._touched = self._touched
-        out.targets, out._residual = self.targets[frames], self._residual
+        out._local_places, out._local_turns = self._local_places, self._local_turns
+        out._residual = self._residual
         out._rotations = self._rotations[:, :, frames]
         out._positions, out._local = self._positions[:, frames], self._local[:, frames]
         out._wp, out._wr = self._wp[frames], self._wr[frames]
@@ -167,9 +171,9 @@ class PoseTask:
     def poses(self, state: State) -> tuple[Array, Array]:
         """World rotations ``(frames, tracked, 3, 3)`` and positions of the tracked frames."""
         bodies = state.rotations[:, self._which]
-        offsets = bodies @ self.targets.local_positions[..., None]
+        offsets = bodies @ self._local_places[..., None]
         positions = state.positions[:, self._which] + offsets[..., 0]
-        return bodies @ self.targets.local_rotations, positions
+        return bodies @ self._local_turns, positions
 
     def cost(self, state: State) -> Array:
         """Cost ``(frames,)`` at a state of the task's frames."""
@@ -250,22 +254,12 @@ class FloorTask:
         self._kinematics = kinematics
         self.weight = weight
         self.tolerance = tolerance
-        bodies = np.unique(outline.bodies).tolist()
-        self._which = np.array([kinematics.body_index(b) for b in bodies], dtype=int)
-        self._points = [outline.of(b) for b in bodies]
-        middles = [p.mean(axis=0) for p in self._points]
-        self._middles = np.array(middles).reshape(-1, 3)
-        self._radii = np.array(
-            [
-                np.linalg.norm(p - m, axis=1).max()
-                for p, m in zip(self._points, middles, strict=True)
-            ]
-        )
-        # Of each point (p, 1) and its square: their sums are all that a body's points matter by.
-        whole = [np.column_stack([p, np.ones(len(p))]) for p in self._points]
-        self._moments = [
-            np.column_stack([(p[:, :, None] * p[:, None]).reshape(-1, 16), p]) for p in whole
-        ]
+        clouds = outline.clouds
+        self._which = np.array([kinematics.body_index(c.body) for c in clouds], dtype=int)
+        self._points = [c.points for c in clouds]
+        self._middles = np.array([c.middle for c in clouds]).reshape(-1, 3)
+        self._radii = np.array([c.radius for c in clouds])
+        self._moments = [c.moments for c in clouds]
         self._planes = planes
 
     def __getitem__(self, frames: Array | slice) -> FloorTask:

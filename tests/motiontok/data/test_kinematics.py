@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from bvh import procedural
 from bvh import rotations as rot
+from bvh.forward_kinematics import forward_kinematics
 from bvh.motion import FPS
-from bvh.skeleton import JOINTS, PARENTS, forward_kinematics
+from bvh.skeleton import JOINTS, PARENTS
 from motiontok.data import COLUMNS, FEATURES, REFERENCE, from_motion
 from motiontok.data.kinematics import joint_positions, orthonormal
 from motiontok.data.time_warp import draw_speeds, warped

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bvh import procedural
+from bvh.forward_kinematics import forward_kinematics
 from bvh.rotations import angle_between
-from bvh.skeleton import PARENTS, forward_kinematics
+from bvh.skeleton import PARENTS
 from motiontok.data.leg_ik import LEGS, move_ankles
 
 _ANKLES = [leg[2] for leg in LEGS]

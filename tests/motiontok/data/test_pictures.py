@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 
@@ -207,6 +208,16 @@ def test_a_share_of_every_batch_is_decoded_and_no_more(pictures):
     part.close()
     np.testing.assert_array_equal(found, expected[:, 2:4])
     assert {place % 6 for place in places} == {2, 3}
+
+
+def test_pictures_are_decoded_where_a_process_has_no_list_of_its_cores(pictures, monkeypatch):
+    # As on macOS and Windows; and with a number of torchrun's processes that is none.
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "0")
+    with contextlib.closing(PictureStream(pictures, 8, seed=5)) as stream:
+        assert stream.take(3).shape == (3, 3, 8, 8)
+    decoded = decode_all(pictures[:2], 8, skipped=Skipped())
+    assert [file for file, _ in decoded] == list(pictures[:2])
 
 
 def test_bad_pictures_are_replaced_and_counted(pictures, tmp_path):

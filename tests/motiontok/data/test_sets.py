@@ -84,11 +84,22 @@ def test_whole_actions_are_held_out_where_there_are_any(make_set):
         load_clips(replace(GENERAL, holdout_actions="bow"), [one, two], seed=0)
 
 
+PAPERS = ["dance2_subject2", "fight1_subject2", "run2_subject1", "walk2_subject4"]
+
+
 def test_lafan_holds_out_the_papers_clips_beside_other_sets(make_set):
-    held = ["dance2_subject2", "fight1_subject2", "run2_subject1", "walk2_subject4"]
-    places = [make_set("lafan1", *held, "walk1_subject1"), make_set("two", "c", "d")]
+    places = [make_set("lafan1", *PAPERS, "walk1_subject1"), make_set("two", "c", "d")]
     found = load_clips(load_config("lafan").data, places, seed=0)
-    assert [names_of(of.held_out) for of in found.sets] == [held, ["c"]]
+    assert [names_of(of.held_out) for of in found.sets] == [PAPERS, ["c"]]
+
+
+def test_lafan_holds_out_the_papers_clips_of_packed_files(make_set):
+    place = make_set("lafan1", *PAPERS, "walk1_subject1")
+    for clip in list(place.iterdir()):
+        bvh.write(bvh.Motion.load(clip).to_clip(), clip.with_suffix(".bvh.gz"))
+        clip.unlink()
+    found = load_clips(load_config("lafan").data, [place], seed=0)
+    assert names_of(found.sets[0].held_out) == PAPERS
 
 
 def test_a_clip_of_two_sets_counts_once_in_the_first(make_set):

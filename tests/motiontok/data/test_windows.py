@@ -222,6 +222,8 @@ def test_procedural_clips_take_no_path(tmp_path):
 
 def test_held_out_procedural_clips_are_not_trained_on():
     made = load_clips(DataConfig(clips=3, seconds=1.0), [], seed=0)
+    assert len(made.training) == 3
+    assert len(made.held_out) > 0
     for held in made.held_out:
         assert all(
             not np.allclose(held.rotations, motion.rotations, atol=1e-3) for motion in made.training

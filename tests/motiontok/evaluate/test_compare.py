@@ -1,83 +1,20 @@
-"""Comparisons: the file, the runs, the report; and measuring one tokenizer."""
+"""Comparisons: every run trained, the report, the commands; and measuring one tokenizer."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import math
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import torch
+from comparisons import TINY, TOOLS, outcome_of
 
 from bvh import procedural
-from motiontok.cli.main import main
-from motiontok.config import load_config
-from motiontok.errors import ConfigError, TrainingError
 from motiontok.evaluate import compare as compare_module
-from motiontok.evaluate import lafan
 from motiontok.evaluate.bench import load_bench
 from motiontok.evaluate.compare import Outcome, run_bench
 from motiontok.evaluate.report import comparison_markdown, comparison_rows
-from motiontok.methods import METHODS
-
-TOOLS = Path(__file__).parents[3] / "tools" / "bench"
-TINY = """
-config = "demo"
-seeds = [3, 4]
-target_mm = 1000
-
-[data]
-window = 8
-clips = 4
-seconds = 1.5
-mirror = false
-
-[model]
-codes_per_window = 4
-vocab_size = 8
-width = 8
-heads = 1
-layers = 1
-decoder_width = 8
-decoder_layers = 1
-
-[train]
-steps = 2
-batch_size = 4
-evaluate_every = 1
-checkpoint_every = 1
-log_every = 1
-
-[budgets.low]
-
-[budgets.high]
-model = { codes_per_window = 8 }
-
-[methods.pca-pq]
-
-[methods.pca-sq]
-
-[methods.gumbel-na]
-method = { temperature_end = 0.5 }
-
-[methods.second]
-method = { name = "gumbel-na" }
-train = { steps = 1 }
-"""
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(text, name="bench.toml"):
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
 
 
 @pytest.fixture(scope="module")
@@ -89,111 +26,6 @@ def finished(tmp_path_factory):
     said: list[str] = []
     outcomes = run_bench(bench, out=folder / "out", say=said.append)
     return bench, folder / "out", outcomes, said
-
-
-def test_a_comparison_is_every_method_at_every_budget_with_every_seed(write):
-    bench = load_bench(write(TINY))
-    assert bench.name == "bench"
-    assert bench.methods == ("pca-pq", "pca-sq", "gumbel-na", "second")
-    assert len(bench.cells) == len({c.folder for c in bench.cells}) == 2 * 2 * 4
-    cells = {(c.budget, c.method, c.seed): c for c in bench.cells}
-    one = cells["high", "gumbel-na", 4]
-    assert one.folder == Path("high/gumbel-na/seed-4")
-    assert one.config.method.name == "gumbel-na"
-    assert one.config.method.temperature_end == 0.5
-    assert one.config.model.codes_per_window == 8
-    assert one.config.train.seed == 4
-    # What nothing in the file says comes from the configuration it starts from.
-    assert one.config.train.learning_rate == load_config("demo").train.learning_rate
-    variant = cells["low", "second", 3].config
-    assert (variant.method.name, variant.train.steps) == ("gumbel-na", 1)
-    assert variant.method.temperature_end == 1.0
-    assert [c.is_codec for c in bench.cells[:4]] == [False, True, False, False]
-
-
-def test_a_configuration_beside_the_file_is_found(write, tmp_path):
-    write("[model]\nwidth = 48\nheads = 3\ndecoder_width = 48\n", "mine.toml")
-    bench = load_bench(write('config = "mine.toml"\n[budgets.b]\n[methods.daps]\n'))
-    assert bench.cells[0].config.model.width == 48
-    assert bench.cells[0].seed == 0
-    assert bench.target_mm is None
-
-
-def test_steps_of_a_budget_end_its_runs_whatever_the_configuration_says(write):
-    text = 'config = "folder"\n[budgets.b.train]\nsteps = 5\n[budgets.c]\n[methods.daps]\n'
-    b, c = load_bench(write(text)).cells
-    assert (b.config.train.steps, b.config.train.time_budget) == (5, 0.0)
-    assert c.config.train.time_budget > 0
-
-
-def test_the_benchmark_of_all_methods_loads():
-    bench = load_bench(TOOLS / "methods.toml")
-    assert set(bench.methods) == {*METHODS, "pca-sq"}
-    assert {c.config.train.time_budget for c in bench.cells} == {3.0}
-    rates = {
-        c.config.model.codes_per_window * math.log2(c.config.model.vocab_size) for c in bench.cells
-    }
-    assert rates == {1280.0, 640.0, 160.0, 32.0}
-
-
-def test_the_benchmark_with_temporal_networks_loads():
-    bench = load_bench(TOOLS / "methods-temporal.toml")
-    assert set(bench.methods) == {
-        "rvq", "vqvae", "daps", "gumbel-na", "daps-na", "gumbel", "fsq", "grmck", "ppo", "reinforce"
-    }  # fmt: skip
-    assert {c.bits for c in bench.cells} == {320.0}
-    assert {c.config.train.time_budget for c in bench.cells} == {30.0}
-    assert {c.config.model.networks for c in bench.cells} == {"temporal"}
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ('config = "demo"', 'config = "dmeo"', ["no configuration 'dmeo'", "demo"]),
-        ('config = "demo"', "", ['config = "NAME"']),
-        ("seeds = [3, 4]", "seeds = [3, 3]", ["a seed appears twice"]),
-        ("seeds = [3, 4]", "seeds = []", ["seeds must be a list of whole numbers"]),
-        ("seeds = [3, 4]", "seeds = [0.5]", ["seeds must be a list of whole numbers"]),
-        ("seeds = [3, 4]", "seeds = [-1]", ["low, pca-pq", "train.seed must be 0"]),
-        ("target_mm = 1000", "target_mm = -1", ["target_mm must be a positive number"]),
-        ("target_mm = 1000", "target = 1", ["unknown key target", "target_mm"]),
-        ("[budgets.low]", "[budgets.low]\nsteps = 1", ["budgets.low: unknown key steps"]),
-        ("[budgets.low]", "[budgets.'a/b']", ["budgets.a/b", "leave out /"]),
-        ("[budgets.low]", "[budgets.'..']", ["leading dots"]),
-        ("[methods.second]", "[methods.second.train]\nstepz = 1\n[x]", ["unknown key"]),
-        ('name = "gumbel-na"', 'name = "gumble"', ["low, second", "no method 'gumble'", "gumbel"]),
-        ('name = "gumbel-na"', "samples = 2", ["no method 'second'", "method.name"]),
-        ("steps = 1\n", "steps = 1", []),
-        ("train = { steps = 1 }", "train = 3", ["train is a section, got 3"]),
-        ("train = { steps = 1 }", "train = { steps = 0 }", ["low, second", "train.steps"]),
-        ("train = { steps = 1 }", "data = { clips = 9 }", ["all runs share one [data]"]),
-    ],
-)
-def test_a_bad_comparison_is_answered_by_name(old, new, words, write):
-    assert old in TINY or not words
-    path = write(TINY.replace(old, new, 1))
-    if not words:
-        load_bench(path)
-        return
-    with pytest.raises(ConfigError) as caught:
-        load_bench(path)
-    assert "\n" not in str(caught.value)
-    for word in words:
-        assert word in str(caught.value)
-
-
-@pytest.mark.parametrize("part", ["budgets", "methods"])
-def test_there_must_be_something_to_compare(part, write):
-    kept = "[budgets.b]\n" if part == "methods" else "[methods.daps]\n"
-    with pytest.raises(ConfigError, match=rf"at least one \[{part}\.NAME\]"):
-        load_bench(write(f'config = "demo"\n{kept}'))
-
-
-def test_missing_and_broken_files_are_named(tmp_path, write):
-    with pytest.raises(ConfigError, match=r"cannot read .*none\.toml: No such file"):
-        load_bench(tmp_path / "none.toml")
-    with pytest.raises(ConfigError, match=r"broken\.toml: .*line 1"):
-        load_bench(write("seeds = = 1", "broken.toml"))
 
 
 def test_every_run_is_trained_measured_and_kept(finished):
@@ -247,136 +79,16 @@ def test_what_is_there_is_not_run_again(finished, monkeypatch):
     assert said == ["8 of 8 runs are there already"]
 
 
-def small(write, methods="[methods.gumbel-na]\n", **changes):
-    head = TINY[: TINY.index("[budgets.low]")].replace("[3, 4]", "[3]")
-    for old, new in changes.items():
-        head = head.replace(f"{old} = ", f"{old} = {new} #")
-    return load_bench(write(f"{head}\n[budgets.low]\n{methods}"))
-
-
-def test_an_interrupted_run_goes_on_from_its_checkpoint(write, tmp_path, monkeypatch):
-    bench, out = small(write), tmp_path / "out"
-    whole = run_bench(bench, out=tmp_path / "whole", say=lambda _: None)
-    real = compare_module.evaluate_tokenizer
-
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(compare_module, "evaluate_tokenizer", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run_bench(bench, out=out, say=lambda _: None)
-    folder = out / "low" / "gumbel-na" / "seed-3"
-    assert (folder / "checkpoint.safetensors").is_file()
-    assert not (folder / "result.json").exists()
-    log = (folder / "log.csv").read_text()
-    monkeypatch.setattr(compare_module, "evaluate_tokenizer", real)
-    (resumed,) = run_bench(bench, out=out, say=lambda _: None)
-    assert (folder / "log.csv").read_text() == log
-    assert resumed.result["metrics"]["mse"] == whole[0].result["metrics"]["mse"]
-
-
-def test_only_some_methods_now_and_the_others_another_time(write, tmp_path):
-    bench = small(write, "[methods.pca-pq]\n[methods.gumbel-na]\n[methods.pca-sq]\n")
-    options = {"out": tmp_path / "out", "say": lambda _: None}
-    first = run_bench(bench, only=["pca-sq"], **options)
-    assert [o.cell.method for o in first] == ["pca-sq"]
-    assert "2 of 3 runs are still to do" in comparison_markdown(bench, first)
-    second = run_bench(bench, only=["pca-pq"], **options)
-    assert [o.cell.method for o in second] == ["pca-pq", "pca-sq"]
-    assert second[1].result == first[0].result
-    assert len(run_bench(bench, **options)) == 3
-    with pytest.raises(ConfigError, match="bench has no method 'pca'; choose from pca-pq, "):
-        run_bench(bench, only=["pca"], **options)
-
-
-def test_time_is_the_processors_on_one_thread(write, tmp_path, monkeypatch):
-    """A budget is spent by computing, not by waiting."""
-    bench = small(write, steps="1_000_000\ntime_budget = 0.01")
-    real, seen = compare_module.train, []
-
-    def train(config, *, data, **options):
-        seen.append(torch.get_num_threads())
-        draw = type(data).batch
-
-        def slow(self, *arguments):
-            time.sleep(0.01)
-            return draw(self, *arguments)
-
-        monkeypatch.setattr(type(data), "batch", slow)
-        return real(config, data=data, **options)
-
-    monkeypatch.setattr(compare_module, "train", train)
-    begin = time.monotonic()
-    (outcome,) = run_bench(bench, out=tmp_path / "out", say=lambda _: None)
-    assert seen == [1]
-    metrics = outcome.result["metrics"]
-    assert metrics["steps"] >= 3
-    # 0.6 s of the processor; each step sleeps for 10 ms of the wall clock besides.
-    assert 0.6 <= metrics["training_seconds"] < 2.0
-    slept = time.monotonic() - begin - metrics["training_seconds"]
-    assert slept > 0.01 * metrics["steps"]
-    assert outcome.result["machine"]["threads"] == 1
-
-
-def test_a_result_stays_valid_when_a_setting_is_added(write, tmp_path):
-    bench, out = small(write), tmp_path / "out"
-    (first,) = run_bench(bench, out=out, say=lambda _: None)
-    path = out / first.cell.folder / "result.json"
-    values = json.loads(path.read_text())
-    assert values["config"]["train"].pop("evaluations") == 0
-    path.write_text(json.dumps(values))
-    said = []
-    run_bench(bench, out=out, say=said.append)
-    assert said == ["1 of 1 runs are there already"]
-
-
-def test_results_of_other_settings_are_refused(write, tmp_path):
-    run_bench(small(write), out=tmp_path / "out", say=lambda _: None)
-    with pytest.raises(ConfigError, match=r"result\.json: .*other settings in model"):
-        run_bench(small(write, vocab_size=16), out=tmp_path / "out", say=lambda _: None)
-    path = tmp_path / "out" / "low" / "gumbel-na" / "seed-3" / "result.json"
-    path.write_text("{")
-    with pytest.raises(ConfigError, match=r"result\.json: damaged result; delete its folder"):
-        run_bench(small(write), out=tmp_path / "out", say=lambda _: None)
-
-
-def test_one_failure_does_not_stop_the_others(write, tmp_path, monkeypatch):
-    bench = small(write, "[methods.pca-pq]\n[methods.gumbel-na]\n[methods.pca-sq]\n")
-    real = compare_module.train
-
-    def train(config, **arguments):
-        if config.method.name == "gumbel-na":
-            raise TrainingError("training diverged: for this test")
-        return real(config, **arguments)
-
-    monkeypatch.setattr(compare_module, "train", train)
-    reports = []
-    outcomes = run_bench(
-        bench, out=tmp_path / "out", say=lambda _: None, on_outcome=lambda o: reports.append(len(o))
-    )
-    assert reports == [1, 2, 3]
-    assert [o.error for o in outcomes] == ["", "training diverged: for this test", ""]
-    text = comparison_markdown(bench, outcomes)
-    assert "- low, gumbel-na, seed 3: training diverged: for this test" in text
-    monkeypatch.setattr(compare_module, "train", real)
-    again = run_bench(bench, out=tmp_path / "out", say=lambda _: None)
-    assert [o.error for o in again] == ["", "", ""]
-
-
-def outcome(bench, index, curve=(), **metrics):
-    return Outcome(bench.cells[index], {"metrics": metrics}, tuple(curve))
-
-
 def test_rows_are_means_over_seeds_best_first(write):
     bench = load_bench(write(TINY))
     index = {(c.budget, c.method, c.seed): i for i, c in enumerate(bench.cells)}
     curve = [(1.0, 0.0, 90.0), (2.0, 1.0, 40.0), (5.0, 2.0, 30.0)]
     rows = comparison_rows(
         [
-            outcome(bench, index["low", "gumbel-na", 3], curve, mpjpe_mm=50.0, kl=2.0),
-            outcome(bench, index["low", "gumbel-na", 4], curve[:1], mpjpe_mm=70.0, kl=4.0),
-            outcome(bench, index["low", "pca-sq", 3], mpjpe_mm=55.0),
-            outcome(bench, index["high", "second", 3], curve, mpjpe_mm=10.0, used=[1, 2]),
+            outcome_of(bench, index["low", "gumbel-na", 3], curve, mpjpe_mm=50.0, kl=2.0),
+            outcome_of(bench, index["low", "gumbel-na", 4], curve[:1], mpjpe_mm=70.0, kl=4.0),
+            outcome_of(bench, index["low", "pca-sq", 3], mpjpe_mm=55.0),
+            outcome_of(bench, index["high", "second", 3], curve, mpjpe_mm=10.0, used=[1, 2]),
             Outcome(bench.cells[index["high", "pca-pq", 3]], None, error="x"),
         ],
         40.0,
@@ -425,23 +137,6 @@ def test_the_report_tells_actions_apart(finished):
     for outcome in told:
         del outcome.result["metrics"]["actions"]
     assert "by action" not in comparison_markdown(bench, told)
-
-
-@pytest.fixture
-def command(monkeypatch, capfd, tmp_path):
-    monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["motiontok", *map(str, arguments)])
-        capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = exit.code or 0
-        return code, *capfd.readouterr()
-
-    return run
 
 
 def is_picture(path):
@@ -554,22 +249,3 @@ def test_eval_takes_all_clips_of_a_folder(command, finished, tmp_path):
     code, _, error = command("eval", tmp_path / "none")
     assert code == 2
     assert "no such folder" in error
-
-
-def test_eval_of_the_lafan_baselines_needs_the_data(command, tmp_path):
-    code, _, error = command("eval", "lafan-baselines", "--data", tmp_path)
-    assert code == 2
-    assert len(error.splitlines()) == 1
-
-
-def test_eval_shows_lafan_baselines_beside_what_was_published(command, monkeypatch):
-    measured = [replace(score, l2q=score.l2q + 0.01) for score in lafan.PUBLISHED]
-    monkeypatch.setattr(lafan, "evaluate_baselines", lambda *_, **__: measured)
-    code, shown, _ = command("eval", "lafan-baselines")
-    assert code == 0
-    assert len(shown.splitlines()) == 2 + 8
-    assert "0.57 (0.56)" in shown
-    code, shown, _ = command("eval", "lafan-baselines", "--json")
-    rows = json.loads(shown)
-    assert rows[0]["measured"]["l2q"] == pytest.approx(0.57)
-    assert rows[0]["published"]["l2q"] == 0.56

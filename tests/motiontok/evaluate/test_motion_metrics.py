@@ -15,7 +15,7 @@ from bvh import rotations as rot
 from bvh.skeleton import FEET, JOINTS
 from motiontok.errors import DataError
 from motiontok.evaluate import compare_motions, mean_metrics
-from motiontok.evaluate.motion import foot_skate, procrustes_mpjpe
+from motiontok.evaluate.motion_metrics import foot_skate, procrustes_mpjpe
 
 UP = [0.0, 0.0, 1.0]
 ERRORS = (

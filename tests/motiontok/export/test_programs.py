@@ -287,7 +287,7 @@ def drawn(programs, prior, windows, command, *, action):
 def test_windows_drawn_by_programs_are_those_of_the_prior(joining_prior, exported, functions, kind):
     made = functions(kind)
     options = SamplingOptions(temperature=0.0, tolerance=0.1, plant=False, guidance=1.0)
-    # Programs leave commands open: courses of labels are not exported.
+    # Programs leave commands open: command sequences of labels are not exported.
     alone = TokenPrior(joining_prior.model, fingerprint=joining_prior.fingerprint)
     for command in ((0.9, 0.1, 0.2), (np.nan, np.nan, np.nan)):
         told = {}

@@ -1,4 +1,4 @@
-"""Everything on a device that is not the CPU, as it is on a GPU; elsewhere.py has that device."""
+"""Everything on a device that is not the CPU, as on a GPU; other_process.py has that device."""
 
 from __future__ import annotations
 

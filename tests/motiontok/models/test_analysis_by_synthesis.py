@@ -53,9 +53,10 @@ def test_windows_err_less_by_more_rounds_and_codes_are_those_of_their_targets(qu
 def test_windows_whose_best_rounds_disagree_keep_what_errs_least_together(quantizer, windows):
     """Rounds that suit one half of the windows each, and a penalty for any mixture of them."""
     seen, half = [], torch.arange(len(windows)) % 2 == 0
+    weight = torch.ones((), requires_grad=True)  # as a decoder in training has
 
     def errors(z):
-        error = (bent(z) - bent(windows)).square().sum(dim=1)
+        error = weight * (bent(z) - bent(windows)).square().sum(dim=1)
         seen.append(len(seen))
         if len(seen) == 1:
             return error
@@ -65,6 +66,7 @@ def test_windows_whose_best_rounds_disagree_keep_what_errs_least_together(quanti
     found = analyse(quantizer, windows, errors, rounds=2)
     assert len(seen) == 4
     assert torch.equal(found.codes, quantizer.encode(windows))
+    assert not found.error.requires_grad
 
 
 @pytest.mark.parametrize("first", [1, 3])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from motiontok.errors import InputError, TokenizerError
 from motiontok.prior import TokenPrior
 from motiontok.prior.folder import write_prior
-from motiontok.prior.label_commands import Courses
+from motiontok.prior.label_commands import LabelCommands
 from motiontok.prior.tokens import TokenSet
 
 OPEN = torch.nan
@@ -41,10 +41,10 @@ def steady(action, style, *speeds, windows=5):
     return [(action, style, [[speed, 0.0, 0.0]] * windows) for speed in speeds]
 
 
-def drawn(courses, action, style="", *, windows=3, batch=200, seed=0, **how):
+def drawn(commands, action, style="", *, windows=3, batch=200, seed=0, **how):
     generator = torch.Generator().manual_seed(seed)
     free = torch.full((batch, windows, 3), OPEN)
-    return courses.draw(action, style, free, generator=generator, **how).numpy()
+    return commands.draw(action, style, free, generator=generator, **how).numpy()
 
 
 @settings(deadline=None, max_examples=20)
@@ -57,35 +57,35 @@ def test_what_is_drawn_was_done_by_people_of_the_label(seed, length, clips):
             for _ in range(clips)
         ]
     )
-    courses = Courses.of(tokens, length)
-    assert courses.of_pair
-    for action, style in courses.of_pair:
+    commands = LabelCommands.of(tokens, length)
+    assert commands.of_pair
+    for action, style in commands.of_pair:
         own = tokens.action == tokens.actions.index(action)
         if style:
             own &= tokens.style == tokens.styles.index(style)
         clips_done = tokens.commands[own].reshape(-1, WINDOWS, 3)
         done = np.concatenate([clips_done[:, n : n + length] for n in range(WINDOWS - length + 1)])
-        for one in drawn(courses, action, style, windows=length, batch=8, seed=seed):
+        for one in drawn(commands, action, style, windows=length, batch=8, seed=seed):
             assert np.abs(done - one).max(axis=(1, 2)).min() < 1e-5
 
 
-def test_courses_are_of_their_label_and_style():
+def test_sequences_are_of_their_label_and_style():
     tokens = windows_of(
         *steady("walk", "slow", 0.4, 0.5),
         *steady("walk", "fast", 1.5, 1.6),
         *steady("wave", "", 0.0),
         *steady("", "", 3.0, 4.0),
     )
-    courses = Courses.of(tokens, 3)
+    commands = LabelCommands.of(tokens, 3)
 
     def speeds(*labels):
-        return set(drawn(courses, *labels)[:, 0, 0].astype(float).round(2).tolist())
+        return set(drawn(commands, *labels)[:, 0, 0].astype(float).round(2).tolist())
 
     assert speeds("walk", "slow") == {0.4, 0.5}
     assert speeds("walk") == {0.4, 0.5, 1.5, 1.6}
     assert speeds("", "fast") == {1.5, 1.6}
     assert speeds("wave") == {0.0}
-    assert np.isnan(drawn(courses, "")).all()
+    assert np.isnan(drawn(commands, "")).all()
 
 
 def test_what_tells_a_label_from_others_is_preferred():
@@ -94,42 +94,42 @@ def test_what_tells_a_label_from_others_is_preferred():
         *steady("walk", "", *stands, *np.linspace(0.9, 1.1, 10)),
         *(clip for label in "abcdefgh" for clip in steady(label, "", *stands)),
     )
-    courses = Courses.of(tokens, 3)
-    assert (drawn(courses, "walk")[:, 0, 0] > 0.5).mean() > 0.85
-    assert (drawn(courses, "a") == 0.0).all()
+    commands = LabelCommands.of(tokens, 3)
+    assert (drawn(commands, "walk")[:, 0, 0] > 0.5).mean() > 0.85
+    assert (drawn(commands, "a") == 0.0).all()
 
 
-def test_courses_follow_one_another_without_a_jump():
+def test_sequences_follow_one_another_without_a_jump():
     tokens = windows_of(*steady("walk", "", 0.3, 0.4, 1.9, 2.0))
-    courses = Courses.of(tokens, 3)
-    found = drawn(courses, "walk", windows=20)[..., 0].astype(float)
+    commands = LabelCommands.of(tokens, 3)
+    found = drawn(commands, "walk", windows=20)[..., 0].astype(float)
     assert {0.3, 2.0} <= set(found.round(1).ravel().tolist())
     assert np.abs(np.diff(found, axis=1)).max() < 0.5
     # Nor do they after a prefix.
-    led = drawn(courses, "walk", before=torch.tensor([2.1, 0.0, 0.0]))
+    led = drawn(commands, "walk", before=torch.tensor([2.1, 0.0, 0.0]))
     assert led[..., 0].min() > 1.5
 
 
 def test_the_likeliest_course_is_always_the_same():
-    courses = Courses.of(windows_of(*steady("walk", "", 1.0, 1.0, 1.0, 2.0)), 2)
-    found = [drawn(courses, "walk", greedy=True, seed=seed) for seed in (0, 1)]
+    commands = LabelCommands.of(windows_of(*steady("walk", "", 1.0, 1.0, 1.0, 2.0)), 2)
+    found = [drawn(commands, "walk", greedy=True, seed=seed) for seed in (0, 1)]
     np.testing.assert_array_equal(*found)
     assert (found[0][..., 0] == 1.0).all()
 
 
 def test_clips_that_are_shorter_than_a_course_give_none():
-    courses = Courses.of(
+    commands = LabelCommands.of(
         windows_of(*steady("hop", "", 1.0, windows=2), ("run", "", [[3, 0, 0]])), 3
     )
-    assert not courses.of_pair
-    assert np.isnan(drawn(courses, "hop")).all()
+    assert not commands.of_pair
+    assert np.isnan(drawn(commands, "hop")).all()
 
 
 def test_rows_are_read_as_they_were_written():
     rng = np.random.default_rng(0)
     tokens = windows_of(("a", "x", rng.normal(size=(9, 3))), ("b", "", rng.normal(size=(9, 3))))
-    rows = Courses.of(tokens, 3).rows()
-    again = Courses.read(json.loads(json.dumps(rows)))
+    rows = LabelCommands.of(tokens, 3).rows()
+    again = LabelCommands.read(json.loads(json.dumps(rows)))
     assert len(rows) == 14
     assert again.rows() == rows
 
@@ -146,8 +146,8 @@ def test_a_label_alone_draws_commands_and_obeys_them(tiny_prior):
     codes = tiny_prior.sample(2, label="walk", seed=5)
     bare = TokenPrior(tiny_prior.model, fingerprint=tiny_prior.fingerprint)
     generator = torch.Generator().manual_seed(5)
-    # The course is drawn before the codes.
-    tiny_prior.courses.draw("walk", "", torch.full((1, 2, 3), OPEN), generator=generator)
+    # The command sequence is drawn before the codes.
+    tiny_prior.label_commands.draw("walk", "", torch.full((1, 2, 3), OPEN), generator=generator)
     np.testing.assert_array_equal(
         bare.sample(
             2,
@@ -172,21 +172,21 @@ def test_a_command_is_left_as_it_is(tiny_prior):
         np.testing.assert_array_equal(*codes)
 
 
-def test_priors_without_courses_are_read_and_leave_commands_open(
+def test_priors_without_label_commands_are_read_and_leave_commands_open(
     tiny_prior_run, tiny_tokenizer, tmp_path
 ):
     shutil.copytree(tiny_prior_run / "prior", tmp_path / "old")
     path = tmp_path / "old" / "prior.json"
     values = json.loads(path.read_text())
-    courses = values.pop("courses")
+    rows = values.pop("courses")
     path.write_text(json.dumps(values))
     old = TokenPrior.from_pretrained(path.parent, tokenizer=tiny_tokenizer)
-    assert old.courses is None
+    assert old.label_commands is None
     assert np.isnan(old.commands(3, label="walk", seed=0)).all()
     old.save_pretrained(tmp_path / "again")
     assert "courses" not in json.loads((tmp_path / "again" / "prior.json").read_text())
-    for bad in (courses[0][:-1], [*courses[0][:2], -1.0, *courses[0][3:]], ["walk"]):
-        path.write_text(json.dumps({**values, "courses": [*courses, bad]}))
+    for bad in (rows[0][:-1], [*rows[0][:2], -1.0, *rows[0][3:]], ["walk"]):
+        path.write_text(json.dumps({**values, "courses": [*rows, bad]}))
         with pytest.raises(TokenizerError, match="damaged"):
             TokenPrior.from_pretrained(path.parent, tokenizer=tiny_tokenizer)
 

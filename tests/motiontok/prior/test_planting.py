@@ -9,7 +9,7 @@ import torch
 from bvh.skeleton import JOINTS
 from motiontok import MotionTokenizer
 from motiontok.data import COLUMNS
-from motiontok.evaluate.motion import foot_skate
+from motiontok.evaluate.motion_metrics import foot_skate
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.tokens import commands_of
 

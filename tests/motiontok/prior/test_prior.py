@@ -18,7 +18,8 @@ from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.lopq_codes import LopqCodes
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
 from motiontok.prior.rollout import PartialRollout
-from motiontok.prior.sampling import LABEL_GUIDANCE, choose, filter_logits
+from motiontok.prior.sampling import choose, filter_logits
+from motiontok.sampling_defaults import LABEL_GUIDANCE
 
 
 def test_a_prior_knows_its_labels_and_its_tokenizer(tiny_prior, tiny_tokenizer):
@@ -121,7 +122,7 @@ def test_no_token_sees_what_follows(random_model):
 
 
 def test_labels_alone_are_guided_by_default(tiny_prior):
-    # Without courses, by which a label alone would draw commands.
+    # Without commands of labels, which a label alone would draw.
     alone = TokenPrior(tiny_prior.model, fingerprint=tiny_prior.fingerprint)
 
     def drawn(guidance, **conditions):

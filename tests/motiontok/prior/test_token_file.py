@@ -142,10 +142,15 @@ def test_what_is_cut_off_is_made_again_from_there(tiny_tokenizer, motions, cache
 def test_tokens_not_used_for_long_leave_the_cache(tiny_tokenizer, motions, cache):
     old = make(tiny_tokenizer, motions)
     then = time.time() - 61 * 86400
-    for path in old.folder.iterdir():
+    for path in (*old.folder.iterdir(), old.folder):
         os.utime(path, (then, then))
+    # As another process leaves them: a folder that it has just made, and a file gone since.
+    begun, gone = cache / "tokens" / "begun", cache / "tokens" / "gone"
+    begun.mkdir()
+    gone.mkdir()
+    (gone / "tokens.bin").symlink_to("nowhere")
     new = make(tiny_tokenizer, motions, digests=["1", "0", "2", "3"])
-    assert list((cache / "tokens").iterdir()) == [new.folder]
+    assert set((cache / "tokens").iterdir()) == {new.folder, begun, gone}
 
 
 def test_clips_shorter_than_a_window_are_no_data_and_leave_nothing(tiny_tokenizer, motions, cache):

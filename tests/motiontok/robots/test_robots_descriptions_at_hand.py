@@ -54,6 +54,7 @@ def test_over_processes_a_variant_is_the_variant(tmp_path):
     motions = [procedural.make("walk", seconds=0.5, seed=seed) for seed in range(2)]
     alone = list(retarget_and_evaluate_all(motions, robot, workers=1))
     together = list(retarget_and_evaluate_all(motions, robot, workers=2))
+    assert len(alone) == len(motions)
     for (one, report), (other, again) in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one.qpos, other.qpos)
         assert report == again

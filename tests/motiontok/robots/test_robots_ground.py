@@ -13,11 +13,13 @@ from bvh.procedural.body import Body, solve
 from bvh.procedural.locomotion import walk
 from bvh.procedural.signals import keys, low_pass
 from bvh.procedural.style import Style
-from bvh.rotations import from_axis_angle
+from bvh.rotations import from_axis_angle, to_matrix
 from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
 from motiontok.robots import Follower, Trajectory, evaluate, retarget
 from motiontok.robots.contacts.ground import find_ground
+from motiontok.robots.contacts.online_contacts import SoleReader
+from motiontok.robots.contacts.online_ground import GroundFinder
 
 FLAT = [(0.0, 0.0, 0.0)]
 SLOPE = np.radians(10.0)
@@ -49,6 +51,17 @@ def up_steps(height=0.15, seconds=5.0):
     return solve(performance, body, name="steps"), height * (len(order) - 1)
 
 
+def planes_found(motion):
+    """What a stream of the motion's poses knows of its ground after each of them."""
+    finder = GroundFinder(motion.offsets, motion.fps)
+    quaternions, points = motion.global_transforms()
+    known = []
+    for pose, turned in zip(points.tolist(), to_matrix(quaternions), strict=True):
+        finder.push(pose, turned)
+        known.append(finder.planes)
+    return known
+
+
 def test_flat_ground_is_flat_whatever_one_does_on_it():
     for kind in procedural.KINDS:
         motion = procedural.make(kind, seconds=4, seed=2)
@@ -63,6 +76,24 @@ def test_a_foot_on_a_chair_or_in_the_air_stands_on_nothing():
     foot = motion.global_positions()[:, JOINTS.index("LeftFoot"), 2]
     assert foot.min() > 0.2
     assert find_ground(motion).is_level
+
+
+def test_under_a_foot_that_never_stands_is_the_ground_of_the_other():
+    motion = procedural.make("squat", seconds=3, seed=0)
+    swing = 0.9 + 0.4 * np.sin(np.arange(len(motion)))
+    motion.rotations[:, JOINTS.index("RightUpLeg")] = from_axis_angle([0.0, -1.0, 0.0], swing)
+    heights = {}
+    for level in (-0.5, 0.5):
+        raised = motion.moved(np.array([1.0, 0.0, 0.0, 0.0]), np.array([0.0, 0.0, level]))
+        for planes in (None, [(0.0, 0.0, level)]):
+            ground = find_ground(raised, planes)
+            found = np.concatenate([ground.feet, ground.rest[:, None]], axis=1).round(1)
+            assert (found == found[0]).all()
+            heights[level, planes is None] = found[0, :, 2].tolist()
+    assert heights[-0.5, True] == heights[-0.5, False] == [-0.5, -0.5, -0.5]
+    assert heights[0.5, False] == [0.5, 0.5, 0.5]
+    # What is below a foot in the air may be the floor.
+    assert heights[0.5, True] == [0.5, 0.0, 0.0]
 
 
 def test_a_ramp_is_found_and_feet_lie_flat_on_it(g1):
@@ -150,6 +181,64 @@ def test_a_stream_down_steps_finds_them(g1, look_ahead):
         reports.append(evaluate(trajectory, down, g1))
     assert reports[0].body_depth < 0.02
     assert reports[0].foot_slide < 0.8 * reports[1].foot_slide
+
+
+@pytest.mark.parametrize("look_ahead", [0.0, 0.5])
+def test_a_stream_up_a_ramp_finds_it(g1, look_ahead):
+    motion = up_a_ramp(6.0)
+    plane = (float(np.tan(SLOPE)), 0.0, 0.0)
+    reports = []
+    for known in (None, [(0.0, 0.0, 0.0)]):
+        follower = Follower(g1, offsets=motion.offsets, look_ahead=look_ahead, ground=known)
+        poses = list(zip(motion.root_positions, motion.rotations, strict=True))
+        q = np.array([follower.push(*pose) for pose in [*poses, *follower.latency * poses[-1:]]])
+        # From the fourth step on.
+        late = slice(follower.latency + 75, None)
+        trajectory = Trajectory(q[late], g1.joint_names, motion.fps, "g1")
+        reports.append(evaluate(trajectory, motion[75:], g1, ground=[plane]))
+    assert reports[0].foot_slide < 0.015
+    assert reports[0].foot_slide < 0.5 * reports[1].foot_slide
+    assert reports[0].body_depth < 0.01
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 0.25, 0.5, 1.0, 1.5])
+def test_a_stream_tells_a_ramps_slope_whatever_way_it_is_walked(azimuth):
+    turn = np.pi * azimuth
+    axis = [float(np.sin(turn)), -float(np.cos(turn)), 0.0]
+    motion = procedural.make("walk", seconds=6, seed=4, speed=1.0)
+    motion = motion.moved(from_axis_angle(axis, SLOPE), np.zeros(3))
+    planes = planes_found(motion)
+    ramps = [[p for p in known if p[0] or p[1]] for known in planes]
+    # Four steps show it, and from then on it is known.
+    first = next(k for k, known in enumerate(ramps) if known)
+    assert 30 < first < 75
+    assert all(len(known) == 1 for known in ramps[first:])
+    slopes = np.degrees(np.arctan([known[0][:2] for known in ramps[first:]]))
+    uphill = np.degrees(np.tan(SLOPE)) * np.array([np.cos(turn), np.sin(turn)])
+    np.testing.assert_allclose(slopes, np.broadcast_to(uphill, slopes.shape), atol=0.5)
+
+
+def test_a_stream_on_flat_ground_or_steps_shows_no_ramp():
+    motions = [procedural.make(kind, seconds=6, seed=2) for kind in procedural.KINDS]
+    for motion in motions:
+        assert all(known == [[0.0, 0.0, 0.0]] for known in planes_found(motion)), motion.source.name
+    steps, _ = up_steps()
+    found = planes_found(steps)
+    assert max(map(len, found)) > 1
+    assert not any(a or b for known in found for a, b, _ in known)
+
+
+def test_a_ramp_that_is_left_is_forgotten():
+    motion = up_a_ramp(6.0)
+    level = procedural.make("walk", seconds=6, seed=4, speed=1.0)
+    reader = SoleReader(motion.offsets, motion.fps, None)
+    for part in (motion, level):
+        quaternions, points = part.global_transforms()
+        for pose, turned in zip(points, to_matrix(quaternions), strict=True):
+            soles = reader.read(pose, turned)
+        if part is motion:
+            assert any(plane[0] > 0.1 for plane in soles.planes)
+    assert all(plane[:2] == [0.0, 0.0] for plane in soles.planes)
 
 
 def test_a_clip_cut_elsewhere_stands_on_the_same_ground():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import warnings
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +12,12 @@ import pytest
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
+import bvh.workers
 from bvh import JOINTS, normalize, procedural, read
 from bvh.rotations import exp, from_axis_angle
 from bvh.rotations import normalize as normalize_quaternions
 from motiontok.errors import RobotError
-from motiontok.robots import batch, evaluate, load_robot, retarget, retarget_all
+from motiontok.robots import evaluate, load_robot, retarget, retarget_all
 from motiontok.robots.reports.report import measure
 from motiontok.robots.retargeting import t_pose
 
@@ -153,11 +156,39 @@ def test_many_motions_over_processes_come_back_in_order(g1):
 
 
 def test_one_motion_starts_no_process(g1, monkeypatch):
-    monkeypatch.setattr(batch, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("started"))
+    monkeypatch.setattr(bvh.workers, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("started"))
     motion = procedural.make("walk", seconds=0.1, seed=1)
     (trajectory,) = retarget_all(iter([motion]), g1, workers=2)
     assert len(trajectory) == len(motion)
     assert list(retarget_all([], g1, workers=2)) == []
+
+
+def test_who_stops_early_does_not_wait_for_motions_not_begun(g1, monkeypatch):
+    handed = []
+
+    class OneDone:
+        """Processes that have done the first motion, and begun no other."""
+
+        def __init__(self, *_, **__):
+            pass
+
+        def submit(self, *_):
+            handed.append(Future())
+            if len(handed) == 1:
+                handed[0].set_result("first")
+            return handed[-1]
+
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            for future in handed:
+                assert cancel_futures
+                future.cancel()
+
+    monkeypatch.setattr(bvh.workers, "ProcessPoolExecutor", OneDone)
+    solved = retarget_all([procedural.make("walk", seconds=0.1)] * 9, g1, workers=4)
+    assert next(solved) == "first"
+    solved.close()
+    assert len(handed) > 1
+    assert all(future.cancelled() for future in handed[1:])
 
 
 def test_processes_that_die_leave_nothing_undone(g1):
@@ -190,6 +221,10 @@ def test_a_measurement_is_drawn_and_adds_up_to_the_report(g1, tmp_path):
     assert measurement.speeds.shape == (29, 29)
     plot_measurement(measurement, tmp_path / "walk.png", title="walk")
     assert (tmp_path / "walk.png").read_bytes()[:4] == b"\x89PNG"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one = measure(retarget(motion[:1], g1), motion[:1], g1)
+        plot_measurement(one, tmp_path / "one.png", title="one frame")
 
 
 def test_real_clips_on_the_g1(g1, real_clips):

@@ -240,6 +240,22 @@ def test_windows_leave_still_frames_at_both_ends():
     assert len(windows(np.zeros(9, dtype=bool))[0]) == 0
 
 
+def test_a_body_that_stands_on_both_sides_of_a_seam_alone_is_free(g1):
+    kinematics = Kinematics(g1.model, [1, 7])
+    q = rough(g1, 12)
+    standing = np.isin(np.arange(12), [2, 3, 8, 9])
+    hold = Hold(7, np.array([0.1, 0.0, -0.03]), standing)
+    movement = movement_of(g1, joint=3.0, base=5.0, turn=4.0, still=50.0)
+    whole = banded_gauss_newton._Problem(kinematics, [], movement, [hold], np.zeros(12, bool))
+    # First it stands in one frame of each stretch left, then one is the other's neighbour.
+    some, fewer = np.array([0, 1, 2, 5, 6, 9, 10, 11]), np.array([0, 1, 2, 5, 6, 7])
+    part, now = whole.part(whole.at(q), some, q[some], np.ones(8, bool))
+    q = q[some][fewer]
+    rest, now = part.part(now, fewer, q, np.ones(6, bool))
+    step, _ = rest.step(now, np.ones(6, bool), np.zeros(6))
+    assert not step.any()
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
 def test_runs_are_the_true_stretches(values):
     mask = np.array(values)

@@ -62,6 +62,13 @@ def same(found, wanted):
     np.testing.assert_allclose(found.joints, wanted.joints, atol=1e-5)
 
 
+def test_quaternions_of_few_digits_are_scaled_to_unit_length(tmp_path, g1, dance, arrays):
+    arrays["body_quat_w"] *= 0.995
+    np.savez(tmp_path / "m.npz", **arrays)
+    found, _ = read_tracking(tmp_path / "m.npz", g1, Reading())
+    same(found, dance)
+
+
 @pytest.mark.parametrize("order", ["isaaclab", "mujoco"])
 def test_bodies_tell_the_order_of_joints_without_names(tmp_path, g1, dance, order):
     np.savez(tmp_path / "m.npz", **make(g1, dance, order))

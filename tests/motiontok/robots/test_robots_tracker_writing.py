@@ -95,9 +95,11 @@ def test_contacts_are_where_feet_stand(g1, walked, tmp_path):
 def test_what_is_no_motion_is_refused(g1, walked, tmp_path):
     with pytest.raises(RobotError, match=r"\.npz"):
         save_tracking(walked, g1, tmp_path / "walk.csv")
-    one = Trajectory(walked.qpos[:1], walked.joint_names, 30.0, "g1")
-    with pytest.raises(RobotError, match="one frame"):
-        save_tracking(one, g1, tmp_path / "walk.npz")
+    # At 50 frames/s two of 240 are one too.
+    for frames, fps in ((1, 30.0), (2, 240.0)):
+        short = Trajectory(walked.qpos[:frames], walked.joint_names, fps, "g1")
+        with pytest.raises(RobotError, match="one frame at 50 frames/s has no velocity"):
+            save_tracking(short, g1, tmp_path / "walk.npz")
 
 
 def test_contacts_are_kept_in_files_and_at_other_rates(walked, tmp_path):

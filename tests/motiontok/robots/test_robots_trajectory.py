@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation, Slerp
@@ -40,6 +42,20 @@ def test_npz_round_trip(tmp_path, trajectory, order):
         assert str(data["frame"]) == "world_from_base"
         scalar = data["qpos"][:, 6 if order == "pinocchio" else 3]
         np.testing.assert_allclose(scalar, trajectory.root_rotations[:, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("file", ["robot.npz", "robot.csv"])
+def test_quaternions_of_few_digits_are_scaled_to_unit_length(tmp_path, trajectory, file):
+    # Kinematics would stretch the robot by twice what is missing.
+    short = trajectory.qpos.copy()
+    short[:, 3:7] *= 0.995
+    replace(trajectory, qpos=short).save(tmp_path / file)
+    if file == "robot.npz":
+        found = Trajectory.load(tmp_path / file)
+    else:
+        found = Trajectory.load_csv(tmp_path / file, robot="toy", joint_names=("a", "b", "c"))
+    np.testing.assert_allclose(found.qpos, trajectory.qpos, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found.qpos[:, 3:7], axis=1), 1.0, atol=1e-12)
 
 
 def test_csv_is_xyz_xyzw_joints(tmp_path, trajectory):

@@ -15,7 +15,7 @@ from bvh import procedural
 from motiontok import MotionTokenizer
 from motiontok.data import REFERENCE, Start
 from motiontok.prior import TokenPrior
-from motiontok.prior.label_commands import Course, Courses
+from motiontok.prior.label_commands import CommandSequence, LabelCommands
 from motiontok.serve import Limits, Server
 from motiontok.serve import server as server_module
 from motiontok.serve.client import Client, ServerError, Subscriber
@@ -62,8 +62,8 @@ def test_sampling_is_the_priors(client, small_prior):
 
 def test_a_label_without_a_command_says_what_it_was_led_to_do(client, small_prior, monkeypatch):
     assert "commands" not in client.sample(label="walk")
-    walks = (Course(1.0, np.array([[1.2, 0.0, 0.1], [0.6, 0.0, 0.0]], np.float32)),)
-    monkeypatch.setattr(small_prior, "courses", Courses({("walk", ""): walks}))
+    walks = (CommandSequence(1.0, np.array([[1.2, 0.0, 0.1], [0.6, 0.0, 0.0]], np.float32)),)
+    monkeypatch.setattr(small_prior, "label_commands", LabelCommands({("walk", ""): walks}))
     reply = client.sample(windows=2, label="walk")
     scale = np.array([reply["scale"], reply["scale"], 1.0])
     np.testing.assert_allclose(reply["commands"][0], walks[0].commands * scale, rtol=1e-6)

@@ -11,15 +11,9 @@ import pytest
 
 from bvh import procedural
 from bvh.skeleton import DEFAULT_OFFSETS
-from motiontok import MotionTokenizer
 from motiontok.codes import Codes
 from motiontok.data import Start
 from motiontok.errors import CodesError
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny_run):
-    return MotionTokenizer.from_pretrained(tiny_run)
 
 
 @pytest.fixture(scope="module")

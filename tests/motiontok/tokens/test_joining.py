@@ -11,7 +11,7 @@ from bvh import procedural
 from bvh.rotations import Array, angle_between, from_axis_angle, multiply
 from bvh.skeleton import FEET
 from motiontok.data import COLUMNS, blend_seams, from_motion, lock_feet, lock_feet_onward
-from motiontok.evaluate.motion import foot_skate
+from motiontok.evaluate.motion_metrics import foot_skate
 
 
 def test_smooth_features_are_left_alone() -> None:

@@ -18,11 +18,6 @@ from motiontok.errors import CodesError, DataError
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_run):
-    return MotionTokenizer.from_pretrained(tiny_run)
-
-
-@pytest.fixture(scope="module")
 def motion():
     return procedural.make("dance", seconds=6.0, seed=8)
 
@@ -146,6 +141,17 @@ def test_one_window_may_come_without_its_axis(tokenizer):
         stream.push(np.full(8, 16))
     # A refused push leaves the stream as it was.
     assert len(stream.push([0] * 8)) == 32
+
+
+def test_codes_of_other_shapes_are_refused_and_the_stream_goes_on(tokenizer):
+    codes = np.arange(24).reshape(3, 8) % 16
+    stream, other = tokenizer.stream_decoder(), tokenizer.stream_decoder()
+    for bad in (codes[None], np.stack([codes, codes]), 3, codes[:0], [[0] * 8, [0] * 7]):
+        with pytest.raises(CodesError, match=r"codes: expected"):
+            stream.push(bad)
+        np.testing.assert_array_equal(
+            stream.push(codes).root_positions, other.push(codes).root_positions
+        )
 
 
 @settings(max_examples=25)

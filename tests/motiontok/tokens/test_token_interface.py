@@ -17,11 +17,6 @@ from motiontok.methods import MotionNetworks, make_method
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_run):
-    return MotionTokenizer.from_pretrained(tiny_run)
-
-
-@pytest.fixture(scope="module")
 def motion():
     return procedural.make("walk", seconds=4.2, seed=5)
 

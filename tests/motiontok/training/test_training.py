@@ -1,4 +1,4 @@
-"""The training loop around a method: bad gradients, validation numbers, logs, progress."""
+"""The training loop around a method: bad gradients, validation numbers, logs."""
 
 from __future__ import annotations
 
@@ -8,30 +8,18 @@ import struct
 import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from bvh import procedural
 from motiontok import progress as progress_module
 from motiontok.config import load_config
 from motiontok.data import COLUMNS
-from motiontok.data.clips import Clips, ClipSet, load_clips
-from motiontok.data.training_data import make_training_data
-from motiontok.errors import DataError, MissingDependencyError, TrainingError
-from motiontok.evaluate import plot_curves
+from motiontok.errors import TrainingError
 from motiontok.methods import DiscreteAutoencoder, MotionNetworks, StepResult
 from motiontok.training import LOG_COLUMNS, displayed, evaluate, train
 from motiontok.training.checkpoint import load_checkpoint, read_header
 from motiontok.training.log import read_log
-
-
-@pytest.fixture(scope="module")
-def data(tiny_settings):
-    motions = procedural.dataset(4, seconds=2.0, seed=0)
-    config = load_config("demo", tiny_settings)
-    return make_training_data(Clips((ClipSet("made", motions[:3], motions[3:]),), ""), config.data)
 
 
 @pytest.fixture
@@ -333,104 +321,3 @@ def test_validation_does_not_depend_on_the_batch(data, tiny_settings):
     assert parts == pytest.approx(whole, rel=1e-5)
     few = evaluate(method, data, limit=10)
     assert few["mse"] != whole["mse"]
-
-
-@pytest.fixture
-def clip_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("MOTIONTOK_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "clips"
-    folder.mkdir()
-
-    def write(*names):
-        for seed, name in enumerate(names):
-            procedural.make("walk", seconds=1, seed=seed).save(folder / f"{name}.npz")
-        return folder
-
-    return write
-
-
-def data_config(dataset, **options):
-    return replace(load_config("demo").data, dataset=dataset, **options)
-
-
-def test_every_so_manieth_clip_is_held_out(clip_folder):
-    folder = clip_folder(*(f"clip{i}" for i in range(6)))
-    (folder / "broken.bvh").write_text("hello")
-    found = load_clips(data_config("folder", holdout=3), [folder], seed=0)
-    assert [m.source.name for m in found.held_out] == ["walk_00000", "walk_00003"]
-    assert len(found.training) == 4
-    ((name, reason),) = found.skipped
-    assert name == "broken.bvh"
-    assert reason
-
-
-def test_lafan_holds_out_the_clips_of_the_paper_where_they_are(clip_folder):
-    held = ["dance2_subject2", "fight1_subject2", "run2_subject1", "walk2_subject4"]
-    folder = clip_folder(*held, "walk1_subject1", "walk1_subject5")
-    found = load_clips(data_config("lafan"), [folder], seed=0)
-    assert len(found.held_out) == 4
-    assert len(found.training) == 2
-    assert "CC BY-NC-ND" in found.licence
-
-
-def test_a_single_clip_cannot_be_trained_and_tested_on(clip_folder):
-    with pytest.raises(DataError, match="leaves 0 to train on"):
-        load_clips(data_config("folder"), [clip_folder("alone")], seed=0)
-
-
-def test_curves_are_drawn_without_a_word(tiny_run, tmp_path, recwarn):
-    pytest.importorskip("matplotlib", reason="needs: pip install 'motiontok[render]'")
-    image = pytest.importorskip("PIL.Image", reason="needs: pip install 'motiontok[render]'")
-    out = tmp_path / "curves.png"
-    plot_curves(tiny_run / "log.csv", out, title="tiny")
-    (tmp_path / "short.csv").write_text("step,mse\n0,\n")
-    plot_curves(tmp_path / "short.csv", tmp_path / "short.png", title="no rows")
-    with image.open(out) as picture:
-        picture.load()
-        assert picture.size[0] > 1000
-    assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
-
-
-def test_curves_without_matplotlib_say_what_to_install(tiny_run, tmp_path, monkeypatch):
-    for name in ("matplotlib", "matplotlib.figure", "matplotlib.backends.backend_agg"):
-        monkeypatch.setitem(__import__("sys").modules, name, None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'motiontok\[render\]'"):
-        plot_curves(tiny_run / "log.csv", tmp_path / "curves.png", title="tiny")
-    assert not (tmp_path / "curves.png").exists()
-
-
-def test_progress_on_a_pipe_is_lines_with_an_eta(capsys, monkeypatch):
-    clock = iter(np.arange(0, 1000, 6.0))
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: float(next(clock)))
-    with progress_module.progress("working", 5) as update:
-        for done in range(1, 6):
-            update(done, f"psnr {done}")
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [
-        "working 2/5, ETA 18 s  psnr 2",
-        "working 4/5, ETA 6 s  psnr 4",
-        "working 5/5  psnr 5",
-    ]
-
-
-def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    with progress_module.progress("working", 4) as update:
-        update(1, before=1)
-        update(2)
-        update(4, "psnr 30", total=4)
-    said = capsys.readouterr().err
-    assert "working" in said
-    assert "4/4" in said
-    assert "psnr 30" in said
-
-
-def test_whole_actions_are_held_out(clip_folder):
-    folder = clip_folder(
-        "dataset-1_run_normal_001", "dataset-1_bow_normal_001", "dataset-1_run_old_002"
-    )
-    found = load_clips(data_config("folder", holdout_actions="run, "), [folder], seed=0)
-    assert (len(found.training), len(found.held_out)) == (1, 2)
-    with pytest.raises(DataError, match="kick"):
-        load_clips(data_config("folder", holdout_actions="run,kick"), [folder], seed=0)

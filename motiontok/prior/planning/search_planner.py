@@ -15,7 +15,7 @@ from motiontok.data import Start
 from motiontok.errors import InputError
 from motiontok.prior.model import Conditions
 from motiontok.prior.planning.costs import Cost, Rollout
-from motiontok.prior.planning.planner import State
+from motiontok.prior.planning.planner_interface import State
 from motiontok.prior.prior import TokenPrior
 from motiontok.prior.rollout import PartialRollout
 from motiontok.prior.sampling import SamplingOptions
@@ -54,7 +54,7 @@ class SearchPlanner:
     next call searches anew from there. With ``samples=1`` it is sampling alone.
 
     If the first codes of a window decode without the others, candidates are judged by those, and
-        only the ones that stay are completed. So many more candidates fit in the same time.
+    only the ones that stay are completed. So many more candidates fit in the same time.
 
     Args:
         prior: draws candidates.
@@ -129,7 +129,7 @@ class SearchPlanner:
             beam = self._extend(beam, past, state)
         chosen = torch.cat([past[-1:], beam.codes[0, :1]])[None]
         if self.options.plant:
-            # What was judged is kept to, in all that a command says.
+            # The velocity and turn of the judged window are kept.
             chosen = self.prior.planted(chosen, given=len(past[-1:]))
         return chosen[0, -1].cpu().numpy()
 
@@ -150,7 +150,7 @@ class SearchPlanner:
         best = np.argsort(self._score(grown, state), kind="stable")[: self.beam]
         last = ahead == self.horizon - 1
         if last and ahead:
-            # What is returned has been written already.
+            # The window that is returned is complete already.
             return grown.take(best)
         draft.take(torch.from_numpy(best).to(past.device))
         draft.write(self.prior.codes_per_window)

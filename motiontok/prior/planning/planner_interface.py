@@ -136,7 +136,7 @@ def pose_after(
 
     Args:
         tokenizer: decodes.
-        codes: see there.
+        codes: done after the pose.
         pose: of the frame before them or, if they are ``first``, of frame 0.
         first: whether nothing came before.
     """

@@ -74,7 +74,7 @@ class CommandLimits:
         """
         rows = np.asarray(commands, dtype=np.float64).reshape(-1, 3)
         low, high = self.in_world(world)
-        # What is asked at the limit itself, and scaled on the way, is within it.
+        # A command at the limit is still within it after scaling.
         wrong = (rows < low - 1e-6) | (rows > high + 1e-6)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]

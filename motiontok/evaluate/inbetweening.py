@@ -17,6 +17,7 @@ import numpy as np
 
 from bvh import Clip, lafan, read
 from bvh.archives import find_motion_files, is_archive, unpack
+from bvh.forward_kinematics import forward_kinematics
 from bvh.rotations import (
     Array,
     align_signs,
@@ -27,7 +28,6 @@ from bvh.rotations import (
     rotate,
     slerp,
 )
-from bvh.skeleton import forward_kinematics
 from bvh.splits import parse_name
 from motiontok.errors import DataError
 

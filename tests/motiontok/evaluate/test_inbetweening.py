@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ import bvh
 from bvh import BVHError, Clip, lafan, procedural
 from bvh.rotations import from_axis_angle, identity, multiply, rotate
 from motiontok.errors import DataError
-from motiontok.evaluate.lafan import (
+from motiontok.evaluate import inbetweening
+from motiontok.evaluate.inbetweening import (
     PAST,
     PUBLISHED,
     Statistics,
@@ -31,6 +33,8 @@ from motiontok.evaluate.lafan import (
 )
 
 RNG = np.random.default_rng(0)
+
+
 UNIT = Statistics(np.zeros((22, 3)), np.ones((22, 3)))
 
 
@@ -237,3 +241,22 @@ def test_the_published_table_is_reproduced_on_the_real_data() -> None:
         assert found.l2q == pytest.approx(published.l2q, abs=6e-3)
         assert found.l2p == pytest.approx(published.l2p, abs=6e-4)
         assert found.npss == pytest.approx(published.npss, abs=6e-5)
+
+
+def test_eval_of_the_lafan_baselines_needs_the_data(command, tmp_path):
+    code, _, error = command("eval", "lafan-baselines", "--data", tmp_path)
+    assert code == 2
+    assert len(error.splitlines()) == 1
+
+
+def test_eval_shows_lafan_baselines_beside_what_was_published(command, monkeypatch):
+    measured = [replace(score, l2q=score.l2q + 0.01) for score in inbetweening.PUBLISHED]
+    monkeypatch.setattr(inbetweening, "evaluate_baselines", lambda *_, **__: measured)
+    code, shown, _ = command("eval", "lafan-baselines")
+    assert code == 0
+    assert len(shown.splitlines()) == 2 + 8
+    assert "0.57 (0.56)" in shown
+    code, shown, _ = command("eval", "lafan-baselines", "--json")
+    rows = json.loads(shown)
+    assert rows[0]["measured"]["l2q"] == pytest.approx(0.57)
+    assert rows[0]["published"]["l2q"] == 0.56

@@ -26,8 +26,8 @@ from motiontok.prior.planning.costs import (
     track_path,
     track_velocity,
 )
-from motiontok.prior.planning.planner import follow, pose_after, windows_of
-from motiontok.prior.planning.search import SearchPlanner
+from motiontok.prior.planning.planner_interface import follow, pose_after, windows_of
+from motiontok.prior.planning.search_planner import SearchPlanner
 from motiontok.prior.planning.standing import STANDS, hold_end
 from motiontok.prior.planning.targets import PathTarget, VelocityProfile
 from motiontok.prior.planning.tracking import tracking_errors
@@ -49,8 +49,8 @@ END_TOLERANCE = 0.25
 _LONGEST = 3600.0
 _ROOM = (0.55, 0.75, 0.95)
 """Distances of the hips from a disc on the way around it, metres, wider in each attempt."""
-_TURNING = 1.0  # rad/s at which the body is given time to turn at the end
-_SETTLING = 1.5  # s it is given to come to rest
+_TURNING = 1.0  # rad/s; the turn at the end is given the time that it takes at this rate
+_SETTLING = 1.5  # s; time given to come to rest
 _OF_END = ("end_error_m", "end_heading_error_rad")
 
 
