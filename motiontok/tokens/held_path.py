@@ -24,8 +24,6 @@ __all__ = ["encode_on_path"]
 _TURN = COLUMNS["yaw_rate"].start
 _VELOCITY = COLUMNS["velocity"]
 
-_STEP = 2  # windows; by 1 takes twice the time for a tenth less error, by 4 half for half more
-
 _Codes: TypeAlias = NDArray[np.int64]
 _Again: TypeAlias = Callable[[Array, int, int], _Codes]
 """Codes ``(codes,)`` of a window that has been corrected: of consecutive windows, it and those on
@@ -44,7 +42,7 @@ def encode_on_path(
     first: int | None = None,
     anew: bool = False,
 ) -> _Codes:
-    """Codes of a clip, every other window corrected for the path error up to there.
+    """Codes of a clip, each window corrected for the path error up to there.
 
     The decoded path's error in place and heading at the beginning of a window is added to the
     window's velocities, spread evenly over its frames, and the window is encoded again. So errors
@@ -77,10 +75,10 @@ def encode_on_path(
     # Where the decoded path is before each window; the last ones are found anew at each step.
     poses, filters = [Start()], [StillnessFilter(noise)]
     with fixed_weights(method):
-        for n in range(0, len(windows), _STEP):
-            begin, end = max(n - context, 0), n + _STEP
+        for n, x in enumerate(windows):
+            begin = max(n - context, 0)
             if n:
-                x, now, last = windows[n], poses[n], n * window - 1
+                now, last = poses[n], n * window - 1
                 x[:, _TURN] += (heading[last] - now.yaw) * FPS / window
                 yaw = now.yaw + np.cumsum(x[:, _TURN]) / FPS
                 step = np.diff(place[last : last + window + 1], axis=0)
@@ -88,7 +86,7 @@ def encode_on_path(
                 x[:, _VELOCITY] = FPS * rotated(step, -yaw)
                 codes[n] = again(windows[begin : n + 1 + context], n - begin, n)
             known = max(begin - context, 0)
-            decoded = decode(codes[known : end + context])[begin - known : end - known]
+            decoded = decode(codes[known : n + 1 + context])[begin - known : n + 1 - known]
             del poses[begin + 1 :], filters[begin + 1 :]
             for frames in decoded:
                 filters.append(filters[-1].copy())
