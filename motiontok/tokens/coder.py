@@ -31,7 +31,7 @@ from motiontok.tokens.checks import (
     stand_in,
     whole,
 )
-from motiontok.tokens.path import encode_on_path
+from motiontok.tokens.held_path import encode_on_path
 from motiontok.tokens.windows import (
     cut_windows,
     decode_windows,
@@ -129,8 +129,8 @@ class Coder:
             temperature: 0 is deterministic; a positive value samples.
             generator: source of randomness, on the tokenizer's device; without one, a
                 temperature draws from torch's global one.
-            hold_path: encode window by window and correct each one back to the path of the motion,
-                so that the root of a long motion does not drift.
+            hold_path: correct windows back to the path of the motion, so that the root of a long
+                motion does not drift.
             first: keep only the first so many codes of each window, with a tokenizer whose first
                 codes decode alone (lopq, pca-pq, temporal): fewer bits, coarser motion.
             rate_weight: for daps-temporal, weight of a nat of the tokenizer's own prior against the
@@ -173,11 +173,14 @@ class Coder:
             rows = [
                 encode_on_path(
                     clip,
-                    window=self.frames_per_window,
-                    context=-(-self.method.reach // self.frames_per_window),
-                    encode=lambda x: encoded(x).cpu().numpy(),
+                    self.method,
+                    self.statistics,
+                    encode=encoded,
                     decode=lambda z: self._decoded(z, first=first),
                     noise=self.noise(first),
+                    effort=effort,
+                    first=first,
+                    anew=bool(temperature or rate_weight),
                 )
                 for clip in features.reshape(-1, *features.shape[-2:])
             ]

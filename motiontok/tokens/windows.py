@@ -15,7 +15,14 @@ from motiontok.data import Statistics, accumulate, differentiate, split_windows
 from motiontok.errors import CodesError
 from motiontok.methods import DiscreteAutoencoder
 
-__all__ = ["cut_windows", "decode_windows", "encode_clips", "encode_windows", "log_prob_windows"]
+__all__ = [
+    "cut_windows",
+    "decode_windows",
+    "encode_clips",
+    "encode_windows",
+    "log_prob_windows",
+    "standardized",
+]
 
 _CHUNK = 256
 _TOGETHER = 64
@@ -29,7 +36,8 @@ def cut_windows(features: Array, length: int) -> Array:
     return cut.reshape(*features.shape[:-2], *cut.shape[1:])
 
 
-def _standardized(windows: Array, statistics: Statistics) -> Tensor:
+def standardized(windows: Array, statistics: Statistics) -> Tensor:
+    """As methods take them, ``(count, frames, 203)``, of raw windows ``(..., frames, 203)``."""
     flat = windows.reshape(-1, *windows.shape[-2:])
     return statistics.standardize(accumulate(torch.tensor(flat, dtype=torch.float32)))
 
@@ -65,7 +73,7 @@ def encode_windows(
     """
     device = method.device
     count = _sequences(method, windows.shape[:-2])
-    x = _standardized(windows, statistics).unflatten(0, count)
+    x = standardized(windows, statistics).unflatten(0, count)
     # Only some methods take a weight of rates, or a number of first codes.
     more: dict[str, Any] = {"rate_weight": rate_weight} if rate_weight else {}
     if first and method.fits_first:
@@ -119,7 +127,7 @@ def encode_clips(
                 )
                 out.append(codes)
             continue
-        x = [_standardized(one, statistics).to(method.device) for one in some]
+        x = [standardized(one, statistics).to(method.device) for one in some]
         more = {"first": first} if method.fits_first else {}
         out += [codes[:, :first] for codes in method.encode_clips(x, effort=effort, **more)]
     return out
@@ -153,7 +161,7 @@ def log_prob_windows(
             f"{tuple(codes.shape[:-1])}"
         )
     count = _sequences(method, codes.shape[:-1])
-    x = _standardized(windows, statistics).unflatten(0, count)
+    x = standardized(windows, statistics).unflatten(0, count)
     z = codes.reshape(*count, codes.shape[-1])
     size = max(1, _CHUNK // count[1])
     parts = [

@@ -52,7 +52,7 @@ def streams(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> None:
         apart.append(np.linalg.norm(path - whole.root_positions, axis=-1))
         moved.append(np.linalg.norm(free.root_positions - whole.root_positions, axis=-1))
         truth = motion.global_positions()
-        streamed = free.global_positions() + (path - free.root_positions)[:, None]
+        streamed = np.concatenate([p.global_positions() for p in parts])
         bodies = (truth, free.global_positions(), whole.global_positions(), streamed)
         skates.append([foot_skate(b[: len(truth)], truth=truth, fps=30.0) for b in bodies])
     a, m = (1000 * np.concatenate(x) for x in (apart, moved))

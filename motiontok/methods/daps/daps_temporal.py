@@ -178,7 +178,7 @@ class DapsTemporal(Temporal):
         """
         samples = bool(temperature) and effort == 1
         whole = samples or rate_weight
-        codes, flat = self._analysed(x, effort=effort, first=None if whole else first)
+        codes, flat = self.analysed(x, effort=effort, first=None if whole else first)
         if samples or rate_weight:
             level, shape = self.quantizer.split(flat)
             past = self._past(codes, x.shape[:2])

@@ -170,7 +170,7 @@ class Temporal(DiscreteAutoencoder):
         first: int | None = None,
     ) -> Tensor:
         """As the base has it; the ``first`` codes alone are to decode to what is near, if given."""
-        codes, _ = self._analysed(x, effort=effort, first=first)
+        codes, _ = self.analysed(x, effort=effort, first=first)
         return codes.unflatten(0, x.shape[:2])
 
     @torch.no_grad()
@@ -183,7 +183,7 @@ class Temporal(DiscreteAutoencoder):
         x = torch.cat([windows for clip in clips for windows in (clip, gap)])
         inside = torch.cat([torch.arange(len(clip) + between) < len(clip) for clip in clips])
         inside = inside.to(x.device)
-        codes, _ = self._analysed(x[None], effort=effort, first=first, inside=inside[None])
+        codes, _ = self.analysed(x[None], effort=effort, first=first, inside=inside[None])
         return list(codes[inside].split([len(clip) for clip in clips]))
 
     @override
@@ -264,6 +264,10 @@ class Temporal(DiscreteAutoencoder):
         responses = torch.cat(parts)
         return responses @ responses.T
 
+    def latents_of(self, x: Tensor) -> Tensor:
+        """Latents ``(batch * windows, size)`` of ``(batch, windows, frames, columns)``."""
+        return self._latents(self.error.frames(x))
+
     def _latents(self, frames: Tensor, inside: Tensor | None = None) -> Tensor:
         """Latents ``(batch * windows, size)`` of frames ``(batch, frames, columns)``."""
         return self._by_window(self.encoder(frames, self._steps_inside(inside)))
@@ -274,14 +278,14 @@ class Temporal(DiscreteAutoencoder):
             return None
         return inside.repeat_interleave(self.steps, dim=1)[..., None].to(self.quantizer.mean)
 
-    def _quantized(self, latents: Tensor, first: int | None = None) -> Tensor:
+    def quantized(self, latents: Tensor, first: int | None = None) -> Tensor:
         """Greedy codes ``(batch * windows, n)`` of any number of latents."""
         # A program has no loop over data.
         parts = (latents,) if torch.compiler.is_exporting() else latents.split(PART)
         quantizer = self.quantizer
         return torch.cat([quantizer.quantize(quantizer.project(z), first=first)[0] for z in parts])
 
-    def _analysed(
+    def analysed(
         self, x: Tensor, *, effort: int, first: int | None = None, inside: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Codes ``(batch * windows, n)`` and the latents ``(batch * windows, size)`` quantised.
@@ -296,7 +300,7 @@ class Temporal(DiscreteAutoencoder):
         frames = self.error.frames(x)
         latents = self._latents(frames, inside)
         if effort == 1:
-            return self._quantized(latents, first), latents
+            return self.quantized(latents, first), latents
         at_once = max(1, PART // x.shape[1])
         rows, goals = latents.unflatten(0, x.shape[:2]), frames.view_as(x)
         with fixed_weights(self.decoder):
@@ -309,12 +313,12 @@ class Temporal(DiscreteAutoencoder):
     def _analysed_part(
         self, rows: Tensor, goals: Tensor, inside: Tensor | None, *, rounds: int, first: int | None
     ) -> tuple[Tensor, Tensor]:
-        """:meth:`_analysed` of a few sequences, a part of their windows at a time.
+        """:meth:`analysed` of a few sequences, a part of their windows at a time.
 
         Args:
             rows: latents ``(batch, windows, size)``.
             goals: ``(batch, windows, frames, columns)`` as :meth:`MotionLoss.frames` has them.
-            inside: see :meth:`_analysed`.
+            inside: see :meth:`analysed`.
             rounds, first: see :func:`analyse`.
         """
         sequence = torch.arange(len(rows), device=rows.device)[:, None]
@@ -327,7 +331,7 @@ class Temporal(DiscreteAutoencoder):
             own, end = rows[:, at : at + PART], at + PART
             after = rows[:, end : end + around]
             if after.numel():
-                greedy = self._quantized(after.flatten(0, 1), first)
+                greedy = self.quantized(after.flatten(0, 1), first)
                 after = quantizer.decode(greedy).view_as(after)
             errors = partial(self._errors, goals[:, at:end], inside, before, after)
             found = analyse(
@@ -351,7 +355,7 @@ class Temporal(DiscreteAutoencoder):
 
         Args:
             goals: ``(batch, windows, frames, columns)``.
-            inside: see :meth:`_analysed`.
+            inside: see :meth:`analysed`.
             before, after: latents of windows beside them ``(batch, n, size)``.
             latents: ``(batch * windows, size)``.
         """

@@ -14,6 +14,8 @@ from disks import full_disk, read_only
 import bvh
 from bvh import procedural
 from bvh.motion import Motion
+from motiontok import Codes, MotionTokenizer
+from motiontok.evaluate import compare_motions
 
 
 def broken(name):
@@ -116,7 +118,7 @@ def test_a_run_from_clips_to_codes_and_back(motiontok, tiny_settings, walk, tmp_
     codes = tmp_path / "out" / "walk.npy"
     done = motiontok("encode", walk, "-o", codes, "--tokenizer", run)
     assert done.code == 0, done.err
-    assert "60 frames -> 2 windows x 8 codes of 16 (30 bits/s)" in done.out
+    assert "60 frames -> 2 windows x 8 codes of 16 (30 bits/s), decoded joint error " in done.out
     assert str(codes) in done.out
     assert np.load(codes).shape == (2, 8)
 
@@ -136,6 +138,30 @@ def test_a_run_from_clips_to_codes_and_back(motiontok, tiny_settings, walk, tmp_
         bvh.normalize(bvh.read(again)).global_positions(),
         atol=0.05,
     )
+
+
+def test_encode_says_how_far_off_what_is_decoded_is(motiontok, tmp_path):
+    walk = procedural.make("walk", seconds=40.0, seed=11)
+    walk.save(tmp_path / "walk.npz")
+
+    def encoded(*options):
+        done = motiontok(
+            "encode", tmp_path / "walk.npz", "-o", tmp_path / "codes.npy", "--effort", 1, *options
+        )
+        assert done.code == 0, done.err
+        again = MotionTokenizer.from_pretrained("default").decode_codes(
+            Codes.load(tmp_path / "codes.npy")
+        )
+        apart = np.linalg.norm((again.root_positions - walk.root_positions)[:, :2], axis=1).max()
+        error = compare_motions(walk, again)["mpjpe_mm"]
+        assert f"decoded joint error {error:.1f} mm -> " in done.out
+        return apart, done.err
+
+    apart, said = encoded()
+    assert f"path is up to {apart:.1f} m off; --hold-path corrects it" in said
+    held, said = encoded("--hold-path")
+    assert held < 0.3 < apart
+    assert "path" not in said
 
 
 def test_encoding_twice_gives_one_file(motiontok, tiny_run, walk, tmp_path):
