@@ -131,7 +131,7 @@ class CameraPath:
         yaws = self._yaw_at(times)
         points = figure_points(actors, times)
         # Shifts that hold for the seconds around are smooth, and still enough when averaged.
-        near = round(_SMOOTHING_SECONDS * (keys - 1) / max(times[-1], 1e-9))
+        near = min(keys, round(_SMOOTHING_SECONDS * (keys - 1) / max(times[-1], 1e-3)))
         for _ in range(3):
             found = needs(
                 points,

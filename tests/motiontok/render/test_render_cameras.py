@@ -160,3 +160,11 @@ def test_a_standing_figure_is_as_large_as_it_was() -> None:
     eye = CameraPath("follow", [actor], aspect=0.8).at(1.0)
     away = np.linalg.norm(eye.world_from_camera[:3, 3] - eye.target)
     assert away == pytest.approx(0.63 * actor.height / np.tan(eye.fov / 2), rel=0.12)
+
+
+@pytest.mark.parametrize("kind", CAMERAS)
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_clip_of_a_frame_or_two_is_seen(kind: CameraKind, frames: int) -> None:
+    actor = MannequinActor(procedural.make("walk", seconds=1.0, seed=1)[:frames])
+    view = CameraPath(kind, [actor], aspect=1.0).at(0.0)
+    assert np.abs(screen(view, actor.roots()[0, :3, 3], 1.0)).max() < 0.5
