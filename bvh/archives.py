@@ -45,7 +45,10 @@ _TABLE, _SIDECAR = ".csv", ".csv.json"
 _TITLES, _ROBOT = 8, 19  # lines; a base's 7 numbers and 12 joints
 _NUMBER = re.compile(rb"[-+]?(?:[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?|[0-9]+\.|nan|inf)", re.IGNORECASE)
 _SUBJECT = re.compile(r"(shape|.*_stagei)\.npz", re.IGNORECASE)
-_MOTIONS = {"poses.npy", "root_orient.npy", "rotations.npy", "qpos.npy", "joint_pos.npy"}
+_MOTIONS = {
+    f"{name}.npy"
+    for name in ("poses", "root_orient", "global_orient", "rotations", "qpos", "joint_pos")
+}
 _SETTINGS = "bvh.toml"  # how clips are to be read, see bvh.reading
 _MAX_MEMBER = 1 << 30
 _MAX_TOTAL = 32 << 30

@@ -31,6 +31,8 @@ _ANY_FRAME_TIME = re.compile(
 )
 """With its value, whatever that is: a word behind it, or one alone on the next line."""
 
+_BINARIES = ((b"Kaydara FBX", "FBX"), (b"; FBX", "FBX"), (b"glTF", "glTF"), (b"\x02P", "C3D"))
+_SAVE_IT = "save its skeleton's motion as .bvh, as Blender and other programs can"
 _OR_GIVE_IT = ", or give frames a second (--source-fps, fps= of bvh.read)"
 
 
@@ -135,6 +137,8 @@ class _Parser:
     def _hierarchy(self) -> Header:
         header = Header()
         if self._word().upper() != b"HIERARCHY":
+            if kind := next((k for start, k in _BINARIES if self.data.startswith(start)), None):
+                raise BVHError(f"{self.label}: {kind}, not BVH; {_SAVE_IT}")
             raise self._expected("HIERARCHY, the first word of a BVH file")
         if self._word().upper() != b"ROOT":
             raise self._expected("ROOT")

@@ -37,6 +37,7 @@ Calibrations = Mapping[str, Calibration | None]
 """Calibrations of rigs, by their digests; None if each clip of a rig is measured on itself."""
 
 
+_OF_SMPL = ("poses", "root_orient", "pose_body", "global_orient", "body_pose")
 _OF_ROBOTS = ("qpos", "joint_pos", "body_pos_w")  # arrays
 _SLOWEST, _FASTEST, _FARTHEST = 0.5, 1e4, 1e7  # frames a second; metres
 
@@ -122,7 +123,7 @@ def archive_kind(path: Path) -> str:
     with open_npz(path) as data:
         if any(name in data for name in _OF_ROBOTS):
             return "robot"
-        if "poses" in data or "root_orient" in data or "pose_body" in data:
+        if any(name in data for name in _OF_SMPL):
             return "smpl"
         return "motion" if "joint_names" in data and "rotations" in data else ""
 

@@ -99,7 +99,9 @@ STATURE = 1.72
 Measured as any subject's is (:class:`bvh.Report`): along the bones, 18 cm over the head's joint."""
 
 _WIDTHS = {72: "SMPL", 156: "SMPL+H", 165: "SMPL-X"}
-_RATES = ("mocap_framerate", "mocap_frame_rate")
+_RATES = ("mocap_framerate", "mocap_frame_rate", "fps")
+_PARTS = (("root_orient", "pose_body"), ("global_orient", "body_pose"))  # AMASS; the smplx package
+_PLACES = ("trans", "transl")
 _BODY = 3 * (len(NAMES) - 1)
 _SMPL_ROTATIONS = 52  # joints of SMPL+H, which AMASS writes
 _FULL = 4.0 * np.pi  # rad; two whole turns
@@ -150,6 +152,9 @@ def read_smpl(
 ) -> Pose:
     """Read AMASS' ``.npz``: ``poses``, or ``root_orient`` and ``pose_body``; ``trans``; a rate.
 
+    The names of the smplx package, as estimators of motion from video write them, will do too:
+    ``global_orient``, ``body_pose`` (also of SMPL's 23 joints), ``transl``.
+
     Args:
         path: the file.
         fps: frames per second; overrides the file's.
@@ -165,13 +170,15 @@ def read_smpl(
         raise BVHError(f"{path}: betas and the body model give its height; leave out --height")
     with open_npz(path) as data:
         vectors, model = _vectors(data)
-        trans = numbers(data, "trans")
-        check_finite(trans, "trans", (3,))
+        place = next((name for name in _PLACES if name in data), _PLACES[0])
+        trans = numbers(data, place)
+        check_finite(trans, place, (3,))
         if len(trans) != len(vectors):
-            raise BVHError(f"trans has {len(trans)} frames, the poses have {len(vectors)}")
+            raise BVHError(f"{place} has {len(trans)} frames, the poses have {len(vectors)}")
         rate = fps or next((_one(data, name) for name in _RATES if name in data), None)
         if rate is None:
-            raise BVHError(f"states no {' or '.join(_RATES)}: give the rate with --source-fps")
+            named = f"{', '.join(_RATES[:-1])} or {_RATES[-1]}"
+            raise BVHError(f"states no {named}: give the rate with --source-fps")
         if not 0.5 <= rate <= 1e4:
             raise BVHError(f"states a rate of {rate:g} frames a second: give it with --source-fps")
         gender = _text(data, "gender")
@@ -351,8 +358,7 @@ def _joints(rotations: Array, pelvis: Array) -> Array:
 def _vectors(data: Mapping[str, Any]) -> tuple[Array, str]:
     """Rotation vectors ``(frames, 22, 3)`` and the name of the model they are of."""
     if "poses" in data:
-        poses = numbers(data, "poses")
-        poses = poses.reshape(len(poses), -1) if poses.ndim == 3 else poses
+        poses = _flat(numbers(data, "poses"))
         if poses.ndim != 2 or poses.shape[1] not in _WIDTHS:
             wanted = ", ".join(f"{width} ({name})" for width, name in _WIDTHS.items())
             raise BVHError(f"poses: expected (frames, one of {wanted}), got {poses.shape}")
@@ -360,15 +366,23 @@ def _vectors(data: Mapping[str, Any]) -> tuple[Array, str]:
         model = _WIDTHS[poses.shape[1]]
         body = poses[:, : 3 + _BODY]
     else:
-        root, rest = numbers(data, "root_orient"), numbers(data, "pose_body")
-        check_finite(root, "root_orient", (3,))
-        check_finite(rest, "pose_body", (_BODY,))
+        pelvis, others = next((p for p in _PARTS if p[0] in data or p[1] in data), _PARTS[0])
+        root, rest = (_flat(numbers(data, name)) for name in (pelvis, others))
+        if rest.ndim == 2 and rest.shape[1] == _BODY + 6:
+            rest = rest[:, :_BODY]  # SMPL's hands are two joints more
+        check_finite(root, pelvis, (3,))
+        check_finite(rest, others, (_BODY,))
         if len(root) != len(rest):
-            raise BVHError(f"root_orient has {len(root)} frames, pose_body {len(rest)}")
+            raise BVHError(f"{pelvis} has {len(root)} frames, {others} {len(rest)}")
         body, model = np.concatenate([root, rest], axis=1), "SMPL family"
     if (most := float(np.abs(body).max())) > _FULL:
         raise BVHError(f"poses: a rotation of {most:.4g} rad is too large; are they in degrees?")
     return body.reshape(len(body), -1, 3), model
+
+
+def _flat(vectors: Array) -> Array:
+    """``(frames, joints, 3)`` as ``(frames, 3 joints)``, as most files have it."""
+    return vectors.reshape(len(vectors), -1) if vectors.ndim == 3 else vectors
 
 
 def _one(data: Mapping[str, Any], name: str) -> float:

@@ -65,7 +65,7 @@ def load_motion(
     if motion_io.is_trajectory(path):
         return _load_trajectory(path, reading, robot, robot_map, on_note)
     if robot is not None:
-        raise InputError(f"{path}: not a robot's trajectory; leave out --robot {robot}")
+        raise InputError(f"{path}: not a robot's trajectory; leave out the robot {robot}")
     if is_codes(path):
         codes, opened = open_codes(path, tokenizer=tokenizer, device=device, on_note=on_note)
         return Loaded(opened.decode_codes(codes), kind="codes")

@@ -71,6 +71,21 @@ def test_an_example_writes_codes(folders, example, name, options, tmp_path):
     assert len(tokenizer.decode_codes(codes)) == 90
 
 
+def test_a_robot_is_led_by_commands(folders, example, tmp_path):
+    pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
+    from motiontok.robots import Trajectory, load_robot
+
+    out = tmp_path / "robot.npz"
+    given = [part for option, folder in folders.items() for part in (option, str(folder))]
+    done = example("robot_in_the_loop", *given, "--seconds", "3.2", "--out", out)
+    assert done.returncode == 0, done.stderr
+    found, robot = Trajectory.load(out), load_robot("g1")
+    # Three windows, without the frames that wait for the next one and for the robot's look-ahead.
+    assert 96 - 25 - 15 <= len(found) < 96
+    assert (found.joints >= robot.lower - 1e-6).all()
+    assert (found.joints <= robot.upper + 1e-6).all()
+
+
 def test_quickstart_goes_the_whole_way(folders, example, tmp_path):
     pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
     pytest.importorskip("pyrender", reason="needs: pip install 'motiontok[render]'")
@@ -138,5 +153,5 @@ def test_a_policy_is_trained_on_a_data_set(folders, example, tmp_path):
 def test_every_example_is_tested():
     # The last one where programs are exported.
     tested = {"velocity_follower", "waypoint_walker", "your_own_planner", "remote_planner"}
-    tested |= {"onnx_consumer", "train_policy_on_tokens", "quickstart"}
+    tested |= {"robot_in_the_loop", "onnx_consumer", "train_policy_on_tokens", "quickstart"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

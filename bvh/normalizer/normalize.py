@@ -15,6 +15,7 @@ from bvh.normalizer.body import check_time, extract, uprightness
 from bvh.normalizer.calibration import Calibration, measure
 from bvh.normalizer.canonical import Canonical, from_canonical
 from bvh.normalizer.floor import far_from_floor, find_floor
+from bvh.normalizer.lead_in import without_rest_pose
 from bvh.normalizer.plausible import (
     check_places,
     check_rate,
@@ -128,6 +129,7 @@ def examine(
         ground = find_floor(body)
     body, rolled = roll_back(body, calibration.axes)
     solution = solve(body, calibration.axes)
+    places, turns, led_in = without_rest_pose(solution.positions, solution.rotations, fps=clip.fps)
     joints = calibration.joints
     height = _height(solution.offsets)
     report = Report(
@@ -149,12 +151,13 @@ def examine(
             *check_stature(height),
             *check_root(body.positions, body.frame_time),
             *check_stretch(solution.stretch),
-            *find_jumps(solution.positions, clip.fps),
+            *led_in,
+            *find_jumps(places, clip.fps),
         ),
         up_confidence=calibration.up_confidence,
     )
-    positions = solution.positions - [0.0, 0.0, ground.height]
-    return _motion(clip, positions, solution.rotations, solution.offsets, report, fps=fps), report
+    places = places - [0.0, 0.0, ground.height]
+    return _motion(clip, places, turns, solution.offsets, report, fps=fps), report
 
 
 def _take_over(clip: Clip, canonical: Canonical, *, fps: float) -> tuple[Motion, Report]:

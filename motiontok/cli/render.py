@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -197,6 +198,7 @@ def _actors(
     from motiontok.render import MannequinActor, RobotActor, TokenTrack
 
     actors: list[Actor] = []
+    origins: list[Path] = []
     persons: dict[int, Motion] = {}
     tokens: TokenTrack | None = None
     begins: list[float] = []
@@ -218,7 +220,9 @@ def _actors(
                 frames = part.frames(len(qpos), played.fps, source)
                 begins.append(frames.start / played.fps)
                 qpos = qpos[frames]
-            actors.append(RobotActor(robot, qpos, fps=played.fps, label=robot.name))
+            label = robot.name if len(sources) == 1 else f"{robot.name}, {source.stem}"
+            actors.append(RobotActor(robot, qpos, fps=played.fps, label=label))
+            origins.append(source)
             continue
         label = source.stem
         if source in coded:
@@ -235,6 +239,7 @@ def _actors(
             frames = part.frames(len(motion), motion.fps, source)
             begins.append(frames.start / motion.fps)
             motion = motion[frames]
+        origins += [source] * len(robots)
         for name in robots:
             if name == "skeleton":
                 persons[len(actors)] = motion
@@ -244,9 +249,18 @@ def _actors(
                 # One clip's panels are told apart by the robots, several clips' by both.
                 if len(sources) > 1:
                     actors[-1].label += f", {label}"
+    _tell_apart(actors, origins)
     if overlay:
         _in_the_robots_size(actors, persons)
     return actors, tokens, begins[0] if begins else 0.0
+
+
+def _tell_apart(actors: Sequence[Actor], origins: Sequence[Path]) -> None:
+    """Add the folder to captions that files of one name, in several folders, share."""
+    shared = Counter(actor.label for actor in actors)
+    for actor, origin in zip(actors, origins, strict=True):
+        if shared[actor.label] > 1:
+            actor.label += f" ({origin.resolve().parent.name})"
 
 
 def _in_the_robots_size(actors: list[Actor], persons: Mapping[int, Motion]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from bvh.rotations import Array
 from motiontok.errors import RenderError
 from motiontok.render.actors import Actor
+from motiontok.render.framing import figure_points, needs
 
 __all__ = ["CAMERAS", "CameraKind", "CameraPath", "View", "heading_of"]
 
@@ -23,6 +24,9 @@ _ELEVATION = np.radians(11.0)
 _ORBIT_SECONDS = 14.0
 # A follow camera that copies every step makes the floor shake instead of the figure.
 _SMOOTHING_SECONDS = 0.45
+# Figures are looked at so often, to keep them in the picture; of long clips less often.
+_KEY_SECONDS = 0.1
+_MOST_KEYS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,52 @@ class CameraPath:
             # Crouches and hops stay in the picture without moving it; stairs do move it.
             rise = self._targets[:, 2] - 0.5 * height
             self._targets[:, 2] = 0.5 * height + rise - np.clip(rise, -0.45 * height, 0.2 * height)
+        if any(len(a.meshes(fine=False)) for a in actors):
+            self._keep_in_picture(actors, duration, np.array([tangent * aspect, tangent]))
+
+    def _keep_in_picture(self, actors: Sequence[Actor], duration: float, slopes: Array) -> None:
+        """Move targets, and the camera back, until nothing of a figure is cut off.
+
+        Bodies that lie, kneel, jump or hang are not where a standing one is.
+        """
+        from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d
+
+        keys = min(_MOST_KEYS, max(2, round(duration / _KEY_SECONDS)))
+        times = np.linspace(0.0, max(duration - 1.0 / self._fps, 0.0), keys)
+        frames = times * self._fps
+        numbers = np.arange(len(self._targets))
+        targets = np.stack([np.interp(frames, numbers, at) for at in self._targets.T], axis=1)
+        yaws = self._yaw_at(times)
+        points = figure_points(actors, times)
+        # Shifts that hold for the seconds around are smooth, and still enough when averaged.
+        near = min(keys, round(_SMOOTHING_SECONDS * (keys - 1) / max(times[-1], 1e-3)))
+        for _ in range(3):
+            found = needs(
+                points,
+                targets,
+                yaws,
+                elevation=_ELEVATION,
+                distance=self._distance,
+                slopes=slopes,
+            )
+            around = 2 * keys if self._kind == "fixed" else 2 * near + 1
+            low = maximum_filter1d(found.low, around, axis=0, mode="nearest")
+            high = minimum_filter1d(found.high, around, axis=0, mode="nearest")
+            lack = float(((low - high) / (2.0 * slopes)).max())
+            if lack <= 1e-9:
+                break
+            self._distance += lack
+        shifts = np.where(low > high, (low + high) / 2.0, np.clip(0.0, low, high))
+        if near and self._kind != "fixed":
+            shifts = gaussian_filter1d(shifts, near / 3.0, axis=0, mode="nearest", truncate=3.0)
+        aside, rise = (np.interp(numbers, frames, shift) for shift in shifts.T)
+        yaws = self._yaw_at(numbers / self._fps)
+        shift = np.stack([-np.sin(yaws) * aside, np.cos(yaws) * aside, rise], axis=1)
+        self._targets = self._targets + shift
+
+    def _yaw_at(self, times: Array) -> Array:
+        turning = self._kind == "orbit"
+        return self._yaw + turning * 2 * np.pi * times / _ORBIT_SECONDS
 
     def at(self, time: float) -> View:
         """The view at a time in seconds."""
@@ -116,8 +166,7 @@ class CameraPath:
         before = int(frame)
         after, part = min(before + 1, len(self._targets) - 1), frame - before
         target = (1.0 - part) * self._targets[before] + part * self._targets[after]
-        turn = 2 * np.pi * time / _ORBIT_SECONDS if self._kind == "orbit" else 0.0
-        yaw = self._yaw + turn
+        yaw = float(self._yaw_at(np.asarray(time)))
         back = np.array(
             [
                 np.cos(yaw) * np.cos(_ELEVATION),

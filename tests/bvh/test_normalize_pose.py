@@ -13,6 +13,7 @@ from rigs import RIGS, put_on
 import bvh
 from bvh import JOINTS, Clip, Motion
 from bvh import rotations as rot
+from bvh.normalizer.resample import resample
 from bvh.rotations import Array
 
 INDEX = {name: i for i, name in enumerate(JOINTS)}
@@ -216,3 +217,34 @@ def test_a_foot_without_toe_is_below_its_shin_though_its_zero_pose_is_not() -> N
     found = bvh.normalize(replace(clip, rotations=turns, end_sites=sites))
     assert "LeftToe" not in found.source.joints
     assert np.median(axis(found, "LeftFoot", UP)[:, 2]) > 0.8
+
+
+@pytest.mark.parametrize("fps", [30.0, 120.0])
+@pytest.mark.parametrize("name", ["walk", "run", "dance"])
+def test_a_rest_pose_in_front_of_the_capture_is_replaced(name: str, fps: float) -> None:
+    made = bvh.procedural.make(name, seconds=4.0, seed=3)
+    places, turns = resample(made.root_positions, made.rotations, source_fps=30.0, fps=fps)
+    made = replace(made, root_positions=places, rotations=turns, fps=fps)
+    clip = replace(put_on(RIGS["cmu"][0], made, 0.45 * 39.37), frame_time=1 / fps)
+    turns = clip.rotations.copy()
+    turns[0] = [1.0, 0.0, 0.0, 0.0]
+    found, report = bvh.examine(replace(clip, rotations=turns))
+    expected, clean = bvh.examine(clip)
+    assert [line for line in report.problems if line.startswith("pose: the first frame is a rest")]
+    assert not [line for line in clean.problems if "rest pose" in line]
+    assert len(found) == len(expected)
+    np.testing.assert_allclose(
+        found.global_positions()[0], expected.global_positions()[0], atol=0.03
+    )
+    np.testing.assert_allclose(
+        found.global_positions()[1:], expected.global_positions()[1:], atol=5e-3
+    )
+
+
+def test_a_capture_that_begins_fast_is_left_as_it_is(captures: dict[str, Clip]) -> None:
+    for name in ("run", "kick", "dance"):
+        clip = captures[name]
+        for begin in range(0, clip.frames - 20, 37):
+            cut = replace(clip, rotations=clip.rotations[begin:], positions=clip.positions[begin:])
+            _, report = bvh.examine(cut)
+            assert not [line for line in report.problems if "rest pose" in line], (name, begin)

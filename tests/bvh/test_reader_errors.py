@@ -32,7 +32,7 @@ def with_token(row: int, column: int, token: str) -> str:
 BROKEN: dict[str, tuple[str, str]] = {
     "nothing": ("", r"the file is empty"),
     "blanks": (" \n\t\n", r"the file is empty"),
-    "another format": ("Kaydara FBX Binary", r"line 1: expected HIERARCHY.*found 'Kaydara'"),
+    "another format": ("<mujoco model", r"line 1: expected HIERARCHY.*found '<mujoco'"),
     "no hierarchy": (change("HIERARCHY\n", ""), r"line 1: expected HIERARCHY.*found 'ROOT'"),
     "no root": (change("ROOT", "JOINT"), r"line 2: expected ROOT, found 'JOINT'"),
     "two roots": (change("MOTION", "ROOT Other\n{\n}\nMOTION"), r"line \d+: a second ROOT"),
@@ -234,3 +234,19 @@ def test_old_line_ends_count_lines(tmp_path: Path) -> None:
 
 def test_body_is_what_the_messages_name() -> None:
     assert [j.name for j in BODY] == ["Hips", "Spine", "Head", "LeftLeg"]
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"Kaydara FBX Binary  \x00\x1a\x00", "FBX"),
+        (b"; FBX 7.7.0 project file\n", "FBX"),
+        (b"glTF\x02\x00\x00\x00", "glTF"),
+        (b"\x02P\x21\x00", "C3D"),
+    ],
+)
+def test_other_kinds_of_motion_files_are_named(tmp_path: Path, start: bytes, kind: str) -> None:
+    path = tmp_path / "clip.motion"
+    path.write_bytes(start + bytes(600))
+    with pytest.raises(BVHError, match=rf"clip\.motion: {kind}, not BVH; save .* as \.bvh"):
+        bvh.read(path)

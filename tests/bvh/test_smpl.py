@@ -45,6 +45,17 @@ def test_amass_of_each_width_is_where_its_joints_are(tmp_path: Path, width: int)
     assert loaded.motion.source.name == "walk_poses"
 
 
+@pytest.mark.parametrize(("hands", "deep"), [(0, False), (6, False), (6, True)])
+def test_names_of_the_smplx_package_are_known(tmp_path: Path, hands: int, deep: bool) -> None:
+    wanted = amass.write(tmp_path / "amass.npz", make("walk"), width=0)
+    with np.load(tmp_path / "amass.npz") as data:
+        root, body, trans = data["root_orient"], data["pose_body"], data["trans"]
+    rest = np.concatenate([body, np.zeros((len(body), hands))], axis=1)
+    rest = rest.reshape(len(body), -1, 3) if deep else rest
+    np.savez(tmp_path / "seen.npz", global_orient=root, body_pose=rest, transl=trans, fps=30)
+    assert apart(load_motion(tmp_path / "seen.npz").motion, wanted) < 2e-3
+
+
 def test_y_up_and_z_up_are_told_apart(tmp_path: Path) -> None:
     amass.write(tmp_path / "z.npz", make(), z_up=True)
     amass.write(tmp_path / "y.npz", make(), z_up=False)
@@ -76,7 +87,7 @@ def test_the_rate_is_the_files_or_the_users(tmp_path: Path) -> None:
     amass.write(tmp_path / "new.npz", motion, mocap_framerate=None, mocap_frame_rate=120.0)
     assert len(load_motion(tmp_path / "new.npz").motion) == pytest.approx(60, abs=1)
     amass.write(tmp_path / "no.npz", motion, mocap_framerate=None)
-    with pytest.raises(BVHError, match=r"no\.npz: states no mocap_framerate .*--source-fps"):
+    with pytest.raises(BVHError, match=r"no\.npz: states no mocap_framerate, .*--source-fps"):
         load_motion(tmp_path / "no.npz")
     read = load_motion(tmp_path / "no.npz", reading=Reading(fps=60)).motion
     assert len(read) == pytest.approx(120, abs=1)

@@ -39,7 +39,7 @@ def test_what_has_no_motion_of_its_own_is_refused(tiny_run, tmp_path):
     MotionTokenizer.from_pretrained(tiny_run).encode_to_codes(walk).save(tmp_path / "walk.npy")
     with pytest.raises(InputError, match=r"this is the sidecar; give .*walk\.npy"):
         load_motion(tmp_path / "walk.json")
-    with pytest.raises(InputError, match="not a robot's trajectory; leave out --robot g1"):
+    with pytest.raises(InputError, match="not a robot's trajectory; leave out the robot g1"):
         load_motion(tmp_path / "walk.npz", robot="g1")
 
 

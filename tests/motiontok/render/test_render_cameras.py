@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bvh import JOINTS, procedural
+from bvh import rotations as rot
 from motiontok.errors import RenderError
 from motiontok.render.actors import Part
-from motiontok.render.cameras import CAMERAS, CameraPath, View
+from motiontok.render.cameras import CAMERAS, CameraKind, CameraPath, View
+from motiontok.render.mannequin import MannequinActor
 
 
 @dataclass
@@ -115,3 +118,53 @@ def test_follow_is_smoother_than_the_motion() -> None:
 def test_unknown_camera_lists_the_choices() -> None:
     with pytest.raises(RenderError, match="follow, fixed, orbit"):
         CameraPath("drone", [Dot(walk(0, 3, 1.0))], aspect=1.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", CAMERAS)
+@pytest.mark.parametrize("aspect", [0.8, 1.0, 1.8])
+@pytest.mark.parametrize("attitude", ["lies", "hangs", "kneels", "jumps", "raises arms"])
+def test_no_limb_is_cut_off(kind: CameraKind, aspect: float, attitude: str) -> None:
+    motion = procedural.make("dance", seconds=3.0, seed=4)
+    places, turns = motion.root_positions.copy(), motion.rotations.copy()
+    if attitude == "lies":
+        over = rot.from_axis_angle([0.0, 1.0, 0.0], np.pi / 2)
+        turns[:, 0] = rot.multiply(over, turns[:, 0])
+        places[:, 2] = 0.15
+    elif attitude == "kneels":
+        places[:, 2] -= 0.5
+    elif attitude == "raises arms":
+        for side, sign in (("Left", 1.0), ("Right", -1.0)):
+            up = rot.from_axis_angle([1.0, 0.0, 0.0], sign * np.pi / 2)
+            turns[:, JOINTS.index(side + "Arm")] = up
+    else:
+        places[:, 2] += 1.2 if attitude == "hangs" else 0.5 * np.sin(np.arange(len(places)) / 8)
+    actor = MannequinActor(replace(motion, root_positions=places, rotations=turns))
+    camera = CameraPath(kind, [actor], aspect=aspect)
+    parts = actor.meshes(fine=False)
+    for frame in range(0, len(actor), 11):
+        view = camera.at(frame / actor.fps)
+        points = np.concatenate(
+            [
+                part.vertices @ pose[:3, :3].T + pose[:3, 3]
+                for part, pose in zip(parts, actor.poses(frame), strict=True)
+            ]
+        )
+        local = (points - view.world_from_camera[:3, 3]) @ view.world_from_camera[:3, :3]
+        half = -local[:, 2:] * np.tan(view.fov / 2) * [aspect, 1.0]
+        assert (np.abs(local[:, :2]) < half).all(), frame
+
+
+def test_a_standing_figure_is_as_large_as_it_was() -> None:
+    motion = procedural.make("walk", seconds=3.0, seed=1)
+    actor = MannequinActor(motion)
+    eye = CameraPath("follow", [actor], aspect=0.8).at(1.0)
+    away = np.linalg.norm(eye.world_from_camera[:3, 3] - eye.target)
+    assert away == pytest.approx(0.63 * actor.height / np.tan(eye.fov / 2), rel=0.12)
+
+
+@pytest.mark.parametrize("kind", CAMERAS)
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_clip_of_a_frame_or_two_is_seen(kind: CameraKind, frames: int) -> None:
+    actor = MannequinActor(procedural.make("walk", seconds=1.0, seed=1)[:frames])
+    view = CameraPath(kind, [actor], aspect=1.0).at(0.0)
+    assert np.abs(screen(view, actor.roots()[0, :3, 3], 1.0)).max() < 0.5

@@ -61,6 +61,18 @@ def test_panels_overlay_and_sheet(clips: Path, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "video.gif").n_frames == 5
 
 
+def test_captions_tell_files_of_one_name_apart(clips: Path, tmp_path: Path) -> None:
+    sources = []
+    for folder in ("captured", "decoded"):
+        (tmp_path / folder).mkdir()
+        sources.append(tmp_path / folder / "walk.bvh")
+        sources[-1].write_bytes((clips / "clip.bvh").read_bytes())
+    run(*sources, "-o", tmp_path / "two.png", "--time", 0.5, "--size", "640x300")
+    left, right = np.split(np.asarray(Image.open(tmp_path / "two.png")).astype(int), 2, axis=1)
+    assert np.abs(left - right)[:40, 2:].max() > 60, "captions differ"
+    assert np.abs(left - right)[60:250, 2:].max() <= 8, "figures do not"
+
+
 @pytest.mark.usefixtures("one_g1")
 def test_robot_panels(clips: Path, tmp_path: Path) -> None:
     pytest.importorskip("pinocchio", reason="robots need: pip install 'motiontok[robot]'")

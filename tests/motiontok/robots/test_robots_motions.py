@@ -228,7 +228,7 @@ def test_each_kind_becomes_each_other(run, table, tmp_path, source, out):
         (("w.bvh", "m.csv"), "m.csv: a trajectory needs its robot; give --robot"),
         (
             ("w.bvh", "m.npz", "--robot", "g1"),
-            "w.bvh: not a robot's trajectory; leave out --robot g1",
+            "w.bvh: not a robot's trajectory; leave out the robot g1",
         ),
         (
             ("w.bvh", "m.npz", "--from-robot", "g1"),
