@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -51,13 +52,17 @@ def test_killed_and_started_again_a_server_takes_its_clients_back(tiny_run, some
 
     process = start()
     try:
-        with Client(f"tcp://127.0.0.1:{port}", timeout=20.0) as client:
-            subscriber = Subscriber("plays", f"tcp://127.0.0.1:{states}")
+        with (
+            Client(f"tcp://127.0.0.1:{port}", timeout=20.0) as client,
+            closing(Subscriber("plays", f"tcp://127.0.0.1:{states}")) as subscriber,
+        ):
             client.open("plays", start=[5.0, 0.0, 0.0])
             before = client.push("plays", some_codes)["pose"]
             assert subscriber.receive(5.0)["frame"] >= 0
             process.kill()
             process.wait()
+            while subscriber.receive(0.2) is not None:
+                pass  # states that the killed server had sent
             process = start()
             # The client comes back by itself, and the body goes on from where it was.
             after = client.push("plays", some_codes[:1])
@@ -66,7 +71,6 @@ def test_killed_and_started_again_a_server_takes_its_clients_back(tiny_run, some
             # Up to five frames on, and this hardly trained tokenizer goes fast; the start, where
             # a new session would be, is a metre away.
             np.testing.assert_allclose(state["root_pos"][:2], before[:2], atol=0.45)
-            subscriber.close()
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     finally:
