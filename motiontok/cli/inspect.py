@@ -62,9 +62,7 @@ def inspect(
     refuse_pickle(clip)
     trajectory = is_trajectory(clip)
     if robot is not None and not trajectory:
-        raise InputError(
-            f"{clip}: not a robot's trajectory; leave out the robot {robot}"
-        )
+        raise InputError(f"{clip}: not a robot's trajectory; leave out the robot {robot}")
     if trajectory or clip.suffix.lower() in (".npz", ".npy"):
         if picture is not None:
             raise InputError(f"{clip}: --picture is for .bvh files; `motiontok render` draws this")
