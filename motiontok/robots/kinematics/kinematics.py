@@ -127,16 +127,18 @@ class Kinematics:
         moves = np.zeros((model.njoints, model.njoints))  # whether a joint moves a body
         for body in range(model.njoints):
             moves[model.supports[body].tolist(), body] = 1.0
-        self._subtree = moves[joint_of][:, self.bodies]
+        # Row by row in memory, as products want them.
+        self._subtree = np.ascontiguousarray(moves[joint_of][:, self.bodies])
         # Columns of one joint are each other's ancestors: count the pair once.
         once = np.where(joint_of[:, None] == joint_of, 0.5, 1.0)
-        self._ancestor = moves[joint_of][:, joint_of] * once
+        self._ancestor = np.ascontiguousarray(moves[joint_of][:, joint_of] * once)
 
     def of(self, bodies: Sequence[int]) -> Kinematics:
         """The same of some of the bodies alone. Both use the same memory of Pinocchio's."""
         out = copy.copy(self)
         out.bodies, out._scratch = list(bodies), {}
-        out._subtree = self._subtree[:, [self.body_index(body) for body in bodies]]
+        columns = [self.body_index(body) for body in bodies]
+        out._subtree = np.ascontiguousarray(self._subtree[:, columns])
         return out
 
     @property
