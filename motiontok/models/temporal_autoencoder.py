@@ -19,11 +19,11 @@ __all__ = ["GAP", "REACH", "STRIDE", "TemporalDecoder", "TemporalEncoder", "bloc
 STRIDE = 4
 """Frames a latent."""
 
-REACH = 25
-"""Frames before and after a window on which its latents, or its frames, depend.
+REACH = 26
+"""Frames before and after a window on which its frames depend; its latents depend on one less.
 
 Both ways: two halvings of the frames with kernels of 4, a block between them with one step to each
-side, and three blocks of latents with 1, 3 and 1.
+side, and three blocks of latents with 1, 3 and 1. Decoded frames are smoothed over one neighbour.
 """
 
 _LAPPED = 16  # frames that a latent of the lapped transform sees
@@ -99,6 +99,9 @@ class TemporalEncoder(nn.Module):
 class TemporalDecoder(nn.Module):
     """Latents ``(batch, steps, channels)`` to frames ``(batch, 4 steps, columns)``.
 
+    The last step is a binomial filter over three frames. What it takes away is mostly the codes'
+    error, which changes faster than motion does.
+
     Args and attributes are those of :class:`TemporalEncoder`.
     """
 
@@ -122,9 +125,20 @@ class TemporalDecoder(nn.Module):
     def forward(
         self, latents: Tensor, inside: Tensor | None = None, *, linear: bool = False
     ) -> Tensor:
-        """Frames; arguments are those of the encoder."""
+        """Frames; arguments are those of the encoder. Linear ones are not smoothed."""
         y: Tensor = self.lapped(latents, inside)
-        return y if linear else y + self.layers(latents / self.scale, inside)
+        return y if linear else _smoothed(y + self.layers(latents / self.scale, inside), inside)
+
+
+def _smoothed(frames: Tensor, inside: Tensor | None) -> Tensor:
+    """Half of each frame and a quarter of both neighbours; at an end, of the frame itself."""
+    before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
+    after = torch.cat([frames[:, 1:], frames[:, -1:]], dim=1)
+    if inside is not None:
+        known = inside.repeat_interleave(STRIDE, dim=1) > 0.0
+        before = torch.where(torch.cat([known[:, :1], known[:, :-1]], dim=1), before, frames)
+        after = torch.where(torch.cat([known[:, 1:], known[:, -1:]], dim=1), after, frames)
+    return 0.5 * frames + 0.25 * (before + after)
 
 
 @torch.no_grad()

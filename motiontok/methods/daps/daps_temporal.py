@@ -72,7 +72,7 @@ class DapsTemporal(Temporal):
         """Give the policy the quantiser's units, frequencies and residual."""
         self.policy.rates.start()
         with torch.no_grad():
-            flat = self._latents(self.error.frames(stretches(draw(PART))))
+            flat = self.latents_of(stretches(draw(PART)))
             _, shape = self.quantizer.split(flat)
             left = shape - self.quantizer.shapes(self.quantizer.encode(flat))
             self.policy.left.copy_(left.square().sum(dim=-1).mean())
@@ -199,7 +199,7 @@ class DapsTemporal(Temporal):
 
         The size is no choice of the policy: it has 0 if it is the window's own, -inf if not.
         """
-        flat, z = self._latents(self.error.frames(x)), codes.flatten(0, 1)
+        flat, z = self.latents_of(x), codes.flatten(0, 1)
         level, shape = self.quantizer.split(flat)
         past = self._past(z, codes.shape[:2])
         first = torch.where(z[:, 0] == level, 0.0, -torch.inf)

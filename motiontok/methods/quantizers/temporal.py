@@ -245,7 +245,7 @@ class Temporal(DiscreteAutoencoder):
         while count < _FIT and ends < 2:
             x = stretches(draw(PART))
             ends += len(x) < PART
-            parts.append(self._latents(self.error.frames(x)))
+            parts.append(self.latents_of(x))
             count += len(parts[-1])
         return torch.cat(parts)
 
@@ -266,11 +266,7 @@ class Temporal(DiscreteAutoencoder):
 
     def latents_of(self, x: Tensor) -> Tensor:
         """Latents ``(batch * windows, size)`` of ``(batch, windows, frames, columns)``."""
-        return self._latents(self.error.frames(x))
-
-    def _latents(self, frames: Tensor, inside: Tensor | None = None) -> Tensor:
-        """Latents ``(batch * windows, size)`` of frames ``(batch, frames, columns)``."""
-        return self._by_window(self.encoder(frames, self._steps_inside(inside)))
+        return self._by_window(self.encoder(self.error.frames(x)))
 
     def _steps_inside(self, inside: Tensor | None) -> Tensor | None:
         """``(batch, steps, 1)`` of latents, of windows ``(batch, windows)`` that are inside."""
@@ -298,7 +294,7 @@ class Temporal(DiscreteAutoencoder):
                 :data:`PART` windows.
         """
         frames = self.error.frames(x)
-        latents = self._latents(frames, inside)
+        latents = self._by_window(self.encoder(frames, self._steps_inside(inside)))
         if effort == 1:
             return self.quantized(latents, first), latents
         at_once = max(1, PART // x.shape[1])
