@@ -38,7 +38,7 @@ Calibrations = Mapping[str, Calibration | None]
 
 
 _OF_SMPL = ("poses", "root_orient", "pose_body", "global_orient", "body_pose")
-_OF_ROBOTS = ("qpos", "joint_pos", "body_pos_w")  # arrays
+_OF_ROBOTS = ("qpos", "joint_pos", "body_pos_w", "dof_pos")  # arrays
 _SLOWEST, _FASTEST, _FARTHEST = 0.5, 1e4, 1e7  # frames a second; metres
 
 
