@@ -42,6 +42,7 @@ _ARCHIVE_SUFFIXES = (
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2",
 )  # fmt: skip
 _TABLE, _SIDECAR = ".csv", ".csv.json"
+_CODES = ".npy"
 _TITLES, _ROBOT = 8, 19  # lines; a base's 7 numbers and 12 joints
 _NUMBER = re.compile(rb"[-+]?(?:[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?|[0-9]+\.|nan|inf)", re.IGNORECASE)
 _SUBJECT = re.compile(r"(shape|.*_stagei)\.npz", re.IGNORECASE)
@@ -197,10 +198,11 @@ def result_names(names: Sequence[str], suffix: str) -> dict[str, str]:
     would not take, with what is written beside them, end in a digest instead.
 
     Args:
-        names: relative POSIX paths that :func:`find_motion_files` found.
+        names: relative POSIX paths of files of motion, or of codes (``.npy``).
         suffix: of the results, such as ``.npy``.
     """
-    found = {name: f"{_without_suffix(name)}{suffix}" for name in names}
+    endings = (*MOTION_SUFFIXES, _TABLE, _CODES)
+    found = {name: f"{_without_suffix(name, endings)}{suffix}" for name in names}
     while len(set(found.values())) < len(found):
         count = Counter(found.values())
         found = {n: r if count[r] == 1 else f"{n}{suffix}" for n, r in found.items()}
@@ -217,7 +219,7 @@ def _fitting(result: str, suffix: str) -> str:
     return f"{folder}/{kept}-{digest}{suffix}" if folder else f"{kept}-{digest}{suffix}"
 
 
-def _without_suffix(name: str, suffixes: Sequence[str] = (*MOTION_SUFFIXES, _TABLE)) -> str:
+def _without_suffix(name: str, suffixes: Sequence[str]) -> str:
     # The longest, so that .bvh.gz is taken away as a whole.
     fitting = [s for s in suffixes if name.lower().endswith(s)]
     return name[: -max(map(len, fitting), default=0) or None]

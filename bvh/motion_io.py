@@ -16,6 +16,7 @@ from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.motion import FPS, Motion
 from bvh.normalizer import Calibration, Report, examine
+from bvh.normalizer.glitches import find_glitches
 from bvh.normalizer.plausible import check_stature, find_jumps
 from bvh.reading import Reading, Settings, read_clip
 from bvh.rigs import rig_of
@@ -38,7 +39,7 @@ Calibrations = Mapping[str, Calibration | None]
 
 
 _OF_SMPL = ("poses", "root_orient", "pose_body", "global_orient", "body_pose")
-_OF_ROBOTS = ("qpos", "joint_pos", "body_pos_w")  # arrays
+_OF_ROBOTS = ("qpos", "joint_pos", "body_pos_w", "dof_pos")  # arrays
 _SLOWEST, _FASTEST, _FARTHEST = 0.5, 1e4, 1e7  # frames a second; metres
 
 
@@ -181,7 +182,11 @@ def _read_npz(path: Path, reading: Reading) -> Loaded:
         root_between_bodies(motion.offsets, motion.offsets)
     except BVHError as error:
         raise BVHError(f"{path}: {error}") from None
-    odd = find_jumps(motion.root_positions, motion.fps) + check_stature(_height(motion))
+    odd = (
+        *find_jumps(motion.root_positions, motion.fps),
+        *find_glitches(motion.rotations, motion.fps),
+        *check_stature(_height(motion)),
+    )
     return Loaded(motion.resampled(FPS), odd)
 
 

@@ -21,6 +21,7 @@ KINDS: dict[str, str] = {
     "feet": "a foot is rolled over, sole up, as no ankle goes",
     "floor": "the body is far from its floor",
     "jump": "the root moves as no body does",
+    "glitch": "a joint turns in one frame as no body does",
     "frame-rate": "the clip has very few or very many frames a second",
     "frame-time": "the number behind Frame Time: is not in seconds",
     "pose": "something that the clip does not show was assumed",

@@ -20,6 +20,7 @@ FILES = [
     *(
         ROOT / "motiontok" / "robots" / f"{n}.py"
         for n in (
+            "files/gmr_reading",
             "files/trajectory_io",
             "files/rows",
             "files/tables",

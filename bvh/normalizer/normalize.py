@@ -15,6 +15,7 @@ from bvh.normalizer.body import check_time, extract, uprightness
 from bvh.normalizer.calibration import Calibration, measure
 from bvh.normalizer.canonical import Canonical, from_canonical
 from bvh.normalizer.floor import far_from_floor, find_floor
+from bvh.normalizer.glitches import find_glitches
 from bvh.normalizer.lead_in import without_rest_pose
 from bvh.normalizer.plausible import (
     check_places,
@@ -153,6 +154,7 @@ def examine(
             *check_stretch(solution.stretch),
             *led_in,
             *find_jumps(places, clip.fps),
+            *find_glitches(turns, clip.fps),
         ),
         up_confidence=calibration.up_confidence,
     )
@@ -181,6 +183,7 @@ def _take_over(clip: Clip, canonical: Canonical, *, fps: float) -> tuple[Motion,
             *far_from_floor(canonical.points[..., 2].min(axis=1) / size),
             *check_stature(height),
             *find_jumps(canonical.positions, clip.fps),
+            *find_glitches(canonical.rotations, clip.fps),
         ),
     )
     turns, offsets = canonical.rotations, canonical.offsets

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motiontok.cli.ranges import range_options
 from motiontok.cli.reading_options import reading_options, robot_options
 
 if TYPE_CHECKING:
     from bvh import Motion
     from bvh.reading import Reading
+    from motiontok.cli.ranges import Range
 
 __all__ = ["convert"]
 
@@ -27,6 +29,7 @@ _ROBOTS = (".robot.npz", ".csv")
     "--tokenizer",
     help="Tokenizer of the codes, if IN is codes.npy, or for a data set's tokens.",
 )
+@range_options
 @reading_options()
 def convert(
     source: Path,
@@ -35,6 +38,7 @@ def convert(
     map_path: Path | None,
     from_robot: str | None,
     tokenizer: str | None,
+    part: Range,
     reading: Reading,
     strict: bool,
 ) -> None:
@@ -49,7 +53,8 @@ def convert(
     .robot.npz  a trajectory of --robot
     .csv        the same in the layout of LAFAN1 retargeting
 
-    IN is any of them, or codes. --robot names the robot of OUT, or of IN if OUT is no trajectory.
+    IN is any of them, or codes; --from and --to cut it. --robot names the robot of OUT, or of IN if
+    OUT is no trajectory.
 
     A folder of a robot's trajectories, as `retarget` writes it, becomes a data set of LeRobot (v3)
     with tokens of the default or given tokenizer. Such a data set becomes a folder of trajectories.
@@ -59,6 +64,8 @@ def convert(
     from motiontok.errors import InputError
 
     if source.is_dir():
+        if part:
+            raise InputError(f"{part}: only one file of motion can be cut")
         _folder(source, out, robot, map_path, tokenizer, alone=bool(from_robot or reading.digest))
         return
     name = out.name.lower()
@@ -85,6 +92,8 @@ def convert(
     )
     if not len(motion):
         raise InputError(f"{source}: has no frames")
+    if part:
+        motion = motion[part.frames(len(motion), motion.fps, source)]
     if onto and robot is not None:
         _onto(motion, out, robot, map_path)
     elif name.endswith(".npy"):

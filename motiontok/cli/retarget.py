@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motiontok.cli.ranges import range_options
 from motiontok.cli.reading_options import of_robot, reading_options
 
 if TYPE_CHECKING:
     from bvh import Motion
     from bvh.reading import Reading
     from motiontok.cli.layouts import Layout
+    from motiontok.cli.ranges import Range
     from motiontok.robots import Robot
     from motiontok.robots.files.trajectory import Order
 
@@ -51,7 +53,8 @@ _MOST_FPS = 1000
     "--from-robot",
     help="Robot of SOURCE, or of trajectories in it, for trajectories that name none.",
 )
-@click.option("--tokenizer", help="Tokenizer of the codes, if SOURCE is codes.npy.")
+@click.option("--tokenizer", help="Tokenizer of the codes, if SOURCE is codes.")
+@range_options
 @click.option("--fps", type=float, help="Frames per second of the output  [default: the motion's]")
 @click.option(
     "--order",
@@ -104,6 +107,7 @@ def retarget(
     map_path: Path | None,
     from_robot: str | None,
     tokenizer: str | None,
+    part: Range,
     fps: float | None,
     order: Order,
     plot: Path | None,
@@ -118,9 +122,10 @@ def retarget(
     """Put SOURCE on a robot by inverse kinematics.
 
     SOURCE is a clip (.bvh), a motion (.npz), tokens (codes.npy), another robot's trajectory
-    (.npz, .csv), or a folder of all of these but tokens. For a folder, OUTPUT is a folder too, all
-    cores are used, and the same command again continues where it ended; retarget.jsonl there has a
-    report per clip. What this command wrote below SOURCE is left out.
+    (.npz, .csv), or a folder of all of these, such as the codes that `encode FOLDER` writes. --from
+    and --to cut one file. For a folder, OUTPUT is a folder too, all cores are used, and the same
+    command again continues where it ended; retarget.jsonl there has a report per clip. What this
+    command wrote below SOURCE is left out.
     """
     from motiontok.cli.layouts import Layout
     from motiontok.cli.sources import check_reading, load_motion, open_robot
@@ -141,6 +146,8 @@ def retarget(
     if source.is_dir():
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
+        if part:
+            raise InputError(f"{part}: only one file of motion can be cut")
         from motiontok.cli.retarget_folder import retarget_folder
         from motiontok.robots.reports.ledger import parse_limits, require_measured
 
@@ -156,6 +163,7 @@ def retarget(
             read,
             layout,
             suffix=suffix,
+            tokenizer=tokenizer,
             bounds=limits,
             ground=ground,
             as_json=as_json,
@@ -173,6 +181,8 @@ def retarget(
 
     refuse_inputs([output], [source])
     motion = load_motion(source, tokenizer=tokenizer, robot=from_robot, **read)
+    if part:
+        motion = motion[part.frames(len(motion), motion.fps, source)]
     robot = open_robot(robot_name, map_path)
     _clip(motion, output, robot, layout, ground=ground, plot=plot, as_json=as_json)
 

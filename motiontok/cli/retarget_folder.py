@@ -1,4 +1,4 @@
-"""``motiontok retarget FOLDER``: a folder of clips, robots' motion too, onto a robot; resumable."""
+"""``motiontok retarget FOLDER``: clips, codes and robots' motion onto a robot; resumable."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motiontok.cli.folder_codes import CodesDecoder, codes_in
 from motiontok.cli.outputs import refuse_inputs
 from motiontok.cli.sources import load_motion, print_notes
 from motiontok.cli.trajectories import is_trajectory
@@ -33,11 +34,12 @@ def retarget_folder(
     layout: Layout,
     *,
     suffix: str,
+    tokenizer: str | None,
     bounds: Mapping[str, float],
     ground: list[list[float]] | None,
     as_json: bool,
 ) -> None:
-    """Put every clip and every robot's trajectory of a folder on a robot, over all cores.
+    """Put every clip, robot's trajectory and file of codes of a folder on a robot, on all cores.
 
     A trajectory is written, and entered in the ledger with its report, as soon as it is
     there. Clips whose content and settings are in the ledger are left alone.
@@ -48,13 +50,13 @@ def retarget_folder(
         read: how clips are read, for :func:`load_motion`.
         layout: of the files.
         suffix: of their names.
+        tokenizer: of codes in the folder; by default the one that they name.
         bounds: clips whose figures are beyond are left out.
         ground: as for :func:`motiontok.robots.retarget`.
         as_json: print the reports as JSON.
     """
     from bvh import BVHError
     from bvh.archives import result_names
-    from bvh.clip_files import names_in
     from bvh.reading import Settings
     from bvh.remarks import summary as in_few_lines
     from motiontok.locks import locked
@@ -72,7 +74,8 @@ def retarget_folder(
 
     if output.suffix in (".npz", ".csv"):
         raise InputError(f"{output}: SOURCE is a folder, so the output must be a folder too")
-    files = names_in(source)
+    coded = set(codes_in(source))
+    files = _files_in(source, coded)
     written = _results_among(files, source, output)
     files = [file for file in files if file not in written]
     if not files:
@@ -80,6 +83,7 @@ def retarget_folder(
     results = result_names(files, suffix)
     refuse_inputs((output / name for name in results.values()), (source / file for file in files))
     print_notes(_left_out(written, source, output, set(results.values())))
+    decode = CodesDecoder(tokenizer)
     broken: list[str] = []
     settings = Settings(read["reading"])
     how = _settings(robot, read, layout, bounds, ground)
@@ -102,7 +106,11 @@ def retarget_folder(
                 if file in done:
                     continue
                 try:
-                    motion = load_motion(source / file, tell=remarks.append, **read)
+                    motion = (
+                        decode(source / file)
+                        if file in coded
+                        else load_motion(source / file, tell=remarks.append, **read)
+                    )
                 except (BVHError, InputError) as error:
                     broken.append(str(error))
                     continue
@@ -148,6 +156,20 @@ def retarget_folder(
     _tell(source, output, robot, lines, broken, there=there, as_json=as_json)
 
 
+def _files_in(source: Path, coded: Set[str]) -> list[str]:
+    """Relative paths of the files of motion and of codes, in natural order.
+
+    Raises:
+        BVHError: there are none.
+    """
+    from bvh.archives import find_motion_files, natural_key
+    from bvh.clip_files import names_in
+
+    if not coded:
+        return names_in(source)
+    return sorted([*find_motion_files(source), *coded], key=natural_key)
+
+
 def _results_among(files: Sequence[str], source: Path, output: Path) -> dict[str, Path | None]:
     """Robots' trajectories that are no sources, each with the ledger's folder that names it.
 
@@ -191,10 +213,13 @@ def _left_out(
 def _contents(path: Path, settings: Settings) -> Iterator[bytes | str]:
     """All that a file's motion depends on, except for the settings of all files."""
     from bvh.archives import table_sidecar
+    from bvh.arrays import is_npy
 
     yield path.read_bytes()
     if (sidecar := table_sidecar(path)) is not None:
         yield sidecar.read_bytes()
+    if is_npy(path):
+        yield path.with_suffix(".json").read_bytes()
     if settings.file_of(path) is not None:
         yield settings.of(path).digest
 

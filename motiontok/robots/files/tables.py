@@ -23,6 +23,7 @@ __all__ = [
     "FPS",
     "About",
     "Table",
+    "find_quaternion_order",
     "read_about",
     "read_table",
     "reordered",
@@ -170,7 +171,14 @@ def read_table(
         raise RobotError(f"{error} ({wanted})") from None
     order = reading.quaternion or about.quaternion or order_in(header[3:7])
     if order is None:
-        order, why = _order(qpos, path)
+        found = find_quaternion_order(qpos)
+        if found is None:
+            raise RobotError(
+                f"{path}: the order of its base quaternion cannot be told from the numbers; give "
+                f'it with --quaternion, or write {{"quaternion": "xyzw"}} or "wxyz" into '
+                f"{sidecar_of(path).name}"
+            )
+        order, why = found
         assumed.append(f"base quaternion taken as {' '.join(order)}: {why}")
     if order == "wxyz":
         qpos[:, 3:7] = qpos[:, [4, 5, 6, 3]]
@@ -229,8 +237,8 @@ def _counted(column: Array) -> tuple[float | None, str]:
     return (rate, "times in seconds") if 1.0 < rate <= FASTEST else (None, "")
 
 
-def _order(qpos: Array, path: Path) -> tuple[str, str]:
-    """The order of the base quaternion in a table, and the reason.
+def find_quaternion_order(qpos: Array) -> tuple[str, str] | None:
+    """The order of the base quaternion in configurations, and the reason; None if both are likely.
 
     Steps between frames are equal in both orders, so they show nothing. A base that faces +X in one
     order faces -X in the other and stands in both; then the direction of travel decides.
@@ -247,11 +255,7 @@ def _order(qpos: Array, path: Path) -> tuple[str, str]:
     # Only x y z w is taken for that: else what goes backwards would be the other order.
     if upright["xyzw"] > _UPRIGHT and _goes_forward(qpos):
         return "xyzw", "so the base faces where it goes"
-    raise RobotError(
-        f"{path}: the order of its base quaternion cannot be told from the numbers; give it "
-        f'with --quaternion, or write {{"quaternion": "xyzw"}} or "wxyz" into '
-        f"{sidecar_of(path).name}"
-    )
+    return None
 
 
 def _goes_forward(qpos: Array) -> bool:

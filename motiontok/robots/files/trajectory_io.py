@@ -62,7 +62,7 @@ def load_trajectory(path: Path, robot: Robot, reading: Reading) -> tuple[Traject
     """A file's trajectory with its joints in the robot's order, and assumptions.
 
     Args:
-        path: a ``.csv``, an ``.npz`` of ours, or a tracker's.
+        path: a ``.csv``, an ``.npz`` of ours, a tracker's, or one with the arrays of GMR.
         robot: the trajectory's robot.
         reading: how to read it; overrides the file's own statements.
 
@@ -80,12 +80,18 @@ def load_trajectory(path: Path, robot: Robot, reading: Reading) -> tuple[Traject
             sliding=robot.sliding,
         )
         return Trajectory.of_table(table, robot=robot.name, source=path.stem), list(table.assumed)
-    if "qpos.npy" not in _members(path):
+    arrays = _members(path)
+    told: list[str] = []
+    if "qpos.npy" in arrays:
+        trajectory = Trajectory.load(path)
+    elif "joint_pos.npy" not in arrays and "dof_pos.npy" in arrays:
+        from motiontok.robots.files.gmr_reading import read_gmr
+
+        trajectory, told = read_gmr(path, robot, reading)
+    else:
         from motiontok.robots.files.tracker_reading import read_tracking
 
         trajectory, told = read_tracking(path, robot, reading)
-    else:
-        trajectory, told = Trajectory.load(path), []
     try:
         trajectory = trajectory.in_order(robot.joint_names)
     except RobotError as error:

@@ -12,8 +12,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bvh import Motion, procedural
+from motiontok.cli.convert import convert
 from motiontok.cli.encode import encode
 from motiontok.cli.render import render
+from motiontok.cli.retarget import retarget as put_on_robot
 from motiontok.codes import Codes
 from motiontok.errors import InputError
 from motiontok.render.film import Film
@@ -123,7 +125,32 @@ def test_codes_of_a_part_start_there(clips: Path, tmp_path: Path) -> None:
     assert a.start != Codes.load(clips / "codes.npy").start
 
 
-@pytest.mark.parametrize("command", [render, encode])
+@pytest.mark.parametrize("name", ["walk.npz", "codes.npy"])
+def test_a_part_is_converted_as_it_is(clips: Path, tmp_path: Path, name: str) -> None:
+    call(convert, clips / name, tmp_path / "whole.npz")
+    call(convert, clips / name, tmp_path / "part.npz", "--from", 1, "--to", 2.5)
+    whole, part = (Motion.load(tmp_path / f"{n}.npz") for n in ("whole", "part"))
+    assert np.array_equal(part.rotations, whole.rotations[30:75])
+    assert np.array_equal(part.root_positions, whole.root_positions[30:75])
+
+
+def test_a_part_is_put_on_a_robot(clips: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pinocchio", reason="robots need: pip install 'motiontok[robot]'")
+    from motiontok.robots import Trajectory
+
+    cut = ["--robot", "g1", "--from", 1, "--to", 1.5]
+    call(put_on_robot, clips / "walk.npz", "-o", tmp_path / "part.npz", *cut)
+    Motion.load(clips / "walk.npz")[30:45].save(tmp_path / "walk.npz")
+    call(put_on_robot, tmp_path / "walk.npz", "-o", tmp_path / "whole.npz", "--robot", "g1")
+    part, whole = (Trajectory.load(tmp_path / f"{n}.npz") for n in ("part", "whole"))
+    assert len(part) == 15
+    np.testing.assert_allclose(part.qpos, whole.qpos, atol=1e-6)
+    # The frames of a trajectory that is put on its own robot again are cut alike.
+    call(convert, tmp_path / "whole.npz", tmp_path / "p.csv", "--robot", "g1", "--to", 0.2)
+    assert len(np.loadtxt(tmp_path / "p.csv", delimiter=",")) == 6
+
+
+@pytest.mark.parametrize("command", [render, encode, put_on_robot])
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -138,7 +165,7 @@ def test_codes_of_a_part_start_there(clips: Path, tmp_path: Path) -> None:
 def test_a_part_that_is_none(
     clips: Path, tmp_path: Path, command: click.Command, words: list[str], message: str
 ) -> None:
-    output = tmp_path / ("a.npy" if command is encode else "a.mp4")
+    output = tmp_path / {"encode": "a.npy", "render": "a.mp4"}.get(str(command.name), "a.npz")
     with pytest.raises(InputError) as caught:
         call(command, clips / "walk.npz", "-o", output, *words)
     assert message in str(caught.value)
@@ -149,6 +176,10 @@ def test_a_part_that_is_none(
 def test_only_one_file_is_cut(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--from 1: only one file of motion can be cut"):
         call(encode, clips, "-o", tmp_path / "codes", "--from", 1)
+    with pytest.raises(InputError, match=r"--to 1: only one file of motion can be cut"):
+        call(put_on_robot, clips, "-o", tmp_path / "robots", "--to", 1)
+    with pytest.raises(InputError, match=r"--to 1: only one file of motion can be cut"):
+        call(convert, clips, tmp_path / "robots", "--to", 1)
     with pytest.raises(InputError, match=r"--time 0.5: what is drawn begins at 1 s"):
         call(render, clips / "walk.npz", "-o", tmp_path / "a.png", "--time", 0.5, "--from", 1)
     with pytest.raises(InputError, match=r"--time 3: what is drawn ends after 2 s"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -117,6 +118,44 @@ def test_every_clip_of_a_folder_has_a_result_of_its_own(run, clip, tmp_path):
     worst = max(told["files"], key=lambda row: row["position_error"])
     error = 100 * worst["position_error"]
     assert f"worst clip: {worst['source']}, position error {error:.2f} cm mean\n" in table
+
+
+@pytest.mark.usefixtures("one_core")
+def test_a_folder_of_codes_is_put_on_a_robot(run, clip, tmp_path):
+    shutil.copy(clip, tmp_path / "again.npz")
+    sources = [clip, tmp_path / "again.npz"]
+    assert run("encode", *sources, "-o", tmp_path / "codes", "--effort", "1").returncode == 0
+    codes = sorted(p for p in (tmp_path / "codes").rglob("*.npy"))
+    assert len(codes) == 2
+    damaged = codes[1].with_name("damaged.npy")
+    damaged.write_bytes(codes[1].read_bytes()[:100])
+    shutil.copy(codes[1].with_suffix(".json"), damaged.with_suffix(".json"))
+    # Joint positions have no sidecar, and are no codes.
+    np.save(tmp_path / "codes" / "positions.npy", np.zeros((3, 22, 3)))
+    command = ["retarget", tmp_path / "codes", "-o", tmp_path / "out", "--json"]
+    first = run(*command)
+    assert first.returncode == 0, first.stderr
+    summary = json.loads(first.stdout)
+    names = [p.relative_to(tmp_path / "codes").with_suffix(".npz") for p in codes]
+    assert [f["output"] for f in summary["files"]] == [str(tmp_path / "out" / n) for n in names]
+    assert len(summary["skipped"]) == 1
+    assert "damaged.npy" in summary["skipped"][0]
+    alone = run("retarget", codes[0], "-o", tmp_path / "alone.npz")
+    assert alone.returncode == 0, alone.stderr
+    whole, one = (
+        Trajectory.load(tmp_path / "out" / names[0]),
+        Trajectory.load(tmp_path / "alone.npz"),
+    )
+    np.testing.assert_allclose(whole.qpos, one.qpos, atol=1e-6)
+    # Those that are there are left alone, and solved again where their sidecar changes.
+    about = json.loads(codes[0].with_suffix(".json").read_text())
+    about["start"]["x"] += 1.0
+    codes[0].with_suffix(".json").write_text(json.dumps(about))
+    again = run(*command[:-1])
+    assert "wrote 1 trajectories, 1 were there already" in again.stdout
+    moved = Trajectory.load(tmp_path / "out" / names[0])
+    scale = (moved.qpos - whole.qpos)[:, 0].mean()
+    assert scale > 0.5
 
 
 @pytest.mark.usefixtures("one_core")
