@@ -50,7 +50,7 @@ class Follower:
             ramp walked on (:class:`~motiontok.robots.contacts.online_ground.GroundFinder`).
 
     Attributes:
-        latency: delay of a result in frames; the first results are of the first pose.
+        latency: delay of a result in frames; the robot waits for it in its first pose.
 
     Raises:
         RobotError: the rate is not positive, the look-ahead is impossible, the offsets have

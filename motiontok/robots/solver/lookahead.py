@@ -192,13 +192,17 @@ class LookaheadSolver:
         # From the oldest frame of the smoother to its newest.
         self._passed: deque[_Waiting] = deque(maxlen=self.latency - self._blur.lag)
         self._ready: Array | None = None
+        self._first: Array | None = None
         self._last: Array | None = None
         self._coming: Array | None = None
 
     def step(
         self, targets: Targets, standing: Array, before: Array, planes: Array | None = None
     ) -> Array:
-        """Configuration ``(nq,)`` of the due frame; of the first until one is due.
+        """Configuration ``(nq,)`` of the due frame.
+
+        Until one is due it is the first one's: at first as it is without looking ahead, then
+        eased into what later frames make of it.
 
         Args:
             targets: of the newest frame.
@@ -236,7 +240,9 @@ class LookaheadSolver:
         matrix, gradient = self._kinematics.free_equations(whole.matrix, whole.gradient)
         model = NormalEquations(whole.cost, matrix, gradient)
         rough = self._blur.push(newest.advance(model[:moving]))
-        out = rough
+        if self._first is None:
+            self._first = rough
+        out = self._first.copy()
         if ready:
             due = self._waiting[0]
             points = self._seen(state, moving, q[moving][:3], due)
@@ -254,6 +260,9 @@ class LookaheadSolver:
                 self._lift.ahead + 1,
             )
             out[2] += lift
+            share = len(self._passed) / (self.latency - self._blur.lag)
+            if share < 1.0:
+                out = _between(self._first, out, share * share * (3.0 - 2.0 * share))
         self._ready = rough if self._blur.full else None
         out[7:] = self._inside(out[7:])
         if self._last is not None:
@@ -297,6 +306,16 @@ class LookaheadSolver:
                 # About the ground's normal (-a, -b, 1).
                 shifts[heel] = [turn * (-b * z - y), turn * (x + a * z), turn * (b * x - a * y)]
         return Points(places, self._kinematics.free(rows), due.standing, shifts)
+
+
+def _between(first: Array, second: Array, share: float) -> Array:
+    """Configuration ``(nq,)`` that is a share of the way from one to another one near it."""
+    if first[3:7] @ second[3:7] < 0.0:
+        second = second.copy()
+        second[3:7] *= -1.0
+    out: Array = first + share * (second - first)
+    out[3:7] /= np.sqrt(out[3:7] @ out[3:7])
+    return out
 
 
 def _stacked(frames: list[_Waiting]) -> Array | None:

@@ -86,6 +86,30 @@ def test_a_late_robot_sees_its_latency_and_no_more(g1):
     assert reach[-1] > 0.2
 
 
+@pytest.mark.parametrize("look_ahead", [0.25, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("kind", ["run", "dance"])
+def test_a_late_robot_waits_in_its_first_pose(g1, kind, look_ahead):
+    motion = procedural.make(kind, seconds=2, seed=0)
+    follower = Follower(g1, offsets=motion.offsets, look_ahead=look_ahead)
+    latency = follower.latency
+    q = follow(follower, motion)
+    at_once = Follower(g1, offsets=motion.offsets)
+    first = at_once.push(motion.root_positions[0], motion.rotations[0])
+    np.testing.assert_allclose(q[0, :3], first[:3], atol=0.02)
+    np.testing.assert_allclose(np.linalg.norm(q[:, 3:7], axis=1), 1.0, atol=1e-9)
+    # The person runs on meanwhile; what the robot does is settle.
+    assert np.linalg.norm(motion.root_positions[latency] - motion.root_positions[0]) > 0.02
+    assert np.linalg.norm(q[: latency + 1, :3] - q[0, :3], axis=1).max() < 0.02
+    steps = np.abs(np.diff(q, axis=0))
+    assert steps[:latency, :3].max() < 0.006
+    assert steps[:latency, 7:].max() < 0.2
+    # Nor does it jump when the first due result comes: it moves on as later on.
+    assert steps[latency - 1, 7:].max() < steps[latency:, 7:].max()
+    assert (30.0 * steps[:, 7:] <= g1.speed_limits + 1e-6).all()
+    follower.reset()
+    np.testing.assert_array_equal(follow(follower, motion[: latency + 2]), q[: latency + 2])
+
+
 @pytest.mark.parametrize("look_ahead", [0.0, 0.3, 0.5])
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_no_part_of_a_body_that_lies_down_goes_into_the_ground(g1, side, look_ahead):
