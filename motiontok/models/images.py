@@ -22,6 +22,8 @@ from motiontok.models.decoder import Decoder
 __all__ = ["ConvolutionalDecoder", "LinearFirst", "PatchGrid", "PatchReader", "PerceptronDecoder"]
 
 _GROUPS = 8
+_HIDDEN = (64, 256)  # units of the layers of the decoder of MNIST
+_CHANNELS = 64  # of the decoder of colour images, at the grid's size
 
 
 @dataclass(frozen=True)
@@ -96,16 +98,13 @@ class PerceptronDecoder(Decoder):
     Args:
         codes, width: shape of the latents.
         shape: of the output; its product is that of the last layer.
-        hidden: units of the hidden layers.
     """
 
-    def __init__(
-        self, *, codes: int, width: int, shape: tuple[int, ...], hidden: tuple[int, ...] = (64, 256)
-    ) -> None:
+    def __init__(self, *, codes: int, width: int, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = shape
         layers: list[nn.Module] = []
-        for inputs, outputs in pairwise((codes * width, *hidden, math.prod(shape))):
+        for inputs, outputs in pairwise((codes * width, *_HIDDEN, math.prod(shape))):
             layers += [_dense(inputs, outputs), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
 
@@ -117,19 +116,19 @@ class PerceptronDecoder(Decoder):
 class ConvolutionalDecoder(Decoder):
     """The paper's decoder of colour images: two residual blocks, then doublings of the size.
 
+    Each doubling halves the channels, but they are never fewer than the output has.
+
     Args:
         codes, width: shape of the latents; the most square grid of them is the smallest
             image.
         shape: of the output ``(..., height, width)``, whose sides are a power of two times
             the grid's.
-        hidden: channels at the grid's size; halved by each doubling, but never fewer than
-            the output has.
 
     Raises:
         ValueError: no doublings lead from the grid to the output.
     """
 
-    def __init__(self, *, codes: int, width: int, shape: tuple[int, ...], hidden: int = 64) -> None:
+    def __init__(self, *, codes: int, width: int, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = shape
         self.grid = _most_square(codes)
@@ -142,13 +141,13 @@ class ConvolutionalDecoder(Decoder):
             )
         channels = math.prod(shape[:-2])
         doublings = ratio.bit_length() - 1
-        self.read = _convolution(width, hidden, 3)
-        self.blocks = nn.Sequential(_Residual(hidden), _Residual(hidden), nn.ReLU())
-        widths = [max(hidden >> n, channels) for n in range(doublings)]
+        self.read = _convolution(width, _CHANNELS, 3)
+        self.blocks = nn.Sequential(_Residual(_CHANNELS), _Residual(_CHANNELS), nn.ReLU())
+        widths = [max(_CHANNELS >> n, channels) for n in range(doublings)]
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
             layers += [_doubling(inputs, outputs), _norm(outputs), nn.ReLU()]
-        out = _doubling(widths[-1], channels) if widths else _convolution(hidden, channels, 1)
+        out = _doubling(widths[-1], channels) if widths else _convolution(_CHANNELS, channels, 1)
         self.layers = nn.Sequential(*layers, out)
 
     @override

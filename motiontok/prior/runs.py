@@ -66,7 +66,7 @@ def load_tokens(
     shifts: int,
     say: Callable[[str], None] = print,
 ) -> tuple[TokenFile, TokenSet]:
-    """Tokens of training clips, in a file, and of held-out clips, in memory.
+    """Tokens of training clips, in a file to be closed, and of held-out clips, in memory.
 
     Each path is a set, split as in the tokenizer's training, so that neither has seen the held-out
     clips. Of many held-out clips, one in every so many is taken, so that there are about
@@ -119,7 +119,8 @@ def load_tokens(
                     say=say,
                 )
             )
-    return made[0], made[1].read(0, len(made[1]))
+    with made[1] as file:
+        return made[0], file.read(0, len(file))
 
 
 def _some_of(sets: Sequence[Dataset], window: int) -> list[Dataset]:
@@ -180,51 +181,52 @@ def run_prior_training(
     tokenizer.require_first(codes)
     drawn = codes or tokenizer.codes_per_window
     every, all_held_out = load_tokens(tokenizer, data, shifts=shifts, say=say)
-    tokens, held_out = every.first(drawn), all_held_out.first(drawn)
-    say(
-        f"{len(tokens)} windows to train on (mirror images included), {len(held_out)} held out, "
-        f"{len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
-    )
-    config = PriorConfig(
-        codes_per_window=drawn,
-        vocab_size=tokenizer.vocab_size,
-        actions=tokens.actions,
-        styles=tokens.styles,
-        width=width,
-        layers=layers,
-        components=PriorModel.components_of(tokenizer.method),
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    with locked(out, "training here"), progress("training the prior", steps) as update:
-        trained = train_prior(
-            tokenizer,
-            tokens,
-            held_out,
-            config=config,
-            out=out,
-            steps=steps,
-            seed=seed,
-            device=torch.device(device),
-            resume=resume,
-            update=update,
+    held_out = all_held_out.first(drawn)
+    with every, every.first(drawn) as tokens:
+        say(
+            f"{len(tokens)} windows to train on (mirror images included), {len(held_out)} held "
+            f"out, {len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
         )
-    some = spread(tokens, _MOST_COMMANDS)
-    prior = TokenPrior(
-        trained.model,
-        fingerprint=tokenizer.fingerprint,
-        licence=tokenizer.licence,
-        limits=CommandLimits.of(some.commands),
-        pairs=Pairs.of(tokens),
-        label_commands=LabelCommands.of(some, config.context),
-    )
-    prior.save_pretrained(out / "prior")
-    # The saved prior is measured, with its rounding.
-    prior = TokenPrior.from_pretrained(out / "prior", tokenizer=tokenizer)
-    stretches = Stretches(held_out, config.context)
-    metrics: dict[str, Any] = {"steps": trained.step, "seconds": trained.seconds}
-    metrics["nats"], metrics["nats_first_window"] = held_out_nats(prior.model, stretches)
-    metrics["nats_unconditional"], _ = held_out_nats(prior.model, stretches, conditioned=False)
-    metrics |= baseline_nats(tokens, held_out, vocab_size=tokenizer.vocab_size)
-    with atomic_path(out / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+        config = PriorConfig(
+            codes_per_window=drawn,
+            vocab_size=tokenizer.vocab_size,
+            actions=tokens.actions,
+            styles=tokens.styles,
+            width=width,
+            layers=layers,
+            components=PriorModel.components_of(tokenizer.method),
+        )
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out, "training here"), progress("training the prior", steps) as update:
+            trained = train_prior(
+                tokenizer,
+                tokens,
+                held_out,
+                config=config,
+                out=out,
+                steps=steps,
+                seed=seed,
+                device=torch.device(device),
+                resume=resume,
+                update=update,
+            )
+        some = spread(tokens, _MOST_COMMANDS)
+        prior = TokenPrior(
+            trained.model,
+            fingerprint=tokenizer.fingerprint,
+            licence=tokenizer.licence,
+            limits=CommandLimits.of(some.commands),
+            pairs=Pairs.of(tokens),
+            label_commands=LabelCommands.of(some, config.context),
+        )
+        prior.save_pretrained(out / "prior")
+        # The saved prior is measured, with its rounding.
+        prior = TokenPrior.from_pretrained(out / "prior", tokenizer=tokenizer)
+        stretches = Stretches(held_out, config.context)
+        metrics: dict[str, Any] = {"steps": trained.step, "seconds": trained.seconds}
+        metrics["nats"], metrics["nats_first_window"] = held_out_nats(prior.model, stretches)
+        metrics["nats_unconditional"], _ = held_out_nats(prior.model, stretches, conditioned=False)
+        metrics |= baseline_nats(tokens, held_out, vocab_size=tokenizer.vocab_size)
+        with atomic_path(out / "metrics.json") as temporary:
+            temporary.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     return PriorRun(prior, metrics)

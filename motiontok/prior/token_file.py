@@ -17,13 +17,16 @@ import shutil
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
+from typing_extensions import Self
 
 from bvh.atomic_write import atomic_path
 from bvh.cache import cache_dir
@@ -46,6 +49,8 @@ _CLIPS, _FRAMES = 8, 4096  # that a worker is given at a time, at most (but a cl
 
 class TokenFile:
     """Windows of many sequences on disk, like :class:`TokenSet` in memory.
+
+    Close it, or use it in a ``with``.
 
     Args:
         folder: folder of a finished file.
@@ -70,11 +75,28 @@ class TokenFile:
             self._type = record_type(about["codes"])
             self._rows, self._codes = int(about["rows"]), codes or int(about["codes"])
             self.actions, self.styles = tuple(about["actions"]), tuple(about["styles"])
-            self._file = path.open("rb", buffering=0)  # Closed with the object.
             if path.stat().st_size != self._rows * self._type.itemsize:
                 raise ValueError("cut off")
+            self._file = path.open("rb", buffering=0)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder}: missing or damaged tokens ({error}); remove it") from None
+        # Of one that nobody closes, with the object.
+        self._finalize = weakref.finalize(self, self._file.close)
+
+    def close(self) -> None:
+        """Close the file; nothing can be read then."""
+        self._finalize()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def __len__(self) -> int:
         return self._rows
@@ -85,14 +107,14 @@ class TokenFile:
         return self._codes
 
     def first(self, codes: int) -> TokenFile:
-        """The same file, with only the first codes of each window."""
+        """The same file, opened once more, with only the first codes of each window."""
         return TokenFile(self.folder, codes=codes)
 
     def read(self, first: int, last: int) -> TokenSet:
         """Windows ``first`` to before ``last``, as many as there are.
 
         Raises:
-            DataError: the file has become shorter, or cannot be read.
+            DataError: the file has become shorter, cannot be read, or is closed.
         """
         last = min(last, self._rows)
         size = self._type.itemsize
@@ -102,6 +124,8 @@ class TokenFile:
                 data = self._file.read((last - first) * size)
         except OSError as error:
             raise DataError(f"{self._file.name}: {error.strerror}") from None
+        except ValueError:
+            raise DataError(f"{self._file.name}: its TokenFile is closed") from None
         if len(data) != (last - first) * size:
             raise DataError(f"{self._file.name}: cut off; remove its folder, and start again")
         rows = np.frombuffer(data, self._type)
@@ -119,7 +143,7 @@ def make_tokens(
     say: Callable[[str], None] = print,
     workers: int | None = None,
 ) -> TokenFile:
-    """Tokens of clips, encoded on all cores if the cache does not have them.
+    """Tokens of clips, encoded on all cores if the cache does not have them; to be closed.
 
     Args:
         tokenizer: encodes.

@@ -13,6 +13,8 @@ from motiontok.tokens.checks import OnInvalid, whole
 
 __all__ = ["codes_from_ids", "end_of", "ids_of_codes", "require_pad"]
 
+_LARGEST = np.iinfo(np.int64).max
+
 
 def ids_of_codes(
     codes: NDArray[np.int64], *, vocab_size: int, offset: int, bos: int | None, eos: int | None
@@ -58,7 +60,10 @@ def codes_from_ids(
             f"ids: expected integers (length,), got {flat.dtype} {flat.shape}; batch_from_ids "
             "takes several"
         )
-    flat = flat.astype(np.int64)
+    given = flat
+    flat = given.astype(np.int64)
+    # Ids that int64 does not have would wrap, to what may be bos or eos.
+    flat[given > _LARGEST] = _LARGEST
     skipped = int(bos is not None and len(flat) > 0 and flat[0] == bos)
     flat = flat[skipped:]
     if eos is not None and (flat == eos).any():
@@ -68,7 +73,7 @@ def codes_from_ids(
     if bad.any() and on_invalid == "error":
         at = int(np.argmax(bad))
         raise CodesError(
-            f"ids: id {flat[at]} at {at + skipped} is no code; codes are {offset} to "
+            f"ids: id {given[at + skipped]} at {at + skipped} is no code; codes are {offset} to "
             f"{offset + vocab_size - 1}"
         )
     over = len(codes) % codes_per_window

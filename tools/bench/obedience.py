@@ -232,7 +232,8 @@ def main() -> None:
     tokenizer = MotionTokenizer.from_pretrained(given.tokenizer)
     prior = TokenPrior.from_pretrained(given.prior, tokenizer=tokenizer)
     file, held_out = load_tokens(tokenizer, given.data, shifts=4)
-    training = file.read(0, len(file))
+    with file:
+        training = file.read(0, len(file))
     parts = given.part or ["grid", "standing", "labels"]
     if "grid" in parts:
         grid(tokenizer, prior, training)

@@ -98,7 +98,8 @@ def windows(
 ) -> None:
     """Likelihood, and ``rows`` of samples, decoded from their ``first`` codes, beside real ones."""
     file, held_out = load_tokens(tokenizer, data, shifts=4)
-    training = file.read(0, len(file))
+    with file:
+        training = file.read(0, len(file))
     metrics = json.loads((run / "metrics.json").read_text())
     assert prior.model.local is not None
     drawn = held_out.codes[:, : prior.config.codes_per_window]

@@ -40,6 +40,7 @@ def encode(folders: list[Path]) -> dict[str, object]:
     begin = time.perf_counter()
     tokens, held_out = load_tokens(tokenizer, folders, shifts=SHIFTS)
     spent = time.perf_counter() - begin
+    tokens.close()
     return {
         "windows": len(tokens),
         "held_out": len(held_out),
@@ -87,7 +88,8 @@ def measure(folder: Path, held_out: Path, steps: int) -> dict[str, float]:
     tokenizer = MotionTokenizer.from_pretrained("default")
     out = {"started_mb": peak()}
     file, other = TokenFile(folder), TokenFile(held_out)
-    judged = other.read(0, len(other))
+    with other:
+        judged = other.read(0, len(other))
     out["windows"] = len(file)
     stretches = Stretches(file, 3)
     generator = torch.Generator().manual_seed(0)

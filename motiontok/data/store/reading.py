@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
 from typing import overload
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import override
+from typing_extensions import Self, override
 
 from bvh.archives import natural_key
 from bvh.dataset import Dataset, LazyMotions
@@ -39,7 +41,8 @@ class Store:
             for motion in clips:                # read from disk one by one
                 ...
 
-    Memory holds the clips' entries, not their frames.
+    Memory holds the clips' entries, not their frames. Shards are opened as they are read, and
+    closed by :meth:`close`, at the end of a ``with``, or with the last that refers to the store.
 
     Attributes:
         sets: names of the sets.
@@ -75,6 +78,7 @@ class Store:
         self.rows: Integers = np.array([e.row for e in self.entries], dtype=np.int64)
         self.frames: Integers = np.array([e.frames for e in self.entries], dtype=np.int64)
         self._opened = lru_cache(maxsize=_OPEN)(self._open)
+        self._files: WeakSet[Shard] = WeakSet()
         ends = np.zeros(len(self.shards), dtype=np.int64)
         np.maximum.at(ends, self.shard_of, self.rows + self.frames)
         bodies = []
@@ -94,6 +98,23 @@ class Store:
     def __len__(self) -> int:
         return len(self.entries)
 
+    def close(self) -> None:
+        """Close all shards; reading opens them again."""
+        self._opened.cache_clear()
+        for shard in list(self._files):
+            shard.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
     def shard(self, number: int) -> Shard:
         """The shard of that number, opened.
 
@@ -103,7 +124,9 @@ class Store:
         return self._opened(int(number))
 
     def _open(self, number: int) -> Shard:
-        return Shard(self.folder / self.shards[number])
+        shard = Shard(self.folder / self.shards[number])
+        self._files.add(shard)
+        return shard
 
     def read(self, clip: int, first: int, last: int) -> Frames:
         """Frames ``first`` to before ``last`` of a clip.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
+from typing_extensions import Self
 
 from bvh.atomic_write import atomic_path
 from bvh.rotations import Array
@@ -123,7 +126,7 @@ class Shard:
     """A finished shard, from which frames are read on demand.
 
     They are read, not mapped: a mapped file that has become shorter ends the process, and its pages
-    count as the process's memory. Threads may read at once.
+    count as the process's memory. Threads may read at once. Close it, or use it in a ``with``.
 
     Args:
         path: of the file.
@@ -140,14 +143,19 @@ class Shard:
         self._path = path
         self._lock = threading.Lock()
         try:
-            # Closed with the object.
             self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise DataError(f"{path}: missing or damaged ({error}); {_CURE}") from None
+        # A store drops shards that others may still read: those are closed with the last reader.
+        self._finalize = weakref.finalize(self, self._file.close)
+        try:
             header_size = int.from_bytes(self._exactly(0, 8), "little")
             if header_size > path.stat().st_size:
                 raise ValueError("no header")
             header = json.loads(self._exactly(8, header_size))
             about = header["__metadata__"]
             if about["format"] != FORMAT:
+                self.close()
                 raise DataError(
                     f"{path}: format {about['format']!r} is not {FORMAT!r}; use the motiontok that "
                     "wrote it"
@@ -166,7 +174,23 @@ class Shard:
             if path.stat().st_size < 8 + header_size + ends:
                 raise ValueError("cut off")
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            self.close()
             raise DataError(f"{path}: missing or damaged ({error}); {_CURE}") from None
+
+    def close(self) -> None:
+        """Close the file; nothing can be read then."""
+        self._finalize()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def joints(self, key: str) -> dict[str, str]:
         """Canonical joint -> source joint, by an entry's key."""
@@ -176,7 +200,7 @@ class Shard:
         """Frames ``(count, 72)`` from ``row`` on.
 
         Raises:
-            DataError: the file has become shorter, or cannot be read.
+            DataError: the file has become shorter, cannot be read, or is closed.
         """
         try:
             data = self._exactly(self._begin + row * BYTES, count * BYTES)

@@ -307,7 +307,8 @@ def _is_whole(out: Path, rows: dict[str, int], entry: Entry) -> bool:
         return True
     if entry.shard not in rows:
         try:
-            rows[entry.shard] = Shard(out / entry.shard).rows
+            with Shard(out / entry.shard) as shard:
+                rows[entry.shard] = shard.rows
         except DataError:
             rows[entry.shard] = -1
     return entry.row + entry.frames <= rows[entry.shard]

@@ -24,6 +24,8 @@ from motiontok.tokens.path import root_path
 
 __all__ = ["SearchPlanner", "Steer"]
 
+_PLAUSIBILITY = 0.01  # weight of a code's mean -log p among the costs
+
 Steer = Callable[[Start, float, float], Array]
 """From pose, time and a window's length (s) to a command ``(3,)``: m/s, m/s, rad/s."""
 
@@ -68,7 +70,6 @@ class SearchPlanner:
         temperature_scale: factor of the temperature of those codes, so that candidates differ more
             than likely windows do; not used with one sample, nor with whole windows.
         label, style: to condition on.
-        plausibility: weight of a code's mean -log p, added to the costs.
         options: how to draw.
         seed: of all draws.
 
@@ -91,7 +92,6 @@ class SearchPlanner:
         temperature_scale: float = 1.5,
         label: str | None = None,
         style: str | None = None,
-        plausibility: float = 0.01,
         options: SamplingOptions | None = None,
         seed: int = 0,
     ) -> None:
@@ -115,7 +115,6 @@ class SearchPlanner:
         self.temperature_scale = (
             temperature_scale if samples > 1 and self.prefix_length < whole else 1.0
         )
-        self.plausibility = plausibility
         self.options = options or SamplingOptions(top_p=0.95)
         self._labels = prior.conditions(1, label=label, style=style)
         self._generator = torch.Generator(prior.device).manual_seed(seed)
@@ -197,7 +196,7 @@ class SearchPlanner:
             beam.features,
             self.tokenizer.frames_per_window,
         )
-        total = self.plausibility * beam.nats / beam.codes.shape[1]
+        total = _PLAUSIBILITY * beam.nats / beam.codes.shape[1]
         for cost in self.costs:
             total = total + cost(rollout)
         return total

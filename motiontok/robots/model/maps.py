@@ -149,14 +149,21 @@ def read_map(path: Path) -> RobotMap:
     given = table.get("weights", {})
     _known(path, "followed joint", given, tuple(follow))
     for joint, pair in given.items():
-        if not (isinstance(pair, list) and len(pair) == 2 and all(_positive(v) for v in pair)):
-            raise RobotError(f"{path}: weight {joint} = {pair!r} must be [position, rotation]")
+        if not (
+            isinstance(pair, list) and len(pair) == 2 and all(_finite(v) and v >= 0 for v in pair)
+        ):
+            raise RobotError(
+                f"{path}: weight {joint} = {pair!r} must be [position, rotation], two finite "
+                "numbers of 0 or more, such as [30, 5]"
+            )
         weights[joint] = Weight(float(pair[0]), float(pair[1]))
 
     pose = table.get("pose", {})
     for joint, angle in pose.items():
-        if isinstance(angle, bool) or not isinstance(angle, int | float):
-            raise RobotError(f"{path}: pose {joint} = {angle!r} must be an angle in radians")
+        if not _finite(angle):
+            raise RobotError(
+                f"{path}: pose {joint} = {angle!r} must be an angle in radians, a finite number"
+            )
     urdf = table.get("urdf", "")
     if not isinstance(urdf, str):
         raise RobotError(f"{path}: urdf = {urdf!r} must be a path in quotes")
@@ -175,13 +182,16 @@ def _sole(path: Path, table: Mapping[str, Any]) -> SoleSize:
     keys = ("heel", "toe", "width", "height")
     _known(path, "sole key", table, keys)
     for key in keys:
-        if isinstance(table.get(key), bool) or not isinstance(table.get(key), int | float):
-            raise RobotError(f"{path}: [sole] needs a number for {key} (metres)")
+        if not _finite(table.get(key)):
+            raise RobotError(f"{path}: [sole] needs a finite number for {key} (metres)")
     return SoleSize(**{k: float(table[k]) for k in keys})
 
 
-def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+def _finite(value: object) -> bool:
+    """Whether a value of TOML, which has ``inf`` and ``nan``, is a number that a float holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _known(path: Path, what: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:

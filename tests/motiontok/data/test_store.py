@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -205,6 +206,26 @@ def test_a_full_disk_leaves_whole_files_and_the_next_run_goes_on(tmp_path, on_fu
     assert 0 < there < 159
     assert pack_clips([clips], out, workers=1).packed == 159 - there
     assert_whole(out, clips)
+
+
+def test_a_store_closes_its_shards_and_opens_them_again(clips, tmp_path, recwarn):
+    out = tmp_path / "store"
+    pack_clips([clips], out)
+    with Store(out) as store:
+        shard = store.shard(0)
+        frames = shard.read(0, 3)
+        wanted = store.motion(0)
+    with pytest.raises(DataError, match="missing or damaged"):
+        shard.read(0, 3)
+    np.testing.assert_array_equal(store.motion(0).rotations, wanted.rotations)
+    np.testing.assert_array_equal(store.shard(0).read(0, 3), frames)
+    (path,) = out.glob("motion-*")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match="missing or damaged"):
+        Store(out)
+    del store, shard
+    gc.collect()
+    assert not [w for w in recwarn if issubclass(w.category, ResourceWarning)]
 
 
 def test_what_is_cut_off_or_of_another_version_is_said_to_be(clips, tmp_path):

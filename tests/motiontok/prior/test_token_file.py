@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -71,6 +72,20 @@ class Counted(list):
     def __getitem__(self, index):
         self.asked += 1
         return super().__getitem__(index)
+
+
+def test_a_file_is_closed_by_whoever_opens_it(tiny_tokenizer, motions, recwarn):
+    with make(tiny_tokenizer, motions) as file, file.first(2) as first:
+        assert len(first.read(0, 3)) == 3
+    for closed in (file, first):
+        with pytest.raises(DataError, match=r"tokens\.bin: its TokenFile is closed"):
+            closed.read(0, 3)
+    # What nobody closes is closed with its object, without a ResourceWarning.
+    left = make(tiny_tokenizer, motions)
+    assert len(left.read(0, 3)) == 3
+    del left
+    gc.collect()
+    assert not [w for w in recwarn if issubclass(w.category, ResourceWarning)]
 
 
 def test_the_file_has_what_memory_has_and_is_made_once(tiny_tokenizer, motions):

@@ -76,8 +76,14 @@ def edit(tmp_path, old, new, name="g1"):
         ('"g1_description/urdf', '"g1_description/nowhere', ["nowhere"]),
         ("[follow]", "[pose]\nelbow = 1\n[follow]", ["elbow"]),
         ("[follow]", "[weights]\nLeftHand = 3\n[follow]", ["LeftHand", "position"]),
+        ("[follow]", "[weights]\nLeftHand = [inf, 1]\n[follow]", ["my.toml", "LeftHand", "finite"]),
+        ("[follow]", "[weights]\nLeftHand = [3, nan]\n[follow]", ["my.toml", "LeftHand", "finite"]),
+        ("[follow]", "[pose]\nwaist_yaw_joint = nan\n[follow]", ["my.toml", "waist_yaw", "finite"]),
+        ("[follow]", "[pose]\nwaist_yaw_joint = -inf\n[follow]", ["waist_yaw", "radians"]),
+        ("[follow]", f"[pose]\nwaist_yaw_joint = 1{'0' * 400}\n[follow]", ["waist_yaw", "finite"]),
         ("[follow]", "[weights]\nHead = [3, 1]\n[follow]", ["Head"]),
         ("[follow]", "[sole]\nheel = 3\n[follow]", ["toe"]),
+        ("[follow]", "[sole]\nheel = inf\n[follow]", ["my.toml", "heel", "finite"]),
     ],
 )
 def test_a_bad_map_is_one_clear_line(tmp_path, old, new, words):

@@ -110,6 +110,13 @@ def test_ids_keep_torch_and_batches(tokenizer):
         ([3] * 8, {"offset": 4}, "id 3 at 0 is no code; codes are 4 to 19"),
         ([2, 1, 5], {"bos": 2, "offset": 5}, "id 1 at 1 is no code"),
         ([99] * 8, {}, "id 99 at 0"),
+        (np.full(8, 2**64 - 1, np.uint64), {}, f"id {2**64 - 1} at 0 is no code"),
+        (np.full(8, 2**63, np.uint64), {"eos": -(2**63)}, f"id {2**63} at 0 is no code"),
+        (
+            np.array([2, 2**64 - 1], np.uint64),
+            {"bos": 2, "eos": -1, "offset": 3},
+            f"id {2**64 - 1} at 1",
+        ),
         ([], {}, "expected integers"),
         (np.zeros(0, int), {}, "no whole window"),
         ([1.0] * 8, {}, "expected integers"),
