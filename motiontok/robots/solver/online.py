@@ -212,7 +212,7 @@ class OnlineSolver:
         if np.abs(self._q[1, 7:] - self._q[0, 7:]).max() < _APART:
             return None
         self._age = _YOUTH  # the rival lives on until the robot has come over
-        self._q[0, :7] = self._q[1, :7]
+        # The base stays where its costs are known, and follows as the joints go.
         reference = self._q[[1, 1], 7:]
         return Posture(reference, np.array([[_DRAW], [0.0]]))
 

@@ -15,6 +15,10 @@ from motiontok.errors import RobotError
 from motiontok.robots import Follower, Trajectory, retarget
 from motiontok.robots.follower import _Skeleton
 from motiontok.robots.reports.report import evaluate
+from motiontok.robots.solver.online import OnlineSolver
+from motiontok.robots.solver.stream_tracking import wanted_poses
+from motiontok.robots.solver.tasks import NormalEquations
+from motiontok.robots.targets import TargetMaker
 
 
 def follow(follower, motion):
@@ -214,3 +218,31 @@ def test_a_pose_that_is_refused_leaves_the_stream_as_it_was(g1, look_ahead):
             with pytest.raises(BVHError, match=r"beyond 1e\+06 m, where no body can be"):
                 disturbed.push(place + 1e30, turned)
         np.testing.assert_array_equal(disturbed.push(place, turned), q)
+
+
+def test_a_robot_goes_over_to_a_better_pose_from_where_it_is(g1):
+    motion = procedural.make("dance", seconds=1, seed=6)
+    calibration = g1.calibration
+    maker = TargetMaker(calibration, g1.map.weights, motion.offsets)
+    placed = _Skeleton(motion.offsets).place(motion.root_positions[0], motion.rotations[0])
+    targets = maker.make_one(placed, 30.0)
+    solver = OnlineSolver(
+        g1.model, calibration.bodies, calibration.translations, speed_limits=g1.speed_limits
+    )
+    drawn = 0
+    for _ in range(60):
+        solver.begin(targets, wanted_poses(targets))
+        q = solver.moving
+        nv = q.shape[1] - 1
+        # Costs that leave the robot where it is, and let its rival's base and arms go off.
+        gradient = np.zeros((len(q), nv))
+        gradient[1:, 0], gradient[1:, -14:] = 0.02, 0.1
+        matrix = np.tile(np.eye(nv), (len(q), 1, 1))
+        after = solver.advance(
+            NormalEquations(np.array([1000.0, 10.0])[: len(q)], matrix, gradient)
+        )
+        np.testing.assert_allclose(after[:7], q[0, :7], atol=1e-12)
+        if len(q) == 2 and np.abs(after[7:] - q[0, 7:]).max() > 0.01:
+            drawn += 1
+            assert np.abs(q[1, :3] - q[0, :3]).max() > 0.05
+    assert drawn > 3
