@@ -137,6 +137,8 @@ def set_name(path: Path) -> str:
 def is_lfs_pointer(path: Path) -> bool:
     """Whether a file is a Git LFS pointer, left in place of a large file that was not fetched."""
     prefix = b"version https://git-lfs.github.com/spec/"
+    if not path.is_file():
+        return False  # A pipe would have to be waited for.
     try:
         with path.open("rb") as file:
             return file.read(len(prefix)) == prefix

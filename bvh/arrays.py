@@ -46,6 +46,8 @@ def is_npy(path: Path) -> bool:
 
 def is_pickle(path: Path) -> bool:
     """Whether a file begins like a pickle, is called one, or is an archive that has one."""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             start = file.read(_START)
@@ -63,8 +65,10 @@ def refuse_pickle(path: Path) -> None:
     """Refuse a pickle, whatever its name: loading a pickle runs any program in it.
 
     Raises:
-        BVHError: it is one.
+        BVHError: it is one, or a pipe or device, which would have to be waited for.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise BVHError(f"{path}: not a regular file")
     if is_pickle(path):
         raise BVHError(
             f"{path}: a pickle is not loaded, since it may run any program; if you trust it, save "

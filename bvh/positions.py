@@ -47,7 +47,7 @@ def is_positions(path: Path) -> bool:
 
     What cannot be told is taken for codes, unless it is a pickle.
     """
-    if not is_npy(path):
+    if not (is_npy(path) and path.is_file()):
         return False
     try:
         with path.open("rb") as file:

@@ -8,6 +8,7 @@ here they lie as in the mean of all people.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,12 +101,14 @@ Measured as any subject's is (:class:`bvh.Report`): along the bones, 18 cm over 
 
 _WIDTHS = {72: "SMPL", 156: "SMPL+H", 165: "SMPL-X"}
 _RATES = ("mocap_framerate", "mocap_frame_rate", "fps")
-_PARTS = (("root_orient", "pose_body"), ("global_orient", "body_pose"))  # AMASS; the smplx package
+# AMASS' names and those of the smplx package.
+_PELVIS, _OTHERS = ("root_orient", "global_orient"), ("pose_body", "body_pose")
 _PLACES = ("trans", "transl")
 _BODY = 3 * (len(NAMES) - 1)
 _SMPL_ROTATIONS = 52  # joints of SMPL+H, which AMASS writes
 _FULL = 4.0 * np.pi  # rad; two whole turns
 _SURE = 0.5  # by which one axis must point up more than the other
+_DOWN = -0.7  # of the pelvis' axis along Y, on average: the body's head is at -Y
 _FLOOR, _NEAR, _LEVEL = 0.9, 0.15, 0.08  # weight of a floor; metres from zero, and of its spread
 
 _INDEX = (
@@ -170,7 +173,7 @@ def read_smpl(
         raise BVHError(f"{path}: betas and the body model give its height; leave out --height")
     with open_npz(path) as data:
         vectors, model = _vectors(data)
-        place = next((name for name in _PLACES if name in data), _PLACES[0])
+        place = _either(data, _PLACES)
         trans = numbers(data, place)
         check_finite(trans, place, (3,))
         if len(trans) != len(vectors):
@@ -207,9 +210,10 @@ def read_smpl(
 
 
 def find_up(pelvis: Array, places: Array) -> tuple[str, str]:
-    """Which axis of the world, Y or Z, points up; and a doubt, empty if there is none.
+    """Which axis of the world, Y, Z or -Y, points up; and a doubt, empty if there is none.
 
     A standing body points that way, and over a floor at zero the lowest joint is always near it.
+    In a camera's coordinates, which estimators of motion from video use, Y points down.
 
     Args:
         pelvis: ``(frames, 4)`` world_from_pelvis; the pelvis' own Y points up when standing.
@@ -219,6 +223,8 @@ def find_up(pelvis: Array, places: Array) -> tuple[str, str]:
     low = places.min(axis=1)[:, 1:]
     near, level = np.abs(np.median(low, axis=0)) < _NEAR, low.std(axis=0) < _LEVEL
     floor_y, floor_z = (near & level).astype(float)
+    if y < _DOWN and not floor_y and not floor_z:
+        return "-y", "the body's head is at -Y, as in a camera's picture; give --up if it is wrong"
     sign = y - z + _FLOOR * (floor_y - floor_z)
     doubt = "the body leans too much to tell Y from Z; {} is taken, give --up if it is wrong"
     axis = "y" if sign > _SURE / 2 else "z"
@@ -358,7 +364,7 @@ def _joints(rotations: Array, pelvis: Array) -> Array:
 def _vectors(data: Mapping[str, Any]) -> tuple[Array, str]:
     """Rotation vectors ``(frames, 22, 3)`` and the name of the model they are of."""
     if "poses" in data:
-        poses = _flat(numbers(data, "poses"))
+        poses = _flat(_no_matrices(numbers(data, "poses"), "poses"))
         if poses.ndim != 2 or poses.shape[1] not in _WIDTHS:
             wanted = ", ".join(f"{width} ({name})" for width, name in _WIDTHS.items())
             raise BVHError(f"poses: expected (frames, one of {wanted}), got {poses.shape}")
@@ -366,8 +372,8 @@ def _vectors(data: Mapping[str, Any]) -> tuple[Array, str]:
         model = _WIDTHS[poses.shape[1]]
         body = poses[:, : 3 + _BODY]
     else:
-        pelvis, others = next((p for p in _PARTS if p[0] in data or p[1] in data), _PARTS[0])
-        root, rest = (_flat(numbers(data, name)) for name in (pelvis, others))
+        pelvis, others = _either(data, _PELVIS), _either(data, _OTHERS)
+        root, rest = (_flat(_no_matrices(numbers(data, name), name)) for name in (pelvis, others))
         if rest.ndim == 2 and rest.shape[1] == _BODY + 6:
             rest = rest[:, :_BODY]  # SMPL's hands are two joints more
         check_finite(root, pelvis, (3,))
@@ -376,13 +382,30 @@ def _vectors(data: Mapping[str, Any]) -> tuple[Array, str]:
             raise BVHError(f"{pelvis} has {len(root)} frames, {others} {len(rest)}")
         body, model = np.concatenate([root, rest], axis=1), "SMPL family"
     if (most := float(np.abs(body).max())) > _FULL:
-        raise BVHError(f"poses: a rotation of {most:.4g} rad is too large; are they in degrees?")
+        what = "poses" if "poses" in data else f"{pelvis} and {others}"
+        raise BVHError(f"{what}: a rotation of {most:.4g} rad is too large; are they in degrees?")
     return body.reshape(len(body), -1, 3), model
+
+
+def _either(data: Mapping[str, Any], names: tuple[str, str]) -> str:
+    """Which of AMASS' and the smplx package's name an archive has, or would have."""
+    smplx = any(those[1] in data for those in (_PELVIS, _OTHERS, _PLACES))
+    return next((name for name in names if name in data), names[smplx])
+
+
+def _no_matrices(rotations: Array, name: str) -> Array:
+    if rotations.ndim > 2 and rotations.shape[-2:] == (3, 3):
+        raise BVHError(
+            f"{name}: rotation matrices {rotations.shape}, expected rotation vectors; "
+            "scipy's Rotation.from_matrix(...).as_rotvec() makes them"
+        )
+    return rotations
 
 
 def _flat(vectors: Array) -> Array:
     """``(frames, joints, 3)`` as ``(frames, 3 joints)``, as most files have it."""
-    return vectors.reshape(len(vectors), -1) if vectors.ndim == 3 else vectors
+    frames, *joints = vectors.shape
+    return vectors.reshape(frames, math.prod(joints)) if vectors.ndim == 3 else vectors
 
 
 def _one(data: Mapping[str, Any], name: str) -> float:

@@ -13,12 +13,12 @@ from motiontok.cli.pictures import encode_pictures
 from motiontok.cli.ranges import range_options
 from motiontok.cli.reading_options import of_robot, reading_options, robot_options
 from motiontok.cli.shared_options import (
+    default_tokenizer_option,
     device_option,
     effort_option,
     json_option,
     require_one_way,
     share_options,
-    tokenizer_option,
     use_device,
 )
 from motiontok.encoding_limits import MOST_RATE_WEIGHT
@@ -43,12 +43,12 @@ _FAR = 0.5  # m that a decoded path is off and worth a word
     type=click.Path(path_type=Path),
     help="Codes file; a folder, if SOURCES are several, a folder or an archive.",
 )
-@tokenizer_option
+@default_tokenizer_option
 @effort_option
 @click.option(
     "--hold-path",
     is_flag=True,
-    help="Correct windows back to the path: no drift, a third of the speed.",
+    help="Correct windows back to the path: no drift, a fifth of the speed.",
 )
 @click.option(
     "--codes",
@@ -78,7 +78,7 @@ _FAR = 0.5  # m that a decoded path is off and worth a word
 def encode(
     sources: tuple[Path, ...],
     out: Path | None,
-    tokenizer: str | None,
+    tokenizer: str,
     effort: int | None,
     hold_path: bool,
     codes: int | None,
@@ -117,7 +117,7 @@ def encode(
     from motiontok.paths import lasting_name
     from motiontok.tokenizer import MotionTokenizer
 
-    folder = tokenizer or "default"
+    folder = tokenizer
     if shard and not pack:
         raise InputError(f"--shard {shard}: only packed codes can be shared out; add --pack")
     if address and not pack:
@@ -175,7 +175,7 @@ def encode(
         return
     opened = MotionTokenizer.from_pretrained(folder, device=use_device(device))
     out = out or Path("codes.npy")
-    if not any(path.is_file() for path in (source, *source.parents)):
+    if not (source.exists() or any(path.is_file() for path in source.parents)):
         raise InputError(f"{source}: no such file or folder")
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
@@ -191,7 +191,9 @@ def encode(
     )
     if r["path_off_m"] > _FAR and not hold_path:
         click.echo(
-            f"its path is up to {r['path_off_m']:.1f} m off; --hold-path corrects it", err=True
+            f"note: {source}: the path of its codes is up to {r['path_off_m']:.1f} m off; "
+            "--hold-path corrects it",
+            err=True,
         )
 
 

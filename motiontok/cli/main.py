@@ -56,6 +56,9 @@ class _LazyGroup(click.Group):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             guess = f"did you mean {near[0]}? " if near else ""
             ctx.fail(f"no command {args[0]!r}: {guess}choose from {', '.join(COMMANDS)}")
+        # An empty path would be the present folder.
+        if any(not arg or (arg.startswith("--") and arg.endswith("=")) for arg in args):
+            ctx.fail("an argument is empty; is a variable of the shell not set?")
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
             _refuse_many_robots(ctx, command, rest)

@@ -63,7 +63,11 @@ tokenizer_option: Callable[[Any], Any] = click.option(
     help="Tokenizer or run folder; by default the one that the codes name, else the shipped one.",
 )
 default_tokenizer_option: Callable[[Any], Any] = click.option(
-    "--tokenizer", default="default", show_default=True, metavar="DIR", help="Tokenizer folder."
+    "--tokenizer",
+    default="default",
+    show_default=True,
+    metavar="DIR",
+    help="Tokenizer or run folder.",
 )
 prior_option: Callable[[Any], Any] = click.option(
     "--prior",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -24,6 +25,8 @@ _ELEVATION = np.radians(11.0)
 _ORBIT_SECONDS = 14.0
 # A follow camera that copies every step makes the floor shake instead of the figure.
 _SMOOTHING_SECONDS = 0.45
+# No body moves so fast: a glitch of capture, or clips joined end to end. Cameras jump with it.
+_CUT_SPEED, _CUT = 30.0, 1.0  # m/s, m
 # Figures are looked at so often, to keep them in the picture; of long clips less often.
 _KEY_SECONDS = 0.1
 _MOST_KEYS = 1000
@@ -93,6 +96,7 @@ class CameraPath:
         tall, wide = 0.63 * height, 0.56 * height + spread
         self._distance = max(tall / tangent, wide / (tangent * aspect))
         self._span = 1.25 * height + spread
+        self._cuts = np.array([], dtype=int)
         if kind == "fixed":
             low, high = paths.min((0, 1)), paths.max((0, 1))
             center = 0.5 * (low + high)
@@ -109,7 +113,11 @@ class CameraPath:
             self._targets = np.broadcast_to(center, (len(times), 3)).copy()
             self._targets[:, 2] = 0.5 * height
         else:
-            self._targets = _smooth(paths.mean(0), _SMOOTHING_SECONDS * self._fps)
+            middle = paths.mean(0)
+            self._cuts = _jumps(middle, self._fps)
+            pieces = np.split(middle, self._cuts)
+            sigma = _SMOOTHING_SECONDS * self._fps
+            self._targets = np.concatenate([_smooth(piece, sigma) for piece in pieces])
             # Crouches and hops stay in the picture without moving it; stairs do move it.
             rise = self._targets[:, 2] - 0.5 * height
             self._targets[:, 2] = 0.5 * height + rise - np.clip(rise, -0.45 * height, 0.2 * height)
@@ -132,6 +140,13 @@ class CameraPath:
         points = figure_points(actors, times)
         # Shifts that hold for the seconds around are smooth, and still enough when averaged.
         near = min(keys, round(_SMOOTHING_SECONDS * (keys - 1) / max(times[-1], 1e-3)))
+        borders = np.unique(np.searchsorted(frames, self._cuts))
+        borders = borders[(borders > 0) & (borders < keys)]
+
+        def between_cuts(smooth: Callable[..., Array], values: Array, *how: float) -> Array:
+            pieces = np.split(values, borders)
+            return np.concatenate([smooth(p, *how, axis=0, mode="nearest") for p in pieces])
+
         for _ in range(3):
             found = needs(
                 points,
@@ -142,15 +157,15 @@ class CameraPath:
                 slopes=slopes,
             )
             around = 2 * keys if self._kind == "fixed" else 2 * near + 1
-            low = maximum_filter1d(found.low, around, axis=0, mode="nearest")
-            high = minimum_filter1d(found.high, around, axis=0, mode="nearest")
+            low = between_cuts(maximum_filter1d, found.low, around)
+            high = between_cuts(minimum_filter1d, found.high, around)
             lack = float(((low - high) / (2.0 * slopes)).max())
             if lack <= 1e-9:
                 break
             self._distance += lack
         shifts = np.where(low > high, (low + high) / 2.0, np.clip(0.0, low, high))
         if near and self._kind != "fixed":
-            shifts = gaussian_filter1d(shifts, near / 3.0, axis=0, mode="nearest", truncate=3.0)
+            shifts = between_cuts(partial(gaussian_filter1d, truncate=3.0), shifts, near / 3.0)
         aside, rise = (np.interp(numbers, frames, shift) for shift in shifts.T)
         yaws = self._yaw_at(numbers / self._fps)
         shift = np.stack([-np.sin(yaws) * aside, np.cos(yaws) * aside, rise], axis=1)
@@ -187,6 +202,13 @@ def _sample(actor: Actor, times: Array) -> Array:
     """Root poses ``(times, 4, 4)`` at given seconds."""
     frames = np.clip(np.round(times * actor.fps).astype(int), 0, len(actor) - 1)
     out: Array = actor.roots()[frames]
+    return out
+
+
+def _jumps(path: Array, fps: float) -> Array:
+    """The first frames after a jump of a path ``(frames, 3)``, metres."""
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    out: Array = 1 + np.flatnonzero((steps * fps > _CUT_SPEED) & (steps > _CUT))
     return out
 
 

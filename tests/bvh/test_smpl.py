@@ -56,6 +56,61 @@ def test_names_of_the_smplx_package_are_known(tmp_path: Path, hands: int, deep: 
     assert apart(load_motion(tmp_path / "seen.npz").motion, wanted) < 2e-3
 
 
+def smplx(path: Path, **more: object) -> Array:
+    """An archive with the names of the smplx package; returns where the joints are."""
+    wanted = amass.write(path, make("walk"), width=0)
+    with np.load(path) as data:
+        root, body, trans = data["root_orient"], data["pose_body"], data["trans"]
+    arrays = {"global_orient": root, "body_pose": body, "transl": trans, "fps": 30} | more
+    np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
+    return wanted
+
+
+def test_names_of_amass_and_of_smplx_may_be_mixed(tmp_path: Path) -> None:
+    wanted = smplx(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as data:
+        root = data["global_orient"]
+    smplx(tmp_path / "m.npz", global_orient=None, root_orient=root)
+    assert apart(load_motion(tmp_path / "m.npz").motion, wanted) < 2e-3
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"transl": None}, "lacks the array 'transl'"),
+        ({"body_pose": None}, "lacks the array 'body_pose'"),
+        ({"global_orient": np.zeros((0, 1, 3))}, "global_orient: no frames"),
+        ({"body_pose": np.zeros((60, 23, 3, 3))}, "body_pose: rotation matrices .*as_rotvec"),
+        ({"body_pose": np.full((60, 63), 90.0)}, "global_orient and body_pose: .* in degrees"),
+        ({"transl": np.zeros((9, 3))}, "transl has 9 frames, the poses have"),
+    ],
+)
+def test_bad_archives_are_refused_by_their_own_names(
+    tmp_path: Path, more: dict[str, object], message: str
+) -> None:
+    smplx(tmp_path / "bad.npz", **more)
+    with pytest.raises(BVHError, match=r"bad\.npz: .*" + message):
+        load_motion(tmp_path / "bad.npz")
+
+
+def test_a_body_in_a_cameras_coordinates_stands_upright(tmp_path: Path) -> None:
+    wanted = smplx(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as data:
+        root, trans = data["global_orient"], data["transl"]
+    # From Z up to X right, Y down, Z ahead, 4 m before the camera.
+    camera = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    seen = amass.vectors_of(camera @ amass.matrices(root))
+    places = (trans + amass.OFFSETS[0]) @ camera.T - amass.OFFSETS[0] + [0.0, 0.0, 4.0]
+    smplx(tmp_path / "m.npz", global_orient=seen, transl=places)
+    loaded = load_motion(tmp_path / "m.npz")
+    assert loaded.report is not None
+    assert loaded.report.up == "-y"
+    assert [line for line in faults(loaded.remarks) if "as in a camera's picture" in line]
+    height = loaded.motion.global_positions()[..., 2]
+    expected = wanted[..., 2] - wanted[..., 2].min()
+    np.testing.assert_allclose(height - height.min(), expected, atol=5e-3)
+
+
 def test_y_up_and_z_up_are_told_apart(tmp_path: Path) -> None:
     amass.write(tmp_path / "z.npz", make(), z_up=True)
     amass.write(tmp_path / "y.npz", make(), z_up=False)

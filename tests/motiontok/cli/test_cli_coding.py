@@ -158,10 +158,29 @@ def test_encode_says_how_far_off_what_is_decoded_is(motiontok, tmp_path):
         return apart, done.err
 
     apart, said = encoded()
-    assert f"path is up to {apart:.1f} m off; --hold-path corrects it" in said
+    far = f"the path of its codes is up to {apart:.1f} m off; --hold-path corrects it"
+    assert f"note: {tmp_path / 'walk.npz'}: {far}" in said
     held, said = encoded("--hold-path")
     assert held < 0.3 < apart
     assert "path" not in said
+
+
+def test_what_is_no_regular_file_is_not_said_to_be_absent(motiontok, tmp_path):
+    for name in ("clip.bvh", "clip.npz", "clip.npy"):
+        os.mkfifo(tmp_path / name)
+        done = motiontok("encode", tmp_path / name, "-o", tmp_path / "codes.npy")
+        assert (done.code, done.err) == (2, f"error: {tmp_path / name}: not a regular file\n")
+
+
+def test_an_empty_argument_is_no_folder(motiontok):
+    for arguments in (
+        ["encode", ""],
+        ["encode", "clip.bvh", "--out", ""],
+        ["decode", "a", "--out="],
+    ):
+        done = motiontok(*arguments)
+        assert done.code == 2
+        assert "an argument is empty; is a variable of the shell not set?" in done.err
 
 
 def test_encoding_twice_gives_one_file(motiontok, tiny_run, walk, tmp_path):

@@ -139,7 +139,10 @@ def test_no_limb_is_cut_off(kind: CameraKind, aspect: float, attitude: str) -> N
     else:
         places[:, 2] += 1.2 if attitude == "hangs" else 0.5 * np.sin(np.arange(len(places)) / 8)
     actor = MannequinActor(replace(motion, root_positions=places, rotations=turns))
-    camera = CameraPath(kind, [actor], aspect=aspect)
+    assert_in_picture(CameraPath(kind, [actor], aspect=aspect), actor, aspect)
+
+
+def assert_in_picture(camera: CameraPath, actor: MannequinActor, aspect: float) -> None:
     parts = actor.meshes(fine=False)
     for frame in range(0, len(actor), 11):
         view = camera.at(frame / actor.fps)
@@ -152,6 +155,24 @@ def test_no_limb_is_cut_off(kind: CameraKind, aspect: float, attitude: str) -> N
         local = (points - view.world_from_camera[:3, 3]) @ view.world_from_camera[:3, :3]
         half = -local[:, 2:] * np.tan(view.fov / 2) * [aspect, 1.0]
         assert (np.abs(local[:, :2]) < half).all(), frame
+
+
+@pytest.mark.parametrize("kind", ["follow", "orbit"])
+@pytest.mark.parametrize("jump", [3.0, 1e4])
+def test_cameras_jump_with_a_figure(kind: CameraKind, jump: float) -> None:
+    motion = procedural.make("walk", seconds=6.0, seed=1)
+    places = motion.root_positions.copy()
+    places[55:, 0] += jump
+    places[110:111, 1] += jump
+    whole = CameraPath(kind, [MannequinActor(motion)], aspect=1.0).at(0.0)
+    actor = MannequinActor(replace(motion, root_positions=places))
+    camera = CameraPath(kind, [actor], aspect=1.0)
+    assert_in_picture(camera, actor, 1.0)
+    far, near = (
+        np.linalg.norm(view.world_from_camera[:3, 3] - view.target)
+        for view in (camera.at(0.0), whole)
+    )
+    assert far == pytest.approx(near, rel=0.1)
 
 
 def test_a_standing_figure_is_as_large_as_it_was() -> None:
