@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from bvh.foot_contacts import SIDES, Contacts, find_contacts
+from bvh.foot_contacts import SIDES, Contacts
 from bvh.motion import Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
 from motiontok.robots.contacts.ground import Ground, Planes, find_ground, heights_above
+from motiontok.robots.contacts.offline_foot_lock import standing_feet
 from motiontok.robots.files.trajectory import Trajectory
 from motiontok.robots.kinematics import so3
 from motiontok.robots.kinematics.kinematics import Kinematics, State
@@ -270,7 +271,8 @@ def measure(
     rotations, positions = task.poses(state)
     joints, lower, upper = trajectory.joints, robot.lower, robot.upper
     under = find_ground(motion, ground)
-    corners, contacts = sole_corners(robot, kinematics, state), find_contacts(motion, under.feet)
+    corners = sole_corners(robot, kinematics, state)
+    contacts = standing_feet(motion, targets, robot.model, robot.calibration, under.feet)
     under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
     return Measurement(
         joints=robot.calibration.joints,
