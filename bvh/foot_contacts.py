@@ -28,13 +28,16 @@ from bvh.skeleton import FEET, JOINTS, toe_height
 
 __all__ = [
     "BAND",
+    "ROLLED",
     "SHIN",
     "SIDES",
     "SLOW",
     "STILL",
     "Contacts",
     "can_stand",
+    "faces_ground",
     "find_contacts",
+    "normals_of",
     "runs",
     "soft_contact",
     "speeds",
@@ -51,6 +54,7 @@ BAND = 0.03  # m above its standing height
 # Least upward part of the shin above a heel and a toe that stand. Who kneels or lies has insteps
 # or sides of feet on the ground, as low and still as soles, but shins that lie.
 SHIN = (0.5, 0.1)
+ROLLED = 0.57  # of the foot's side axis along the ground's normal, 35 degrees: it lies on its side
 _SHORTEST = 3  # frames; shorter contacts are noise
 _GAP = 2  # frames; shorter interruptions are noise
 # Ramps of a soft contact: where it ends, and over how much it rises.
@@ -79,13 +83,16 @@ class Contacts:
         return np.stack([self.heels, self.toes], axis=-1).reshape(len(self.heels), -1)
 
 
-def find_contacts(motion: Motion, planes: Array | None = None) -> Contacts:
+def find_contacts(
+    motion: Motion, planes: Array | None = None, *, able: Array | None = None
+) -> Contacts:
     """Find standing heels and toes by height and speed, with hysteresis.
 
     Args:
         motion: canonical motion.
         planes: ``(frames, 2, 3)`` the ground ``z = a x + b y + c`` under the left and the
             right foot; z = 0, if not given.
+        able: ``(frames, 4)`` heels and toes that may stand: left, right; all, if not given.
     """
     positions = motion.global_positions()
     heights = standing_heights(motion.offsets)
@@ -94,6 +101,7 @@ def find_contacts(motion: Motion, planes: Array | None = None) -> Contacts:
     if planes is None:
         planes = np.zeros((len(motion), 2, 3))
     below = can_stand(positions)
+    able = below if able is None else below & able
     for k in range(len(SIDES)):
         a, b, c = planes[:, k].T
         for end, ends in enumerate((heels, toes)):
@@ -101,7 +109,7 @@ def find_contacts(motion: Motion, planes: Array | None = None) -> Contacts:
             above = (path[:, 2] - a * path[:, 0] - b * path[:, 1] - c) / np.sqrt(
                 1.0 + a * a + b * b
             )
-            low = (above < heights[2 * k + end] + BAND) & below[:, 2 * k + end]
+            low = (above < heights[2 * k + end] + BAND) & able[:, 2 * k + end]
             ends.append(standing(path, low, motion.fps))
     return Contacts(heels=np.stack(heels, axis=1), toes=np.stack(toes, axis=1))
 
@@ -117,6 +125,27 @@ def can_stand(positions: Array) -> Array:
     lengths = np.sqrt((shins * shins).sum(axis=-1))
     out: Array = shins[..., 2, None] > np.array(SHIN) * lengths[..., None]
     return out.reshape(*out.shape[:-2], 4)
+
+
+def faces_ground(rotations: Array, planes: Array) -> Array:
+    """Whether soles face the ground, neither on their sides nor upside down ``(...)``.
+
+    Ends of a foot that lies on its side are as low and still as those of one that stands.
+
+    Args:
+        rotations: ``(..., 3, 3)`` of the ankles in the world.
+        planes: ``(..., 3)`` the ground ``z = a x + b y + c``.
+    """
+    normals = normals_of(planes)
+    across, up = (rotations[..., axis] * normals for axis in (1, 2))
+    out: Array = (np.abs(across.sum(axis=-1)) < ROLLED) & (up.sum(axis=-1) > 0.0)
+    return out
+
+
+def normals_of(planes: Array) -> Array:
+    """Upward unit normals ``(..., 3)`` of planes ``z = a x + b y + c`` ``(..., 3)``."""
+    out = np.concatenate([-planes[..., :2], np.ones((*planes.shape[:-1], 1))], axis=-1)
+    return np.asarray(out / np.linalg.norm(out, axis=-1, keepdims=True))
 
 
 def runs(mask: Array) -> list[tuple[int, int]]:

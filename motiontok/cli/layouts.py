@@ -29,13 +29,19 @@ class Layout:
     joints: str
     beyondmimic: bool
 
-    def save(self, trajectory: Trajectory, robot: Robot, path: Path) -> tuple[int, float]:
-        """Write it; returns frames and their rate."""
+    def at_rate(self, trajectory: Trajectory, robot: Robot) -> Trajectory:
+        """The trajectory at the files' rate."""
         if self.beyondmimic:
-            from motiontok.robots.files.tracker_writing import FPS, save_tracking
+            from motiontok.robots.files.tracker_writing import FPS, smoothly_at
 
-            fps = self.fps or FPS
-            return save_tracking(trajectory, robot, path, joints=self.joints, fps=fps), fps
-        result = trajectory if self.fps is None else trajectory.resample(self.fps)
-        result.save(path, order=self.order)
-        return len(result), result.fps
+            return smoothly_at(trajectory, robot, self.fps or FPS)
+        return trajectory if self.fps is None else trajectory.resample(self.fps)
+
+    def save(self, written: Trajectory, robot: Robot, path: Path) -> None:
+        """Write a trajectory that is :meth:`at_rate`."""
+        if self.beyondmimic:
+            from motiontok.robots.files.tracker_writing import save_tracking
+
+            save_tracking(written, robot, path, joints=self.joints, fps=written.fps)
+        else:
+            written.save(path, order=self.order)

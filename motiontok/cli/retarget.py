@@ -235,9 +235,10 @@ def _clip(
     with progress("inverse kinematics", len(motion)) as update:
         trajectory = solve(motion, robot, ground=ground, progress=update)
     rate = len(motion) / max(time.perf_counter() - start, 1e-9)
-    measurement = measure(trajectory, motion, robot, ground=ground)
+    result = layout.at_rate(trajectory, robot)
+    measurement = measure(trajectory, motion, robot, ground=ground, written=result)
     report = measurement.report()
-    frames, rate_out = layout.save(trajectory, robot, output)
+    layout.save(result, robot, output)
     written = [str(output)]
     if plot is not None:
         from motiontok.robots.reports.plot import plot_measurement
@@ -248,8 +249,8 @@ def _clip(
         summary = {
             "output": str(output),
             "robot": robot.name,
-            "frames": frames,
-            "fps": rate_out,
+            "frames": len(result),
+            "fps": result.fps,
             "frames_per_second": rate,
             **report.to_dict(),
         }
@@ -257,6 +258,6 @@ def _clip(
         return
     click.echo(report.table())
     click.echo(
-        f"wrote {', '.join(written)}: {frames} frames at {rate_out:g} fps for {robot.name}"
+        f"wrote {', '.join(written)}: {len(result)} frames at {result.fps:g} fps for {robot.name}"
         f" ({rate:.0f} frames solved a second)"
     )

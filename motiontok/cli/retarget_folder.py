@@ -123,7 +123,11 @@ def retarget_folder(
         there = set(done)
         before = len(there)
         left = before < len(files)
-        results_of = retarget_and_evaluate_all(motions(), robot, ground=ground) if left else ()
+        results_of = (
+            retarget_and_evaluate_all(motions(), robot, at_rate=layout.at_rate, ground=ground)
+            if left
+            else ()
+        )
         with (
             (output / LEDGER).open("a", encoding="utf-8") as ledger,
             progress("inverse kinematics", len(files) + len(broken)) as update,
@@ -135,10 +139,10 @@ def retarget_folder(
                 beyond = exceeded(report, bounds)
                 path = output / results[file]
                 if beyond:
-                    frames, fps = len(trajectory), trajectory.fps
                     path.unlink(missing_ok=True)
                 else:
-                    frames, fps = layout.save(trajectory, robot, path)
+                    layout.save(trajectory, robot, path)
+                frames, fps = len(trajectory), trajectory.fps
                 name = "" if beyond else results[file]
                 line = Line(file, hashes[file], how, name, frames, fps, beyond, report.to_dict())
                 done[file] = line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -59,14 +59,18 @@ def retarget_and_evaluate_all(
     motions: Iterable[Motion],
     robot: Robot,
     *,
-    fps: float | None = None,
+    at_rate: Callable[[Trajectory, Robot], Trajectory] | None = None,
     self_collision: bool = True,
     ground: Planes | None = None,
     workers: int | None = None,
 ) -> Iterator[tuple[Trajectory, Report]]:
-    """:func:`retarget_all`, with the figures of each trajectory, taken at its motion's rate."""
+    """:func:`retarget_all`, with the figures of each trajectory, taken at its motion's rate.
+
+    Joint speeds are taken of what ``at_rate`` makes of it, a function that can be pickled and that
+    brings the results to the rate at which they are written.
+    """
     yield from _on_all_cores(
-        _with_report, motions, robot, _How(fps, self_collision, ground), workers
+        _with_report, motions, robot, _How(None, self_collision, ground, at_rate), workers
     )
 
 
@@ -75,6 +79,7 @@ class _How:
     fps: float | None
     self_collision: bool
     ground: Planes | None
+    at_rate: Callable[[Trajectory, Robot], Trajectory] | None = None
 
 
 def _trajectory(motion: Motion, robot: Robot, how: _How) -> Trajectory:
@@ -84,9 +89,9 @@ def _trajectory(motion: Motion, robot: Robot, how: _How) -> Trajectory:
 
 
 def _with_report(motion: Motion, robot: Robot, how: _How) -> tuple[Trajectory, Report]:
-    trajectory = _trajectory(motion, robot, replace(how, fps=None))
-    report = evaluate(trajectory, motion, robot, ground=how.ground)
-    return (trajectory if how.fps is None else trajectory.resample(how.fps)), report
+    trajectory = _trajectory(motion, robot, how)
+    written = trajectory if how.at_rate is None else how.at_rate(trajectory, robot)
+    return written, evaluate(trajectory, motion, robot, ground=how.ground, written=written)
 
 
 def _on_all_cores(

@@ -7,14 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pinocchio as pin
 
-from bvh.foot_contacts import find_contacts
 from bvh.motion import Motion
 from bvh.rotations import Array, align_signs, identity
 from bvh.skeleton import DEFAULT_OFFSETS, JOINTS
 from motiontok.errors import RobotError
 from motiontok.progress import Progress
 from motiontok.robots.contacts.ground import Planes, find_ground
-from motiontok.robots.contacts.offline_foot_lock import foot_holds, lock_target_feet
+from motiontok.robots.contacts.offline_foot_lock import (
+    foot_holds,
+    lock_target_feet,
+    standing_feet,
+)
 from motiontok.robots.contacts.reach import within_reach
 from motiontok.robots.contacts.resting_bodies import rest_bodies
 from motiontok.robots.files.trajectory import Trajectory, wxyz_from_xyzw, xyzw_from_wxyz
@@ -58,9 +61,9 @@ def retarget(
         raise RobotError(f"motion {motion.source.name!r} has no frames")
     targets = make_targets(motion, robot.calibration, robot.map.weights)
     under = find_ground(motion, ground)
-    contacts = find_contacts(motion, under.feet)
-    under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
+    contacts = standing_feet(motion, targets, robot.model, robot.calibration, under.feet)
     targets = within_reach(targets, robot.model, robot.calibration)
+    under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
     targets = lock_target_feet(targets, robot.calibration, contacts, under.feet)
     outline = robot.outline
     targets, resting = rest_bodies(targets, robot.calibration, outline, under.rest)

@@ -11,21 +11,56 @@ a jump.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from bvh import rotations as quaternions
-from bvh.foot_contacts import SIDES, Contacts, runs
+from bvh.foot_contacts import (
+    SIDES,
+    Contacts,
+    faces_ground,
+    find_contacts,
+    normals_of,
+    runs,
+)
+from bvh.motion import Motion
 from bvh.rotations import Array, to_matrix
 from motiontok.robots.contacts.anchors import fade, steady, still
 from motiontok.robots.contacts.held_contacts import Hold
+from motiontok.robots.contacts.reach import reached_feet
 from motiontok.robots.kinematics import so3
 from motiontok.robots.model.calibration import Calibration, Sole
 from motiontok.robots.targets import Targets
 
-__all__ = ["foot_holds", "lock_target_feet", "standing_points"]
+__all__ = ["foot_holds", "lock_target_feet", "standing_feet", "standing_points"]
 
+_RAISED = 0.14  # of the foot's length, 8 degrees: a toe left so high does not stand
 _FLATTER = 3.0  # factor of a standing foot's weight of rotation
+
+
+def standing_feet(
+    motion: Motion, targets: Targets, model: Any, calibration: Calibration, planes: Array
+) -> Contacts:
+    """The person's contacts that the robot's ankles allow.
+
+    A foot whose ankle cannot turn its sole to the ground from the shin's target, or cannot bring
+    its toe down, would pull shin, thigh and hips along, or stand in the air.
+
+    Args:
+        motion: the person's.
+        targets: of the motion, feet as the person's.
+        model: Pinocchio model.
+        calibration: of the robot.
+        planes: ``(frames, 2, 3)`` the ground under the left and the right foot, in the person's
+            size.
+    """
+    feet = [calibration.index(side + "Foot") for side in SIDES]
+    reached = reached_feet(targets, model, calibration)
+    able = np.repeat(faces_ground(reached, planes), 2, axis=1)
+    raised = reached[..., 0] - targets.rotations[:, feet][..., 0]
+    able[:, 1::2] &= (raised * normals_of(planes)).sum(axis=-1) < _RAISED
+    return find_contacts(motion, planes, able=able)
 
 
 def lock_target_feet(
@@ -114,8 +149,7 @@ def _plant(
     headed = to_matrix(quaternions.exp(yaw)) @ rotations
     heading += yaw[:, 2]
     direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-    normals = np.concatenate([-planes[:, :2], np.ones((len(planes), 1))], axis=1)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = normals_of(planes)
     wanted = np.where(both[:, None, None], _flat(direction, normals), _level(headed, normals))
     turn = so3.log(wanted @ headed.swapaxes(-1, -2))[0]
     turned = to_matrix(quaternions.exp(fade(turn, standing, fps))) @ headed

@@ -24,10 +24,12 @@ from motiontok.robots.limits.joint_limits import limit_margins
 from motiontok.robots.model.calibration import Calibration
 from motiontok.robots.targets import Targets
 
-__all__ = ["LIES", "STANDS", "Chain", "axis_of", "lying", "within_reach"]
+__all__ = ["LIES", "STANDS", "Chain", "axis_of", "lying", "reached_feet", "within_reach"]
 
 _SWEEPS = 4  # over the joints of an ankle, which nearly do not depend on each other
 STANDS, LIES = 0.7, 0.2  # upward part of shins: feet below the one are as they are
+# rad beyond the robot's ankle: a person's foot is up to 1.1; captures have feet turned backwards.
+_BEYOND = 1.1, 1.5
 _MARGIN = 0.03  # of a joint's range that is kept free
 
 
@@ -40,19 +42,33 @@ def within_reach(targets: Targets, model: Any, calibration: Calibration) -> Targ
         calibration: of the robot.
     """
     rotations = targets.rotations.copy()
-    for side in SIDES:
+    near = reached_feet(targets, model, calibration)
+    for k, side in enumerate(SIDES):
         foot, shin = (calibration.index(side + part) for part in ("Foot", "Leg"))
-        share = lying(rotations[:, shin, 2, 2])
-        some = np.flatnonzero(share)  # feet below upright shins are as they are
-        if not len(some):
-            continue
-        upper = rotations[some, shin] @ targets.local_rotations[shin].T
-        lower = rotations[some, foot] @ targets.local_rotations[foot].T
-        ankle = Chain(model, targets.bodies[shin], targets.bodies[foot])
-        near = upper @ ankle.nearest(upper.swapaxes(-1, -2) @ lower)
-        turn = so3.log(near @ lower.swapaxes(-1, -2))[0] * share[some, None]
+        turn, beyond = so3.log(near[:, k] @ rotations[:, foot].swapaxes(-1, -2))
+        # Feet below upright shins are as they are, unless no ankle could turn them so.
+        broken = smoothstep((beyond - _BEYOND[0]) / (_BEYOND[1] - _BEYOND[0]))
+        share = np.maximum(lying(rotations[:, shin, 2, 2]), broken)
+        some = np.flatnonzero(share)
+        turn = turn[some] * share[some, None]
         rotations[some, foot] = to_matrix(quaternions.exp(turn)) @ rotations[some, foot]
     return replace(targets, rotations=rotations)
+
+
+def reached_feet(targets: Targets, model: Any, calibration: Calibration) -> Array:
+    """Attitudes ``(frames, 2, 3, 3)`` of feet that ankles reach from the shins' targets.
+
+    They are the nearest to the feet's targets.
+    """
+    out = []
+    for side in SIDES:
+        foot, shin = (calibration.index(side + part) for part in ("Foot", "Leg"))
+        upper = targets.rotations[:, shin] @ targets.local_rotations[shin].T
+        lower = targets.rotations[:, foot] @ targets.local_rotations[foot].T
+        ankle = Chain(model, targets.bodies[shin], targets.bodies[foot])
+        near = upper @ ankle.nearest(upper.swapaxes(-1, -2) @ lower)
+        out.append(near @ targets.local_rotations[foot])
+    return np.stack(out, axis=1)
 
 
 def lying(upward: Array) -> Array:

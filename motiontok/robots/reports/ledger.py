@@ -112,7 +112,8 @@ def exceeded(report: Report, bounds: Mapping[str, float]) -> str:
 def read_ledger(folder: Path) -> dict[str, Line]:
     """The last line of each clip in a folder's ledger; empty if there is no ledger.
 
-    An unfinished last line is left out.
+    An unfinished last line is left out, and so are lines without some of today's figures: their
+    clips are measured again.
 
     Raises:
         DataError: a line is damaged.
@@ -121,12 +122,14 @@ def read_ledger(folder: Path) -> dict[str, Line]:
     if not path.is_file():
         return {}
     lines = manifest_lines(path, "remove the line to do its clip again", _line)
-    return {line.file: line for line in lines}
+    today = {field.name for field in fields(Report)}
+    return {line.file: line for line in lines if today <= line.report.keys()}
 
 
 def _line(values: dict[str, Any]) -> Line:
     line = Line(**values)
-    line.figures()
+    if unknown := line.report.keys() - {field.name for field in fields(Report)}:
+        raise ValueError(f"no figure {min(unknown)!r}")
     return line
 
 

@@ -41,7 +41,8 @@ def plot_measurement(
     axes[1].set_ylabel("rotation\nerror, deg")
     if len(m.speeds):
         load = 100 * (m.speeds / m.speed_limits).max(axis=1)
-        axes[2].plot(time[1:], load, color="black", lw=1, label="fastest joint")
+        passed = np.arange(1, len(load) + 1) / m.written_fps
+        axes[2].plot(passed, load, color="black", lw=1, label="fastest joint")
     axes[2].axhline(100, color="#c0392b", lw=0.8, ls="--")
     axes[2].set_ylabel("joint speed,\n% of limit")
     for side, color in enumerate(_COLORS):
@@ -59,7 +60,8 @@ def plot_measurement(
     if m.overlaps is not None:
         axes[4].plot(time, 1000 * m.overlaps, color="black", lw=1, label="two bodies overlap")
     axes[4].plot(time, 1000 * m.foot_depths, color="#c0392b", lw=1, label="sole below ground")
-    axes[4].set_ylabel("depth, mm")
+    axes[4].plot(time, 1000 * m.foot_hovers, color="#2b7bba", lw=1, label="standing foot hovers")
+    axes[4].set_ylabel("depth or\nheight, mm")
     axes[4].set_xlabel("seconds")
     for panel in axes:
         panel.grid(alpha=0.3)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from bvh.foot_contacts import SIDES, Contacts, find_contacts
+from bvh.foot_contacts import SIDES, Contacts
 from bvh.motion import Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 from motiontok.errors import RobotError
 from motiontok.robots.contacts.ground import Ground, Planes, find_ground, heights_above
+from motiontok.robots.contacts.offline_foot_lock import standing_feet
 from motiontok.robots.files.trajectory import Trajectory
 from motiontok.robots.kinematics import so3
 from motiontok.robots.kinematics.kinematics import Kinematics, State
@@ -33,6 +34,7 @@ _LARGEST = (
     "limit_violation",
     "joint_speed_max",
     "foot_depth",
+    "foot_hover",
     "body_depth",
     "self_penetration",
 )
@@ -50,13 +52,16 @@ class Report:
         cost_max: of the worst frame.
         limit_violation: largest excess over a joint limit, rad.
         at_limit: share of frames with some joint at its limit.
-        joint_speed_max: largest joint speed between two frames, rad/s.
-        speed_violations: share of frames with a joint above its speed limit.
+        joint_speed_max: largest joint speed between two frames, rad/s, at the rate of what is
+            written.
+        speed_violations: share of these frames with a joint above its speed limit.
         foot_slide: mean horizontal speed of the robot's standing toes and heels, m/s.
         foot_slide_source: the same of the motion's, scaled to the robot, m/s.
         foot_tilt: mean angle of soles that stand on heel and toe to the ground, rad.
         foot_depth: deepest corner of a sole below the ground, m.
         deep_frames: share of frames with a sole deeper than 5 mm.
+        foot_hover: highest standing heel or toe above the ground, m.
+        hovering_frames: share of frames with one higher than 2 cm.
         body_depth: deepest point of any body below the ground, m.
         buried_frames: share of frames with some body deeper than 10 mm.
         self_penetration: deepest overlap of two of the robot's bodies, m; None if it is not
@@ -82,6 +87,8 @@ class Report:
     foot_tilt: float
     foot_depth: float
     deep_frames: float
+    foot_hover: float
+    hovering_frames: float
     body_depth: float
     buried_frames: float
     self_penetration: float | None
@@ -139,6 +146,8 @@ class Report:
                               f" {np.degrees(self.foot_tilt):.1f} deg tilt"),
             ("soles", f"{1000 * self.foot_depth:.1f} mm below ground at most,"
                       f" {100 * self.deep_frames:.1f} % of frames deeper than 5 mm"),
+            ("hovering", f"{1000 * self.foot_hover:.1f} mm between a standing heel or toe and"
+                         f" ground, {100 * self.hovering_frames:.1f} % of frames over 2 cm"),
             ("bodies", f"{1000 * self.body_depth:.1f} mm below ground at most,"
                        f" {100 * self.buried_frames:.1f} % of frames deeper than 10 mm"),
             ("jerk", f"{self.root_jerk:.0f} m/s3 base (source {self.root_jerk_source:.0f}),"
@@ -160,7 +169,9 @@ class Measurement:
         costs: ``(frames,)`` weighted cost.
         excess: ``(frames,)`` largest excess over a joint limit, rad.
         at_limit: ``(frames,)`` some joint is at its limit.
-        speeds: ``(frames - 1, robot joints)`` between neighbouring frames, rad/s.
+        speeds: ``(frames - 1, robot joints)`` between neighbouring frames of what is written,
+            rad/s.
+        written_fps: frames per second of that.
         speed_limits: ``(robot joints,)`` rad/s.
         corners: ``(frames, 2, 4, 3)`` of the left and right sole, m.
         heights: ``(frames, 2, 4)`` of these above the ground, m.
@@ -184,6 +195,7 @@ class Measurement:
     excess: Array
     at_limit: Array
     speeds: Array
+    written_fps: float
     speed_limits: Array
     corners: Array
     heights: Array
@@ -200,6 +212,13 @@ class Measurement:
     def foot_depths(self) -> Array:
         """``(frames,)`` deepest corner of a sole below the ground, m."""
         out: Array = np.maximum(-self.heights.min(axis=(1, 2)), 0.0)
+        return out
+
+    @property
+    def foot_hovers(self) -> Array:
+        """``(frames,)`` highest standing heel or toe above the ground, m; 0 if none stands."""
+        ends = self.heights.reshape(len(self.heights), 4, 2).min(axis=2)
+        out: Array = np.where(self.contacts.ends, np.maximum(ends, 0.0), 0.0).max(axis=1)
         return out
 
     def report(self) -> Report:
@@ -221,6 +240,8 @@ class Measurement:
             foot_tilt=_mean(self.tilts),
             foot_depth=float(self.foot_depths.max()),
             deep_frames=float((self.foot_depths > 0.005).mean()),
+            foot_hover=float(self.foot_hovers.max()),
+            hovering_frames=float((self.foot_hovers > 0.02).mean()),
             self_penetration=None if self.overlaps is None else float(self.overlaps.max()),
             body_depth=float(self.depths.max()),
             buried_frames=float((self.depths > 0.01).mean()),
@@ -235,22 +256,36 @@ class Measurement:
 
 
 def evaluate(
-    trajectory: Trajectory, motion: Motion, robot: Robot, *, ground: Planes | None = None
+    trajectory: Trajectory,
+    motion: Motion,
+    robot: Robot,
+    *,
+    ground: Planes | None = None,
+    written: Trajectory | None = None,
 ) -> Report:
     """Quality figures of a trajectory, see :func:`measure`."""
-    return measure(trajectory, motion, robot, ground=ground).report()
+    return measure(trajectory, motion, robot, ground=ground, written=written).report()
 
 
 def measure(
-    trajectory: Trajectory, motion: Motion, robot: Robot, *, ground: Planes | None = None
+    trajectory: Trajectory,
+    motion: Motion,
+    robot: Robot,
+    *,
+    ground: Planes | None = None,
+    written: Trajectory | None = None,
 ) -> Measurement:
     """Measure a trajectory against its original motion, at the motion's rate.
+
+    Between two frames of 30 a second, splines through them are faster than their mean speed. So
+    joint speeds are those of what is written.
 
     Args:
         trajectory: the robot's.
         motion: the original.
         robot: the trajectory's.
         ground: as for :func:`~motiontok.robots.retarget`.
+        written: the trajectory at the rate at which it is written; itself, if not given.
 
     Raises:
         RobotError: it belongs to another robot, has another length or rate, or ``ground`` is not
@@ -263,6 +298,7 @@ def measure(
             f"the trajectory has {len(trajectory)} frames at {trajectory.fps:g} fps,"
             f" the motion {len(motion)} at {motion.fps:g}"
         )
+    written = trajectory if written is None else written
     targets = make_targets(motion, robot.calibration, robot.map.weights)
     kinematics = Kinematics(robot.model, targets.bodies)
     state = kinematics.evaluate(trajectory.qpos)
@@ -270,7 +306,8 @@ def measure(
     rotations, positions = task.poses(state)
     joints, lower, upper = trajectory.joints, robot.lower, robot.upper
     under = find_ground(motion, ground)
-    corners, contacts = sole_corners(robot, kinematics, state), find_contacts(motion, under.feet)
+    corners = sole_corners(robot, kinematics, state)
+    contacts = standing_feet(motion, targets, robot.model, robot.calibration, under.feet)
     under = under.scaled(robot.calibration.leg_length / leg_length(motion.offsets))
     return Measurement(
         joints=robot.calibration.joints,
@@ -280,7 +317,8 @@ def measure(
         costs=task.cost(state),
         excess=np.maximum(np.maximum(lower - joints, joints - upper).max(axis=1), 0.0),
         at_limit=(np.minimum(joints - lower, upper - joints) < 1e-3).any(axis=1),
-        speeds=np.abs(np.diff(joints, axis=0)) * motion.fps,
+        speeds=np.abs(np.diff(written.joints, axis=0)) * written.fps,
+        written_fps=written.fps,
         speed_limits=robot.speed_limits,
         corners=corners,
         heights=heights_above(under.feet[:, :, None], corners),

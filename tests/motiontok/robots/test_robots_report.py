@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 
 from bvh import procedural
-from motiontok.robots import evaluate, retarget
+from motiontok.cli.layouts import Layout
+from motiontok.robots import evaluate, retarget, retarget_and_evaluate_all
 from motiontok.robots.model.geometry import points_of
 from motiontok.robots.model.outline import outline_of
 
@@ -63,3 +64,27 @@ def test_jerk_and_room_at_the_limits_are_those_of_a_known_path(g1, walk):
     qpos[:10, 7] = g1.lower[0] + 0.019 * (g1.upper[0] - g1.lower[0])
     report = evaluate(replace(trajectory, qpos=qpos), motion, g1)
     assert report.near_limit == pytest.approx(10 / len(motion))
+
+
+def test_feet_that_stand_in_the_air_hover(g1, walk):
+    motion, trajectory = walk
+    before = evaluate(trajectory, motion, g1)
+    assert before.foot_hover < 0.02
+    assert before.hovering_frames == 0
+    raised = replace(trajectory, qpos=trajectory.qpos + np.eye(36)[2] * 0.1)
+    report = evaluate(raised, motion, g1)
+    assert report.foot_hover == pytest.approx(0.1 + before.foot_hover, abs=0.005)
+    assert report.hovering_frames > 0.5
+    assert report.foot_depth == 0
+
+
+def test_speeds_are_those_of_what_is_written(g1, walk):
+    motion, trajectory = walk
+    layout = Layout("pinocchio", None, "isaaclab", beyondmimic=True)
+    ((written, report),) = retarget_and_evaluate_all([motion], g1, at_rate=layout.at_rate)
+    assert written.fps == 50
+    speeds = np.abs(np.diff(written.joints, axis=0)) * 50
+    assert report.joint_speed_max == pytest.approx(speeds.max())
+    plain = evaluate(trajectory, motion, g1)
+    assert plain.joint_speed_max != pytest.approx(report.joint_speed_max, rel=1e-3)
+    assert plain.joint_jerk == report.joint_jerk
