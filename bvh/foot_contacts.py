@@ -28,10 +28,15 @@ from bvh.skeleton import FEET, JOINTS, toe_height
 
 __all__ = [
     "BAND",
+<<<<<<< HEAD
     "ROLLED",
+=======
+    "GAP",
+>>>>>>> online2
     "SHIN",
     "SIDES",
     "SLOW",
+    "SPAN",
     "STILL",
     "Contacts",
     "can_stand",
@@ -54,9 +59,15 @@ BAND = 0.03  # m above its standing height
 # Least upward part of the shin above a heel and a toe that stand. Who kneels or lies has insteps
 # or sides of feet on the ground, as low and still as soles, but shins that lie.
 SHIN = (0.5, 0.1)
+<<<<<<< HEAD
 ROLLED = 0.57  # of the foot's side axis along the ground's normal, 35 degrees: it lies on its side
 _SHORTEST = 3  # frames; shorter contacts are noise
 _GAP = 2  # frames; shorter interruptions are noise
+=======
+SPAN = 1.0 / 30.0  # s on each side of a frame over which its speed is taken
+GAP = 2.0 / 30.0  # s; interruptions that are not longer are noise
+_SHORTEST = 0.1  # s; shorter contacts are noise
+>>>>>>> online2
 # Ramps of a soft contact: where it ends, and over how much it rises.
 _FAST, _SLOWER = 0.6, 0.4  # m/s
 _HIGH, _LOWER = 0.10, 0.05  # m above its standing height
@@ -162,16 +173,17 @@ def standing(path: Array, low: Array, fps: float) -> Array:
         low: ``(frames,)`` where it is near the ground.
         fps: frames per second.
     """
-    speed = speeds(path, 1.0 / fps)
+    speed = _speeds_over(path, max(round(SPAN * fps), 1), fps)
+    gap, shortest = max(round(GAP * fps), 1), max(round(_SHORTEST * fps), 1)
     still, slow = low & (speed < STILL), low & (speed < SLOW)
     out = np.zeros(len(path), dtype=bool)
     for start, end in runs(slow):
         out[start:end] = still[start:end].any()
     for start, end in runs(~out):
-        if start > 0 and end < len(out) and end - start <= _GAP and low[start:end].all():
+        if start > 0 and end < len(out) and end - start <= gap and low[start:end].all():
             out[start:end] = True
     for start, end in runs(out):
-        if end - start < min(_SHORTEST, len(out)):
+        if end - start < min(shortest, len(out)):
             out[start:end] = False
     return out
 
@@ -196,6 +208,18 @@ def speeds(points: Array, frame_time: float) -> Array:
     if len(points) < 2:
         return np.zeros(points.shape[:-1])
     out: Array = np.linalg.norm(np.gradient(points, frame_time, axis=0), axis=-1)
+    return out
+
+
+def _speeds_over(path: Array, span: int, fps: float) -> Array:
+    """Speeds ``(frames,)`` of a point from ``span`` frames before to as many after each frame."""
+    count = len(path)
+    if count < 2:
+        return np.zeros(count)
+    frames = np.arange(count)
+    first, last = np.maximum(frames - span, 0), np.minimum(frames + span, count - 1)
+    moved = np.linalg.norm(path[last] - path[first], axis=-1)
+    out: Array = moved * fps / (last - first)
     return out
 
 

@@ -84,13 +84,13 @@ class Follower:
         self._reader = SoleReader(offsets, fps, ground)
         self._lock = FootLock(robot.calibration, self._maker.scale, fps)
         self._reach = AnkleReach(robot.model, robot.calibration)
-        self._late = LateContacts(fps)
         self._above = AboveGround(robot.calibration, robot.outline)
         self._ahead: LookaheadSolver | None = None
         self.latency = 0
         if look_ahead:
             self._ahead = LookaheadSolver(robot, fps=fps, look_ahead=look_ahead)
             self.latency = self._ahead.latency
+            self._late = LateContacts(fps, self._ahead.open_frames)
         self._solver = OnlineSolver(
             robot.model,
             robot.calibration.bodies,
@@ -108,8 +108,8 @@ class Follower:
         self._reader.reset()
         self._lock.reset()
         self._reach.reset()
-        self._late.reset()
         if self._ahead is not None:
+            self._late.reset()
             self._ahead.reset()
 
     def push(self, root_position: Array, rotations: Array) -> Array:
@@ -152,7 +152,7 @@ class Follower:
         self._above.apply(targets, planes)
         if self._ahead is not None:
             late = self._late.push(soles)
-            return self._ahead.step(targets, self._lock.standing, late, planes)
+            return self._ahead.step(targets, self._lock.standing, late, self._late.delay, planes)
         q, _ = self._solver.step(targets, planes)
         return q
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bvh.foot_contacts import BAND, SHIN, SIDES, SLOW, standing_heights
+from bvh.foot_contacts import BAND, GAP, SHIN, SIDES, SLOW, SPAN, standing_heights
 from bvh.rotations import Array
 from bvh.skeleton import FEET, JOINTS
 from motiontok.errors import RobotError
@@ -127,52 +127,65 @@ class SoleReader:
 
 
 class LateContacts:
-    """Which heels and toes of a stream stood three frames ago.
+    """Which heels and toes of a stream stood a tenth of a second ago.
 
     Contacts are those of :func:`~bvh.foot_contacts.find_contacts`, by central
-    differences and without interruptions of one or two frames.
+    differences and without short interruptions.
 
     Args:
         fps: frames per second of the stream.
+        most: frames, at least 2, that may pass meanwhile.
+
+    Attributes:
+        delay: frames that pass.
     """
 
-    def __init__(self, fps: float) -> None:
-        self._reach = 2.0 * SLOW / fps  # m in two frames
+    def __init__(self, fps: float, most: int) -> None:
+        span = min(max(round(SPAN * fps), 1), most - 1)
+        self._gap = min(max(round(GAP * fps), 1), most - span)
+        self._span = 2 * span
+        self._reach = self._span * SLOW / fps  # m from a frame's past to its future
+        self.delay = span + self._gap
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream."""
-        self._soles: deque[Soles] = deque(maxlen=3)
-        self._low: deque[list[bool]] = deque(maxlen=5)
-        self._slow: deque[list[bool]] = deque(maxlen=5)
+        self._soles: deque[Soles] = deque(maxlen=self._span + 1)
+        # Of each point, around the frame that is told next.
+        window = 2 * self._gap + 1
+        self._low: list[deque[bool]] = [deque(maxlen=window) for _ in _ENDS]
+        self._slow: list[deque[bool]] = [deque(maxlen=window) for _ in _ENDS]
+        self._begun = False
 
     def push(self, soles: Soles) -> Array:
-        """Standing points ``(4,)`` three frames before: left heel and toe, right heel and toe."""
-        while len(self._soles) < 2:  # as if the stream had stood before
+        """Standing points ``(4,)`` of that frame: left heel and toe, right heel and toe."""
+        while len(self._soles) < self._span:  # as if the stream had stood before
             self._soles.append(soles)
         self._soles.append(soles)
-        first, middle, last = self._soles
-        low = middle.low
-        slow = [
-            near and math.dist(one, two) < self._reach
-            for near, one, two in zip(low, first.places, last.places, strict=True)
-        ]
-        while len(self._low) < 5:
-            self._low.append(low)
-            self._slow.append(slow)
-        self._low.append(low)
-        self._slow.append(slow)
-        near, still = self._low, self._slow
-        return np.array(
-            [
-                still[2][k]
-                or (
-                    near[2][k]
-                    and (
-                        (still[1][k] and (still[3][k] or (near[3][k] and still[4][k])))
-                        or (still[0][k] and near[1][k] and still[3][k])
-                    )
-                )
-                for k in range(4)
-            ]
-        )
+        first, middle, last = self._soles[0], self._soles[self._span // 2], self._soles[-1]
+        out = []
+        for k, (low, slow) in enumerate(zip(self._low, self._slow, strict=True)):
+            near = middle.low[k]
+            still = near and math.dist(first.places[k], last.places[k]) < self._reach
+            if not self._begun:
+                low.extend([near] * self._gap * 2)
+                slow.extend([still] * self._gap * 2)
+            low.append(near)
+            slow.append(still)
+            out.append(slow[self._gap] or self._interrupted(low, slow))
+        self._begun = True
+        return np.array(out)
+
+    def _interrupted(self, low: deque[bool], slow: deque[bool]) -> bool:
+        """Whether a point that is too fast in the middle frame only wavers."""
+        gap = 1
+        if not low[self._gap]:
+            return False
+        for step in (-1, 1):
+            at = self._gap + step
+            while not slow[at]:
+                gap += 1
+                if gap > self._gap or not low[at]:
+                    return False
+                at += step
+        return True

@@ -6,10 +6,11 @@ The counterpart for whole trajectories is :mod:`~motiontok.robots.contacts.offli
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 
-from bvh.foot_contacts import SIDES, SLOW
+from bvh.foot_contacts import SIDES, SLOW, SPAN
 from bvh.rotations import Array
 from motiontok.robots.contacts.online_contacts import Soles
 from motiontok.robots.contacts.online_ground import Point
@@ -95,13 +96,14 @@ class _Foot:
     def __init__(self, index: int, sole: Sole, fps: float) -> None:
         self.index = index
         self._points = np.stack([sole.heel, sole.toe], axis=1)
-        self._reach = SLOW / fps  # m in a frame
+        self._span = max(round(SPAN * fps), 1)
+        self._reach = self._span * SLOW / fps  # m meanwhile
         self._rest = max(0.0, 1.0 - 1.0 / (_FADE * fps))
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream."""
-        self._before: list[Point] | None = None
+        self._before: deque[list[Point]] = deque(maxlen=self._span)
         self.anchors: list[Point | None] = [None, None]
         self._shift = [0.0, 0.0, 0.0]
 
@@ -109,8 +111,10 @@ class _Foot:
         self, ankle: Array, rotation: Array, ends: list[Point], low: list[bool], plane: Point
     ) -> bool:
         """Move the ankle's target ``(3,)``, in place. Whether the foot stands."""
-        before = ends if self._before is None else self._before
-        self._before = ends
+        before = self._before[0] if self._before else ends
+        while len(self._before) < self._span:  # as if the stream had stood before
+            self._before.append(ends)
+        self._before.append(ends)
         stands = [low[k] and math.dist(ends[k], before[k]) < self._reach for k in (0, 1)]
         x, y, z = ankle.tolist()
         dx, dy, _ = shift = self._shift

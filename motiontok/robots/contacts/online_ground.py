@@ -7,10 +7,11 @@ are plain floats, as in :mod:`~motiontok.robots.contacts.online_contacts`.
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 
-from bvh.foot_contacts import BAND, SIDES, SLOW, standing_heights
+from bvh.foot_contacts import BAND, SIDES, SLOW, SPAN, standing_heights
 from bvh.rotations import Array
 from bvh.skeleton import FEET, JOINTS
 from motiontok.robots.contacts.ground import BEARS, POINTED, RAISED, UPRIGHT
@@ -55,7 +56,8 @@ class GroundFinder:
         self._least = UPRIGHT * leg_length(offsets)
         self._frames = math.ceil(BEARS * fps)
         self._kept = round(_KEPT * fps)
-        self._reach = SLOW / fps  # m in a frame
+        self._span = max(round(SPAN * fps), 1)
+        self._reach = self._span * SLOW / fps  # m meanwhile
         self._fps = fps
         self._ramp = RampFinder()
         # Of the soles' middles in the feet's frames: between the ends below ankle and toe's joint.
@@ -71,7 +73,7 @@ class GroundFinder:
         self.steps_down = False
         self._first = True
         self._lowest = math.inf
-        self._before: list[Point] | None = None
+        self._before: deque[list[Point]] = deque(maxlen=self._span)
         self._frame = 0
         self._ramp.reset()
         self._ramp_age = 0
@@ -89,8 +91,10 @@ class GroundFinder:
         """
         self._frame += 1
         ends = [points[end] for end in FEET]
-        before = ends if self._before is None else self._before
-        self._before = ends
+        before = self._before[0] if self._before else ends
+        while len(self._before) < self._span:  # as if the stream had stood before
+            self._before.append(ends)
+        self._before.append(ends)
         clear = [end[2] - height for end, height in zip(ends, self._heights, strict=True)]
         soles = [min(clear[:2]), min(clear[2:])]
         self._ages = [age + 1 for age in self._ages]

@@ -17,7 +17,7 @@ from bvh.rotations import Array
 from motiontok.robots.kinematics.kinematics import Kinematics
 from motiontok.robots.solver.tasks import BATCH, NormalEquations, Posture, Task, quadratic
 
-__all__ = ["Options", "damped_step", "damped_system", "minimize"]
+__all__ = ["Options", "damped_step", "minimize"]
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def damped_step(
 
     Also the promised decrease of the cost ``(frames,)``.
     """
-    matrix, gradient, held = damped_system(
+    matrix, gradient, held = _damped_system(
         model, joints, lower, upper, damping, posture, floor=_FLOOR
     )
     frames, joints = held.nonzero()
@@ -184,7 +184,7 @@ def damped_step(
     return out, np.einsum("tv,tv->t", gradient, out)
 
 
-def damped_system(
+def _damped_system(
     model: NormalEquations,
     joints: Array,
     lower: Array,

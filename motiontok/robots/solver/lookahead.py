@@ -129,6 +129,7 @@ class LookaheadSolver:
 
     Attributes:
         latency: frames between a target and its result.
+        open_frames: frames after which contacts of a frame may still be told.
     """
 
     def __init__(self, robot: Robot, *, fps: float, look_ahead: float) -> None:
@@ -164,6 +165,7 @@ class LookaheadSolver:
         self.latency = max(round(look_ahead * fps), 2 * REACH + 1)
         first = max(round(_MEAN * (self.latency - 1)), REACH)
         self._blur = _Blur(first, fps)
+        self.open_frames = first + 1
         self._fine = FixedLagSmoother(movement, *limits, self.latency - 1 - first)
         self._lift = _Lift(max(1, min(_RAMP, (self.latency - 3 - first) // 2)))
         points = standing_points(robot.calibration)
@@ -197,7 +199,12 @@ class LookaheadSolver:
         self._coming: Array | None = None
 
     def step(
-        self, targets: Targets, standing: Array, before: Array, planes: Array | None = None
+        self,
+        targets: Targets,
+        standing: Array,
+        before: Array,
+        delay: int,
+        planes: Array | None = None,
     ) -> Array:
         """Configuration ``(nq,)`` of the due frame.
 
@@ -207,7 +214,8 @@ class LookaheadSolver:
         Args:
             targets: of the newest frame.
             standing: ``(points,)`` heels and toes that stand in it, as far as known.
-            before: ``(points,)`` those that stood three frames before.
+            before: ``(points,)`` those that stood ``delay`` frames before.
+            delay: frames, at most :attr:`open_frames`.
             planes: ``(3, 3)`` the ground under left foot, right foot and the rest of the newest
                 frame, see :class:`~motiontok.robots.solver.ground_task.GroundTask`; None is
                 z = 0.
@@ -216,8 +224,8 @@ class LookaheadSolver:
         aims = wanted_poses(targets)
         newest.begin(targets, aims, busy=self._apart is not None and self._apart.looked > _FEW)
         self._waiting.append(_Waiting(aims, standing, planes))
-        if len(self._waiting) > REACH:
-            self._waiting[-1 - REACH].standing = before
+        if len(self._waiting) > delay:
+            self._waiting[-1 - delay].standing = before
         q = [*newest.moving]
         moving = len(q)
         seen = [self._waiting[-1]] * moving
