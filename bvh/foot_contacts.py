@@ -28,11 +28,8 @@ from bvh.skeleton import FEET, JOINTS, toe_height
 
 __all__ = [
     "BAND",
-<<<<<<< HEAD
-    "ROLLED",
-=======
     "GAP",
->>>>>>> online2
+    "ROLLED",
     "SHIN",
     "SIDES",
     "SLOW",
@@ -59,15 +56,10 @@ BAND = 0.03  # m above its standing height
 # Least upward part of the shin above a heel and a toe that stand. Who kneels or lies has insteps
 # or sides of feet on the ground, as low and still as soles, but shins that lie.
 SHIN = (0.5, 0.1)
-<<<<<<< HEAD
 ROLLED = 0.57  # of the foot's side axis along the ground's normal, 35 degrees: it lies on its side
-_SHORTEST = 3  # frames; shorter contacts are noise
-_GAP = 2  # frames; shorter interruptions are noise
-=======
 SPAN = 1.0 / 30.0  # s on each side of a frame over which its speed is taken
 GAP = 2.0 / 30.0  # s; interruptions that are not longer are noise
 _SHORTEST = 0.1  # s; shorter contacts are noise
->>>>>>> online2
 # Ramps of a soft contact: where it ends, and over how much it rises.
 _FAST, _SLOWER = 0.6, 0.4  # m/s
 _HIGH, _LOWER = 0.10, 0.05  # m above its standing height
