@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bvh.errors import BVHError
 from bvh.motion import FPS, Motion
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
@@ -25,6 +26,8 @@ from motiontok.tokens.checks import OnInvalid, array_of, check_on_invalid
 from motiontok.tokens.joining import Joining
 
 __all__ = ["StreamDecoder", "StreamEncoder"]
+
+_FARTHEST = 1e6  # m; as far as streams of codes go
 
 
 class StreamEncoder:
@@ -78,7 +81,8 @@ class StreamEncoder:
             rotations: ``(frames, 22, 4)`` or ``(22, 4)``, as of a Motion at 30 frames/s.
 
         Raises:
-            BVHError: shapes disagree, or a value is not finite.
+            BVHError: shapes disagree, a value is not finite, or a place is beyond 1e6 m. The stream
+                goes on with the next frames.
         """
         positions = np.asarray(root_positions, dtype=np.float64)
         rotations = np.asarray(rotations, dtype=np.float64)
@@ -87,6 +91,8 @@ class StreamEncoder:
         piece = Motion(positions, rotations, self._offsets)
         if not len(piece):
             return np.empty((0, self._codes), dtype=np.int64)
+        if not np.abs(positions).max() <= _FARTHEST:
+            raise BVHError(f"pose: the root is beyond {_FARTHEST:.0e} m, where no body can be")
         if self._ended:
             self._reset()
         if self.start is None:
