@@ -36,6 +36,7 @@ FLOOR_WEIGHT = 1500.0  # per metre below ground
 _SMOOTH = Smoothness(joint=21.0, base=880.0)
 _WINDOW = 6144  # frames refined together
 _DEEP = 2e-3  # m; frames whose bodies overlap by more are not done
+_SUNK = 6e-3  # m; nor are those with a body so deep in the ground
 _GIVEN = 1e-3  # rad or m by which a soft margin or ground has given way
 _AROUND = 128  # frames on each side that a window sees and leaves to its neighbours
 
@@ -196,9 +197,19 @@ def _refined(
             still = np.flatnonzero(~moving)
             moving[still] = _gives(kinematics, floor, q[still], movement, still)
             frames = np.flatnonzero(~moving)
+        elif floor is not None:
+            moving[frames] |= _sunk(kinematics, floor, q[frames], frames)
         if collision is not None and len(frames):
             moving[frames[collision.near(q[frames]).deepest(len(frames)) > _DEEP]] = True
     return q
+
+
+def _sunk(kinematics: Kinematics, floor: FloorTask, q: Array, at: Array) -> Array:
+    """Frames ``(n,)`` of configurations ``q (n, nq)`` whose last step ended in the ground.
+
+    A step knows nothing of points above the ground, and the last one is taken without looking.
+    """
+    return np.asarray(floor[at].cost(kinematics.evaluate(q)) > (FLOOR_WEIGHT * _SUNK) ** 2)
 
 
 def _gives(
