@@ -1,4 +1,4 @@
-"""The SMPL family's skeleton: its poses to a clip, and canonical motion to its poses.
+"""The SMPL family's skeleton, and its poses to a clip.
 
 SMPL (Loper et al. 2015), SMPL+H and SMPL-X give each joint a rotation vector that turns it
 against its parent, zero in a T-pose whose joints all have the world's axes: X left, Y up, Z
@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from bvh.arrays import check_finite, numbers, open_npz, words
-from bvh.atomic_write import atomic_path
 from bvh.body_model import BodyModel, read_body_model
 from bvh.clip import Clip
 from bvh.errors import BVHError
 from bvh.forward_kinematics import forward_kinematics
-from bvh.motion import Motion
 from bvh.normalizer.world_axes import world_from_source
 from bvh.remarks import remark
 from bvh.rotations import (
@@ -31,7 +29,6 @@ from bvh.rotations import (
     conjugate,
     exp,
     identity,
-    log,
     multiply,
     rotate,
 )
@@ -40,6 +37,7 @@ from bvh.skeleton import PARENTS as CANONICAL_PARENTS
 
 __all__ = [
     "CANONICAL",
+    "INDEX",
     "NAMES",
     "OFFSETS",
     "PARENTS",
@@ -49,7 +47,6 @@ __all__ = [
     "find_up",
     "mean_body",
     "read_smpl",
-    "save_smpl",
 ]
 
 NAMES: tuple[str, ...] = (
@@ -105,18 +102,17 @@ _RATES = ("mocap_framerate", "mocap_frame_rate", "fps")
 _PELVIS, _OTHERS = ("root_orient", "global_orient"), ("pose_body", "body_pose")
 _PLACES = ("trans", "transl")
 _BODY = 3 * (len(NAMES) - 1)
-_SMPL_ROTATIONS = 52  # joints of SMPL+H, which AMASS writes
 _FULL = 4.0 * np.pi  # rad; two whole turns
 _SURE = 0.5  # by which one axis must point up more than the other
 _DOWN = -0.7  # of the pelvis' axis along Y, on average: the body's head is at -Y
 _FLOOR, _NEAR, _LEVEL = 0.9, 0.15, 0.08  # weight of a floor; metres from zero, and of its spread
 
-_INDEX = (
+INDEX: tuple[int, ...] = (
     0, 1, 4, 7, 10, 2, 5, 8, 11, 3, 6, 9, 12, 15, 13, 16, 18, 20, 14, 17, 19, 21,
 )  # fmt: skip
 """SMPL's joint of each canonical one."""
 
-CANONICAL: tuple[int, ...] = tuple(_INDEX.index(joint) for joint in range(len(_INDEX)))
+CANONICAL: tuple[int, ...] = tuple(INDEX.index(joint) for joint in range(len(INDEX)))
 """The canonical joint of each of SMPL's."""
 
 
@@ -256,38 +252,6 @@ def clip_of(pose: Pose, name: str) -> Clip:
     )
 
 
-def save_smpl(motion: Motion, path: Path) -> None:
-    """Write the motion as AMASS has it, by the mean body, atomically.
-
-    The ``.npz`` holds ``poses`` ``(frames, 156)``, ``trans``, ``betas`` (zero), ``dmpls``
-    (zero), ``gender`` (neutral) and ``mocap_framerate``; Z is up.
-    """
-    turns, offsets = mean_body()
-    motion = motion.on_bones(offsets)
-    body, pelvis = motion.global_transforms()
-    # Global rotations of SMPL's joints in canonical axes, then against their parents.
-    world = multiply(body, turns)
-    local = world.copy()
-    for joint, parent in enumerate(CANONICAL_PARENTS):
-        if parent >= 0:
-            local[:, joint] = multiply(conjugate(world[:, parent]), world[:, joint])
-    axes = world_from_source("y")  # canonical from SMPL's
-    vectors = rotate(conjugate(axes), log(local))
-    vectors[:, 0] = log(multiply(world[:, 0], np.broadcast_to(axes, world[:, 0].shape)))
-    poses = np.zeros((len(motion), _SMPL_ROTATIONS, 3))
-    poses[:, list(_INDEX)] = vectors
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            poses=poses.reshape(len(motion), -1),
-            trans=pelvis[:, 0] - OFFSETS[0],
-            betas=np.zeros(16),
-            dmpls=np.zeros((len(motion), 8)),
-            gender="neutral",
-            mocap_framerate=motion.fps,
-        )
-
-
 def mean_body() -> tuple[Array, Array]:
     """Rest turns and offsets of the canonical skeleton in the mean body.
 
@@ -295,7 +259,7 @@ def mean_body() -> tuple[Array, Array]:
         ``(22, 4)`` constants C with ``S = G C``, global rotations of SMPL's and of the canonical
         joint in canonical axes; ``(22, 3)`` canonical offsets, metres.
     """
-    rest = rotate(world_from_source("y"), OFFSETS)[list(_INDEX)]
+    rest = rotate(world_from_source("y"), OFFSETS)[list(INDEX)]
     turns = identity(len(JOINTS))
     for joint, parent in enumerate(CANONICAL_PARENTS):
         name = JOINTS[parent]

@@ -34,7 +34,7 @@ def codes_files(path: Path, *endings: str) -> list[Path]:
 def save_motion(motion: Motion, path: Path) -> None:
     """Write ``.bvh``, ``.npz`` with all arrays, or ``.smpl.npz`` as AMASS has it."""
     from bvh import write
-    from bvh.smpl import save_smpl
+    from bvh.smpl_writing import save_smpl
 
     if path.name.lower().endswith(".smpl.npz"):
         save_smpl(motion, path)

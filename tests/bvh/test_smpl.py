@@ -14,7 +14,8 @@ from bvh.motion_io import load_motion
 from bvh.reading import Reading
 from bvh.remarks import faults, kind_of
 from bvh.rotations import Array
-from bvh.smpl import STATURE, save_smpl
+from bvh.smpl import STATURE
+from bvh.smpl_writing import save_smpl
 
 
 @pytest.fixture(autouse=True)

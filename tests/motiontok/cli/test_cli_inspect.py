@@ -12,7 +12,7 @@ import pytest
 
 import bvh
 from bvh import procedural
-from bvh.smpl import save_smpl
+from bvh.smpl_writing import save_smpl
 from motiontok import Start
 from motiontok.cli import main as cli
 from motiontok.codes import Codes

@@ -9,7 +9,7 @@ import pytest
 
 from bvh import procedural
 from bvh.positions import save_positions
-from bvh.smpl import save_smpl
+from bvh.smpl_writing import save_smpl
 
 pytest.importorskip("pinocchio", reason="needs: pip install 'motiontok[robot]'")
 

@@ -62,7 +62,7 @@ def test_what_is_held_to_a_command_does_it(prior, tokenizer, walks):
     done = commands_of(tokenizer.decode_features(prior.planted(drawn, asked)[0].numpy()), 32)
     free = commands_of(tokenizer.decode_features(prior.planted(drawn)[0].numpy()), 32)
     wanted = [0.8, 0.0, 0.2]
-    assert np.abs(done - wanted).mean() < 0.5 * np.abs(free - wanted).mean()
+    assert np.abs(done - wanted).mean() < 0.6 * np.abs(free - wanted).mean()
 
 
 def test_heads_and_hands_are_held_as_drawn(tokenizer, walks):

@@ -231,7 +231,7 @@ def test_the_ground_may_be_said(tmp_path):
     assert tilts[1] < np.radians(1.5)
 
 
-@pytest.mark.parametrize("text", ["0,0", "a,b,c", "", "0,0,nan"])
+@pytest.mark.parametrize("text", ["0,0", "a,b,c", " ", "0,0,nan"])
 def test_ground_that_is_no_plane_is_refused(run, clip, tmp_path, text):
     done = run("retarget", clip, "-o", tmp_path / "out.npz", "--ground", text)
     assert done.returncode == 2, done.stderr
