@@ -165,7 +165,7 @@ def standing(path: Array, low: Array, fps: float) -> Array:
         low: ``(frames,)`` where it is near the ground.
         fps: frames per second.
     """
-    speed = _speeds_over(path, max(round(SPAN * fps), 1), fps)
+    speed = speeds(path, 1.0 / fps, span=max(round(SPAN * fps), 1))
     gap, shortest = max(round(GAP * fps), 1), max(round(_SHORTEST * fps), 1)
     still, slow = low & (speed < STILL), low & (speed < SLOW)
     out = np.zeros(len(path), dtype=bool)
@@ -190,28 +190,21 @@ def standing_heights(offsets: Array) -> Array:
     return np.array([h for side in FEET[1::2] for h in (toe - float(offsets[side, 2]), toe)])
 
 
-def speeds(points: Array, frame_time: float) -> Array:
+def speeds(points: Array, frame_time: float, *, span: int = 1) -> Array:
     """Speeds ``(frames, ...)`` of points ``(frames, ..., 3)`` by central differences.
 
     Args:
         points: metres.
         frame_time: seconds.
+        span: frames on each side of a frame; fewer at the ends.
     """
-    if len(points) < 2:
-        return np.zeros(points.shape[:-1])
-    out: Array = np.linalg.norm(np.gradient(points, frame_time, axis=0), axis=-1)
-    return out
-
-
-def _speeds_over(path: Array, span: int, fps: float) -> Array:
-    """Speeds ``(frames,)`` of a point from ``span`` frames before to as many after each frame."""
-    count = len(path)
+    count = len(points)
     if count < 2:
-        return np.zeros(count)
+        return np.zeros(points.shape[:-1])
     frames = np.arange(count)
     first, last = np.maximum(frames - span, 0), np.minimum(frames + span, count - 1)
-    moved = np.linalg.norm(path[last] - path[first], axis=-1)
-    out: Array = moved * fps / (last - first)
+    moved = np.linalg.norm(points[last] - points[first], axis=-1)
+    out: Array = (moved.T / (frame_time * (last - first))).T
     return out
 
 
