@@ -64,8 +64,7 @@ def convert(
     from motiontok.errors import InputError
 
     if source.is_dir():
-        if part:
-            raise InputError(f"{part}: only one file of motion can be cut")
+        part.refuse()
         _folder(source, out, robot, map_path, tokenizer, alone=bool(from_robot or reading.digest))
         return
     name = out.name.lower()
@@ -92,8 +91,7 @@ def convert(
     )
     if not len(motion):
         raise InputError(f"{source}: has no frames")
-    if part:
-        motion = motion[part.frames(len(motion), motion.fps, source)]
+    motion = part.of(motion, source)
     if onto and robot is not None:
         _onto(motion, out, robot, map_path)
     elif name.endswith(".npy"):

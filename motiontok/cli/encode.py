@@ -133,8 +133,8 @@ def encode(
         raise InputError(
             f"--pack takes a folder of clips and a tokenizer of motion, got {source} and {folder}"
         )
-    if part and (is_image_tokenizer(folder) or many):
-        raise InputError(f"{part}: only one file of motion can be cut")
+    if is_image_tokenizer(folder) or many:
+        part.refuse()
     check_reading(reading, [] if is_image_tokenizer(folder) else sources)
     if is_image_tokenizer(folder):
         if len(sources) > 1:
@@ -219,8 +219,7 @@ def _encode_one(
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)
-    if part:
-        motion = motion[part.frames(len(motion), motion.fps, source)]
+    motion = part.of(motion, source)
     codes = tokenizer.encode_to_codes(motion, tokenizer=where, **how)
     codes.save(out)
     again = tokenizer.decode_codes(codes)

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from motiontok.cli.number_types import FiniteRange
 from motiontok.errors import InputError
+
+if TYPE_CHECKING:
+    from bvh import Motion
 
 __all__ = ["Range", "range_options"]
 
@@ -36,6 +39,23 @@ class Range:
         """As it is written on the command line."""
         given = {"--from": self.start, "--to": self.end}
         return " ".join(f"{k} {seconds:g}" for k, seconds in given.items() if seconds is not None)
+
+    def refuse(self) -> None:
+        """Refuse to cut what is not one file of motion.
+
+        Raises:
+            InputError: anything would be cut off.
+        """
+        if self:
+            raise InputError(f"{self}: only one file of motion can be cut")
+
+    def of(self, motion: Motion, source: Path) -> Motion:
+        """The part of a motion.
+
+        Raises:
+            InputError: see :meth:`frames`.
+        """
+        return motion[self.frames(len(motion), motion.fps, source)] if self else motion
 
     def frames(self, count: int, fps: float, source: Path) -> slice:
         """The frames of a clip of ``count`` at ``fps`` a second, from ``start`` up to ``end``.

@@ -146,8 +146,7 @@ def retarget(
     if source.is_dir():
         if plot is not None:
             raise InputError("--plot takes one clip, not a folder")
-        if part:
-            raise InputError(f"{part}: only one file of motion can be cut")
+        part.refuse()
         from motiontok.cli.retarget_folder import retarget_folder
         from motiontok.robots.reports.ledger import parse_limits, require_measured
 
@@ -181,8 +180,7 @@ def retarget(
 
     refuse_inputs([output], [source])
     motion = load_motion(source, tokenizer=tokenizer, robot=from_robot, **read)
-    if part:
-        motion = motion[part.frames(len(motion), motion.fps, source)]
+    motion = part.of(motion, source)
     robot = open_robot(robot_name, map_path)
     _clip(motion, output, robot, layout, ground=ground, plot=plot, as_json=as_json)
 
