@@ -35,7 +35,7 @@ __all__ = ["Pack", "Stamp", "Store", "cache_dir", "code_version", "file_digest"]
 _KEEP = 60 * 86400
 """Seconds that motions stay in the cache without being used."""
 
-_NO_MATTER = ("atomic_write", "cache", "errors", "lafan", "splits", "workers", "writer")
+_NO_MATTER = ("atomic_write", "cache", "closing", "errors", "lafan", "splits", "workers", "writer")
 """Modules of this package that do not change what a file's motion is."""
 
 Stamp = tuple[str, int, int]

@@ -13,8 +13,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain, islice
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import TypeVar
+
+from typing_extensions import override
+
+from bvh.closing import Closing
 
 __all__ = ["Workers", "cores"]
 
@@ -27,7 +31,7 @@ _AHEAD = 4
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class Workers:
+class Workers(Closing):
     """Processes that start when there is enough to do, and end with the ``with`` block.
 
     They are spawned, not forked, since forking a process that runs threads can lock up. They do not
@@ -48,15 +52,9 @@ class Workers:
             self._count = 1
         self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def close(self) -> None:
+        """End the processes, once they have done what they are at."""
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
 

@@ -22,14 +22,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
-from typing_extensions import Self
+from typing_extensions import override
 
 from bvh.atomic_write import atomic_path
 from bvh.cache import cache_dir
+from bvh.closing import Closing
 from bvh.motion import Motion
 from bvh.workers import Workers
 from motiontok.corpus.work import FEW, open_tokenizer
@@ -47,7 +47,7 @@ _KEEP = 60 * 86400  # seconds that tokens stay in the cache without being used
 _CLIPS, _FRAMES = 8, 4096  # that a worker is given at a time, at most (but a clip)
 
 
-class TokenFile:
+class TokenFile(Closing):
     """Windows of many sequences on disk, like :class:`TokenSet` in memory.
 
     Close it, or use it in a ``with``.
@@ -83,20 +83,10 @@ class TokenFile:
         # Of one that nobody closes, with the object.
         self._finalize = weakref.finalize(self, self._file.close)
 
+    @override
     def close(self) -> None:
         """Close the file; nothing can be read then."""
         self._finalize()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __len__(self) -> int:
         return self._rows

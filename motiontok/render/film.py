@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw
+from typing_extensions import override
 
+from bvh.closing import Closing
 from bvh.rotations import Array
 from motiontok.errors import RenderError
 from motiontok.render.actors import Actor, moment
@@ -38,7 +39,7 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
     return int(width), int(height)
 
 
-class Film:
+class Film(Closing):
     """Pictures of actors over time; use as a context manager.
 
     Args:
@@ -115,15 +116,9 @@ class Film:
         ]
         self._canvas = open_canvas(self._actors, self._panel)
 
-    def __enter__(self) -> Film:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    @override
+    def close(self) -> None:
+        """Let go of the canvas."""
         self._canvas.close()
 
     def __len__(self) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
+from bvh.closing import Closing
 from motiontok.errors import MotiontokError
 from motiontok.serve.wire import libraries, pack, unpack
 
@@ -26,7 +27,7 @@ class ServerError(MotiontokError):
         self.kind = kind
 
 
-class Client:
+class Client(Closing):
     """Requests to a server, one at a time.
 
     ::
@@ -167,20 +168,10 @@ class Client:
         self._opened.pop(session, None)
         return self.request("close", session=session)
 
+    @override
     def close(self) -> None:
         """Disconnect."""
         self._context.destroy(linger=0)
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Subscriber:

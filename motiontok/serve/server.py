@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
+from bvh.closing import Closing
 from bvh.errors import BVHError
 from motiontok.errors import InputError, MotiontokError
 from motiontok.serve.handlers import Handlers, Limits
@@ -36,7 +37,7 @@ _GRACE = 5.0  # seconds that work under way has to end
 _MINUTE = 60.0
 
 
-class Server:
+class Server(Closing):
     """Answers requests on one port and publishes states on another.
 
     ::
@@ -148,6 +149,7 @@ class Server:
         while not self._stop.wait(0.2):
             pass
 
+    @override
     def close(self) -> None:
         """Stop serving; does nothing the second time."""
         if self._stop.is_set():
@@ -161,17 +163,6 @@ class Server:
         # A worker that still computes has a socket: zmq would abort the process at its next call.
         if not any(thread.is_alive() for thread in self._threads):
             self._context.destroy(linger=0)
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _talk(self) -> None:
         """Receive requests and send answers: the only thread that uses these sockets."""

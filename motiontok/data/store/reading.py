@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import overload
 from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from bvh.archives import natural_key
+from bvh.closing import Closing
 from bvh.dataset import Dataset, LazyMotions
 from bvh.motion import FPS, Motion, Source
 from bvh.skeleton import root_between_bodies
@@ -31,7 +31,7 @@ _OPEN = 256
 Integers = NDArray[np.int64]
 
 
-class Store:
+class Store(Closing):
     """Clips of a folder that ``motiontok pack FOLDERS -o STORE`` wrote.
 
     ::
@@ -98,22 +98,12 @@ class Store:
     def __len__(self) -> int:
         return len(self.entries)
 
+    @override
     def close(self) -> None:
         """Close all shards; reading opens them again."""
         self._opened.cache_clear()
         for shard in list(self._files):
             shard.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def shard(self, number: int) -> Shard:
         """The shard of that number, opened.

@@ -9,14 +9,14 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
-from typing_extensions import Self
+from typing_extensions import override
 
 from bvh.atomic_write import atomic_path
+from bvh.closing import Closing
 from bvh.rotations import Array
 from bvh.skeleton import JOINTS
 from motiontok.data.store.entries import FORMAT, Entry
@@ -122,7 +122,7 @@ def _made(path: Path) -> Iterator[Made]:
         yield made
 
 
-class Shard:
+class Shard(Closing):
     """A finished shard, from which frames are read on demand.
 
     They are read, not mapped: a mapped file that has become shorter ends the process, and its pages
@@ -177,20 +177,10 @@ class Shard:
             self.close()
             raise DataError(f"{path}: missing or damaged ({error}); {_CURE}") from None
 
+    @override
     def close(self) -> None:
         """Close the file; nothing can be read then."""
         self._finalize()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def joints(self, key: str) -> dict[str, str]:
         """Canonical joint -> source joint, by an entry's key."""
