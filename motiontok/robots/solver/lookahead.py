@@ -16,6 +16,7 @@ import numpy as np
 
 from bvh.foot_contacts import SIDES
 from bvh.rotations import Array
+from motiontok.data.easing import smoothstep
 from motiontok.robots.contacts.offline_foot_lock import standing_points
 from motiontok.robots.contacts.online_headings import HeldHeadings
 from motiontok.robots.kinematics.kinematics import Kinematics, PlacedState
@@ -270,7 +271,7 @@ class LookaheadSolver:
             out[2] += lift
             share = len(self._passed) / (self.latency - self._blur.lag)
             if share < 1.0:
-                out = _between(self._first, out, share * share * (3.0 - 2.0 * share))
+                out = _between(self._first, out, float(smoothstep(share)))
         self._ready = rough if self._blur.full else None
         out[7:] = self._inside(out[7:])
         if self._last is not None:
