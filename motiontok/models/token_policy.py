@@ -157,5 +157,6 @@ class TokenPolicy(nn.Module):
             with torch.no_grad():
                 prior = self.rates.along(codes, *past)
             logits = logits + rate_weight * prior
-        logp = F.log_softmax(logits / self.log_temperature.exp(), dim=-1)
-        return logp.gather(-1, codes[:, 1:, None])[..., 0]
+        logits = (logits / self.log_temperature.exp()).flatten(0, 1)
+        nats = F.cross_entropy(logits, codes[:, 1:].flatten(), reduction="none")
+        return -nats.view(len(codes), -1)

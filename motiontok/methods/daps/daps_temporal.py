@@ -23,6 +23,7 @@ the draws of other windows would be noise in every weight.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -81,8 +82,7 @@ class DapsTemporal(Temporal):
     def training_step(self, x: Tensor, progress: float, generator: torch.Generator) -> StepResult:
         if progress < self.config.method.warm_start:
             result = super().training_step(x, progress, generator)
-            codes = result.codes
-            return self._with_rates(result, codes, self._past(codes, stretches(x).shape[:2]))
+            return self._with_rates(result, stretches(x).shape[:2], generator)
         method = self.config.method
         beta = method.beta_end
         windows = stretches(x)
@@ -126,19 +126,27 @@ class DapsTemporal(Temporal):
             "beta": torch.tensor(beta),
         }
         result = StepResult(loss, metrics, codes, result.reconstruction)
-        result = self._with_rates(result, codes, past)
+        result = self._with_rates(result, count, generator)
         # Last, as codewords move by it.
         self._move_codewords(flat.detach(), codes, generator)
         return result
 
     def _with_rates(
-        self, result: StepResult, codes: Tensor, past: tuple[Tensor, Tensor]
+        self, result: StepResult, count: torch.Size, generator: torch.Generator
     ) -> StepResult:
-        """``result`` with the prior's loss on ``codes`` added."""
-        nats = -self.policy.rates.of_sequences(codes, *past).sum(dim=1).mean()
-        metrics = result.metrics | {"kl": nats.detach()}
-        return StepResult(
-            result.loss + nats / codes.shape[1], metrics, codes, result.reconstruction
+        """``result`` with the prior's loss on its codes added.
+
+        A window of each stretch is enough: of all, the prior would take half of a step's time.
+        """
+        past = self._past(result.codes, count)
+        noise = self.group.noise(count[0], like=past[0], generator=generator)
+        own = torch.arange(count[0], device=noise.device) * count[1] + (noise * count[1]).long()
+        codes = result.codes[own]
+        nats = -self.policy.rates.of_sequences(codes, *(of[own] for of in past)).sum(dim=1).mean()
+        return replace(
+            result,
+            loss=result.loss + nats / codes.shape[1],
+            metrics=result.metrics | {"kl": nats.detach()},
         )
 
     @torch.no_grad()
