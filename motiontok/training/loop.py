@@ -20,6 +20,7 @@ from motiontok.locks import locked
 from motiontok.methods import METHODS, DiscreteAutoencoder, Networks, make_method
 from motiontok.methods.process_group import ProcessGroup
 from motiontok.progress import WHOLE, Progress
+from motiontok.training.allocation import keep_freed_memory
 from motiontok.training.checkpoint import (
     CHECKPOINT,
     load_checkpoint,
@@ -172,6 +173,8 @@ def _train(
     clock: Callable[[], float],
 ) -> Trained:
     settings = config.train
+    if device.type == "cpu":
+        keep_freed_memory()
     torch.manual_seed(settings.seed)
     generator = torch.Generator(device).manual_seed(settings.seed)
     method = make_method(config, networks).to(device)
