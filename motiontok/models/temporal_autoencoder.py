@@ -7,6 +7,8 @@ convolutions (He et al., CVPR 2016), zero at first, are added to it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +16,15 @@ from torch.nn import functional as F
 from motiontok.models.initialization import zeroed
 from motiontok.models.step_convolutions import StepConv, StepLayers, TransposedStepConv
 
-__all__ = ["GAP", "REACH", "STRIDE", "TemporalDecoder", "TemporalEncoder", "block_components"]
+__all__ = [
+    "GAP",
+    "REACH",
+    "STRIDE",
+    "TemporalDecoder",
+    "TemporalEncoder",
+    "block_components",
+    "decoded_metric",
+]
 
 STRIDE = 4
 """Frames a latent."""
@@ -26,6 +36,7 @@ Both ways: two halvings of the frames with kernels of 4, a block between them wi
 side, and three blocks of latents with 1, 3 and 1. Decoded frames are smoothed over one neighbour.
 """
 
+_AT_ONCE = 128  # sequences that are decoded at a time
 _LAPPED = 16  # frames that a latent of the lapped transform sees
 _DILATIONS = (1, 3, 1)
 
@@ -158,3 +169,28 @@ def block_components(frames: Tensor, encoder: TemporalEncoder, decoder: Temporal
     kernel = F.pad(leading.unflatten(1, (STRIDE, -1)).mT, (pad, pad))
     encoder.lapped.weight.copy_(kernel)
     decoder.lapped.weight.copy_(kernel)
+
+
+@torch.no_grad()
+def decoded_metric(
+    decoder: TemporalDecoder, responses: Callable[[Tensor], Tensor], *, steps: int
+) -> Tensor:
+    """What differences of a window's latents count for once they are decoded.
+
+    Decoded by the lapped transform alone.
+
+    Args:
+        decoder: of latents.
+        responses: vectors ``(batch, n)`` whose squares add up to the error of differences of
+            frames ``(batch, frames, columns)``.
+        steps: latents of a window.
+
+    Returns:
+        ``(size, size)``, symmetric; the size is that of all latents of a window.
+    """
+    channels = len(decoder.scale)
+    one = torch.eye(steps * channels).to(decoder.scale).unflatten(1, (steps, channels))
+    apart = torch.zeros_like(one)
+    rows = torch.cat([apart, one, apart], dim=1).split(_AT_ONCE)
+    found = torch.cat([responses(decoder(part, linear=True)) for part in rows])
+    return found @ found.T

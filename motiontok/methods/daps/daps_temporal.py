@@ -110,7 +110,8 @@ class DapsTemporal(Temporal):
             pick = draw_tokens(weights.log(), noise=noise)
             codes = drawn[torch.arange(len(drawn), device=x.device), pick]
             quantized = self.quantizer.decode(codes, kept=self._kept(codes, generator))
-        result = self._straight_through(windows, frames, latents, quantized.view_as(latents), codes)
+        quantized = quantized.view_as(latents)
+        result = self._straight_through(windows, frames, latents, quantized, codes, generator)
         with torch.autocast(x.device.type, enabled=False):
             _, shape = self.quantizer.split(flat)
             log_q = self.policy.log_q(shape, codes, past, rate_weight=beta).sum(dim=1).mean()

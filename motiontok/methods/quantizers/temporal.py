@@ -27,12 +27,14 @@ from motiontok.models.temporal_autoencoder import (
     TemporalDecoder,
     TemporalEncoder,
     block_components,
+    decoded_metric,
 )
 from motiontok.progress import ProgressCallback, silent
 
 __all__ = ["PART", "Temporal", "stretches"]
 
 _COMMITMENT = 0.15
+_OPEN = 0.5  # share of stretches that are decoded unquantised
 _CUT = 0.05  # share of windows of which only the first tokens are decoded
 _FEWEST = 4  # tokens that are left of them
 _LINEAR_STEPS = 500
@@ -112,7 +114,8 @@ class Temporal(DiscreteAutoencoder):
             self.encoder.scale.copy_(scale)
             self.decoder.scale.copy_(scale)
         on_progress(0.5, "fitting the quantiser")
-        self.quantizer.fit(self._latents_to_fit(draw), self._metric(), generator)
+        metric = decoded_metric(self.decoder, self.error.responses, steps=self.steps)
+        self.quantizer.fit(self._latents_to_fit(draw), metric, generator)
 
     @override
     def start_from(
@@ -138,14 +141,28 @@ class Temporal(DiscreteAutoencoder):
             codes = self.quantizer.encode(flat)
             quantized = self.quantizer.decode(codes, kept=self._kept(codes, generator))
             self._move_codewords(flat, codes, generator)
-        return self._straight_through(windows, v, latents, quantized.view_as(latents), codes)
+        quantized = quantized.view_as(latents)
+        return self._straight_through(windows, v, latents, quantized, codes, generator)
 
     def _straight_through(
-        self, windows: Tensor, frames: Tensor, latents: Tensor, quantized: Tensor, codes: Tensor
+        self,
+        windows: Tensor,
+        frames: Tensor,
+        latents: Tensor,
+        quantized: Tensor,
+        codes: Tensor,
+        generator: torch.Generator,
     ) -> StepResult:
-        """A step on ``quantized`` latents, whose gradients pass straight through to the encoder."""
+        """A step on ``quantized`` latents, whose gradients pass straight through to the encoder.
+
+        Half of the stretches are decoded from latents as they are (Defossez et al. 2024, "Moshi",
+        arXiv 2410.00037, section 3.3): through codes, the encoder would learn the slope of the
+        error where the codes are, and not where its own latents are.
+        """
         commitment = ((latents - quantized) / self.encoder.scale).square().mean()
-        y = self.decoder(latents + (quantized - latents).detach()).float()
+        noise = self.group.noise(len(latents), like=latents, generator=generator)
+        through = latents + (quantized - latents).detach()
+        y = self.decoder(torch.where(noise[:, None, None] < _OPEN, latents, through)).float()
         error = self.error(y, frames, length=windows.shape[2])
         with torch.no_grad():
             found = self.error.windows(y, windows.shape)
@@ -248,21 +265,6 @@ class Temporal(DiscreteAutoencoder):
             parts.append(self.latents_of(x))
             count += len(parts[-1])
         return torch.cat(parts)
-
-    @torch.no_grad()
-    def _metric(self) -> Tensor:
-        """What differences of a window's latents count for once they are decoded.
-
-        Decoded by the lapped transform alone. ``(size, size)``, symmetric.
-        """
-        size = len(self.quantizer.mean)
-        one = torch.eye(size).to(self.quantizer.mean).unflatten(1, (self.steps, -1))
-        apart = one.new_zeros(size, self.steps, one.shape[2])
-        parts = []
-        for rows in torch.cat([apart, one, apart], dim=1).split(PART // 4):
-            parts.append(self.error.responses(self.decoder(rows, linear=True)))
-        responses = torch.cat(parts)
-        return responses @ responses.T
 
     def latents_of(self, x: Tensor) -> Tensor:
         """Latents ``(batch * windows, size)`` of ``(batch, windows, frames, columns)``."""
