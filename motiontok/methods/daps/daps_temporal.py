@@ -5,14 +5,16 @@ reward plus beta (log prior - log policy). The policy starts as the fitted quant
 (:class:`~motiontok.models.token_policy.TokenPolicy`), so that its greedy codes are the quantiser's.
 A step
 
-1. draws K sequences a window from the policy;
+1. draws K sequences a window from the policy, at the latents that analysis by synthesis finds for
+   it: draws are near the best codes, wherever the encoder is;
 2. scores them, R = -(n / 2) log(error) for n components: the log-likelihood of a normal density
    whose variance is free in each window;
 3. weighs them toward the closed-form target, w = softmax_k((R + beta (log p - log q)) /
    (eta + beta)), with eta by effective sample size;
 4. draws one of them by its weight. Decoder, codewords, prior and policy learn from it
    (sampling-importance resampling: the expectation of weighted sequences at the cost of one), and
-   the encoder by the straight-through estimator and by log q.
+   the encoder by the straight-through estimator and by log q at its own latents. So it learns what
+   the search found, as in expert iteration (Anthony et al., NeurIPS 2017).
 
 Scores are local: a frame depends on the codes of its own window and, within the decoder's reach, on
 those beside it. To first order the error of a stretch is a sum over windows, the target factorises,
@@ -92,8 +94,9 @@ class DapsTemporal(Temporal):
         flat = self._by_window(latents).float()
         # Distances of codewords need more than the 16 bits of autocast.
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            level, shape = self.quantizer.split(flat)
-            past = self._past(self.quantizer.encode(flat), count)
+            found, target = self.analysed(windows, effort=self.usual_effort)
+            level, shape = self.quantizer.split(target)
+            past = self._past(found, count)
             noise = self.group.noise(
                 len(shape),
                 len(self.quantizer.words),
@@ -113,8 +116,8 @@ class DapsTemporal(Temporal):
         quantized = quantized.view_as(latents)
         result = self._straight_through(windows, frames, latents, quantized, codes, generator)
         with torch.autocast(x.device.type, enabled=False):
-            _, shape = self.quantizer.split(flat)
-            log_q = self.policy.log_q(shape, codes, past, rate_weight=beta).sum(dim=1).mean()
+            own = self.quantizer.project(flat) / self.quantizer.levels[level, None]
+            log_q = self.policy.log_q(own, codes, past, rate_weight=beta).sum(dim=1).mean()
         with torch.no_grad():
             self.policy.watch(self.group.all_gather(shape - self.quantizer.shapes(codes)))
         # What a nat buys of the error, see _rewards.
@@ -129,7 +132,7 @@ class DapsTemporal(Temporal):
         result = StepResult(loss, metrics, codes, result.reconstruction)
         result = self._with_rates(result, count, generator)
         # Last, as codewords move by it.
-        self._move_codewords(flat.detach(), codes, generator)
+        self._move_codewords(target, codes, generator)
         return result
 
     def _with_rates(
