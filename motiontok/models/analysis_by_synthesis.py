@@ -112,7 +112,8 @@ def analyse(
 
     found = last.where(total(last.error) < total(given.error), given)
     promising = total(best.error) < _WORTH * total(found.error)
-    if promising.any():
+    # Asking another device would wait for it, which takes longer than to decode.
+    if latents.device.type != "cpu" or promising.any():
         with torch.no_grad():
             together = best._replace(error=errors(quantizer.latents(best.quantized)))
         better = total(together.error) < total(found.error)
