@@ -65,6 +65,7 @@ class CameraPath:
             sees the whole clip, ``"orbit"`` follows while it circles.
         actors: the figures to frame, at least one.
         aspect: width over height of the picture.
+        below: share of the picture's height, at its lower edge, where no figure should be.
         heading: yaw (rad) from which to measure the camera's side; by default that
             which the first actor mostly faces. Panels that share it can be compared.
 
@@ -78,6 +79,7 @@ class CameraPath:
         actors: Sequence[Actor],
         *,
         aspect: float,
+        below: float = 0.0,
         heading: float | None = None,
     ) -> None:
         if kind not in CAMERAS:
@@ -122,9 +124,12 @@ class CameraPath:
             rise = self._targets[:, 2] - 0.5 * height
             self._targets[:, 2] = 0.5 * height + rise - np.clip(rise, -0.45 * height, 0.2 * height)
         if any(len(a.meshes(fine=False)) for a in actors):
-            self._keep_in_picture(actors, duration, np.array([tangent * aspect, tangent]))
+            slopes = np.array([tangent * aspect, tangent])
+            self._keep_in_picture(actors, duration, slopes, below)
 
-    def _keep_in_picture(self, actors: Sequence[Actor], duration: float, slopes: Array) -> None:
+    def _keep_in_picture(
+        self, actors: Sequence[Actor], duration: float, slopes: Array, below: float
+    ) -> None:
         """Move targets, and the camera back, until nothing of a figure is cut off.
 
         Bodies that lie, kneel, jump or hang are not where a standing one is.
@@ -155,11 +160,13 @@ class CameraPath:
                 elevation=_ELEVATION,
                 distance=self._distance,
                 slopes=slopes,
+                below=below,
             )
             around = 2 * keys if self._kind == "fixed" else 2 * near + 1
             low = between_cuts(maximum_filter1d, found.low, around)
             high = between_cuts(minimum_filter1d, found.high, around)
-            lack = float(((low - high) / (2.0 * slopes)).max())
+            room = 2.0 * slopes - [0.0, 2.0 * below * slopes[1]]
+            lack = float(((low - high) / room).max())
             if lack <= 1e-9:
                 break
             self._distance += lack

@@ -15,7 +15,7 @@ from motiontok.errors import RenderError
 from motiontok.render.actors import Actor, moment
 from motiontok.render.cameras import CameraKind, CameraPath, heading_of
 from motiontok.render.canvas import open_canvas
-from motiontok.render.overlay import RULE, TokenTrack, caption, footer
+from motiontok.render.overlay import RULE, TokenTrack, caption, footer, footer_height
 
 __all__ = ["LAYOUTS", "Film", "Layout", "check_size"]
 
@@ -109,11 +109,10 @@ class Film(Closing):
         self._panel = (panel, height)
         self._groups = [list(g) for g in groups]
         self.captions = ["  +  ".join(names[i] for i in g) for g in self._groups]
-        heading = heading_of(actors[0])
-        self._paths = [
-            CameraPath(camera, [actors[i] for i in g], aspect=panel / height, heading=heading)
-            for g in self._groups
-        ]
+        self._scale = max(0.6, min(height / 480, panel / 320, 3.0))
+        taken = footer_height(self.size, tokens, self._scale) / height if text else 0.0
+        look = {"aspect": panel / height, "below": taken, "heading": heading_of(actors[0])}
+        self._paths = [CameraPath(camera, [actors[i] for i in g], **look) for g in self._groups]
         self._canvas = open_canvas(self._actors, self._panel)
 
     @override
@@ -151,8 +150,7 @@ class Film(Closing):
     def _annotated(self, image: Array, time: float) -> Array:
         picture = Image.fromarray(image)
         pen = ImageDraw.Draw(picture)
-        panel, height = self._panel
-        scale = max(0.6, min(height / 480, panel / 320, 3.0))
+        panel, scale = self._panel[0], self._scale
         for k, name in enumerate(self.captions):
             caption(pen, name, (k * panel, 0), scale, width=panel)
         footer(

@@ -41,7 +41,14 @@ def figure_points(actors: Sequence[Actor], times: Array) -> Array:
 
 
 def needs(
-    points: Array, targets: Array, yaws: Array, *, elevation: float, distance: float, slopes: Array
+    points: Array,
+    targets: Array,
+    yaws: Array,
+    *,
+    elevation: float,
+    distance: float,
+    slopes: Array,
+    below: float = 0.0,
 ) -> Needs:
     """What a camera needs at some times.
 
@@ -52,6 +59,7 @@ def needs(
         elevation: rad, of the camera over the target.
         distance: from the camera to the target, metres.
         slopes: ``(2,)`` half the picture's width and height at a distance of one.
+        below: share of the picture's height, at its lower edge, where no figure should be.
     """
     c, s, ce, se = np.cos(yaws), np.sin(yaws), np.cos(elevation), np.sin(elevation)
     back = np.stack([c * ce, s * ce, np.full_like(c, se)], axis=-1)
@@ -61,9 +69,10 @@ def needs(
     depth = distance - np.einsum("tpi,ti->tp", seen, back)
     aside, above = (np.einsum("tpi,ti->tp", seen, axis) for axis in (right, up))
     wide, tall = _MARGIN * slopes
+    deep = tall * (1.0 - 2.0 * below)
     # A target that rises takes the camera with it: points sink and come nearer to its axis.
     low = [aside - wide * depth, (above - tall * depth) / (ce + tall * se)]
-    high = [aside + wide * depth, (above + tall * depth) / (ce - tall * se)]
+    high = [aside + wide * depth, (above + deep * depth) / (ce - deep * se)]
     return Needs(
         low=np.stack([value.max(axis=1) for value in low], axis=1),
         high=np.stack([value.min(axis=1) for value in high], axis=1),

@@ -13,7 +13,16 @@ from PIL import ImageDraw, ImageFont
 from bvh.rotations import Array
 from motiontok.errors import RenderError
 
-__all__ = ["FAINT", "RULE", "TokenTrack", "caption", "font", "footer", "token_color"]
+__all__ = [
+    "FAINT",
+    "RULE",
+    "TokenTrack",
+    "caption",
+    "font",
+    "footer",
+    "footer_height",
+    "token_color",
+]
 
 INK = (52, 58, 66)
 FAINT = (128, 136, 146)
@@ -72,6 +81,20 @@ def caption(
     pen.text((origin[0] + size, origin[1] + round(0.8 * size)), text, fill=INK, font=face)
 
 
+def footer_height(size: tuple[int, int], tokens: TokenTrack | None, scale: float) -> int:
+    """Pixels at the lower edge of a picture that :func:`footer` draws on."""
+    margin, text, rail = _footer_sizes(scale)
+    above = 0
+    if tokens is not None and tokens.codes is not None:
+        above = _strip_height(tokens.codes, size[0] - 2 * margin, scale)
+    return margin + rail + above + round(1.6 * text)
+
+
+def _footer_sizes(scale: float) -> tuple[int, int, int]:
+    """Margin, text and timeline, pixels."""
+    return max(6, round(14 * scale)), max(8, round(12 * scale)), max(2, round(3 * scale))
+
+
 def footer(
     pen: ImageDraw.ImageDraw,
     size: tuple[int, int],
@@ -87,9 +110,7 @@ def footer(
     ``frame`` and ``frames``, which the timeline spans, are counted from the clip's start.
     """
     width, height = size
-    margin = max(6, round(14 * scale))
-    text = max(8, round(12 * scale))
-    rail = max(2, round(3 * scale))
+    margin, text, rail = _footer_sizes(scale)
     y = height - margin - rail
     inner = width - 2 * margin
     parts = [f"frame {frame + 1}/{frames.stop}", f"{frame / fps:.2f} s"]
@@ -115,8 +136,22 @@ def footer(
         x = margin + round(inner * (frame + 0.5 - frames.start) / len(frames))
         pen.rectangle((x - 1, y - rail, x + 1, y + 2 * rail), fill=INK)
         if tokens.codes is not None and now < len(tokens.codes):
-            y -= _strip(pen, tokens, now, (margin, y - round(6 * scale)), inner, scale)
+            _strip(pen, tokens, now, (margin, y - round(6 * scale)), inner, scale)
+            y -= _strip_height(tokens.codes, inner, scale)
     pen.text((margin, y - round(1.6 * text)), "   ".join(parts), fill=FAINT, font=font(text))
+
+
+def _cell(codes: Array, width: int, scale: float) -> float:
+    """Width of a token's cell, pixels."""
+    return float(min(width / codes.shape[-1], 14 * scale))
+
+
+def _cell_height(codes: Array, width: int, scale: float) -> int:
+    return max(4, round(_cell(codes, width, scale)))
+
+
+def _strip_height(codes: Array, width: int, scale: float) -> int:
+    return _cell_height(codes, width, scale) + round(10 * scale)
 
 
 def _strip(
@@ -126,13 +161,12 @@ def _strip(
     bottom_left: tuple[int, int],
     width: int,
     scale: float,
-) -> int:
-    """Draw one coloured cell a token of the window; returns the height used."""
+) -> None:
+    """Draw one coloured cell a token of the window."""
     assert tokens.codes is not None
     codes = tokens.codes[window]
     size = tokens.vocab_size or int(tokens.codes.max()) + 1
-    cell = min(width / len(codes), 14 * scale)
-    height = max(4, round(min(cell, 14 * scale)))
+    cell, height = _cell(codes, width, scale), _cell_height(codes, width, scale)
     x, y = bottom_left
     gap = 1 if cell > 4 else 0
     for index, code in enumerate(codes):
@@ -141,7 +175,6 @@ def _strip(
             (round(left), y - height, round(left + cell) - 1 - gap, y),
             fill=token_color(int(code), size),
         )
-    return height + round(10 * scale)
 
 
 @lru_cache(maxsize=4096)

@@ -121,9 +121,9 @@ def test_unknown_camera_lists_the_choices() -> None:
 
 
 @pytest.mark.parametrize("kind", CAMERAS)
-@pytest.mark.parametrize("aspect", [0.8, 1.0, 1.8])
+@pytest.mark.parametrize(("aspect", "below"), [(0.8, 0.0), (1.0, 0.2), (1.8, 0.0), (1.8, 0.1)])
 @pytest.mark.parametrize("attitude", ["lies", "hangs", "kneels", "jumps", "raises arms"])
-def test_no_limb_is_cut_off(kind: CameraKind, aspect: float, attitude: str) -> None:
+def test_no_limb_is_cut_off(kind: CameraKind, aspect: float, below: float, attitude: str) -> None:
     motion = procedural.make("dance", seconds=3.0, seed=4)
     places, turns = motion.root_positions.copy(), motion.rotations.copy()
     if attitude == "lies":
@@ -139,10 +139,13 @@ def test_no_limb_is_cut_off(kind: CameraKind, aspect: float, attitude: str) -> N
     else:
         places[:, 2] += 1.2 if attitude == "hangs" else 0.5 * np.sin(np.arange(len(places)) / 8)
     actor = MannequinActor(replace(motion, root_positions=places, rotations=turns))
-    assert_in_picture(CameraPath(kind, [actor], aspect=aspect), actor, aspect)
+    camera = CameraPath(kind, [actor], aspect=aspect, below=below)
+    assert_in_picture(camera, actor, aspect, below)
 
 
-def assert_in_picture(camera: CameraPath, actor: MannequinActor, aspect: float) -> None:
+def assert_in_picture(
+    camera: CameraPath, actor: MannequinActor, aspect: float, below: float = 0.0
+) -> None:
     parts = actor.meshes(fine=False)
     for frame in range(0, len(actor), 11):
         view = camera.at(frame / actor.fps)
@@ -155,6 +158,7 @@ def assert_in_picture(camera: CameraPath, actor: MannequinActor, aspect: float) 
         local = (points - view.world_from_camera[:3, 3]) @ view.world_from_camera[:3, :3]
         half = -local[:, 2:] * np.tan(view.fov / 2) * [aspect, 1.0]
         assert (np.abs(local[:, :2]) < half).all(), frame
+        assert (local[:, 1] > -(1.0 - 2.0 * below) * half[:, 1]).all(), frame
 
 
 @pytest.mark.parametrize("kind", ["follow", "orbit"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from bvh import Motion, procedural
 from motiontok.errors import RenderError
@@ -22,6 +22,7 @@ from motiontok.render import (
     render_sheet,
     render_video,
 )
+from motiontok.render.overlay import footer, footer_height
 
 SMALL = (160, 120)
 
@@ -128,6 +129,18 @@ def test_text_tokens_and_time_are_in_the_picture(actor: MannequinActor, tmp_path
     assert len(first) >= 1
     assert len(second) >= 1
     assert not first & second, "another token, another colour"
+
+
+@pytest.mark.parametrize("codes", [None, np.arange(64)[None], np.arange(4)[None]])
+@pytest.mark.parametrize(("size", "scale"), [((320, 240), 0.6), ((1280, 720), 1.5)])
+def test_the_footer_draws_as_high_as_it_says(codes, size, scale) -> None:
+    tokens = TokenTrack(32, codes=codes, vocab_size=1024)
+    picture = Image.new("RGB", size, (255, 255, 255))
+    times = {"frame": 3, "frames": range(32), "fps": 30.0}
+    footer(ImageDraw.Draw(picture), size, tokens=tokens, scale=scale, **times)
+    drawn = np.flatnonzero((np.asarray(picture) < 255).any(axis=(1, 2)))
+    free = size[1] - footer_height(size, tokens, scale)
+    assert free <= drawn.min() <= free + 12 * scale
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(4, 1), (3, 2)])
