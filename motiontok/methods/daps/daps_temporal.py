@@ -132,7 +132,8 @@ class DapsTemporal(Temporal):
         result = StepResult(loss, metrics, codes, result.reconstruction)
         result = self._with_rates(result, count, generator)
         # Last, as codewords move by it.
-        self._move_codewords(target, codes, generator)
+        with torch.autocast(x.device.type, enabled=False):
+            self._move_codewords(target, codes, generator)
         return result
 
     def _with_rates(

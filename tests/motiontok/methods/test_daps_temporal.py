@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 
@@ -14,6 +15,7 @@ from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.corpus import encode_folder
 from motiontok.errors import DataError
+from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.training.log import read_log
 
 CODES, VOCAB = 16, 32
@@ -80,6 +82,27 @@ def test_a_resumed_run_equals_an_unbroken_one_across_the_warm_start(short_run, m
         trained(made_data, tmp_path / "parts", update=stop)
     parts = trained(made_data, tmp_path / "parts", resume=True).method.state_dict()
     assert not [name for name in whole if not torch.equal(whole[name], parts[name])]
+
+
+def test_codewords_move_by_what_was_quantised_in_all_its_bits(short_run, made_data, monkeypatch):
+    method = copy.deepcopy(short_run[0])
+    x = made_data.windows.stretched(4).batch(4, torch.Generator().manual_seed(1))
+    before, expected, update = method.quantizer.words.clone(), [], ResidualQuantizer.update
+
+    def watched(quantizer, latents, codes, generator):
+        alone, draws = copy.deepcopy(quantizer), torch.Generator()
+        draws.set_state(generator.get_state())
+        with torch.autocast("cpu", enabled=False):
+            update(alone, latents, codes, draws)
+        expected.append(alone.words)
+        update(quantizer, latents, codes, generator)
+
+    monkeypatch.setattr(ResidualQuantizer, "update", watched)
+    for progress in (0.0, 0.9):  # before DAPS begins and after
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            method.training_step(x, progress, torch.Generator().manual_seed(2))
+        assert torch.equal(method.quantizer.words, expected[-1])
+        assert not torch.equal(method.quantizer.words, before)
 
 
 def test_the_trust_region_is_set_by_the_effective_sample_size(made_data, tmp_path):
