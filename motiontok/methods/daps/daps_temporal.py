@@ -34,7 +34,11 @@ from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
-from motiontok.methods.daps.daps import effective_sample_size, importance_weights
+from motiontok.methods.daps.daps import (
+    effective_sample_size,
+    importance_weights,
+    require_samples,
+)
 from motiontok.methods.networks import Networks
 from motiontok.methods.quantizers.temporal import PART, Temporal, stretches
 from motiontok.models.motion_loss import POWER
@@ -52,6 +56,7 @@ class DapsTemporal(Temporal):
     """The temporal autoencoder, trained by straight-through codes first and then by DAPS."""
 
     def __init__(self, config: Config, networks: Networks) -> None:
+        require_samples(config)
         super().__init__(config, networks)
         self.policy = TokenPolicy(TokenRates(self.quantizer, width=_RATE_WIDTH))
         self.log_eta = nn.Parameter(torch.tensor(math.log(config.method.eta_start)))
