@@ -242,10 +242,11 @@ def test_a_saved_tokenizer_says_the_same(tokenizer, motion, tmp_path, compact):
         np.testing.assert_array_equal(codes, tokenizer.encode(motion, effort=1))
 
 
-def test_what_cannot_be_is_refused():
+@pytest.mark.parametrize("name", ["temporal", "daps-temporal"])
+def test_what_cannot_be_is_refused(name):
     for settings, match in (({"window": 30, "codes": 6}, "multiple of 4"), ({"codes": 1}, "2")):
-        config = config_of(**settings)
-        with pytest.raises(ConfigError, match=match):
+        config = override(config_of(**settings), [f"method.name={name}"], "test")
+        with pytest.raises(ConfigError, match=f"{match} for {name}"):
             make_method(config, MotionNetworks(config))
 
 
