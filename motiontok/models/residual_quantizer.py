@@ -233,7 +233,7 @@ class ResidualQuantizer(nn.Module):
 
         Args:
             latents: ``(batch, size)`` of a step.
-            codes: ``(batch, codes)`` of the latents, greedy.
+            codes: ``(batch, codes)`` of the latents: their sizes, and any tokens after them.
             generator: chooses replacements of dead codewords.
         """
         _, shape = self.split(latents)

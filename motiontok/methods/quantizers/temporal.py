@@ -155,7 +155,8 @@ class Temporal(DiscreteAutoencoder):
 
         Half of the stretches are decoded from latents as they are (Defossez et al. 2024, "Moshi",
         arXiv 2410.00037, section 3.3): through codes, the encoder would learn the slope of the
-        error where the codes are, and not where its own latents are.
+        error where the codes are, and not where its own latents are. Metrics and reconstruction are
+        of both halves, so they err less than codes do.
         """
         commitment = ((latents - quantized) / self.encoder.scale).square().mean()
         noise = self.group.noise(len(latents), like=latents, generator=generator)

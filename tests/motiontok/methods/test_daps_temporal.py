@@ -84,6 +84,19 @@ def test_a_resumed_run_equals_an_unbroken_one_across_the_warm_start(short_run, m
     assert not [name for name in whole if not torch.equal(whole[name], parts[name])]
 
 
+@pytest.mark.parametrize("progress", [0.0, 0.75])
+def test_draws_are_at_what_a_search_finds(short_run, made_data, progress):
+    method = copy.deepcopy(short_run[0])
+    method.policy.left.fill_(1e-6)  # a policy that leaves nothing to chance
+    x = made_data.windows.stretched(4).batch(16, torch.Generator().manual_seed(1))
+    greedy, sought = (method.encode_sequence(x, effort=n).flatten(0, 1) for n in (1, 3))
+    assert (greedy != sought).any(dim=1).float().mean() > 0.1
+    # Before DAPS begins, codes are greedy.
+    expected = sought if progress else greedy
+    codes = method.training_step(x, progress, torch.Generator().manual_seed(2)).codes
+    assert (codes == expected).all(dim=1).float().mean() > 0.9
+
+
 def test_codewords_move_by_what_was_quantised_in_all_its_bits(short_run, made_data, monkeypatch):
     method = copy.deepcopy(short_run[0])
     x = made_data.windows.stretched(4).batch(4, torch.Generator().manual_seed(1))

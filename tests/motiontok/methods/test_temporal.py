@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import signal
@@ -49,6 +50,25 @@ def test_a_resumed_run_equals_an_unbroken_one(made_data, tmp_path):
     parts = trained(made_data, tmp_path / "parts", resume=True).method.state_dict()
     assert whole.keys() == parts.keys()
     assert not [name for name in whole if not torch.equal(whole[name], parts[name])]
+
+
+def test_a_step_decodes_half_of_the_stretches_unquantised(tokenizer, made_data):
+    before, method = (copy.deepcopy(tokenizer.method) for _ in range(2))
+    x = made_data.windows.stretched(4).batch(64, torch.Generator().manual_seed(3))
+    result = method.training_step(x, 0.5, torch.Generator().manual_seed(4))
+    found = result.reconstruction.view_as(x)
+    with torch.no_grad():
+        latents = before.encoder(before.error.frames(x))
+        unquantised = before.error.windows(before.decoder(latents), x.shape)
+        quantised = before.decode_sequence(result.codes.unflatten(0, (64, 4)))
+    whose = [
+        torch.isclose(found, other, atol=1e-4).flatten(1).all(dim=1)
+        for other in (unquantised, quantised)
+    ]
+    assert not (whose[0] & whose[1]).any()
+    assert 16 < whose[0].sum() < 48
+    # Of some of the others only the first tokens of a window are decoded.
+    assert 0.6 < whose[1].sum() / (~whose[0]).sum() < 1.0
 
 
 def test_codes_of_a_window_depend_on_what_is_within_reach_and_on_nothing_else(tokenizer, motion):
