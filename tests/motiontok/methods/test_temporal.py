@@ -206,6 +206,19 @@ def test_distances_are_those_of_what_each_codeword_leaves():
 
 
 @torch.no_grad()
+def test_sizes_are_told_where_training_windows_vary_in_few_directions():
+    """Others do, by a little: an encoder moves, and there are more windows than were seen."""
+    generator = torch.Generator().manual_seed(0)
+    quantizer = ResidualQuantizer(size=24, codes=3, vocab_size=32)
+    z = torch.randn(300, 4, generator=generator) @ torch.randn(4, 24, generator=generator)
+    quantizer.fit(z, torch.eye(24), generator)
+    near = z + 1e-4 * torch.randn(z.shape, generator=generator)
+    own, found = (quantizer.split(latents)[0] for latents in (z, near))
+    assert (own - found).abs().max() <= 1
+    assert len(own.unique()) > 8
+
+
+@torch.no_grad()
 def test_updates_follow_the_latents_and_revive_dead_codewords():
     generator = torch.Generator().manual_seed(0)
     quantizer = ResidualQuantizer(size=4, codes=3, vocab_size=8)
