@@ -189,7 +189,7 @@ class DapsTemporal(Temporal):
         first: int | None = None,
         rate_weight: float = 0.0,
     ) -> Tensor:
-        """Codes ``(batch, windows, codes)`` of consecutive windows.
+        """Codes ``(batch, windows, codes)`` of consecutive windows, or the ``first`` of each.
 
         With a ``temperature`` they are drawn from the policy, token after token; what the prior
         says of the window after goes by the greedy codes of the one before.
@@ -209,7 +209,7 @@ class DapsTemporal(Temporal):
             codes = drawn[:, 0]
         elif rate_weight:
             codes = self.policy.search(shape, level, past, rate_weight=rate_weight, beam=effort)
-        return codes.unflatten(0, x.shape[:2])
+        return codes[:, :first].unflatten(0, x.shape[:2])
 
     @torch.no_grad()
     def code_log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:

@@ -168,6 +168,10 @@ def test_a_temperature_draws_codes_from_the_policy(short_run, made_data):
     # The size is no choice of the policy's.
     assert all(torch.equal(codes[..., 0], greedy[..., 0]) for codes in drawn)
 
+    # As many as are asked for, however they are found.
+    for more in ({}, {"rate_weight": 1.0}, {"temperature": 1.0}):
+        assert method.encode_sequence(x, first=3, **more).shape == (2, 4, 3)
+
     apart = [(codes != greedy).float().mean() for codes in drawn]
     assert apart[1] < apart[4]
     alone = method.encode(x[:, 0], temperature=8.0, generator=torch.Generator().manual_seed(0))
