@@ -22,7 +22,7 @@ PARTS: tuple[tuple[int, ...], ...] = (
     tuple(JOINTS.index(f"Left{name}") for name in ("Shoulder", "Arm", "ForeArm", "Hand")),
     tuple(JOINTS.index(f"Right{name}") for name in ("Shoulder", "Arm", "ForeArm", "Hand")),
 )
-"""Joints that change hands together: trunk and head, left arm, right arm."""
+"""Joints that change hands together, one after the other: trunk and head, left arm, right arm."""
 
 _TAKEN = 0.6  # of the parts of a window that is mixed
 _SIX = slice(COLUMNS["tilt"].start, COLUMNS["rotations"].stop)
@@ -50,15 +50,19 @@ def mixed(windows: Tensor, others: Tensor, parts: Tensor, statistics: Statistics
         parts: ``(count, parts)``, see :func:`draw_parts`.
         statistics: with which they are standardised.
     """
-    rows = parts.any(dim=1).nonzero()[:, 0]
-    raw = statistics.restore(windows[rows])
+    changed = parts.any(dim=1)
+    # Another device would be waited for to say which they are.
+    rows = changed.nonzero()[:, 0] if windows.device.type == "cpu" else slice(None)
+    own = windows[rows]
+    raw = statistics.restore(own)
     six = raw[..., _SIX].unflatten(-1, (-1, 6)).clone()
     other = statistics.restore(others[rows])[..., _SIX].unflatten(-1, (-1, 6))
-    along = (len(rows),) + (1,) * (six.dim() - 1)
+    along = (len(raw),) + (1,) * (raw.dim() - 1)
     for part, joints in enumerate(PARTS):
-        chosen = parts[rows, part].view(along)
-        at = list(joints)
+        chosen = parts[rows, part].view(*along, 1)
+        at = slice(joints[0], joints[-1] + 1)
         six[..., at, :] = torch.where(chosen, other[..., at, :], six[..., at, :])
+    made = statistics.standardize(with_rotations(raw, six))
     out = windows.clone()
-    out[rows] = statistics.standardize(with_rotations(raw, six))
+    out[rows] = torch.where(changed[rows].view(along), made, own)
     return out

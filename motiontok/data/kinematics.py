@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -91,13 +93,25 @@ def joint_positions(rotations: Tensor, offsets: Array = REFERENCE) -> Tensor:
             of the result.
         offsets: ``(22, 3)`` rest offset of each joint from its parent, metres.
     """
-    bones = torch.tensor(offsets, dtype=rotations.dtype, device=rotations.device)
+    kind = rotations.dtype, rotations.device
+    bones = _reference(*kind) if offsets is REFERENCE else _sent(offsets, *kind)
     local = rotations.unbind(-3)
     turned, placed = [local[0]], [torch.zeros_like(local[0][..., 0])]
     for joint, parent in enumerate(PARENTS[1:], start=1):
         turned.append(turned[parent] @ local[joint])
         placed.append(placed[parent] + turned[parent] @ bones[joint])
     return torch.stack(placed, dim=-2)
+
+
+def _sent(offsets: Array, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(offsets, dtype=dtype, device=device)
+
+
+@cache
+def _reference(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The reference skeleton on a device, sent once: what is sent waits for the device."""
+    with torch.inference_mode(False):
+        return _sent(REFERENCE, dtype, device)
 
 
 def with_rotations(raw: Tensor, six: Tensor) -> Tensor:

@@ -58,6 +58,11 @@ class Statistics:
             moments.add(part, of_part)
         return moments.statistics()
 
+    def to(self, device: torch.device | str) -> Statistics:
+        """The same on a device."""
+        parts = (self.mean, self.scale, self.low, self.span)
+        return Statistics(*(part.to(device) for part in parts))
+
     def standardize(self, features: Tensor) -> Tensor:
         """``(..., 203)`` raw to standardised."""
         return (features - self.mean.to(features.device)) / self.scale.to(features.device)

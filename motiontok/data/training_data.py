@@ -70,8 +70,8 @@ class TrainingData:
         if not self.mix:
             return found
         others = self.windows.batch(size, generator, rows)
-        parts = draw_parts(size, self.mix, generator, generator.device)[rows]
-        return mixed(found, others, parts.to(found.device), self.statistics)
+        parts = draw_parts(size, self.mix, generator, found.device)[rows]
+        return mixed(found, others, parts, self.windows.statistics)
 
     def once(self, generator: torch.Generator) -> Callable[[int], Tensor]:
         """Every window once, in random order, of the sets by their shares while they last."""

@@ -118,7 +118,8 @@ class WindowSet:
         padded = [_hold(torch.tensor(c, dtype=torch.float32), length) for c in clips]
         self.length = length
         self.stretch = 1
-        self.statistics = statistics
+        # There already: what is sent waits for the device.
+        self.statistics = statistics.to(device)
         self.warp = warp
         self.frames = torch.cat(padded).to(device)
         ends = torch.tensor([len(clip) for clip in padded]).cumsum(0)

@@ -33,7 +33,8 @@ class StepResult:
         loss: scalar to differentiate.
         metrics: scalars to log, detached, still on the device.
         codes: codes of this step ``(batch, codes)``, for usage statistics.
-        reconstruction: mean of p(x | z) for those codes, detached.
+        reconstruction: mean of p(x | z) for those codes, or for what a step decodes in their place,
+            detached. Errors of training, in the log, are its own.
     """
 
     loss: Tensor

@@ -19,6 +19,7 @@ __all__ = ["ResidualQuantizer"]
 
 _COMPONENTS = 512  # of a window that are coded at all
 _WORTHLESS = 1e-4  # of the largest eigenvalue of the metric: what counts for less is taken so
+_FLAT = 1e-3  # of the largest deviation: less is no unit, as few windows have in most components
 _SUBSPACE = 16  # components that a codeword has
 _ROUNDS = 10
 _MEMORY = 0.999  # of a step, in running means of codewords
@@ -93,7 +94,8 @@ class ResidualQuantizer(nn.Module):
         rows = rows.flip(1)[:, : len(self.deviation)]
         self.analysis.copy_(root @ rows)
         self.synthesis.copy_(rows.T @ inverse)
-        self.deviation.copy_(variance.flip(0)[: len(self.deviation)].clamp_min(1e-12).sqrt())
+        deviation = variance.flip(0)[: len(self.deviation)].clamp_min(1e-12).sqrt()
+        self.deviation.copy_(deviation.clamp_min(_FLAT * deviation[0]))
         y = centred @ self.analysis
         sizes = self._size(y).sort().values
         low = _BELOW * sizes[int(_LEAST * len(sizes))]
@@ -233,7 +235,7 @@ class ResidualQuantizer(nn.Module):
 
         Args:
             latents: ``(batch, size)`` of a step.
-            codes: ``(batch, codes)`` of the latents, greedy.
+            codes: ``(batch, codes)`` of the latents: their sizes, and any tokens after them.
             generator: chooses replacements of dead codewords.
         """
         _, shape = self.split(latents)

@@ -11,7 +11,7 @@ import ctypes
 __all__ = ["keep_freed_memory"]
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of <malloc.h>
-_MOST = 2**31 - 1
+_NEVER = -1  # to trim; the largest int gives back what is above 2 GiB
 
 
 def keep_freed_memory() -> None:
@@ -21,4 +21,4 @@ def keep_freed_memory() -> None:
     except (AttributeError, OSError, TypeError):
         return
     mallopt(_MMAP_MAX, 0)
-    mallopt(_TRIM_THRESHOLD, _MOST)
+    mallopt(_TRIM_THRESHOLD, _NEVER)

@@ -32,7 +32,26 @@ from motiontok.methods.policy_autoencoder import PolicyAutoencoder
 from motiontok.models import AutoregressivePolicy
 from motiontok.models.activation_cache import LinearFn
 
-__all__ = ["Daps", "effective_sample_size", "importance_weights", "solve_log_eta"]
+__all__ = [
+    "Daps",
+    "effective_sample_size",
+    "importance_weights",
+    "require_samples",
+    "solve_log_eta",
+]
+
+
+def require_samples(config: Config) -> None:
+    """Refuse a single sample, which says nothing.
+
+    Raises:
+        ConfigError: there are fewer than 2 samples.
+    """
+    if config.method.samples < 2:
+        raise ConfigError(
+            f"method.samples must be at least 2 for {config.method.name}, which weighs a window's "
+            f"samples against each other; got {config.method.samples}"
+        )
 
 
 def importance_weights(reward: Tensor, logq: Tensor, *, eta: Tensor | float, beta: float) -> Tensor:
@@ -61,11 +80,7 @@ class Daps(PolicyAutoencoder):
     in_teams = True
 
     def __init__(self, config: Config, networks: Networks) -> None:
-        if config.method.samples < 2:
-            raise ConfigError(
-                "method.samples must be at least 2 for daps, which weighs a window's samples "
-                f"against each other; got {config.method.samples}"
-            )
+        require_samples(config)
         super().__init__(config, networks)
         self.log_eta = nn.Parameter(torch.tensor(math.log(config.method.eta_start)))
 

@@ -34,7 +34,11 @@ from typing_extensions import override
 
 from motiontok.config import Config
 from motiontok.methods.base import DiscreteAutoencoder, Draw, StepResult
-from motiontok.methods.daps.daps import effective_sample_size, importance_weights
+from motiontok.methods.daps.daps import (
+    effective_sample_size,
+    importance_weights,
+    require_samples,
+)
 from motiontok.methods.networks import Networks
 from motiontok.methods.quantizers.temporal import PART, Temporal, stretches
 from motiontok.models.motion_loss import POWER
@@ -52,6 +56,7 @@ class DapsTemporal(Temporal):
     """The temporal autoencoder, trained by straight-through codes first and then by DAPS."""
 
     def __init__(self, config: Config, networks: Networks) -> None:
+        require_samples(config)
         super().__init__(config, networks)
         self.policy = TokenPolicy(TokenRates(self.quantizer, width=_RATE_WIDTH))
         self.log_eta = nn.Parameter(torch.tensor(math.log(config.method.eta_start)))
@@ -132,7 +137,8 @@ class DapsTemporal(Temporal):
         result = StepResult(loss, metrics, codes, result.reconstruction)
         result = self._with_rates(result, count, generator)
         # Last, as codewords move by it.
-        self._move_codewords(target, codes, generator)
+        with torch.autocast(x.device.type, enabled=False):
+            self._move_codewords(target, codes, generator)
         return result
 
     def _with_rates(
@@ -183,7 +189,7 @@ class DapsTemporal(Temporal):
         first: int | None = None,
         rate_weight: float = 0.0,
     ) -> Tensor:
-        """Codes ``(batch, windows, codes)`` of consecutive windows.
+        """Codes ``(batch, windows, codes)`` of consecutive windows, or the ``first`` of each.
 
         With a ``temperature`` they are drawn from the policy, token after token; what the prior
         says of the window after goes by the greedy codes of the one before.
@@ -203,7 +209,7 @@ class DapsTemporal(Temporal):
             codes = drawn[:, 0]
         elif rate_weight:
             codes = self.policy.search(shape, level, past, rate_weight=rate_weight, beam=effort)
-        return codes.unflatten(0, x.shape[:2])
+        return codes[:, :first].unflatten(0, x.shape[:2])
 
     @torch.no_grad()
     def code_log_probabilities(self, x: Tensor, codes: Tensor) -> Tensor:

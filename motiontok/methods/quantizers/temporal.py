@@ -66,26 +66,24 @@ class Temporal(DiscreteAutoencoder):
     reach: ClassVar[int] = REACH
     usual_effort: ClassVar[int] = 3
     fits_first: ClassVar[bool] = True
-    origin: Tensor
-    usual: Tensor
 
     def __init__(self, config: Config, networks: Networks) -> None:
         super().__init__(config, networks)
-        model = config.model
+        model, name = config.model, config.method.name
         if not isinstance(networks, MotionNetworks):
-            raise ConfigError("method.name temporal codes motion, not images")
+            raise ConfigError(f"method.name {name} codes motion, not images")
         frames, columns = networks.frames, networks.columns
         if columns != FEATURES:
             raise ConfigError(
-                f"method.name temporal codes motion of {FEATURES} columns, not {columns}"
+                f"method.name {name} codes motion of {FEATURES} columns, not {columns}"
             )
         if frames % STRIDE:
             raise ConfigError(
-                f"data.window must be a multiple of {STRIDE} for temporal, got {frames}"
+                f"data.window must be a multiple of {STRIDE} for {name}, got {frames}"
             )
         if model.codes_per_window < 2:
             raise ConfigError(
-                "model.codes_per_window must be at least 2 for temporal: a size and a shape"
+                f"model.codes_per_window must be at least 2 for {name}: a size and a shape"
             )
         self.steps = frames // STRIDE
         channels = min(max(model.components // self.steps, 1), STRIDE * columns)
@@ -157,7 +155,8 @@ class Temporal(DiscreteAutoencoder):
 
         Half of the stretches are decoded from latents as they are (Defossez et al. 2024, "Moshi",
         arXiv 2410.00037, section 3.3): through codes, the encoder would learn the slope of the
-        error where the codes are, and not where its own latents are.
+        error where the codes are, and not where its own latents are. Metrics and reconstruction are
+        of both halves, so they err less than codes do.
         """
         commitment = ((latents - quantized) / self.encoder.scale).square().mean()
         noise = self.group.noise(len(latents), like=latents, generator=generator)

@@ -268,9 +268,9 @@ def test_the_quantiser_start_is_its_own_target():
     assert float(method.training_step(x, 0.2, generator).metrics["ess"]) > 0.999
 
 
-@pytest.mark.parametrize("name", ["daps", "daps-na", "daps-pq", "daps-lopq"])
+@pytest.mark.parametrize("name", ["daps", "daps-na", "daps-pq", "daps-lopq", "daps-temporal"])
 def test_a_single_sample_has_nothing_to_be_weighed_against(name):
-    with pytest.raises(ConfigError, match=r"method\.samples must be at least 2 for daps"):
+    with pytest.raises(ConfigError, match=rf"method\.samples must be at least 2 for {name},"):
         make(name, codes=2, samples=1)
 
 

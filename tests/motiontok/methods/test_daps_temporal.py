@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 
@@ -14,6 +15,7 @@ from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.corpus import encode_folder
 from motiontok.errors import DataError
+from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.training.log import read_log
 
 CODES, VOCAB = 16, 32
@@ -82,6 +84,40 @@ def test_a_resumed_run_equals_an_unbroken_one_across_the_warm_start(short_run, m
     assert not [name for name in whole if not torch.equal(whole[name], parts[name])]
 
 
+@pytest.mark.parametrize("progress", [0.0, 0.75])
+def test_draws_are_at_what_a_search_finds(short_run, made_data, progress):
+    method = copy.deepcopy(short_run[0])
+    method.policy.left.fill_(1e-6)  # a policy that leaves nothing to chance
+    x = made_data.windows.stretched(4).batch(16, torch.Generator().manual_seed(1))
+    greedy, sought = (method.encode_sequence(x, effort=n).flatten(0, 1) for n in (1, 3))
+    assert (greedy != sought).any(dim=1).float().mean() > 0.1
+    # Before DAPS begins, codes are greedy.
+    expected = sought if progress else greedy
+    codes = method.training_step(x, progress, torch.Generator().manual_seed(2)).codes
+    assert (codes == expected).all(dim=1).float().mean() > 0.9
+
+
+def test_codewords_move_by_what_was_quantised_in_all_its_bits(short_run, made_data, monkeypatch):
+    method = copy.deepcopy(short_run[0])
+    x = made_data.windows.stretched(4).batch(4, torch.Generator().manual_seed(1))
+    before, expected, update = method.quantizer.words.clone(), [], ResidualQuantizer.update
+
+    def watched(quantizer, latents, codes, generator):
+        alone, draws = copy.deepcopy(quantizer), torch.Generator()
+        draws.set_state(generator.get_state())
+        with torch.autocast("cpu", enabled=False):
+            update(alone, latents, codes, draws)
+        expected.append(alone.words)
+        update(quantizer, latents, codes, generator)
+
+    monkeypatch.setattr(ResidualQuantizer, "update", watched)
+    for progress in (0.0, 0.9):  # before DAPS begins and after
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            method.training_step(x, progress, torch.Generator().manual_seed(2))
+        assert torch.equal(method.quantizer.words, expected[-1])
+        assert not torch.equal(method.quantizer.words, before)
+
+
 def test_the_trust_region_is_set_by_the_effective_sample_size(made_data, tmp_path):
     trained(made_data, tmp_path, warm_start=0.0, steps=50)
     rows = read_log(tmp_path / "log.csv")
@@ -131,6 +167,10 @@ def test_a_temperature_draws_codes_from_the_policy(short_run, made_data):
     assert not torch.equal(drawn[1], drawn[3])
     # The size is no choice of the policy's.
     assert all(torch.equal(codes[..., 0], greedy[..., 0]) for codes in drawn)
+
+    # As many as are asked for, however they are found.
+    for more in ({}, {"rate_weight": 1.0}, {"temperature": 1.0}):
+        assert method.encode_sequence(x, first=3, **more).shape == (2, 4, 3)
 
     apart = [(codes != greedy).float().mean() for codes in drawn]
     assert apart[1] < apart[4]

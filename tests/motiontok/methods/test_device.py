@@ -13,6 +13,8 @@ from test_methods import EVERY, TRAINED, columns_of, make, patterns
 import bvh
 from bvh import procedural
 from motiontok.cli.main import cli
+from motiontok.data import Statistics, WindowSet, from_motion
+from motiontok.data.training_data import TrainingData
 from motiontok.training.updates import Updates
 
 pytestmark = [
@@ -70,6 +72,23 @@ def test_a_method_does_what_it_does_on_the_cpu(name, crossings):
     assert all((a == b).float().mean() > 0.99 for a, b in zip(codes, codes_, strict=True))
     torch.testing.assert_close(means[0], means_[0], rtol=1e-3, atol=1e-4)
     assert not crossed or name in WAITING, crossed
+
+
+@pytest.mark.parametrize(("warp", "mix"), [(1.0, 0.0), (1.33, 0.0), (1.0, 0.5)])
+def test_windows_are_drawn_there(warp, mix, crossings):
+    features = from_motion(procedural.make("walk", seconds=4.0, seed=0))
+    cut = torch.tensor(features[:96], dtype=torch.float32).unflatten(0, (-1, 32))
+    statistics, batches = Statistics.fit(cut), []
+    for device in ("cpu", devices.NAME):
+        windows = WindowSet([features], 32, statistics, warp=warp, device=device)
+        data = TrainingData(windows, windows.enumerated(), statistics, "", mix=mix)
+        generator = torch.Generator(device).manual_seed(1)
+        data.batch(8, generator)
+        crossings.waits.clear()
+        crossings.sends.clear()
+        batches.append(data.batch(8, generator))
+    assert crossings == devices.Crossings()
+    torch.testing.assert_close(batches[1].cpu(), batches[0])
 
 
 @pytest.mark.parametrize("name", [p for p in TRAINED if p.values[0] in ("daps", "daps-na")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import signal
@@ -49,6 +50,25 @@ def test_a_resumed_run_equals_an_unbroken_one(made_data, tmp_path):
     parts = trained(made_data, tmp_path / "parts", resume=True).method.state_dict()
     assert whole.keys() == parts.keys()
     assert not [name for name in whole if not torch.equal(whole[name], parts[name])]
+
+
+def test_a_step_decodes_half_of_the_stretches_unquantised(tokenizer, made_data):
+    before, method = (copy.deepcopy(tokenizer.method) for _ in range(2))
+    x = made_data.windows.stretched(4).batch(64, torch.Generator().manual_seed(3))
+    result = method.training_step(x, 0.5, torch.Generator().manual_seed(4))
+    found = result.reconstruction.view_as(x)
+    with torch.no_grad():
+        latents = before.encoder(before.error.frames(x))
+        unquantised = before.error.windows(before.decoder(latents), x.shape)
+        quantised = before.decode_sequence(result.codes.unflatten(0, (64, 4)))
+    whose = [
+        torch.isclose(found, other, atol=1e-4).flatten(1).all(dim=1)
+        for other in (unquantised, quantised)
+    ]
+    assert not (whose[0] & whose[1]).any()
+    assert 16 < whose[0].sum() < 48
+    # Of some of the others only the first tokens of a window are decoded.
+    assert 0.6 < whose[1].sum() / (~whose[0]).sum() < 1.0
 
 
 def test_codes_of_a_window_depend_on_what_is_within_reach_and_on_nothing_else(tokenizer, motion):
@@ -186,6 +206,19 @@ def test_distances_are_those_of_what_each_codeword_leaves():
 
 
 @torch.no_grad()
+def test_sizes_are_told_where_training_windows_vary_in_few_directions():
+    """Others do, by a little: an encoder moves, and there are more windows than were seen."""
+    generator = torch.Generator().manual_seed(0)
+    quantizer = ResidualQuantizer(size=24, codes=3, vocab_size=32)
+    z = torch.randn(300, 4, generator=generator) @ torch.randn(4, 24, generator=generator)
+    quantizer.fit(z, torch.eye(24), generator)
+    near = z + 1e-4 * torch.randn(z.shape, generator=generator)
+    own, found = (quantizer.split(latents)[0] for latents in (z, near))
+    assert (own - found).abs().max() <= 1
+    assert len(own.unique()) > 8
+
+
+@torch.no_grad()
 def test_updates_follow_the_latents_and_revive_dead_codewords():
     generator = torch.Generator().manual_seed(0)
     quantizer = ResidualQuantizer(size=4, codes=3, vocab_size=8)
@@ -242,10 +275,11 @@ def test_a_saved_tokenizer_says_the_same(tokenizer, motion, tmp_path, compact):
         np.testing.assert_array_equal(codes, tokenizer.encode(motion, effort=1))
 
 
-def test_what_cannot_be_is_refused():
+@pytest.mark.parametrize("name", ["temporal", "daps-temporal"])
+def test_what_cannot_be_is_refused(name):
     for settings, match in (({"window": 30, "codes": 6}, "multiple of 4"), ({"codes": 1}, "2")):
-        config = config_of(**settings)
-        with pytest.raises(ConfigError, match=match):
+        config = override(config_of(**settings), [f"method.name={name}"], "test")
+        with pytest.raises(ConfigError, match=f"{match} for {name}"):
             make_method(config, MotionNetworks(config))
 
 
