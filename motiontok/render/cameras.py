@@ -165,7 +165,7 @@ class CameraPath:
             around = 2 * keys if self._kind == "fixed" else 2 * near + 1
             low = between_cuts(maximum_filter1d, found.low, around)
             high = between_cuts(minimum_filter1d, found.high, around)
-            room = 2.0 * slopes - [0.0, 2.0 * below * slopes[1]]
+            room = 2.0 * slopes * [1.0, 1.0 - below]
             lack = float(((low - high) / room).max())
             if lack <= 1e-9:
                 break
