@@ -37,7 +37,9 @@ def new_figure(width: float, height: float, *, doing: str) -> Any:
 def draw_series(
     axes: Any, rows: Sequence[Mapping[str, float]], series: Sequence[tuple[str, str]], title: str
 ) -> None:
-    """Draw columns of a run's log over its steps, held-out data with markers.
+    """Draw columns of a run's log over its steps.
+
+    Held-out data have markers, and so has what was logged once, which no line would show.
 
     Args:
         axes: where.
@@ -48,7 +50,7 @@ def draw_series(
     for key, label in series:
         points = [(r["step"], r[key]) for r in rows if key in r]
         if points:
-            marker = "o" if key.startswith("val_") else None
+            marker = "o" if key.startswith("val_") or len(points) == 1 else None
             axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("step")

@@ -33,7 +33,7 @@ def plot_curves(log: Path, out: Path, *, title: str) -> None:
         if logarithmic:
             axes.set_yscale("log")
         elif axes.get_ylim()[0] >= 0 or name.startswith(("Vocab", "Effective", "Joint")):
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])  # a flat curve is not the panel's edge
         if len(axes.lines) > 1:
             axes.legend(fontsize=8)
     save_figure(figure, out)
