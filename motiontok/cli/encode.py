@@ -101,9 +101,9 @@ def encode(
 
 
     For one file, writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json
-    with what decoding needs; --from and --to cut the file first. A folder, archive or store, or
-    several sources, are encoded on all cores into a folder of codes with a manifest.jsonl; each of
-    several sources has a folder in it.
+    with what decoding needs; --from and --to cut the file first, and the codes then begin at 0 s.
+    A folder, archive or store, or several sources, are encoded on all cores into a folder of codes
+    with a manifest.jsonl; each of several sources has a folder in it.
     The same command again continues where it ended. With --pack it becomes a few files that
     motiontok.corpus.Corpus reads, and machines can share the work (--shard, or torchrun). With a
     tokenizer of images, the source is a picture or a folder of pictures, and codes.npy has a row

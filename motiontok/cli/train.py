@@ -63,7 +63,10 @@ with many processes (docs/training.md).
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder  [default: runs/CONFIG]")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps, not minutes.")
 @click.option(
-    "--time-budget", type=float, metavar="MINUTES", help="How long to train, instead of --steps."
+    "--time-budget",
+    type=float,
+    metavar="MINUTES",
+    help="How long to train, instead of --steps; with --resume in all.",
 )
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option(
