@@ -58,16 +58,19 @@ __all__ = ["train_prior"]
 @click.option(
     "--width",
     type=click.IntRange(min=8),
-    default=192,
-    show_default=True,
-    help="Width of the network, a multiple of 8.",
+    help="Width of the network, a multiple of 8.  [default: 192]",
 )
 @click.option(
     "--layers",
     type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="Layers of the network.",
+    help="Layers of the network.  [default: 3]",
+)
+@click.option(
+    "--from",
+    "start",
+    metavar="DIR",
+    help="Prior to start from, or default; --codes, --width and --layers are then its own. It may "
+    "be of another tokenizer of the same sizes: that from which this one was trained.",
 )
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @seed_option
@@ -80,8 +83,9 @@ def train_prior(
     steps: int,
     shifts: int,
     codes: int | None,
-    width: int,
-    layers: int,
+    width: int | None,
+    layers: int | None,
+    start: str | None,
     resume: bool,
     seed: int,
     device: str,
@@ -97,8 +101,10 @@ def train_prior(
     from motiontok.prior.runs import run_prior_training
     from motiontok.tokenizer import MotionTokenizer
 
-    if width % 8:
+    if width is not None and width % 8:
         raise InputError(f"--width {width}: must be a multiple of 8")
+    if start is not None and (codes, width, layers) != (None, None, None):
+        raise InputError("--codes, --width and --layers are those of --from: leave them out")
     opened = MotionTokenizer.from_pretrained(tokenizer)
     try:
         run = run_prior_training(
@@ -110,6 +116,7 @@ def train_prior(
             codes=codes,
             width=width,
             layers=layers,
+            start=start,
             seed=seed,
             device=use_device(device),
             resume=resume,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from motiontok.errors import TokenizerError
 from motiontok.prior.model import PriorConfig, PriorModel
 from motiontok.tokens.hub import folder_of
 
-__all__ = ["FORMAT", "prior_folder", "read_prior", "write_prior"]
+__all__ = ["FORMAT", "prior_folder", "read_prior", "refusing_damage", "write_prior"]
 
 FORMAT = "motiontok-prior-1"
 
@@ -45,6 +46,20 @@ def prior_folder(folder: str | os.PathLike[str]) -> Path:
     return path
 
 
+@contextmanager
+def refusing_damage(path: Path) -> Iterator[None]:
+    """Turn what reading damaged files raises into one error.
+
+    Raises:
+        TokenizerError: a file is missing or damaged.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        line = str(error).strip().split("\n")[-1].strip()
+        raise TokenizerError(f"{path}: damaged or incomplete prior ({line})") from None
+
+
 def read_prior(path: Path) -> tuple[dict[str, Any], PriorModel]:
     """What ``prior.json`` has, and the network, on the CPU.
 
@@ -53,7 +68,8 @@ def read_prior(path: Path) -> tuple[dict[str, Any], PriorModel]:
 
     Raises:
         TokenizerError: another version.
-        OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError: damaged.
+        OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError: damaged, see
+            :func:`refusing_damage`.
     """
     values = json.loads((path / "prior.json").read_text(encoding="utf-8"))
     if values["format"] != FORMAT:

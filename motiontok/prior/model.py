@@ -195,6 +195,24 @@ class PriorModel(nn.Module):
         # Few windows cannot tell which codes are rare.
         self.known.copy_(counts >= int(_RARE * counts.mean()))
 
+    @torch.no_grad()
+    def go_on_from(self, trained: PriorModel) -> None:
+        """Take what another network of these sizes has learnt; of labels, by their names.
+
+        Labels that are new to it start as none. What comes from training windows alone stays:
+        which codes are known, and what later codes contribute.
+        """
+        own, state = self.state_dict(), trained.state_dict()
+        for name in ("known", "says_later"):
+            if name in own:
+                state[name] = own[name]
+        for name in ("action", "style"):
+            labels: tuple[str, ...] = getattr(trained.config, f"{name}s")
+            mine: tuple[str, ...] = getattr(self.config, f"{name}s")
+            rows = [labels.index(label) if label in labels else 0 for label in mine]
+            state[f"{name}.weight"] = state[f"{name}.weight"][rows]
+        self.load_state_dict(state)
+
     @staticmethod
     def components_of(method: DiscreteAutoencoder) -> int:
         """Components of a window, for a tokenizer whose codes are read as vectors; else 0."""

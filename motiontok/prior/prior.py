@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from motiontok.data import Start, World
 from motiontok.errors import CodesError, TokenizerError
 from motiontok.prior.command_limits import CommandLimits, check_counts, command_rows
-from motiontok.prior.folder import FORMAT, prior_folder, read_prior, write_prior
+from motiontok.prior.folder import (
+    FORMAT,
+    prior_folder,
+    read_prior,
+    refusing_damage,
+    write_prior,
+)
 from motiontok.prior.label_commands import LabelCommands, draw_label_commands
 from motiontok.prior.labels import Pairs, index_of
 from motiontok.prior.model import Conditions, PriorConfig, PriorModel
@@ -359,7 +364,7 @@ class TokenPrior:
         """
         place = usable_device(device)
         path = prior_folder(folder)
-        try:
+        with refusing_damage(path):
             values, model = read_prior(path)
             prior = cls(
                 model.to(place),
@@ -372,9 +377,6 @@ class TokenPrior:
                 if "courses" in values
                 else None,
             )
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            line = str(error).strip().split("\n")[-1].strip()
-            raise TokenizerError(f"{path}: damaged or incomplete prior ({line})") from None
         if tokenizer is not None:
             prior.require(tokenizer)
             model.read_codes_of(tokenizer)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from motiontok.data.sets import (
     remarks_on,
     split_sets,
 )
-from motiontok.errors import InputError, TrainingError
+from motiontok.errors import InputError, TokenizerError, TrainingError
 from motiontok.locks import locked
 from motiontok.prior.baselines import baseline_nats
 from motiontok.prior.command_limits import CommandLimits
+from motiontok.prior.folder import prior_folder, read_prior, refusing_damage
 from motiontok.prior.label_commands import LabelCommands
 from motiontok.prior.labels import Pairs
 from motiontok.prior.model import PriorConfig, PriorModel
@@ -134,6 +136,27 @@ def _some_of(sets: Sequence[Dataset], window: int) -> list[Dataset]:
     return out
 
 
+def _read_start(start: str | os.PathLike[str], tokenizer: MotionTokenizer) -> PriorModel:
+    """The network of a prior to start from.
+
+    Raises:
+        TokenizerError: missing, damaged or of other sizes than the tokenizer.
+    """
+    path = prior_folder(start)
+    with refusing_damage(path):
+        _, model = read_prior(path)
+    config = model.config
+    found = config.vocab_size, config.components
+    asked = tokenizer.vocab_size, PriorModel.components_of(tokenizer.method)
+    if found != asked or config.codes_per_window > tokenizer.codes_per_window:
+        raise TokenizerError(
+            f"{path}: a prior of {config.codes_per_window} codes of {found[0]} values, "
+            f"{found[1]} components, is no start for a tokenizer of "
+            f"{tokenizer.codes_per_window} codes of {asked[0]} values, {asked[1]} components"
+        )
+    return model
+
+
 def run_prior_training(
     tokenizer: MotionTokenizer,
     *,
@@ -142,8 +165,9 @@ def run_prior_training(
     steps: int,
     shifts: int = 4,
     codes: int | None = None,
-    width: int = 192,
-    layers: int = 3,
+    width: int | None = None,
+    layers: int | None = None,
+    start: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
@@ -159,7 +183,9 @@ def run_prior_training(
         shifts: number of cuts of each training clip (and of its mirror image).
         codes: number of first codes of each window that the prior draws; all by default. The
             tokenizer adds the likeliest others by its own prior.
-        width, layers: of the transformer.
+        width, layers: of the transformer; 192 and 3 by default.
+        start: prior to start from, perhaps of another tokenizer with the same sizes: a folder or
+            "default". ``codes``, ``width`` and ``layers`` are its own.
         seed: of every random number.
         device: where to train.
         resume: continue the run in ``out``.
@@ -168,7 +194,9 @@ def run_prior_training(
     Raises:
         TrainingError: ``out`` already holds a run and ``resume`` is not set, or it has taken more
             steps than ``steps``.
-        InputError: another process trains there, or it is a file.
+        InputError: another process trains there, or it is a file; a size is given beside
+            ``start``.
+        TokenizerError: ``start`` is no prior, or one of other sizes.
     """
     if (out / "checkpoint.safetensors").exists() and not resume:
         raise TrainingError(
@@ -178,6 +206,12 @@ def run_prior_training(
         # Checked before clips are encoded, which takes long.
         raise InputError(f"{out}: a file; a prior is trained into a folder")
     tokenizer.to(device)
+    trained_before = None
+    if start is not None:
+        if (codes, width, layers) != (None, None, None):
+            raise InputError("codes, width and layers are those of the prior to start from")
+        trained_before = _read_start(start, tokenizer)
+        codes = trained_before.config.codes_per_window
     tokenizer.require_first(codes)
     drawn = codes or tokenizer.codes_per_window
     every, all_held_out = load_tokens(tokenizer, data, shifts=shifts, say=say)
@@ -187,15 +221,18 @@ def run_prior_training(
             f"{len(tokens)} windows to train on (mirror images included), {len(held_out)} held "
             f"out, {len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
         )
-        config = PriorConfig(
-            codes_per_window=drawn,
-            vocab_size=tokenizer.vocab_size,
-            actions=tokens.actions,
-            styles=tokens.styles,
-            width=width,
-            layers=layers,
-            components=PriorModel.components_of(tokenizer.method),
-        )
+        if trained_before is None:
+            config = PriorConfig(
+                codes_per_window=drawn,
+                vocab_size=tokenizer.vocab_size,
+                actions=tokens.actions,
+                styles=tokens.styles,
+                width=width or 192,
+                layers=layers or 3,
+                components=PriorModel.components_of(tokenizer.method),
+            )
+        else:
+            config = replace(trained_before.config, actions=tokens.actions, styles=tokens.styles)
         out.mkdir(parents=True, exist_ok=True)
         with locked(out, "training here"), progress("training the prior", steps) as update:
             trained = train_prior(
@@ -208,6 +245,7 @@ def run_prior_training(
                 seed=seed,
                 device=torch.device(device),
                 resume=resume,
+                start=trained_before,
                 update=update,
             )
         some = spread(tokens, _MOST_COMMANDS)

@@ -179,10 +179,11 @@ def train_prior(
     out: Path,
     steps: int,
     batch: int = 24,
-    learning_rate: float = 2e-3,
+    learning_rate: float | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
     resume: bool = False,
+    start: PriorModel | None = None,
     update: Progress | None = None,
 ) -> TrainedPrior:
     """Train a prior; writes ``checkpoint.safetensors`` and ``log.csv`` to ``out``.
@@ -192,10 +193,12 @@ def train_prior(
         tokens, held_out: for training and for measuring.
         config: sizes.
         out: folder of the run.
-        steps, batch, learning_rate: of AdamW with warm-up and a half cosine.
+        steps, batch, learning_rate: of AdamW with warm-up and a half cosine; the rate is 2e-3 by
+            default, and half of that with a ``start``.
         seed: of every random number.
         device: where to train.
         resume: continue from the checkpoint in ``out``.
+        start: a trained network of the same sizes to start from.
         update: progress display.
 
     Raises:
@@ -207,6 +210,7 @@ def train_prior(
     validation = Stretches(held_out, config.context)
     kept = action_chances(tokens)
     model = PriorModel(config)
+    top_rate = learning_rate or (2e-3 if start is None else 1e-3)
     begin = time.monotonic()
     step, checked = 0, math.nan
     path = out / "checkpoint.safetensors"
@@ -220,8 +224,12 @@ def train_prior(
     if model.local is not None and not resume:
         some = spread(tokens, _MOST_FITTED)
         codes = torch.from_numpy(some.codes.astype(np.int64))
-        fit_linear_predictor(model, codes, torch.from_numpy(some.sequence))
+        if start is None:
+            fit_linear_predictor(model, codes, torch.from_numpy(some.sequence))
         fit_command_steering(model, codes)
+    if start is not None and not resume:
+        model.go_on_from(start)
+        checked, _ = held_out_nats(model, validation)
     model.to(device)
     matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]
     chosen = {id(p) for p in matrices}
@@ -248,6 +256,7 @@ def train_prior(
             )
         checkpoint.restore(model, optimizer, generator)
         step, checked = checkpoint.header["step"], checkpoint.header["nats"]
+        top_rate = checkpoint.header.get("rate", top_rate)
         begin -= checkpoint.header["seconds"]
         if update is not None:
             update(step, before=step)
@@ -256,7 +265,7 @@ def train_prior(
     with deferred_interrupt() as interrupted:
         while step < steps:
             model.train()
-            rate = cosine(step / steps, start=learning_rate, end=0.01 * learning_rate)
+            rate = cosine(step / steps, start=top_rate, end=0.01 * top_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate * min(1.0, (step + 1) / _WARM_UP)
             codes, conditions, there = stretches.take(stretches.draw(batch, kept, generator))
@@ -291,6 +300,7 @@ def train_prior(
                         **header,
                         "step": step,
                         "nats": checked,
+                        "rate": top_rate,
                         "seconds": time.monotonic() - begin,
                     },
                     extra={},

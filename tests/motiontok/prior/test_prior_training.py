@@ -15,10 +15,11 @@ import torch
 from bvh import procedural
 from bvh.motion import Motion
 from bvh.skeleton import DEFAULT_OFFSETS
+from motiontok import MotionTokenizer
 from motiontok.data import from_motion
 from motiontok.data.store.reading import StoredMotions
 from motiontok.data.store.writing import pack_clips
-from motiontok.errors import DataError, InputError, TrainingError
+from motiontok.errors import DataError, InputError, TokenizerError, TrainingError
 from motiontok.locks import locked
 from motiontok.prior import SamplingOptions, TokenPrior
 from motiontok.prior.baselines import baseline_nats
@@ -150,17 +151,21 @@ def test_it_learns_what_labels_and_commands_mean(tiny_tokenizer, tmp_path):
             assert drawn.tolist() == [value] * 7 + [last]
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(tiny_tokenizer, tmp_path):
+@pytest.mark.parametrize("started", [False, True])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(tiny_tokenizer, tmp_path, started):
     rng = np.random.default_rng(1)
     data = tokens(rng.integers(0, 16, (60, 8)), sequence=np.arange(60) // 3)
-    whole = train_on(tiny_tokenizer, data, tmp_path / "whole", steps=12)
+    start = {}
+    if started:
+        start["start"] = train_on(tiny_tokenizer, data, tmp_path / "start", steps=3).model
+    whole = train_on(tiny_tokenizer, data, tmp_path / "whole", steps=12, **start)
 
     def stop(step, detail="", *, total=None):
         if step == 5:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train_on(tiny_tokenizer, data, tmp_path / "parts", steps=12, update=stop)
+        train_on(tiny_tokenizer, data, tmp_path / "parts", steps=12, update=stop, **start)
     parts = train_on(tiny_tokenizer, data, tmp_path / "parts", steps=12, resume=True)
     assert parts.step == whole.step == 12
     for name, value in whole.model.state_dict().items():
@@ -267,3 +272,41 @@ def test_a_run_goes_on_with_its_own_clips_only(
             layers=1,
             **asked,
         )
+
+
+def test_a_run_may_start_from_another_prior(
+    tiny_prior_run, tiny_prior, tiny_tokenizer, labelled_clips, tmp_path
+):
+    """Of other labels: those of the same name keep their meaning, new ones start as none."""
+    others = tmp_path / "others"
+    others.mkdir()
+    for clip in labelled_clips.iterdir():
+        shutil.copy(clip, others / clip.name.replace("_run_", "_amble_"))
+    asked = {"data": [others], "steps": 1, "say": lambda _: None}
+    start = tiny_prior_run / "prior"
+    run = run_prior_training(tiny_tokenizer, start=start, out=tmp_path / "on", **asked)
+    fresh = run_prior_training(tiny_tokenizer, out=tmp_path / "fresh", width=16, layers=1, **asked)
+    assert run.metrics["nats"] < fresh.metrics["nats"] - 0.05
+    mine, old = run.prior.config, tiny_prior.config
+    assert (mine.width, mine.layers) == (16, 1)
+    assert "amble" in mine.actions
+    assert "amble" not in old.actions
+    rows = run.prior.model.action.weight, tiny_prior.model.action.weight
+    for label, name in (("walk", "walk"), ("amble", "")):
+        row = rows[0][mine.actions.index(label)] - rows[1][old.actions.index(name)]
+        # One step of a rate that begins at a 200th of 2e-3.
+        assert row.abs().max() < 1e-3
+
+
+def test_a_start_has_the_sizes_of_the_tokenizer(tiny_prior_run, tmp_path):
+    shipped = MotionTokenizer.from_pretrained("default")
+    asked = {"data": [tmp_path], "out": tmp_path / "out", "steps": 1}
+    with pytest.raises(TokenizerError, match="8 codes of 16 values"):
+        run_prior_training(shipped, start=tiny_prior_run, **asked)
+    with pytest.raises(InputError, match="are those of the prior to start from"):
+        run_prior_training(shipped, start=tiny_prior_run, width=16, **asked)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_prior_run / "prior", damaged)
+    (damaged / "prior.safetensors").write_bytes(b"no weights")
+    with pytest.raises(TokenizerError, match="damaged or incomplete prior"):
+        run_prior_training(shipped, start=damaged, **asked)
