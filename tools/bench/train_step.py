@@ -82,7 +82,7 @@ def timed(run: Callable[[], object], device: torch.device, repetitions: int) -> 
 
 def gemm_rate(device: torch.device, dtype: torch.dtype) -> float:
     """FLOP/s of a large matrix product."""
-    size = 8192 if device.type == "cuda" else 1024
+    size = 8192 if device.type == "cuda" else 512
     a = torch.randn(size, size, device=device, dtype=dtype)
     return 2 * size**3 / timed(lambda: a @ a, device, 9)
 
