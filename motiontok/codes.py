@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import zipfile
 from dataclasses import asdict, dataclass, field
@@ -40,6 +41,7 @@ class Codes:
         licence: note on the licence of the tokenizer's training data.
         fps: frames per second.
         first: number of first codes kept of each window; 0 for all.
+        since: seconds of the source before frame 0, if it was cut.
     """
 
     array: NDArray[np.uint16]
@@ -52,6 +54,7 @@ class Codes:
     licence: str = ""
     fps: float = FPS
     first: int = 0
+    since: float = 0.0
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, np.shape(self.array)))
@@ -153,6 +156,7 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
                 f"{windows}; remove it to decode with defaults"
             )
         values.setdefault("first", 0)
+        values.setdefault("since", 0.0)
         values["start"] = [values["start"][k] for k in ("x", "y", "yaw")]
         return _values(values, path)
     except CodesError:
@@ -179,6 +183,9 @@ def _values(given: dict[str, Any], path: Path) -> dict[str, Any]:
     first = given["first"]
     if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
         raise CodesError(f"{path}: first is {first!r}, expected a count, or 0 for all")
+    since = given["since"]
+    if isinstance(since, bool) or not isinstance(since, int | float) or not 0 <= since < math.inf:
+        raise CodesError(f"{path}: since is {since!r}, expected seconds, 0 or more")
     try:
         start, offsets = start_of(given["start"]), offsets_of(given["offsets"])
     except DataError as error:
@@ -189,6 +196,7 @@ def _values(given: dict[str, Any], path: Path) -> dict[str, Any]:
         "fps": float(fps),
         "frames": int(frames),
         "first": int(first),
+        "since": float(since),
         "start": start,
         "offsets": offsets,
         "source": str(given["source"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,7 @@ def encode(
 
 
     For one file, writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json
-    with what decoding needs; --from and --to cut the file first, and the codes then begin at 0 s.
+    with what decoding needs; --from and --to cut the file first.
     A folder, archive or store, or several sources, are encoded on all cores into a folder of codes
     with a manifest.jsonl; each of several sources has a folder in it.
     The same command again continues where it ended. With --pack it becomes a few files that
@@ -219,8 +220,9 @@ def _encode_one(
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)
+    since = part.frames(len(motion), motion.fps, source).start / motion.fps if part else 0.0
     motion = part.of(motion, source)
-    codes = tokenizer.encode_to_codes(motion, tokenizer=where, **how)
+    codes = replace(tokenizer.encode_to_codes(motion, tokenizer=where, **how), since=since)
     codes.save(out)
     again = tokenizer.decode_codes(codes)
     off = np.linalg.norm((again.root_positions - motion.root_positions)[:, :2], axis=1).max()

@@ -50,36 +50,46 @@ class Range:
             raise InputError(f"{self}: only one file of motion can be cut")
 
     def of(self, motion: Motion, source: Path) -> Motion:
-        """The part of a motion.
+        """The part of a motion; that of codes has the seconds of the clip they were cut from.
 
         Raises:
             InputError: see :meth:`frames`.
         """
-        return motion[self.frames(len(motion), motion.fps, source)] if self else motion
+        if not self:
+            return motion
+        from motiontok.cli.sources import is_codes
+        from motiontok.codes import Codes
 
-    def frames(self, count: int, fps: float, source: Path) -> slice:
+        since = Codes.load(source).since if is_codes(source) else 0.0
+        return motion[self.frames(len(motion), motion.fps, source, since)]
+
+    def frames(self, count: int, fps: float, source: Path, since: float = 0.0) -> slice:
         """The frames of a clip of ``count`` at ``fps`` a second, from ``start`` up to ``end``.
+
+        The first of them is at ``since`` seconds of the clip that it was cut from.
 
         Raises:
             InputError: the range is not inside the clip, or no frame is in it.
         """
         # A clip's end is told in hundredths, which may round it up.
-        duration = count / fps + 0.005
-        start, end = self.start or 0.0, duration if self.end is None else self.end
+        last = since + count / fps + 0.005
+        start = since if self.start is None else self.start
+        end = last if self.end is None else self.end
         for option, seconds, inside in (
-            ("--from", start, start < duration),
-            ("--to", end, end <= duration),
+            ("--from", start, since <= start < last),
+            ("--to", end, since < end <= last),
         ):
             if not inside:
+                begins = f"begins at {since:.2f} s and " if since else ""
                 raise InputError(
-                    f"{source}: {option} {seconds:g} is not in the clip, which ends at "
-                    f"{count / fps:.2f} s"
+                    f"{source}: {option} {seconds:g} is not in the clip, which {begins}ends at "
+                    f"{since + count / fps:.2f} s"
                 )
-        part = slice(round(start * fps), min(round(end * fps), count))
+        part = slice(round((start - since) * fps), min(round((end - since) * fps), count))
         if part.start >= part.stop:
             raise InputError(
                 f"{source}: no frame is in {self}; the clip has {fps:g} frames a second and ends "
-                f"at {count / fps:.2f} s"
+                f"at {since + count / fps:.2f} s"
             )
         return part
 

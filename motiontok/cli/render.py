@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from motiontok.cli.number_types import FiniteRange
-from motiontok.cli.ranges import range_options
+from motiontok.cli.ranges import Range, range_options
 from motiontok.cli.reading_options import reading_options
 from motiontok.cli.shared_options import tokenizer_option
 
 if TYPE_CHECKING:
     from bvh.motion import Motion
     from bvh.reading import Reading
-    from motiontok.cli.ranges import Range
+    from motiontok.codes import Codes
     from motiontok.render import Actor, TokenTrack
     from motiontok.render.output import Progress
+    from motiontok.tokenizer import MotionTokenizer
 
 __all__ = ["render"]
 
@@ -209,6 +210,7 @@ def _actors(
     }
     # A clip beside its codes is the motion that was encoded.
     known = next((tokenizer.calibrations for _, tokenizer in coded.values()), None)
+    of_clips = _part_of_clips(part, coded.values())
     for source in sources:
         if is_trajectory(source):
             named = [r for r in robots if r != "skeleton"]
@@ -224,9 +226,10 @@ def _actors(
             actors.append(RobotActor(robot, qpos, fps=played.fps, label=label))
             origins.append(source)
             continue
-        label = source.stem
+        label, taken, since = source.stem, of_clips, 0.0
         if source in coded:
             codes, opened = coded[source]
+            taken, since = part, codes.since
             motion = opened.decode_codes(codes)
             label = "decoded"
             if tokens is None:
@@ -235,9 +238,9 @@ def _actors(
                 )
         else:
             motion = load_motion(source, calibrations=known, **read)
-        if part:
-            frames = part.frames(len(motion), motion.fps, source)
-            begins.append(frames.start / motion.fps)
+        if taken or since:
+            frames = taken.frames(len(motion), motion.fps, source, since)
+            begins.append(since + frames.start / motion.fps)
             motion = motion[frames]
         origins += [source] * len(robots)
         for name in robots:
@@ -253,6 +256,17 @@ def _actors(
     if overlay:
         _in_the_robots_size(actors, persons)
     return actors, tokens, begins[0] if begins else 0.0
+
+
+def _part_of_clips(part: Range, coded: Iterable[tuple[Codes, MotionTokenizer]]) -> Range:
+    """``part``, as far as it is open that which codes are of, if their clip was cut."""
+    for codes, tokenizer in coded:
+        if codes.since:
+            frames = codes.frames or len(codes.array) * tokenizer.frames_per_window
+            start = codes.since if part.start is None else part.start
+            end = codes.since + frames / codes.fps if part.end is None else part.end
+            return Range(start, end)
+    return part
 
 
 def _tell_apart(actors: Sequence[Actor], origins: Sequence[Path]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -11,13 +13,14 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import motiontok.render
 from bvh import Motion, procedural
 from motiontok.cli.convert import convert
 from motiontok.cli.encode import encode
 from motiontok.cli.render import render
 from motiontok.cli.retarget import retarget as put_on_robot
 from motiontok.codes import Codes
-from motiontok.errors import InputError
+from motiontok.errors import CodesError, InputError
 from motiontok.render.film import Film
 from motiontok.tokenizer import MotionTokenizer
 
@@ -228,3 +231,45 @@ def test_an_interrupted_film_keeps_what_is_drawn(
     output.unlink()
     assert f"{output}: not written; there was nothing to keep yet" in run(*words)[2]
     assert not list(tmp_path.iterdir())
+
+
+def test_codes_of_a_cut_are_shown_beside_their_own_part(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = tmp_path / "cut.npy"
+    call(encode, clips / "walk.npz", "-o", cut, "--from", 1.5, "--to", 2.5, "--effort", 1)
+    codes = Codes.load(cut)
+    assert (codes.since, codes.frames) == (1.5, 30)
+    seen: list[Motion] = []
+
+    class Noted(motiontok.render.MannequinActor):
+        def __init__(self, motion: Motion, **options: Any) -> None:
+            super().__init__(motion, **options)
+            seen.append(motion)
+
+    monkeypatch.setattr(motiontok.render, "MannequinActor", Noted)
+    for words, frames in (((), 30), (("--from", 2), 15)):
+        seen.clear()
+        call(render, clips / "walk.npz", cut, "-o", tmp_path / "a.png", "--time", 2, *words, *SIZE)
+        source, decoded = seen
+        assert len(source) == len(decoded) == frames
+        np.testing.assert_allclose(source.root_positions, decoded.root_positions, atol=0.1)
+    call(convert, cut, tmp_path / "last.npz", "--from", 2)
+    np.testing.assert_allclose(
+        Motion.load(tmp_path / "last.npz").root_positions, decoded.root_positions, atol=1e-3
+    )
+    with pytest.raises(InputError, match="--from 1 is not in the clip, which begins at 1"):
+        call(render, clips / "walk.npz", cut, "-o", tmp_path / "a.png", "--from", 1)
+
+
+@pytest.mark.parametrize("since", [-1.0, float("nan"), "0", True])
+def test_a_sidecar_with_an_impossible_cut_is_refused(tmp_path: Path, since: object) -> None:
+    Codes(np.zeros((1, 64), np.uint16)).save(tmp_path / "a.npy")
+    beside = tmp_path / "a.json"
+    values = json.loads(beside.read_text())
+    assert values.pop("since") == 0.0
+    beside.write_text(json.dumps(values))
+    assert Codes.load(tmp_path / "a.npy").since == 0.0, "older ones have none"
+    beside.write_text(json.dumps(values | {"since": since}))
+    with pytest.raises(CodesError, match="since is"):
+        Codes.load(tmp_path / "a.npy")
