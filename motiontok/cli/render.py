@@ -234,7 +234,10 @@ def _actors(
             label = "decoded"
             if tokens is None:
                 tokens = TokenTrack(
-                    opened.frames_per_window, codes=codes.array, vocab_size=opened.vocab_size
+                    opened.frames_per_window,
+                    codes=codes.array,
+                    vocab_size=opened.vocab_size,
+                    first_frame=round(codes.since * codes.fps),
                 )
         else:
             motion = load_motion(source, calibrations=known, **read)

@@ -39,6 +39,7 @@ class TokenTrack:
         frames_per_window: frames a window of tokens covers.
         codes: ``(windows, codes_per_window)`` integers; None shows window numbers only.
         vocab_size: number of different tokens; by default the largest code plus one.
+        first_frame: of the clip, with which the first window begins.
 
     Raises:
         RenderError: the window is empty or the codes have another shape.
@@ -47,6 +48,7 @@ class TokenTrack:
     frames_per_window: int
     codes: Array | None = None
     vocab_size: int | None = None
+    first_frame: int = 0
 
     def __post_init__(self) -> None:
         if self.frames_per_window < 1:
@@ -58,7 +60,7 @@ class TokenTrack:
 
     def window(self, frame: int) -> int:
         """The window a frame belongs to."""
-        return frame // self.frames_per_window
+        return (frame - self.first_frame) // self.frames_per_window
 
 
 @lru_cache(maxsize=16)
@@ -125,7 +127,8 @@ def footer(
         gap = 1 if inner / len(windows) > 4 else 0
         for index in windows:
             begin, end = (
-                ((index + k) * tokens.frames_per_window - frames.start) / len(frames)
+                (tokens.first_frame + (index + k) * tokens.frames_per_window - frames.start)
+                / len(frames)
                 for k in (0, 1)
             )
             left = margin + inner * max(begin, 0.0)

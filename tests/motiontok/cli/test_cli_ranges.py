@@ -21,6 +21,7 @@ from motiontok.cli.render import render
 from motiontok.cli.retarget import retarget as put_on_robot
 from motiontok.codes import Codes
 from motiontok.errors import CodesError, InputError
+from motiontok.render import TokenTrack
 from motiontok.render.film import Film
 from motiontok.tokenizer import MotionTokenizer
 
@@ -247,12 +248,21 @@ def test_codes_of_a_cut_are_shown_beside_their_own_part(
             super().__init__(motion, **options)
             seen.append(motion)
 
+    tracks: list[TokenTrack] = []
+
+    class NotedTrack(TokenTrack):
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            tracks.append(self)
+
     monkeypatch.setattr(motiontok.render, "MannequinActor", Noted)
+    monkeypatch.setattr(motiontok.render, "TokenTrack", NotedTrack)
     for words, frames in (((), 30), (("--from", 2), 15)):
         seen.clear()
         call(render, clips / "walk.npz", cut, "-o", tmp_path / "a.png", "--time", 2, *words, *SIZE)
         source, decoded = seen
         assert len(source) == len(decoded) == frames
+        assert [tracks[-1].window(frame) for frame in (45, 74)] == [0, 0]
         np.testing.assert_allclose(source.root_positions, decoded.root_positions, atol=0.1)
     call(convert, cut, tmp_path / "last.npz", "--from", 2)
     np.testing.assert_allclose(

@@ -47,6 +47,7 @@ def test_the_sidecar_holds_what_decoding_needs(path, tokenizer, motion):
         "fps": 30.0,
         "frames": 60,
         "first": 0,
+        "since": 0.0,
         "windows": 2,
         "start": {"x": start.x, "y": start.y, "yaw": start.yaw},
         "source": motion.source.name,
