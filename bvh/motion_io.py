@@ -52,12 +52,14 @@ class Loaded:
         remarks: faults and assumptions, one line each.
         kind: kind of the file, in words.
         report: how its joints were understood; None if they needed no interpretation.
+        since: seconds of a clip before frame 0, if this was cut from it.
     """
 
     motion: Motion
     remarks: tuple[str, ...] = ()
     kind: str = "motion"
     report: Report | None = None
+    since: float = 0.0
 
 
 def load_motion(

@@ -68,7 +68,7 @@ def load_motion(
         raise InputError(f"{path}: not a robot's trajectory; leave out the robot {robot}")
     if is_codes(path):
         codes, opened = open_codes(path, tokenizer=tokenizer, device=device, on_note=on_note)
-        return Loaded(opened.decode_codes(codes), kind="codes")
+        return Loaded(opened.decode_codes(codes), kind="codes", since=codes.since)
     if path.suffix.lower() == ".json" and path.with_suffix(".npy").is_file():
         raise InputError(f"{path}: this is the sidecar; give {path.with_suffix('.npy')}")
     return motion_io.load_motion(path, reading=reading, calibrations=calibrations)

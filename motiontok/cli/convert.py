@@ -88,10 +88,10 @@ def convert(
         strict=strict,
         robot=from_robot if onto else robot,
         map_path=None if onto else map_path,
+        part=part,
     )
     if not len(motion):
         raise InputError(f"{source}: has no frames")
-    motion = part.of(motion, source)
     if onto and robot is not None:
         _onto(motion, out, robot, map_path)
     elif name.endswith(".npy"):

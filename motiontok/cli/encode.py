@@ -102,9 +102,9 @@ def encode(
 
 
     For one file, writes codes.npy, (windows, codes_per_window) uint16, and beside it codes.json
-    with what decoding needs; --from and --to cut the file first.
-    A folder, archive or store, or several sources, are encoded on all cores into a folder of codes
-    with a manifest.jsonl; each of several sources has a folder in it.
+    with what decoding needs; --from and --to cut the file first. A folder, archive or store, or
+    several sources, are encoded on all cores into a folder of codes with a manifest.jsonl; each of
+    several sources has a folder in it.
     The same command again continues where it ended. With --pack it becomes a few files that
     motiontok.corpus.Corpus reads, and machines can share the work (--shard, or torchrun). With a
     tokenizer of images, the source is a picture or a folder of pictures, and codes.npy has a row
@@ -220,8 +220,10 @@ def _encode_one(
         raise InputError(f"{source}: already codes; encode takes a clip or a motion.npz")
     refuse_inputs([out], [source])
     motion = load_motion(source, calibrations=tokenizer.calibrations, **read)
-    since = part.frames(len(motion), motion.fps, source).start / motion.fps if part else 0.0
-    motion = part.of(motion, source)
+    since = 0.0
+    if part:
+        frames = part.frames(len(motion), motion.fps, source)
+        motion, since = motion[frames], frames.start / motion.fps
     codes = replace(tokenizer.encode_to_codes(motion, tokenizer=where, **how), since=since)
     codes.save(out)
     again = tokenizer.decode_codes(codes)

@@ -6,15 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from motiontok.cli.number_types import FiniteRange
 from motiontok.errors import InputError
-
-if TYPE_CHECKING:
-    from bvh import Motion
 
 __all__ = ["Range", "range_options"]
 
@@ -48,20 +45,6 @@ class Range:
         """
         if self:
             raise InputError(f"{self}: only one file of motion can be cut")
-
-    def of(self, motion: Motion, source: Path) -> Motion:
-        """The part of a motion; that of codes has the seconds of the clip they were cut from.
-
-        Raises:
-            InputError: see :meth:`frames`.
-        """
-        if not self:
-            return motion
-        from motiontok.cli.sources import is_codes
-        from motiontok.codes import Codes
-
-        since = Codes.load(source).since if is_codes(source) else 0.0
-        return motion[self.frames(len(motion), motion.fps, source, since)]
 
     def frames(self, count: int, fps: float, source: Path, since: float = 0.0) -> slice:
         """The frames of a clip of ``count`` at ``fps`` a second, from ``start`` up to ``end``.

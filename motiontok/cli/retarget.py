@@ -179,8 +179,7 @@ def retarget(
     from motiontok.cli.outputs import refuse_inputs
 
     refuse_inputs([output], [source])
-    motion = load_motion(source, tokenizer=tokenizer, robot=from_robot, **read)
-    motion = part.of(motion, source)
+    motion = load_motion(source, tokenizer=tokenizer, robot=from_robot, part=part, **read)
     robot = open_robot(robot_name, map_path)
     _clip(motion, output, robot, layout, ground=ground, plot=plot, as_json=as_json)
 

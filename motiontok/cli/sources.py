@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bvh import Motion
     from bvh.motion_io import Calibrations
     from bvh.reading import Reading
+    from motiontok.cli.ranges import Range
     from motiontok.codes import Codes
     from motiontok.robots import Robot
     from motiontok.tokenizer import MotionTokenizer
@@ -46,6 +47,7 @@ def load_motion(
     robot: str | None = None,
     map_path: Path | None = None,
     tell: Callable[[tuple[str, str]], object] | None = None,
+    part: Range | None = None,
 ) -> Motion:
     """:func:`motiontok.motion_io.load_motion`, with notes printed and faults refused.
 
@@ -55,6 +57,7 @@ def load_motion(
         map_path: of a robot that is not shipped.
         strict: a fault in the file is an error; see :func:`bvh.remarks.faults`.
         tell: takes (path, remark) in place of printing notes; for many files.
+        part: all of it by default.
 
     Raises:
         InputError, BVHError: the file cannot be used, or, with ``strict``, has a fault.
@@ -82,7 +85,10 @@ def load_motion(
     else:
         for line in loaded.remarks:
             tell((str(path), line))
-    return loaded.motion
+    motion = loaded.motion
+    if part:
+        motion = motion[part.frames(len(motion), motion.fps, Path(path), loaded.since)]
+    return motion
 
 
 def is_codes(path: Path) -> bool:

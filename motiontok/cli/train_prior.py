@@ -103,8 +103,6 @@ def train_prior(
 
     if width is not None and width % 8:
         raise InputError(f"--width {width}: must be a multiple of 8")
-    if start is not None and (codes, width, layers) != (None, None, None):
-        raise InputError("--codes, --width and --layers are those of --from: leave them out")
     opened = MotionTokenizer.from_pretrained(tokenizer)
     try:
         run = run_prior_training(

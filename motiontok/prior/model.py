@@ -192,26 +192,30 @@ class PriorModel(nn.Module):
         self.table.copy_(effects)
         frequencies = (counts + _UNSEEN).log()
         self.bias.copy_(frequencies - frequencies.mean(dim=1, keepdim=True))
-        # Few windows cannot tell which codes are rare.
-        self.known.copy_(counts >= int(_RARE * counts.mean()))
+        self._know(counts)
 
     @torch.no_grad()
-    def go_on_from(self, trained: PriorModel) -> None:
+    def go_on_from(self, trained: PriorModel, counts: Tensor) -> None:
         """Take what another network of these sizes has learnt; of labels, by their names.
 
-        Labels that are new to it start as none. What comes from training windows alone stays:
-        which codes are known, and what later codes contribute.
+        Labels that are new to it start as none.
+
+        Args:
+            trained: the other one.
+            counts: as in :meth:`start_from`: which codes are known, training windows alone say.
         """
-        own, state = self.state_dict(), trained.state_dict()
-        for name in ("known", "says_later"):
-            if name in own:
-                state[name] = own[name]
+        state = trained.state_dict()
         for name in ("action", "style"):
             labels: tuple[str, ...] = getattr(trained.config, f"{name}s")
             mine: tuple[str, ...] = getattr(self.config, f"{name}s")
             rows = [labels.index(label) if label in labels else 0 for label in mine]
             state[f"{name}.weight"] = state[f"{name}.weight"][rows]
         self.load_state_dict(state)
+        self._know(counts)
+
+    def _know(self, counts: Tensor) -> None:
+        # Few windows cannot tell which codes are rare.
+        self.known.copy_(counts >= int(_RARE * counts.mean()))
 
     @staticmethod
     def components_of(method: DiscreteAutoencoder) -> int:

@@ -207,13 +207,23 @@ def run_prior_training(
         raise InputError(f"{out}: a file; a prior is trained into a folder")
     tokenizer.to(device)
     trained_before = None
-    if start is not None:
+    if start is None:
+        sizes = PriorConfig(
+            codes_per_window=tokenizer.codes_per_window if codes is None else codes,
+            vocab_size=tokenizer.vocab_size,
+            width=width or PriorConfig.width,
+            layers=layers or PriorConfig.layers,
+            components=PriorModel.components_of(tokenizer.method),
+        )
+    else:
         if (codes, width, layers) != (None, None, None):
-            raise InputError("codes, width and layers are those of the prior to start from")
+            raise InputError(
+                "codes, width and layers are those of the prior to start from: leave them out"
+            )
         trained_before = _read_start(start, tokenizer)
-        codes = trained_before.config.codes_per_window
-    tokenizer.require_first(codes)
-    drawn = codes or tokenizer.codes_per_window
+        sizes = trained_before.config
+    drawn = sizes.codes_per_window
+    tokenizer.require_first(drawn)
     every, all_held_out = load_tokens(tokenizer, data, shifts=shifts, say=say)
     held_out = all_held_out.first(drawn)
     with every, every.first(drawn) as tokens:
@@ -221,25 +231,13 @@ def run_prior_training(
             f"{len(tokens)} windows to train on (mirror images included), {len(held_out)} held "
             f"out, {len(tokens.actions) - 1} actions, {len(tokens.styles) - 1} styles"
         )
-        if trained_before is None:
-            config = PriorConfig(
-                codes_per_window=drawn,
-                vocab_size=tokenizer.vocab_size,
-                actions=tokens.actions,
-                styles=tokens.styles,
-                width=width or 192,
-                layers=layers or 3,
-                components=PriorModel.components_of(tokenizer.method),
-            )
-        else:
-            config = replace(trained_before.config, actions=tokens.actions, styles=tokens.styles)
         out.mkdir(parents=True, exist_ok=True)
         with locked(out, "training here"), progress("training the prior", steps) as update:
             trained = train_prior(
                 tokenizer,
                 tokens,
                 held_out,
-                config=config,
+                config=replace(sizes, actions=tokens.actions, styles=tokens.styles),
                 out=out,
                 steps=steps,
                 seed=seed,
@@ -255,12 +253,12 @@ def run_prior_training(
             licence=tokenizer.licence,
             limits=CommandLimits.of(some.commands),
             pairs=Pairs.of(tokens),
-            label_commands=LabelCommands.of(some, config.context),
+            label_commands=LabelCommands.of(some, sizes.context),
         )
         prior.save_pretrained(out / "prior")
         # The saved prior is measured, with its rounding.
         prior = TokenPrior.from_pretrained(out / "prior", tokenizer=tokenizer)
-        stretches = Stretches(held_out, config.context)
+        stretches = Stretches(held_out, sizes.context)
         metrics: dict[str, Any] = {"steps": trained.step, "seconds": trained.seconds}
         metrics["nats"], metrics["nats_first_window"] = held_out_nats(prior.model, stretches)
         metrics["nats_unconditional"], _ = held_out_nats(prior.model, stretches, conditioned=False)

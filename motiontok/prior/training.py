@@ -218,8 +218,11 @@ def train_prior(
     header = {"prior": {**config.to_dict(), **own}}
     if not resume:
         counts = _counts(tokens, config.vocab_size)
-        effects = code_effects(tokenizer, counts.argmax(dim=1), config.rank)
-        model.start_from(effects, counts)
+        if start is None:
+            effects = code_effects(tokenizer, counts.argmax(dim=1), config.rank)
+            model.start_from(effects, counts)
+        else:
+            model.go_on_from(start, counts)
     model.read_codes_of(tokenizer)
     if model.local is not None and not resume:
         some = spread(tokens, _MOST_FITTED)
@@ -228,7 +231,6 @@ def train_prior(
             fit_linear_predictor(model, codes, torch.from_numpy(some.sequence))
         fit_command_steering(model, codes)
     if start is not None and not resume:
-        model.go_on_from(start)
         checked, _ = held_out_nats(model, validation)
     model.to(device)
     matrices = [p for p in model.blocks.parameters() if p.dim() >= 2]

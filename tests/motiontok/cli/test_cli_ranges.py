@@ -283,3 +283,9 @@ def test_a_sidecar_with_an_impossible_cut_is_refused(tmp_path: Path, since: obje
     beside.write_text(json.dumps(values | {"since": since}))
     with pytest.raises(CodesError, match="since is"):
         Codes.load(tmp_path / "a.npy")
+
+
+def test_the_missing_sidecar_of_cut_codes_is_told_once(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((2, 64), np.uint16))
+    said = call(convert, tmp_path / "a.npy", tmp_path / "a.bvh", "--from", 1)
+    assert said.count("no a.json beside it") == 1
