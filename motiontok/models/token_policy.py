@@ -18,6 +18,8 @@ __all__ = ["TokenPolicy"]
 
 _TEMPERATURE = 0.3
 _MEMORY = 0.99
+# Of the mean square of shapes: less is rounding, and nothing with a codeword for every window.
+_LEAST_LEFT = 1e-5
 
 
 class TokenPolicy(nn.Module):
@@ -52,7 +54,9 @@ class TokenPolicy(nn.Module):
     @property
     def nats(self) -> Tensor:
         """Nats of a unit of squared distance."""
-        return 0.5 * len(self.quantizer.deviation) / self.left
+        deviation = self.quantizer.deviation
+        least = _LEAST_LEFT * deviation.square().sum()
+        return 0.5 * len(deviation) / self.left.maximum(least)
 
     @torch.no_grad()
     def watch(self, left: Tensor) -> None:

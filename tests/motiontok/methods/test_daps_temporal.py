@@ -5,15 +5,21 @@ from __future__ import annotations
 import copy
 import os
 import signal
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from temporal_training import train_on
 
 from bvh import procedural
+from bvh.motion import Motion
+from bvh.skeleton import DEFAULT_OFFSETS
 from motiontok import MotionTokenizer
 from motiontok.config import parse_config
 from motiontok.corpus import encode_folder
+from motiontok.data.clips import Clips, ClipSet
+from motiontok.data.training_data import make_training_data
 from motiontok.errors import DataError
 from motiontok.models.residual_quantizer import ResidualQuantizer
 from motiontok.training.log import read_log
@@ -82,6 +88,21 @@ def test_a_resumed_run_equals_an_unbroken_one_across_the_warm_start(short_run, m
         trained(made_data, tmp_path / "parts", update=stop)
     parts = trained(made_data, tmp_path / "parts", resume=True).method.state_dict()
     assert not [name for name in whole if not torch.equal(whole[name], parts[name])]
+
+
+def test_a_stretch_of_which_codes_leave_nothing_trains(tmp_path):
+    """A policy without any chance would have infinite logits."""
+    random = np.random.default_rng(0)
+    rotations = random.normal(size=(128, 22, 4))
+    rotations /= np.linalg.norm(rotations, axis=-1, keepdims=True)
+    motion = Motion(random.normal(size=(128, 3)), rotations, DEFAULT_OFFSETS)
+    clips = Clips((ClipSet("one", [motion], [motion]),), "")
+    config = config_of(warm_start=0.0, steps=3)
+    data = make_training_data(clips, replace(config.data, mirror=False))
+    train_on(config, data, tmp_path)
+    rows = read_log(tmp_path / "log.csv")[1:]
+    assert [row["skipped"] for row in rows] == [0.0] * 3
+    assert all(abs(row["policy_loss"]) < 1e4 and row["ess"] > 0 for row in rows)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.75])
