@@ -377,6 +377,8 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: method.decoder_first must be in [0, 1), got {method.decoder_first}"
         )
+    if not 0 <= method.warm_start <= 1:
+        raise ConfigError(f"{where}: method.warm_start must be 0 to 1, got {method.warm_start}")
     if not 0 < method.ess_target <= 1:
         raise ConfigError(f"{where}: method.ess_target must be in (0, 1], got {method.ess_target}")
     for key, width in (("width", model.width), ("decoder_width", model.decoder_width)):
