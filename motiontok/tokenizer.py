@@ -377,8 +377,8 @@ class MotionTokenizer(StreamCoder):
             z, _ = self._check(codes.array, first=codes.first or None, prefixes=True)
             if codes.frames:
                 self._require_frames(codes.frames, len(z))
-        except CodesError as error:
-            raise CodesError(f"{codes.source}: {error}") from None
+        except (CodesError, DataError) as error:
+            raise type(error)(f"{codes.source}: {error}") from None
         return z
 
     def _decode_apart(self, clips: list[Tensor]) -> list[Array]:

@@ -77,6 +77,9 @@ def test_a_file_of_first_codes_decodes_in_place_and_length(tokenizer, motion, tm
     again = tokenizer.decode_codes(Codes.load(tmp_path / "few.npy"))
     assert len(again) == len(motion)
     np.testing.assert_allclose(again.root_positions[0, :2], motion.root_positions[0, :2], atol=0.2)
+    for use in (tokenizer.decode_codes, lambda wrong: list(tokenizer.decode_many([wrong]))):
+        with pytest.raises(DataError, match=f"^{few.source}: asked for the first 9 codes"):
+            use(replace(few, first=9))
 
 
 def test_encoding_keeps_the_first_codes_of_each_window(tokenizer, motion):
