@@ -29,8 +29,8 @@ from motiontok.training import (
     CHECKPOINT,
     Trained,
     displayed,
+    header_of_run,
     load_checkpoint,
-    read_header,
     require_new_or_same,
     train,
 )
@@ -95,7 +95,7 @@ def resumed_config(name: str, out: Path, overrides: Sequence[str]) -> Config:
         ConfigError: a bad key or value in the overrides.
     """
     path = out / CHECKPOINT
-    saved = parse_config(read_header(path)["config"], str(path))
+    saved = parse_config(header_of_run(path)["config"], str(path))
     if saved.name != name:
         raise TrainingError(
             f"{out} holds a run named {saved.name}, not {name}: resume it by its configuration, "

@@ -10,7 +10,12 @@ from motiontok.training.loop import (
     displayed,
     train,
 )
-from motiontok.training.resuming import is_done, require_new_or_same, require_same
+from motiontok.training.resuming import (
+    header_of_run,
+    is_done,
+    require_new_or_same,
+    require_same,
+)
 
 __all__ = [
     "BEST",
@@ -21,6 +26,7 @@ __all__ = [
     "TrainingSet",
     "displayed",
     "evaluate",
+    "header_of_run",
     "is_done",
     "load_checkpoint",
     "read_header",

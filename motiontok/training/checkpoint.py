@@ -2,11 +2,13 @@
 
 Nothing is pickled: optimiser moments are tensors named after their parameter, the
 rest is JSON in the file's header. A file is replaced by a rename, so a run killed in
-the middle of saving leaves the previous checkpoint.
+the middle of saving leaves the previous checkpoint. Digests tell a file that a disk or a
+copy has changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +38,8 @@ CHECKPOINT = "checkpoint.safetensors"
 """The last step of a run, to resume from."""
 
 FORMAT = "motiontok-checkpoint-1"
+
+_CHANGED = "it is not as it was written"
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
 
 def _save(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in tensors.items()}
-    metadata = {"format": FORMAT, "header": json.dumps(header)}
+    metadata = {"format": FORMAT, "header": json.dumps(header), "tensors": _digest_of(tensors)}
+    metadata["digest"] = _digest(metadata)
     try:
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, metadata=metadata)
@@ -152,7 +157,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         TrainingError: the file is missing, truncated or no checkpoint of this program.
     """
     with _opened(path) as (file, header):
-        return Checkpoint({k: file.get_tensor(k) for k in file.keys()}, header)  # noqa: SIM118
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        found = _digest_of(tensors)
+        # Files of before there were digests have none.
+        if file.metadata().get("tensors", found) != found:
+            raise ValueError(_CHANGED)
+        return Checkpoint(tensors, header)
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -177,8 +187,24 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
                     f"{path}: not a checkpoint of this version "
                     f"(format {metadata.get('format', 'unknown')!r}, expected {FORMAT!r})"
                 )
+            found = _digest(metadata)
+            if metadata.get("digest", found) != found:
+                raise ValueError(_CHANGED)
             yield file, json.loads(metadata["header"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise TrainingError(
             f"{path}: damaged checkpoint ({error}); delete it and train again"
         ) from None
+
+
+def _digest(metadata: dict[str, str]) -> str:
+    known = json.dumps({k: v for k, v in metadata.items() if k != "digest"}, sort_keys=True)
+    return hashlib.sha256(known.encode()).hexdigest()
+
+
+def _digest_of(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -87,6 +87,11 @@ def read_log(path: Path) -> list[dict[str, float]]:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        whole = [line for line in file if line.endswith("\n")]
+    # A machine that died may leave anything where the last rows were.
+    with path.open(newline="", encoding="ascii", errors="replace") as file:
+        whole = [line for line in file if line.endswith("\n") and _is_text(line)]
     return [row for row in csv.DictReader(whole) if (row.get("step") or "").isdecimal()]
+
+
+def _is_text(line: str) -> bool:
+    return line.isascii() and line.rstrip("\r\n").isprintable()

@@ -38,7 +38,7 @@ from motiontok.training.parallel import (
     process_group,
     require_shares,
 )
-from motiontok.training.resuming import is_done, require_same
+from motiontok.training.resuming import best_of, is_done, require_same
 from motiontok.training.updates import Updates
 from motiontok.training.writing import written
 
@@ -207,8 +207,7 @@ def _train(
         updates.restore_count(checkpoint.header["skipped"])
         begin -= checkpoint.header["seconds"]
         metrics = checkpoint.header["validation"]
-        # Checkpoints of before there was a best have none.
-        best = Best(**checkpoint.header.get("best", {"step": step, "validation": metrics}))
+        best = Best(**best_of(out / BEST, checkpoint, method, writes=first))
         saved = checkpoint.extra("usage")
         if saved is not None and first:
             usage.copy_(saved)

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from motiontok.config import Config, parse_config
 from motiontok.errors import TrainingError
-from motiontok.training.checkpoint import CHECKPOINT, read_header
+from motiontok.training.checkpoint import CHECKPOINT, Checkpoint, read_header, save_weights
 
-__all__ = ["is_done", "require_new_or_same", "require_same"]
+__all__ = ["best_of", "header_of_run", "is_done", "require_new_or_same", "require_same"]
+
+_NEEDED = {"config", "step", "seconds", "skipped", "validation"}
 
 # Settings that a resumed run may change.
 _FREE = (
     "steps", "time_budget", "evaluate_every", "evaluations", "checkpoint_every", "log_every",
     "validation_windows", "chunk",
 )  # fmt: skip
+
+
+def header_of_run(path: Path) -> dict[str, Any]:
+    """Header of a checkpoint that a run can go on from.
+
+    Raises:
+        TrainingError: it cannot be read, or is of something else.
+    """
+    header = read_header(path)
+    if not header.keys() >= _NEEDED:
+        raise TrainingError(
+            f"{path}: holds weights alone or is of a prior, and no run of `motiontok train` goes "
+            "on from it; use another --out"
+        )
+    return header
 
 
 def require_new_or_same(
@@ -57,7 +77,7 @@ def require_same(config: Config, path: Path, *, data: str = "") -> None:
     Raises:
         TrainingError: the checkpoint cannot be read, or a setting or the data differs.
     """
-    header = read_header(path)
+    header = header_of_run(path)
     if data and header.get("data", data) != data:
         raise TrainingError(
             f"{path}: was trained on other data (fingerprint {header['data']}, now {data}): clips "
@@ -84,7 +104,7 @@ def is_done(config: Config, path: Path) -> bool:
     Raises:
         TrainingError: the checkpoint cannot be read, or was trained for longer than wanted.
     """
-    header, train = read_header(path), config.train
+    header, train = header_of_run(path), config.train
     step, minutes = header["step"], header["seconds"] / 60.0
     # Methods that are only fitted take no steps.
     if step == 0:
@@ -105,3 +125,29 @@ def is_done(config: Config, path: Path) -> bool:
             f"{train.time_budget:g}; give a longer --time-budget, or use another --out"
         )
     return True
+
+
+def best_of(
+    path: Path, checkpoint: Checkpoint, model: nn.Module, *, writes: bool
+) -> dict[str, Any]:
+    """Step and validation of the best weights of a run that goes on.
+
+    They are those in the file: a run that was killed may have validated after its checkpoint.
+    Where there is no file, the best that is left are the weights of the checkpoint.
+
+    Args:
+        path: of the best weights.
+        checkpoint: of the run.
+        model: with its weights.
+        writes: whether this process writes what is missing.
+
+    Raises:
+        TrainingError: the file is damaged, or cannot be written.
+    """
+    if path.is_file():
+        found = read_header(path)
+    else:
+        found = checkpoint.header
+        if writes:
+            save_weights(path, model=model, header=found)
+    return {key: found[key] for key in ("step", "validation")}

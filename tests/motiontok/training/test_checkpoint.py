@@ -82,6 +82,9 @@ def damaged(path, kind):
     elif kind == "header no JSON":
         header = {"format": module.FORMAT, "header": "{step: 1"}
         save_file({"weight": torch.ones(3)}, path, metadata=header)
+    elif kind == "changed header":
+        path.write_bytes(content.replace(b'{\\"step\\": 1', b'{\\"step\\": 9'))
+        assert path.read_bytes() != content
     elif kind == "folder":
         path.mkdir()
 
@@ -99,6 +102,7 @@ def damaged(path, kind):
         ("next version", "format 'motiontok-checkpoint-99', expected 'motiontok-checkpoint-1'"),
         ("no header", "damaged checkpoint"),
         ("header no JSON", "damaged checkpoint"),
+        ("changed header", "damaged checkpoint (it is not as it was written)"),
         ("folder", "no checkpoint to resume from"),
         ("missing", "no checkpoint to resume from; start without --resume"),
     ],
@@ -115,6 +119,22 @@ def test_damaged_and_foreign_files_are_refused_by_name(kind, words, read, tmp_pa
     assert words in message
     assert "\n" not in message
     assert not (tmp_path / "unpickled").exists()
+
+
+def test_a_bit_that_has_changed_is_noticed(tmp_path):
+    path = tmp_path / "c.safetensors"
+    save(path)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match="it is not as it was written"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_of_before_there_were_digests_is_read(tmp_path):
+    path, tensors = tmp_path / "c.safetensors", {"model.weight": torch.ones(3)}
+    save_file(tensors, path, metadata={"format": module.FORMAT, "header": '{"step": 1}'})
+    assert load_checkpoint(path).header == read_header(path) == {"step": 1}
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):

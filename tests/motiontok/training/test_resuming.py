@@ -251,6 +251,39 @@ def test_kill_9_then_resume_equals_an_uninterrupted_run(
         assert whole.read_bytes() == parts.read_bytes()
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_without_its_best_weights_a_run_goes_on_from_its_last(tiny_run, tiny_settings, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "best.safetensors").unlink()
+    config = load_config("demo", tiny_settings)
+    done = run_training(config, out=run, resume=True, say=lambda line: None).trained
+    assert done.best.step == done.step
+    best, last = (load_checkpoint(run / f"{name}.safetensors") for name in ("best", "checkpoint"))
+    assert best.tensors
+    assert all(torch.equal(best.tensors[k], last.tensors[k]) for k in best.tensors)
+
+
+def test_the_best_of_a_killed_run_is_that_of_its_file(run, tmp_path):
+    """It may have validated after its last checkpoint."""
+    every = ("train.evaluate_every=1", "train.checkpoint_every=6")
+    run(tmp_path, *every)
+    shutil.copy(tmp_path / "best.safetensors", tmp_path / "later.safetensors")
+    (tmp_path / "checkpoint.safetensors").unlink()
+    run(tmp_path, *every, "train.steps=6")
+    shutil.copy(tmp_path / "later.safetensors", tmp_path / "best.safetensors")
+    later = read_header(tmp_path / "best.safetensors")
+    assert later["step"] > 6
+    best = run(tmp_path, *every, "train.steps=6", resume=True).best
+    assert (best.step, best.validation) == (later["step"], later["validation"])
+
+
+def test_weights_alone_are_no_run_to_go_on_from(run, tmp_path):
+    run(tmp_path)
+    shutil.copy(tmp_path / "best.safetensors", tmp_path / "checkpoint.safetensors")
+    with pytest.raises(TrainingError, match=r"checkpoint\.safetensors: holds weights alone"):
+        run(tmp_path, resume=True)
+
+
 def test_a_log_goes_on_where_the_checkpoint_was(tmp_path):
     path = tmp_path / "log.csv"
     log = CsvLog(path, ("step", "loss"), until=None)
@@ -260,6 +293,9 @@ def test_a_log_goes_on_where_the_checkpoint_was(tmp_path):
     with path.open("a") as file:
         file.write("6,0.1")  # killed while writing
     assert [r["step"] for r in read_log(path)] == [1, 2, 3, 4, 5]
+    with path.open("ab") as file:
+        file.write(b"\n\0\0\xff,\r\r,\n")  # and the machine with it
+    assert [r["step"] for r in read_log(path)] == [1, 2, 3, 4, 5, 6]
     CsvLog(path, ("step", "loss"), until=5)
     assert path.read_text() == text
     CsvLog(path, ("step", "loss"), until=3).append({"step": 4})
