@@ -166,7 +166,7 @@ def _read_sidecar(path: Path, windows: int) -> dict[str, Any]:
             f"{path}: damaged sidecar: it has no {error}; put it there, or remove the file "
             "to decode with defaults"
         ) from None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CodesError(
             f"{path}: damaged sidecar ({type(error).__name__}: {error}); remove it to decode "
             "with defaults"

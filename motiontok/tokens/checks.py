@@ -40,6 +40,8 @@ __all__ = [
 OnInvalid = Literal["error", "hold"]
 """What to do about windows with codes outside the vocabulary."""
 
+_LARGEST = 1e6  # of features
+
 _ROOT = slice(COLUMNS["yaw_rate"].start, COLUMNS["velocity"].stop)
 
 
@@ -82,7 +84,8 @@ def chosen_effort(effort: int | None, method: DiscreteAutoencoder, temperature: 
     """
     if effort is None:
         return 1 if temperature else method.usual_effort
-    if check_effort(effort) > 1 and temperature and method.usual_effort > 1:
+    effort = check_effort(effort)
+    if effort > 1 and temperature and method.usual_effort > 1:
         raise DataError(
             f"temperature {temperature:g} draws codes and an effort of {effort} searches for them, "
             f"with a tokenizer of method {method.config.method.name}; leave one out"
@@ -146,7 +149,7 @@ def features_of(
         calibrations: as :func:`motion_of` has them.
 
     Raises:
-        DataError: wrong shape or type, or a value that is not finite.
+        DataError: wrong shape or type, or a value that is not finite or beyond 1e6.
     """
     if isinstance(motion, Tensor):
         motion = motion.detach().cpu().double().numpy()
@@ -158,6 +161,13 @@ def features_of(
         if not np.isfinite(motion).all():
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(motion))[0])
             raise DataError(f"features: value at {where} is not finite")
+        # Beyond what 32 bits hold, codes would be noise.
+        if not np.abs(motion, dtype=np.float64).max() <= _LARGEST:
+            where = tuple(int(i) for i in np.argwhere(np.abs(motion) > _LARGEST)[0])
+            raise DataError(
+                f"features: value at {where} is beyond {_LARGEST:.0e} m, m/s or rad/s, "
+                "where no body can be"
+            )
         return motion
     return from_motion(motion_of(motion, calibrations))
 

@@ -81,11 +81,16 @@ class StreamEncoder:
             rotations: ``(frames, 22, 4)`` or ``(22, 4)``, as of a Motion at 30 frames/s.
 
         Raises:
-            BVHError: shapes disagree, a value is not finite, or a place is beyond 1e6 m. The stream
-                goes on with the next frames.
+            BVHError: these are no numbers, shapes disagree, a value is not finite, or a place is
+                beyond 1e6 m. The stream goes on with the next frames.
         """
-        positions = np.asarray(root_positions, dtype=np.float64)
-        rotations = np.asarray(rotations, dtype=np.float64)
+        try:
+            positions = np.asarray(root_positions, dtype=np.float64)
+            rotations = np.asarray(rotations, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise BVHError("pose: expected numbers, a root position and rotations") from None
+        if not positions.ndim:
+            raise BVHError("pose: expected root positions (3,) or (frames, 3), got one number")
         if positions.ndim == 1:
             positions, rotations = positions[None], rotations[None]
         piece = Motion(positions, rotations, self._offsets)

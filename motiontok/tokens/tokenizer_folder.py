@@ -11,7 +11,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -159,15 +159,27 @@ def read_folder(path: Path) -> tuple[Parts, str]:
                 "use the motiontok that wrote it"
             )
         known = _read_calibrations(path / _CALIBRATIONS)
-        noise = Noise(**values["noise"]) if "noise" in values else None
+        noise = _noise_of(values)
         return Parts(method, statistics, str(values["licence"]), known, noise), stated
     except (OSError, SafetensorError) as error:
         raise TokenizerError(f"{path}: damaged or incomplete tokenizer ({error})") from None
     except KeyError as error:
         raise TokenizerError(f"{path}: not a usable tokenizer (no {error} in it)") from None
+    # A RuntimeError is also what deep brackets are.
     except (ValueError, TypeError, AttributeError, RuntimeError, ConfigError, BVHError) as error:
         line = str(error).strip().split("\n")[-1].strip()
         raise TokenizerError(f"{path}: not a usable tokenizer ({line})") from None
+
+
+def _noise_of(values: dict[str, Any]) -> Noise | None:
+    """Tremble that ``config.json`` states, which no fingerprint covers."""
+    if "noise" not in values:
+        return None
+    noise = Noise(**values["noise"])
+    for name, value in asdict(noise).items():
+        if not isinstance(value, int | float) or not 0.0 <= value < float("inf"):
+            raise ValueError(f"noise.{name} must be metres of 0 or more, got {value!r}")
+    return noise
 
 
 def _read_calibrations(path: Path) -> Calibrations:

@@ -145,6 +145,7 @@ def test_effort_finds_codes_that_decode_to_what_is_nearer(tokenizer, motion):
     assert errors[3] < errors[2] < errors[0], errors
     default = tokenizer.encode(features, effort=3)
     np.testing.assert_array_equal(tokenizer.encode(features), default)
+    np.testing.assert_array_equal(tokenizer.encode(features, effort=np.int64(3)), default)
     few = tokenizer.encode(features, effort=8, first=4)
     assert errors_of(tokenizer, features, few) < errors_of(tokenizer, features, codes[3][:, :4])
 

@@ -124,6 +124,7 @@ def test_frames_that_codes_do_not_hold_are_refused(tokenizer, frames):
         (np.zeros((0, 10, 203)), "expected (..., frames, 203)"),
         (np.full((10, 203), np.nan), "value at (0, 0) is not finite"),
         (np.full((10, 203), np.inf), "value at (0, 0) is not finite"),
+        (np.full((10, 203), 1e300), "value at (0, 0) is beyond 1e+06"),
         (np.full((10, 203), None), "expected numbers, got object"),
         (np.full((10, 203), 1j), "expected numbers, got complex128"),
         (torch.full((10, 203), torch.nan), "not finite"),

@@ -162,6 +162,7 @@ def changed(**values):
         (lambda s: "{", "damaged sidecar"),
         (lambda s: "[]", "damaged sidecar"),
         (lambda s: "null", "damaged sidecar"),
+        (lambda s: "[" * 100_000, "damaged sidecar"),
         *[
             (
                 lambda s, gone=gone: json.dumps({k: v for k, v in s.items() if k != gone}),

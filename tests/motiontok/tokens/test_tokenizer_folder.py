@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import shutil
@@ -87,6 +88,10 @@ def without(key):
     return lambda values: {k: v for k, v in values.items() if k != key}
 
 
+def with_noise(**changed):
+    return lambda values: values | {"noise": values["noise"] | changed}
+
+
 def with_model(**changed):
     def change(values):
         values["config"]["model"].update(changed)
@@ -117,6 +122,9 @@ def with_model(**changed):
         (lambda f: rewrite(f, without("licence")), "no 'licence' in it"),
         (lambda f: rewrite(f, lambda v: v | {"format": "motiontok-tokenizer-99"}), "tokenizer-99"),
         (lambda f: rewrite(f, lambda v: v | {"fingerprint": "0" * 16}), "0000000000000000"),
+        (lambda f: rewrite(f, with_noise(legs="0.1")), "noise.legs must be metres of 0 or more"),
+        (lambda f: rewrite(f, with_noise(root=math.nan)), "noise.root must be metres of 0 or more"),
+        (lambda f: (f / "config.json").write_text("[" * 100_000), "not a usable tokenizer"),
         (lambda f: rewrite(f, with_model(width=32)), "size mismatch"),
         (lambda f: rewrite(f, with_model(colour="red")), "unknown key model.colour"),
         (lambda f: rewrite(f, with_model(vocab_size=1)), "model.vocab_size must be"),
