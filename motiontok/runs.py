@@ -34,7 +34,8 @@ from motiontok.training import (
     require_new_or_same,
     train,
 )
-from motiontok.training.parallel import first_before_others
+from motiontok.training.parallel import first_before_others, process_group
+from motiontok.training.writing import alone_in
 
 __all__ = [
     "SCRATCH",
@@ -172,7 +173,7 @@ def run_training(
     if start is not None and not resume:
         # For a run that is resumed; a run whose clips cannot be read leaves nothing behind.
         with first_before_others():
-            start.save_pretrained(out / _START)
+            _keep_start(start, out)
 
     def tokenizer_of(method: DiscreteAutoencoder) -> MotionTokenizer:
         known = {} if start is None else start.calibrations
@@ -310,6 +311,14 @@ def _start_of(
         which = "the shipped tokenizer" if name in (None, SHIPPED_TOKENIZER) else name
         say(f"starts from {which} ({start.fingerprint}); --from {SCRATCH} begins anew")
     return start
+
+
+def _keep_start(start: MotionTokenizer, out: Path) -> None:
+    """Save the start of a run, unless another one trains in its folder."""
+    if process_group().rank:
+        return
+    with alone_in(out):
+        start.save_pretrained(out / _START)
 
 
 def held_out_metrics(

@@ -16,7 +16,6 @@ from torch import Tensor
 from bvh.atomic_write import atomic_path
 from motiontok.config import Config
 from motiontok.errors import TrainingError
-from motiontok.locks import locked
 from motiontok.methods import METHODS, DiscreteAutoencoder, Networks, make_method
 from motiontok.methods.process_group import ProcessGroup
 from motiontok.progress import WHOLE, Progress
@@ -40,7 +39,7 @@ from motiontok.training.parallel import (
 )
 from motiontok.training.resuming import best_of, is_done, require_same
 from motiontok.training.updates import Updates
-from motiontok.training.writing import written
+from motiontok.training.writing import alone_in, written
 
 __all__ = ["BEST", "LOG_COLUMNS", "Best", "Trained", "displayed", "train"]
 
@@ -140,10 +139,8 @@ def train(
         InputError: another process trains in ``out``.
         ConfigError: a method or a batch that several processes cannot share.
     """
-    with written(out):
-        out.mkdir(parents=True, exist_ok=True)
     # Of many processes that train together the first one writes.
-    with nullcontext() if process_group().rank else locked(out, "training here"):
+    with nullcontext() if process_group().rank else alone_in(out):
         return _train(
             config,
             data,

@@ -123,7 +123,7 @@ def test_download_goes_with_lafan_alone(motiontok, monkeypatch, tmp_path):
         assert len(done.err.strip().splitlines()) == 1
 
 
-def test_a_run_folder_is_trained_in_by_one_process(motiontok, tiny_settings, tmp_path):
+def test_a_run_folder_is_trained_in_by_one_process(motiontok, tiny_run, tiny_settings, tmp_path):
     """The one that was first is left alone; when it dies, by whatever, the folder is free."""
     run = tmp_path / "run"
     script = """
@@ -140,11 +140,12 @@ with locked(Path(sys.argv[1]), "here"):
     command = [sys.executable, "-c", script, str(run)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "in\n"
-        done = motiontok(*train)
+        refused = [motiontok(*train), motiontok(*train, "--from", tiny_run)]
         left = list(run.iterdir())
         other.kill()
-    assert done.code == 2
-    assert f"error: {run}: another process is training here; wait" in done.err
+    for done in refused:
+        assert done.code == 2
+        assert f"error: {run}: another process is training here; wait" in done.err
     assert not left
     assert motiontok(*train).code == 0
     assert json.loads((run / "config.json").read_text())["train"]["steps"] == 2

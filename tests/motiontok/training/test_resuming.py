@@ -244,6 +244,8 @@ def test_kill_9_then_resume_equals_an_uninterrupted_run(
     assert not (tmp_path / "tokenizer").exists()
     config = load_config("demo", tiny_settings)
     run_training(config, out=tmp_path, resume=True, say=lambda line: None)
+    # What it was saving is as large as a checkpoint.
+    assert not list(tmp_path.glob(".*"))
     assert_same_files(tiny_run, tmp_path)
     assert rows_without_clock(tiny_run) == rows_without_clock(tmp_path)
     for name in ("config.json", "model.safetensors"):
