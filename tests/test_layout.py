@@ -20,6 +20,7 @@ RANKS = {
     "paths": 0,
     "progress": 0,
     "shards": 0,
+    "tensor_digest": 0,
     "plotting": 1,
     "cluster": 1,
     "config": 1,

@@ -283,5 +283,5 @@ def is_image_tokenizer(folder: str | os.PathLike[str]) -> bool:
     try:
         text = (find_folder(Path(folder)) / "config.json").read_text(encoding="utf-8")
         return json.loads(text).get("format") == FORMAT
-    except (OSError, ValueError, AttributeError, TokenizerError):
+    except (OSError, ValueError, AttributeError, RecursionError, TokenizerError):
         return False

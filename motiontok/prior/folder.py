@@ -16,6 +16,7 @@ from torch import Tensor
 from bvh.atomic_write import atomic_path
 from motiontok.errors import TokenizerError
 from motiontok.prior.model import PriorConfig, PriorModel
+from motiontok.tensor_digest import digest_of
 from motiontok.tokens.hub import folder_of
 
 __all__ = ["FORMAT", "prior_folder", "read_prior", "refusing_damage", "write_prior"]
@@ -82,6 +83,9 @@ def read_prior(path: Path) -> tuple[dict[str, Any], PriorModel]:
     model = PriorModel(PriorConfig(**{**sizes, **labels}))
     with safe_open(path / "prior.safetensors", framework="pt") as file:
         state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    # Older priors have no digest.
+    if "weights" in values and values["weights"] != digest_of(state):
+        raise ValueError("the weights are not those that prior.json was written with")
     # Copies into the model's own types, from 16 bits to 32.
     model.load_state_dict(state)
     return values, model
@@ -104,7 +108,7 @@ def write_prior(
     halves = {
         k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()
     }
-    text = _text({"format": FORMAT, **values})
+    text = _text({"format": FORMAT, **values, "weights": digest_of(halves)})
     with (
         atomic_path(folder / "prior.json") as beside,
         atomic_path(folder / "prior.safetensors") as temporary,

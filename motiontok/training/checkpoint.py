@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from bvh.atomic_write import atomic_path
 from motiontok.errors import TrainingError
+from motiontok.tensor_digest import digest_of
 
 __all__ = [
     "CHECKPOINT",
@@ -139,7 +140,7 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
 
 def _save(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in tensors.items()}
-    metadata = {"format": FORMAT, "header": json.dumps(header), "tensors": _digest_of(tensors)}
+    metadata = {"format": FORMAT, "header": json.dumps(header), "tensors": digest_of(tensors)}
     metadata["digest"] = _digest(metadata)
     try:
         with atomic_path(path) as temporary:
@@ -158,7 +159,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     with _opened(path) as (file, header):
         tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-        found = _digest_of(tensors)
+        found = digest_of(tensors)
         # Files of before there were digests have none.
         if file.metadata().get("tensors", found) != found:
             raise ValueError(_CHANGED)
@@ -200,11 +201,3 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
 def _digest(metadata: dict[str, str]) -> str:
     known = json.dumps({k: v for k, v in metadata.items() if k != "digest"}, sort_keys=True)
     return hashlib.sha256(known.encode()).hexdigest()
-
-
-def _digest_of(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

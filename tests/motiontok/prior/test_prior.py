@@ -265,6 +265,13 @@ def test_saved_and_read_again_it_is_the_same(tiny_prior, tmp_path):
     ]
 
 
+def flip(path):
+    """Change a bit of the last number."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -272,6 +279,7 @@ def test_saved_and_read_again_it_is_the_same(tiny_prior, tmp_path):
         (lambda f: (f / "prior.json").write_text("{"), "damaged or incomplete"),
         (lambda f: (f / "prior.safetensors").write_bytes(b"x"), "damaged or incomplete"),
         (lambda f: (f / "prior.safetensors").unlink(), "damaged or incomplete"),
+        (lambda f: flip(f / "prior.safetensors"), "weights are not those that prior.json was"),
         (lambda f: rewrite(f, format="motiontok-prior-9"), "motiontok-prior-9"),
         (lambda f: rewrite(f, config={"width": 3}), "damaged or incomplete"),
     ],
