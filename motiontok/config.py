@@ -340,6 +340,9 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: no data set {data.dataset!r}: {hint}give one of {', '.join(known)}"
         )
+    # More would only end by the memory of the machine.
+    if train.batch_size > 2**20:
+        raise ConfigError(f"{where}: train.batch_size must be 1 to {2**20}, got {train.batch_size}")
     if data.window < 2:
         raise ConfigError(f"{where}: data.window must be at least 2, got {data.window}")
     if not 1.0 <= data.warp <= 2.0:

@@ -125,6 +125,7 @@ def test_a_bad_override_is_named_with_its_neighbours(override, words):
     [
         ("train.steps=0", "train.steps must be positive, got 0"),
         ("train.batch_size=-1", "train.batch_size must be positive"),
+        ("train.batch_size=1000000000", "train.batch_size must be 1 to 1048576, got 1000000000"),
         ("train.learning_rate=inf", "train.learning_rate must be positive, got inf"),
         ("train.learning_rate=nan", "train.learning_rate must be positive, got nan"),
         ("train.time_budget=-1.0", "train.time_budget must be 0 or minutes"),
