@@ -15,6 +15,9 @@ from motiontok.models.residual_quantizer import ResidualQuantizer
 
 __all__ = ["TokenRates"]
 
+# Of the largest deviation: less is no unit. Of many windows the least is six times that.
+_FLAT = 1e-3
+
 
 class TokenRates(nn.Module):
     """Log-probabilities of tokens of a :class:`ResidualQuantizer`.
@@ -62,8 +65,11 @@ class TokenRates(nn.Module):
     def start(self) -> None:
         """Take units and frequencies from the fitted quantiser."""
         quantizer = self.quantizer
-        self.spread.copy_(quantizer.word_squares().clamp_min(1e-12).sqrt())
-        self.usual.copy_(quantizer.shape_squares().clamp_min(1e-12).sqrt())
+        self.spread.copy_(_units(quantizer.word_squares()))
+        usual = quantizer.shape_squares().clamp_min(1e-12).sqrt()
+        coded = quantizer.components.unique()
+        usual[coded] = _units(usual[coded].square())
+        self.usual.copy_(usual)
         share = quantizer.share / quantizer.share.sum(dim=1, keepdim=True).clamp_min(1e-12)
         self.bias.weight.copy_(share.clamp_min(1e-6).log())
 
@@ -152,3 +158,12 @@ class TokenRates(nn.Module):
         """``(..., vocab, 2 subspace)`` of the present codewords."""
         unit = self.quantizer.words[tokens] / self.spread[tokens, None]
         return torch.cat([unit, -0.5 * unit.square()], dim=-1)
+
+
+def _units(squares: Tensor) -> Tensor:
+    """Roots of mean squares to divide by; of what hardly varies that of what varies most.
+
+    A few windows leave nothing to later tokens. Once training moves those, they vary as others do.
+    """
+    roots = squares.clamp_min(1e-12).sqrt()
+    return torch.where(roots < _FLAT * roots.max(), roots.max(), roots)
