@@ -29,6 +29,7 @@ from motiontok.tokens.checks import (
     hold_invalid,
     not_negative,
     stand_in,
+    usable_device,
     whole,
 )
 from motiontok.tokens.held_path import encode_on_path
@@ -103,8 +104,8 @@ class Coder:
         return self.method.device
 
     def to(self: C, device: torch.device | str) -> C:
-        """Move the weights; returns self."""
-        self.method.to(device)
+        """Move the weights; returns self. An InputError says that there is no such device."""
+        self.method.to(usable_device(device))
         return self
 
     def encode(
@@ -393,8 +394,6 @@ class Coder:
         return StillnessFilter(self.noise(np.shape(codes)[-1])).push(features)
 
     def _require_frames(self, frames: int, windows: int) -> None:
-        most = windows * self.frames_per_window
-        if not 0 < whole(frames, "frames", CodesError) <= most:
-            raise CodesError(
-                f"asked for {frames} frames of {windows} windows that hold 1 to {most}"
-            )
+        n = windows * self.frames_per_window
+        if not 0 < whole(frames, "frames", CodesError) <= n:
+            raise CodesError(f"asked for {frames} frames of {windows} windows that hold 1 to {n}")

@@ -30,6 +30,19 @@ __all__ = ["StreamDecoder", "StreamEncoder"]
 _FARTHEST = 1e6  # m; as far as streams of codes go
 
 
+def _numbers(values: Any, name: str) -> Array:
+    """Values as numbers; None, text or rows of different lengths are refused."""
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty(())
+    if not numbers.ndim:
+        raise BVHError(f"pose {name}: expected an array of numbers, got {type(values).__name__}")
+    return numbers
+
+
 class StreamEncoder:
     """Encodes frames as they arrive; made by ``MotionTokenizer.stream_encoder``.
 
@@ -81,16 +94,11 @@ class StreamEncoder:
             rotations: ``(frames, 22, 4)`` or ``(22, 4)``, as of a Motion at 30 frames/s.
 
         Raises:
-            BVHError: these are no numbers, shapes disagree, a value is not finite, or a place is
-                beyond 1e6 m. The stream goes on with the next frames.
+            BVHError: shapes disagree, a value is not finite or no number, or a place is beyond 1e6
+                m. The stream goes on with the next frames.
         """
-        try:
-            positions = np.asarray(root_positions, dtype=np.float64)
-            rotations = np.asarray(rotations, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise BVHError("pose: expected numbers, a root position and rotations") from None
-        if not positions.ndim:
-            raise BVHError("pose: expected root positions (3,) or (frames, 3), got one number")
+        positions = _numbers(root_positions, "root_positions")
+        rotations = _numbers(rotations, "rotations")
         if positions.ndim == 1:
             positions, rotations = positions[None], rotations[None]
         piece = Motion(positions, rotations, self._offsets)

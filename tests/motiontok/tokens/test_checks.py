@@ -71,6 +71,8 @@ def test_what_is_of_the_wrong_kind_is_said_in_a_line(tokenizer, motion, use, wor
 def test_a_device_that_is_not_there_is_said(tiny_run, device):
     with pytest.raises(InputError, match=f"device '{device}' is not available here"):
         MotionTokenizer.from_pretrained(tiny_run, device=device)
+    with pytest.raises(InputError, match=f"device '{device}' is not available here"):
+        MotionTokenizer.from_pretrained(tiny_run).to(device)
 
 
 @pytest.mark.parametrize(
