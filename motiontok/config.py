@@ -340,8 +340,7 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: no data set {data.dataset!r}: {hint}give one of {', '.join(known)}"
         )
-    # More would only end by the memory of the machine.
-    if train.batch_size > 2**20:
+    if train.batch_size > 2**20:  # more would only end by the memory of the machine
         raise ConfigError(f"{where}: train.batch_size must be 1 to {2**20}, got {train.batch_size}")
     if data.window < 2:
         raise ConfigError(f"{where}: data.window must be at least 2, got {data.window}")
@@ -349,8 +348,9 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: data.warp must be 1 (no warps) to 2 (twice as fast), got {data.warp}"
         )
-    if not 0.0 <= data.mix <= 1.0:
-        raise ConfigError(f"{where}: data.mix must be a share from 0 to 1, got {data.mix}")
+    for key, share in (("data.mix", data.mix), ("method.warm_start", method.warm_start)):
+        if not 0.0 <= share <= 1.0:
+            raise ConfigError(f"{where}: {key} must be a share from 0 to 1, got {share}")
     if data.holdout < 2:
         raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
     if not 2 <= model.vocab_size <= 65_536:
@@ -380,8 +380,6 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: method.decoder_first must be in [0, 1), got {method.decoder_first}"
         )
-    if not 0 <= method.warm_start <= 1:
-        raise ConfigError(f"{where}: method.warm_start must be 0 to 1, got {method.warm_start}")
     if not 0 < method.ess_target <= 1:
         raise ConfigError(f"{where}: method.ess_target must be in (0, 1], got {method.ess_target}")
     for key, width in (("width", model.width), ("decoder_width", model.decoder_width)):

@@ -79,6 +79,9 @@ def read_prior(path: Path) -> tuple[dict[str, Any], PriorModel]:
             "wrote it"
         )
     sizes = dict(values["config"])
+    for key in ("width", "heads", "layers", "context"):
+        if key in sizes and not sizes[key] >= 1:
+            raise ValueError(f"{key} is {sizes[key]}")
     labels = {k: tuple(str(v) for v in sizes[k]) for k in ("actions", "styles")}
     model = PriorModel(PriorConfig(**{**sizes, **labels}))
     with safe_open(path / "prior.safetensors", framework="pt") as file:
@@ -86,6 +89,9 @@ def read_prior(path: Path) -> tuple[dict[str, Any], PriorModel]:
     # Older priors have no digest.
     if "weights" in values and values["weights"] != digest_of(state):
         raise ValueError("the weights are not those that prior.json was written with")
+    broken = [k for k, v in state.items() if not v.isfinite().all()]
+    if broken:
+        raise ValueError(f"{broken[0]} has values that are not finite")
     # Copies into the model's own types, from 16 bits to 32.
     model.load_state_dict(state)
     return values, model

@@ -38,6 +38,7 @@ from motiontok.prior.tokens import Cuts, TokenSet, labels_of, spread
 from motiontok.prior.training import Stretches, held_out_nats, train_prior
 from motiontok.progress import progress
 from motiontok.tokenizer import MotionTokenizer
+from motiontok.training.checkpoint import CHECKPOINT, read_header
 
 __all__ = ["MOST_HELD_OUT", "PriorRun", "load_tokens", "run_prior_training"]
 
@@ -198,10 +199,12 @@ def run_prior_training(
             ``start``.
         TokenizerError: ``start`` is no prior, or one of other sizes.
     """
-    if (out / "checkpoint.safetensors").exists() and not resume:
+    if (out / CHECKPOINT).exists() and not resume:
         raise TrainingError(
             f"{out} already holds a run: --resume continues it, another --out starts a new one"
         )
+    if resume:
+        read_header(out / CHECKPOINT)
     if out.is_file():
         # Checked before clips are encoded, which takes long.
         raise InputError(f"{out}: a file; a prior is trained into a folder")

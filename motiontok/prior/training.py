@@ -246,10 +246,13 @@ def train_prior(
         checkpoint = load_checkpoint(path)
         # Older runs have no digest of their tokens.
         trained: dict[str, object] = {"tokens": tokens.digest, **checkpoint.header.get("prior", {})}
-        if trained != _plain(header["prior"]):
+        asked = _plain(header["prior"])
+        other = [key for key in asked if trained.get(key) != asked[key]]
+        if other or trained != asked:
             raise TrainingError(
-                f"{path}: was trained with other clips, sizes, labels, seed or another tokenizer; "
-                "resume with the same or use another --out"
+                f"{path}: was trained with other clips, sizes, labels, seed or another tokenizer "
+                f"({', '.join(other) or 'settings'} differ); resume with the same, --from too, or "
+                "use another --out"
             )
         if checkpoint.header["step"] > steps:
             raise TrainingError(

@@ -191,7 +191,11 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
             found = _digest(metadata)
             if metadata.get("digest", found) != found:
                 raise ValueError(_CHANGED)
-            yield file, json.loads(metadata["header"])
+            header = json.loads(metadata["header"])
+            step = header.get("step") if isinstance(header, dict) else None
+            if not isinstance(step, int) or step < 0:
+                raise ValueError(f"its step is {step!r}")
+            yield file, header
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise TrainingError(
             f"{path}: damaged checkpoint ({error}); delete it and train again"

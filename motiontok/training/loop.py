@@ -239,7 +239,6 @@ def _train(
                 "skipped": updates.counts()[0],
                 "seconds": clock() - begin,
                 "validation": metrics,
-                "best": asdict(best) if best else {},
                 **origin,
             },
             extra={"usage": total},

@@ -10,7 +10,13 @@ from torch import nn
 
 from motiontok.config import Config, parse_config
 from motiontok.errors import TrainingError
-from motiontok.training.checkpoint import CHECKPOINT, Checkpoint, read_header, save_weights
+from motiontok.training.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    load_checkpoint,
+    read_header,
+    save_weights,
+)
 
 __all__ = ["best_of", "header_of_run", "is_done", "require_new_or_same", "require_same"]
 
@@ -145,7 +151,7 @@ def best_of(
         TrainingError: the file is damaged, or cannot be written.
     """
     if path.is_file():
-        found = read_header(path)
+        found = load_checkpoint(path).header
     else:
         found = checkpoint.header
         if writes:

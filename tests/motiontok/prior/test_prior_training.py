@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import weakref
@@ -11,6 +12,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from bvh import procedural
 from bvh.motion import Motion
@@ -241,6 +243,17 @@ def test_a_run_is_not_continued_for_fewer_steps(tiny_prior_run, tiny_tokenizer, 
         run_prior_training(tiny_tokenizer, steps=59, **{**asked, "width": 16, "layers": 1})
 
 
+def test_a_resumed_run_says_what_differs_and_that_there_is_none_before_clips_are_read(
+    tiny_prior_run, tiny_tokenizer, labelled_clips, tmp_path
+):
+    asked = {"steps": 61, "resume": True, "say": lambda _: None}
+    with pytest.raises(TrainingError, match=r"\(width, layers differ\).* --from too"):
+        run_prior_training(tiny_tokenizer, data=[labelled_clips], out=tiny_prior_run, **asked)
+    with pytest.raises(TrainingError, match="no checkpoint to resume from"):
+        run_prior_training(tiny_tokenizer, data=[tmp_path / "no"], out=tmp_path / "new", **asked)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_run_is_trained_in_by_one_process(
     tiny_prior_run, tiny_tokenizer, labelled_clips, tmp_path
 ):
@@ -307,6 +320,20 @@ def test_a_start_has_the_sizes_of_the_tokenizer(tiny_prior_run, tmp_path):
         run_prior_training(shipped, start=tiny_prior_run, width=16, **asked)
     damaged = tmp_path / "damaged"
     shutil.copytree(tiny_prior_run / "prior", damaged)
+    values = json.loads((damaged / "prior.json").read_text())
+    del values["weights"]  # a prior of before there were digests
+    (damaged / "prior.json").write_text(json.dumps(values))
+    weights = load_file(damaged / "prior.safetensors")
+    name = "blocks.0.mlp.0.weight"
+    save_file(weights | {name: weights[name] * torch.nan}, damaged / "prior.safetensors")
+    with pytest.raises(TokenizerError, match=rf"{name} has values that are not finite"):
+        run_prior_training(shipped, start=damaged, **asked)
+    sizes = (damaged / "prior.json").read_text()
+    for key in ("width", "heads", "layers", "context"):
+        (damaged / "prior.json").write_text(re.sub(rf'"{key}": \d+', f'"{key}": 0', sizes))
+        with pytest.raises(TokenizerError, match=f"damaged or incomplete prior .{key} is 0"):
+            run_prior_training(shipped, start=damaged, **asked)
+    (damaged / "prior.json").write_text(sizes)
     (damaged / "prior.safetensors").write_bytes(b"no weights")
     with pytest.raises(TokenizerError, match="damaged or incomplete prior"):
         run_prior_training(shipped, start=damaged, **asked)

@@ -97,7 +97,7 @@ def test_a_setting_that_came_after_the_checkpoint_is_its_default(run, tmp_path):
     checkpoint = load_checkpoint(path)
     header = checkpoint.header
     assert header["config"]["method"].pop("eta_start") == 100.0
-    del header["data"], header["best"]
+    del header["data"]
     metadata = {"format": module.FORMAT, "header": json.dumps(header)}
     save_file(checkpoint.tensors, path, metadata=metadata)
     assert run(tmp_path, "train.steps=3", default, resume=True).step == 3
@@ -212,6 +212,14 @@ def test_a_finished_run_says_that_nothing_is_left(tiny_run, tiny_settings, tmp_p
     config = load_config("demo", tiny_settings)
     run_training(config, out=tmp_path / "run", resume=True, say=said.append)
     assert said[0].startswith("nothing left to train")
+
+
+@pytest.mark.parametrize("header", ["[]", "{}", '{"step": "x"}', '{"step": -1}'])
+def test_a_checkpoint_without_its_step_is_damaged(header, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"format": module.FORMAT, "header": header})
+    with pytest.raises(TrainingError, match=r"damaged checkpoint \(its step is"):
+        read_header(path)
 
 
 def test_a_training_run_on_a_full_disk_ends_with_one_message(run, tmp_path):
