@@ -183,11 +183,15 @@ def encode(
     r = _encode_one(source, out, opened, lasting_name(folder), how, read | whose, part)
     kept = codes or opened.codes_per_window
     bits = opened.bits_per_second * kept / opened.codes_per_window
+    nats = ""
+    if "nats_per_window" in r:
+        plain = r["unweighted_nats_per_window"]
+        nats = f", {r['nats_per_window']:.0f} nats a window ({plain:.0f} without the weight)"
     click.echo(
         json.dumps(r)
         if as_json
         else f"{source.name}: {r['frames']} frames -> {r['windows']} windows x "
-        f"{kept} codes of {opened.vocab_size} ({bits:.0f} bits/s), decoded joint error "
+        f"{kept} codes of {opened.vocab_size} ({bits:.0f} bits/s){nats}, decoded joint error "
         f"{r['mpjpe_mm']:.1f} mm -> {r['codes']}"
     )
     if r["path_off_m"] > _FAR and not hold_path:
@@ -236,7 +240,17 @@ def _encode_one(
         "fingerprint": codes.fingerprint,
         "mpjpe_mm": compare_motions(motion, again)["mpjpe_mm"],
         "path_off_m": float(off),
+        **_saved(codes.array, motion, tokenizer, how),
     }
+
+
+def _saved(codes: Any, motion: Any, tokenizer: Any, how: dict[str, Any]) -> dict[str, float]:
+    """What a weight of rates saves of whole windows, nats under the tokenizer's prior."""
+    if not how["rate_weight"] or how["first"]:
+        return {}
+    plain = tokenizer.encode(motion, **how | {"rate_weight": 0.0})
+    found = (tokenizer.nats(each).sum(axis=-1).mean() for each in (codes, plain))
+    return dict(zip(("nats_per_window", "unweighted_nats_per_window"), found, strict=True))
 
 
 def _encode_folder(

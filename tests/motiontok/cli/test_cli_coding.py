@@ -299,3 +299,20 @@ def test_strict_stops_at_a_broken_clip(motiontok, monkeypatch, tmp_path):
     assert done.code == 2
     assert "broken.bvh" in done.err
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_encode_says_what_a_weight_of_rates_saves(motiontok, tmp_path):
+    procedural.make("run", seconds=4.0, seed=3).save(tmp_path / "run.npz")
+    encode = ("encode", tmp_path / "run.npz", "-o", tmp_path / "codes.npy", "--effort", 4)
+    done = motiontok(*encode, "--rate-weight", 4, "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    nats = MotionTokenizer.from_pretrained("default").nats(Codes.load(told["codes"]).array)
+    assert told["nats_per_window"] == pytest.approx(nats.sum(axis=1).mean())
+    plain = told["unweighted_nats_per_window"]
+    assert told["nats_per_window"] < plain
+    said = f"{told['nats_per_window']:.0f} nats a window ({plain:.0f} without the weight)"
+    assert said in motiontok(*encode, "--rate-weight", 4).out
+    # A part of a window has no nats of its own; without a weight nobody asks.
+    for other in (("--rate-weight", 4, "--codes", 8), ()):
+        assert "nats" not in motiontok(*encode, *other, "--json").out
