@@ -66,6 +66,7 @@ class CameraPath:
         actors: the figures to frame, at least one.
         aspect: width over height of the picture.
         below: share of the picture's height, at its lower edge, where no figure should be.
+        above: the same at its upper edge.
         heading: yaw (rad) from which to measure the camera's side; by default that
             which the first actor mostly faces. Panels that share it can be compared.
 
@@ -80,6 +81,7 @@ class CameraPath:
         *,
         aspect: float,
         below: float = 0.0,
+        above: float = 0.0,
         heading: float | None = None,
     ) -> None:
         if kind not in CAMERAS:
@@ -125,10 +127,15 @@ class CameraPath:
             self._targets[:, 2] = 0.5 * height + rise - np.clip(rise, -0.45 * height, 0.2 * height)
         if any(len(a.meshes(fine=False)) for a in actors):
             slopes = np.array([tangent * aspect, tangent])
-            self._keep_in_picture(actors, duration, slopes, below)
+            self._keep_in_picture(actors, duration, slopes, below, above)
 
     def _keep_in_picture(
-        self, actors: Sequence[Actor], duration: float, slopes: Array, below: float
+        self,
+        actors: Sequence[Actor],
+        duration: float,
+        slopes: Array,
+        below: float,
+        above: float,
     ) -> None:
         """Move targets, and the camera back, until nothing of a figure is cut off.
 
@@ -161,11 +168,12 @@ class CameraPath:
                 distance=self._distance,
                 slopes=slopes,
                 below=below,
+                above=above,
             )
             around = 2 * keys if self._kind == "fixed" else 2 * near + 1
             low = between_cuts(maximum_filter1d, found.low, around)
             high = between_cuts(minimum_filter1d, found.high, around)
-            room = 2.0 * slopes * [1.0, 1.0 - below]
+            room = 2.0 * slopes * [1.0, 1.0 - below - above]
             lack = float(((low - high) / room).max())
             if lack <= 1e-9:
                 break

@@ -15,7 +15,14 @@ from motiontok.errors import RenderError
 from motiontok.render.actors import Actor, moment
 from motiontok.render.cameras import CameraKind, CameraPath, heading_of
 from motiontok.render.canvas import open_canvas
-from motiontok.render.overlay import RULE, TokenTrack, caption, footer, footer_height
+from motiontok.render.overlay import (
+    RULE,
+    TokenTrack,
+    caption,
+    caption_height,
+    footer,
+    footer_height,
+)
 
 __all__ = ["LAYOUTS", "Film", "Layout", "check_size"]
 
@@ -110,8 +117,10 @@ class Film(Closing):
         self._groups = [list(g) for g in groups]
         self.captions = ["  +  ".join(names[i] for i in g) for g in self._groups]
         self._scale = max(0.6, min(height / 480, panel / 320, 3.0))
-        taken = footer_height(self.size, tokens, self._scale) / height if text else 0.0
-        look = {"aspect": panel / height, "below": taken, "heading": heading_of(actors[0])}
+        look = {"aspect": panel / height, "heading": heading_of(actors[0])}
+        if text:
+            look["below"] = footer_height(self.size, tokens, self._scale) / height
+            look["above"] = caption_height(self._scale) / height
         self._paths = [CameraPath(camera, [actors[i] for i in g], **look) for g in self._groups]
         self._canvas = open_canvas(self._actors, self._panel)
 

@@ -49,6 +49,7 @@ def needs(
     distance: float,
     slopes: Array,
     below: float = 0.0,
+    above: float = 0.0,
 ) -> Needs:
     """What a camera needs at some times.
 
@@ -60,6 +61,7 @@ def needs(
         distance: from the camera to the target, metres.
         slopes: ``(2,)`` half the picture's width and height at a distance of one.
         below: share of the picture's height, at its lower edge, where no figure should be.
+        above: the same at its upper edge.
     """
     c, s, ce, se = np.cos(yaws), np.sin(yaws), np.cos(elevation), np.sin(elevation)
     back = np.stack([c * ce, s * ce, np.full_like(c, se)], axis=-1)
@@ -67,15 +69,15 @@ def needs(
     up = np.cross(back, right)
     seen = points - targets[:, None]
     depth = distance - np.einsum("tpi,ti->tp", seen, back)
-    aside, above = (np.einsum("tpi,ti->tp", seen, axis) for axis in (right, up))
+    aside, high = (np.einsum("tpi,ti->tp", seen, axis) for axis in (right, up))
     wide, tall = _MARGIN * slopes
-    deep = tall * (1.0 - 2.0 * below)
+    floor, top = tall * (1.0 - 2.0 * below), tall * (1.0 - 2.0 * above)
     # A target that rises takes the camera with it: points sink and come nearer to its axis.
-    low = [aside - wide * depth, (above - tall * depth) / (ce + tall * se)]
-    high = [aside + wide * depth, (above + deep * depth) / (ce - deep * se)]
+    least = [aside - wide * depth, (high - top * depth) / (ce + top * se)]
+    most = [aside + wide * depth, (high + floor * depth) / (ce - floor * se)]
     return Needs(
-        low=np.stack([value.max(axis=1) for value in low], axis=1),
-        high=np.stack([value.min(axis=1) for value in high], axis=1),
+        low=np.stack([value.max(axis=1) for value in least], axis=1),
+        high=np.stack([value.min(axis=1) for value in most], axis=1),
     )
 
 

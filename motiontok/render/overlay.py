@@ -18,6 +18,7 @@ __all__ = [
     "RULE",
     "TokenTrack",
     "caption",
+    "caption_height",
     "font",
     "footer",
     "footer_height",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 INK = (52, 58, 66)
-FAINT = (128, 136, 146)
+FAINT = (98, 106, 116)
 RULE = (214, 218, 223)
 _RAIL = (203, 208, 214)
 _LIT = (42, 48, 56)
@@ -73,7 +74,7 @@ def caption(
     pen: ImageDraw.ImageDraw, text: str, origin: tuple[int, int], scale: float, *, width: int
 ) -> None:
     """Write a panel's name at its upper left corner, shortened to the panel's width."""
-    size = max(9, round(17 * scale))
+    size = _caption_size(scale)
     face = font(size)
     # The middle goes first: names of clips differ at their ends.
     whole, keep = text, len(text)
@@ -81,6 +82,15 @@ def caption(
         keep -= 1
         text = whole[: (keep + 1) // 2] + "…" + whole[len(whole) - keep // 2 :]
     pen.text((origin[0] + size, origin[1] + round(0.8 * size)), text, fill=INK, font=face)
+
+
+def caption_height(scale: float) -> int:
+    """Pixels at the upper edge of a picture that :func:`caption` writes on."""
+    return 2 * _caption_size(scale)
+
+
+def _caption_size(scale: float) -> int:
+    return max(9, round(17 * scale))
 
 
 def footer_height(size: tuple[int, int], tokens: TokenTrack | None, scale: float) -> int:

@@ -122,7 +122,7 @@ def _annotated(
     picture = Image.fromarray(sheet)
     pen = ImageDraw.Draw(picture)
     scale = max(0.6, min(cell) / 240)
-    small = font(max(9, round(11 * scale)))
+    small = font(max(11, round(14 * scale)))
     for k, time in enumerate(times):
         x, y = _corner(k, bands - 1, columns, bands, cell)
         stamp = f"{film.since + time:.2f} s"

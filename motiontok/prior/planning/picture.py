@@ -60,11 +60,10 @@ def plot_plan(
         _asked(left, target, target.points if waypoints is None else waypoints)
     _from_above(left, motion, times)
     _poses(left, motion, poses)
-    for x, y, radius in discs:
-        angle = np.linspace(0.0, 2.0 * np.pi, 60)
-        left.fill(
-            x + radius * np.cos(angle), y + radius * np.sin(angle), color="#c0392b", alpha=0.3
-        )
+    angle = np.linspace(0.0, 2.0 * np.pi, 60)
+    for n, (x, y, radius) in enumerate(discs):
+        ring = x + radius * np.cos(angle), y + radius * np.sin(angle)
+        left.fill(*ring, color="#c0392b", alpha=0.3, label="_" if n else "no-go")
     if end is not None:
         x, y, yaw = end
         arrow = {"color": "#c0392b", "scale": 12, "pivot": "tip", "width": 0.008}

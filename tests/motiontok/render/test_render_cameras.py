@@ -121,9 +121,14 @@ def test_unknown_camera_lists_the_choices() -> None:
 
 
 @pytest.mark.parametrize("kind", CAMERAS)
-@pytest.mark.parametrize(("aspect", "below"), [(0.8, 0.0), (1.0, 0.2), (1.8, 0.0), (1.8, 0.1)])
+@pytest.mark.parametrize(
+    ("aspect", "below", "above"),
+    [(0.8, 0.0, 0.0), (1.0, 0.2, 0.1), (1.8, 0.0, 0.1), (1.8, 0.1, 0.0)],
+)
 @pytest.mark.parametrize("attitude", ["lies", "hangs", "kneels", "jumps", "raises arms"])
-def test_no_limb_is_cut_off(kind: CameraKind, aspect: float, below: float, attitude: str) -> None:
+def test_no_limb_is_cut_off(
+    kind: CameraKind, aspect: float, below: float, above: float, attitude: str
+) -> None:
     motion = procedural.make("dance", seconds=3.0, seed=4)
     places, turns = motion.root_positions.copy(), motion.rotations.copy()
     if attitude == "lies":
@@ -139,12 +144,16 @@ def test_no_limb_is_cut_off(kind: CameraKind, aspect: float, below: float, attit
     else:
         places[:, 2] += 1.2 if attitude == "hangs" else 0.5 * np.sin(np.arange(len(places)) / 8)
     actor = MannequinActor(replace(motion, root_positions=places, rotations=turns))
-    camera = CameraPath(kind, [actor], aspect=aspect, below=below)
-    assert_in_picture(camera, actor, aspect, below)
+    camera = CameraPath(kind, [actor], aspect=aspect, below=below, above=above)
+    assert_in_picture(camera, actor, aspect, below, above)
 
 
 def assert_in_picture(
-    camera: CameraPath, actor: MannequinActor, aspect: float, below: float = 0.0
+    camera: CameraPath,
+    actor: MannequinActor,
+    aspect: float,
+    below: float = 0.0,
+    above: float = 0.0,
 ) -> None:
     parts = actor.meshes(fine=False)
     for frame in range(0, len(actor), 11):
@@ -159,6 +168,7 @@ def assert_in_picture(
         half = -local[:, 2:] * np.tan(view.fov / 2) * [aspect, 1.0]
         assert (np.abs(local[:, :2]) < half).all(), frame
         assert (local[:, 1] > -(1.0 - 2.0 * below) * half[:, 1]).all(), frame
+        assert (local[:, 1] < (1.0 - 2.0 * above) * half[:, 1]).all(), frame
 
 
 @pytest.mark.parametrize("kind", ["follow", "orbit"])
