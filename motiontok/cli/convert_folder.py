@@ -29,10 +29,10 @@ def to_dataset(
         MissingDependencyError: pyarrow is not installed.
     """
     from bvh.archives import natural_key
+    from motiontok.cli.sources import open_tokenizer
     from motiontok.cli.trajectories import is_trajectory
     from motiontok.lerobot import write_dataset
     from motiontok.paths import SHIPPED_TOKENIZER
-    from motiontok.tokenizer import MotionTokenizer
 
     if out.suffix:
         raise InputError(f"{out}: {source} is a folder, so OUT must be a folder too")
@@ -43,7 +43,7 @@ def to_dataset(
             f"{source}: no robot's trajectories (.npz, .csv) in this folder; `motiontok retarget` "
             "makes them of clips"
         )
-    opened = MotionTokenizer.from_pretrained(tokenizer or SHIPPED_TOKENIZER)
+    opened = open_tokenizer(tokenizer or SHIPPED_TOKENIZER)
     skipped: list[str] = []
     episodes = _episodes(source, names, robot, map_path, opened, skipped)
     count = write_dataset(episodes, out, opened)

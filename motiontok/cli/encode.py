@@ -111,12 +111,11 @@ def encode(
     for each.
     """
     from bvh.archives import is_archive
-    from motiontok.cli.sources import check_reading
+    from motiontok.cli.sources import check_reading, open_tokenizer
     from motiontok.data.images import is_picture
     from motiontok.errors import InputError
     from motiontok.images import is_image_tokenizer
     from motiontok.paths import lasting_name
-    from motiontok.tokenizer import MotionTokenizer
 
     folder = tokenizer
     if shard and not pack:
@@ -174,7 +173,7 @@ def encode(
             json.dumps(results) if as_json else f"{len(results)} clips, {frames} frames -> {out}"
         )
         return
-    opened = MotionTokenizer.from_pretrained(folder, device=use_device(device))
+    opened = open_tokenizer(folder, device=use_device(device))
     out = out or Path("codes.npy")
     if not (source.exists() or any(path.is_file() for path in source.parents)):
         raise InputError(f"{source}: no such file or folder")

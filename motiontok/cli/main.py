@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import sys
 
 import click
+
+from motiontok.cli.threads import prepare_threads
 
 # Command -> its one-line help. The module motiontok.cli.<name> holds a click command
 # of the same name (dashes become underscores).
@@ -100,9 +101,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def cli(ctx: click.Context, debug: bool) -> None:
     """Human motion capture to short discrete tokens and back into robot motion."""
     ctx.obj = {"debug": debug}
-    # NumPy's matrices are small here, a robot's above all: threads would wait for each other, for
-    # long on a busy machine. NumPy reads this when it is first imported.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    prepare_threads()
 
 
 def main() -> None:

@@ -149,6 +149,7 @@ def plan(
     import numpy as np
 
     from motiontok.cli.outputs import codes_files, refuse_inputs
+    from motiontok.cli.sources import open_tokenizer
     from motiontok.cli.worlds import put_on_robot, world_of
     from motiontok.data import Start
     from motiontok.errors import InputError, MissingDependencyError
@@ -156,7 +157,6 @@ def plan(
     from motiontok.prior import SamplingOptions, TokenPrior
     from motiontok.prior import planning as p
     from motiontok.progress import progress
-    from motiontok.tokenizer import MotionTokenizer
 
     if (waypoints is None) == (profile is None) and (waypoints is not None or not poses):
         raise InputError("give either --waypoints or --velocity-profile, or --pose alone")
@@ -170,7 +170,7 @@ def plan(
     options = SamplingOptions(**drawing)
     robot, world = world_of(robot_name)
     where = use_device(device)
-    opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
+    opened = open_tokenizer(tokenizer, device=where)
     through = open_poses(poses, opened, world)
     start = Start()
     if through and through[0].time * opened.fps < 0.5:

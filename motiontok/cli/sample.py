@@ -118,6 +118,7 @@ def sample(
     import numpy as np
 
     from motiontok.cli.outputs import codes_files, refuse_inputs
+    from motiontok.cli.sources import open_tokenizer
     from motiontok.cli.worlds import put_on_robot, world_of
     from motiontok.codes import Codes
     from motiontok.data import World
@@ -126,7 +127,6 @@ def sample(
     from motiontok.prior import SamplingOptions, TokenPrior
     from motiontok.prior.target_poses import check_poses
     from motiontok.prior.tokens import commands_done
-    from motiontok.tokenizer import MotionTokenizer
 
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written to a .npy file")
@@ -141,7 +141,7 @@ def sample(
     options = SamplingOptions(**drawing)
     robot, world = world_of(robot_name)
     where = use_device(device)
-    opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
+    opened = open_tokenizer(tokenizer, device=where)
     loaded = TokenPrior.from_pretrained(prior, tokenizer=opened, device=where)
     head = None if prefix is None else _prefix(prefix, opened)
     frames = max(1, round(seconds * opened.fps))

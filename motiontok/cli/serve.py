@@ -71,19 +71,15 @@ def serve(
     docs/protocol.md describes requests and states. There is no encryption and no password: --bind
     opens the server to everyone who can reach the interface.
     """
-    import torch
-
+    from motiontok.cli.sources import open_robot, open_tokenizer
     from motiontok.errors import InputError, TokenizerError
     from motiontok.prior import TokenPrior
     from motiontok.serve import Server
-    from motiontok.tokenizer import MotionTokenizer
 
-    # Matrices are so small that a second core adds nothing; a busy one would be waited for.
-    torch.set_num_threads(1)
     # The thread that publishes waits for the interpreter at most so long, seconds.
     sys.setswitchinterval(0.0005)
     where = use_device(device)
-    opened = MotionTokenizer.from_pretrained(tokenizer, device=where)
+    opened = open_tokenizer(tokenizer, device=where)
     loaded = None
     if prior != "none":
         try:
@@ -94,8 +90,6 @@ def serve(
             click.echo(f"sample and plan are not served: {error}", err=True)
     robot = names = None
     if robot_name is not None:
-        from motiontok.cli.sources import open_robot
-
         robot = open_robot(robot_name, map_path)
     if protocol == "sonic-v1":
         from motiontok.robots.model.joint_orders import joint_order as ordered

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from motiontok.cli.threads import one_thread
 from motiontok.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "load_motion",
     "open_codes",
     "open_robot",
+    "open_tokenizer",
     "open_tokenizer_of",
     "print_notes",
 ]
@@ -65,6 +67,8 @@ def load_motion(
     from bvh.remarks import faults
     from motiontok import motion_io
 
+    if is_codes(Path(path)):
+        one_thread()
     loaded = motion_io.load_motion(
         path,
         tokenizer=tokenizer,
@@ -149,7 +153,16 @@ def open_codes(
     """Codes and the tokenizer to decode them with, with a note on which one they name."""
     from motiontok import motion_io
 
+    one_thread()
     return motion_io.open_codes(path, tokenizer=tokenizer, device=device, on_note=_print_note)
+
+
+def open_tokenizer(name: str, *, device: str = "cpu") -> MotionTokenizer:
+    """The tokenizer of a name, to encode and decode a few motions with."""
+    from motiontok.tokenizer import MotionTokenizer
+
+    one_thread()
+    return MotionTokenizer.from_pretrained(name, device=device)
 
 
 def open_tokenizer_of(
@@ -158,6 +171,7 @@ def open_tokenizer_of(
     """The tokenizer that is given, or that codes of a file or folder name, with a note."""
     from motiontok import motion_io
 
+    one_thread()
     return motion_io.tokenizer_of(
         codes, path, tokenizer=tokenizer, device=device, on_note=_print_note
     )

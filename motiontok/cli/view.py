@@ -115,16 +115,15 @@ def _motions(
     source: Path, tokenizer: str | None, read: Mapping[str, Any]
 ) -> tuple[Mapping[str, Motion], TokenEditor]:
     """Motions to show, by name, and the tokens of the last one."""
-    from motiontok.cli.sources import is_codes, load_motion, open_codes
+    from motiontok.cli.sources import is_codes, load_motion, open_codes, open_tokenizer
 
     if is_codes(source):
         codes, opened = open_codes(source, tokenizer=tokenizer)
         return {"decoded": opened.decode_codes(codes)}, _editor(codes, opened, source)
     from motiontok.paths import SHIPPED_TOKENIZER, lasting_name
-    from motiontok.tokenizer import MotionTokenizer
 
     name = tokenizer or SHIPPED_TOKENIZER
-    opened = MotionTokenizer.from_pretrained(name)
+    opened = open_tokenizer(name)
     motion = load_motion(source, calibrations=opened.calibrations, **read)
     codes = opened.encode_to_codes(motion, tokenizer=lasting_name(name))
     return {"source": motion, "decoded": opened.decode_codes(codes)}, _editor(codes, opened, source)
