@@ -12,6 +12,7 @@ import argparse
 import time
 
 import numpy as np
+import torch
 
 from motiontok import MotionTokenizer
 from motiontok.data.placement import World
@@ -34,6 +35,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--out", default="robot.npz")
     given = parser.parse_args()
+    # The robot's own programs want the other cores.
+    torch.set_num_threads(1)
     tokenizer = MotionTokenizer.from_pretrained(given.tokenizer)
     prior = TokenPrior.from_pretrained(given.prior, tokenizer=tokenizer)
     robot = load_robot(given.robot)
