@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from motiontok.config_checks import IMAGE_DATASETS, check_config
 from motiontok.errors import ConfigError
 from motiontok.paths import config_dir, shipped_configs
 from motiontok.settings import build, put
@@ -24,30 +25,17 @@ else:
     import tomli as tomllib
 
 __all__ = [
-    "IMAGE_DATASETS",
     "Config",
     "DataConfig",
     "MethodConfig",
     "ModelConfig",
     "TrainConfig",
-    "check_weight",
     "let_steps_end_run",
     "load_config",
     "override",
     "parse_config",
     "shipped_configs",
 ]
-
-_HEAVIEST = 1e3
-"""Largest weight of a set of clips: with more, the others would never be drawn."""
-
-PRECISIONS = ("float32", "bfloat16")
-NETWORKS = ("paper", "temporal")
-MOTION_DATASETS = ("lafan", "bandai", "folder", "general", "procedural")
-_OF_MOTION = ("warp", "mix", "holdout_actions", "weights")
-"""Of data: what would do nothing to images."""
-
-IMAGE_DATASETS = ("mnist", "cifar10", "imagenet", "pictures")
 
 
 @dataclass(frozen=True)
@@ -256,7 +244,7 @@ def override(config: Config, overrides: Sequence[str], where: str) -> Config:
     let_steps_end_run(values, given)
     config = build(Config, values, where)
     # Only all overrides together need to make sense.
-    _check(config, " ".join([where, *(f"--set {text}" for text in overrides)]))
+    check_config(config, " ".join([where, *(f"--set {text}" for text in overrides)]))
     return config
 
 
@@ -282,119 +270,5 @@ def parse_config(values: Mapping[str, Any], where: str) -> Config:
         ConfigError: unknown key, wrong type or impossible value.
     """
     config = build(Config, values, where)
-    _check(config, where)
+    check_config(config, where)
     return config
-
-
-def check_weight(weight: float, name: str) -> None:
-    """Refuse a weight of a set that leaves no draws to it or to the others.
-
-    Raises:
-        ConfigError: it begins with ``name``.
-    """
-    if not 1.0 / _HEAVIEST <= weight <= _HEAVIEST:
-        raise ConfigError(
-            f"{name} must be a number of {1.0 / _HEAVIEST:g} to {_HEAVIEST:g}, got {weight:g}"
-        )
-
-
-def _check(config: Config, where: str) -> None:
-    model, method, train, data = config.model, config.method, config.train, config.data
-    positive = {
-        "data.clips": data.clips,
-        "data.seconds": data.seconds,
-        "model.codes_per_window": model.codes_per_window,
-        "model.width": model.width,
-        "model.heads": model.heads,
-        "model.layers": model.layers,
-        "model.components": model.components,
-        "model.bases": model.bases,
-        "model.decoder_width": model.decoder_width,
-        "model.decoder_layers": model.decoder_layers,
-        "data.size": data.size,
-        "method.samples": method.samples,
-        "method.eta_start": method.eta_start,
-        "method.beta_start": method.beta_start,
-        "method.beta_end": method.beta_end,
-        "method.temperature_start": method.temperature_start,
-        "method.temperature_end": method.temperature_end,
-        "method.variance": method.variance,
-        "train.steps": train.steps,
-        "train.batch_size": train.batch_size,
-        "train.learning_rate": train.learning_rate,
-        "train.final_learning_rate": train.final_learning_rate,
-        "train.evaluate_every": train.evaluate_every,
-        "train.checkpoint_every": train.checkpoint_every,
-        "train.log_every": train.log_every,
-        "train.validation_windows": train.validation_windows,
-    }
-    for key, value in positive.items():
-        if not 0 < value < float("inf"):
-            raise ConfigError(f"{where}: {key} must be positive, got {value}")
-    for name, weight in data.weights.items():
-        check_weight(weight, f"{where}: data.weights.{name}")
-    known = (*MOTION_DATASETS, *IMAGE_DATASETS)
-    if data.dataset not in known:
-        near = difflib.get_close_matches(data.dataset, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"{where}: no data set {data.dataset!r}: {hint}give one of {', '.join(known)}"
-        )
-    if train.batch_size > 2**20:  # more would only end by the memory of the machine
-        raise ConfigError(f"{where}: train.batch_size must be 1 to {2**20}, got {train.batch_size}")
-    if data.window < 2:
-        raise ConfigError(f"{where}: data.window must be at least 2, got {data.window}")
-    if not 1.0 <= data.warp <= 2.0:
-        raise ConfigError(
-            f"{where}: data.warp must be 1 (no warps) to 2 (twice as fast), got {data.warp}"
-        )
-    for key, share in (("data.mix", data.mix), ("method.warm_start", method.warm_start)):
-        if not 0.0 <= share <= 1.0:
-            raise ConfigError(f"{where}: {key} must be a share from 0 to 1, got {share}")
-    if data.holdout < 2:
-        raise ConfigError(f"{where}: data.holdout must be at least 2, got {data.holdout}")
-    if not 2 <= model.vocab_size <= 65_536:
-        raise ConfigError(f"{where}: model.vocab_size must be 2 to 65536, got {model.vocab_size}")
-    if model.networks not in NETWORKS[: 1 if data.is_images else None]:
-        choice = "paper for images" if data.is_images else f"one of {', '.join(NETWORKS)}"
-        raise ConfigError(f"{where}: model.networks must be {choice}, got {model.networks!r}")
-    if not 0 <= train.seed < 2**63:
-        raise ConfigError(f"{where}: train.seed must be 0 to 2**63 - 1, got {train.seed}")
-    if not 0 <= train.time_budget < float("inf"):
-        raise ConfigError(
-            f"{where}: train.time_budget must be 0 or minutes, got {train.time_budget}"
-        )
-    if train.evaluations < 0 or (train.evaluations and not train.time_budget):
-        raise ConfigError(
-            f"{where}: train.evaluations must be 0 or, with a train.time_budget, positive, got "
-            f"{train.evaluations}"
-        )
-    if train.precision not in PRECISIONS:
-        raise ConfigError(
-            f"{where}: train.precision must be one of {', '.join(PRECISIONS)}, got "
-            f"{train.precision!r}"
-        )
-    if train.chunk < 0:
-        raise ConfigError(f"{where}: train.chunk must be 0 or positive, got {train.chunk}")
-    if not 0 <= method.decoder_first < 1:
-        raise ConfigError(
-            f"{where}: method.decoder_first must be in [0, 1), got {method.decoder_first}"
-        )
-    if not 0 < method.ess_target <= 1:
-        raise ConfigError(f"{where}: method.ess_target must be in (0, 1], got {method.ess_target}")
-    for key, width in (("width", model.width), ("decoder_width", model.decoder_width)):
-        if width % (2 * model.heads):
-            raise ConfigError(f"{where}: model.{key} {width} must be a multiple of 2 * heads")
-    if data.is_images:
-        for key in _OF_MOTION:
-            if getattr(data, key) != getattr(DataConfig, key, {}):
-                raise ConfigError(
-                    f"{where}: data.{key} is for motion; data.dataset {data.dataset!r} is images"
-                )
-        return
-    longer, shorter = sorted((data.window, model.codes_per_window), reverse=True)
-    if longer % shorter:
-        raise ConfigError(
-            f"{where}: data.window {data.window} and model.codes_per_window "
-            f"{model.codes_per_window}: one must be a multiple of the other"
-        )

@@ -148,11 +148,14 @@ def _explain(error: Exception) -> tuple[int, str]:
     """Exit code and message of an error."""
     from bvh.errors import BVHError
     from motiontok.errors import InputError, MotiontokError
+    from motiontok.memory_shortage import shortage
 
     if isinstance(error, InputError | BVHError):
         return 2, str(error)
     if isinstance(error, MotiontokError):
         return 1, str(error)
+    if short := shortage(error):
+        return 1, f"{short}; ask for less, or for it in smaller parts"
     if isinstance(error, OSError) and error.filename is not None:
         return 1, f"{error.filename}: {error.strerror}"
     if isinstance(error, OSError):

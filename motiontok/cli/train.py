@@ -242,7 +242,7 @@ def _weight_key(text: str) -> str:
         InputError: it is not of that form.
         ConfigError: no weight a set can have.
     """
-    from motiontok.config import check_weight
+    from motiontok.config_checks import check_weight
     from motiontok.errors import InputError
 
     name, equals, weight = text.rpartition("=")

@@ -29,6 +29,7 @@ from motiontok.training.checkpoint import (
 from motiontok.training.data import Drawing, TrainingSet, evaluate
 from motiontok.training.interrupt import deferred_interrupt
 from motiontok.training.log import RunLog
+from motiontok.training.memory import cure_of_shortage
 from motiontok.training.parallel import (
     any_of,
     broadcast_scalar,
@@ -276,7 +277,8 @@ def _train(
     figures = _of_held_out(metrics)
     if resume and update is not None:
         update(done(), before=done())
-    with writing as log, deferred_interrupt() as interrupted:
+    short = cure_of_shortage(method, rows.stop - rows.start)
+    with writing as log, short, deferred_interrupt() as interrupted:
         if log is not None and begun is not None:
             log.append({"step": 0, "seconds": clock() - begin, **begun})
         while updates.trainable and progress < 1.0:

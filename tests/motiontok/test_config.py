@@ -125,7 +125,10 @@ def test_a_bad_override_is_named_with_its_neighbours(override, words):
     [
         ("train.steps=0", "train.steps must be positive, got 0"),
         ("train.batch_size=-1", "train.batch_size must be positive"),
-        ("train.batch_size=1000000000", "train.batch_size must be 1 to 1048576, got 1000000000"),
+        ("train.batch_size=1000000000", "train.batch_size must be 1,048,576 at most, got 1,000"),
+        ("data.seconds=1e9", "data.seconds must be 86,400.0 at most, got 1,000,000,000.0"),
+        ("model.components=1000000", "model.components must be 65,536 at most"),
+        ("model.layers=1000000", "model.layers must be 1,024 at most"),
         ("train.learning_rate=inf", "train.learning_rate must be positive, got inf"),
         ("train.learning_rate=nan", "train.learning_rate must be positive, got nan"),
         ("train.time_budget=-1.0", "train.time_budget must be 0 or minutes"),

@@ -159,6 +159,16 @@ def test_debug_shows_the_traceback(motiontok, monkeypatch):
         motiontok("inspect", "none.bvh", "--debug")
 
 
+def test_memory_that_is_used_up_is_no_defect(motiontok, monkeypatch):
+    def fail(*arguments, **options):
+        raise MemoryError("Unable to allocate 224. GiB for an array with shape (30000000090,)")
+
+    monkeypatch.setattr("motiontok.config.load_config", fail)
+    done = motiontok("train", "demo")
+    assert done.code == 1
+    assert done.err.startswith("error: out of memory (asked for 224.00 GiB at once); ask for less")
+
+
 def test_a_defect_is_one_line_too(motiontok, monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("broken\nin two lines")

@@ -16,7 +16,7 @@ from motiontok import progress as progress_module
 from motiontok.config import load_config
 from motiontok.data import COLUMNS
 from motiontok.errors import TrainingError
-from motiontok.methods import DiscreteAutoencoder, MotionNetworks, StepResult
+from motiontok.methods import METHODS, DiscreteAutoencoder, MotionNetworks, StepResult
 from motiontok.training import LOG_COLUMNS, displayed, evaluate, train
 from motiontok.training.checkpoint import load_checkpoint, read_header
 from motiontok.training.log import read_log
@@ -104,6 +104,45 @@ def test_divergence_ends_with_the_step_and_the_last_good_checkpoint(run, monkeyp
     assert "step 120" in message
     assert str(tmp_path / "checkpoint.safetensors") in message
     assert "\n" not in message
+
+
+CUDA = torch.OutOfMemoryError(
+    "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 139.72 GiB"
+)
+CPU = RuntimeError(
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you "
+    "tried to allocate 13194139533312 bytes. Error code 12 (Cannot allocate memory)"
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "error", "words"),
+    [
+        ("daps", CUDA, r"20.00 MiB at once\); --resume with --set train.chunk=\d+ \(now "),
+        ("vqvae", CUDA, r"20.00 MiB at once\); another --out with train.batch_size below 16"),
+        ("daps", CPU, r"cpu: out of memory \(asked for 12,288.00 GiB at once\); --resume"),
+        ("vqvae", MemoryError(), r"out of memory; another --out with train.batch_size"),
+    ],
+)
+def test_a_step_that_does_not_fit_into_memory_says_what_is_smaller(
+    method, error, words, run, monkeypatch, tmp_path
+):
+    steps = METHODS[method].training_step
+
+    def training_step(self, x, progress, generator):
+        if progress > 0.5:
+            raise error
+        return steps(self, x, progress, generator)
+
+    monkeypatch.setattr(METHODS[method], "training_step", training_step)
+    settings = (f'method.name="{method}"', "train.steps=10", "train.checkpoint_every=2")
+    with pytest.raises(TrainingError, match=words) as caught:
+        run(*settings)
+    assert "\n" not in str(caught.value)
+    # What was learnt is kept, and less at a time goes on from there.
+    assert read_header(tmp_path / "checkpoint.safetensors")["step"] == 6
+    monkeypatch.undo()
+    assert run(*settings, "train.chunk=1", resume=True).step == 10
 
 
 @pytest.mark.parametrize("where", ["in training", "in validation"])
