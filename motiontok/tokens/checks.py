@@ -110,7 +110,10 @@ def usable_device(device: torch.device | str) -> torch.device:
         InputError: this machine, or this build of torch, has no such device.
     """
     try:
-        return torch.empty(0, device=device).device
+        there = torch.empty(0, device=device)
+        if there.is_meta:
+            raise RuntimeError("it holds shapes without numbers")
+        return there.device
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"device {str(device)!r} is not available here ({reason})") from None

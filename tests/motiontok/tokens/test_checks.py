@@ -67,7 +67,7 @@ def test_what_is_of_the_wrong_kind_is_said_in_a_line(tokenizer, motion, use, wor
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "gpu", 2.5])
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "meta", 2.5])
 def test_a_device_that_is_not_there_is_said(tiny_run, device):
     with pytest.raises(InputError, match=f"device '{device}' is not available here"):
         MotionTokenizer.from_pretrained(tiny_run, device=device)
