@@ -44,7 +44,7 @@ def main() -> None:
         TokenPrior.from_pretrained(given.prior, tokenizer=tokenizer),
         tokenizer,
         [track_path(path), no_go_disc(4.5, 1.0, 0.5), not_too_fast],
-        steer=path.steer,
+        steer=path.ways,
         samples=given.samples,
         horizon=1,
         beam=1,

@@ -154,7 +154,7 @@ def make_plan(
             prior,
             tokenizer,
             _costs(way, discs, poses, ends=task.end is not None),
-            steer=way.steer,
+            steer=way.ways if isinstance(way, PathTarget) else way.steer,
             seed=seed + attempt,
             **search,
         )

@@ -27,7 +27,10 @@ __all__ = ["SearchPlanner", "Steer"]
 _PLAUSIBILITY = 0.01  # weight of a code's mean -log p among the costs
 
 Steer = Callable[[Start, float, float], Array]
-"""From pose, time and a window's length (s) to a command ``(3,)``: m/s, m/s, rad/s."""
+"""From pose, time and a window's length (s) to a command ``(3,)``: m/s, m/s, rad/s.
+
+Or to several ``(ways, 3)``, the best first: candidates are shared among them.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +65,7 @@ class SearchPlanner:
         prior: draws candidates.
         tokenizer: decodes.
         costs: added up.
-        steer: command to condition each candidate on, by its own pose; none if not given.
+        steer: commands to condition each candidate on, by its own pose; none if not given.
         samples: candidates in each step.
         horizon: windows to look ahead.
         beam: candidates that are extended.
@@ -135,10 +138,13 @@ class SearchPlanner:
     def _extend(self, beam: _Beam, past: Tensor, state: State) -> _Beam:
         """The best candidates with one more window, best first."""
         count, ahead = beam.codes.shape[:2]
+        commands = self._commands(beam, state, ahead)[:, : max(1, self.samples // count)]
+        beam = beam.take(np.repeat(np.arange(count), commands.shape[1]))
+        count = len(beam.codes)
         samples = max(1, self.samples // count)
         draft = self.prior.draft(
             torch.cat([past.expand(count, -1, -1), beam.codes], dim=1),
-            self._conditions(beam, state, ahead),
+            self._conditions(commands.reshape(count, 1, 3)),
             samples=samples,
             options=self.options,
             generator=self._generator,
@@ -168,20 +174,25 @@ class SearchPlanner:
         nats = beam.nats - draft.logp.double().cpu().numpy() / written
         return _Beam(torch.cat([beam.codes, window[:, None]], dim=1), features, nats)
 
-    def _conditions(self, beam: _Beam, state: State, ahead: int) -> Conditions:
-        count, device = len(beam.codes), self.prior.device
-        commands = np.full((count, 1, 3), np.nan, dtype=np.float32)
-        if self.steer is not None:
-            span = self.tokenizer.frames_per_window / self.tokenizer.fps
-            for n in range(count):
-                pose = state.pose
-                if ahead:
-                    positions, yaw = root_path(beam.features[n], state.pose)
-                    x, y = positions[-1]
-                    pose = Start(float(x), float(y), float(yaw[-1]))
-                commands[n, 0] = self.steer(pose, state.time + ahead * span, span)
+    def _commands(self, beam: _Beam, state: State, ahead: int) -> Array:
+        """What each of the beam may be told next ``(candidates, ways, 3)``, within the limits."""
+        if self.steer is None:
+            return np.full((len(beam.codes), 1, 3), np.nan)
+        span = self.tokenizer.frames_per_window / self.tokenizer.fps
+        found = []
+        for features in beam.features:
+            pose = state.pose
+            if ahead:
+                positions, yaw = root_path(features, state.pose)
+                x, y = positions[-1]
+                pose = Start(float(x), float(y), float(yaw[-1]))
+            found.append(np.atleast_2d(self.steer(pose, state.time + ahead * span, span)))
+        return np.clip(np.stack(found), self.prior.limits.lower, self.prior.limits.upper)
+
+    def _conditions(self, commands: Array) -> Conditions:
+        count = len(commands)
         return Conditions(
-            torch.from_numpy(commands).to(device),
+            torch.from_numpy(commands.astype(np.float32)).to(self.prior.device),
             self._labels.action.expand(count),
             self._labels.style.expand(count),
         )

@@ -21,6 +21,8 @@ from motiontok.tokens.path import rotated
 __all__ = ["PathTarget", "VelocityProfile"]
 
 _FASTEST_TURN = 1.5
+# Of a command: as it is, faster, turning farther, and both.
+_WAYS = np.array([[1.0, 1.0, 1.0], [1.3, 1.3, 1.0], [1.0, 1.0, 2.0], [1.3, 1.3, 2.0]])
 _ARRIVING = 0.5  # m from the end, within which the body turns to the heading asked there
 _SIDESTEP = 0.4  # m/s; to step to its place more slowly, the body does not turn
 
@@ -166,6 +168,14 @@ class PathTarget:
         error = rot.wrapped(np.arctan2(away[1], away[0]) - pose.yaw)
         turn = float(np.clip(error / span, -_FASTEST_TURN, _FASTEST_TURN))
         return np.array([distance / span * max(0.0, float(np.cos(error))), 0.0, turn])
+
+    def ways(self, pose: Start, time: float, span: float) -> Array:
+        """Commands ``(4, 3)`` to choose from: :meth:`steer`'s, faster, turning farther, and both.
+
+        Who turns by as much as the place is aside, on the way there, passes it; and a prior that
+        does what it is told leaves a search nothing else to choose from.
+        """
+        return self.steer(pose, time, span) * _WAYS
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,6 +177,9 @@ def test_steering_turns_toward_the_path():
     assert forward == pytest.approx(1.0)
     assert turn == pytest.approx(0.0)
     np.testing.assert_array_equal(path.steer(Start(0.0, 5.0, 0.0), 10.0, 1.0), 0.0)
+    ways = path.ways(Start(0.0, 0.0, 1.0), 0.0, 1.0)
+    assert ways.shape == (4, 3)
+    np.testing.assert_array_equal(ways[0], path.steer(Start(0.0, 0.0, 1.0), 0.0, 1.0))
     profile = VelocityProfile(np.array([0.0, 1.0]), np.array([[0.0, 0, 0], [1.0, 0, 0]]))
     assert profile.steer(Start(), 0.0, 1.0)[0] == pytest.approx(0.5)
 
@@ -206,6 +209,22 @@ def test_search_does_better_than_sampling_alone(tiny_prior, tiny_tokenizer):
     assert max(errors[1:]) < 0.8 * errors[0]
 
 
+@pytest.mark.parametrize("horizon", [1, 2])
+def test_few_candidates_are_told_the_first_of_many_ways(horizon, tiny_prior, tiny_tokenizer):
+    path = PathTarget.through(np.array([[0.0, 3.0]]), speed=1.0)
+    costs, told = [track_path(path)], {"horizon": horizon, "beam": 2}
+    one, few, many = (
+        follow(
+            SearchPlanner(tiny_prior, tiny_tokenizer, costs, steer=steer, samples=samples, **told),
+            tiny_tokenizer,
+            seconds=2.0,
+        ).array
+        for steer, samples in ((path.steer, 1), (path.ways, 1), (path.ways, 9))
+    )
+    np.testing.assert_array_equal(few, one)
+    assert (many != one).any()
+
+
 def test_candidates_judged_by_their_first_codes_are_written_to_their_end():
     tokenizer = MotionTokenizer.from_pretrained("default")
     prior = TokenPrior.from_pretrained("default", tokenizer=tokenizer)
@@ -216,7 +235,7 @@ def test_candidates_judged_by_their_first_codes_are_written_to_their_end():
             prior,
             tokenizer,
             [track_path(path)],
-            steer=path.steer,
+            steer=path.ways,
             samples=12,
             horizon=horizon,
             beam=beam,

@@ -24,22 +24,27 @@ def prior(tokenizer):
     return TokenPrior.from_pretrained("default", tokenizer=tokenizer)
 
 
-@pytest.fixture(scope="module")
-def walks(prior):
+def walking(prior, velocity):
     """Planted and as drawn, ``(2, windows, codes)`` each."""
-    asked = {"velocity": (1.0, 0.0), "seed": 0, "batch": 2}
+    asked = {"velocity": velocity, "seed": 0, "batch": 2}
     return tuple(
         prior.sample(3, **asked, options=SamplingOptions(plant=plant)) for plant in (True, False)
     )
 
 
-def test_feet_of_planted_samples_slide_less_and_go_as_asked(tokenizer, walks):
+@pytest.fixture(scope="module")
+def walks(prior):
+    return walking(prior, (1.0, 0.0))
+
+
+def test_feet_of_planted_samples_slide_less_and_go_as_asked(tokenizer, prior):
     slides, errors = [], []
-    for codes in walks:
+    # Feet of a walk straight on hardly slide as they are drawn.
+    for codes in walking(prior, (0.5, 0.3)):
         motions = [tokenizer.decode(one).global_positions() for one in codes]
         slides.append(np.mean([foot_skate(p, truth=p, fps=30.0) for p in motions]))
         done = [commands_of(tokenizer.decode_features(one), 32) for one in codes]
-        errors.append(np.abs(np.array(done) - [1.0, 0.0, 0.0]).mean())
+        errors.append(np.abs(np.array(done) - [0.5, 0.3, 0.0]).mean())
     assert slides[0] < 0.8 * slides[1]
     assert errors[0] < errors[1]
 
