@@ -159,23 +159,27 @@ def test_debug_shows_the_traceback(motiontok, monkeypatch):
         motiontok("inspect", "none.bvh", "--debug")
 
 
-def test_memory_that_is_used_up_is_no_defect(motiontok, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError("broken\nin two lines"),
+            "unexpected RuntimeError: broken in two lines; --debug shows where",
+        ),
+        (
+            MemoryError("Unable to allocate 224. GiB for an array with shape (30000000090,)"),
+            "out of memory (asked for 224.00 GiB at once); ask for less, or for it in smaller "
+            "parts",
+        ),
+    ],
+)
+def test_a_defect_and_a_lack_of_memory_are_one_line_too(motiontok, monkeypatch, error, said):
     def fail(*arguments, **options):
-        raise MemoryError("Unable to allocate 224. GiB for an array with shape (30000000090,)")
+        raise error
 
     monkeypatch.setattr("motiontok.config.load_config", fail)
     done = motiontok("train", "demo")
     assert done.code == 1
-    assert done.err.startswith("error: out of memory (asked for 224.00 GiB at once); ask for less")
-
-
-def test_a_defect_is_one_line_too(motiontok, monkeypatch):
-    def fail(*arguments, **options):
-        raise RuntimeError("broken\nin two lines")
-
-    monkeypatch.setattr("motiontok.config.load_config", fail)
-    done = motiontok("train", "demo")
-    assert done.code == 1
-    assert done.err == "error: unexpected RuntimeError: broken in two lines; --debug shows where\n"
-    with pytest.raises(RuntimeError):
+    assert done.err == f"error: {said}\n"
+    with pytest.raises(type(error)):
         motiontok("--debug", "train", "demo")
